@@ -1,0 +1,56 @@
+"""What every data set looks like once loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stq_deploy.errors import StqError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and test samples with their labels.
+
+    x_*: (N, H, W, C), uint8 gray levels 0..255 or float32 features; `as_input` makes network input of either.
+    y_*: (N,) int64 class numbers, 0 <= y < len(class_names).
+    source: where it was read from, for the record.
+    """
+
+    name: str
+    source: str
+    class_names: tuple[str, ...]
+    x_train: NDArray[np.uint8] | NDArray[np.float32]
+    y_train: NDArray[np.int64]
+    x_test: NDArray[np.uint8] | NDArray[np.float32]
+    y_test: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
+            if x.ndim != 4 or len(x) != len(y):
+                raise StqError(
+                    f"the {part} part of {self.name} is malformed: samples {x.shape}, labels {y.shape}",
+                    where=self.source,
+                    next="samples must be (N, H, W, C), with one label each",
+                )
+            if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(self.class_names):
+                raise StqError(
+                    f"labels of the {part} part of {self.name} run from {y.min()} to {y.max()}, "
+                    f"but there are {len(self.class_names)} classes",
+                    where=self.source,
+                )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of one sample."""
+        height, width, channels = self.x_train.shape[1:]
+        return height, width, channels
+
+
+def as_input(x: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Network input, float32: uint8 gray levels divided by 255 (so in [0, 1]); float features as they are."""
+    if x.dtype == np.uint8:
+        return (x.astype(np.float32) / np.float32(255.0)).astype(np.float32)
+    return x.astype(np.float32)

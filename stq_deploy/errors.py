@@ -1,0 +1,33 @@
+"""Errors meant to be read by a person: what happened, where, the likely cause, and what to do next."""
+
+from __future__ import annotations
+
+
+class StqError(Exception):
+    """A mistake of the user's, or of the outside world, that we can explain.
+
+    The command line prints it without a traceback and exits with `exit_code`.
+
+    Args:
+        what: what happened, one sentence.
+        where: the file, layer, port or option it happened in.
+        cause: the likely cause.
+        next: what to do next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", cause: str = "", next: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.cause = cause
+        self.next = next
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.cause:
+            lines.append(f"  Likely cause: {self.cause}")
+        if self.next:
+            lines.append(f"  What to do: {self.next}")
+        return "\n".join(lines)

@@ -1,0 +1,278 @@
+"""The .stq file: one integer network as a zip of `network.json` and little `.npy` arrays (docs/FORMAT.md).
+
+The file is untrusted when read: sizes are bounded before anything is unpacked, no pickles, every field is checked
+by type, and `Network` checks the whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import os
+import typing
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.errors import StqError
+from stq_deploy.network.bitfields import pack_bits, unpack_bits
+from stq_deploy.network.graph import Network
+from stq_deploy.network.ops import OP_KINDS, Op, WeightedOp, Window
+from stq_deploy.network.requantize import REQUANTIZE_KINDS
+from stq_deploy.network.tensor import TensorType
+
+FORMAT = "stq-network"
+VERSION = 1
+MAXIMUM_FILE_BYTES = 64 << 20
+MAXIMUM_UNPACKED_BYTES = 256 << 20
+MAXIMUM_MEMBERS = 10_000
+MAXIMUM_DOCUMENT_BYTES = 8 << 20
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # zip members carry a date; a fixed one keeps equal networks equal files
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def describe(network: Network) -> tuple[bytes, Arrays]:
+    """Canonical JSON (UTF-8) of all but the metadata, and the arrays it refers to by name."""
+    arrays: Arrays = {}
+    document = _document(network, arrays)
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode(), arrays
+
+
+def save_network(network: Network, path: str | os.PathLike[str]) -> None:
+    """Write a .stq file: complete or not at all, and the same bytes for the same network.
+
+    Raises:
+        StqError: the file cannot be written.
+    """
+    arrays: Arrays = {}
+    document = _document(network, arrays) | {"metadata": network.metadata}
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+
+            def add(name: str, content: bytes) -> None:
+                archive.writestr(zipfile.ZipInfo(name, _FIXED_DATE), content, zipfile.ZIP_DEFLATED, 9)
+
+            add("network.json", json.dumps(document, sort_keys=True, indent=1).encode())
+            for name in sorted(arrays):
+                packed = _packed_bits(document, name)
+                array = pack_bits(arrays[name], packed) if packed else arrays[name]
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+                add(f"{name}.npy", buffer.getvalue())
+        beside.replace(path)
+    except OSError as error:
+        raise StqError(
+            f"cannot write the network: {error.strerror}", where=str(path), next="choose another output path"
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_network(path: str | os.PathLike[str]) -> Network:
+    """Read and check a .stq file.
+
+    Raises:
+        StqError: unreadable, truncated, of a newer version, too large, or inconsistent.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAXIMUM_FILE_BYTES:
+            raise _damaged(path, f"the file has {size} bytes, more than the {MAXIMUM_FILE_BYTES} allowed")
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) > MAXIMUM_MEMBERS or sum(m.file_size for m in members) > MAXIMUM_UNPACKED_BYTES:
+                raise _damaged(path, "it would unpack to more than is allowed")
+            document = json.loads(_read(archive, "network.json", MAXIMUM_DOCUMENT_BYTES))
+            _check_version(path, document)
+            return _network(document, archive)
+    except StqError as error:
+        raise error if error.where else _located(error, path) from error
+    except FileNotFoundError as error:
+        raise StqError("there is no such file", where=str(path), next="check the path") from error
+    except OSError as error:
+        raise StqError(f"cannot read the file: {error.strerror}", where=str(path)) from error
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, RecursionError, NotImplementedError,
+            OverflowError, AttributeError, IndexError) as error:  # fmt: skip
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    except Exception as error:
+        if type(error).__module__ == "zlib":  # zlib.error derives from Exception alone
+            raise _damaged(path, f"a compressed part is broken: {error}") from error
+        raise
+
+
+def _document(network: Network, arrays: Arrays) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "input": network.input,
+        "outputs": list(network.outputs),
+        "tensors": {name: dataclasses.asdict(t) for name, t in network.tensors.items()},
+        "ops": [_describe_op(op, f"op{i:03}", arrays) for i, op in enumerate(network.ops)],
+    }
+
+
+def _describe_op(op: Op, prefix: str, arrays: Arrays) -> dict[str, Any]:
+    described: dict[str, Any] = {"kind": op.kind}
+    for f in dataclasses.fields(op):
+        described[f.name] = _describe_value(getattr(op, f.name), f"{prefix}.{f.name}", arrays)
+    if isinstance(op, WeightedOp):
+        described["weights"]["bits"] = op.weight_bits
+    return described
+
+
+def _describe_value(value: Any, name: str, arrays: Arrays) -> Any:
+    if isinstance(value, np.ndarray):
+        arrays[name] = value
+        return {"array": name, "dtype": value.dtype.str, "shape": list(value.shape)}
+    if isinstance(value, Window):
+        return dataclasses.asdict(value)
+    if isinstance(value, tuple(REQUANTIZE_KINDS.values())):
+        described = {"kind": value.kind}
+        for f in dataclasses.fields(value):
+            if f.name != "certificate":  # a certificate is metadata: it changes no result
+                described[f.name] = _describe_value(getattr(value, f.name), f"{name}.{f.name}", arrays)
+        return described
+    if isinstance(value, tuple):
+        return list(value)
+    return value
+
+
+def _packed_bits(document: dict[str, Any], name: str) -> int:
+    """Field width of a bit-packed array; 0 for one stored as it is."""
+    op = document["ops"][int(name[2:5])]
+    return int(op["weight_bits"]) if name.endswith(".weights") and op["weight_bits"] < 8 else 0
+
+
+def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
+    tensors = {
+        _text(name): TensorType(
+            shape=tuple(_integer(n) for n in t["shape"]), dtype=_text(t["dtype"]), minimum=_integer(t["minimum"]),
+            maximum=_integer(t["maximum"]), scale=_real(t["scale"]), zero_point=_integer(t["zero_point"]),
+        )
+        for name, t in document["tensors"].items()
+    }  # fmt: skip
+    metadata = document.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise TypeError("metadata is not an object")
+    return Network(
+        tensors=tensors,
+        ops=tuple(_op(described, archive) for described in document["ops"]),
+        input=_text(document["input"]),
+        outputs=tuple(_text(name) for name in document["outputs"]),
+        metadata=metadata,
+    )
+
+
+def _op(described: dict[str, Any], archive: zipfile.ZipFile) -> Op:
+    cls = OP_KINDS[_text(described["kind"])]
+    bits = _integer(described["weight_bits"]) if "weight_bits" in described else 8
+    return cls(**_fields(cls, described, archive, bits))
+
+
+def _fields(cls: type[Any], described: dict[str, Any], archive: zipfile.ZipFile, bits: int) -> dict[str, Any]:
+    """Constructor arguments of dataclass `cls`, each checked against its annotation."""
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(cls):
+        if f.name == "certificate":
+            continue
+        raw = described[f.name]
+        hint = hints[f.name]
+        if hint is str:
+            values[f.name] = _text(raw)
+        elif hint is int:
+            values[f.name] = _integer(raw)
+        elif hint is Window:
+            values[f.name] = Window(**{w.name: _pair(raw[w.name]) for w in dataclasses.fields(Window)})
+        elif f.name == "requantize":
+            kind = REQUANTIZE_KINDS[_text(raw["kind"])]
+            values[f.name] = kind(**_fields(kind, raw, archive, 8))
+        elif isinstance(raw, dict):
+            values[f.name] = _array(raw, archive, bits if f.name == "weights" and bits < 8 else 0)
+        elif f.name == "factors":
+            values[f.name] = _pair(raw)
+        else:
+            values[f.name] = tuple(_text(item) for item in raw)
+    return values
+
+
+def _array(described: dict[str, Any], archive: zipfile.ZipFile, bits: int) -> npt.NDArray[Any]:
+    shape = tuple(_integer(n) for n in described["shape"])
+    dtype = np.dtype(_text(described["dtype"]))
+    if dtype.kind != "i" or any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize > MAXIMUM_UNPACKED_BYTES:
+        raise ValueError(f"array {described['array']!r} has an impossible type or shape")
+    content = _read(archive, f"{_text(described['array'])}.npy", MAXIMUM_UNPACKED_BYTES)
+    array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    if bits:
+        if array.dtype != np.uint8 or array.ndim != 1 or dtype != np.int8:
+            raise ValueError(f"array {described['array']!r} is not bit-packed as stated")
+        array = unpack_bits(array, bits, math.prod(shape)).reshape(shape)
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"array {described['array']!r} differs from its description")
+    return array
+
+
+def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    # The directory's sizes are a claim; reading stops at the limit whatever it says.
+    with archive.open(name) as member:
+        content = member.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{name} is larger than allowed")
+    return content
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 1024:
+        raise TypeError("a name is not a short text")
+    return value
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError("a number is not an integer")
+    return value
+
+
+def _real(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError("a scale is not a number")
+    return float(value)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    first, second = value
+    return _integer(first), _integer(second)
+
+
+def _check_version(path: Path, document: Any) -> None:
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise _damaged(path, "it is not a converted network")
+    if document.get("version") != VERSION:
+        raise StqError(
+            f"the file has format version {document.get('version')}, this stq-deploy reads version {VERSION}",
+            where=str(path),
+            cause="it was written by another version of stq-deploy",
+            next="convert the model again, or install the version that wrote it",
+        )
+
+
+def _damaged(path: Path, detail: str) -> StqError:
+    return StqError(
+        f"this is not a usable .stq network ({detail})",
+        where=str(path),
+        cause="the file is truncated, damaged, or something else under that name",
+        next="make it anew with `stq-deploy convert MODEL -o net.stq`",
+    )
+
+
+def _located(error: StqError, path: Path) -> StqError:
+    return StqError(error.what, where=str(path), cause=error.cause, next=error.next)

@@ -1,0 +1,104 @@
+"""The integer network: tensors, and ops in the order they run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from stq_deploy.errors import StqError
+from stq_deploy.network.ops import Op
+from stq_deploy.network.tensor import TensorType
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A checked integer network.
+
+    Attributes:
+        tensors: every tensor by name.
+        ops: in an order in which every tensor is written before it is read.
+        input: name of the input tensor (exactly one).
+        outputs: names of the output tensors; the first holds the logits.
+        metadata: JSON-able facts that change no result: model name, source file and its SHA-256, converter version,
+            the source's layer table, certificates.
+
+    Raises:
+        StqError: on construction, if anything is inconsistent; every later step relies on this check.
+    """
+
+    tensors: dict[str, TensorType]
+    ops: tuple[Op, ...]
+    input: str
+    outputs: tuple[str, ...]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        written = {self.input}
+        names: set[str] = set()
+        if self.input not in self.tensors:
+            raise _inconsistent("the input tensor is not defined", self.input)
+        for op in self.ops:
+            if op.name in names:
+                raise _inconsistent("two ops have this name", op.name)
+            names.add(op.name)
+            if len(op.inputs) != op.arity:
+                raise _inconsistent(f"needs {op.arity} inputs, has {len(op.inputs)}", op.name)
+            for name in op.inputs:
+                if name not in written:
+                    raise _inconsistent(f"reads tensor {name!r} before anything writes it", op.name)
+            if op.output in written or op.output not in self.tensors:
+                raise _inconsistent(f"writes tensor {op.output!r}, which is undefined or written already", op.name)
+            try:
+                op.check(self.input_types(op), self.tensors[op.output])
+            except (ValueError, TypeError, OverflowError) as error:
+                raise _inconsistent(str(error), op.name) from error
+            written.add(op.output)
+        if not self.outputs or any(name not in written for name in self.outputs):
+            raise _inconsistent("an output tensor is never written", ", ".join(self.outputs))
+        unused = set(self.tensors) - written
+        if unused:
+            raise _inconsistent("a tensor is never written", sorted(unused)[0])
+
+    def input_types(self, op: Op) -> list[TensorType]:
+        """Types of the tensors `op` reads."""
+        return [self.tensors[name] for name in op.inputs]
+
+    @property
+    def input_type(self) -> TensorType:
+        return self.tensors[self.input]
+
+    @property
+    def output_type(self) -> TensorType:
+        """Type of the first output: the logits."""
+        return self.tensors[self.outputs[0]]
+
+    def macs(self) -> Iterator[tuple[Op, int]]:
+        """Every op with its multiply-accumulates per inference."""
+        for op in self.ops:
+            yield op, op.macs(self.input_types(op), self.tensors[op.output])
+
+    def sha256(self) -> str:
+        """SHA-256 (hex) of what the network computes: ops, tensors, weights; not of its metadata.
+
+        This is the *model hash* that the firmware announces and that every result file records.
+        """
+        from stq_deploy.network.archive import describe
+
+        document, arrays = describe(self)
+        digest = hashlib.sha256(document)
+        for name in sorted(arrays):
+            array = arrays[name]
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def _inconsistent(what: str, where: str) -> StqError:
+    return StqError(
+        f"inconsistent network: {what}",
+        where=where,
+        cause="the .stq file is damaged or hand-made, or the converter has a bug",
+        next="convert the model again; if it persists, report it with the model file",
+    )

@@ -1,0 +1,69 @@
+"""What every operation of the integer network has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.network.tensor import TensorType
+
+Batch = npt.NDArray[np.int64]
+"""Integers (N, ...) of a batch; int64 so that no reference computation can overflow silently."""
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operation: reads tensors by name, writes one tensor.
+
+    A subclass adds its attributes and defines `run` (its meaning, exactly), `check` and `macs`.
+
+    Attributes:
+        name: unique; the Keras layer that does the arithmetic, made unique if need be. Untrusted text.
+        inputs: names of the tensors read.
+        output: name of the tensor written.
+        sources: Keras layers this op stands for, in their order (a convolution, its BN, its activation).
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    sources: tuple[str, ...]
+    kind: ClassVar[str] = ""
+    arity: ClassVar[int] = 1
+
+    def run(self, inputs: Sequence[Batch], types: Sequence[TensorType], output: TensorType) -> Batch:
+        """Output levels for a batch of input levels."""
+        raise TypeError(f"{type(self).__name__} does not define run")
+
+    def check(self, types: Sequence[TensorType], output: TensorType) -> None:
+        """Raise ValueError when shapes, ranges or attributes contradict each other."""
+        raise TypeError(f"{type(self).__name__} does not define check")
+
+    def macs(self, types: Sequence[TensorType], output: TensorType) -> int:
+        """Multiply-accumulates of one inference (0 for what is not a convolution or dense layer)."""
+        return 0
+
+
+def require(condition: bool, message: str) -> None:
+    """ValueError with `message` unless `condition`."""
+    if not condition:
+        raise ValueError(message)
+
+
+def accumulate_exactly(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> Batch:
+    """Integer matrix product (..., K) x (K, N), exact, through BLAS.
+
+    Every partial sum is an integer of magnitude at most K * max|left| * max|right|; below 2**24 each is exact in
+    float32, below 2**53 in float64, so the floating-point product *is* the integer product.
+    """
+    if left.size == 0 or right.size == 0:
+        return np.zeros((*left.shape[:-1], right.shape[1]), np.int64)
+    bound = left.shape[-1] * int(np.abs(left).max()) * int(np.abs(right).max())
+    if bound >= 2**53:
+        return left @ right
+    dtype = np.float32 if bound < 2**24 else np.float64
+    return (left.astype(dtype) @ right.astype(dtype)).astype(np.int64)

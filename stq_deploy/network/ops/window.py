@@ -1,0 +1,64 @@
+"""Sliding windows: the geometry that convolution, depthwise convolution and pooling share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.network.ops.base import Batch, require
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over (height, width); every pair is (vertical, horizontal).
+
+    Attributes:
+        size, stride, dilation: >= 1.
+        pad_before, pad_after: rows/columns of padding at the top/left and at the bottom/right.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    pad_before: tuple[int, int] = (0, 0)
+    pad_after: tuple[int, int] = (0, 0)
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the output; may be <= 0 for a window larger than its padded input."""
+
+        def along(i: int, n: int) -> int:
+            reach = (self.size[i] - 1) * self.dilation[i] + 1
+            return (n + self.pad_before[i] + self.pad_after[i] - reach) // self.stride[i] + 1
+
+        return along(0, height), along(1, width)
+
+    def check(self) -> None:
+        """ValueError on a size no window can have."""
+        require(all(n >= 1 for n in (*self.size, *self.stride, *self.dilation)), "a window size is below 1")
+        require(all(n >= 0 for n in (*self.pad_before, *self.pad_after)), "a window padding is negative")
+
+    @staticmethod
+    def same_padding(
+        input_size: tuple[int, int],
+        size: tuple[int, int],
+        stride: tuple[int, int],
+        dilation: tuple[int, int] = (1, 1),
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(pad_before, pad_after) of TensorFlow's "SAME": the odd row or column goes to the bottom and right."""
+        before, after = [], []
+        for n, k, s, d in zip(input_size, size, stride, dilation, strict=True):
+            total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+            before.append(total // 2)
+            after.append(total - total // 2)
+        return (before[0], before[1]), (after[0], after[1])
+
+    def slide(self, x: Batch, fill: int) -> npt.NDArray[np.int64]:
+        """(N, H, W, C) -> (N, OH, OW, KH, KW, C): every window, the padding filled with `fill`."""
+        (top, left), (bottom, right) = self.pad_before, self.pad_after
+        padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
+        reach = tuple((k - 1) * d + 1 for k, d in zip(self.size, self.dilation, strict=True))
+        view = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))  # N, OH, OW, C, KH, KW
+        view = view[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
+        return np.moveaxis(view, 3, 5)

@@ -1,0 +1,145 @@
+"""How an accumulator becomes an output level: the four forms the kernels know, defined here in NumPy.
+
+Each form is applied per channel, the channel being the last axis. `stq_deploy.passes.certify` finds one that equals
+the trained network's function for every reachable accumulator; these classes only say what each computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+Accumulators = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class MultiplierRequantize:
+    """`clamp((((acc << left_shift) * multiplier[c]) >> 32) + offset[c]) >> right_shift, minimum, maximum)`.
+
+    All shifts are arithmetic (towards minus infinity). On a Cortex-M7 this is LSL, SMMLA, ASR and a clamp.
+    Whoever builds one proves that neither `acc << left_shift` nor the sum leaves int32 (`overflow_free`).
+
+    Attributes:
+        multiplier, offset: int32 (C,).
+        left_shift, right_shift: 0..31, one for the layer.
+    """
+
+    multiplier: npt.NDArray[np.int32]
+    offset: npt.NDArray[np.int32]
+    left_shift: int
+    right_shift: int
+    minimum: int
+    maximum: int
+    certificate: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "multiplier"
+
+    @property
+    def channels(self) -> int:
+        return len(self.multiplier)
+
+    def apply(self, acc: Accumulators) -> Accumulators:
+        """int64 (..., C) -> int64 (..., C) levels."""
+        high = ((acc << self.left_shift) * self.multiplier.astype(np.int64)) >> 32
+        return np.clip((high + self.offset.astype(np.int64)) >> self.right_shift, self.minimum, self.maximum)
+
+    def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no intermediate leaves int32 for accumulators in [low, high] ((C,) each)."""
+        limit = 2**31
+        for acc in (low.astype(np.int64), high.astype(np.int64)):
+            shifted = acc << self.left_shift
+            total = ((shifted * self.multiplier.astype(np.int64)) >> 32) + self.offset.astype(np.int64)
+            for value in (shifted, total):
+                if (value >= limit).any() or (value < -limit).any():
+                    return False
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdRequantize:
+    """`minimum + #{t in thresholds[c] : sign[c] * acc >= t}`.
+
+    Attributes:
+        thresholds: int32 (C, L), ascending along L; L = number of output levels - 1. A threshold never reached is
+            INT32_MAX.
+        sign: int8 (C,), +1 where the function rises with the accumulator, -1 where it falls (`sign * acc` is
+            compared, so falling functions need no second form).
+    """
+
+    thresholds: npt.NDArray[np.int32]
+    sign: npt.NDArray[np.int8]
+    minimum: int
+    certificate: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "threshold"
+
+    @property
+    def channels(self) -> int:
+        return len(self.sign)
+
+    @property
+    def maximum(self) -> int:
+        return self.minimum + self.thresholds.shape[1]
+
+    def apply(self, acc: Accumulators) -> Accumulators:
+        """int64 (..., C) -> int64 (..., C) levels."""
+        signed = acc * self.sign.astype(np.int64)
+        out = np.empty_like(signed)
+        for c in range(self.channels):
+            out[..., c] = np.searchsorted(self.thresholds[c], signed[..., c], side="right")
+        return out + self.minimum
+
+
+@dataclass(frozen=True, eq=False)
+class TableRequantize:
+    """`table[c][acc - base]`, or `table[0][acc - base]` when all channels share one row.
+
+    Attributes:
+        table: int8 (C, N) or (1, N); N covers every reachable accumulator.
+        base: the accumulator of the first entry.
+    """
+
+    table: npt.NDArray[np.int8]
+    base: int
+    channels: int
+    certificate: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "table"
+
+    @property
+    def minimum(self) -> int:
+        return int(self.table.min())
+
+    @property
+    def maximum(self) -> int:
+        return int(self.table.max())
+
+    def apply(self, acc: Accumulators) -> Accumulators:
+        """int64 (..., C) -> int64 (..., C) levels; IndexError outside the table."""
+        index = acc - self.base
+        if acc.size and (index.min() < 0 or index.max() >= self.table.shape[1]):
+            raise IndexError("accumulator outside its certified table")
+        if self.table.shape[0] == 1:
+            return self.table[0].astype(np.int64)[index]
+        return self.table.astype(np.int64)[np.arange(self.channels), index]
+
+
+@dataclass(frozen=True, eq=False)
+class KeepAccumulator:
+    """The accumulator itself, stored in the output's (wider) type; conversion has proved that it fits."""
+
+    channels: int
+    minimum: int
+    maximum: int
+    certificate: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "keep"
+
+    def apply(self, acc: Accumulators) -> Accumulators:
+        """int64 (..., C), unchanged."""
+        return acc
+
+
+Requantize = MultiplierRequantize | ThresholdRequantize | TableRequantize | KeepAccumulator
+REQUANTIZE_KINDS: dict[str, type[Any]] = {
+    cls.kind: cls for cls in (MultiplierRequantize, ThresholdRequantize, TableRequantize, KeepAccumulator)
+}

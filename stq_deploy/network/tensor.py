@@ -1,0 +1,67 @@
+"""What an activation tensor of the integer network is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.integer]
+
+STORAGE_RANGE: dict[str, tuple[int, int]] = {
+    "int8": (-(2**7), 2**7 - 1),
+    "int16": (-(2**15), 2**15 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+}
+"""Storage type -> smallest and largest value it holds."""
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Type of one activation tensor; the real value of level `q` is `(q - zero_point) * scale`.
+
+    Attributes:
+        shape: without the batch axis; images are (height, width, channels).
+        dtype: storage type: "int8", "int16" or "int32".
+        minimum, maximum: the reachable levels, inclusive. Certificates and overflow proofs rest on them.
+        scale: real value of one level, > 0.
+        zero_point: the level that stands for real 0.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    minimum: int
+    maximum: int
+    scale: float
+    zero_point: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in STORAGE_RANGE:
+            raise ValueError(f"unknown storage type {self.dtype!r}")
+        low, high = STORAGE_RANGE[self.dtype]
+        if not low <= self.minimum <= self.maximum <= high:
+            raise ValueError(f"levels {self.minimum}..{self.maximum} do not fit {self.dtype}")
+        if not self.shape or any(not isinstance(n, int) or n < 1 for n in self.shape):
+            raise ValueError(f"shape {self.shape} is not a list of positive sizes")
+        if not (self.scale > 0 and np.isfinite(self.scale)):
+            raise ValueError(f"scale {self.scale} is not a positive number")
+
+    @property
+    def elements(self) -> int:
+        """Number of elements of one sample."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes one sample takes in memory."""
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    @property
+    def channels(self) -> int:
+        """Size of the last axis, along which scales and requantisation vary."""
+        return self.shape[-1]
+
+    def holds(self, values: IntArray) -> bool:
+        """Whether every value lies in the reachable range."""
+        return bool(values.size == 0 or (values.min() >= self.minimum and values.max() <= self.maximum))

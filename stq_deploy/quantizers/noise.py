@@ -1,0 +1,105 @@
+"""The random source of the stochastic quantizers, held apart from every model.
+
+One process has one noise state: a seed, a draw counter and a temperature factor. They are plain module-level
+variables, so that they never appear in `model.weights` nor in a saved model, yet a compiled training step
+reads their present values. A checkpoint saves `get_state()`, and `set_state()` makes a resumed run draw the
+very numbers an uninterrupted run would have drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class NoiseState:
+    """A snapshot: `seed` and `counter` (draws made so far), and the `temperature_factor` (1.0 = as configured)."""
+
+    seed: int = 0
+    counter: int = 0
+    temperature_factor: float = 1.0
+
+
+class _Variables:
+    """The live variables, created on first use so that importing this module stays cheap."""
+
+    def __init__(self) -> None:
+        with tf.init_scope():  # outside any function graph, even when first used while tracing one
+            self.seed = tf.Variable(0, dtype=tf.int64, trainable=False, name="stq_noise_seed")
+            self.counter = tf.Variable(0, dtype=tf.int64, trainable=False, name="stq_noise_counter")
+            self.factor = tf.Variable(1.0, dtype=tf.float32, trainable=False, name="stq_noise_temperature")
+
+
+_variables: _Variables | None = None
+_enabled = True
+
+
+def _live() -> _Variables:
+    global _variables
+    if _variables is None:
+        _variables = _Variables()
+    return _variables
+
+
+def get_state() -> NoiseState:
+    """The present seed, counter and temperature factor, as Python numbers."""
+    live = _live()
+    return NoiseState(int(live.seed.numpy()), int(live.counter.numpy()), float(live.factor.numpy()))
+
+
+def set_state(state: NoiseState) -> None:
+    """Make the next draws those that follow `state`."""
+    live = _live()
+    live.seed.assign(state.seed)
+    live.counter.assign(state.counter)
+    live.factor.assign(state.temperature_factor)
+
+
+def set_temperature_factor(factor: float) -> None:
+    """Multiply every stochastic quantizer's configured temperature by `factor` (> 0) from now on.
+
+    Larger is less random; the temperature written into a saved model does not change.
+    """
+    if not factor > 0:
+        raise ValueError(f"the temperature factor must be positive, not {factor}")
+    _live().factor.assign(factor)
+
+
+def temperature_factor() -> Any:
+    """The factor as a scalar float32 tensor, for use inside a quantizer."""
+    return _live().factor.read_value()
+
+
+def uniform(shape: Any) -> Any:
+    """One float32 tensor of `shape`, uniform in [0, 1); each call counts as one draw.
+
+    The numbers depend on (seed, counter) only, not on TensorFlow's global generator or on thread timing.
+    """
+    live = _live()
+    counter = live.counter.assign_add(1, read_value=True)
+    return tf.random.stateless_uniform(shape, seed=tf.stack([live.seed.read_value(), tf.identity(counter)]))
+
+
+def enabled() -> bool:
+    """Whether quantizers may draw at all (see `deterministic`)."""
+    return _enabled
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Within this block, even a training call does not draw.
+
+    It is read while a function is *traced*: wrap the first call of a `tf.function` that must stay
+    deterministic, and give it to nobody else.
+    """
+    global _enabled
+    before, _enabled = _enabled, False
+    try:
+        yield
+    finally:
+        _enabled = before

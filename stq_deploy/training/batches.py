@@ -1,0 +1,62 @@
+"""The batches of one epoch, made ahead in a helper thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stq_deploy.training.augment import Augmenter
+
+_AHEAD = 4
+_EPOCH_STREAM = 1  # separates these generators from others derived of the same seed
+
+Batch = tuple[NDArray[Any], NDArray[np.int64]]
+
+
+def epoch_batches(
+    augmenter: Augmenter, labels: NDArray[np.int64], batch_size: int, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """Shuffled, augmented (x, y) batches. Order and augmentation depend on (seed, epoch) only.
+
+    The last short batch is left out, so that batch statistics always rest on `batch_size` samples, unless there
+    is no full one.
+    """
+    rng = np.random.default_rng([_EPOCH_STREAM, seed, epoch])
+    order = rng.permutation(len(labels))
+    count = max(len(labels) // batch_size, 1)
+    made: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
+    stop = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                return made.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for number in range(count):
+                if stop.is_set():
+                    return
+                chosen = order[number * batch_size : (number + 1) * batch_size]
+                put((augmenter.batch(chosen, rng), labels[chosen]))
+            put(None)
+        except BaseException as error:  # handed to the consumer, who raises it
+            put(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()

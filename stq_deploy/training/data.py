@@ -1,0 +1,51 @@
+"""The samples of one run: shuffled, with a validation part held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stq_deploy.datasets import Dataset
+from stq_deploy.errors import StqError
+from stq_deploy.training.config import TrainingConfig
+
+_SPLIT_STREAM = 2
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and validation samples, both from the data set's training part, and its test part."""
+
+    x_train: NDArray[Any]
+    y_train: NDArray[np.int64]
+    x_validation: NDArray[Any]
+    y_validation: NDArray[np.int64]
+    x_test: NDArray[Any]
+    y_test: NDArray[np.int64]
+
+
+def split(dataset: Dataset, config: TrainingConfig) -> Split:
+    """Shuffle the training part by the seed (a file may be sorted by class) and hold out the validation samples."""
+    order = np.random.default_rng([_SPLIT_STREAM, config.seed]).permutation(len(dataset.y_train))
+    order = order[: config.train_limit]
+    held, kept = order[: config.validation_samples], order[config.validation_samples :]
+    if not len(kept):
+        raise StqError(
+            f"no training samples left: {len(order)} in all, {config.validation_samples} held out for validation",
+            where=dataset.source,
+        )
+    test = np.arange(len(dataset.y_test))
+    if config.test_limit is not None:
+        shuffled = np.random.default_rng([_SPLIT_STREAM, config.seed, 1]).permutation(len(dataset.y_test))
+        test = shuffled[: config.test_limit]
+    return Split(
+        dataset.x_train[kept],
+        dataset.y_train[kept],
+        dataset.x_train[held],
+        dataset.y_train[held],
+        dataset.x_test[test],
+        dataset.y_test[test],
+    )

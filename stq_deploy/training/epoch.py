@@ -1,0 +1,38 @@
+"""One pass over the training samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from stq_deploy.training.batches import Batch
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """Mean training loss and accuracy (0..1), measured while training (so with drawn weights)."""
+
+    loss: float
+    accuracy: float
+
+
+def run_epoch(
+    step: Callable[[Any, Any, Any], tuple[Any, Any]],
+    batches: Iterator[Batch],
+    learning_rate: Callable[[int], float],
+    on_step: Callable[[int, float], None],
+) -> EpochResult:
+    """Run `step` over all `batches`; `learning_rate(i)` and `on_step(i, loss)` get the step's number in the epoch."""
+    loss_sum = 0.0
+    right = seen = steps = 0
+    for x, y in batches:
+        loss, hits = step(tf.constant(x), tf.constant(y), tf.constant(learning_rate(steps), tf.float32))
+        loss_sum += float(loss)
+        right += int(hits)
+        seen += len(y)
+        on_step(steps, float(loss))
+        steps += 1
+    return EpochResult(loss_sum / max(steps, 1), right / max(seen, 1))

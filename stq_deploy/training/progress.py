@@ -1,0 +1,113 @@
+"""How a run tells people about itself: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Protocol
+
+
+class Reporter(Protocol):
+    """What the trainer calls. Every method may be a no-op."""
+
+    def start(self, title: str, epochs: int, steps: int) -> None:
+        """A run of `epochs` epochs of `steps` steps begins."""
+
+    def step(self, epoch: int, step: int, loss: float) -> None:
+        """Step number `step` (from 0) of epoch `epoch` (from 0) is done."""
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """An epoch is done; `record` is its history line."""
+
+    def note(self, text: str) -> None:
+        """Something else worth a line."""
+
+    def close(self) -> None:
+        """The run ended, well or not."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, title: str, epochs: int, steps: int) -> None: ...
+    def step(self, epoch: int, step: int, loss: float) -> None: ...
+    def epoch(self, record: dict[str, Any]) -> None: ...
+    def note(self, text: str) -> None: ...
+    def close(self) -> None: ...
+
+
+def epoch_line(record: dict[str, Any], epochs: int) -> str:
+    """One epoch in one line."""
+    validation = record.get("validation_accuracy")
+    shown = "" if validation is None else f"  validation {100 * validation:5.2f} %"
+    return (
+        f"epoch {record['epoch']:>4}/{epochs}  loss {record['train_loss']:.4f}  "
+        f"train {100 * record['train_accuracy']:5.2f} %{shown}  {record['seconds']:.0f} s"
+    )
+
+
+class Plain(Silent):
+    """One line an epoch, and one a minute in between, for logs."""
+
+    _EVERY = 60.0
+
+    def __init__(self) -> None:
+        self._epochs = self._steps = 0
+        self._last = time.monotonic()
+
+    def start(self, title: str, epochs: int, steps: int) -> None:
+        self._epochs, self._steps = epochs, steps
+        print(title, flush=True)
+
+    def step(self, epoch: int, step: int, loss: float) -> None:
+        if time.monotonic() - self._last >= self._EVERY:
+            self._last = time.monotonic()
+            print(f"  epoch {epoch + 1}/{self._epochs}, step {step + 1}/{self._steps}, loss {loss:.4f}", flush=True)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self._last = time.monotonic()
+        print(epoch_line(record, self._epochs), flush=True)
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+
+class Rich(Silent):
+    """A progress bar under the lines of the finished epochs."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+        )
+        self._task: Any = None
+        self._epochs = 0
+        self._steps = 0
+
+    def start(self, title: str, epochs: int, steps: int) -> None:
+        self._epochs, self._steps = epochs, steps
+        self._progress.console.print(title, highlight=False)
+        self._task = self._progress.add_task("training", total=epochs * steps)
+        self._progress.start()
+
+    def step(self, epoch: int, step: int, loss: float) -> None:
+        self._progress.update(
+            self._task,
+            completed=epoch * self._steps + step + 1,
+            description=f"epoch {epoch + 1}/{self._epochs} loss {loss:.3f}",
+        )
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self._progress.console.print(epoch_line(record, self._epochs), highlight=False)
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def default_reporter() -> Reporter:
+    """Rich on a terminal, plain lines otherwise."""
+    return Rich() if sys.stdout.isatty() else Plain()

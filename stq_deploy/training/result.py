@@ -1,0 +1,78 @@
+"""The files a finished run leaves: model.h5, result.json, history.jsonl."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+MODEL_FILE = "model.h5"
+RESULT_FILE = "result.json"
+HISTORY_FILE = "history.jsonl"
+CHECKPOINT_FILE = "checkpoint.npz"
+
+_PACKAGES = ("tensorflow", "tensorflow-cpu", "tf-keras", "qkeras", "numpy", "h5py")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all: written beside, then renamed."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """Indented, keys in the order given."""
+    write_text(path, json.dumps(record, indent=2) + "\n")
+
+
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """One JSON object a line, one line an epoch."""
+    write_text(path, "".join(json.dumps(record) + "\n" for record in history))
+
+
+def save_model(model: Any, path: Path) -> None:
+    """As .h5, whole or not at all."""
+    beside = path.with_name(path.name + ".part.h5")  # Keras goes by the ending
+    model.save(str(beside), include_optimizer=False)
+    os.replace(beside, path)
+
+
+def versions() -> dict[str, str]:
+    """Of this program, Python and the packages that decide a result."""
+    import platform
+
+    from stq_deploy import __version__
+
+    found = {"stq-deploy": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout this code runs from, if it is one; "-dirty" if it was changed since."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None

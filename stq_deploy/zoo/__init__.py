@@ -1,0 +1,1 @@
+"""Networks of the paper, as reconstructed, and the quantization schemes of its Table III."""

@@ -1,0 +1,80 @@
+"""The quantization schemes of the paper's Table III, one row each, in QKeras' own words.
+
+A row says how each kind of kernel and activation is quantized; None leaves it in floating point. Which bits the
+dense layers had is read off the paper's flash column: with KB = 1024 the ternary and STQ rows come out exactly
+when convolutions take 2 bits and fc1, fc2 take 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stq_deploy.errors import StqError
+
+# The gate's text is spelt with a keyword: qkeras prints quantized_sigmoid(4, use_real_sigmoid=True) as
+# "quantized_sigmoid(4,1)", which would read back as symmetric=1.
+_GATE_4 = "quantized_sigmoid(4,use_real_sigmoid=True)"
+_SIGMOID_8 = "quantized_sigmoid(8,use_real_sigmoid=True)"
+_BITS_4 = "quantized_bits(4,0,1,alpha='auto_po2')"
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One row: quantizer texts (QKeras syntax) by role, or None for floating point."""
+
+    name: str
+    title: str
+    conv: str | None = None
+    depthwise: str | None = None
+    dense: str | None = None
+    input: str | None = "quantized_relu(8,0)"
+    relu: str | None = "quantized_relu(4,2)"
+    gate: str | None = _GATE_4
+    relu_dense: str | None = "quantized_relu(8,3)"
+    pre_sigmoid: str | None = "quantized_bits(8,3,1,alpha=1)"
+    sigmoid: str | None = _SIGMOID_8
+
+    @property
+    def quantized(self) -> bool:
+        """Whether anything at all is quantized."""
+        return self.conv is not None
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether training draws its kernels at random."""
+        return "stochastic" in (self.conv or "")
+
+
+def _uniform(name: str, title: str, kernel: str, **activations: str | None) -> Scheme:
+    """A scheme with one kernel quantizer everywhere."""
+    return Scheme(name, title, conv=kernel, depthwise=kernel, dense=kernel, **activations)
+
+
+def _ternary(name: str, title: str, kernel: str) -> Scheme:
+    """Ternary convolutions with 4-bit dense layers."""
+    return Scheme(name, title, conv=kernel, depthwise=kernel, dense=_BITS_4)
+
+
+_ALL = (
+    Scheme("fp", "FP", input=None, relu=None, gate=None, relu_dense=None, pre_sigmoid=None, sigmoid=None),
+    _uniform("8bit", "8-bit", "quantized_bits(8,0,1,alpha='auto_po2')", relu="quantized_relu(8,3)", gate=_SIGMOID_8),
+    _uniform("4bit", "4-bit", _BITS_4),
+    _ternary("ternary", "Ternary", "ternary(alpha='auto_po2')"),
+    _ternary("stq", "STQ", "stochastic_ternary(alpha='auto_po2')"),
+    _uniform("2bit", "2-bit", "quantized_bits(2,0,1,alpha='auto_po2')"),
+    _uniform("binary", "Binary", "binary(alpha='auto_po2')"),
+    _uniform("s-binary", "S-Binary", "stochastic_binary(alpha='auto_po2')"),
+)
+SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _ALL}
+
+
+def get_scheme(name: str | Scheme) -> Scheme:
+    """The scheme of that name. Raises StqError naming those there are."""
+    if isinstance(name, Scheme):
+        return name
+    try:
+        return SCHEMES[name]
+    except KeyError:
+        raise StqError(
+            f"unknown quantization scheme {name!r}", next=f"choose one of: {', '.join(SCHEMES)}"
+        ) from None
