@@ -1,7 +1,7 @@
 """The .stq file: one integer network as a zip of `network.json` and little `.npy` arrays (docs/FORMAT.md).
 
-The file is untrusted when read: sizes are bounded before anything is unpacked, no pickles, every field is checked
-by type, and `Network` checks the whole.
+The file is untrusted when read: sizes are bounded before anything is unpacked, no pickles, every field is checked by
+type, and `Network` checks the whole.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.network.bitfields import pack_bits, unpack_bits
 from stq_deploy.network.graph import Network
 from stq_deploy.network.ops import OP_KINDS, Op, WeightedOp, Window
-from stq_deploy.network.requantize import REQUANTIZE_KINDS
+from stq_deploy.network.requantize import REQUANTIZE_KINDS, Requantize
 from stq_deploy.network.tensor import TensorType
 
 FORMAT = "stq-network"
@@ -95,13 +95,23 @@ def load_network(path: str | os.PathLike[str]) -> Network:
             _check_version(path, document)
             return _network(document, archive)
     except StqError as error:
-        raise error if error.where else _located(error, path) from error
+        raise error if error.where == str(path) else _located(error, path) from error
     except FileNotFoundError as error:
         raise StqError("there is no such file", where=str(path), next="check the path") from error
     except OSError as error:
         raise StqError(f"cannot read the file: {error.strerror}", where=str(path)) from error
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, RecursionError, NotImplementedError,
-            OverflowError, AttributeError, IndexError) as error:  # fmt: skip
+    except (
+        AttributeError,
+        EOFError,
+        IndexError,
+        KeyError,
+        NotImplementedError,
+        OverflowError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     except Exception as error:
         if type(error).__module__ == "zlib":  # zlib.error derives from Exception alone
@@ -135,8 +145,8 @@ def _describe_value(value: Any, name: str, arrays: Arrays) -> Any:
         return {"array": name, "dtype": value.dtype.str, "shape": list(value.shape)}
     if isinstance(value, Window):
         return dataclasses.asdict(value)
-    if isinstance(value, tuple(REQUANTIZE_KINDS.values())):
-        described = {"kind": value.kind}
+    if isinstance(value, Requantize):
+        described: dict[str, Any] = {"kind": value.kind}
         for f in dataclasses.fields(value):
             if f.name != "certificate":  # a certificate is metadata: it changes no result
                 described[f.name] = _describe_value(getattr(value, f.name), f"{name}.{f.name}", arrays)
@@ -155,8 +165,12 @@ def _packed_bits(document: dict[str, Any], name: str) -> int:
 def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
     tensors = {
         _text(name): TensorType(
-            shape=tuple(_integer(n) for n in t["shape"]), dtype=_text(t["dtype"]), minimum=_integer(t["minimum"]),
-            maximum=_integer(t["maximum"]), scale=_real(t["scale"]), zero_point=_integer(t["zero_point"]),
+            shape=tuple(_integer(n) for n in t["shape"]),
+            dtype=_text(t["dtype"]),
+            minimum=_integer(t["minimum"]),
+            maximum=_integer(t["maximum"]),
+            scale=_real(t["scale"]),
+            zero_point=_integer(t["zero_point"]),
         )
         for name, t in document["tensors"].items()
     }  # fmt: skip
@@ -167,7 +181,7 @@ def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
         tensors=tensors,
         ops=tuple(_op(described, archive) for described in document["ops"]),
         input=_text(document["input"]),
-        outputs=tuple(_text(name) for name in document["outputs"]),
+        outputs=_texts(document["outputs"]),
         metadata=metadata,
     )
 
@@ -201,7 +215,7 @@ def _fields(cls: type[Any], described: dict[str, Any], archive: zipfile.ZipFile,
         elif f.name == "factors":
             values[f.name] = _pair(raw)
         else:
-            values[f.name] = tuple(_text(item) for item in raw)
+            values[f.name] = _texts(raw)
     return values
 
 
@@ -234,6 +248,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > 1024:
         raise TypeError("a name is not a short text")
     return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("names are not a list")
+    return tuple(_text(item) for item in value)
 
 
 def _integer(value: Any) -> int:
@@ -275,4 +295,5 @@ def _damaged(path: Path, detail: str) -> StqError:
 
 
 def _located(error: StqError, path: Path) -> StqError:
-    return StqError(error.what, where=str(path), cause=error.cause, next=error.next)
+    where = f"{path}: {error.where}" if error.where else str(path)
+    return StqError(error.what, where=where, cause=error.cause, next=error.next)

@@ -32,6 +32,10 @@ def unpack_bits(packed: npt.NDArray[np.uint8], bits: int, count: int) -> npt.NDA
     if packed.size != (count * bits + 7) // 8:
         raise ValueError(f"{packed.size} bytes do not hold exactly {count} fields of {bits} bits")
     stream = np.unpackbits(packed, bitorder="little")[: count * bits].reshape(count, bits)
-    fields = np.packbits(stream, axis=1, bitorder="little").reshape(-1).astype(np.int64) if count else stream[:, :0].reshape(0)
+    fields = (
+        np.packbits(stream, axis=1, bitorder="little").reshape(-1).astype(np.int64)
+        if count
+        else stream[:, :0].reshape(0)
+    )
     half = 1 << (bits - 1)
     return ((fields ^ half) - half).astype(np.int8)

@@ -23,7 +23,9 @@ def unit_interval(x: Samples) -> npt.NDArray[np.float32]:
         return x.astype(np.float32) / np.float32(255)
     if not np.issubdtype(x.dtype, np.floating):
         raise StqError(
-            f"samples are stored as {x.dtype}", cause="they are neither uint8 nor float", next="store x as uint8, or as float in [0, 1]"
+            f"samples are stored as {x.dtype}",
+            cause="they are neither uint8 nor float",
+            next="store x as uint8, or as float in [0, 1]",
         )
     finite = np.isfinite(x)
     if not finite.all():
@@ -54,7 +56,8 @@ def quantize_input(x: Samples, spec: TensorType) -> npt.NDArray[np.int64]:
     scaled = np.rint(unit_interval(x) / np.float32(spec.scale))
     # Clip before the cast: a float outside int64 has no defined integer.
     low, high = spec.minimum - spec.zero_point, spec.maximum - spec.zero_point
-    return np.clip(scaled, low, high).astype(np.int64) + spec.zero_point
+    levels: npt.NDArray[np.int64] = np.clip(scaled, low, high).astype(np.int64)
+    return levels + spec.zero_point
 
 
 def dequantize_input(levels: npt.NDArray[np.integer[Any]], spec: TensorType) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""How an accumulator becomes an output level: the four forms the kernels know, defined here in NumPy.
+"""How an accumulator becomes an output level: the five forms the kernels know, defined here in NumPy.
 
 Each form is applied per channel, the channel being the last axis. `stq_deploy.passes.certify` finds one that equals
 the trained network's function for every reachable accumulator; these classes only say what each computes.
@@ -19,8 +19,8 @@ Accumulators = npt.NDArray[np.int64]
 class MultiplierRequantize:
     """`clamp((((acc << left_shift) * multiplier[c]) >> 32) + offset[c]) >> right_shift, minimum, maximum)`.
 
-    All shifts are arithmetic (towards minus infinity). On a Cortex-M7 this is LSL, SMMLA, ASR and a clamp.
-    Whoever builds one proves that neither `acc << left_shift` nor the sum leaves int32 (`overflow_free`).
+    All shifts are arithmetic (towards minus infinity). On a Cortex-M7 this is LSL, SMMLA, ASR and a clamp. Whoever
+    builds one proves that neither `acc << left_shift` nor the sum leaves int32 (`overflow_free`).
 
     Attributes:
         multiplier, offset: int32 (C,).
@@ -43,7 +43,8 @@ class MultiplierRequantize:
     def apply(self, acc: Accumulators) -> Accumulators:
         """int64 (..., C) -> int64 (..., C) levels."""
         high = ((acc << self.left_shift) * self.multiplier.astype(np.int64)) >> 32
-        return np.clip((high + self.offset.astype(np.int64)) >> self.right_shift, self.minimum, self.maximum)
+        shifted: Accumulators = (high + self.offset.astype(np.int64)) >> self.right_shift
+        return np.clip(shifted, self.minimum, self.maximum)
 
     def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
         """Whether no intermediate leaves int32 for accumulators in [low, high] ((C,) each)."""
@@ -55,6 +56,48 @@ class MultiplierRequantize:
                 if (value >= limit).any() or (value < -limit).any():
                     return False
         return True
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftRequantize:
+    """`clamp(round_half_to_even((acc + offset[c]) / 2**shift[c]) + zero_point, minimum, maximum)`.
+
+    What a layer computes whose scales are powers of two and which has no batch norm: its rounding ties are real, and
+    no multiplier rounds them to even. With `v = acc + offset` the rounding is `(v + 2**(shift - 1) - 1 + ((v >>
+    shift) & 1)) >> shift`, or v where the shift is 0.
+
+    Attributes:
+        offset: int32 (C,); shift: int8 (C,), 0..30.
+        zero_point: added after rounding.
+    """
+
+    offset: npt.NDArray[np.int32]
+    shift: npt.NDArray[np.int8]
+    zero_point: int
+    minimum: int
+    maximum: int
+    certificate: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "shift"
+
+    @property
+    def channels(self) -> int:
+        return len(self.offset)
+
+    def apply(self, acc: Accumulators) -> Accumulators:
+        """int64 (..., C) -> int64 (..., C) levels."""
+        shift = self.shift.astype(np.int64)
+        v = acc + self.offset.astype(np.int64)
+        below_half = np.where(shift > 0, (np.int64(1) << np.maximum(shift - 1, 0)) - 1, 0)
+        odd = np.where(shift > 0, (v >> shift) & 1, 0)
+        rounded: Accumulators = (v + below_half + odd) >> shift
+        return np.clip(rounded + self.zero_point, self.minimum, self.maximum)
+
+    def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no intermediate leaves int32 for accumulators in [low, high] ((C,) each)."""
+        most = high + self.offset.astype(np.int64) + (np.int64(1) << self.shift.astype(np.int64))
+        least = low + self.offset.astype(np.int64)
+        largest = max(abs(int(most.max())), abs(int(least.min()))) + abs(self.zero_point)
+        return largest < 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +123,7 @@ class ThresholdRequantize:
 
     @property
     def maximum(self) -> int:
-        return self.minimum + self.thresholds.shape[1]
+        return self.minimum + int(self.thresholds.shape[1])
 
     def apply(self, acc: Accumulators) -> Accumulators:
         """int64 (..., C) -> int64 (..., C) levels."""
@@ -119,9 +162,9 @@ class TableRequantize:
         index = acc - self.base
         if acc.size and (index.min() < 0 or index.max() >= self.table.shape[1]):
             raise IndexError("accumulator outside its certified table")
-        if self.table.shape[0] == 1:
-            return self.table[0].astype(np.int64)[index]
-        return self.table.astype(np.int64)[np.arange(self.channels), index]
+        rows = np.zeros(1, np.int64) if self.table.shape[0] == 1 else np.arange(self.channels)
+        levels: Accumulators = self.table.astype(np.int64)[rows, index]
+        return levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +182,8 @@ class KeepAccumulator:
         return acc
 
 
-Requantize = MultiplierRequantize | ThresholdRequantize | TableRequantize | KeepAccumulator
+Requantize = MultiplierRequantize | ShiftRequantize | ThresholdRequantize | TableRequantize | KeepAccumulator
 REQUANTIZE_KINDS: dict[str, type[Any]] = {
-    cls.kind: cls for cls in (MultiplierRequantize, ThresholdRequantize, TableRequantize, KeepAccumulator)
+    cls.kind: cls
+    for cls in (MultiplierRequantize, ShiftRequantize, ThresholdRequantize, TableRequantize, KeepAccumulator)
 }

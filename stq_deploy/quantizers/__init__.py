@@ -1,1 +1,4 @@
-"""Quantizers: QKeras' own, with stochastic ones that draw while training. Import the submodules (they need TF)."""
+"""QKeras quantizers, with stochastic ones that draw while training.
+
+Import the submodules: they need TensorFlow.
+"""

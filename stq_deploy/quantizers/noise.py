@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import tensorflow as tf
@@ -18,7 +20,7 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class NoiseState:
-    """A snapshot: `seed` and `counter` (draws made so far), and the `temperature_factor` (1.0 = as configured)."""
+    """A snapshot: the seed, the draws made so far, and the temperature factor (1.0 = as configured)."""
 
     seed: int = 0
     counter: int = 0
@@ -35,15 +37,12 @@ class _Variables:
             self.factor = tf.Variable(1.0, dtype=tf.float32, trainable=False, name="stq_noise_temperature")
 
 
-_variables: _Variables | None = None
-_enabled = True
+_enabled: ContextVar[bool] = ContextVar("stq_noise_enabled", default=True)
 
 
+@cache
 def _live() -> _Variables:
-    global _variables
-    if _variables is None:
-        _variables = _Variables()
-    return _variables
+    return _Variables()
 
 
 def get_state() -> NoiseState:
@@ -87,7 +86,7 @@ def uniform(shape: Any) -> Any:
 
 def enabled() -> bool:
     """Whether quantizers may draw at all (see `deterministic`)."""
-    return _enabled
+    return _enabled.get()
 
 
 @contextmanager
@@ -97,9 +96,8 @@ def deterministic() -> Iterator[None]:
     It is read while a function is *traced*: wrap the first call of a `tf.function` that must stay
     deterministic, and give it to nobody else.
     """
-    global _enabled
-    before, _enabled = _enabled, False
+    before = _enabled.set(False)
     try:
         yield
     finally:
-        _enabled = before
+        _enabled.reset(before)

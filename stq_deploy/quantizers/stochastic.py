@@ -2,8 +2,9 @@
 
 qkeras 0.9.0 asks `K.learning_phase()`, which stays 0 under `fit()`: its stochastic quantizers train exactly
 like their deterministic namesakes. Here the *call context's* training flag decides: a training call draws,
-`predict` and `evaluate` do not. Class names, constructor and serialised configuration stay those of qkeras, so
-that qkeras itself loads what we save, and tools that match on class names (qstats, hls4ml) see what they expect.
+`predict` and `evaluate` do not. Class names, constructor and serialised configuration stay those of qkeras,
+so that qkeras itself loads what we save, and tools that match on class names (qstats, hls4ml) see what they
+expect.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _round_to_power_of_two(scale: Any) -> Any:
     return tf.pow(2.0, tf.round(tf.math.log(scale + _EPSILON) / np.log(2.0).astype("float32")))
 
 
-class stochastic_ternary(qk.stochastic_ternary):  # noqa: N801 - the name is part of the file format
+class stochastic_ternary(qk.stochastic_ternary):  # type: ignore[misc]
     """Kernel quantizer to {-s, 0, +s}: random while training, qkeras' `ternary` of the same alpha otherwise.
 
     With scale s, threshold T = s/2 and z = x/std(x), both per output channel, and temperature t, two
@@ -54,7 +55,8 @@ class stochastic_ternary(qk.stochastic_ternary):  # noqa: N801 - the name is par
     (qkeras.quantizers.stochastic_ternary). Only the three outcomes' probabilities matter, so one uniform
     number per weight decides: P(+1) = p0 p1, P(-1) = (1-p0)(1-p1). The gradient is straight-through (1).
 
-    x: float32, any shape with the output channel last. alpha: 'auto' or 'auto_po2' (drawing needs one of them).
+    x: float32, any shape with the output channel last. alpha: 'auto' or 'auto_po2' (drawing needs one of
+    them).
     """
 
     def __call__(self, x: Any) -> Any:
@@ -94,8 +96,8 @@ class stochastic_ternary(qk.stochastic_ternary):  # noqa: N801 - the name is par
         return scale
 
 
-class stochastic_binary(qk.stochastic_binary):  # noqa: N801 - the name is part of the file format
-    """Kernel quantizer to {-s, +s}: P(+) = sigmoid(t x / std(x)) while training, qkeras' `binary` otherwise."""
+class stochastic_binary(qk.stochastic_binary):  # type: ignore[misc]
+    """Kernel quantizer to {-s, +s}: P(+) = sigmoid(t x / std(x)) in training, qkeras' `binary` otherwise."""
 
     def __call__(self, x: Any) -> Any:
         return _choose(_drawing(), lambda: self._draw(x), lambda: qk.binary.__call__(self, x))

@@ -13,7 +13,8 @@ _PAD = 4
 class Augmenter:
     """Makes training batches out of `x` (N, H, W, C): as they are, or cropped and flipped at random.
 
-    crop-flip pads 4 zero pixels around, takes a random HxW window and mirrors every second picture (He et al. 2015).
+    crop-flip pads 4 zero pixels around, takes a random HxW window and mirrors every second picture (He et al.
+    2015).
     """
 
     def __init__(self, x: NDArray[Any], kind: str) -> None:

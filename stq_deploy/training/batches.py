@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """Shuffled, augmented (x, y) batches. Order and augmentation depend on (seed, epoch) only.
 
-    The last short batch is left out, so that batch statistics always rest on `batch_size` samples, unless there
-    is no full one.
+    The last short batch is left out, so that batch statistics always rest on `batch_size` samples, unless
+    there is no full one.
     """
     rng = np.random.default_rng([_EPOCH_STREAM, seed, epoch])
     order = rng.permutation(len(labels))
@@ -34,10 +35,9 @@ def epoch_batches(
 
     def put(item: Batch | BaseException | None) -> None:
         while not stop.is_set():
-            try:
-                return made.put(item, timeout=0.1)
-            except queue.Full:
-                continue
+            with suppress(queue.Full):  # so that a consumer who left is noticed
+                made.put(item, timeout=0.1)
+                return
 
     def work() -> None:
         try:

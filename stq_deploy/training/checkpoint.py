@@ -1,13 +1,13 @@
 """A run's whole state after an epoch, in one file that is never half-written.
 
-The file is an .npz of plain arrays: every weight of the model, every variable of the optimizer, and a JSON text with
-the epoch, the noise state and the settings the run was started with.
+The file is an .npz of plain arrays: every weight of the model, every variable of the optimizer, and a JSON
+text with the epoch, the noise state and the settings the run was started with.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.errors import StqError
+from stq_deploy.files import write_whole
 from stq_deploy.quantizers import noise
 
 
@@ -29,20 +30,18 @@ class Progress:
 
 
 def save(path: Path, model: Any, optimizer: Any, progress: Progress) -> None:
-    """Write beside, flush to disk, then rename over `path`: a kill leaves the old file or the new, never a part."""
+    """Replace `path` whole: a kill leaves the old file or the new, never a part."""
     arrays = {f"weight_{i:03d}": weight.numpy() for i, weight in enumerate(model.weights)}
     arrays |= {f"optimizer_{i:03d}": variable.numpy() for i, variable in enumerate(optimizer.variables)}
     record = {**asdict(progress), "noise": asdict(noise.get_state())}
-    beside = path.with_name(path.name + ".part")
-    with open(beside, "wb") as file:
-        np.savez(file, record=np.array(json.dumps(record)), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    content = io.BytesIO()
+    np.savez(content, record=np.array(json.dumps(record)), **arrays)
+    write_whole(path, content.getvalue())
 
 
 def restore(path: Path, model: Any, optimizer: Any) -> Progress:
-    """Put the state saved in `path` into a freshly built `model` and built `optimizer`, and into the noise source.
+    """Put the state saved in `path` into a freshly built `model` and built `optimizer`, and into the noise
+    source.
 
     Raises StqError if the file is not a checkpoint of such a model.
     """

@@ -16,8 +16,8 @@ OPTIMIZERS = ("adamax", "adam", "sgd")
 class TrainingConfig:
     """Everything that decides the result of a run, and where it goes.
 
-    The defaults are those of the paper's Table II (1000 epochs, batch 64, Adamax, cosine from 1e-3 to 1e-6, no
-    augmentation). What the paper leaves open, and only that, has defaults of ours: the rest of the fields.
+    The defaults are those of the paper's Table II (1000 epochs, batch 64, Adamax, cosine from 1e-3 to 1e-6,
+    no augmentation). What the paper leaves open, and only that, has defaults of ours: the rest of the fields.
     """
 
     out: Path

@@ -28,7 +28,9 @@ class Split:
 
 
 def split(dataset: Dataset, config: TrainingConfig) -> Split:
-    """Shuffle the training part by the seed (a file may be sorted by class) and hold out the validation samples."""
+    """Shuffle the training part by the seed (a file may be sorted by class) and hold out the validation
+    samples.
+    """
     order = np.random.default_rng([_SPLIT_STREAM, config.seed]).permutation(len(dataset.y_train))
     order = order[: config.train_limit]
     held, kept = order[: config.validation_samples], order[config.validation_samples :]

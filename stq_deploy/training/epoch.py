@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
 from stq_deploy.training.batches import Batch
+from stq_deploy.training.step import Step
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,14 @@ class EpochResult:
 
 
 def run_epoch(
-    step: Callable[[Any, Any, Any], tuple[Any, Any]],
+    step: Step,
     batches: Iterator[Batch],
     learning_rate: Callable[[int], float],
     on_step: Callable[[int, float], None],
 ) -> EpochResult:
-    """Run `step` over all `batches`; `learning_rate(i)` and `on_step(i, loss)` get the step's number in the epoch."""
+    """Run `step` over all `batches`; `learning_rate(i)` and `on_step(i, loss)` get the step's number in the
+    epoch.
+    """
     loss_sum = 0.0
     right = seen = steps = 0
     for x, y in batches:

@@ -14,14 +14,16 @@ _BATCH = 500
 
 
 class Evaluator:
-    """Class predictions with inference weights and statistics. Keep one per model: it holds the compiled function."""
+    """Class predictions with inference weights and statistics.
+
+    Keep one per model: it holds the compiled function.
+    """
 
     def __init__(self, model: Any) -> None:
-        @tf.function(reduce_retracing=True)
         def classify(x: Any) -> Any:
             return tf.argmax(model(to_input(x), training=False), axis=-1)
 
-        self._classify = classify
+        self._classify = tf.function(classify, reduce_retracing=True)
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.int64]:
         """The predicted class of each sample, (N,) int64."""

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def to_input(x: Any) -> Any:
-    """float32 network input from a batch (N, H, W, C): uint8 gray levels / 255, float features as they are."""
+    """float32 network input from a batch (N, H, W, C): uint8 levels / 255, float features as they are."""
     if x.dtype == tf.uint8:
         return tf.cast(x, tf.float32) / 255.0
     return tf.cast(x, tf.float32)

@@ -62,7 +62,10 @@ class Plain(Silent):
     def step(self, epoch: int, step: int, loss: float) -> None:
         if time.monotonic() - self._last >= self._EVERY:
             self._last = time.monotonic()
-            print(f"  epoch {epoch + 1}/{self._epochs}, step {step + 1}/{self._steps}, loss {loss:.4f}", flush=True)
+            print(
+                f"  epoch {epoch + 1}/{self._epochs}, step {step + 1}/{self._steps}, loss {loss:.4f}",
+                flush=True,
+            )
 
     def epoch(self, record: dict[str, Any]) -> None:
         self._last = time.monotonic()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import platform
 import subprocess
+import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from stq_deploy import __version__
+from stq_deploy.files import write_whole
 
 MODEL_FILE = "model.h5"
 RESULT_FILE = "result.json"
@@ -23,36 +27,30 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Whole or not at all: written beside, then renamed."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
 def write_json(path: Path, record: dict[str, Any]) -> None:
     """Indented, keys in the order given."""
-    write_text(path, json.dumps(record, indent=2) + "\n")
+    write_whole(path, json.dumps(record, indent=2) + "\n")
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
     """One JSON object a line, one line an epoch."""
-    write_text(path, "".join(json.dumps(record) + "\n" for record in history))
+    write_whole(path, "".join(json.dumps(record) + "\n" for record in history))
 
 
 def save_model(model: Any, path: Path) -> None:
     """As .h5, whole or not at all."""
-    beside = path.with_name(path.name + ".part.h5")  # Keras goes by the ending
-    model.save(str(beside), include_optimizer=False)
-    os.replace(beside, path)
+    beside = path.with_name(f".{path.name}.part.h5")  # Keras goes by the ending
+    try:
+        with warnings.catch_warnings():  # Keras finds .h5 old-fashioned, and qkeras' quantizers no constraints
+            warnings.simplefilter("ignore")
+            model.save(str(beside), include_optimizer=False)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:
     """Of this program, Python and the packages that decide a result."""
-    import platform
-
-    from stq_deploy import __version__
-
     found = {"stq-deploy": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -63,7 +61,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout this code runs from, if it is one; "-dirty" if it was changed since."""
+    """The commit of the checkout this code runs from, "-dirty" if changed since; None outside of one."""
     try:
         answer = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -6,7 +6,9 @@ import math
 
 
 def cosine(start: float, end: float, progress: float) -> float:
-    """Half a cosine wave from `start` (progress 0) to `end` (progress 1): Loshchilov & Hutter 2017, one cycle."""
+    """Half a cosine wave from `start` (progress 0) to `end` (progress 1): Loshchilov & Hutter 2017, one
+    cycle.
+    """
     progress = min(max(progress, 0.0), 1.0)
     return end + 0.5 * (start - end) * (1.0 + math.cos(math.pi * progress))
 

@@ -12,6 +12,8 @@ from stq_deploy.errors import StqError
 from stq_deploy.training.inputs import to_input
 from stq_deploy.zoo.networks import logits_view
 
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+
 
 def make_optimizer(name: str, model: Any) -> Any:
     """A built optimizer for `model`'s trainable weights; the step sets its learning rate."""
@@ -27,7 +29,7 @@ def make_optimizer(name: str, model: Any) -> Any:
     return optimizer
 
 
-def make_step(model: Any, optimizer: Any) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+def make_step(model: Any, optimizer: Any) -> Step:
     """A function (x, y, learning rate) -> (mean cross-entropy, number right), which updates the weights.
 
     The loss is taken from the logits, before the softmax, for its numerical range.
@@ -35,7 +37,6 @@ def make_step(model: Any, optimizer: Any) -> Callable[[Any, Any, Any], tuple[Any
     view = logits_view(model)
     variables = model.trainable_variables
 
-    @tf.function(reduce_retracing=True)
     def step(x: Any, y: Any, rate: Any) -> tuple[Any, Any]:
         optimizer.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
@@ -46,4 +47,5 @@ def make_step(model: Any, optimizer: Any) -> Callable[[Any, Any, Any], tuple[Any
         right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, -1), y), tf.int32))
         return loss, right
 
-    return step
+    compiled: Step = tf.function(step, reduce_retracing=True)
+    return compiled

@@ -12,6 +12,7 @@ import tf_keras
 from stq_deploy.datasets import load_dataset
 from stq_deploy.errors import StqError
 from stq_deploy.quantizers import noise
+from stq_deploy.quantizers.fast import use_fast_activations
 from stq_deploy.training import batch_norm, checkpoint, result
 from stq_deploy.training.augment import Augmenter
 from stq_deploy.training.batches import epoch_batches
@@ -26,8 +27,6 @@ from stq_deploy.training.warm_start import warm_start
 from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import get_scheme
 
-_REFERENCE_TEMPERATURE = 8.0  # qkeras' default for ternary: the temperature at factor 1
-
 
 def train(
     config: TrainingConfig,
@@ -38,11 +37,11 @@ def train(
 ) -> dict[str, Any]:
     """Run (or with `resume` go on with) the training that `config` describes; return the result record.
 
-    Writes into `config.out`: checkpoint.npz and history.jsonl after every epoch, model.h5 and result.json at the end.
-    The model's accuracy on the test part is measured once, after the last epoch; nothing is chosen by it.
-    `stop_after` ends the process's work after that many epochs in all, leaving a checkpoint (for tests and budgets);
-    the record is then that of an unfinished run, and no model is written.
-    Raises StqError: data or files missing or unfit, a checkpoint of other settings, a run already there.
+    Writes into `config.out`: checkpoint.npz and history.jsonl after every epoch, model.h5 and result.json at
+    the end. The model's accuracy on the test part is measured once, after the last epoch; nothing is chosen
+    by it. `stop_after` ends the process's work after that many epochs in all, leaving a checkpoint (for tests
+    and budgets); the record is then that of an unfinished run, and no model is written. Raises StqError: data
+    or files missing or unfit, a checkpoint of other settings, a run already there.
     """
     reporter = progress or Silent()
     try:
@@ -84,6 +83,7 @@ class _Run:
         )
         if config.warm_start is not None:
             warm_start(self.model, config.warm_start)
+        use_fast_activations(self.model)
         self.optimizer = make_optimizer(config.optimizer, self.model)
         self.step = make_step(self.model, self.optimizer)
         self.estimator = batch_norm.BatchNormEstimator(self.model)
@@ -109,8 +109,8 @@ class _Run:
         config = self.config
         steps = max(len(self.data.y_train) // config.batch_size, 1)
         self.reporter.start(
-            f"training {config.network}/{config.variant}, scheme {config.scheme}, on {len(self.data.y_train)} samples "
-            f"of {config.dataset}, {config.epochs} epochs of {steps} steps",
+            f"training {config.network}/{config.variant}, scheme {config.scheme}: {config.epochs} epochs "
+            f"of {steps} steps on {len(self.data.y_train)} samples of {config.dataset}",
             config.epochs,
             steps,
         )
@@ -126,7 +126,7 @@ class _Run:
         started = time.monotonic()
         total = config.epochs * steps
         temperature = geometric(config.temperature_start, config.temperature_end, epoch / max(config.epochs - 1, 1))
-        noise.set_temperature_factor(temperature / _REFERENCE_TEMPERATURE)
+        noise.set_temperature_factor(temperature / get_scheme(config.scheme).temperature)
 
         def rate(step: int) -> float:
             done = epoch * steps + step
@@ -151,7 +151,10 @@ class _Run:
         self.history.append(record)
         self.done = epoch + 1
         checkpoint.save(
-            self.checkpoint, self.model, self.optimizer, checkpoint.Progress(self.done, config.as_record(), self.history)
+            self.checkpoint,
+            self.model,
+            self.optimizer,
+            checkpoint.Progress(self.done, config.as_record(), self.history),
         )
         result.write_history(config.out / result.HISTORY_FILE, self.history)
         self.reporter.epoch(record)

@@ -1,10 +1,12 @@
-"""The paper's network, *reconstructed*: no author code is public and its layer picture is not available as text.
+"""The paper's network, *reconstructed*: no author code is public and its layer picture is not available as
+text.
 
 It hits the paper's three totals exactly: 998,824 parameters, 997,460 trainable, 1,364 not. Not fixed by
-arithmetic, and chosen here: `same` padding with max-pooling (or stride 2: the `strided` variant), gated residuals
-x + x * sigmoid(dw(x)), batch norm with momentum 0.9 before each activation, no biases anywhere.
+arithmetic, and chosen here: `same` padding with max-pooling (or stride 2: the `strided` variant), gated
+residuals x + x * sigmoid(dw(x)), batch norm with momentum 0.9 before each activation, no biases anywhere.
 
-The layer names are the same in every scheme, so weights pass from the floating-point twin to a quantized one by name.
+The layer names are the same in every scheme, so weights pass from the floating-point twin to a quantized one
+by name.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ import tf_keras
 from tf_keras import layers
 
 from stq_deploy.errors import StqError
+from stq_deploy.quantizers.exact import keep_order_of_additions
 from stq_deploy.quantizers.factory import make_quantizer
 from stq_deploy.zoo.schemes import Scheme, get_scheme
 
 VARIANTS = ("pooled", "strided")
 NETWORKS = ("stq",)
 _INITIALIZER = "he_normal"
+_SAME = {"padding": "same", "use_bias": False}
 
 
 def build_network(
@@ -34,13 +38,14 @@ def build_network(
 ) -> Any:
     """A new, untrained tf_keras Model: float32 input (N, H, W, C) in [0, 1] -> softmax (N, classes).
 
-    variant: "pooled" (convolution, then 2x2 max-pool; 51.4 M multiply-adds) or "strided" (stride-2 convolutions;
-    13.2 M, same parameters). Raises StqError for an unknown network, scheme or variant.
+    variant: "pooled" (convolution, then 2x2 max-pool; 51.4 M multiply-adds) or "strided" (stride-2
+    convolutions; 13.2 M, same parameters). Raises StqError for an unknown network, scheme or variant.
     """
     if network not in NETWORKS:
         raise StqError(f"unknown network {network!r}", next=f"choose one of: {', '.join(NETWORKS)}")
     if variant not in VARIANTS:
         raise StqError(f"unknown variant {variant!r}", next=f"choose one of: {', '.join(VARIANTS)}")
+    keep_order_of_additions()
     return _Builder(get_scheme(scheme), pooled=variant == "pooled").build(classes, input_shape)
 
 
@@ -99,26 +104,26 @@ class _Builder:
 
     def _conv(self, x: Any, name: str, filters: int, kernel: int) -> Any:
         strides = 1 if self.pooled else 2
-        options = dict(strides=strides, padding="same", use_bias=False, kernel_initializer=_INITIALIZER, name=name)
+        options = {**_SAME, "strides": strides, "kernel_initializer": _INITIALIZER, "name": name}
         if self.scheme.conv is None:
             return layers.Conv2D(filters, kernel, **options)(x)
-        return qkeras.QConv2D(filters, kernel, kernel_quantizer=make_quantizer(self.scheme.conv), **options)(x)
+        quantizer = make_quantizer(self.scheme.conv)
+        return qkeras.QConv2D(filters, kernel, kernel_quantizer=quantizer, **options)(x)
 
     def _depthwise(self, x: Any, name: str) -> Any:
-        options = dict(padding="same", use_bias=False, depthwise_initializer=_INITIALIZER, name=name)
+        options = {**_SAME, "depthwise_initializer": _INITIALIZER, "name": name}
         if self.scheme.depthwise is None:
             return layers.DepthwiseConv2D(3, **options)(x)
         quantizer = make_quantizer(self.scheme.depthwise)
         return qkeras.QDepthwiseConv2D(3, depthwise_quantizer=quantizer, **options)(x)
 
     def _separable(self, x: Any, name: str, filters: int) -> Any:
-        options = dict(
-            padding="same",
-            use_bias=False,
-            depthwise_initializer=_INITIALIZER,
-            pointwise_initializer=_INITIALIZER,
-            name=name,
-        )
+        options = {
+            **_SAME,
+            "depthwise_initializer": _INITIALIZER,
+            "pointwise_initializer": _INITIALIZER,
+            "name": name,
+        }
         if self.scheme.conv is None or self.scheme.depthwise is None:
             return layers.SeparableConv2D(filters, 3, **options)(x)
         return qkeras.QSeparableConv2D(
@@ -130,7 +135,7 @@ class _Builder:
         )(x)
 
     def _dense(self, x: Any, name: str, units: int) -> Any:
-        options = dict(use_bias=False, name=name)
+        options = {"use_bias": False, "name": name}
         if self.scheme.dense is None:
             return layers.Dense(units, **options)(x)
         return qkeras.QDense(units, kernel_quantizer=make_quantizer(self.scheme.dense), **options)(x)

@@ -1,8 +1,8 @@
 """The quantization schemes of the paper's Table III, one row each, in QKeras' own words.
 
-A row says how each kind of kernel and activation is quantized; None leaves it in floating point. Which bits the
-dense layers had is read off the paper's flash column: with KB = 1024 the ternary and STQ rows come out exactly
-when convolutions take 2 bits and fc1, fc2 take 4.
+A row says how each kind of kernel and activation is quantized; None leaves it in floating point. Which bits
+the dense layers had is read off the paper's flash column: with KB = 1024 the ternary and STQ rows come out
+exactly when convolutions take 2 bits and fc1, fc2 take 4.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Scheme:
     input: str | None = "quantized_relu(8,0)"
     relu: str | None = "quantized_relu(4,2)"
     gate: str | None = _GATE_4
-    relu_dense: str | None = "quantized_relu(8,3)"
+    relu_dense: str | None = "quantized_relu(8,5)"  # fc1 has no batch norm: its outputs reach 30
     pre_sigmoid: str | None = "quantized_bits(8,3,1,alpha=1)"
     sigmoid: str | None = _SIGMOID_8
 
@@ -43,6 +43,11 @@ class Scheme:
     def stochastic(self) -> bool:
         """Whether training draws its kernels at random."""
         return "stochastic" in (self.conv or "")
+
+    @property
+    def temperature(self) -> float:
+        """qkeras' default temperature of the scheme's stochastic quantizer."""
+        return 6.0 if "binary" in (self.conv or "") else 8.0
 
 
 def _uniform(name: str, title: str, kernel: str, **activations: str | None) -> Scheme:
@@ -75,6 +80,4 @@ def get_scheme(name: str | Scheme) -> Scheme:
     try:
         return SCHEMES[name]
     except KeyError:
-        raise StqError(
-            f"unknown quantization scheme {name!r}", next=f"choose one of: {', '.join(SCHEMES)}"
-        ) from None
+        raise StqError(f"unknown quantization scheme {name!r}", next=f"choose one of: {', '.join(SCHEMES)}") from None

@@ -7,8 +7,13 @@
  * Conventions
  *  - Images are (height, width, channels), channels fastest. There is no batch: a call is one sample.
  *  - A level x stands for (x + input_offset) * scale; input_offset is minus the zero point. Padding is real 0.
- *  - Kernels own no memory. Scratch comes in through stq_context; each kernel's `_get_buffer_size` says how much.
- *    Scratch and packed weights are aligned to 4 bytes. Input and output never overlap, unless stated.
+ *  - In kernels with weights, level + input_offset fits int16 for every level that occurs.
+ *  - Kernels own no memory. Scratch comes in through stq_context; each kernel's `_get_buffer_size` says how many bytes,
+ *    by the formula beside its prototype; it is the same for both implementations.
+ *  - Scratch, packed weights and arrays of int32 are aligned to 4 bytes, of int16 to 2; int8 to none. The Cortex-M7
+ *    kernels load int8 and int16 levels as words at any address, with LDR and STR only, which the core allows in normal
+ *    memory while CCR.UNALIGN_TRP is 0.
+ *  - Input and output never overlap, unless stated.
  *  - Arguments are checked once, on the host, when the network is converted; kernels check only what is cheap and
  *    answer STQ_ARGUMENT_ERROR without having written anything.
  */
@@ -64,6 +69,8 @@ typedef enum {
     STQ_REQUANTIZE_TABLE = 2,
     /* the accumulator as it is; it is known to fit the output type */
     STQ_REQUANTIZE_KEEP = 3,
+    /* clamp(round_half_to_even((acc + offset[c]) / 2^shift[c]) + zero_point, minimum, maximum); shift is 0..30 */
+    STQ_REQUANTIZE_SHIFT = 4,
 } stq_requantize_kind;
 
 typedef struct {
@@ -81,6 +88,8 @@ typedef struct {
     const int8_t *table;
     int32_t table_base;
     int32_t table_stride;
+    const int8_t *shift;
+    int32_t zero_point;
 } stq_requantize;
 
 /*
@@ -102,6 +111,9 @@ typedef struct {
  * 2-D convolution. `filter_dims` is (kernel height, kernel width, input channels); output channels are
  * output_dims->c. input_dims->c equals filter_dims->c. The suffix names weights, then input: t2_s8 is 2-bit weights on
  * int8 activations. `output` is of rq->output_type.
+ *
+ * Scratch, with b bits a weight and K = kernel height * kernel width * input channels rounded up to a multiple of
+ * 32 / b: 4 * K + 8 * (output channels, rounded up to even) bytes.
  */
 #define STQ_DECLARE_CONVOLVE(name, weight_word, input_type)                                                            \
     stq_status name(const stq_context *ctx, const stq_conv_params *params, const stq_requantize *rq,                   \
@@ -119,6 +131,8 @@ STQ_DECLARE_CONVOLVE(stq_convolve_s8_s16, uint32_t, int16_t);
 /*
  * 2-D depthwise convolution: output channel c * depth_multiplier + m reads input channel c, where depth_multiplier is
  * output_dims->c / input_dims->c. filter_dims->c is output_dims->c.
+ *
+ * Scratch: 64 * kernel height * kernel width + 128 bytes.
  */
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_t2_s8, uint32_t, int8_t);
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s4_s8, uint32_t, int8_t);
@@ -132,7 +146,12 @@ typedef struct {
     int32_t weight_offset;
 } stq_dense_params;
 
-/* Fully connected layer: `inputs` values give `outputs` values of rq->output_type. */
+/*
+ * Fully connected layer: `inputs` values give `outputs` values of rq->output_type.
+ *
+ * Scratch, with b bits a weight: 2 * (inputs, rounded up to a multiple of 32 / b) + 4 * (outputs, rounded up to even)
+ * bytes.
+ */
 #define STQ_DECLARE_DENSE(name, weight_word, input_type)                                                               \
     stq_status name(const stq_context *ctx, const stq_dense_params *params, const stq_requantize *rq, int32_t inputs,  \
                     const input_type *input, const weight_word *filter, int32_t outputs, void *output);                \
@@ -167,7 +186,11 @@ typedef struct {
 stq_status stq_pair_table_s8(const stq_pair_table_params *params, const int8_t *table, int32_t count, const int8_t *a,
                              const int8_t *b, int8_t *output);
 
-/* Elementwise ops on `pixels` x `channels` elements; a and b are STQ_S8 or STQ_S16. acc is then requantised. */
+/*
+ * Elementwise ops on `pixels` x `channels` elements; a and b are STQ_S8 or STQ_S16. acc is then requantised.
+ *
+ * Scratch: 4 * channels bytes.
+ */
 typedef struct {
     stq_type a_type, b_type;
     int32_t a_offset, b_offset; /* added to every level */

@@ -14,11 +14,22 @@ from stq_deploy.network.ops.weighted import WeightedOp
 from stq_deploy.network.ops.window import Window
 
 OP_KINDS: dict[str, type[Op]] = {
-    cls.kind: cls
-    for cls in (Convolve, DepthwiseConvolve, Dense, MaxPool, Table, PairTable, Add, Multiply, Reshape)
+    cls.kind: cls for cls in (Convolve, DepthwiseConvolve, Dense, MaxPool, Table, PairTable, Add, Multiply, Reshape)
 }
 
 __all__ = [
-    "OP_KINDS", "Add", "Batch", "Convolve", "Dense", "DepthwiseConvolve", "MaxPool", "Multiply", "Op", "PairTable",
-    "Reshape", "Table", "WeightedOp", "Window",
+    "OP_KINDS",
+    "Add",
+    "Batch",
+    "Convolve",
+    "Dense",
+    "DepthwiseConvolve",
+    "MaxPool",
+    "Multiply",
+    "Op",
+    "PairTable",
+    "Reshape",
+    "Table",
+    "WeightedOp",
+    "Window",
 ]

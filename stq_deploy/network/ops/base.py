@@ -64,6 +64,10 @@ def accumulate_exactly(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
         return np.zeros((*left.shape[:-1], right.shape[1]), np.int64)
     bound = left.shape[-1] * int(np.abs(left).max()) * int(np.abs(right).max())
     if bound >= 2**53:
-        return left @ right
+        product: Batch = left @ right
+        return product
     dtype = np.float32 if bound < 2**24 else np.float64
-    return (left.astype(dtype) @ right.astype(dtype)).astype(np.int64)
+    # One product of two matrices: NumPy would make one small BLAS call for each leading index.
+    rows = left.reshape(-1, left.shape[-1]).astype(dtype)
+    sums: Batch = (rows @ right.astype(dtype)).astype(np.int64)
+    return sums.reshape(*left.shape[:-1], -1)

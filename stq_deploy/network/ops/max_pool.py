@@ -21,15 +21,17 @@ class MaxPool(Op):
 
     def run(self, inputs: Sequence[Batch], types: Sequence[TensorType], output: TensorType) -> Batch:
         windows = self.window.slide(inputs[0], fill=STORAGE_RANGE[types[0].dtype][0])
-        return windows.max(axis=(3, 4))
+        largest: Batch = windows.max(axis=(3, 4))
+        return largest
 
     def check(self, types: Sequence[TensorType], output: TensorType) -> None:
         (x,) = types
         only_types(types, ("int8",))
         require(len(x.shape) == 3 and len(output.shape) == 3, "2-D pooling needs (height, width, channels)")
         self.window.check()
+        paddings = (self.window.pad_before, self.window.pad_after)
         require(
-            all(p < k for p, k in zip((*self.window.pad_before, *self.window.pad_after), self.window.size * 2)),
+            all(p < k for pad in paddings for p, k in zip(pad, self.window.size, strict=True)),
             "a pooling window can lie wholly in the padding",
         )
         expected = (*self.window.output_size(x.shape[0], x.shape[1]), x.shape[2])

@@ -13,6 +13,7 @@ from stq_deploy.network.requantize import (
     KeepAccumulator,
     MultiplierRequantize,
     Requantize,
+    ShiftRequantize,
     TableRequantize,
     ThresholdRequantize,
 )
@@ -65,7 +66,10 @@ class WeightedOp(Op):
         require(output.shape[-1] == outputs, "output channels differ from the weights'")
         low, high = self.accumulator_range(x)
         int32_low, int32_high = STORAGE_RANGE["int32"]
-        require(bool((low >= int32_low).all() and (high <= int32_high).all()), "the accumulator can overflow int32")
+        require(
+            bool((low >= int32_low).all() and (high <= int32_high).all()),
+            "the accumulator can overflow int32",
+        )
         check_requantize(self.requantize, low, high, output)
 
 
@@ -74,27 +78,42 @@ def check_requantize(
 ) -> None:
     """ValueError unless every accumulator in [low, high] gives a level of `output` without overflow."""
     r = requantize
-    require(output.minimum <= r.minimum and r.maximum <= output.maximum, "requantisation leaves the output's range")
+    require(
+        output.minimum <= r.minimum and r.maximum <= output.maximum,
+        "requantisation leaves the output's range",
+    )
     if isinstance(r, MultiplierRequantize):
         require(r.multiplier.shape == r.offset.shape and r.multiplier.ndim == 1, "multiplier and offset differ")
         require(r.multiplier.dtype == np.int32 and r.offset.dtype == np.int32, "multiplier or offset is not int32")
         require(0 <= r.left_shift <= 31 and 0 <= r.right_shift <= 31, "a shift is outside 0..31")
         require(r.overflow_free(low, high), "requantisation can overflow int32")
+    elif isinstance(r, ShiftRequantize):
+        require(r.offset.shape == r.shift.shape and r.offset.ndim == 1, "offset and shift differ")
+        require(r.offset.dtype == np.int32 and r.shift.dtype == np.int8, "offset is not int32 or shift not int8")
+        require(bool(((r.shift >= 0) & (r.shift <= 30)).all()), "a shift is outside 0..30")
+        require(r.overflow_free(low, high), "requantisation can overflow int32")
     elif isinstance(r, ThresholdRequantize):
         require(r.thresholds.ndim == 2 and r.thresholds.dtype == np.int32, "thresholds are not int32 (C, L)")
-        require(len(r.thresholds) == len(r.sign) and r.sign.dtype == np.int8, "thresholds and signs differ in number")
+        require(
+            len(r.thresholds) == len(r.sign) and r.sign.dtype == np.int8,
+            "thresholds and signs differ in number",
+        )
         require(bool(np.isin(r.sign, (-1, 1)).all()), "a threshold sign is neither -1 nor 1")
         require(bool((np.diff(r.thresholds.astype(np.int64), axis=1) >= 0).all()), "thresholds do not ascend")
     elif isinstance(r, TableRequantize):
         require(r.table.ndim == 2 and r.table.dtype == np.int8, "table is not int8 (C, N)")
-        require(r.table.shape[0] in (1, r.channels) and r.table.shape[1] > 0, "table rows differ from the channels")
+        require(
+            r.table.shape[0] in (1, r.channels) and r.table.shape[1] > 0,
+            "table rows differ from the channels",
+        )
         require(
             bool((low >= r.base).all() and (high < r.base + r.table.shape[1]).all()),
             "the accumulator can leave the table",
         )
     elif isinstance(r, KeepAccumulator):
         require(
-            bool((low >= r.minimum).all() and (high <= r.maximum).all()), "the accumulator can leave its stated range"
+            bool((low >= r.minimum).all() and (high <= r.maximum).all()),
+            "the accumulator can leave its stated range",
         )
 
 

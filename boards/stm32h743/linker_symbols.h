@@ -1,0 +1,18 @@
+/*
+ * linker_symbols.h - what the generated linker script defines. Only the addresses of these arrays have a meaning.
+ */
+#ifndef LINKER_SYMBOLS_H
+#define LINKER_SYMBOLS_H
+
+#include <stdint.h>
+
+extern uint32_t stq_stack_bottom[], stq_stack_top[];
+extern uint32_t stq_fault_stack_top[];
+extern uint32_t stq_data_start[], stq_data_end[];
+extern const uint32_t stq_data_image[];
+extern uint32_t stq_bss_start[], stq_bss_end[];
+extern uint32_t stq_arena_start[], stq_arena_end[];
+extern uint32_t stq_scratch_start[], stq_scratch_end[];
+extern const uint32_t stq_vectors[];
+
+#endif /* LINKER_SYMBOLS_H */

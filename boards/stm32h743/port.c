@@ -1,0 +1,96 @@
+/*
+ * The board's side of stq_port.h, and main().
+ */
+#include <stddef.h>
+
+#include "board_config.h"
+#include "clocks.h"
+#include "faults.h"
+#include "registers.h"
+#include "serial.h"
+#include "startup.h"
+#include "stq_port.h"
+#include "stq_server.h"
+
+static stq_port_facts facts = {.board = BOARD_NAME};
+
+/* RM0433 "RCC reset status register"; several flags are set at once, so the most telling comes first. */
+static stq_reset_cause find_reset_cause(void)
+{
+    static const struct {
+        uint32_t flags;
+        stq_reset_cause cause;
+    } causes[] = {
+        {(1u << 23) | (1u << 21), STQ_RESET_POWER},    /* PORRSTF, BORRSTF */
+        {(1u << 26) | (1u << 28), STQ_RESET_WATCHDOG}, /* IWDG1RSTF, WWDG1RSTF */
+        {1u << 24, STQ_RESET_SOFTWARE},                /* SFTRSTF */
+        {1u << 22, STQ_RESET_PIN},                     /* PINRSTF */
+    };
+    uint32_t status = RCC_RSR;
+    RCC_RSR = status | RCC_RSR_RMVF; /* forget, or the next reset would show these as well */
+    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
+        if ((status & causes[i].flags) != 0) {
+            return causes[i].cause;
+        }
+    }
+    return STQ_RESET_UNKNOWN;
+}
+
+int main(void)
+{
+    fault_recall();
+    facts.clock_hz = clocks_core_hz();
+    facts.silicon = DBGMCU_IDC;
+    facts.reset_cause = find_reset_cause();
+    if (fault_last() != NULL) {
+        facts.reset_cause = STQ_RESET_FAULT;
+    }
+    serial_start(clocks_pclk1_hz(), BOARD_SERIAL_BAUD);
+    stq_server_run();
+    return 0;
+}
+
+uint32_t stq_port_read(uint8_t *destination, uint32_t capacity)
+{
+    return serial_read(destination, capacity);
+}
+
+void stq_port_write(const uint8_t *source, uint32_t length)
+{
+    serial_write(source, length);
+}
+
+void stq_port_wait(void)
+{
+    serial_wait();
+}
+
+uint32_t stq_port_cycles(void)
+{
+    return DWT_CYCCNT;
+}
+
+void stq_port_reset(void)
+{
+    serial_flush();
+    data_synchronisation_barrier(); /* PM0253 "Application interrupt and reset control register" */
+    SCB_AIRCR = SCB_AIRCR_RESET_REQUEST;
+    data_synchronisation_barrier();
+    for (;;) {
+    }
+}
+
+uint32_t stq_port_overruns(void)
+{
+    return serial_lost();
+}
+
+const stq_port_facts *stq_port_get_facts(void)
+{
+    return &facts;
+}
+
+const stq_fault_record *stq_port_last_fault(void)
+{
+    return fault_last();
+}

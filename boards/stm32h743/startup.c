@@ -1,0 +1,124 @@
+#include "startup.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clocks.h"
+#include "linker_symbols.h"
+#include "registers.h"
+
+#define ITCM_ADDRESS 0x00000000u
+#define ITCM_LOG2_BYTES 16
+#define WHOLE_SPACE_ADDRESS 0x00000000u
+#define WHOLE_SPACE_LOG2_BYTES 32
+#define EIGHTHS_BELOW_0X60000000_AND_ABOVE_0XDFFFFFFF 0x87u
+
+static void fill_with_zero(uint32_t *first, const uint32_t *end)
+{
+    while (first < end) {
+        *first++ = 0;
+    }
+}
+
+static void prepare_memory(void)
+{
+    const uint32_t *image = stq_data_image;
+    for (uint32_t *word = stq_data_start; word < stq_data_end; word++) {
+        *word = *image++;
+    }
+    fill_with_zero(stq_bss_start, stq_bss_end);
+    /* Whole words: a byte written into SRAM never written before would be merged with random check bits (RM0433
+     * "Embedded SRAM", error code correction). */
+    fill_with_zero(stq_arena_start, stq_arena_end);
+    fill_with_zero(stq_scratch_start, stq_scratch_end);
+}
+
+/*
+ * Errata ES0392, "Reading from AXI SRAM may lead to data read corruption", silicon before revision X. It must come
+ * before the first use of AXI SRAM.
+ */
+static void work_around_axi_sram(void)
+{
+    if (DBGMCU_IDC >> DBGMCU_IDC_REVISION_SHIFT < DBGMCU_IDC_REVISION_X) {
+        AXI_TARG7_FN_MOD = AXI_TARG7_FN_MOD_READ_ISS_ONE;
+    }
+}
+
+/*
+ * Region 0 keeps the core's speculative reads off 0x60000000 - 0xDFFFFFFF, where the unclocked external memory
+ * controllers would stall them (ST AN4838). Region 1 makes a null pointer fault: nothing of ours lies in ITCM.
+ */
+static void protect_memory(void)
+{
+    MPU_RBAR = MPU_RBAR_REGION(0u, WHOLE_SPACE_ADDRESS);
+    MPU_RASR = MPU_RASR_NO_ACCESS | MPU_RASR_EXECUTE_NEVER |
+               MPU_RASR_SUBREGIONS_OFF(EIGHTHS_BELOW_0X60000000_AND_ABOVE_0XDFFFFFFF) |
+               MPU_RASR_SIZE(WHOLE_SPACE_LOG2_BYTES) | MPU_RASR_ENABLE;
+    MPU_RBAR = MPU_RBAR_REGION(1u, ITCM_ADDRESS);
+    MPU_RASR = MPU_RASR_NO_ACCESS | MPU_RASR_EXECUTE_NEVER | MPU_RASR_SIZE(ITCM_LOG2_BYTES) | MPU_RASR_ENABLE;
+    MPU_CTRL = MPU_CTRL_PRIVDEFENA | MPU_CTRL_ENABLE;
+    data_synchronisation_barrier();
+    instruction_synchronisation_barrier();
+}
+
+/* PM0253 "Enabling and disabling caches": their contents are random after power-up, so invalidate first. */
+static void enable_caches(void)
+{
+    SCB_ICIALLU = 0;
+    SCB_CSSELR = 0; /* level 1 data cache */
+    data_synchronisation_barrier();
+    uint32_t size = SCB_CCSIDR;
+    uint32_t last_set = (size >> 13) & 0x7FFFu;
+    uint32_t last_way = (size >> 3) & 0x3FFu;
+    for (uint32_t set = 0; set <= last_set; set++) {
+        for (uint32_t way = 0; way <= last_way; way++) {
+            SCB_DCISW = (set << 5) | (way << 30); /* lines of 32 bytes, 4 ways: fixed in the Cortex-M7 */
+        }
+    }
+    data_synchronisation_barrier();
+    SCB_CCR |= SCB_CCR_IC | SCB_CCR_DC;
+    data_synchronisation_barrier();
+    instruction_synchronisation_barrier();
+}
+
+/* ARMv7-M ARM "Data Watchpoint and Trace": trace on, then the Cortex-M7's software lock, then the counter. */
+static void start_cycle_counter(void)
+{
+    DEMCR |= DEMCR_TRCENA;
+    DWT_LAR = DWT_LAR_KEY;
+    DWT_CYCCNT = 0;
+    DWT_CTRL |= DWT_CTRL_CYCCNTENA;
+}
+
+__attribute__((noreturn, used)) static void start(void)
+{
+    SCB_VTOR = (uint32_t)(uintptr_t)stq_vectors; /* a boot loader or debugger may have left another */
+    SCB_SHCSR |= SCB_SHCSR_MEM_BUS_USAGE_FAULT_ENABLE;
+    SCB_CCR |= SCB_CCR_DIV_0_TRP;
+    work_around_axi_sram();
+    prepare_memory();
+    protect_memory();
+    enable_caches();
+    start_cycle_counter();
+    clocks_start();
+    (void)main();
+    for (;;) {
+    }
+}
+
+/*
+ * The compiler may use FPU registers in any C function, so the FPU is enabled before the first: PM0253 "Enabling
+ * the FPU". The stack pointer is loaded too, since a debugger may start here without a reset.
+ */
+__attribute__((naked, noreturn)) void startup_reset(void)
+{
+    __asm volatile("ldr r0, =stq_stack_top\n"
+                   "mov sp, r0\n"
+                   "ldr r0, =0xE000ED88\n" /* CPACR */
+                   "ldr r1, [r0]\n"
+                   "orr r1, r1, #0xF00000\n" /* full access to CP10 and CP11 */
+                   "str r1, [r0]\n"
+                   "dsb\n"
+                   "isb\n"
+                   "b start\n");
+}

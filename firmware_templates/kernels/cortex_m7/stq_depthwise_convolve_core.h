@@ -1,0 +1,280 @@
+/*
+ * stq_depthwise_convolve_core.h - depthwise convolution for every weight width and input type; each public name is
+ * one small file.
+ *
+ * Channels are worked on in blocks, whose weights are unpacked once per call, and within a block in quads: one word of
+ * int8 levels (two of int16) and two words of weights give four products. Only taps inside the image are visited, so
+ * padding costs nothing.
+ */
+#ifndef STQ_DEPTHWISE_CONVOLVE_CORE_H
+#define STQ_DEPTHWISE_CONVOLVE_CORE_H
+
+#include "stq_nn_arguments.h"
+#include "stq_nn_define.h"
+#include "stq_nn_elements.h"
+#include "stq_nn_pairs.h"
+#include "stq_nn_scratch.h"
+
+/* Words of unpacked weights per tap: two channels each. */
+#define STQ_BLOCK_WORDS (STQ_DEPTHWISE_BLOCK / 2)
+
+/* The part of a window that lies inside the image, for one output pixel. */
+typedef struct {
+    int32_t rows;
+    int32_t columns;
+    int32_t level; /* index of the first input element of the first tap */
+    int32_t tap;   /* index of the first tap */
+} stq_visible_window;
+
+/* What does not change between pixels; steps are in elements of input or in taps. */
+typedef struct {
+    const void *input;
+    stq_type input_type;
+    uint32_t offsets;
+    int32_t column_step;
+    int32_t row_step;
+    int32_t tap_row_step;
+    const stq_word *weights;
+} stq_depthwise_layer;
+
+/* First and one-past-last of `taps` taps, `dilation` apart from `start`, that lie in 0 .. size - 1. */
+static inline void stq_visible_taps(int32_t start, int32_t dilation, int32_t taps, int32_t size, int32_t *first,
+                                    int32_t *last)
+{
+    int32_t low = 0;
+    int32_t high = taps;
+
+    while (low < high && start + low * dilation < 0) {
+        low++;
+    }
+    while (high > low && start + (high - 1) * dilation >= size) {
+        high--;
+    }
+    *first = low;
+    *last = high;
+}
+
+static inline stq_visible_window stq_find_visible(const stq_conv_params *params, const stq_dims *input_dims,
+                                                  const stq_dims *filter_dims, int32_t output_y, int32_t output_x)
+{
+    const int32_t y = output_y * params->stride_h - params->pad_top;
+    const int32_t x = output_x * params->stride_w - params->pad_left;
+    int32_t top, bottom, left, right;
+
+    stq_visible_taps(y, params->dilation_h, filter_dims->h, input_dims->h, &top, &bottom);
+    stq_visible_taps(x, params->dilation_w, filter_dims->w, input_dims->w, &left, &right);
+
+    const stq_visible_window window = {
+        .rows = bottom - top,
+        .columns = right - left,
+        .level = ((y + top * params->dilation_h) * input_dims->w + x + left * params->dilation_w) * input_dims->c,
+        .tap = top * filter_dims->w + left,
+    };
+    return window;
+}
+
+/*
+ * A block's weights, weight_offset subtracted: STQ_BLOCK_WORDS words per tap. The four channels of a quad lie in two
+ * words in the order in which levels are widened: (0, 2), (1, 3) for int8, whose bytes SXTAB16 takes alternately;
+ * (0, 1), (2, 3) for int16.
+ */
+static inline void stq_unpack_block(const uint32_t *filter, int32_t bits, int32_t row_words, int32_t taps,
+                                    int32_t block, int32_t count, int32_t weight_offset, stq_type input_type,
+                                    stq_word *weights)
+{
+    const uint32_t mask = stq_field_mask(bits);
+    const uint32_t offsets = stq_pair(weight_offset, weight_offset);
+    const int32_t words = stq_row_words(count, bits);
+
+    for (int32_t tap = 0; tap < taps; tap++) {
+        const uint32_t *row = filter + tap * row_words + block * bits / 32;
+        stq_word *unpacked = weights + tap * STQ_BLOCK_WORDS;
+        for (int32_t i = 0; i < words; i++) {
+            for (int32_t j = 0; j < STQ_PAIRS_PER_WORD(bits); j += 2) {
+                const uint32_t first = stq_ssub16(stq_weight_pair(row[i], bits, mask, j), offsets);
+                const uint32_t second = stq_ssub16(stq_weight_pair(row[i], bits, mask, j + 1), offsets);
+                *unpacked++ = input_type == STQ_S8 ? stq_pack_low(first, second) : first;
+                *unpacked++ = input_type == STQ_S8 ? stq_pack_high(first, second) : second;
+            }
+        }
+    }
+}
+
+/* Weight of one channel of the block, as stq_unpack_block left it. */
+static inline int32_t stq_unpacked_weight(const stq_word *tap, stq_type input_type, int32_t channel)
+{
+    const int32_t in_quad = channel & 3;
+    const int32_t word = input_type == STQ_S8 ? in_quad & 1 : in_quad >> 1;
+    const int32_t half = input_type == STQ_S8 ? in_quad >> 1 : in_quad & 1;
+    const uint32_t pair = tap[(channel >> 2) * 2 + word];
+
+    return half == 0 ? stq_pair_low(pair) : stq_pair_high(pair);
+}
+
+/* Four accumulators over one row of taps, in the order of the halves of the two words of weights. */
+typedef struct {
+    int32_t a_low;
+    int32_t a_high;
+    int32_t b_low;
+    int32_t b_high;
+} stq_quad;
+
+static inline stq_quad stq_multiply_tap(stq_quad acc, const void *levels, stq_type type, uint32_t offsets,
+                                        const stq_word *weights)
+{
+    uint32_t a, b;
+    if (type == STQ_S8) {
+        const uint32_t bytes = stq_load_unaligned(levels);
+        a = stq_sxtab16(offsets, bytes);
+        b = stq_sxtab16_ror8(offsets, bytes);
+    } else {
+        a = stq_sadd16(stq_load_unaligned(levels), offsets);
+        b = stq_sadd16(stq_load_unaligned(stq_level_address(levels, type, 2)), offsets);
+    }
+    const stq_quad sum = {
+        stq_smlabb(a, weights[0], acc.a_low),
+        stq_smlatt(a, weights[0], acc.a_high),
+        stq_smlabb(b, weights[1], acc.b_low),
+        stq_smlatt(b, weights[1], acc.b_high),
+    };
+    return sum;
+}
+
+/*
+ * `levels` moved on by `elements`. The asm makes this one addition: gcc would rather keep an address for every tap, and
+ * runs out of registers.
+ */
+static inline const void *stq_move(const void *levels, stq_type type, int32_t elements)
+{
+    const void *moved = stq_level_address(levels, type, elements);
+    __asm__("" : "+r"(moved));
+    return moved;
+}
+
+/*
+ * Accumulators of the first `count` (a multiple of four) channels of a block, which starts at `input_channel`.
+ * `rows`, `columns` and the taps in a row of weights are constants for the commonest window, and its taps unrolled.
+ */
+static inline void stq_multiply_quads(const stq_depthwise_layer *layer, const stq_visible_window *window, int32_t rows,
+                                      int32_t columns, int32_t tap_row_step, stq_type type, int32_t input_channel,
+                                      int32_t count, int32_t *accumulators)
+{
+    const uint32_t offsets = layer->offsets;
+    const int32_t column_step = layer->column_step;
+    const int32_t row_advance = layer->row_step - columns * column_step;
+    const void *quad_levels = stq_level_address(layer->input, type, window->level + input_channel);
+    const stq_word *quad_weights = layer->weights + window->tap * STQ_BLOCK_WORDS;
+
+    for (int32_t left = count; left > 0; left -= 4) {
+        const void *levels = quad_levels;
+        const stq_word *weights = quad_weights;
+        stq_quad acc = {0, 0, 0, 0};
+
+        STQ_UNROLL(3)
+        for (int32_t row = 0; row < rows; row++) {
+            STQ_UNROLL(3)
+            for (int32_t column = 0; column < columns; column++) {
+                acc = stq_multiply_tap(acc, levels, type, offsets, weights);
+                levels = stq_move(levels, type, column_step);
+                weights += STQ_BLOCK_WORDS;
+            }
+            levels = stq_move(levels, type, row_advance);
+            weights += (tap_row_step - columns) * STQ_BLOCK_WORDS;
+        }
+        *accumulators++ = acc.a_low;
+        *accumulators++ = type == STQ_S8 ? acc.b_low : acc.a_high;
+        *accumulators++ = type == STQ_S8 ? acc.a_high : acc.b_low;
+        *accumulators++ = acc.b_high;
+        quad_levels = stq_level_address(quad_levels, type, 4);
+        quad_weights += 2;
+    }
+}
+
+static STQ_NOINLINE void stq_multiply_quads_3x3(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                                stq_type type, int32_t input_channel, int32_t count,
+                                                int32_t *accumulators)
+{
+    stq_multiply_quads(layer, window, 3, 3, 3, type, input_channel, count, accumulators);
+}
+
+static STQ_NOINLINE void stq_multiply_quads_any(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                                stq_type type, int32_t input_channel, int32_t count,
+                                                int32_t *accumulators)
+{
+    stq_multiply_quads(layer, window, window->rows, window->columns, layer->tap_row_step, type, input_channel, count,
+                       accumulators);
+}
+
+/* Accumulator of one channel of the block: what is left over from quads, and depth multipliers other than 1. */
+static STQ_NOINLINE int32_t stq_depthwise_single(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                           int32_t input_channel, int32_t channel)
+{
+    const int32_t offset = stq_pair_low(layer->offsets);
+    int32_t acc = 0;
+
+    for (int32_t row = 0; row < window->rows; row++) {
+        for (int32_t column = 0; column < window->columns; column++) {
+            const int32_t index =
+                window->level + row * layer->row_step + column * layer->column_step + input_channel;
+            const int32_t tap = window->tap + row * layer->tap_row_step + column;
+            acc += (stq_level(layer->input, layer->input_type, index) + offset) *
+                   stq_unpacked_weight(layer->weights + tap * STQ_BLOCK_WORDS, layer->input_type, channel);
+        }
+    }
+    return acc;
+}
+
+static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const stq_conv_params *params,
+                                                const stq_requantize *rq, const stq_dims *input_dims,
+                                                const void *input, stq_type input_type, const stq_dims *filter_dims,
+                                                const uint32_t *filter, int32_t bits, const stq_dims *output_dims,
+                                                void *output)
+{
+    if (!stq_window_valid(params, input_dims, filter_dims, output_dims) || output_dims->c % input_dims->c != 0 ||
+        filter_dims->c != output_dims->c || rq == NULL || input == NULL || filter == NULL || output == NULL ||
+        !stq_scratch_valid(ctx, stq_depthwise_convolve_buffer_size(filter_dims))) {
+        return STQ_ARGUMENT_ERROR;
+    }
+
+    const int32_t channels = output_dims->c;
+    const int32_t multiplier = channels / input_dims->c;
+    const int32_t taps = filter_dims->h * filter_dims->w;
+    stq_word *weights = ctx->buffer;
+    int32_t *accumulators = (int32_t *)ctx->buffer + taps * STQ_BLOCK_WORDS;
+    const stq_depthwise_layer layer = {
+        .input = input,
+        .input_type = input_type,
+        .offsets = stq_pair(params->input_offset, params->input_offset),
+        .column_step = params->dilation_w * input_dims->c,
+        .row_step = params->dilation_h * input_dims->w * input_dims->c,
+        .tap_row_step = filter_dims->w,
+        .weights = weights,
+    };
+
+    for (int32_t block = 0; block < channels; block += STQ_DEPTHWISE_BLOCK) {
+        const int32_t count = channels - block < STQ_DEPTHWISE_BLOCK ? channels - block : STQ_DEPTHWISE_BLOCK;
+        const int32_t in_quads = multiplier == 1 ? count & ~3 : 0;
+
+        stq_unpack_block(filter, bits, stq_row_words(channels, bits), taps, block, count, params->weight_offset,
+                         input_type, weights);
+        for (int32_t y = 0; y < output_dims->h; y++) {
+            for (int32_t x = 0; x < output_dims->w; x++) {
+                const stq_visible_window window = stq_find_visible(params, input_dims, filter_dims, y, x);
+                if (taps == 9 && window.rows == 3 && window.columns == 3) {
+                    stq_multiply_quads_3x3(&layer, &window, input_type, block, in_quads, accumulators);
+                } else {
+                    stq_multiply_quads_any(&layer, &window, input_type, block, in_quads, accumulators);
+                }
+                for (int32_t c = in_quads; c < count; c++) {
+                    accumulators[c] = stq_depthwise_single(&layer, &window, (block + c) / multiplier, c);
+                }
+                stq_requantize_pixel(
+                    rq, accumulators, block, count,
+                    stq_output_pixel(output, rq->output_type, channels, y * output_dims->w + x));
+            }
+        }
+    }
+    return STQ_OK;
+}
+
+#endif /* STQ_DEPTHWISE_CONVOLVE_CORE_H */

@@ -1,0 +1,75 @@
+/*
+ * stq_nn_columns.h - activations as columns of pairs of int16, which SMLAD multiplies.
+ *
+ * A column is a row of activations as int16, input offset added, padded with zeros to whole words of weights. Pair j is
+ * word j * stride, so that with stride 2 the columns of two pixels lie interleaved, and one LDRD reads both. Strides and
+ * element types are constants in every caller.
+ */
+#ifndef STQ_NN_COLUMNS_H
+#define STQ_NN_COLUMNS_H
+
+#include "stq_intrinsics.h"
+#include "stq_nn_elements.h"
+
+static inline void stq_column_put(stq_word *column, int32_t stride, int32_t element, int32_t value)
+{
+    ((stq_halfword *)(column + (element >> 1) * stride))[element & 1] = (int16_t)value;
+}
+
+static STQ_NOINLINE void stq_column_zero(stq_word *column, int32_t stride, int32_t first, int32_t count)
+{
+    int32_t element = first;
+    const int32_t end = first + count;
+
+    if ((element & 1) != 0 && element < end) {
+        stq_column_put(column, stride, element++, 0);
+    }
+    for (; element + 2 <= end; element += 2) {
+        column[(element >> 1) * stride] = 0;
+    }
+    if (element < end) {
+        stq_column_put(column, stride, element, 0);
+    }
+}
+
+/* Elements first .. first + count - 1 of the column = levels + offset; `offsets` is the offset in both halves. */
+static inline void stq_column_widen(stq_word *column, int32_t stride, int32_t first, const void *levels, stq_type type,
+                                    int32_t count, uint32_t offsets)
+{
+    const int32_t offset = stq_pair_low(offsets);
+    int32_t i = 0;
+
+    if ((first & 1) != 0 && count > 0) {
+        stq_column_put(column, stride, first, stq_level(levels, type, 0) + offset);
+        i = 1;
+    }
+    stq_word *pair = column + ((first + i) >> 1) * stride;
+    for (; i + 4 <= count; i += 4) {
+        if (type == STQ_S8) {
+            const uint32_t bytes = stq_load_unaligned((const int8_t *)levels + i);
+            const uint32_t even = stq_sxtab16(offsets, bytes);
+            const uint32_t odd = stq_sxtab16_ror8(offsets, bytes);
+            pair[0] = stq_pack_low(even, odd);
+            pair[stride] = stq_pack_high(even, odd);
+        } else {
+            pair[0] = stq_sadd16(stq_load_unaligned((const int16_t *)levels + i), offsets);
+            pair[stride] = stq_sadd16(stq_load_unaligned((const int16_t *)levels + i + 2), offsets);
+        }
+        pair += 2 * stride;
+    }
+    for (; i < count; i++) {
+        stq_column_put(column, stride, first + i, stq_level(levels, type, i) + offset);
+    }
+}
+
+/*
+ * What every accumulator starts from. Fields are multiplied as stored, w + weight_offset, so the surplus
+ * weight_offset * (sum of the column) is taken off beforehand. It may wrap; the finished sum is right modulo 2^32,
+ * and is known to fit.
+ */
+static inline int32_t stq_initial_accumulator(int32_t weight_offset, int32_t column_sum)
+{
+    return (int32_t)(0U - (uint32_t)weight_offset * (uint32_t)column_sum);
+}
+
+#endif /* STQ_NN_COLUMNS_H */

@@ -1,0 +1,138 @@
+/* Accumulators to output levels: the five forms of stq_requantize_kind, one loop over channels for each. */
+#include "stq_intrinsics.h"
+#include "stq_nn.h"
+
+static inline void store_level(stq_type type, void *output, int32_t channel, int32_t level)
+{
+    if (type == STQ_S8) {
+        ((int8_t *)output)[channel] = (int8_t)level;
+    } else if (type == STQ_S16) {
+        ((int16_t *)output)[channel] = (int16_t)level;
+    } else {
+        ((int32_t *)output)[channel] = level;
+    }
+}
+
+/* Not clamped yet. LSL, SMMLA, ASR. */
+static inline int32_t scaled(const stq_requantize *rq, int32_t channel, int32_t acc)
+{
+    const int32_t shifted = (int32_t)((uint32_t)acc << rq->left_shift);
+    return stq_smmla(shifted, rq->multiplier[channel], rq->offset[channel]) >> rq->right_shift;
+}
+
+static void by_multiplier(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    const int32_t minimum = rq->minimum;
+    const int32_t maximum = rq->maximum;
+
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t level = scaled(rq, first + i, acc[i]);
+        store_level(rq->output_type, output, first + i, level < minimum ? minimum : level > maximum ? maximum : level);
+    }
+}
+
+/* int8 levels, four at a time: saturated to a byte each, then clamped together. */
+static void by_multiplier_s8(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    const uint32_t minimum = ((uint32_t)rq->minimum & 0xFFU) * 0x01010101U;
+    const uint32_t maximum = ((uint32_t)rq->maximum & 0xFFU) * 0x01010101U;
+    const int32_t left_shift = rq->left_shift;
+    const int32_t right_shift = rq->right_shift;
+    const int32_t *multiplier = rq->multiplier + first;
+    const int32_t *offset = rq->offset + first;
+    int8_t *level = (int8_t *)output + first;
+    int32_t i = 0;
+
+    for (; i + 4 <= count; i += 4) {
+        int32_t bytes[4];
+        STQ_UNROLL(4)
+        for (int32_t j = 0; j < 4; j++) {
+            const int32_t shifted = (int32_t)((uint32_t)acc[j] << left_shift);
+            bytes[j] = stq_ssat8(stq_smmla(shifted, multiplier[j], offset[j]) >> right_shift);
+        }
+        const uint32_t levels = stq_pack_bytes(bytes[0], bytes[1], bytes[2], bytes[3]);
+        stq_store_unaligned(level, stq_max_bytes(stq_min_bytes(levels, maximum), minimum));
+        acc += 4;
+        multiplier += 4;
+        offset += 4;
+        level += 4;
+    }
+    by_multiplier(rq, acc, first + i, count - i, output);
+}
+
+static void by_shift(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t shift = rq->shift[first + i];
+        const int32_t value = acc[i] + rq->offset[first + i];
+        // Half a step up, but less than half where the step below is even: a tie goes to the even one.
+        const int32_t up = shift > 0 ? ((1 << (shift - 1)) - 1) + ((value >> shift) & 1) : 0;
+        const int32_t level = ((value + up) >> shift) + rq->zero_point;
+
+        store_level(rq->output_type, output, first + i,
+                    level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level);
+    }
+}
+
+/* Binary search for the number of thresholds at or below the signed accumulator. */
+static void by_thresholds(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    const int32_t per_channel = rq->levels - 1;
+
+    for (int32_t i = 0; i < count; i++) {
+        // INT32_MIN has no negative; INT32_MAX stands for it, as no threshold lies above.
+        const int32_t value = rq->sign[first + i] > 0 ? acc[i] : acc[i] == INT32_MIN ? INT32_MAX : -acc[i];
+        const int32_t *thresholds = rq->thresholds + (first + i) * per_channel;
+        int32_t reached = 0;
+
+        for (int32_t left = per_channel; left > 0;) {
+            const int32_t half = (left + 1) >> 1;
+            reached += thresholds[reached + half - 1] <= value ? half : 0;
+            left -= half;
+        }
+        store_level(STQ_S8, output, first + i, rq->minimum + reached);
+    }
+}
+
+static void by_table(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    const int8_t *row = rq->table + first * rq->table_stride;
+
+    for (int32_t i = 0; i < count; i++) {
+        store_level(STQ_S8, output, first + i, row[acc[i] - rq->table_base]);
+        row += rq->table_stride;
+    }
+}
+
+static void keep(stq_type type, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    for (int32_t i = 0; i < count; i++) {
+        store_level(type, output, first + i, acc[i]);
+    }
+}
+
+void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    switch (rq->kind) {
+    case STQ_REQUANTIZE_MULTIPLIER:
+        if (rq->output_type == STQ_S8) {
+            by_multiplier_s8(rq, acc, first, count, output);
+        } else {
+            by_multiplier(rq, acc, first, count, output);
+        }
+        break;
+    case STQ_REQUANTIZE_SHIFT:
+        by_shift(rq, acc, first, count, output);
+        break;
+    case STQ_REQUANTIZE_THRESHOLD:
+        by_thresholds(rq, acc, first, count, output);
+        break;
+    case STQ_REQUANTIZE_TABLE:
+        by_table(rq, acc, first, count, output);
+        break;
+    case STQ_REQUANTIZE_KEEP:
+    default:
+        keep(rq->output_type, acc, first, count, output);
+        break;
+    }
+}

@@ -1,0 +1,46 @@
+/*
+ * stq_nn_arguments.h - the cheap checks every kernel makes before it writes anything (internal to the kernels).
+ *
+ * They catch a caller that passes the wrong thing, not a malformed network: that was refused when it was converted.
+ */
+#ifndef STQ_NN_ARGUMENTS_H
+#define STQ_NN_ARGUMENTS_H
+
+#include <stddef.h>
+
+#include "stq_nn.h"
+
+static inline int stq_dims_valid(const stq_dims *dims)
+{
+    return dims != NULL && dims->h > 0 && dims->w > 0 && dims->c > 0;
+}
+
+static inline int stq_scratch_valid(const stq_context *ctx, int32_t needed)
+{
+    return ctx != NULL && ctx->buffer != NULL && ((uintptr_t)ctx->buffer & 3U) == 0 && ctx->size >= needed;
+}
+
+/* What convolve and depthwise_convolve have in common; the caller has yet to relate the channels. */
+static inline int stq_window_valid(const stq_conv_params *params, const stq_dims *input_dims,
+                                   const stq_dims *filter_dims, const stq_dims *output_dims)
+{
+    return params != NULL && params->stride_h > 0 && params->stride_w > 0 && params->dilation_h > 0 &&
+           params->dilation_w > 0 && params->pad_top >= 0 && params->pad_left >= 0 && stq_dims_valid(input_dims) &&
+           stq_dims_valid(filter_dims) && stq_dims_valid(output_dims);
+}
+
+static inline int stq_pool_valid(const stq_pool_params *params, const stq_dims *input_dims,
+                                 const stq_dims *output_dims)
+{
+    return params != NULL && params->window_h > 0 && params->window_w > 0 && params->stride_h > 0 &&
+           params->stride_w > 0 && params->pad_top >= 0 && params->pad_left >= 0 && stq_dims_valid(input_dims) &&
+           stq_dims_valid(output_dims) && input_dims->c == output_dims->c;
+}
+
+static inline int stq_elementwise_valid(const stq_elementwise_params *params, int32_t pixels, int32_t channels)
+{
+    return params != NULL && (params->a_type == STQ_S8 || params->a_type == STQ_S16) &&
+           (params->b_type == STQ_S8 || params->b_type == STQ_S16) && pixels > 0 && channels > 0;
+}
+
+#endif /* STQ_NN_ARGUMENTS_H */

@@ -1,0 +1,54 @@
+/*
+ * stq_nn_define.h - the public names of the kernels that come in weight widths and input types (internal).
+ *
+ * One macro call is one public function and its buffer size. Both implementations use these; what is called is the
+ * static inline function of the implementation's own `stq_..._core.h`, which takes width and type as constants.
+ */
+#ifndef STQ_NN_DEFINE_H
+#define STQ_NN_DEFINE_H
+
+#include "stq_nn.h"
+#include "stq_nn_scratch.h"
+
+/* A public convolution: name, bits of a weight, C type and stq_type of an input element. */
+#define STQ_DEFINE_CONVOLVE(name, bits, input_c_type, input_type)                                                      \
+    stq_status name(const stq_context *ctx, const stq_conv_params *params, const stq_requantize *rq,                   \
+                    const stq_dims *input_dims, const input_c_type *input, const stq_dims *filter_dims,                \
+                    const uint32_t *filter, const stq_dims *output_dims, void *output)                                 \
+    {                                                                                                                  \
+        return stq_convolve(ctx, params, rq, input_dims, input, input_type, filter_dims, filter, bits, output_dims,    \
+                            output);                                                                                   \
+    }                                                                                                                  \
+    int32_t name##_get_buffer_size(const stq_dims *filter_dims, const stq_dims *output_dims)                           \
+    {                                                                                                                  \
+        return stq_convolve_buffer_size(filter_dims, bits, output_dims);                                               \
+    }
+
+/* A public depthwise convolution: name, bits of a weight, C type and stq_type of an input element. */
+#define STQ_DEFINE_DEPTHWISE_CONVOLVE(name, bits, input_c_type, input_type)                                            \
+    stq_status name(const stq_context *ctx, const stq_conv_params *params, const stq_requantize *rq,                   \
+                    const stq_dims *input_dims, const input_c_type *input, const stq_dims *filter_dims,                \
+                    const uint32_t *filter, const stq_dims *output_dims, void *output)                                 \
+    {                                                                                                                  \
+        return stq_depthwise_convolve(ctx, params, rq, input_dims, input, input_type, filter_dims, filter, bits,       \
+                                      output_dims, output);                                                            \
+    }                                                                                                                  \
+    int32_t name##_get_buffer_size(const stq_dims *filter_dims, const stq_dims *output_dims)                           \
+    {                                                                                                                  \
+        (void)output_dims;                                                                                             \
+        return stq_depthwise_convolve_buffer_size(filter_dims);                                                        \
+    }
+
+/* A public dense layer: name, bits of a weight, C type and stq_type of an input element. */
+#define STQ_DEFINE_DENSE(name, bits, input_c_type, input_type)                                                         \
+    stq_status name(const stq_context *ctx, const stq_dense_params *params, const stq_requantize *rq, int32_t inputs,  \
+                    const input_c_type *input, const uint32_t *filter, int32_t outputs, void *output)                  \
+    {                                                                                                                  \
+        return stq_dense(ctx, params, rq, inputs, input, input_type, filter, bits, outputs, output);                   \
+    }                                                                                                                  \
+    int32_t name##_get_buffer_size(int32_t inputs, int32_t outputs)                                                    \
+    {                                                                                                                  \
+        return stq_dense_buffer_size(inputs, bits, outputs);                                                           \
+    }
+
+#endif /* STQ_NN_DEFINE_H */

@@ -1,0 +1,53 @@
+/*
+ * stq_nn_scratch.h - how many bytes of scratch each kernel needs (internal to the kernels).
+ *
+ * One formula for both implementations, so that the choice of implementation never moves memory. The same formulas in
+ * Python, for the planner, are in stq_deploy/planner/scratch.py; a test holds the two equal.
+ */
+#ifndef STQ_NN_SCRATCH_H
+#define STQ_NN_SCRATCH_H
+
+#include "stq_nn.h"
+
+/* Channels that a depthwise convolution works on at a time: the unpacked weights of so many are in scratch. */
+#define STQ_DEPTHWISE_BLOCK 32
+
+/* Elements of a row of `count` weights of `bits` bits, padded to whole words. */
+static inline int32_t stq_row_elements(int32_t count, int32_t bits)
+{
+    const int32_t per_word = 32 / bits;
+    return (count + per_word - 1) / per_word * per_word;
+}
+
+/* 32-bit words of a row of `count` weights of `bits` bits. */
+static inline int32_t stq_row_words(int32_t count, int32_t bits)
+{
+    return stq_row_elements(count, bits) * bits / 32;
+}
+
+/* int16 columns of two pixels, then int32 accumulators of two pixels and an even number of channels. */
+static inline int32_t stq_convolve_buffer_size(const stq_dims *filter_dims, int32_t bits, const stq_dims *output_dims)
+{
+    const int32_t columns = stq_row_elements(filter_dims->h * filter_dims->w * filter_dims->c, bits);
+    return 2 * 2 * columns + 2 * 4 * (output_dims->c + output_dims->c % 2);
+}
+
+/* A block's int16 weights for every tap, then its int32 accumulators. */
+static inline int32_t stq_depthwise_convolve_buffer_size(const stq_dims *filter_dims)
+{
+    return 2 * STQ_DEPTHWISE_BLOCK * filter_dims->h * filter_dims->w + 4 * STQ_DEPTHWISE_BLOCK;
+}
+
+/* The input as int16, then an even number of int32 accumulators. */
+static inline int32_t stq_dense_buffer_size(int32_t inputs, int32_t bits, int32_t outputs)
+{
+    return 2 * stq_row_elements(inputs, bits) + 4 * (outputs + outputs % 2);
+}
+
+/* One pixel's int32 accumulators. */
+static inline int32_t stq_elementwise_buffer_size(int32_t channels)
+{
+    return 4 * channels;
+}
+
+#endif /* STQ_NN_SCRATCH_H */

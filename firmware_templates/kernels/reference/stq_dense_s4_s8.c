@@ -1,0 +1,4 @@
+/* Dense layer: 4-bit weights, int8 activations. */
+#include "stq_dense_core.h"
+
+STQ_DEFINE_DENSE(stq_dense_s4_s8, 4, int8_t, STQ_S8)

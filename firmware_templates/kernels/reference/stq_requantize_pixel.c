@@ -1,0 +1,70 @@
+/* Accumulators to output levels: the five forms of stq_requantize_kind. */
+#include "stq_nn.h"
+
+/* Right shifts of negative numbers are arithmetic in every compiler we build with; left shifts go through unsigned. */
+static int32_t by_multiplier(const stq_requantize *rq, int32_t channel, int32_t acc)
+{
+    const int32_t shifted = (int32_t)((uint32_t)acc << rq->left_shift);
+    const int32_t high = (int32_t)(((int64_t)shifted * rq->multiplier[channel]) >> 32);
+    const int32_t level = (high + rq->offset[channel]) >> rq->right_shift;
+
+    return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level;
+}
+
+static int32_t by_shift(const stq_requantize *rq, int32_t channel, int32_t acc)
+{
+    const int32_t shift = rq->shift[channel];
+    const int32_t value = acc + rq->offset[channel];
+    int32_t level = value;
+
+    if (shift > 0) {
+        // Half a step up, but less than half where the step below is even: a tie goes to the even one.
+        level = (value + ((1 << (shift - 1)) - 1) + ((value >> shift) & 1)) >> shift;
+    }
+    level += rq->zero_point;
+    return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level;
+}
+
+static int32_t by_thresholds(const stq_requantize *rq, int32_t channel, int32_t acc)
+{
+    const int32_t *thresholds = rq->thresholds + channel * (rq->levels - 1);
+    const int64_t signed_acc = (int64_t)rq->sign[channel] * acc;
+    int32_t level = rq->minimum;
+
+    for (int32_t i = 0; i < rq->levels - 1; i++) {
+        level += signed_acc >= thresholds[i];
+    }
+    return level;
+}
+
+static int32_t level_of(const stq_requantize *rq, int32_t channel, int32_t acc)
+{
+    switch (rq->kind) {
+    case STQ_REQUANTIZE_MULTIPLIER:
+        return by_multiplier(rq, channel, acc);
+    case STQ_REQUANTIZE_SHIFT:
+        return by_shift(rq, channel, acc);
+    case STQ_REQUANTIZE_THRESHOLD:
+        return by_thresholds(rq, channel, acc);
+    case STQ_REQUANTIZE_TABLE:
+        return rq->table[channel * rq->table_stride + (acc - rq->table_base)];
+    case STQ_REQUANTIZE_KEEP:
+    default:
+        return acc;
+    }
+}
+
+void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t channel = first + i;
+        const int32_t level = level_of(rq, channel, acc[i]);
+        if (rq->output_type == STQ_S8) {
+            ((int8_t *)output)[channel] = (int8_t)level;
+        } else if (rq->output_type == STQ_S16) {
+            ((int16_t *)output)[channel] = (int16_t)level;
+        } else {
+            ((int32_t *)output)[channel] = level;
+        }
+    }
+}

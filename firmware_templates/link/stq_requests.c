@@ -1,0 +1,375 @@
+#include "stq_requests.h"
+
+#include "stq_bytes.h"
+#include "stq_crc32.h"
+#include "stq_fault.h"
+#include "stq_port.h"
+#include "stq_server.h"
+
+#define KNOWN_INFER_FLAGS (STQ_LINK_INFER_DIGESTS | STQ_LINK_INFER_CYCLES)
+#define LAYER_TEXT_BYTES 255u
+
+stq_counters stq_link_counters;
+
+/* Read by the fault handler, hence volatile. */
+static volatile int32_t running_layer = -1;
+
+/* Input levels that came in chunks so far, from the start of stq_network_input() on. */
+static uint32_t input_received;
+
+/* The layer whose output STQ_LINK_READ_OUTPUT may read: the last one that ran, or -1. */
+static int32_t readable_layer = -1;
+
+int32_t stq_requests_running_layer(void)
+{
+    return running_layer;
+}
+
+void stq_requests_forget_input(void)
+{
+    input_received = 0;
+    readable_layer = -1;
+}
+
+static void refuse(stq_answer *answer, uint8_t request_type, uint16_t code, uint32_t detail)
+{
+    answer->type = STQ_LINK_ERROR;
+    stq_store_u16(answer->payload, code);
+    stq_store_u16(answer->payload + 2, request_type);
+    stq_store_u32(answer->payload + 4, detail);
+    answer->length = 8;
+}
+
+/*
+ * Copy `length` levels to the network's input at `offset`, which the caller has checked. Levels outside the range that
+ * the network was certified for would index its tables out of bounds, so they are refused here.
+ */
+static int take_levels(const uint8_t *levels, uint32_t offset, uint32_t length, uint8_t type, stq_answer *answer)
+{
+    int8_t *input = stq_network_input() + offset;
+    readable_layer = -1; /* its output may lie where the input goes */
+    for (uint32_t i = 0; i < length; i++) {
+        const int32_t level = levels[i] < 128u ? (int32_t)levels[i] : (int32_t)levels[i] - 256;
+        if (level < STQ_NETWORK_INPUT_MINIMUM || level > STQ_NETWORK_INPUT_MAXIMUM) {
+            input_received = 0;
+            refuse(answer, type, STQ_LINK_ERROR_LEVEL, offset + i);
+            return 0;
+        }
+        input[i] = (int8_t)level;
+    }
+    return 1;
+}
+
+/* The levels behind the request's own `fixed` bytes, or those that came in chunks before. */
+static int take_input(uint8_t type, const uint8_t *payload, uint32_t length, uint32_t fixed, stq_answer *answer)
+{
+    const uint32_t in_line = length - fixed;
+    const uint32_t chunked = input_received;
+    input_received = 0; /* used up, whatever comes of it */
+    if (in_line == 0) {
+        if (chunked != STQ_NETWORK_INPUT_BYTES) {
+            refuse(answer, type, STQ_LINK_ERROR_INPUT_INCOMPLETE, chunked);
+            return 0;
+        }
+        return 1;
+    }
+    if (in_line != STQ_NETWORK_INPUT_BYTES) {
+        refuse(answer, type, STQ_LINK_ERROR_LENGTH, fixed + STQ_NETWORK_INPUT_BYTES);
+        return 0;
+    }
+    return take_levels(payload + fixed, 0, in_line, type, answer);
+}
+
+static void input(const uint8_t *payload, uint32_t length, stq_answer *answer)
+{
+    if (length < 4) {
+        refuse(answer, STQ_LINK_INPUT, STQ_LINK_ERROR_LENGTH, STQ_LINK_MAX_REQUEST_PAYLOAD);
+        return;
+    }
+    const uint32_t offset = stq_load_u32(payload);
+    const uint32_t count = length - 4;
+    if (offset == 0) {
+        input_received = 0;
+    }
+    if (offset != input_received || count > STQ_NETWORK_INPUT_BYTES - offset) {
+        refuse(answer, STQ_LINK_INPUT, STQ_LINK_ERROR_RANGE, STQ_NETWORK_INPUT_BYTES);
+        return;
+    }
+    if (take_levels(payload + 4, offset, count, STQ_LINK_INPUT, answer)) {
+        input_received = offset + count;
+        stq_store_u32(answer->payload, input_received);
+        answer->length = 4;
+    }
+}
+
+/* Run one layer; false, and the answer is an error, if its kernel refused. */
+static int run_layer(uint32_t layer, uint8_t type, uint32_t *cycles, stq_answer *answer)
+{
+    running_layer = (int32_t)layer;
+    const uint32_t before = stq_port_cycles();
+    const stq_status status = stq_network_run_layer((int32_t)layer);
+    *cycles = stq_port_cycles() - before;
+    running_layer = -1;
+    if (status != STQ_OK) {
+        refuse(answer, type, STQ_LINK_ERROR_KERNEL, layer);
+        return 0;
+    }
+    return 1;
+}
+
+static uint32_t output_digest(uint32_t layer)
+{
+    return stq_crc32(0, stq_network_layers[layer].output, stq_network_layers[layer].output_bytes);
+}
+
+static int32_t logit(uint32_t index)
+{
+    const void *output = stq_network_output();
+    switch (STQ_NETWORK_OUTPUT_TYPE) {
+    case STQ_S8:
+        return ((const int8_t *)output)[index];
+    case STQ_S16:
+        return ((const int16_t *)output)[index];
+    default:
+        return ((const int32_t *)output)[index];
+    }
+}
+
+/* Write all logits; returns the index of the first largest. */
+static uint32_t write_logits(uint8_t *to)
+{
+    uint32_t top1 = 0;
+    int32_t largest = logit(0);
+    for (uint32_t i = 0; i < STQ_NETWORK_OUTPUT_COUNT; i++) {
+        const int32_t value = logit(i);
+        if (value > largest) {
+            largest = value;
+            top1 = i;
+        }
+        stq_store_u32(to + 4 * i, (uint32_t)value);
+    }
+    return top1;
+}
+
+static void infer(const uint8_t *payload, uint32_t length, stq_answer *answer)
+{
+    if (length < 4) {
+        refuse(answer, STQ_LINK_INFER, STQ_LINK_ERROR_LENGTH, 4u + STQ_NETWORK_INPUT_BYTES);
+        return;
+    }
+    const uint32_t flags = stq_load_u32(payload);
+    if ((flags & ~KNOWN_INFER_FLAGS) != 0) {
+        refuse(answer, STQ_LINK_INFER, STQ_LINK_ERROR_FLAGS, KNOWN_INFER_FLAGS);
+        return;
+    }
+    if (!take_input(STQ_LINK_INFER, payload, length, 4, answer)) {
+        return;
+    }
+
+    uint8_t *const logits = answer->payload + 16;
+    uint8_t *digests = logits + 4u * STQ_NETWORK_OUTPUT_COUNT;
+    uint8_t *cycle_counts = digests + ((flags & STQ_LINK_INFER_DIGESTS) != 0 ? 4u * STQ_NETWORK_LAYER_COUNT : 0u);
+    uint64_t total = 0;
+    for (uint32_t layer = 0; layer < STQ_NETWORK_LAYER_COUNT; layer++) {
+        uint32_t cycles;
+        if (!run_layer(layer, STQ_LINK_INFER, &cycles, answer)) {
+            return;
+        }
+        total += cycles;
+        if ((flags & STQ_LINK_INFER_DIGESTS) != 0) {
+            stq_store_u32(digests + 4u * layer, output_digest(layer));
+        }
+        if ((flags & STQ_LINK_INFER_CYCLES) != 0) {
+            stq_store_u32(cycle_counts + 4u * layer, cycles);
+        }
+    }
+    stq_link_counters.inferences++;
+
+    stq_store_u32(answer->payload, flags);
+    stq_store_u32(answer->payload + 4, write_logits(logits));
+    stq_store_u32(answer->payload + 8, (uint32_t)total);
+    stq_store_u32(answer->payload + 12, (uint32_t)(total >> 32));
+    answer->length = 16u + 4u * STQ_NETWORK_OUTPUT_COUNT;
+    if ((flags & STQ_LINK_INFER_DIGESTS) != 0) {
+        answer->length += 4u * STQ_NETWORK_LAYER_COUNT;
+    }
+    if ((flags & STQ_LINK_INFER_CYCLES) != 0) {
+        answer->length += 4u * STQ_NETWORK_LAYER_COUNT;
+    }
+}
+
+static void run_to_layer(const uint8_t *payload, uint32_t length, stq_answer *answer)
+{
+    if (length < 4) {
+        refuse(answer, STQ_LINK_RUN_TO_LAYER, STQ_LINK_ERROR_LENGTH, 4u + STQ_NETWORK_INPUT_BYTES);
+        return;
+    }
+    const uint32_t last = stq_load_u32(payload);
+    if (last >= STQ_NETWORK_LAYER_COUNT) {
+        refuse(answer, STQ_LINK_RUN_TO_LAYER, STQ_LINK_ERROR_LAYER, STQ_NETWORK_LAYER_COUNT);
+        return;
+    }
+    if (!take_input(STQ_LINK_RUN_TO_LAYER, payload, length, 4, answer)) {
+        return;
+    }
+    for (uint32_t layer = 0; layer <= last; layer++) {
+        uint32_t cycles;
+        if (!run_layer(layer, STQ_LINK_RUN_TO_LAYER, &cycles, answer)) {
+            return;
+        }
+    }
+    readable_layer = (int32_t)last;
+    stq_store_u32(answer->payload, stq_network_layers[last].output_bytes);
+    stq_store_u32(answer->payload + 4, output_digest(last));
+    answer->length = 8;
+}
+
+static void read_output(const uint8_t *payload, uint32_t length, stq_answer *answer)
+{
+    if (length != 8) {
+        refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_LENGTH, 8);
+        return;
+    }
+    if (readable_layer < 0) {
+        refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_NOTHING_TO_READ, 0);
+        return;
+    }
+    const stq_layer_info *layer = &stq_network_layers[readable_layer];
+    const uint32_t offset = stq_load_u32(payload);
+    const uint32_t count = stq_load_u32(payload + 4);
+    if (offset > layer->output_bytes || count > layer->output_bytes - offset) {
+        refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_RANGE, layer->output_bytes);
+        return;
+    }
+    if (count > STQ_LINK_MAX_ANSWER_PAYLOAD) {
+        refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_RANGE, STQ_LINK_MAX_ANSWER_PAYLOAD);
+        return;
+    }
+    stq_copy_bytes(answer->payload, (const uint8_t *)layer->output + offset, count);
+    answer->length = count;
+}
+
+/* Write the text's length and then the text, cut at `most` bytes; returns bytes written. */
+static uint32_t write_text(const char *text, uint32_t most, uint8_t *to)
+{
+    uint32_t length = 0;
+    while (length < most && text[length] != '\0') {
+        to[1u + length] = (uint8_t)text[length];
+        length++;
+    }
+    to[0] = (uint8_t)length;
+    return 1u + length;
+}
+
+static void layer_info(const uint8_t *payload, uint32_t length, stq_answer *answer)
+{
+    if (length != 4) {
+        refuse(answer, STQ_LINK_LAYER_INFO, STQ_LINK_ERROR_LENGTH, 4);
+        return;
+    }
+    const uint32_t index = stq_load_u32(payload);
+    if (index >= STQ_NETWORK_LAYER_COUNT) {
+        refuse(answer, STQ_LINK_LAYER_INFO, STQ_LINK_ERROR_LAYER, STQ_NETWORK_LAYER_COUNT);
+        return;
+    }
+    const stq_layer_info *layer = &stq_network_layers[index];
+    stq_store_u32(answer->payload, layer->output_bytes);
+    stq_store_u32(answer->payload + 4, layer->macs);
+    answer->length = 8;
+    answer->length += write_text(layer->name, LAYER_TEXT_BYTES, answer->payload + answer->length);
+    answer->length += write_text(layer->op, LAYER_TEXT_BYTES, answer->payload + answer->length);
+}
+
+static void counters(stq_answer *answer)
+{
+    const uint32_t words[] = {
+        stq_link_counters.inferences,   stq_link_counters.sessions, stq_link_counters.damaged,
+        stq_link_counters.out_of_order, stq_link_counters.repeated, stq_link_counters.foreign,
+        stq_port_overruns(),
+    };
+    const uint32_t count = (uint32_t)(sizeof(words) / sizeof(words[0]));
+    for (uint32_t i = 0; i < count; i++) {
+        stq_store_u32(answer->payload + 4u * i, words[i]);
+    }
+    answer->length = 4u * count;
+}
+
+static void last_fault(stq_answer *answer)
+{
+    const stq_fault_record *record = stq_port_last_fault();
+    if (record != 0) {
+        answer->length = stq_fault_write(record, answer->payload);
+    }
+}
+
+void stq_requests_handle(uint8_t type, const uint8_t *payload, uint32_t length, stq_answer *answer)
+{
+    answer->type = (uint8_t)(type | STQ_LINK_ANSWER);
+    answer->reset_after = 0;
+    answer->length = 0;
+    switch (type) {
+    case STQ_LINK_INFER:
+        infer(payload, length, answer);
+        break;
+    case STQ_LINK_INPUT:
+        input(payload, length, answer);
+        break;
+    case STQ_LINK_RUN_TO_LAYER:
+        run_to_layer(payload, length, answer);
+        break;
+    case STQ_LINK_READ_OUTPUT:
+        read_output(payload, length, answer);
+        break;
+    case STQ_LINK_LAYER_INFO:
+        layer_info(payload, length, answer);
+        break;
+    case STQ_LINK_COUNTERS:
+    case STQ_LINK_LAST_FAULT:
+    case STQ_LINK_RESET:
+        if (length != 0) {
+            refuse(answer, type, STQ_LINK_ERROR_LENGTH, 0);
+        } else if (type == STQ_LINK_COUNTERS) {
+            counters(answer);
+        } else if (type == STQ_LINK_LAST_FAULT) {
+            last_fault(answer);
+        } else {
+            answer->reset_after = 1;
+        }
+        break;
+    default:
+        refuse(answer, type, STQ_LINK_ERROR_TYPE, type);
+        break;
+    }
+}
+
+uint32_t stq_requests_write_facts(uint32_t nonce, uint8_t *payload)
+{
+    const stq_port_facts *facts = stq_port_get_facts();
+    const uint32_t words[] = {
+        nonce,
+        STQ_LINK_WINDOW,
+        STQ_LINK_MAX_REQUEST_PAYLOAD,
+        STQ_LINK_MAX_ANSWER_PAYLOAD,
+        STQ_NETWORK_INPUT_BYTES,
+        STQ_NETWORK_OUTPUT_COUNT,
+        (uint32_t)STQ_NETWORK_OUTPUT_TYPE,
+        STQ_NETWORK_LAYER_COUNT,
+        facts->clock_hz,
+        facts->silicon,
+        (uint32_t)facts->reset_cause,
+        stq_link_counters.sessions,
+        stq_link_counters.inferences,
+        stq_port_overruns(),
+        stq_port_last_fault() != 0 ? STQ_LINK_FACT_FAULT : 0u,
+    };
+    uint32_t length = 0;
+    for (uint32_t i = 0; i < (uint32_t)(sizeof(words) / sizeof(words[0])); i++) {
+        stq_store_u32(payload + length, words[i]);
+        length += 4;
+    }
+    stq_copy_bytes(payload + length, stq_build_id, 16);
+    length += 16;
+    stq_copy_bytes(payload + length, stq_network_model_hash, 32);
+    length += 32;
+    return length + write_text(facts->board, STQ_LINK_BOARD_NAME_BYTES, payload + length);
+}

@@ -1,0 +1,77 @@
+#include "host_library.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define CRC32_POLYNOMIAL 0xedb88320u /* reflected, as in zlib */
+
+/* The CRC-32 of zlib. The device computes it in its own code, so that one wrong CRC cannot hide behind the other. */
+static uint32_t crc32(const uint8_t *bytes, size_t count)
+{
+    static uint32_t table[256];
+    if (table[255] == 0) {
+        for (uint32_t i = 0; i < 256; i++) {
+            uint32_t entry = i;
+            for (int bit = 0; bit < 8; bit++) {
+                entry = (entry >> 1) ^ ((entry & 1u) != 0 ? CRC32_POLYNOMIAL : 0u);
+            }
+            table[i] = entry;
+        }
+    }
+    uint32_t crc = 0xffffffffu;
+    for (size_t i = 0; i < count; i++) {
+        crc = (crc >> 8) ^ table[(crc ^ bytes[i]) & 0xffu];
+    }
+    return ~crc;
+}
+
+static int32_t type_bytes(stq_type type)
+{
+    return type == STQ_S8 ? 1 : type == STQ_S16 ? 2 : 4;
+}
+
+int32_t stq_host_output_bytes(void)
+{
+    return STQ_NETWORK_OUTPUT_COUNT * type_bytes(STQ_NETWORK_OUTPUT_TYPE);
+}
+
+/* Run the layers up to and including `last`; STQ_HOST_DONE or the index of the one that refused. */
+static int32_t run_layers(int32_t last, uint32_t *digests)
+{
+    for (int32_t layer = 0; layer <= last; layer++) {
+        const stq_layer_info *info = &stq_network_layers[layer];
+        if (stq_network_run_layer(layer) != STQ_OK) {
+            return layer;
+        }
+        if (digests != NULL) {
+            digests[layer] = crc32(info->output, info->output_bytes);
+        }
+    }
+    return STQ_HOST_DONE;
+}
+
+int32_t stq_host_run(int32_t samples, const int8_t *levels, void *logits, uint32_t *digests)
+{
+    const size_t output_bytes = (size_t)stq_host_output_bytes();
+
+    for (int32_t sample = 0; sample < samples; sample++) {
+        memcpy(stq_network_input(), levels + (size_t)sample * STQ_NETWORK_INPUT_BYTES, STQ_NETWORK_INPUT_BYTES);
+        uint32_t *of_sample = digests == NULL ? NULL : digests + (size_t)sample * STQ_NETWORK_LAYER_COUNT;
+        const int32_t refused = run_layers(STQ_NETWORK_LAYER_COUNT - 1, of_sample);
+        if (refused != STQ_HOST_DONE) {
+            return refused;
+        }
+        memcpy((uint8_t *)logits + (size_t)sample * output_bytes, stq_network_output(), output_bytes);
+    }
+    return STQ_HOST_DONE;
+}
+
+int32_t stq_host_layer_output(const int8_t *levels, int32_t layer, void *output)
+{
+    memcpy(stq_network_input(), levels, STQ_NETWORK_INPUT_BYTES);
+    const int32_t refused = run_layers(layer, NULL);
+    if (refused == STQ_HOST_DONE) {
+        memcpy(output, stq_network_layers[layer].output, stq_network_layers[layer].output_bytes);
+    }
+    return refused;
+}

@@ -1,0 +1,23 @@
+/*
+ * stq_runtime.h - the memory functions that compilers call by themselves, for programs without a C library.
+ *
+ * They are the C standard's functions. Regions are plain memory (not device registers).
+ */
+#ifndef STQ_RUNTIME_H
+#define STQ_RUNTIME_H
+
+#include <stddef.h>
+
+void *memcpy(void *restrict destination, const void *restrict source, size_t count);
+void *memmove(void *destination, const void *source, size_t count);
+void *memset(void *destination, int value, size_t count);
+int memcmp(const void *a, const void *b, size_t count);
+
+/* gcc recognises the loops in these very functions and would replace them by calls to themselves. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define STQ_NOT_BY_ITSELF __attribute__((optimize("no-tree-loop-distribute-patterns")))
+#else
+#define STQ_NOT_BY_ITSELF /* clang refrains under -ffreestanding */
+#endif
+
+#endif /* STQ_RUNTIME_H */

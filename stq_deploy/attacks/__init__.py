@@ -1,0 +1,1 @@
+"""Adversarial attacks, through the Adversarial Robustness Toolbox (ART); one file per attack."""

@@ -1,0 +1,121 @@
+"""What every attack has in common: named, typed, bounded settings, and a way to perturb a batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.errors import StqError
+
+Images = npt.NDArray[np.float32]
+"""(N, H, W, C), float32 in [0, 1]."""
+
+NORMS: dict[str, float] = {"inf": math.inf, "1": 1, "2": 2}
+"""Norm as written by the user -> as ART takes it."""
+
+GRADIENTS = "white box: the model's gradients, through its quantizers as straight-through estimates"
+SCORES = "black box: the model's scores"
+"""What an attacker sees of the model."""
+
+LINF_BUDGET = 8 / 255
+"""The community's Linf budget on CIFAR-10 (RobustBench, AutoAttack)."""
+
+
+@dataclass(frozen=True)
+class Attack(ABC):
+    """An attack with its settings. Each field is one setting; all of them are written into the sample file.
+
+    Attributes:
+        name: as on the command line and in sample files.
+        title: for tables and reports.
+        access: what the attacker sees of the model (`GRADIENTS`, `SCORES`).
+        norms: names (keys of `NORMS`) of the norms it supports.
+
+    Raises:
+        StqError: on construction, when a setting is out of its range.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    access: ClassVar[str]
+    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
+
+    eps: float = LINF_BUDGET
+    norm: str = "inf"
+
+    def __post_init__(self) -> None:
+        self.require(self.norm in self.norms, "norm", f"one of {', '.join(self.norms)}")
+        self.require(0 < self.eps < math.inf, "eps", "a positive number; pixels run from 0 to 1")
+
+    @abstractmethod
+    def perturb(self, classifier: Any, x: Images, y: npt.NDArray[np.int64]) -> Images:
+        """Adversarial versions of `x`, untargeted, away from the true classes `y` (N,).
+
+        Args:
+            classifier: an ART classifier giving logits.
+
+        The caller seeds the random generators, clips and checks the result.
+        """
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name, JSON-able."""
+        return dataclasses.asdict(self)
+
+    @property
+    def art_norm(self) -> float:
+        return NORMS[self.norm]
+
+    def require(self, condition: bool, setting: str, allowed: str) -> None:
+        """StqError naming the setting unless `condition`."""
+        if not condition:
+            raise StqError(
+                f"{setting} = {getattr(self, setting)!r} is not possible",
+                where=f"attack {self.name}",
+                next=f"{setting} must be {allowed}",
+            )
+
+    @classmethod
+    def from_text(cls, settings: Mapping[str, str]) -> Self:
+        """The attack with settings given as text; numbers may be fractions (8/255). The rest keep defaults.
+
+        Raises:
+            StqError: an unknown setting, or a value of the wrong type or range.
+        """
+        hints = typing.get_type_hints(cls)
+        known = [f.name for f in dataclasses.fields(cls)]
+        values: dict[str, Any] = {}
+        for name, text in settings.items():
+            if name not in known:
+                raise StqError(
+                    f"there is no setting {name!r}",
+                    where=f"attack {cls.name}",
+                    next=f"choose among {', '.join(known)}",
+                )
+            values[name] = _parse(text, hints[name], f"attack {cls.name}, {name}")
+        return cls(**values)
+
+
+def _parse(text: str, kind: Any, where: str) -> Any:
+    if kind is str:
+        return text
+    try:
+        number = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise StqError(
+            f"{text!r} is not a number", where=where, next="write 20, 0.03 or 8/255, for example"
+        ) from error
+    if kind is int:
+        if number.denominator != 1:
+            raise StqError(f"{text!r} is not a whole number", where=where)
+        return int(number)
+    return float(number)

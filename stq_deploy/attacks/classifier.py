@@ -1,0 +1,71 @@
+"""A Keras model as an ART classifier on logits."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.attacks.base import Images
+from stq_deploy.errors import StqError
+
+PREDICT_BATCH = 128
+
+
+def logits_model(model: Any) -> Any:
+    """A tf_keras Model of the same layers but ending before the softmax: (N, H, W, C) -> logits (N, K).
+
+    Where a softmax saturates its gradient vanishes, and an attack looks weaker than it is; logits do not have
+    this. A model without a softmax at its end is taken to give logits.
+
+    Raises:
+        StqError: the softmax cannot be cut off (it sits inside a layer with weights).
+    """
+    import tf_keras
+
+    last = model.layers[-1]
+    activation = getattr(getattr(last, "activation", None), "__name__", "")
+    if type(last).__name__ != "Softmax" and activation != "softmax":
+        return model
+    if last.weights:
+        raise StqError(
+            "the last layer applies its softmax itself, so its logits are not accessible",
+            where=f"layer {last.name}",
+            next="build the model with a separate Activation('softmax') as its last layer",
+        )
+    return tf_keras.Model(model.input, last.input, name=f"{model.name}_logits")
+
+
+def art_classifier(model: Any) -> Any:
+    """ART's `TensorFlowV2Classifier` over the logits of a Keras model, for pixels in [0, 1].
+
+    Gradients through quantizers are those of training: straight-through estimates.
+    """
+    import tensorflow as tf
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ART tells that PyTorch is absent; nothing here would use it
+        from art.estimators.classification import TensorFlowV2Classifier
+
+    logits = logits_model(model)
+
+    # ART calls the model once per step; traced, it is several times faster than eager.
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def forward(x: Any, training: bool = False) -> Any:
+        return logits(x, training=training)
+
+    return TensorFlowV2Classifier(
+        model=forward,
+        nb_classes=int(logits.output_shape[-1]),
+        input_shape=tuple(int(n) for n in logits.input_shape[1:]),
+        loss_object=tf.keras.losses.CategoricalCrossentropy(from_logits=True),
+        clip_values=(0.0, 1.0),
+    )
+
+
+def predict_classes(classifier: Any, x: Images) -> npt.NDArray[np.int64]:
+    """Predicted classes (N,); of equal logits the lowest index."""
+    logits = classifier.predict(x, batch_size=PREDICT_BATCH)
+    return np.asarray(np.argmax(logits, axis=1), np.int64)

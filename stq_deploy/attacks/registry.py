@@ -1,0 +1,27 @@
+"""Which attacks there are."""
+
+from __future__ import annotations
+
+from stq_deploy.attacks.base import Attack
+from stq_deploy.attacks.fgsm import Fgsm
+from stq_deploy.attacks.pgd import Pgd
+from stq_deploy.attacks.square import Square
+from stq_deploy.errors import StqError
+
+ATTACKS: dict[str, type[Attack]] = {cls.name: cls for cls in (Fgsm, Pgd, Square)}
+
+
+def get_attack(name: str) -> type[Attack]:
+    """The attack's class.
+
+    Raises:
+        StqError: there is no attack of this name.
+    """
+    if name not in ATTACKS:
+        raise StqError(f"unknown attack {name!r}", next=f"choose one of: {', '.join(ATTACKS)}")
+    return ATTACKS[name]
+
+
+def attack_title(name: str) -> str:
+    """The attack's name for tables: "FGSM" for "fgsm"; names of other programs' attacks stay as they are."""
+    return ATTACKS[name].title if name in ATTACKS else name

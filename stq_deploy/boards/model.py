@@ -1,0 +1,187 @@
+"""What a `board.toml` may say, as frozen models that check it. docs/BOARDS.md explains the entries."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+MAXIMUM_BAUD_ERROR = 0.01
+"""Largest relative error of the serial clock that both ends' tolerance leaves room for."""
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.]{0,63}$")]
+Address = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[int, Field(gt=0, lt=2**32)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Memory(_Entry):
+    """A memory of the chip.
+
+    Attributes:
+        origin, bytes: its address range.
+        kind: "flash" holds code and weights and is written by the flash tool; "ram" everything else.
+        note: what a reader should know about it.
+    """
+
+    name: Identifier
+    origin: Address
+    bytes: Positive
+    kind: Literal["flash", "ram"]
+    note: str = ""
+
+    @property
+    def end(self) -> int:
+        """First address behind it."""
+        return self.origin + self.bytes
+
+
+class Cpu(_Entry):
+    """The core: its kernel variant (a folder of `firmware_templates/kernels/`), and flags by compiler."""
+
+    core: str
+    kernels: Identifier
+    flags: dict[Literal["gcc", "zig"], list[str]]
+
+
+class Placement(_Entry):
+    """Memory for each part of the image; for arena and scratch, candidates in order of preference."""
+
+    code: Identifier
+    weights: Identifier
+    stack: Identifier
+    data: Identifier
+    arena: Annotated[list[Identifier], Field(min_length=1)]
+    scratch: Annotated[list[Identifier], Field(min_length=1)]
+
+
+class Stack(_Entry):
+    """Reserved stack and what its analysis has to know.
+
+    Attributes:
+        bytes: reserved for the program and for interrupts on top of it.
+        fault_bytes: reserved for the fault handler alone.
+        entry: function the core starts at.
+        interrupts: interrupt handlers; none interrupts another.
+        fault_entry: handler of every fault.
+        assembly_calls: calls made in assembly, caller -> callees, which the compiler's call graph lacks.
+        interrupt_frame_bytes: what the core pushes when an interrupt starts.
+    """
+
+    bytes: Positive
+    fault_bytes: Positive
+    entry: str
+    interrupts: list[str]
+    fault_entry: str
+    assembly_calls: dict[str, list[str]] = {}
+    interrupt_frame_bytes: Positive
+
+
+class Clock(_Entry):
+    """Core clocks in Hz: normal, of slower silicon, right after reset; and the divider to the serial port."""
+
+    core_hz: Positive
+    slower_core_hz: list[Positive] = []
+    reset_core_hz: Positive
+    core_per_serial: Positive
+
+
+class Serial(_Entry):
+    """The serial port that carries the link; on the host it is a USB device of vendor `usb_vendor_id`."""
+
+    peripheral: str
+    pins: dict[str, str]
+    baud: Positive
+    usb_vendor_id: Annotated[int, Field(ge=0, lt=2**16)]
+
+
+class Flash(_Entry):
+    """Which tool writes the flash, and what it calls the chip."""
+
+    tool: Literal["pyocd"]
+    target: str
+
+
+class Identity(_Entry):
+    """The register that tells the chip: `register & mask == value`; its upper half is the revision."""
+
+    register_address: Address = Field(alias="register")
+    mask: Address
+    value: Address
+    revisions: dict[str, str]
+
+
+class Firmware(_Entry):
+    """C sources and linker template in the board's folder, and numbers for `board_config.h`."""
+
+    sources: Annotated[list[FileName], Field(min_length=1)]
+    linker_script: FileName
+    constants: dict[Identifier, int] = {}
+
+
+class Board(_Entry):
+    """One board: everything the build, the emulator and the flash tool know about it."""
+
+    name: Identifier
+    title: str
+    cpu: Cpu
+    memory: Annotated[list[Memory], Field(min_length=1)]
+    placement: Placement
+    stack: Stack
+    clock: Clock
+    serial: Serial
+    flash: Flash
+    identity: Identity
+    firmware: Firmware
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """The board's folder."""
+        return self._folder
+
+    def memory_named(self, name: str) -> Memory:
+        """KeyError if there is none."""
+        for memory in self.memory:
+            if memory.name == name:
+                return memory
+        raise KeyError(name)
+
+    def baud_error(self) -> float:
+        """Largest relative error of the baud rate over the clocks the board may run at.
+
+        The serial port divides its clock by the nearest integer, as the firmware does.
+        """
+        fast = [hz // self.clock.core_per_serial for hz in (self.clock.core_hz, *self.clock.slower_core_hz)]
+        errors = []
+        for hz in (*fast, self.clock.reset_core_hz):
+            divider = (hz + self.serial.baud // 2) // self.serial.baud
+            errors.append(abs(hz / divider / self.serial.baud - 1) if divider else 1.0)
+        return max(errors)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        ranges = sorted(self.memory, key=lambda m: m.origin)
+        for below, above in pairwise(ranges):
+            if below.end > above.origin:
+                raise ValueError(f"memories {below.name} and {above.name} overlap")
+        if len({m.name for m in self.memory}) < len(self.memory):
+            raise ValueError("two memories have the same name")
+        place = self.placement
+        wanted = {
+            "flash": [place.code, place.weights],
+            "ram": [place.stack, place.data, *place.arena, *place.scratch],
+        }
+        for kind, names in wanted.items():
+            for name in names:
+                if name not in [m.name for m in self.memory if m.kind == kind]:
+                    raise ValueError(f"placement names {name!r}, which is not a memory of kind {kind!r}")
+        if self.baud_error() >= MAXIMUM_BAUD_ERROR:
+            raise ValueError(f"the baud rate would be off by {self.baud_error():.2%}; choose another")
+        return self

@@ -1,0 +1,146 @@
+"""`stq-deploy attack`: adversarial samples of a QKeras model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from stq_deploy.attacks.base import Attack
+
+NONE = "none"
+
+
+@click.command()
+@click.option("--model", required=True, help="QKeras model, .h5 or .keras; or zoo:stq-cifar10.")
+@click.option(
+    "--attack", "names", multiple=True, required=True, metavar="NAME",
+    help="fgsm, pgd, square, or none for clean samples; may be given several times.",
+)  # fmt: skip
+@click.option("--eps", help="Budget, in pixel units (0..1); fractions are fine.  [default: 8/255]")
+@click.option("--norm", help="Norm of the budget: inf, 1 or 2.  [default: inf]")
+@click.option(
+    "--set", "settings", multiple=True, metavar="[ATTACK.]SETTING=VALUE",
+    help="Any other setting, such as max_iter=40 or pgd.eps_step=1/255.",
+)  # fmt: skip
+@click.option("--dataset", help="Attack test samples of this data set, such as cifar10.")
+@click.option(
+    "--data", type=click.Path(path_type=Path),
+    help="File or folder of the data set.  [default: $STQ_DEPLOY_DATA, else the public source]",
+)  # fmt: skip
+@click.option("--samples", type=click.Path(path_type=Path), help="Attack the samples of this file (.npz).")
+@click.option("--limit", type=click.IntRange(min=1), help="Only N samples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Samples at a time.")
+@click.option(
+    "--storage", type=click.Choice(["uint8", "float32"]), default="uint8", show_default=True,
+    help="uint8 rounds to pixels, as a picture file would.",
+)  # fmt: skip
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True,
+    help="Sample file to write (.npz); with several attacks a folder.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def attack(
+    model: str,
+    names: tuple[str, ...],
+    eps: str | None,
+    norm: str | None,
+    settings: tuple[str, ...],
+    dataset: str | None,
+    data: Path | None,
+    samples: Path | None,
+    limit: int | None,
+    seed: int,
+    batch: int,
+    storage: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Make adversarial samples of a QKeras model.
+
+    The attacks are untargeted and run through the Adversarial Robustness Toolbox (ART) on the float model's
+    logits; gradients of its quantizers are straight-through estimates. Settings, versions, seed and the float
+    model's predictions are stored in the sample file.
+    """
+    from stq_deploy.cli._samples import chosen_samples
+    from stq_deploy.cli._screen import print_json, progress_bars, result_console
+
+    attacks = _attacks(names, {"eps": eps, "norm": norm}, settings)
+    paths = _paths(list(attacks), out)
+    _, clean = chosen_samples(dataset, data, samples, limit)
+
+    from stq_deploy.attacks.classifier import art_classifier
+    from stq_deploy.attacks.craft import Target, craft
+    from stq_deploy.datasets.samples import save_samples
+    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.passes import convert_model
+    from stq_deploy.zoo.shipped import resolve_model
+
+    path = resolve_model(model, keras=True)
+    float_model = FloatModel(path)
+    network = convert_model(path)
+    target = Target(
+        classifier=art_classifier(float_model.keras),
+        name=float_model.name,
+        file_sha256=float_model.file_sha256,
+        input_type=network.input_type,
+        model_hash=network.sha256(),
+    )
+    written = []
+    console = result_console(as_json)
+    for name, chosen in attacks.items():
+        with progress_bars() as progress:
+            advance = partial(_advance, progress, name, len(clean))
+            made = craft(target, clean, chosen, seed=seed, batch=batch, storage=storage, progress=advance)
+        save_samples(made, paths[name])
+        correct = made.metadata["float_model"]["correct"]
+        written.append(
+            {"attack": made.attack, "file": str(paths[name]), "samples": len(made), "correct": correct}
+        )
+        console.print(
+            f"{paths[name]}: of {len(made)} samples the float model gets right {correct['clean']} clean, "
+            f"{correct['attacked']} attacked, {correct['after_input_quantisation']} after input quantisation",
+            soft_wrap=True,
+        )
+    if as_json:
+        print_json({"model": target.name, "model_hash": target.model_hash, "files": written})
+
+
+def _advance(progress: Callable[[str, int, int], None], name: str, total: int, done: int) -> None:
+    progress(name, done, total)
+
+
+def _attacks(
+    names: tuple[str, ...], common: dict[str, str | None], settings: tuple[str, ...]
+) -> dict[str, Attack | None]:
+    """Attack by name, each with its settings; None for clean samples."""
+    from stq_deploy.attacks.registry import get_attack
+    from stq_deploy.errors import StqError
+
+    texts: dict[str, dict[str, str]] = {
+        name: {k: v for k, v in common.items() if v is not None} for name in names if name != NONE
+    }
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        owner, dot, name = key.rpartition(".")
+        if not equals or not name or (dot and owner not in texts):
+            raise StqError(
+                f"--set {setting} names no setting of the attacks chosen",
+                next="write --set max_iter=40, or --set pgd.max_iter=40 to mean one attack alone",
+            )
+        for attack_name in [owner] if dot else texts:
+            texts[attack_name][name] = value
+    return {name: None if name == NONE else get_attack(name).from_text(texts[name]) for name in names}
+
+
+def _paths(names: list[str], out: Path) -> dict[str, Path]:
+    from stq_deploy.datasets.samples import CLEAN
+
+    if len(names) == 1 and out.suffix == ".npz":
+        return {names[0]: out}
+    return {name: out / f"{CLEAN if name == NONE else name}.npz" for name in names}

@@ -1,0 +1,83 @@
+"""`stq-deploy boards`: the boards there are, and those connected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--connected", is_flag=True, help="List debug probes and the serial port of each.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def boards(connected: bool, as_json: bool) -> None:
+    """List the boards, or with --connected the probes and serial ports plugged in."""
+    from stq_deploy.cli._screen import print_json
+
+    rows = _connected() if connected else _known()
+    if as_json:
+        print_json({"connected" if connected else "boards": rows})
+        return
+    if not rows:
+        click.echo("No board is connected: neither a debug probe nor a serial port of a known board.")
+        return
+    for row in rows:
+        click.echo("\n".join(f"{name:<12} {_text(value)}" for name, value in row.items()) + "\n")
+
+
+def _known() -> list[dict[str, Any]]:
+    from stq_deploy.boards import board_names, load_board
+
+    found = []
+    for board in map(load_board, board_names()):
+        sizes = {kind: sum(m.bytes for m in board.memory if m.kind == kind) for kind in ("flash", "ram")}
+        found.append(
+            {
+                "board": board.name,
+                "title": board.title,
+                "core": board.cpu.core,
+                "clock_hz": board.clock.core_hz,
+                "flash_bytes": sizes["flash"],
+                "ram_bytes": sizes["ram"],
+                "serial": f"{board.serial.peripheral} at {board.serial.baud}",
+            }
+        )
+    return found
+
+
+def _connected() -> list[dict[str, Any]]:
+    """A row for each probe with its port, and for each port of a known board's vendor without a probe."""
+    from stq_deploy.boards import board_names, load_board
+    from stq_deploy.errors import StqError
+    from stq_deploy.flash.ports import port_of_probe, possible_ports, usb_ports
+    from stq_deploy.flash.pyocd import list_probes
+
+    ports = usb_ports()
+    try:
+        probes = list_probes()
+    except StqError as error:  # the serial ports can be listed without
+        click.echo(f"Probes are not listed: {error}", err=True)
+        probes = []
+    rows = []
+    shown = set()
+    for board in map(load_board, board_names()):
+        for probe in probes:
+            port = port_of_probe(board, probe.uid, ports)
+            if port:
+                shown |= {probe.uid, port.device}
+                rows.append(_row(probe.uid, probe.description, port.device))
+        for port in possible_ports(board, ports):
+            if port.device not in shown:
+                shown.add(port.device)
+                rows.append(_row("", port.description, port.device))
+    rows += [_row(probe.uid, probe.description, "") for probe in probes if probe.uid not in shown]
+    return rows
+
+
+def _row(probe: str, description: str, port: str) -> dict[str, Any]:
+    return {"probe": probe, "description": description, "port": port}
+
+
+def _text(value: Any) -> str:
+    """For a terminal: what a probe says about itself is not trusted to be printable."""
+    return f"{value:,}" if isinstance(value, int) else "".join(c for c in str(value) if c.isprintable())

@@ -1,0 +1,106 @@
+"""`stq-deploy build`: firmware of a network for a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stq_deploy.toolchain.build import BuildResult
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--board", "board_name", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
+@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a QKeras model, or zoo:NAME.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the build; a former build there is replaced.  [default: build/BOARD]",
+)
+@click.option(
+    "--compiler",
+    help="Path or name of the compiler.  [default: $STQ_DEPLOY_CC, else as `stq-deploy doctor` says]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
+def build(board_name: str, model: str, out: Path | None, compiler: str | None, as_json: bool) -> None:
+    """Build the firmware of a network for a board.
+
+    Writes firmware.elf, .bin, .hex and .map, build.json, and the C project they come from, which `make`
+    builds without this tool. Prints flash and RAM by memory and by layer, and the worst-case stack.
+    """
+    from stq_deploy.boards import load_board
+    from stq_deploy.cli._screen import human_console, print_json, result_console
+    from stq_deploy.passes import load_any
+    from stq_deploy.toolchain.build import build_firmware
+    from stq_deploy.toolchain.compilers import find_compiler
+    from stq_deploy.zoo.shipped import resolve_model
+
+    board = load_board(board_name)
+    network = load_any(resolve_model(model))
+    # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
+    command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
+    with human_console().status("building") as status:
+        result = build_firmware(
+            network,
+            board,
+            out or Path("build") / board.name,
+            compiler=find_compiler(compiler),
+            command=command,
+            progress=status.update,
+        )
+    if as_json:
+        print_json(result.to_json() | {"folder": str(result.folder)})
+    else:
+        _print(result_console(as_json), result)
+
+
+def _print(console: Console, result: BuildResult) -> None:
+    from rich.table import Table
+
+    layers = Table(title="Layers (bytes; RAM: tensors in use and scratch)", title_justify="left")
+    layers.add_column("layer", overflow="fold")
+    layers.add_column("op")
+    for column in ("MACs", "weights", "tables", "RAM"):
+        layers.add_column(column, justify="right")
+    for layer in result.layers:
+        sizes = (layer.macs, layer.weight_bytes, layer.table_bytes, layer.ram_bytes)
+        layers.add_row(_plain(layer.name), layer.op, *(f"{n:,}" for n in sizes))
+    layers.add_section()
+    sums = (sum(getattr(layer, name) for layer in result.layers) for name in ("macs", "weight_bytes", "table_bytes"))
+    layers.add_row("sum", "", *(f"{n:,}" for n in sums), "")
+    console.print(layers)
+    kernels = {layer.kernel: layer.kernel_bytes for layer in result.layers}
+    console.print("Kernels: " + ", ".join(f"{name} {size:,}" for name, size in sorted(kernels.items())))
+
+    memories = Table(title="Memories (bytes)", title_justify="left")
+    memories.add_column("memory")
+    for column in ("used", "of", "%"):
+        memories.add_column(column, justify="right")
+    memories.add_column("what", overflow="fold")
+    for use in result.memories:
+        parts = ", ".join(f"{name} {size:,}" for name, size in use.sections.items())
+        share = f"{100 * use.used_bytes / use.bytes:.1f}"
+        memories.add_row(use.name, f"{use.used_bytes:,}", f"{use.bytes:,}", share, parts)
+    console.print(memories)
+
+    if result.stack:
+        stack = result.stack
+        console.print(
+            f"Stack: at most {stack.bytes:,} bytes ({stack.program_bytes:,} along {' > '.join(stack.path)};"
+            f" {stack.interrupt_bytes:,} for an interrupt). Assumed: {'; '.join(stack.assumptions)}."
+        )
+    else:
+        console.print(f"Stack: not measured ({result.stack_reason}).")
+    console.print(f"Built with {result.compiler.version}; build id {result.build_id}.")
+    console.print(f"Firmware: {result.elf}", soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """A model's text without control characters, and with nothing that rich takes for markup."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "?" for c in text))

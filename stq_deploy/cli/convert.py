@@ -1,0 +1,63 @@
+"""`stq-deploy convert`: a QKeras model becomes an integer network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stq_deploy.network import Network
+
+
+@click.command()
+@click.argument("model")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Network file to write (.stq).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
+def convert(model: str, out: Path, as_json: bool) -> None:
+    """Turn MODEL, a QKeras .h5 or .keras file, into an integer network.
+
+    Every layer's function from sum to output level is certified: for all sums its weights and inputs allow,
+    the integers give what the trained network's arithmetic gives. Prints how, layer by layer.
+    """
+    from stq_deploy.cli._screen import human_console, print_json, result_console
+    from stq_deploy.network import save_network
+    from stq_deploy.network.summary import op_rows
+    from stq_deploy.passes import convert_model
+    from stq_deploy.zoo.shipped import resolve_model
+
+    path = resolve_model(model, keras=True)
+    with human_console().status("importing TensorFlow, quantizing weights, certifying"):
+        network = convert_model(path)
+    save_network(network, out)
+    if as_json:
+        facts = {key: network.metadata[key] for key in ("name", "source", "converter", "classes", "dropped")}
+        rows = [row.to_json() for row in op_rows(network)]
+        print_json({"file": str(out), "model_hash": network.sha256(), **facts, "ops": rows})
+    else:
+        _print(result_console(as_json), network, out)
+
+
+def _print(console: Console, network: Network, out: Path) -> None:
+    from stq_deploy.cli._network_tables import op_table, print_table
+    from stq_deploy.network.summary import op_rows
+
+    rows = op_rows(network)
+    print_table(console, op_table(rows))
+    certified = [row.certificate for row in rows if "accumulators" in row.certificate]
+    checked = sum(c["checked"] for c in certified)
+    reachable = sum(c["accumulators"] for c in certified)
+    exact = all(row.certificate.get("exact", True) for row in rows[:-1])
+    console.print(f"certified: {checked:,} of {reachable:,} reachable sums compared one by one", highlight=False)
+    if checked < reachable:
+        console.print("  (elsewhere both sides of every step; the functions are monotone)", highlight=False)
+    if exact:
+        console.print("  all layers before the logits are exact", highlight=False)
+    error = rows[-1].certificate.get("largest_error", 0.0)
+    console.print(f"  largest error of a logit: {error:.2g}", highlight=False)
+    for dropped in network.metadata["dropped"]:
+        console.print(f"left out: {dropped['layer']} ({dropped['reason']})", markup=False, highlight=False)
+    console.print(f"wrote {out}, model hash {network.sha256()[:16]}", markup=False, highlight=False, soft_wrap=True)

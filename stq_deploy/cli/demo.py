@@ -1,0 +1,181 @@
+"""`stq-deploy demo`: the main job in one command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stq_deploy.evaluation.board_run import Progress, SampleFile
+    from stq_deploy.evaluation.demo import Demo
+    from stq_deploy.evaluation.scores import Accuracy
+    from stq_deploy.network import Network
+
+FRESH_ATTACKS: dict[str, dict[str, str]] = {"fgsm": {}, "pgd": {}, "square": {"max_iter": "300"}}
+"""Attacks of --from-keras; Square with fewer queries than for the shipped samples, to keep the demo short."""
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--samples", "limit", type=click.IntRange(min=1), default=32, help="Samples of each kind on the board."
+)
+@click.option(
+    "--from-keras", is_flag=True, help="Start from the QKeras file: convert, attack anew. Needs TensorFlow."
+)
+@click.option("--board", "board_name", default="stm32h743", help="Board.")
+@click.option("--port", help="Serial port of a real board that runs the build.")
+@click.option("--emulated", is_flag=True, help="Use emulated boards; this is what happens without --port.")
+@click.option(
+    "--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]"
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out/demo"),
+    help="Folder for build, results and report.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
+def demo(
+    limit: int,
+    from_keras: bool,
+    board_name: str,
+    port: str | None,
+    emulated: bool,
+    boards: int | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Build the shipped network, run it on a board, and compare.
+
+    Builds the STQ CIFAR-10 network for the board, boots that ELF on emulated boards (or, with --port, uses a
+    real one), streams clean and adversarial samples over the serial port, and compares float model, integer
+    reference and board. Exit code 1 if the board differs from the reference.
+    """
+    import os
+
+    from stq_deploy.boards import load_board
+    from stq_deploy.cli._result_tables import print_costs
+    from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.errors import StqError
+    from stq_deploy.evaluation.demo import run_demo
+    from stq_deploy.report.write import write_reports
+
+    if emulated and port:
+        raise StqError("which board?", next="give either --port PORT, or --emulated")
+    board = load_board(board_name)
+    with progress_bars() as progress:
+        network, files = _from_keras(limit, out, progress) if from_keras else _shipped()
+        found = run_demo(
+            network,
+            board,
+            files,
+            out,
+            port=port,
+            boards=boards or os.cpu_count() or 1,
+            limit=limit,
+            progress=progress,
+        )
+    report = write_reports(found.summary, out, found.as_json())
+    screen = result_console(as_json)
+    _print(screen, found)
+    print_costs(screen, found.summary)
+    screen.print(f"Report: {report}", soft_wrap=True)
+    if as_json:
+        print_json(found.as_json() | {"report": str(report)})
+    sys.exit(0 if found.agrees else 1)
+
+
+def _shipped() -> tuple[Network, list[SampleFile]]:
+    """The shipped network and samples; no TensorFlow."""
+    from stq_deploy.evaluation.board_run import SampleFile
+    from stq_deploy.network import load_network
+    from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples
+
+    files = [SampleFile.load(path) for path in shipped_samples().values()]
+    return load_network(resolve_model(DEFAULT_MODEL)), files
+
+
+def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, list[SampleFile]]:
+    """The shipped QKeras model converted now, and the shipped clean samples attacked now."""
+    from functools import partial
+
+    from stq_deploy.attacks.classifier import art_classifier
+    from stq_deploy.attacks.craft import Target, craft
+    from stq_deploy.attacks.registry import get_attack
+    from stq_deploy.datasets.samples import CLEAN, load_samples, save_samples
+    from stq_deploy.evaluation.board_run import SampleFile
+    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.passes import convert_model
+    from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples
+
+    path = resolve_model(DEFAULT_MODEL, keras=True)
+    progress("converting", 0, 1)
+    network = convert_model(path)
+    model = FloatModel(path)
+    progress("converting", 1, 1)
+    target = Target(
+        art_classifier(model.keras), model.name, model.file_sha256, network.input_type, network.sha256()
+    )
+    clean = load_samples(shipped_samples()[CLEAN]).first(limit)
+    attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in FRESH_ATTACKS.items()}
+    files = []
+    for name, attack in attacks.items():
+        made = craft(target, clean, attack, progress=partial(_advance, progress, name, len(clean)))
+        save_samples(made, out / "samples" / f"{name}.npz")
+        files.append(SampleFile(f"{name}.npz", made))
+    return network, files
+
+
+def _advance(progress: Progress, name: str, total: int, done: int) -> None:
+    progress(f"attacking: {name}", done, total)
+
+
+def _print(console: Console, found: Demo) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from stq_deploy.attacks.registry import attack_title
+    from stq_deploy.cli._screen import plain
+
+    on_board = max(len(one.samples) for one in found.summary.comparisons)
+    everything = max(score.accuracy.total for score in found.host)
+    table = Table(
+        title=f"Top-1 on {on_board} samples of each kind on the board, {everything} on the host",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("samples")
+    for column in (
+        "float", "integer\nreference", "board", "Wilson 95 %\ninterval", "board !=\nreference",
+        f"float,\nall {everything}", f"host C,\nall {everything}", "host !=\nfloat",
+    ):  # fmt: skip
+        table.add_column(column, justify="right")
+    for one, score in zip(found.summary.comparisons, found.host, strict=True):
+        low, high = one.board_accuracy.interval
+        table.add_row(
+            plain(attack_title(one.attack)),
+            _percent(one.float_accuracy),
+            _percent(one.reference_accuracy),
+            _percent(one.board_accuracy),
+            f"{100 * low:.1f} .. {100 * high:.1f}",
+            str(len(one.differing_predictions)),
+            _percent(score.float_accuracy),
+            _percent(score.accuracy),
+            "?" if score.mismatches is None else str(score.mismatches),
+        )
+    console.print(table)
+    layers = found.layers
+    console.print(
+        f"Differing layers: {layers.differing_layers} of {len(layers.rows)} "
+        f"({layers.reference}, {', '.join(layers.executors)}; {layers.samples} samples)."
+    )
+
+
+def _percent(accuracy: Accuracy | None) -> str:
+    return "?" if accuracy is None else f"{100 * accuracy.share:.1f} %"

@@ -1,0 +1,40 @@
+"""`stq-deploy doctor`: what is installed, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def doctor(as_json: bool) -> None:
+    """Say what is installed, what is missing, and how to get it.
+
+    Exits with 1 if something is missing that building and running on an emulated board need.
+    """
+    import dataclasses
+
+    from stq_deploy.cli._screen import human_console, print_json
+    from stq_deploy.flash.doctor import connection_checks
+    from stq_deploy.toolchain.doctor import toolchain_checks
+
+    with human_console().status("looking"):
+        checks = [*toolchain_checks(), *connection_checks()]
+    healthy = all(check.present for check in checks if check.required)
+    if as_json:
+        print_json({"healthy": healthy, "checks": [dataclasses.asdict(check) for check in checks]})
+    else:
+        for check in checks:
+            mark = "ok  " if check.present else "NEED" if check.required else "-   "
+            click.echo(f"{mark}  {check.name}: {check.found}")
+            if not check.present:
+                click.echo(f"      used for: {check.used_for}")
+                click.echo(f"      get it:   {check.advice}")
+        click.echo(
+            "\nBuilding and running on an emulated board will work."
+            if healthy
+            else "\nBuilding and running on an emulated board need what is marked NEED."
+        )
+    sys.exit(0 if healthy else 1)

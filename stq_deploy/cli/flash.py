@@ -1,0 +1,35 @@
+"""`stq-deploy flash`: write a built image to the connected board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--board", "board_name", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
+@click.option("--probe", help="Serial number of the debug probe, or a part of it.  [default: the only one]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that `stq-deploy build` wrote.  [default: build/BOARD]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def flash(board_name: str, probe: str | None, out: Path | None, as_json: bool) -> None:
+    """Write the built firmware to a connected board and reset it."""
+    from stq_deploy.boards import load_board
+    from stq_deploy.cli._screen import print_json
+    from stq_deploy.flash.program import flash_board
+
+    board = load_board(board_name)
+    click.echo(f"Writing to {board.title} ...", err=True)
+    done = flash_board(board, out or Path("build") / board.name, probe)
+    if as_json:
+        print_json({"build_id": done.build_id, "probe": done.probe.uid, "port": done.port})
+        return
+    click.echo(f"Wrote build {done.build_id} through probe {done.probe.uid}; the board has been reset.")
+    if done.port:
+        click.echo(f"Serial port: {done.port}. Next: stq-deploy run --board {board.name} --port {done.port} ...")
+    else:
+        click.echo("No serial port has the probe's serial number; `stq-deploy boards --connected` lists them.")

@@ -1,0 +1,112 @@
+"""`stq-deploy run`: samples over the link to a board, real or emulated."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from stq_deploy.evaluation.board_run import FloatClasses
+    from stq_deploy.network import Network
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--board", "board_name", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
+@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a QKeras model, or zoo:NAME.")
+@click.option("--port", help="Serial port of a board that runs the build.")
+@click.option("--emulated", is_flag=True, help="Run the build on emulated boards instead.")
+@click.option(
+    "--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]"
+)
+@click.option(
+    "--samples",
+    "paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Sample file (.npz); may be given several times.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of each file.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for results and report. A build in it, or in build/BOARD, is used; else one is made in it.  "
+    "[default: out/BOARD]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
+def run(
+    board_name: str,
+    model: str,
+    port: str | None,
+    emulated: bool,
+    boards: int | None,
+    paths: tuple[Path, ...],
+    limit: int | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Stream samples to a board and score what comes back.
+
+    Every result is appended to a file in OUT/results as it arrives: a run that was interrupted goes on where
+    it stopped. Then the board is compared with the integer reference and the float model on the same samples;
+    OUT/run.json and OUT/report.html say all of it. Exit code 1 if the board differs from the reference.
+    """
+    import os
+
+    from stq_deploy.boards import load_board
+    from stq_deploy.cli._result_tables import print_costs, print_results
+    from stq_deploy.cli._screen import human_console, print_json, progress_bars, result_console
+    from stq_deploy.errors import StqError
+    from stq_deploy.evaluation.board_run import SampleFile, run_files
+    from stq_deploy.evaluation.firmware import find_or_build
+    from stq_deploy.passes import load_any
+    from stq_deploy.report.write import write_reports
+    from stq_deploy.zoo.shipped import resolve_model
+
+    if emulated == (port is not None):
+        raise StqError("which board?", next="give either --port PORT, or --emulated")
+    board = load_board(board_name)
+    files = [SampleFile.load(path) for path in paths]
+    path = resolve_model(model)
+    network = load_any(path)
+    folder = out or Path("out") / board.name
+    console = human_console()
+    with console.status("building") as status:
+        firmware = find_or_build(network, board, folder, status.update)
+    with progress_bars() as progress:
+        summary = run_files(
+            network,
+            board,
+            firmware,
+            files,
+            folder,
+            port=port,
+            boards=boards or os.cpu_count() or 1,
+            limit=limit,
+            float_classes=_float_classes(path, network),
+            progress=progress,
+        )
+    report = write_reports(summary, folder)
+    screen = result_console(as_json)
+    print_results(screen, summary)
+    print_costs(screen, summary)
+    screen.print(f"Report: {report}", soft_wrap=True)
+    if as_json:
+        print_json(summary.as_json() | {"report": str(report)})
+    sys.exit(0 if summary.agrees else 1)
+
+
+def _float_classes(path: Path, network: Network) -> FloatClasses | None:
+    """The float model, for files that record nothing of this network; loaded when first needed."""
+    if path.suffix.lower() == ".stq":
+        return None
+
+    from functools import cache
+
+    from stq_deploy.evaluation.float_model import FloatModel
+
+    load = cache(lambda: FloatModel(path))
+    return lambda levels: load().classes(levels, network.input_type)

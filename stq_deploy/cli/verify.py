@@ -1,0 +1,186 @@
+"""`stq-deploy verify`: every layer's output, from every executor, must be the same bytes."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stq_deploy.evaluation.float_comparison import FloatComparison
+    from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison
+    from stq_deploy.executors import Executor
+    from stq_deploy.network import Network
+
+SANITIZED_SUFFIX = "-sanitized"
+DEFAULT_EXECUTORS = "numpy,host,host-cortex-m7,host-sanitized,stm32h743"
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a QKeras model, or zoo:NAME.")
+@click.option(
+    "--executors",
+    default=DEFAULT_EXECUTORS,
+    help="Comma-separated. The first is what the others are compared with. numpy: the definition; host, "
+    "host-cortex-m7: the generated C here, with either kernels; ...-sanitized: the same under sanitizers; "
+    "a board's name: its firmware on an emulated board.",
+)
+@click.option(
+    "--samples",
+    type=click.Path(path_type=Path),
+    help="Sample file (.npz).  [default: the extremes, noise, and shipped samples where they fit]",
+)
+@click.option("--limit", type=click.IntRange(min=1), default=4, help="Only the first N samples.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
+def verify(model: str, executors: str, samples: Path | None, limit: int, as_json: bool) -> None:
+    """Compare every layer's output between NumPy, host C, sanitized C and the emulated board.
+
+    Prints one row per layer, and the first layer, element and values that differ; exit code 1 if any does.
+    For a QKeras model it also counts what differs from TensorFlow's float32 arithmetic, which is no error.
+    """
+    from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.evaluation.layer_comparison import compare_layers
+    from stq_deploy.evaluation.verification_samples import verification_levels
+    from stq_deploy.passes import load_any
+    from stq_deploy.zoo.shipped import resolve_model
+
+    names = _names(executors)
+    path = resolve_model(model)
+    network = load_any(path)
+    levels = verification_levels(network, samples, limit)
+    with ExitStack() as stack:
+        opened, skipped = _open(stack, names, network, required=executors != DEFAULT_EXECUTORS)
+        with progress_bars() as progress:
+            found = compare_layers(
+                opened[0], opened[1:], levels, lambda name, done: progress(name, done, len(levels))
+            )
+    floats = _compare_with_float(path, network, levels)
+    _print(result_console(as_json), found, skipped, floats)
+    if as_json:
+        print_json(_as_json(network, found, skipped, floats))
+    sys.exit(1 if found.differing_layers else 0)
+
+
+def _names(executors: str) -> list[str]:
+    from stq_deploy.errors import StqError
+    from stq_deploy.evaluation.open_executor import executor_names
+
+    names = [name.strip() for name in executors.split(",")]
+    unknown = [name for name in names if name not in executor_names()]
+    if unknown or len(names) < 2 or len(set(names)) < len(names):
+        raise StqError(
+            f"--executors {executors}: "
+            + (f"there is no {unknown[0]!r}" if unknown else "two or more, each once"),
+            next=f"choose among {', '.join(executor_names())}",
+        )
+    return names
+
+
+def _open(
+    stack: ExitStack, names: list[str], network: Network, *, required: bool
+) -> tuple[list[Executor], dict[str, str]]:
+    """The executors, and why others were left out: sanitizers, where the only compiler has none (zig)."""
+    from stq_deploy.errors import StqError
+    from stq_deploy.evaluation.open_executor import open_executor
+    from stq_deploy.toolchain.host_compiler import find_host_compiler
+
+    skipped: dict[str, str] = {}
+    if not required:
+        try:
+            find_host_compiler(sanitize=True)
+        except StqError as error:
+            skipped = {name: error.what for name in names if name.endswith(SANITIZED_SUFFIX)}
+    opened = [stack.enter_context(open_executor(name, network)) for name in names if name not in skipped]
+    return opened, skipped
+
+
+def _compare_with_float(path: Path, network: Network, levels: Any) -> FloatComparison | None:
+    if path.suffix.lower() == ".stq":
+        return None
+    from stq_deploy.evaluation.float_comparison import compare_with_float
+    from stq_deploy.evaluation.float_model import FloatModel
+
+    return compare_with_float(FloatModel(path), network, levels)
+
+
+def _print(
+    console: Console, found: LayerComparison, skipped: dict[str, str], floats: FloatComparison | None
+) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from stq_deploy.cli._screen import plain
+
+    table = Table(title=f"{found.samples} samples, compared with {found.reference}", title_justify="left")
+    for column in ("layer", "op", f"digest ({found.reference})", *found.executors):
+        table.add_column(escape(column))
+    if floats is not None:
+        table.add_column("float32 activations that differ", justify="right")
+    by_name = {layer.name: layer for layer in floats.layers} if floats else {}
+    for row in found.rows:
+        cells = [plain(row.name), row.op, f"{row.digest:08x}"]
+        cells += [
+            f"[red]{n} of {found.samples} differ[/red]" if n else "equal"
+            for n in row.differing_samples.values()
+        ]
+        if floats is not None:
+            layer = by_name.get(row.name)
+            cells.append(f"{layer.differing:,} of {layer.total:,}" if layer else "")
+        table.add_row(*cells)
+    console.print(table)
+    for difference in found.differences:
+        console.print(plain(_describe(difference)), soft_wrap=True)
+    for name, reason in skipped.items():
+        console.print(f"Skipped {name}: {plain(reason)}", soft_wrap=True)
+    if found.differing_layers == 0:
+        console.print(f"Equal in all {len(found.rows)} layers.")
+    if floats is not None:
+        from stq_deploy.evaluation.float_comparison import EXPLANATION
+
+        flips = f"{floats.differing_predictions} of {floats.samples}"
+        console.print(
+            f"Predictions that differ from the float model's: {flips}. {EXPLANATION}", soft_wrap=True
+        )
+
+
+def _describe(difference: Difference) -> str:
+    where = f"{difference.executor} differs first in layer {difference.layer} ({difference.name}), "
+    where += f"sample {difference.sample}"
+    if not difference.elements:
+        return f"{where}; a second run of that sample was right, so {difference.executor} is unreliable."
+    return (
+        f"{where}, element {difference.index}: {difference.found} instead of {difference.expected} "
+        f"({difference.elements} elements of this output differ)."
+    )
+
+
+def _as_json(
+    network: Network, found: LayerComparison, skipped: dict[str, str], floats: FloatComparison | None
+) -> dict[str, Any]:
+    import dataclasses
+
+    return {
+        "model_hash": network.sha256(),
+        "samples": found.samples,
+        "reference": found.reference,
+        "executors": list(found.executors),
+        "skipped": skipped,
+        "differing_layers": found.differing_layers,
+        "layers": [
+            {
+                "index": row.index,
+                "name": row.name,
+                "op": row.op,
+                "digest": f"{row.digest:08x}",
+                "differing_samples": row.differing_samples,
+            }
+            for row in found.rows
+        ],
+        "differences": [dataclasses.asdict(difference) for difference in found.differences],
+        "float": floats.as_json() if floats else None,
+    }

@@ -1,0 +1,149 @@
+"""What an emitter is given, what it makes, and how it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.codegen.literals import int32
+from stq_deploy.codegen.text import identifier
+from stq_deploy.errors import StqError
+from stq_deploy.network import TensorType
+from stq_deploy.planner import LayerPlan
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """An array of weights.c.
+
+    Attributes:
+        name: C identifier.
+        array: int8, int32, or uint32 for packed weights; not empty.
+        note: what it is, for the reader of weights.c; trusted text.
+    """
+
+    name: str
+    array: npt.NDArray[np.integer[Any]]
+    note: str
+
+
+Row = tuple[tuple[str, str], ...]
+"""Designated initialisers that stand on one line, as (field, C expression)."""
+
+
+@dataclass(frozen=True)
+class Struct:
+    """A `static const` parameter struct of a layer's function.
+
+    Attributes:
+        c_type, name: of the variable.
+        rows: its designated initialisers.
+    """
+
+    c_type: str
+    name: str
+    rows: tuple[Row, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its definition, line by line: on one line if it has one row of initialisers."""
+        rows = [", ".join(f".{field} = {value}" for field, value in row) for row in self.rows]
+        start = f"static const {self.c_type} {self.name} = {{"
+        return (
+            (f"{start}{rows[0]}}};",) if len(rows) == 1 else (start, *(f"    {row}," for row in rows), "};")
+        )
+
+
+@dataclass(frozen=True)
+class LayerCode:
+    """One layer as C.
+
+    Attributes:
+        constants: its arrays in weights.c.
+        structs: its parameters.
+        arguments: of the kernel call, in order.
+        notes: facts for the function's comment; trusted text.
+    """
+
+    constants: tuple[Constant, ...]
+    structs: tuple[Struct, ...]
+    arguments: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+CONTEXT = "&context"
+"""The argument by which a kernel gets the shared scratch memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerContext:
+    """What an emitter is given.
+
+    Attributes:
+        plan: the layer.
+        inputs, output: types of its tensors.
+        tensor: name of a tensor -> C expression of its address.
+    """
+
+    plan: LayerPlan
+    inputs: tuple[TensorType, ...]
+    output: TensorType
+    tensor: Mapping[str, str]
+
+    @property
+    def input_pointers(self) -> tuple[str, ...]:
+        return tuple(self.tensor[name] for name in self.plan.op.inputs)
+
+    @property
+    def output_pointer(self) -> str:
+        return self.tensor[self.plan.op.output]
+
+    def constant_name(self, what: str) -> str:
+        """C identifier of one of the layer's arrays."""
+        return f"stq_{what}_{identifier('layer', self.plan.index, self.plan.op.name)}"
+
+
+Emitter = Callable[[LayerContext], LayerCode]
+_EMITTERS: dict[str, Emitter] = {}
+
+
+def emits(kind: str) -> Callable[[Emitter], Emitter]:
+    """Decorator: this function emits ops of `kind`."""
+
+    def register(emitter: Emitter) -> Emitter:
+        _EMITTERS[kind] = emitter
+        return emitter
+
+    return register
+
+
+def emit_layer(context: LayerContext) -> LayerCode:
+    """The C of a layer, by the emitter of its kind.
+
+    Raises:
+        StqError: no emitter knows the op.
+    """
+    op = context.plan.op
+    if op.kind not in _EMITTERS:
+        raise StqError(
+            f"no emitter writes C for a {op.kind}",
+            where=f"layer {op.name!r}",
+            cause="an op was added to the integer network without one",
+            next="add it in stq_deploy/codegen/emitters (docs/DESIGN.md, `Adding things`)",
+        )
+    return _EMITTERS[op.kind](context)
+
+
+def fields(**values: int | str) -> Row:
+    """A row of a struct: numbers become int32 constants, texts are C expressions already."""
+    return tuple((name, value if isinstance(value, str) else int32(value)) for name, value in values.items())
+
+
+def image_dims(name: str, shape: tuple[int, ...]) -> Struct:
+    """A `stq_dims` of a (height, width, channels) shape."""
+    height, width, channels = shape
+    return Struct("stq_dims", name, (fields(h=height, w=width, c=channels),))

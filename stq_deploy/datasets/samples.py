@@ -1,0 +1,321 @@
+"""Sample files: pictures to be classified, clean or attacked, and where they came from. One .npz, no pickles.
+
+Members:
+ - `x`: (N, H, W, C), uint8 (0..255) or float in [0, 1];
+ - `y`: (N,), whole numbers, the true classes;
+ - `metadata`: a 0-d text or bytes array of JSON. Optional: `attack` (name, settings, threat model),
+   `dataset`, `source_indices`, `seed`, `versions`, `float_model` (what the QKeras model says of them).
+
+A sample file is untrusted: read member by member, each bounded before it is unpacked, nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.datasets.registry import load_dataset
+from stq_deploy.errors import StqError
+from stq_deploy.files import write_whole
+
+CLEAN = "clean"
+"""The attack's name in files of unattacked samples."""
+
+FORMAT = "stq-samples"
+VERSION = 1
+MAXIMUM_FILE_BYTES = 512 << 20
+MAXIMUM_MEMBER_BYTES = 1 << 30
+MAXIMUM_METADATA_BYTES = 16 << 20
+MAXIMUM_CLASSES = 1 << 16
+_MEMBERS = ("x.npy", "y.npy", "metadata.npy")
+_REQUIRED = ("x.npy", "y.npy")
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # zip members carry a date; a fixed one keeps equal samples equal files
+_PER_SAMPLE = ("source_indices",)
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class SampleSet:
+    """Checked samples.
+
+    Attributes:
+        x: (N, H, W, C), uint8 or float32 in [0, 1]; N > 0.
+        y: int64 (N,), the true classes, >= 0.
+        metadata: JSON-able; see the module's text.
+
+    Raises:
+        StqError: on construction, when the arrays do not fit each other or hold NaN or values outside [0, 1].
+    """
+
+    x: Pixels
+    y: npt.NDArray[np.int64]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_pixels(self.x)
+        if self.y.ndim != 1 or len(self.y) != len(self.x):
+            raise StqError(
+                f"there are {len(self.x)} samples but labels of shape {self.y.shape}",
+                next="give one whole number per sample in `y`",
+            )
+        if self.y.min() < 0 or self.y.max() >= MAXIMUM_CLASSES:
+            raise StqError(
+                f"labels run from {self.y.min()} to {self.y.max()}",
+                next="number the classes from 0",
+            )
+        for name in _PER_SAMPLE:
+            self._check_per_sample(self.metadata.get(name), name)
+        recorded = self.metadata.get("float_model")
+        if recorded is not None:
+            if not isinstance(recorded, dict) or not isinstance(recorded.get("model_hash"), str | None):
+                raise StqError("metadata 'float_model' is not an object with a model hash")
+            self._check_per_sample(recorded.get("predictions"), "float_model.predictions")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def attack(self) -> str:
+        """Name of the attack; `CLEAN` for unattacked samples, "unknown" when the file does not say."""
+        attack = self.metadata.get("attack")
+        name = attack.get("name") if isinstance(attack, dict) else None
+        return name if isinstance(name, str) else "unknown"
+
+    def float_predictions(self, model_hash: str) -> npt.NDArray[np.int64] | None:
+        """Recorded classes (N,) of the float model after input quantisation; None unless of this model."""
+        recorded = self.metadata.get("float_model")
+        if not isinstance(recorded, dict) or recorded.get("model_hash") != model_hash:
+            return None
+        predictions = recorded.get("predictions")
+        return None if predictions is None else np.array(predictions, np.int64)
+
+    def first(self, limit: int | None) -> SampleSet:
+        """The first `limit` samples (all of them for None), with the metadata that belongs to each."""
+        if limit is None or limit >= len(self):
+            return self
+        metadata = dict(self.metadata)
+        for name in _PER_SAMPLE:
+            if name in metadata:
+                metadata[name] = metadata[name][:limit]
+        recorded = metadata.get("float_model")
+        if recorded is not None and "predictions" in recorded:
+            metadata["float_model"] = recorded | {"predictions": recorded["predictions"][:limit]}
+        return SampleSet(self.x[:limit], self.y[:limit], metadata)
+
+    def sha256(self) -> str:
+        """SHA-256 (hex) of pixels and labels, not of metadata: what ties results to their samples."""
+        digest = hashlib.sha256(f"{self.x.dtype.str} {self.x.shape}".encode())
+        digest.update(np.ascontiguousarray(self.x).tobytes())
+        digest.update(self.y.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def _check_per_sample(self, values: Any, name: str) -> None:
+        """`values` is absent, or one small whole number per sample."""
+        if values is None:
+            return
+        whole = isinstance(values, list) and all(type(v) is int and 0 <= v < 2**31 for v in values)
+        if not whole or len(values) != len(self):
+            raise StqError(f"metadata {name!r} is not a list of {len(self)} whole numbers")
+
+
+def save_samples(samples: SampleSet, path: str | os.PathLike[str]) -> None:
+    """Write a sample file: complete or not at all, and the same bytes for the same samples.
+
+    Raises:
+        StqError: the file cannot be written.
+    """
+    metadata = {"format": FORMAT, "version": VERSION} | samples.metadata
+    text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    arrays: Mapping[str, npt.NDArray[Any]] = {
+        "x.npy": samples.x,
+        "y.npy": samples.y.astype(np.min_scalar_type(int(samples.y.max()))),
+        "metadata.npy": np.array(text.encode()),
+    }
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            contiguous = np.asarray(array, order="C")
+            np.lib.format.write_array(member, contiguous, version=(1, 0), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(name, _FIXED_DATE), member.getvalue(), zipfile.ZIP_DEFLATED, 9)
+    write_whole(path, content.getvalue())
+
+
+def load_samples(path: str | os.PathLike[str]) -> SampleSet:
+    """Read and check a sample file.
+
+    Raises:
+        StqError: missing, truncated, too large, with foreign or missing members, of a newer version, or with
+            samples that cannot be classified (NaN, outside [0, 1], wrong shape).
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAXIMUM_FILE_BYTES:
+            raise StqError(f"the file has {size} bytes, more than the {MAXIMUM_FILE_BYTES} allowed")
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive)
+            x = _read_array(archive, "x.npy", MAXIMUM_MEMBER_BYTES)
+            y = _read_array(archive, "y.npy", MAXIMUM_MEMBER_BYTES)
+            metadata = _read_metadata(archive) if "metadata.npy" in archive.namelist() else {}
+        return SampleSet(_pixels(x), _labels(y), metadata)
+    except StqError as error:
+        raise StqError(error.what, where=str(path), cause=error.cause, next=error.next) from error
+    except FileNotFoundError as error:
+        raise StqError("there is no such file", where=str(path), next="check the path") from error
+    except OSError as error:
+        raise StqError(f"cannot read the file: {error.strerror}", where=str(path)) from error
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        # RuntimeError: zipfile's answer to an encrypted member (and RecursionError, to deeply nested JSON).
+        raise StqError(
+            f"this is not a usable sample file ({error})",
+            where=str(path),
+            cause="the file is truncated, damaged, or something else under that name",
+            next="make it anew with `stq-deploy attack`, or with numpy.savez(path, x=..., y=...)",
+        ) from error
+
+
+def samples_of_dataset(name: str, path: Path | None, limit: int | None = None) -> SampleSet:
+    """Test samples of a data set (`stq_deploy.datasets.load_dataset`), unattacked.
+
+    Fewer than all are drawn at random, always the same: a data set may be sorted by class, and its first samples
+    would be no fair ones. A smaller `limit` gives the first of a larger one's.
+
+    Raises:
+        StqError: an unknown data set, or data that cannot be found, fetched or read, or is not in [0, 1].
+    """
+    dataset = load_dataset(name, path)
+    chosen = np.arange(len(dataset.x_test))
+    if limit is not None and limit < len(chosen):
+        chosen = np.random.default_rng(0).permutation(chosen)[:limit]
+    metadata = {
+        "dataset": dataset.name,
+        "class_names": list(dataset.class_names),
+        "source_indices": [int(i) for i in chosen],
+        "attack": {"name": CLEAN},
+    }
+    return SampleSet(dataset.x_test[chosen], dataset.y_test[chosen], metadata)
+
+
+def _check_members(archive: zipfile.ZipFile) -> None:
+    names = archive.namelist()
+    foreign = sorted(set(names) - set(_MEMBERS))
+    if foreign or len(names) != len(set(names)):
+        listed = ", ".join(map(repr, foreign[:5])) or "one twice"
+        raise StqError(
+            f"the file holds members that do not belong there: {listed}",
+            cause="it is not a sample file, or one of another program",
+            next="store only x, y and, if you like, metadata",
+        )
+    missing = [name.removesuffix(".npy") for name in _REQUIRED if name not in names]
+    if missing:
+        raise StqError(
+            f"the file lacks {' and '.join(missing)}",
+            cause="it is not a sample file, or was not written to its end",
+            next="store the samples as x (N, H, W, C) and their classes as y (N)",
+        )
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, limit: int) -> npt.NDArray[Any]:
+    """One array; its claimed size is checked against the bytes there before anything is allocated."""
+    # The directory's sizes are a claim; reading stops at the limit whatever it says.
+    with archive.open(name) as member:
+        content = member.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{name} is larger than the {limit} bytes allowed")
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise ValueError(f"{name} has the unknown .npy version {version}")
+    if dtype.hasobject or dtype.kind not in "biufSU":
+        raise ValueError(f"{name} holds {dtype}, not numbers or text")
+    data = content[stream.tell() :]
+    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"{name} is not as long as its shape {shape} says")
+    if dtype.itemsize == 0:
+        return np.zeros(shape, dtype)
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def _read_metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
+    array = _read_array(archive, "metadata.npy", MAXIMUM_METADATA_BYTES)
+    if array.shape != () or array.dtype.kind not in "SU":
+        raise ValueError("metadata is not a single text")
+    value = array.item()
+    text = value.decode() if isinstance(value, bytes) else value
+    metadata = json.loads(text, parse_constant=_refuse_constant)
+    if not isinstance(metadata, dict):
+        raise ValueError("metadata is not a JSON object")
+    if metadata.get("format", FORMAT) != FORMAT or metadata.get("version", VERSION) != VERSION:
+        raise StqError(
+            f"the file is {metadata.get('format')!r} version {metadata.get('version')!r}, "
+            f"this stq-deploy reads {FORMAT!r} version {VERSION}",
+            cause="it was written by another version of stq-deploy",
+            next="make it anew, or install the version that wrote it",
+        )
+    return metadata
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"metadata holds {text}, which is not JSON")
+
+
+def _pixels(x: npt.NDArray[Any]) -> Pixels:
+    if x.dtype == np.uint8:
+        return x.astype(np.uint8)
+    if x.dtype.kind != "f":
+        raise StqError(
+            f"x is stored as {x.dtype}, neither uint8 nor float",
+            next="store x as uint8 (0..255), or as float in [0, 1]",
+        )
+    return x.astype(np.float32)
+
+
+def _labels(y: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    if y.dtype.kind not in "iu":
+        raise StqError(f"y is stored as {y.dtype}, not as whole numbers", next="store class numbers, from 0")
+    if y.size and int(y.max()) >= MAXIMUM_CLASSES:  # before the cast: a large uint64 would turn negative
+        raise StqError(f"label {y.max()} is not a class number", next="number the classes from 0")
+    return y.astype(np.int64)
+
+
+def _check_pixels(x: Pixels) -> None:
+    if x.ndim != 4 or x.size == 0:
+        raise StqError(
+            f"x has shape {x.shape}, not (N, H, W, C) with at least one sample",
+            next="a gray picture has C = 1: use x[..., numpy.newaxis]",
+        )
+    if x.dtype == np.uint8:
+        return
+    finite = np.isfinite(x)
+    if not finite.all():
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise StqError(
+            f"{int((~finite).sum())} sample values are NaN or infinite, the first at index {first}",
+            cause="the attack or the preprocessing that made the samples diverged",
+            next="remove or repair those samples",
+        )
+    low, high = float(x.min()), float(x.max())
+    if low < 0 or high > 1:
+        raise StqError(
+            f"sample values run from {low:g} to {high:g}, outside [0, 1]",
+            cause="they are on the 0..255 scale, or were not clipped after an attack",
+            next="store them as uint8, or divide by 255 and clip to [0, 1]",
+        )

@@ -1,0 +1,141 @@
+"""The emulated board's own process: `python -m stq_deploy.emulator --board stm32h743 --elf firmware.elf`.
+
+Prints one JSON object a line: {"event": "ready", "port": ...} first, {"event": "refused", ...} whenever the program
+does what the hardware would not allow, and {"event": "error", ...} for a mistake of the user's.
+Exit codes: 0 told to stop, 1 a mistake of the user's, 3 the program cannot go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from stq_deploy.boards import load_board
+from stq_deploy.emulator.machine import Machine, Mode
+from stq_deploy.emulator.program import load_program
+from stq_deploy.emulator.refusals import Refusal
+from stq_deploy.emulator.serial_pty import SerialPty
+from stq_deploy.errors import StqError
+
+EXIT_REFUSED = 3
+_TICK_SECONDS = 0.5
+_NUDGE_SECONDS = 0.001
+
+
+def _print(event: str, **fields: Any) -> None:
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+def _print_refusal(refusal: Refusal) -> None:
+    _print("refused", **refusal.as_json())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m stq_deploy.emulator", description="Run a firmware without a board."
+    )
+    parser.add_argument("--board", required=True)
+    parser.add_argument("--elf", required=True, type=Path)
+    parser.add_argument("--mode", choices=("fast", "counting"), default="fast")
+    parser.add_argument("--revision", default="V", help="silicon revision, a letter")
+    parser.add_argument("--link", type=Path, help="make this a symbolic link to the serial port")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="stop when standard input is at its end"
+    )
+    return parser.parse_args()
+
+
+def _serve(machine: Machine, serial: SerialPty, stop: threading.Event, watch_stdin: bool) -> Refusal | None:
+    """Move bytes while the machine runs in a thread of its own; returns what ended its life, if anything."""
+    ends: list[Refusal | None] = []
+    crash: list[BaseException] = []
+
+    def live() -> None:
+        try:
+            ends.append(machine.run())
+        except BaseException as error:
+            crash.append(error)
+        stop.set()
+        serial.wake()
+
+    thread = threading.Thread(target=live, name="core")
+    thread.start()
+    stdin = (sys.stdin.fileno(),) if watch_stdin else ()
+    while not stop.is_set():
+        arrived, others = serial.exchange(_NUDGE_SECONDS if machine.wants_nudge else _TICK_SECONDS, stdin)
+        if arrived:
+            machine.bytes_arrived()
+        elif machine.wants_nudge:
+            machine.nudge()
+        if others and not os.read(others[0], 1):
+            stop.set()
+    while thread.is_alive():
+        machine.stop()
+        thread.join(0.01)
+    serial.exchange(0)
+    if crash:
+        raise crash[0]
+    return ends[0]
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    board = load_board(arguments.board)
+    program = load_program(arguments.elf, board.memory)
+    serial = SerialPty(board.serial.baud)
+    mode: Mode = arguments.mode
+    machine = Machine(
+        program, board, mode=mode, revision=arguments.revision, wire=serial.wire, refused=_print_refusal
+    )
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: object) -> None:
+        stop.set()
+        serial.wake()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    # Under a parent, Ctrl-C is the parent's business: it may still want to talk to the board.
+    signal.signal(signal.SIGINT, signal.SIG_IGN if arguments.until_stdin_closes else on_signal)
+    with _link(arguments.link, serial.path):
+        _print("ready", port=serial.path, board=board.name, mode=mode, pid=os.getpid())
+        end = _serve(machine, serial, stop, arguments.until_stdin_closes)
+    if end is not None:
+        _print_refusal(end)
+        return EXIT_REFUSED
+    return 0
+
+
+@contextlib.contextmanager
+def _link(link: Path | None, target: str) -> Any:
+    if link is None:
+        yield
+        return
+    try:
+        if link.is_symlink():
+            link.unlink()
+        link.symlink_to(target)
+    except OSError as error:
+        raise StqError(f"cannot make the link: {error.strerror}", where=str(link)) from error
+    try:
+        yield
+    finally:
+        link.unlink(missing_ok=True)
+
+
+def main() -> int:
+    """Run one emulated board until it is told to stop."""
+    try:
+        return _run(_arguments())
+    except StqError as error:
+        _print("error", what=error.what, where=error.where, cause=error.cause, next=error.next)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

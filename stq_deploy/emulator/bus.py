@@ -1,0 +1,102 @@
+"""Loads and stores to peripherals: finds the register, and copes with how Unicorn stops.
+
+Unicorn, stopped while a peripheral is being accessed, leaves the core *before* that instruction and executes it again
+on resumption. Stores that stop the core by themselves (enabling an interrupt, say) may be repeated without harm. But a
+stop that another thread asked for may hit any access, and a byte must not be received or sent twice: then `Bus`
+answers the repetition from memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stq_deploy.emulator.peripherals.base import WORD, Peripheral, Register
+from stq_deploy.emulator.refusals import NotModelled
+
+
+@dataclass(frozen=True)
+class _Place:
+    peripheral: Peripheral
+    register: Register
+
+
+@dataclass(frozen=True)
+class _Access:
+    is_store: bool
+    address: int
+    size: int
+    value: int  # what was stored; 0 for loads
+
+
+Repetition = tuple[_Access, int] | None
+"""An access that may be repeated, with its result."""
+
+
+class Bus:
+    """The chip's peripherals by address."""
+
+    def __init__(self, peripherals: Iterable[Peripheral]) -> None:
+        self._places = {
+            peripheral.base + register.offset: _Place(peripheral, register)
+            for peripheral in peripherals
+            for register in peripheral.registers
+        }
+        self._last: Repetition = None
+        self._repeatable: Repetition = None
+
+    def load(self, address: int, size: int) -> int:
+        """A load of `size` bytes. Exceptions of the peripheral pass through."""
+        access = _Access(False, address, size, 0)
+        value = self._repeated(access)
+        if value is None:
+            place = self._place(address, size)
+            value = place.peripheral.read(place.register) >> 8 * (address & 3) & ((1 << 8 * size) - 1)
+        self._done(access, value)
+        return value
+
+    def store(self, address: int, size: int, value: int) -> None:
+        """A store of `size` bytes. Exceptions of the peripheral pass through."""
+        access = _Access(True, address, size, value)
+        if self._repeated(access) is None:
+            place = self._place(address, size)
+            if size < 4:
+                shift = 8 * (address & 3)
+                mask = (1 << 8 * size) - 1 << shift
+                value = (place.peripheral.values[place.register.name] & ~mask & WORD) | (
+                    value << shift & mask
+                )
+            place.peripheral.write(place.register, value)
+        self._done(access, 0)
+
+    def stopped_before_access(self, address: int | None) -> None:
+        """The core was stopped, and accesses `address` next: a repetition, if the latest access was there as well.
+
+        A polling loop may do the same without repeating itself; then it sees the last value once more.
+        """
+        if self._last is not None and self._last[0].address == address:
+            self._repeatable = self._last
+
+    def suspend(self) -> Repetition:
+        """An interrupt handler is entered before the repetition: keep this for `resume`."""
+        repeatable, self._repeatable = self._repeatable, None
+        return repeatable
+
+    def resume(self, suspended: Repetition) -> None:
+        """The handler has returned to the instruction that may be repeated."""
+        self._repeatable = suspended
+
+    def _place(self, address: int, size: int) -> _Place:
+        place = self._places.get(address & ~3)
+        if place is None:
+            raise NotModelled(
+                f"address 0x{address:08X} is accessed ({size} bytes)", "no register is emulated there"
+            )
+        return place
+
+    def _repeated(self, access: _Access) -> int | None:
+        before, self._repeatable = self._repeatable, None
+        return before[1] if before is not None and before[0] == access else None
+
+    def _done(self, access: _Access, value: int) -> None:
+        self._last = (access, value)

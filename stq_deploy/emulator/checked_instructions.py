@@ -1,0 +1,151 @@
+"""Instructions whose operands the chip checks and Unicorn does not: hooked one by one where they stand.
+
+- loads and stores of several words, which fault on unaligned addresses;
+- divisions, which fault on zero if CCR.DIV_0_TRP is set;
+- any FPU instruction before CPACR has enabled the FPU.
+
+A hook costs a hundred times the instruction, so a place is trusted, and its hook removed, after it has been right
+`TRUSTED_AFTER` times. Unicorn cannot stop inside an IT block: a conditional instruction is checked where its
+block begins, if it is the block's first, and otherwise not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unicorn import UC_HOOK_CODE, Uc
+
+from stq_deploy.emulator.core import Core
+from stq_deploy.emulator.exceptions import DIVISION_BY_ZERO, NO_COPROCESSOR, UNALIGNED, USAGE_FAULT
+from stq_deploy.emulator.instructions import (
+    ALWAYS,
+    Division,
+    Instruction,
+    WordAccess,
+    condition_holds,
+    division,
+    is_wide,
+    unmasks_interrupts,
+    uses_fpu,
+    word_access,
+)
+from stq_deploy.emulator.refusals import HardwareFault
+
+TRUSTED_AFTER = 64
+
+
+class CheckedInstructions:
+    """Hooks on one core.
+
+    Args:
+        instructions: all of the program's.
+        divisions_trap: whether a division by zero faults now.
+        stop: stops the core before the hooked instruction; with an exception to raise, or None to go on.
+        unmasked: called before the instruction that follows one that may unmask interrupts.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        instructions: list[Instruction],
+        *,
+        divisions_trap: Callable[[], bool],
+        stop: Callable[[Exception | None], None],
+        unmasked: Callable[[], None],
+    ) -> None:
+        self._core = core
+        self._divisions_trap = divisions_trap
+        self._stop = stop
+        self._trusted: list[int] = []
+        self._fpu_hook: int | None = None
+        before: Instruction | None = None
+        for instruction in instructions:
+            operation = word_access(instruction.first, instruction.second) or division(
+                instruction.first, instruction.second
+            )
+            if operation is not None:
+                self._hook_operation(instruction, operation, before)
+            if unmasks_interrupts(instruction.first, instruction.second):
+                self._hook(instruction.end, unmasked)
+            before = instruction
+        self.watch_fpu(True)
+
+    @property
+    def watches_fpu(self) -> bool:
+        """Whether FPU instructions are refused."""
+        return self._fpu_hook is not None
+
+    def watch_fpu(self, watch: bool) -> None:
+        """Refuse FPU instructions, or let them pass. Not to be called while the core runs."""
+        if watch and self._fpu_hook is None:
+            self._fpu_hook = self._core.uc.hook_add(UC_HOOK_CODE, self._refuse_fpu)
+        elif not watch and self._fpu_hook is not None:
+            self._core.uc.hook_del(self._fpu_hook)
+            self._fpu_hook = None
+
+    def drop_trusted(self) -> None:
+        """Remove the hooks of trusted places. Not to be called while the core runs."""
+        for hook in self._trusted:
+            self._core.uc.hook_del(hook)
+        self._trusted.clear()
+
+    def _hook(self, address: int, action: Callable[[], None]) -> int:
+        return int(
+            self._core.uc.hook_add(UC_HOOK_CODE, lambda uc, at, size, data: action(), None, address, address)
+        )
+
+    def _hook_operation(
+        self, instruction: Instruction, operation: WordAccess | Division, before: Instruction | None
+    ) -> None:
+        address = instruction.address
+        if instruction.condition != ALWAYS:
+            if before is None or before.condition != ALWAYS:
+                return
+            address = before.address
+        seen = 0
+
+        def check() -> None:
+            nonlocal seen
+            seen += 1
+            if condition_holds(instruction.condition, self._core.xpsr):
+                self._check(operation)
+            if seen == TRUSTED_AFTER:
+                self._trusted.append(hook)
+                self._stop(None)
+
+        hook = self._hook(address, check)
+
+    def _check(self, operation: WordAccess | Division) -> None:
+        if isinstance(operation, Division):
+            if self._divisions_trap() and self._core.register(operation.divisor) == 0:
+                self._stop(
+                    HardwareFault(
+                        "a division by zero",
+                        "SCB_CCR.DIV_0_TRP is set",
+                        exception=USAGE_FAULT,
+                        status=DIVISION_BY_ZERO,
+                    )
+                )
+            return
+        address = operation.address(self._core.register)
+        if address & 3:
+            self._stop(
+                HardwareFault(
+                    f"several words are loaded or stored at 0x{address:08X}",
+                    "LDM, STM, LDRD, STRD and their FPU kin need an address divisible by 4",
+                    exception=USAGE_FAULT,
+                    status=UNALIGNED,
+                )
+            )
+
+    def _refuse_fpu(self, uc: Uc, address: int, size: int, _data: object) -> None:
+        first, second = (int.from_bytes(bytes(uc.mem_read(address + at, 2)), "little") for at in (0, 2))
+        if is_wide(first) and uses_fpu(first, second):
+            self._stop(
+                HardwareFault(
+                    "an FPU instruction is executed while the FPU is off",
+                    "SCB_CPACR must give full access to CP10 and CP11 first, followed by DSB and ISB",
+                    exception=USAGE_FAULT,
+                    status=NO_COPROCESSOR,
+                )
+            )

@@ -1,0 +1,103 @@
+"""The emulated core's registers by name, over Unicorn's numbers."""
+
+from __future__ import annotations
+
+from unicorn import UC_ARCH_ARM, UC_MODE_THUMB, Uc
+from unicorn import arm_const as arm
+
+EXCEPTION_MASK = 0x1FF
+FPU_ACTIVE = 1 << 2  # CONTROL.FPCA
+PROCESS_STACK = 1 << 1  # CONTROL.SPSEL
+UNPRIVILEGED = 1 << 0  # CONTROL.nPRIV
+
+_GENERAL = tuple(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)) + (
+    arm.UC_ARM_REG_SP,
+    arm.UC_ARM_REG_LR,
+    arm.UC_ARM_REG_PC,
+)
+_SINGLE = tuple(getattr(arm, f"UC_ARM_REG_S{n}") for n in range(16))
+
+
+class Core:
+    """One Cortex-M7. `uc` maps memory, runs and hooks."""
+
+    def __init__(self) -> None:
+        # Not UC_MODE_MCLASS: with it, Unicorn 2.1.4 makes a Cortex-M33, whose FPU lacks double precision.
+        self.uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB, cpu=arm.UC_CPU_ARM_CORTEX_M7)
+
+    def register(self, number: int) -> int:
+        """R0 to R12, SP (13), LR (14), PC (15)."""
+        return int(self.uc.reg_read(_GENERAL[number]))
+
+    def set_register(self, number: int, value: int) -> None:
+        """The same, written."""
+        self.uc.reg_write(_GENERAL[number], value & 0xFFFF_FFFF)
+
+    @property
+    def pc(self) -> int:
+        return self.register(15)
+
+    @property
+    def sp(self) -> int:
+        return self.register(13)
+
+    @property
+    def lr(self) -> int:
+        return self.register(14)
+
+    @property
+    def xpsr(self) -> int:
+        return int(self.uc.reg_read(arm.UC_ARM_REG_XPSR))
+
+    @xpsr.setter
+    def xpsr(self, value: int) -> None:
+        self.uc.reg_write(arm.UC_ARM_REG_XPSR, value)
+
+    @property
+    def is_thumb(self) -> bool:
+        """EPSR.T; the core executes nothing else."""
+        return bool(self.uc.reg_read(arm.UC_ARM_REG_CPSR) & 1 << 5)
+
+    @property
+    def control(self) -> int:
+        return int(self.uc.reg_read(arm.UC_ARM_REG_CONTROL))
+
+    @control.setter
+    def control(self, value: int) -> None:
+        self.uc.reg_write(arm.UC_ARM_REG_CONTROL, value)
+
+    @property
+    def primask(self) -> int:
+        return int(self.uc.reg_read(arm.UC_ARM_REG_PRIMASK)) & 1
+
+    @property
+    def faultmask(self) -> int:
+        return int(self.uc.reg_read(arm.UC_ARM_REG_FAULTMASK)) & 1
+
+    @property
+    def basepri(self) -> int:
+        return int(self.uc.reg_read(arm.UC_ARM_REG_BASEPRI)) & 0xFF
+
+    def clear_faultmask(self) -> None:
+        """What leaving an exception does."""
+        self.uc.reg_write(arm.UC_ARM_REG_FAULTMASK, 0)
+
+    def fpu_registers(self) -> list[int]:
+        """S0 to S15 and FPSCR: what an exception saves."""
+        return [int(self.uc.reg_read(number)) for number in _SINGLE] + [
+            int(self.uc.reg_read(arm.UC_ARM_REG_FPSCR))
+        ]
+
+    def set_fpu_registers(self, values: list[int]) -> None:
+        """The same 17 values, written."""
+        for number, value in zip((*_SINGLE, arm.UC_ARM_REG_FPSCR), values, strict=True):
+            self.uc.reg_write(number, value)
+
+    def words(self, address: int, count: int) -> list[int]:
+        """Words of memory; the caller knows that they exist."""
+        data = bytes(self.uc.mem_read(address, 4 * count))
+        return [int.from_bytes(data[4 * n : 4 * n + 4], "little") for n in range(count)]
+
+    def set_words(self, address: int, values: list[int]) -> None:
+        """The same, written."""
+        self.uc.mem_write(address, b"".join((value & 0xFFFF_FFFF).to_bytes(4, "little") for value in values))

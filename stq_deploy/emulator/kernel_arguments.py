@@ -1,0 +1,90 @@
+"""Arguments of the kernels in `stq_nn.h`, as `bare_metal` takes them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.emulator.bare_metal import Struct
+
+Kind = Literal["multiplier", "threshold", "table", "keep", "shift"]
+
+KINDS: dict[Kind, int] = {"multiplier": 0, "threshold": 1, "table": 2, "keep": 3, "shift": 4}
+"""`stq_requantize_kind`."""
+
+TYPES: dict[str, int] = {"int8": 0, "int16": 1, "int32": 2}
+"""`stq_type` by the name of a NumPy dtype."""
+
+WEIGHT_NAMES = {2: "t2", 4: "s4", 8: "s8"}
+"""Suffix of a kernel's name by the width of its weights in bits."""
+
+
+def kernel_name(op: str, bits: int, input_type: str) -> str:
+    """`stq_convolve_t2_s8` for ("convolve", 2, "int8")."""
+    return f"stq_{op}_{WEIGHT_NAMES[bits]}_s{np.dtype(input_type).itemsize * 8}"
+
+
+def context(scratch: npt.NDArray[Any]) -> Struct:
+    """`stq_context` over a scratch array."""
+    return Struct((scratch, scratch.nbytes))
+
+
+def dims(height: int, width: int, channels: int) -> Struct:
+    """`stq_dims`."""
+    return Struct((height, width, channels))
+
+
+def conv_params(
+    input_offset: int = 0,
+    weight_offset: int = 0,
+    stride: tuple[int, int] = (1, 1),
+    pad: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+) -> Struct:
+    """`stq_conv_params`; pairs are (vertical, horizontal), `pad` is (top, left)."""
+    return Struct((input_offset, weight_offset, *stride, *pad, *dilation))
+
+
+def dense_params(input_offset: int = 0, weight_offset: int = 0) -> Struct:
+    """`stq_dense_params`."""
+    return Struct((input_offset, weight_offset))
+
+
+def pool_params(window: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int] = (0, 0)) -> Struct:
+    """`stq_pool_params`."""
+    return Struct((*window, *stride, *pad))
+
+
+def requantize(
+    kind: Kind,
+    output_type: str = "int8",
+    *,
+    left_shift: int = 0,
+    right_shift: int = 0,
+    minimum: int = 0,
+    maximum: int = 0,
+    multiplier: npt.NDArray[np.int32] | None = None,
+    offset: npt.NDArray[np.int32] | None = None,
+    thresholds: npt.NDArray[np.int32] | None = None,
+    sign: npt.NDArray[np.int8] | None = None,
+    table: npt.NDArray[np.int8] | None = None,
+    table_base: int = 0,
+    shift: npt.NDArray[np.int8] | None = None,
+    zero_point: int = 0,
+) -> Struct:
+    """`stq_requantize`.
+
+    Args:
+        thresholds: (channels, levels - 1).
+        table: (channels, entries), or (1, entries) shared by all channels.
+    """
+    levels = 0 if thresholds is None else thresholds.shape[1] + 1
+    stride = 0 if table is None or table.shape[0] == 1 else table.shape[1]
+    return Struct(
+        (
+            KINDS[kind], TYPES[output_type], left_shift, right_shift, minimum, maximum, multiplier, offset, thresholds,
+            sign, levels, table, table_base, stride, shift, zero_point,
+        )
+    )  # fmt: skip

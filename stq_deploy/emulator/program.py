@@ -1,0 +1,125 @@
+"""The ELF file: what goes where, and which function an address lies in. The file is untrusted."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+from pathlib import Path
+
+from stq_deploy.boards import Memory
+from stq_deploy.emulator.instructions import Instruction, walk
+from stq_deploy.errors import StqError
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes to be placed at a load address, as the flash tool places them."""
+
+    address: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Program:
+    """A loaded ELF file.
+
+    Attributes:
+        segments: initial contents of memory by load address (LMA), so that .data lies in flash until start-up copies it.
+        code: address ranges of instructions.
+        functions: (start, end, name), ascending.
+    """
+
+    segments: tuple[Segment, ...]
+    code: tuple[tuple[int, int], ...]
+    functions: tuple[tuple[int, int, str], ...]
+
+    def function_at(self, address: int) -> str:
+        """ "name+0xOffset", or "" where no function is known."""
+        at = bisect.bisect_right(self.functions, address, key=lambda function: function[0]) - 1
+        if at < 0:
+            return ""
+        start, end, name = self.functions[at]
+        return f"{name}+0x{address - start:X}" if address < end else ""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Initial contents at a load address; shorter where nothing is loaded."""
+        for segment in self.segments:
+            if segment.address <= address < segment.address + len(segment.data):
+                return segment.data[address - segment.address :][:size]
+        return b""
+
+    def instructions(self) -> list[Instruction]:
+        """Every instruction that lies in flash."""
+        return [item for start, end in self.code for item in walk(start, self.read(start, end - start))]
+
+
+def load_program(path: Path, memories: list[Memory]) -> Program:
+    """Read an ELF file for a chip with `memories`.
+
+    Raises:
+        StqError: no such file, not an ELF file for 32-bit Arm, cut off, or not made for these memories.
+    """
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        with path.open("rb") as file:
+            elf = ELFFile(file)
+            if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
+                raise StqError("not a program for a 32-bit little-endian Arm core", where=str(path))
+            segments = _read_segments(elf, path, memories)
+            code, functions = _read_sections(elf)
+    except OSError as error:
+        raise StqError(
+            f"cannot read the program: {error.strerror}",
+            where=str(path),
+            next="build it with `stq-deploy build`",
+        ) from error
+    except (ELFError, ValueError, KeyError, IndexError, UnicodeDecodeError, OverflowError) as error:
+        raise StqError("not an ELF file, or a damaged one", where=str(path), cause=str(error)) from error
+    return Program(segments, code, functions)
+
+
+def _read_segments(elf: object, path: Path, memories: list[Memory]) -> tuple[Segment, ...]:
+    segments = []
+    for header in elf.iter_segments("PT_LOAD"):  # type: ignore[attr-defined]
+        if not header["p_filesz"]:
+            continue
+        address, data = header["p_paddr"], header.data()
+        if len(data) != header["p_filesz"]:
+            raise StqError("the file is cut off", where=str(path), next="build it again")
+        if not any(
+            m.kind == "flash" and m.origin <= address and address + len(data) <= m.end for m in memories
+        ):
+            raise StqError(
+                f"{len(data)} bytes are to be loaded at 0x{address:08X}, outside of the board's flash",
+                where=str(path),
+                cause="the program was built for another board",
+            )
+        segments.append(Segment(address, data))
+    if not segments:
+        raise StqError("the program is empty: nothing in it is to be loaded", where=str(path))
+    return tuple(segments)
+
+
+def _read_sections(elf: object) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int, str], ...]]:
+    """Ranges of instructions, without the data between them, and functions."""
+    table = elf.get_section_by_name(".symtab")  # type: ignore[attr-defined]
+    symbols = list(table.iter_symbols()) if table else []
+    functions = sorted(
+        (symbol["st_value"] & ~1, (symbol["st_value"] & ~1) + symbol["st_size"], symbol.name)
+        for symbol in symbols
+        if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_size"]
+    )
+    # Arm ELF marks where code ($t) and data ($d) begin.
+    marks = sorted((s["st_value"], s.name[1]) for s in symbols if s.name[:2] in ("$t", "$d"))
+    code = []
+    for section in elf.iter_sections():  # type: ignore[attr-defined]
+        if not section["sh_flags"] & 4 or not section["sh_size"]:  # SHF_EXECINSTR
+            continue
+        start, end = section["sh_addr"], section["sh_addr"] + section["sh_size"]
+        inside = [(at, kind) for at, kind in marks if start <= at < end]
+        for (at, kind), (following, _) in zip(inside, [*inside[1:], (end, "")], strict=True):
+            if kind == "t" and following > at:
+                code.append((at, following))
+    return tuple(code), tuple(functions)

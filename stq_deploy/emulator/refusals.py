@@ -1,0 +1,85 @@
+"""What the emulator refuses, and how it says so.
+
+Three kinds of trouble stop a program:
+
+- `HardwareFault`: the chip raises an exception. The emulator enters the firmware's handler, as the chip would, and
+  keeps a `Refusal` for the host.
+- `Misuse`: the chip raises nothing and silently does the wrong thing (a write to a peripheral without its clock is
+  lost, a UART at the wrong rate sends garbage). The emulated board stops.
+- `NotModelled`: the chip may well do the right thing, but this emulator does not know it. The emulated board stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One thing refused, for a person to read.
+
+    Attributes:
+        what: what the program did.
+        why: the rule it broke.
+        pc: address of the instruction.
+        function: the function it lies in, with the offset; "" if the ELF has no symbol for it.
+        caller: the same for the link register, which usually is the caller or its caller.
+        fault: the exception the program was sent to, with its status bits; "" if the board stopped.
+    """
+
+    what: str
+    why: str
+    pc: int
+    function: str
+    caller: str
+    fault: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        where = f" in {self.function}" if self.function else ""
+        caller = f", called from near {self.caller}" if self.caller else ""
+        fault = f" -> {self.fault}" if self.fault else ""
+        return f"{self.what}, at 0x{self.pc:08X}{where}{caller}: {self.why}{fault}"
+
+
+class Stopping(Exception):
+    """Ends the emulated board's life."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+        self.what = what
+        self.why = why
+
+
+class Misuse(Stopping):
+    """The chip would silently do the wrong thing."""
+
+
+class NotModelled(Stopping):
+    """The limit of the emulator, not of the program."""
+
+
+class HardwareFault(Exception):
+    """The chip would raise an exception.
+
+    Args:
+        what, why: for the host's diagnosis.
+        exception: number of the exception, before escalation.
+        status: bits to set in CFSR; in HFSR if `exception` is HardFault itself.
+        address: value for BFAR or MMFAR where `status` has BFARVALID or MMARVALID.
+    """
+
+    def __init__(self, what: str, why: str, *, exception: int, status: int, address: int = 0) -> None:
+        super().__init__(f"{what}: {why}")
+        self.what = what
+        self.why = why
+        self.exception = exception
+        self.status = status
+        self.address = address
+
+
+class ResetRequest(Exception):
+    """The firmware asked for a system reset."""

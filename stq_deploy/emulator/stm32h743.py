@@ -1,0 +1,155 @@
+"""The STM32H743: which peripherals it has where, and how they depend on each other (RM0433 "Memory map")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stq_deploy.boards import Board
+from stq_deploy.emulator.bus import Bus
+from stq_deploy.emulator.peripherals.axi import AxiInterconnect
+from stq_deploy.emulator.peripherals.base import Gate
+from stq_deploy.emulator.peripherals.debug import CoreDebug, Dbgmcu, Dwt
+from stq_deploy.emulator.peripherals.flash_interface import FlashInterface
+from stq_deploy.emulator.peripherals.gpio import GpioPort
+from stq_deploy.emulator.peripherals.mpu import Mpu
+from stq_deploy.emulator.peripherals.nvic import Nvic
+from stq_deploy.emulator.peripherals.pwr import Pwr
+from stq_deploy.emulator.peripherals.rcc import Rcc
+from stq_deploy.emulator.peripherals.scb import Scb
+from stq_deploy.emulator.peripherals.syscfg import Syscfg
+from stq_deploy.emulator.peripherals.usart import Pin, Usart, Wire
+from stq_deploy.errors import StqError
+
+FLASH_ORIGIN = 0x0800_0000
+PERIPHERAL_SPACE = ((0x4000_0000, 0x2000_0000), (0xE000_0000, 0x0010_0000))
+"""Address and size of what is not memory."""
+
+_SRAM_GATES = {  # end address of SRAM1, SRAM2, SRAM3: clocks that are off after reset
+    0x3002_0000: Gate("AHB2ENR", 29),
+    0x3004_0000: Gate("AHB2ENR", 30),
+    0x3004_8000: Gate("AHB2ENR", 31),
+}
+_SRAM_ORIGIN = 0x3000_0000
+_USART3_INTERRUPT = 39
+_OVERDRIVE_REVISIONS = ("X", "V")  # the others stop at 400 MHz
+_GPIO_RESET = {  # ports with debug pins, RM0433 "GPIO register map"
+    "A": {"MODER": 0xABFF_FFFF, "OSPEEDR": 0x0C00_0000, "PUPDR": 0x6400_0000},
+    "B": {"MODER": 0xFFFF_FEBF, "OSPEEDR": 0x0000_00C0, "PUPDR": 0x0000_0100},
+}
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What the peripherals tell the core, and ask it.
+
+    Attributes:
+        interrupts_changed: an interrupt may have become pending.
+        protection_changed: the MPU or a memory's clock may allow other accesses.
+        fpu_enabled: CPACR grants the FPU, or takes it away.
+        executed: instructions executed so far.
+    """
+
+    interrupts_changed: Callable[[], None]
+    protection_changed: Callable[[], None]
+    fpu_enabled: Callable[[bool], None]
+    executed: Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Chip:
+    """The parts the machine deals with by name."""
+
+    bus: Bus
+    rcc: Rcc
+    usart: Usart
+    nvic: Nvic
+    scb: Scb
+    mpu: Mpu
+
+    def memory_is_clocked(self, address: int) -> bool:
+        """Whether the memory at `address` has its clock."""
+        for end, gate in _SRAM_GATES.items():
+            if _SRAM_ORIGIN <= address < end:
+                return self.rcc.is_on(gate)
+        return True
+
+
+def silicon_identity(board: Board, revision: str) -> int:
+    """DBGMCU_IDC of a silicon revision.
+
+    Raises:
+        StqError: the board does not know the revision.
+    """
+    for number, letter in board.identity.revisions.items():
+        if letter == revision:
+            return int(number, 0) << 16 | board.identity.value
+    known = ", ".join(sorted(board.identity.revisions.values()))
+    raise StqError(
+        f"there is no silicon revision {revision!r} of {board.name}", next=f"choose one of: {known}"
+    )
+
+
+def build_chip(board: Board, revision: str, wire: Wire, signals: Signals, reset_flags: int) -> Chip:
+    """All peripherals in their reset state.
+
+    Args:
+        revision: silicon revision, a letter.
+        wire: what USART3 is connected to.
+        reset_flags: RCC_RSR after this reset.
+    """
+    overdrive = revision in _OVERDRIVE_REVISIONS
+    rcc = Rcc(
+        0x5802_4400,
+        hse_hz=board.firmware.constants["hse_hz"],
+        reset_flags=reset_flags,
+        overdrive_silicon=overdrive,
+    )
+
+    def gate(register: str, bit: int) -> tuple[Callable[[], bool], str]:
+        clock = Gate(register, bit)
+        return lambda: rcc.is_on(clock), f"bit {bit} of RCC_{register}"
+
+    pwr = Pwr(0x5802_4800)
+    syscfg = Syscfg(
+        0x5800_0400,
+        *gate("APB4ENR", 1),
+        has_overdrive=overdrive,
+        is_scale1=lambda: pwr.voltage_scale() <= 1,
+    )
+    pwr.is_overdriven = syscfg.is_overdriven
+    flash = FlashInterface(0x5200_2000, pwr.voltage_scale, lambda: rcc.axi_hz)
+    rcc.voltage_scale = pwr.voltage_scale
+    rcc.check_flash = flash.check
+    rcc.on_write["AHB2ENR"] = lambda value: signals.protection_changed()
+
+    ports = {
+        letter: GpioPort(f"GPIO{letter}", 0x5802_0000 + 0x400 * index, *gate("AHB4ENR", index))
+        for index, letter in enumerate("ABCDEFGHIJK")
+    }
+    for letter, values in _GPIO_RESET.items():
+        ports[letter].values.update(values)
+
+    usart = Usart(
+        board.serial.peripheral,
+        0x4000_4800,
+        *gate("APB1LENR", 18),
+        kernel_hz=lambda: rcc.usart3_hz,
+        pins=tuple(_pin(ports, name) for name in board.serial.pins.values()),
+        wire=wire,
+        changed=signals.interrupts_changed,
+    )
+    nvic = Nvic(0xE000_E100, {_USART3_INTERRUPT: lambda: usart.interrupts}, signals.interrupts_changed)
+    scb = Scb(0xE000_E000, vector_table=FLASH_ORIGIN, fpu_enabled=signals.fpu_enabled)
+    mpu = Mpu(0xE000_ED90, signals.protection_changed)
+    debug = CoreDebug(0xE000_EDF0)
+    dwt = Dwt(0xE000_1000, lambda: debug.trace_enabled, signals.executed)
+    dbgmcu = Dbgmcu(0x5C00_1000, silicon_identity(board, revision))
+    axi = AxiInterconnect(0x5100_0000)
+    bus = Bus([rcc, pwr, syscfg, flash, *ports.values(), usart, nvic, scb, mpu, debug, dwt, dbgmcu, axi])
+    return Chip(bus, rcc, usart, nvic, scb, mpu)
+
+
+def _pin(ports: dict[str, GpioPort], name: str) -> Pin:
+    """ "PD8" as a pin of USART3, whose alternate function is 7 on all its pins (datasheet, alternate functions)."""
+    return Pin(ports[name[1]], int(name[2:]), 7)

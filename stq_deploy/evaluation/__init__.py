@@ -1,0 +1,1 @@
+"""Samples through executors: scores with intervals, comparisons, resumable runs, verify, the demo."""

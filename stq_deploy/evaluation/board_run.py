@@ -1,0 +1,207 @@
+"""Sample files through a board, compared with integer reference and float model on the same samples."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stq_deploy.boards import Board
+from stq_deploy.datasets.samples import SampleSet, load_samples
+from stq_deploy.evaluation.boards import open_board, open_emulated
+from stq_deploy.evaluation.firmware import Firmware
+from stq_deploy.evaluation.results_file import ResultsFile, RunIdentity
+from stq_deploy.evaluation.scores import Classes
+from stq_deploy.evaluation.streaming import Levels, stream_missing
+from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
+from stq_deploy.executors.link_executor import LinkExecutor
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.network import Network
+from stq_deploy.network.input_format import quantize_input
+from stq_deploy.planner import emitted_ops
+
+FloatClasses = Callable[[Levels], Classes]
+"""Classes (N,) the float model gives for input levels."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is running, how many samples are done, and of how many."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampleFile:
+    """Samples with the name of the file they came from."""
+
+    name: str
+    samples: SampleSet
+
+    @classmethod
+    def load(cls, path: Path) -> SampleFile:
+        """Read a sample file; see `load_samples` for what is refused."""
+        return cls(path.name, load_samples(path))
+
+    def results_path(self, folder: Path) -> Path:
+        """Where its results go; two files of one name do not meet."""
+        return folder / f"{Path(self.name).stem}-{self.samples.sha256()[:8]}.jsonl"
+
+
+@dataclass(frozen=True, eq=False)
+class Ran:
+    """What running one file gave; `cycles` per layer if asked for, `run_now` samples in `seconds`."""
+
+    comparison: Comparison
+    run_now: int
+    seconds: float
+    cycles: tuple[int, ...] | None
+
+
+def run_files(
+    network: Network,
+    board: Board,
+    firmware: Firmware,
+    files: Sequence[SampleFile],
+    out: Path,
+    *,
+    port: str | None,
+    boards: int = 1,
+    limit: int | None = None,
+    float_classes: FloatClasses | None = None,
+    progress: Progress = lambda _what, _done, _total: None,
+) -> RunSummary:
+    """Run the first `limit` samples of every file, resuming what an earlier run left in `out`/results.
+
+    Args:
+        port: serial port of the board; None starts `boards` emulated ones.
+        float_classes: computes the float column where a file does not record it for this network.
+
+    Raises:
+        StqError: samples of another shape, a board or the link fails, or results of another run.
+    """
+    for file in files:
+        quantize_input(
+            file.samples.x[:1], network.input_type
+        )  # a wrong shape shows before anything is started
+    with ExitStack() as stack:
+        if port is None:
+            executors = stack.enter_context(open_emulated(network, board, firmware, count=boards))
+        else:
+            executors = [stack.enter_context(open_board(network, board, firmware, port))]
+        ran = [
+            run_file(
+                executors,
+                file,
+                out / "results",
+                limit=limit,
+                layer_cycles=port is not None,
+                float_classes=float_classes,
+                progress=progress,
+            )
+            for file in files
+        ]
+        retries = sum(executor.session.statistics.retries for executor in executors)
+    counts: Sequence[int] | None = _typical([one.cycles for one in ran if one.cycles])
+    if port is None:
+        with open_emulated(network, board, firmware, counting=True) as (counting,):
+            progress("counting instructions", 0, 1)
+            sample = quantize_input(files[0].samples.x[:1], network.input_type)[0]
+            counts = count_instructions(counting, sample)
+            progress("counting instructions", 1, 1)
+    return RunSummary(
+        board=board.name,
+        emulated=port is None,
+        model=str(network.metadata.get("name", "")),
+        model_hash=network.sha256(),
+        build_id=firmware.build_id,
+        comparisons=tuple(one.comparison for one in ran),
+        layers=layer_costs(network, counts),
+        footprint=firmware.footprint,
+        samples_run=sum(one.run_now for one in ran),
+        seconds=sum(one.seconds for one in ran),
+        facts={
+            "Compiler": firmware.compiler,
+            "Boards side by side": str(len(executors)),
+            "Frames sent again": str(retries),
+        },
+    )
+
+
+def run_file(
+    executors: Sequence[LinkExecutor],
+    file: SampleFile,
+    folder: Path,
+    *,
+    limit: int | None = None,
+    layer_cycles: bool = False,
+    float_classes: FloatClasses | None = None,
+    progress: Progress = lambda _what, _done, _total: None,
+) -> Ran:
+    """Run the first `limit` samples of one file on boards that all run one firmware, and compare.
+
+    Args:
+        folder: of the results files.
+        layer_cycles: ask for every layer's cycles.
+        float_classes: see `run_files`.
+
+    Raises:
+        StqError: as `run_files`.
+    """
+    network, facts = executors[0].network, executors[0].session.facts
+    samples = file.samples.first(limit)
+    levels = quantize_input(samples.x, network.input_type)
+    identity = RunIdentity(
+        board=facts.board,
+        model_hash=facts.model_hash,
+        build_id=facts.build_id,
+        samples_sha256=file.samples.sha256(),
+        classes=network.output_type.elements,
+    )
+    with ResultsFile(file.results_path(folder), identity, len(file.samples)) as results:
+        before = len(levels) - len(results.missing(len(levels)))
+        started = time.monotonic()
+        run_now = stream_missing(
+            executors,
+            levels,
+            results,
+            layer_cycles=layer_cycles,
+            progress=lambda done: progress(file.name, before + done, len(levels)),
+        )
+        seconds = time.monotonic() - started
+        logits = results.logits(len(levels))
+        cycles = [result.cycles for result in results.results.values() if result.cycles]
+    float_predictions = samples.float_predictions(network.sha256())
+    if float_predictions is None and float_classes is not None:
+        float_predictions = float_classes(levels)
+    comparison = Comparison(
+        samples=samples,
+        source=file.name,
+        board=logits,
+        reference=NumpyExecutor(network).run(levels),
+        float_classes=float_predictions,
+    )
+    return Ran(comparison, run_now, seconds, _typical(cycles))
+
+
+def layer_costs(network: Network, counts: Sequence[int] | None) -> tuple[LayerCost, ...]:
+    """The network's layers with their MACs, and instructions or cycles where they were measured."""
+    macs = {op.name: n for op, n in network.macs()}
+    return tuple(
+        LayerCost(op.name, op.kind, macs[op.name], None if counts is None else int(counts[i]))
+        for i, op in enumerate(emitted_ops(network))
+    )
+
+
+def count_instructions(counting_board: LinkExecutor, sample: Levels) -> tuple[int, ...]:
+    """Instructions per layer of one inference (*input shape), from an emulated board in counting mode."""
+    (inference,) = counting_board.stream([sample], layer_cycles=True)
+    assert inference.layer_cycles is not None
+    return tuple(int(n) for n in inference.layer_cycles)
+
+
+def _typical(cycles: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None:
+    """Median by layer: interrupts and cache misses lengthen single runs."""
+    if not cycles:
+        return None
+    return tuple(int(n) for n in np.median(np.array(cycles), axis=0))

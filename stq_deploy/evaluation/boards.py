@@ -1,0 +1,74 @@
+"""Boards to run on: one at a serial port, or emulated ones side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+from stq_deploy.boards import Board
+from stq_deploy.emulator.process import EmulatedBoard
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.firmware import Firmware
+from stq_deploy.executors.link_executor import LinkExecutor
+from stq_deploy.link.identity import ExpectedBoard
+from stq_deploy.link.serial_port import open_serial
+from stq_deploy.link.session import Session
+from stq_deploy.network import Network
+
+
+@contextmanager
+def open_board(
+    network: Network, board: Board, firmware: Firmware, port: str | None
+) -> Iterator[LinkExecutor]:
+    """The board at a serial port, which must run this very build; an emulated one for no port.
+
+    Raises:
+        StqError: no such port, no answer, or another board, model or build.
+    """
+    if port is None:
+        with open_emulated(network, board, firmware) as (executor,):
+            yield executor
+    else:
+        with _open(network, board, firmware, port, "serial") as executor:
+            yield executor
+
+
+@contextmanager
+def open_emulated(
+    network: Network, board: Board, firmware: Firmware, *, count: int = 1, counting: bool = False
+) -> Iterator[list[LinkExecutor]]:
+    """`count` emulated boards running the built ELF; they end when the context does.
+
+    Args:
+        counting: count instructions, exactly and slowly; cycle counts are instructions then.
+
+    Raises:
+        StqError: there is no emulator of this board, or it does not start.
+    """
+    with ExitStack() as stack:
+        emulated = [
+            stack.enter_context(EmulatedBoard(firmware.elf, board.name, "counting" if counting else "fast"))
+            for _ in range(count)
+        ]
+        try:
+            yield [
+                stack.enter_context(_open(network, board, firmware, one.port, "emulated")) for one in emulated
+            ]
+        except StqError:
+            for one in emulated:
+                one.check()  # a board that has died says why; the link only knows that it is silent
+            raise
+
+
+@contextmanager
+def _open(network: Network, board: Board, firmware: Firmware, port: str, name: str) -> Iterator[LinkExecutor]:
+    expected = ExpectedBoard(
+        board=board.name,
+        model_hash=network.sha256(),
+        build_id=firmware.build_id,
+        model_name=str(network.metadata.get("name", "")),
+    )
+    with closing(open_serial(port, board.serial.baud)) as transport:
+        session = Session(transport, expected=expected)
+        session.open()
+        yield LinkExecutor(network, session, name=name)

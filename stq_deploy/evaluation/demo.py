@@ -1,0 +1,128 @@
+"""The main job, whole: build, boot, stream clean and attacked samples, compare everything with everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stq_deploy.boards import Board
+from stq_deploy.evaluation.board_run import Progress, SampleFile, run_files
+from stq_deploy.evaluation.boards import open_board
+from stq_deploy.evaluation.firmware import build_afresh, find_or_build
+from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
+from stq_deploy.evaluation.scores import Accuracy, classes_of
+from stq_deploy.evaluation.summary import RunSummary
+from stq_deploy.evaluation.verification_samples import verification_levels
+from stq_deploy.executors.host_executor import HostExecutor
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.network import Network
+from stq_deploy.network.input_format import quantize_input
+
+VERIFIED_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class HostScore:
+    """The generated C on this computer over all samples of a file, beside the float model on the same ones.
+
+    Attributes:
+        mismatches: predictions in which the two differ; None, as `float_accuracy`, if the file records none.
+    """
+
+    attack: str
+    accuracy: Accuracy
+    float_accuracy: Accuracy | None
+    mismatches: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """What the demo found: the run on the board, every layer compared, and the scores over all samples."""
+
+    summary: RunSummary
+    layers: LayerComparison
+    host: tuple[HostScore, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether board and reference are equal in every logit and every layer."""
+        return self.summary.agrees and self.layers.differing_layers == 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For --json and run.json."""
+        found = self.summary.as_json()
+        for result, score in zip(found["results"], self.host, strict=True):
+            result["all_samples"] = {
+                "samples": score.accuracy.total,
+                "float": score.float_accuracy.share if score.float_accuracy else None,
+                "host": score.accuracy.share,
+                "host_wilson95": list(score.accuracy.interval),
+                "host_float_mismatches": score.mismatches,
+            }
+        return found | {
+            "differing_layers": self.layers.differing_layers,
+            "verified": {
+                "samples": self.layers.samples,
+                "layers": len(self.layers.rows),
+                "executors": [self.layers.reference, *self.layers.executors],
+            },
+        }
+
+
+def run_demo(
+    network: Network,
+    board: Board,
+    files: Sequence[SampleFile],
+    out: Path,
+    *,
+    port: str | None,
+    boards: int,
+    limit: int,
+    progress: Progress,
+) -> Demo:
+    """Build the network's firmware, run it, and compare.
+
+    Args:
+        out: folder for build, results and reports; results of an earlier demo there are dropped.
+        port: serial port of a real board that runs the build; None for `boards` emulated ones.
+        limit: samples of every file that the board runs; the host's C runs all of them.
+
+    Raises:
+        StqError: anything on the way fails.
+    """
+    progress("building the firmware", 0, 1)
+    prepare = build_afresh if port is None else find_or_build
+    firmware = prepare(network, board, out)
+    progress("building the firmware", 1, 1)
+    with HostExecutor(network) as host:
+        scores = tuple(_score(host, file, progress) for file in files)
+        for file in files:
+            file.results_path(out / "results").unlink(missing_ok=True)
+        summary = run_files(
+            network, board, firmware, files, out, port=port, boards=boards, limit=limit, progress=progress
+        )
+        levels = verification_levels(network, None, VERIFIED_SAMPLES)
+        with open_board(network, board, firmware, port) as executor:
+            layers = compare_layers(
+                NumpyExecutor(network),
+                [host, executor],
+                levels,
+                lambda name, done: progress(f"verifying layers: {name}", done, len(levels)),
+            )
+    return Demo(summary, layers, scores)
+
+
+def _score(host: HostExecutor, file: SampleFile, progress: Progress) -> HostScore:
+    network, samples = host.network, file.samples
+    levels = quantize_input(samples.x, network.input_type)
+    what = f"host C: {file.name}"
+    predictions = classes_of(host.run(levels, lambda done: progress(what, done, len(levels))))
+    recorded = samples.float_predictions(network.sha256())
+    return HostScore(
+        attack=samples.attack,
+        accuracy=Accuracy.of(predictions, samples.y),
+        float_accuracy=None if recorded is None else Accuracy.of(recorded, samples.y),
+        mismatches=None if recorded is None else int((predictions != recorded).sum()),
+    )

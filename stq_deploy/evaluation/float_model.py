@@ -1,0 +1,102 @@
+"""The QKeras model a network was converted from, seeing exactly what the network sees. Imports TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.scores import Classes, classes_of
+from stq_deploy.frontend import parse_model
+from stq_deploy.network.input_format import dequantize_input
+from stq_deploy.network.tensor import TensorType
+
+BATCH = 128
+
+Levels = npt.NDArray[np.integer[Any]]
+
+
+class FloatModel:
+    """A QKeras model file, checked against the import's allow-list before Keras may deserialise it.
+
+    Args:
+        path: .h5 or .keras.
+
+    Attributes:
+        keras: the tf_keras Model.
+        name: its name.
+        file_sha256: SHA-256 (hex) of the file.
+
+    Raises:
+        StqError: the file is unusable or not supported, or TensorFlow is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        if Path(path).suffix.lower() == ".stq":
+            raise StqError(
+                "a converted network holds no float model",
+                where=str(path),
+                next="give the QKeras model (.h5 or .keras) it was converted from",
+            )
+        parsed = parse_model(path)
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        try:
+            from stq_deploy.quantizers.factory import load_model
+        except ImportError as error:
+            raise StqError(
+                f"running a QKeras model needs TensorFlow and qkeras ({error})",
+                where=str(path),
+                next="install them with `pip install stq-deploy[train]`",
+            ) from error
+        self.keras = load_model(os.fspath(path))
+        self.name = parsed.name
+        self.file_sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+    def logits(self, levels: Levels, input_type: TensorType) -> npt.NDArray[np.float32]:
+        """Logits (N, K) of input levels (N, *input shape) of the integer network."""
+        from stq_deploy.attacks.classifier import logits_model
+
+        parts = list(self._run(logits_model(self.keras), levels, input_type))
+        return np.concatenate(parts)
+
+    def classes(self, levels: Levels, input_type: TensorType) -> Classes:
+        """Predicted classes (N,)."""
+        return classes_of(self.logits(levels, input_type))
+
+    def layer_outputs(
+        self, levels: Levels, input_type: TensorType, layers: Sequence[str]
+    ) -> list[npt.NDArray[np.float32]]:
+        """The outputs (N, ...) of the Keras layers named, in their order.
+
+        Raises:
+            StqError: the model has no such layer.
+        """
+        import tf_keras
+
+        known = {layer.name: layer for layer in self.keras.layers}
+        for name in layers:
+            if name not in known:
+                raise StqError(
+                    f"the QKeras model has no layer {name!r}",
+                    cause="the network was converted from another model",
+                    next="convert the model again",
+                )
+        outputs = [known[name].output for name in layers]
+        view = tf_keras.Model(self.keras.input, outputs)
+        batches = list(self._run(view, levels, input_type))
+        return [np.concatenate([np.asarray(batch[i]) for batch in batches]) for i in range(len(layers))]
+
+    def _run(self, model: Any, levels: Levels, input_type: TensorType) -> Any:
+        import tensorflow as tf
+
+        forward = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+        x = dequantize_input(levels, input_type)
+        for start in range(0, len(x), BATCH):
+            yield forward(tf.constant(x[start : start + BATCH]))

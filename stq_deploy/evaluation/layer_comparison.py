@@ -1,0 +1,137 @@
+"""Every layer's output, executor against executor: equal to the byte, or the first place where it is not."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.executors import Executor
+from stq_deploy.executors.base import Digests
+from stq_deploy.planner import emitted_ops
+
+Levels = npt.NDArray[np.integer[Any]]
+Progress = Callable[[str, int], None]
+"""Called with an executor's name and how many samples it has finished."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first element in which an executor's layer output differs from the reference's.
+
+    Attributes:
+        executor: its name.
+        layer: its index; name: its name.
+        sample: index among the samples compared.
+        elements: how many elements of this output differ; 0 if a second run of the same sample gave the right
+            output, which tells of an unreliable executor.
+        index: of the first one, in the layer's output shape.
+        expected, found: its levels.
+    """
+
+    executor: str
+    layer: int
+    name: str
+    sample: int
+    elements: int
+    index: tuple[int, ...] = ()
+    expected: int = 0
+    found: int = 0
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer: a CRC-32 over its digests of all samples, and by executor how many samples differ."""
+
+    index: int
+    name: str
+    op: str
+    digest: int
+    differing_samples: dict[str, int]
+
+    @property
+    def equal(self) -> bool:
+        return not any(self.differing_samples.values())
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """What `verify` found.
+
+    Attributes:
+        reference: name of the executor the others are compared with; executors: the others' names.
+        samples: how many were compared.
+        rows: one per layer.
+        differences: per executor that differs, its first difference.
+    """
+
+    reference: str
+    executors: tuple[str, ...]
+    samples: int
+    rows: tuple[LayerRow, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def differing_layers(self) -> int:
+        """Layers whose output differs in any executor and sample; 0 is the only good number."""
+        return sum(not row.equal for row in self.rows)
+
+
+def compare_layers(
+    reference: Executor,
+    others: Sequence[Executor],
+    levels: Levels,
+    progress: Progress = lambda _name, _done: None,
+) -> LayerComparison:
+    """Run all executors on input levels (N, *input shape) and compare the digests of every layer.
+
+    Raises:
+        StqError: an executor fails.
+    """
+    layers = emitted_ops(reference.network)
+    expected = _digests(reference, levels, progress)
+    found = {other.name: _digests(other, levels, progress) for other in others}
+    rows = tuple(
+        LayerRow(
+            index=i,
+            name=op.name,
+            op=op.kind,
+            digest=zlib.crc32(np.ascontiguousarray(expected[:, i], "<u4").tobytes()),
+            differing_samples={
+                name: int((digests[:, i] != expected[:, i]).sum()) for name, digests in found.items()
+            },
+        )
+        for i, op in enumerate(layers)
+    )
+    differences = tuple(
+        _first_difference(reference, other, levels, expected, found[other.name])
+        for other in others
+        if (found[other.name] != expected).any()
+    )
+    return LayerComparison(reference.name, tuple(found), len(levels), rows, differences)
+
+
+def _digests(executor: Executor, levels: Levels, progress: Progress) -> Digests:
+    return executor.layer_digests(levels, lambda done: progress(executor.name, done))
+
+
+def _first_difference(
+    reference: Executor, other: Executor, levels: Levels, expected: Digests, found: Digests
+) -> Difference:
+    """The earliest layer in the lowest sample that has one: what follows may only be its consequence."""
+    layer = int(np.flatnonzero((found != expected).any(axis=0))[0])
+    sample = int(np.flatnonzero(found[:, layer] != expected[:, layer])[0])
+    name = emitted_ops(reference.network)[layer].name
+    right = reference.layer_output(levels[sample], layer)
+    wrong = other.layer_output(levels[sample], layer)
+    places = np.argwhere(right != wrong)
+    if not len(places):
+        return Difference(other.name, layer, name, sample, 0)
+    index = tuple(int(i) for i in places[0])
+    return Difference(
+        other.name, layer, name, sample, len(places), index, int(right[index]), int(wrong[index])
+    )

@@ -1,0 +1,52 @@
+"""Executors by the names that `verify` and `evaluate` know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+
+from stq_deploy.boards import board_names, load_board
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.boards import open_emulated
+from stq_deploy.evaluation.firmware import build_afresh
+from stq_deploy.executors import Executor
+from stq_deploy.executors.host_executor import HostExecutor
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.sanitized_executor import SanitizedExecutor
+from stq_deploy.network import Network
+
+_LOCAL: dict[str, Callable[[Network], Executor]] = {
+    "numpy": NumpyExecutor,
+    "host": lambda network: HostExecutor(network, kernels="reference"),
+    "host-cortex-m7": lambda network: HostExecutor(network, kernels="cortex_m7"),
+    "host-sanitized": lambda network: SanitizedExecutor(network, kernels="reference"),
+    "host-cortex-m7-sanitized": lambda network: SanitizedExecutor(network, kernels="cortex_m7"),
+}
+
+
+def executor_names() -> list[str]:
+    """All names: those of this computer, and every board's, which stands for that board emulated."""
+    return [*_LOCAL, *board_names()]
+
+
+@contextmanager
+def open_executor(name: str, network: Network) -> Iterator[Executor]:
+    """An executor, ready. A board's name builds its firmware and runs it on an emulated board.
+
+    Raises:
+        StqError: an unknown name, or the executor cannot be had here (no compiler, no emulator).
+    """
+    if name in _LOCAL:
+        with _LOCAL[name](network) as executor:
+            executor.name = name
+            yield executor
+    elif name in board_names():
+        board = load_board(name)
+        with TemporaryDirectory(prefix="stq-build-") as folder:
+            firmware = build_afresh(network, board, folder)
+            with open_emulated(network, board, firmware) as (emulated,):
+                emulated.name = name
+                yield emulated
+    else:
+        raise StqError(f"there is no executor {name!r}", next=f"choose among {', '.join(executor_names())}")

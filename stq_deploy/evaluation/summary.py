@@ -1,0 +1,188 @@
+"""What came of a run on a board: accuracies side by side, mismatches, costs; plain data for reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, confusion_matrix, mismatches
+
+Logits = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One sample file on board, integer reference and float model: the same samples for all three.
+
+    Attributes:
+        samples: what was run.
+        source: the sample file's name.
+        board, reference: integer logits (N, K).
+        float_classes: (N,) of the float model after input quantisation; None when not known for this model.
+    """
+
+    samples: SampleSet
+    source: str
+    board: Logits
+    reference: Logits
+    float_classes: Classes | None
+
+    @property
+    def attack(self) -> str:
+        return self.samples.attack
+
+    @property
+    def board_accuracy(self) -> Accuracy:
+        return Accuracy.of(classes_of(self.board), self.samples.y)
+
+    @property
+    def reference_accuracy(self) -> Accuracy:
+        return Accuracy.of(classes_of(self.reference), self.samples.y)
+
+    @property
+    def float_accuracy(self) -> Accuracy | None:
+        return None if self.float_classes is None else Accuracy.of(self.float_classes, self.samples.y)
+
+    @property
+    def differing_logits(self) -> npt.NDArray[np.int64]:
+        """Samples for which any logit of the board differs from the reference's; there should be none."""
+        return mismatches(self.board, self.reference)
+
+    @property
+    def differing_predictions(self) -> npt.NDArray[np.int64]:
+        """Samples for which the board's class differs from the reference's."""
+        return mismatches(classes_of(self.board), classes_of(self.reference))
+
+    @property
+    def float_flips(self) -> npt.NDArray[np.int64] | None:
+        """Samples the float model and the reference classify differently."""
+        if self.float_classes is None:
+            return None
+        return mismatches(self.float_classes, classes_of(self.reference))
+
+    def confusion(self, classes: int) -> npt.NDArray[np.int64]:
+        """The board's confusion matrix."""
+        return confusion_matrix(classes_of(self.board), self.samples.y, classes)
+
+    def as_json(self) -> dict[str, Any]:
+        """One entry of `results`; accuracies as shares 0 .. 1, None where unknown."""
+        found: dict[str, Any] = {"attack": self.attack, "source": self.source, "samples": len(self.samples)}
+        columns = {
+            "float": self.float_accuracy,
+            "reference": self.reference_accuracy,
+            "board": self.board_accuracy,
+        }
+        for name, accuracy in columns.items():
+            found[name] = None if accuracy is None else accuracy.share
+            found[f"{name}_wilson95"] = None if accuracy is None else list(accuracy.interval)
+        flips = self.float_flips
+        return found | {
+            "board_reference_mismatches": len(self.differing_predictions),
+            "board_reference_logit_mismatches": len(self.differing_logits),
+            "float_reference_mismatches": None if flips is None else len(flips),
+        }
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """A layer of the emitted network. `instructions` (or cycles) of one inference; None when not measured."""
+
+    name: str
+    op: str
+    macs: int
+    instructions: int | None
+
+
+@dataclass(frozen=True)
+class Region:
+    """A memory of the board: bytes used of bytes there."""
+
+    name: str
+    used: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes: flash, static RAM, worst-case stack (None when the compiler gave no call graph), and regions."""
+
+    flash: int
+    ram: int
+    stack: int | None
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class RunSummary:
+    """A whole run.
+
+    Attributes:
+        board: board name.
+        emulated: on the emulator (then the counter counts instructions) or on silicon (then cycles).
+        model: name and hash of the network.
+        seconds: wall-clock time of the `samples_run` inferences; results of an earlier run count in neither.
+    """
+
+    board: str
+    emulated: bool
+    model: str
+    model_hash: str
+    build_id: str
+    comparisons: tuple[Comparison, ...]
+    layers: tuple[LayerCost, ...]
+    footprint: Footprint
+    samples_run: int
+    seconds: float
+    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every logit the board sent equals the reference's."""
+        return all(len(c.differing_logits) == 0 for c in self.comparisons)
+
+    @property
+    def samples(self) -> int:
+        return sum(len(c.samples) for c in self.comparisons)
+
+    @property
+    def samples_per_second(self) -> float | None:
+        return self.samples_run / self.seconds if self.samples_run and self.seconds else None
+
+    @property
+    def per_inference(self) -> int | None:
+        """Instructions (emulated) or cycles of one inference; None when not measured."""
+        counts = [layer.instructions for layer in self.layers]
+        return None if not counts or None in counts else sum(n for n in counts if n is not None)
+
+    def as_json(self) -> dict[str, Any]:
+        """For --json and run.json."""
+        return {
+            "board": self.board,
+            "emulated": self.emulated,
+            "model": self.model,
+            "model_hash": self.model_hash,
+            "build_id": self.build_id,
+            "samples": self.samples,
+            "samples_run": self.samples_run,
+            "results": [c.as_json() for c in self.comparisons],
+            "flash_bytes": self.footprint.flash,
+            "ram_bytes": self.footprint.ram,
+            "stack_bytes": self.footprint.stack,
+            "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in self.footprint.regions],
+            "instructions_per_inference" if self.emulated else "cycles_per_inference": self.per_inference,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "op": layer.op,
+                    "macs": layer.macs,
+                    "instructions" if self.emulated else "cycles": layer.instructions,
+                }
+                for layer in self.layers
+            ],
+            "samples_per_second": self.samples_per_second,
+            "facts": self.facts,
+        }

@@ -1,0 +1,5 @@
+"""One interface over all that can run a network: NumPy, the host's C, an emulated board, a real board."""
+
+from stq_deploy.executors.base import Executor, Progress
+
+__all__ = ["Executor", "Progress"]

@@ -1,0 +1,106 @@
+"""What every executor offers, and what they share."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.errors import StqError
+from stq_deploy.network import Network
+
+Levels = npt.NDArray[np.integer[Any]]
+Digests = npt.NDArray[np.uint32]
+Progress = Callable[[int], None]
+"""Called now and then with the number of samples finished so far."""
+
+
+class Executor(Protocol):
+    """Something that runs a network on input levels. A context manager: leaving it calls `close`.
+
+    The layers are those of `stq_deploy.planner.emitted_ops`, in that order, whoever executes.
+
+    Attributes:
+        name: for tables: "numpy", "host", ...
+        network: what it runs.
+    """
+
+    name: str
+    network: Network
+
+    def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:
+        """Logit levels (N, *output shape), in the output's storage type, of input levels (N, *input shape).
+
+        Raises:
+            StqError: levels of a wrong shape or outside the input's range, or the executor fails.
+        """
+        ...
+
+    def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
+        """uint32 (N, layers): CRC-32 (zlib's) of each layer's output bytes, little endian, for each sample.
+
+        Raises:
+            StqError: as `run`.
+        """
+        ...
+
+    def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
+        """Output of one layer, in its tensor's shape and storage type, for one sample (*input shape).
+
+        Raises:
+            StqError: as `run`, or there is no such layer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the executor holds; more than once is fine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def digest(output: npt.NDArray[Any]) -> int:
+    """CRC-32 (zlib's) of an array's bytes, little endian."""
+    return zlib.crc32(output.astype(output.dtype.newbyteorder("<"), copy=False).tobytes())
+
+
+def checked_levels(network: Network, levels: Levels) -> npt.NDArray[np.int8]:
+    """Levels (N, *input shape) as the C-contiguous int8 array that goes to the device.
+
+    Raises:
+        StqError: wrong shape, not integers, or outside the input's reachable range.
+    """
+    spec = network.input_type
+    if levels.shape[1:] != spec.shape or levels.ndim != len(spec.shape) + 1:
+        raise StqError(
+            f"input levels have shape {levels.shape}, the network takes (N, *{spec.shape})",
+            cause="the samples were made for another network",
+            next="choose samples of the network's input shape",
+        )
+    if not np.issubdtype(levels.dtype, np.integer) or not spec.holds(levels):
+        raise StqError(
+            f"input levels are not integers in {spec.minimum}..{spec.maximum}",
+            cause="the samples were not quantised for this network",
+            next="quantise them with `stq_deploy.network.input_format.quantize_input`",
+        )
+    return np.ascontiguousarray(levels, np.int8)
+
+
+def checked_layer(layer: int, layers: int) -> int:
+    """`layer`, if there is one of that index.
+
+    Raises:
+        StqError: there is not.
+    """
+    if not 0 <= layer < layers:
+        raise StqError(f"there is no layer {layer}", next=f"choose one of 0..{layers - 1}")
+    return layer

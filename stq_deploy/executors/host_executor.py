@@ -1,0 +1,145 @@
+"""The generated C on this computer, in this process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.errors import StqError
+from stq_deploy.executors.base import Digests, Executor, Levels, Progress, checked_layer, checked_levels
+from stq_deploy.network import Network
+from stq_deploy.planner import emitted_ops
+from stq_deploy.toolchain.host_library import build_host_library
+
+CHUNK = 32
+"""Samples per call into the library: progress stays smooth, the calls' cost does not show."""
+_DONE = -1  # STQ_HOST_DONE of host_library.h; what else comes back is the index of the layer that failed
+
+
+class HostExecutor(Executor):
+    """Runs the generated C as a shared library.
+
+    A network's arena is static, so one library runs one inference at a time; several copies of it are loaded,
+    and ctypes lets go of the interpreter's lock while C runs.
+
+    Args:
+        network: what to run.
+        kernels: "cortex_m7", the sources a board runs and the faster ones here too, or "reference".
+        workers: inferences at a time; by default one per processor.
+        cache_dir: see `build_host_library`.
+
+    Raises:
+        StqError: the network cannot be built.
+    """
+
+    name = "host"
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        kernels: str = "cortex_m7",
+        workers: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.network = network
+        self._layers = emitted_ops(network)
+        path = build_host_library(network, kernels=kernels, cache_dir=cache_dir)
+        self._workers = workers or os.cpu_count() or 1
+        self._free: SimpleQueue[ctypes.CDLL] = SimpleQueue()
+        for library in _load_copies(path, self._workers):
+            self._free.put(library)
+
+    def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:
+        return self._run(levels, progress)[0]
+
+    def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
+        digests = np.empty((len(levels), len(self._layers)), np.uint32)
+        self._run(levels, progress, digests)
+        return digests
+
+    def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
+        op = self._layers[checked_layer(layer, len(self._layers))]
+        sample = checked_levels(self.network, levels[None])
+        tensor = self.network.tensors[op.output]
+        output = np.empty(tensor.shape, tensor.dtype)
+        self._call(lambda library: library.stq_host_layer_output(_address(sample), layer, _address(output)))
+        return output
+
+    def close(self) -> None:
+        """Nothing is held but memory."""
+
+    def _run(
+        self, levels: Levels, progress: Progress | None, digests: Digests | None = None
+    ) -> tuple[npt.NDArray[Any], Digests | None]:
+        samples = checked_levels(self.network, levels)
+        output = self.network.output_type
+        logits = np.empty((len(samples), *output.shape), output.dtype)
+
+        def run_chunk(start: int) -> int:
+            count = min(CHUNK, len(samples) - start)
+            part = None if digests is None else _address(digests[start:])
+            self._call(
+                lambda library: library.stq_host_run(
+                    count, _address(samples[start:]), _address(logits[start:]), part
+                )
+            )
+            return count
+
+        done = 0
+        with ThreadPoolExecutor(self._workers) as pool:
+            for chunk in as_completed(
+                [pool.submit(run_chunk, start) for start in range(0, len(samples), CHUNK)]
+            ):
+                done += chunk.result()
+                if progress:
+                    progress(done)
+        return logits, digests
+
+    def _call(self, function: Callable[[ctypes.CDLL], int]) -> None:
+        library = self._free.get()
+        try:
+            refused = function(library)
+        finally:
+            self._free.put(library)
+        if refused != _DONE:
+            raise StqError(
+                "the kernel refused its arguments",
+                where=f"host library, layer {self._layers[refused].name!r}",
+                cause="the code generator and the kernels disagree",
+                next="report it with the model file",
+            )
+
+
+def _address(array: npt.NDArray[Any]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def _load_copies(path: Path, count: int) -> list[ctypes.CDLL]:
+    """Load a shared library `count` times; each copy has its own static memory because it is another file."""
+    libraries = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="stq-host-") as folder:  # what is loaded outlives its file
+            for i in range(count):
+                library = ctypes.CDLL(str(shutil.copy(path, Path(folder) / f"network-{i}.so")))
+                library.stq_host_run.argtypes = [ctypes.c_int32, *3 * [ctypes.c_void_p]]
+                library.stq_host_layer_output.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p]
+                libraries.append(library)
+    except OSError as error:
+        raise StqError(
+            f"the host library cannot be loaded: {error}",
+            where=str(path),
+            cause="the temporary folder is full or forbids execution, or the compiler is for another machine",
+            next="set TMPDIR to another folder, or delete the cached library to have it built again",
+        ) from error
+    return libraries

@@ -1,0 +1,1 @@
+"""Debug probes and their serial ports, and writing a built image to the board through pyocd."""

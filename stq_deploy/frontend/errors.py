@@ -1,0 +1,39 @@
+"""The one error of an import that cannot go on: which layer, which setting, and what to do instead."""
+
+from __future__ import annotations
+
+from stq_deploy.errors import StqError
+
+_SHOWN = 120
+
+
+def shown(value: object) -> str:
+    """An untrusted value as one short, printable line."""
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def unsupported(layer: str, kind: str, what: str, next: str, cause: str = "") -> StqError:
+    """A layer or setting that cannot be converted.
+
+    Args:
+        layer, kind: the layer's name and Keras class.
+        what: the setting and its value, and what is wrong with it.
+        next: the nearest supported alternative.
+    """
+    return StqError(what, where=f"layer {shown(layer)} ({shown(kind)[1:-1]})", cause=cause, next=next)
+
+
+def damaged(detail: str) -> StqError:
+    """A model file that contradicts itself; whoever knows the path adds it with `located`."""
+    return StqError(
+        f"this is not a usable QKeras model file: {detail}",
+        cause="the file is truncated, damaged, or was not written by tf_keras",
+        next="save the model again with model.save('model.h5') or model.save('model.keras') under tf_keras",
+    )
+
+
+def located(error: StqError, path: str) -> StqError:
+    """`error` with the file's path in front of what it already says about the place."""
+    where = f"{path}: {error.where}" if error.where else path
+    return StqError(error.what, where=where, cause=error.cause, next=error.next)

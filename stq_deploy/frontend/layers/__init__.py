@@ -1,0 +1,19 @@
+"""One file per family of Keras layers; importing this package registers all their handlers.
+
+To add a layer: a function here that takes its settings from a `LayerReader` and adds nodes, under
+`@register("KerasClassName")`.
+"""
+
+from stq_deploy.frontend.layers import (  # noqa: F401 - imported to register their handlers
+    activation,
+    convolution,
+    dense,
+    merge,
+    normalization,
+    pooling,
+    shape,
+)
+from stq_deploy.frontend.layers.reader import LayerReader
+from stq_deploy.frontend.layers.registry import handler_for, supported_kinds
+
+__all__ = ["LayerReader", "handler_for", "supported_kinds"]

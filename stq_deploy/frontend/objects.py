@@ -1,0 +1,84 @@
+"""The objects a layer's settings may hold: initializers, constraints, regularizers, quantizers; nothing else.
+
+Most of them act in training only, and the import ignores them. They are checked all the same: `evaluate` and `attack`
+let Keras load a file that has passed the import, and Keras would import whatever module such an object names.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from stq_deploy.errors import StqError
+from stq_deploy.frontend.errors import shown, unsupported
+from stq_deploy.frontend.layer_graph import LayerConfig
+from stq_deploy.frontend.origin import LAYER_MODULES, OBJECT_MODULES, check_origin
+from stq_deploy.frontend.quantizers import KERNEL_QUANTIZERS, read_quantizer
+
+_QUANTIZER_CLASSES = frozenset({*KERNEL_QUANTIZERS, "quantized_relu", "quantized_sigmoid", "quantized_tanh"})
+_TRAINING_CLASSES = frozenset(
+    {
+        *("Zeros", "Ones", "Constant", "Identity", "Orthogonal", "VarianceScaling", "QInitializer"),
+        *("RandomNormal", "RandomUniform", "TruncatedNormal", "GlorotNormal", "GlorotUniform"),
+        *("HeNormal", "HeUniform", "LecunNormal", "LecunUniform"),
+        *("Clip", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "L1", "L2", "L1L2"),
+    }
+)
+_WORD = re.compile(r"\w{0,64}", re.ASCII)  # the name of an initializer, say; QKeras evaluates texts with brackets
+_DEPTH = 6
+
+
+def check_objects(layer: LayerConfig) -> None:
+    """Check a layer's class and every setting, however deep.
+
+    Raises:
+        StqError: an object that is not on the list, names a module of its own, or a text that QKeras would evaluate.
+    """
+    check_origin(layer.entry, LAYER_MODULES)
+    for key, value in layer.config.items():
+        # Texts of these settings are read, and so checked, by the quantizers' own parser.
+        if isinstance(value, str) and (key in ("name", "activation") or key.endswith("_quantizer")):
+            continue
+        try:
+            _check(value, _DEPTH)
+        except StqError as error:
+            what = f"the setting {shown(key)}: {error.what}"
+            raise unsupported(layer.name, layer.kind, what, error.next) from error
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth == 0:
+        raise _refused("it nests objects too deeply")
+    if value is None or isinstance(value, bool | int | float):
+        return
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth - 1)
+    elif isinstance(value, dict) and value:
+        _check_object(value, depth)
+
+
+def _check_text(text: str) -> None:
+    if not _WORD.fullmatch(text):
+        try:
+            read_quantizer(text, tuple(_QUANTIZER_CLASSES))
+        except StqError as error:
+            raise _refused(f"it holds the text {shown(text)}") from error
+
+
+def _check_object(value: dict[str, Any], depth: int) -> None:
+    kind = value.get("class_name")
+    if not isinstance(kind, str) or kind not in _QUANTIZER_CLASSES | _TRAINING_CLASSES:
+        raise _refused(f"it holds an object of class {shown(kind)}")
+    check_origin(value, OBJECT_MODULES)
+    config = value.get("config")
+    if not isinstance(config, dict):
+        raise _refused(f"it holds an object of class {shown(kind)} without settings")
+    for item in config.values():
+        _check(item, depth - 1)
+
+
+def _refused(what: str) -> StqError:
+    return StqError(what, next="use Keras's and QKeras's own initializers, constraints, regularizers and quantizers")

@@ -1,0 +1,57 @@
+"""Refuses classes that are not Keras's or QKeras's own.
+
+The import never instantiates what a file names, but `evaluate` and `attack` let Keras load a file that has passed it,
+and Keras imports whatever module the file names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stq_deploy.errors import StqError
+from stq_deploy.frontend.errors import shown
+
+MODEL_MODULES = frozenset({"keras", "tf_keras", "tf_keras.src.engine.functional", "tf_keras.src.engine.sequential"})
+LAYER_MODULES = frozenset(
+    {"keras.layers", "tf_keras.layers", "qkeras.qlayers", "qkeras.qconvolutional", "qkeras.qpooling"}
+)
+OBJECT_MODULES = frozenset(
+    {
+        *(
+            f"{keras}.{what}"
+            for keras in ("keras", "tf_keras")
+            for what in ("initializers", "constraints", "regularizers")
+        ),
+        "qkeras.qlayers",
+        "qkeras.quantizers",
+    }
+)
+_KEYS = frozenset(
+    {
+        *(
+            "module",
+            "class_name",
+            "config",
+            "registered_name",
+            "shared_object_id",
+            "__passive_serialization__",
+        ),
+        *("build_config", "compile_config", "name", "inbound_nodes", "keras_version", "backend"),
+    }
+)
+
+
+def check_origin(entry: dict[str, Any], modules: frozenset[str]) -> None:
+    """Check a serialised object's module and registered name.
+
+    Raises:
+        StqError: it comes from elsewhere than `modules`, or has entries that Keras does not write.
+    """
+    kind, module, registered = (entry.get(key) for key in ("class_name", "module", "registered_name"))
+    unknown = entry.keys() - _KEYS
+    if module not in (None, *modules) or registered not in (None, kind) or unknown:
+        raise StqError(
+            f"it holds an object of class {shown(kind)} from module {shown(module)}, registered as {shown(registered)}",
+            cause="the model has a layer of somebody's own, or the file was tampered with",
+            next="build the model from Keras's and QKeras's own layers",
+        )

@@ -1,0 +1,139 @@
+"""What can go wrong between host and board, in words."""
+
+from __future__ import annotations
+
+from stq_deploy.errors import StqError
+from stq_deploy.link.messages import Refusal, describe_type
+from stq_deploy.link.protocol import VERSION, ErrorCode, FrameType
+from stq_deploy.link.timeouts import Timeouts
+
+
+class SilentBoardError(StqError):
+    """Nothing, or nothing that makes sense, comes from the port."""
+
+
+class OtherVersionError(StqError):
+    """The board speaks another version of the protocol."""
+
+
+class UnusableLineError(StqError):
+    """Too much is lost or damaged, or the board restarts again and again."""
+
+
+class RefusedError(StqError):
+    """The board understood a request and refused it. `refusal` has its words."""
+
+    def __init__(self, refusal: Refusal, *, where: str) -> None:
+        self.refusal = refusal
+        super().__init__(
+            f"the board refused {describe_type(refusal.request)}: {_reason(refusal)}",
+            where=where,
+            cause=_CAUSES.get(refusal.code, _VERSIONS_DIFFER),
+            next=_NEXT.get(refusal.code, _BUILD_AGAIN),
+        )
+
+
+_VERSIONS_DIFFER = "host and firmware are of different versions of stq-deploy"
+_BUILD_AGAIN = "build and flash the firmware again with this version"
+
+_CAUSES: dict[int, str] = {
+    ErrorCode.LEVEL: "the samples were prepared for another model",
+    ErrorCode.LAYER: "the layer's number comes from another model",
+    ErrorCode.KERNEL: "the generated network asks for something its kernel cannot do: a bug in stq-deploy",
+}
+_NEXT: dict[int, str] = {
+    ErrorCode.LEVEL: "prepare the samples with the model that is on the board",
+    ErrorCode.LAYER: "name a layer of the model that is on the board",
+    ErrorCode.KERNEL: "run `stq-deploy verify` on the model and report its output",
+}
+
+
+def _reason(refusal: Refusal) -> str:
+    detail = refusal.detail
+    match refusal.code:
+        case ErrorCode.TYPE:
+            return f"it does not know request {detail:#04x}"
+        case ErrorCode.LENGTH:
+            return f"the request's length is wrong; {detail} bytes would do"
+        case ErrorCode.FLAGS:
+            return f"unknown flags; it knows {detail:#x}"
+        case ErrorCode.LAYER:
+            return f"no such layer; the network has {detail}"
+        case ErrorCode.RANGE:
+            return f"offset or length lies outside of {detail} bytes"
+        case ErrorCode.INPUT_INCOMPLETE:
+            return f"the sample is incomplete; {detail} levels have arrived"
+        case ErrorCode.NOTHING_TO_READ:
+            return "no layer has been run whose output could be read"
+        case ErrorCode.KERNEL:
+            return f"the kernel of layer {detail} does not accept its arguments"
+        case ErrorCode.LEVEL:
+            return f"input level {detail} lies outside the range of the network's input"
+        case _:
+            return f"error {refusal.code}, detail {detail}"
+
+
+def silent(port: str, timeouts: Timeouts) -> SilentBoardError:
+    """Nothing at all came in answer to any HELLO."""
+    return SilentBoardError(
+        f"the board does not answer ({timeouts.hello_attempts} attempts, {timeouts.hello:g} s each)",
+        where=port,
+        cause="the board has no power, has not been flashed, hangs, or this is another device's port",
+        next="flash the board (`stq-deploy flash`), press its reset button, and repeat the command; "
+        "`stq-deploy boards --connected` lists ports",
+    )
+
+
+def gibberish(port: str, received: int) -> SilentBoardError:
+    """Bytes came, but no answer."""
+    return SilentBoardError(
+        f"{received} bytes came from the port, but no answer to HELLO",
+        where=port,
+        cause="other firmware is on the board, or the baud rate differs from the firmware's",
+        next="flash the board (`stq-deploy flash`), or name the firmware's baud rate",
+    )
+
+
+def stopped(port: str, timeouts: Timeouts) -> SilentBoardError:
+    """The board answered before, and does not any more."""
+    return SilentBoardError(
+        f"the board stopped answering; {timeouts.attempts} repeated requests brought nothing",
+        where=port,
+        cause="the board lost power, hangs, or the cable is loose",
+        next="reset the board and repeat the command; a run resumes where it stopped",
+    )
+
+
+def too_noisy(port: str, timeouts: Timeouts) -> UnusableLineError:
+    """One request was damaged again and again."""
+    return UnusableLineError(
+        f"a request did not get through in {timeouts.transmissions} transmissions",
+        where=port,
+        cause="the line damages nearly every frame: baud rate, cable, or a second program on the port",
+        next="try another cable or a lower baud rate, and close other programs on the port",
+    )
+
+
+def keeps_resetting(port: str, resets: int) -> UnusableLineError:
+    """The session was lost again and again without an answer in between."""
+    return UnusableLineError(
+        f"the board lost the session {resets} times without one answer in between",
+        where=port,
+        cause="the board restarts (power, watchdog), or another program opens sessions on the same port",
+        next="check the board's supply, close other programs on the port, and repeat the command",
+    )
+
+
+def other_version(port: str, version: int) -> OtherVersionError:
+    """A frame with a right CRC and another version number."""
+    return OtherVersionError(
+        f"the board speaks version {version} of the link protocol, this program version {VERSION}",
+        where=port,
+        cause="the firmware was built by another version of stq-deploy",
+        next="build and flash the firmware again with this version",
+    )
+
+
+def wrong_answer(answer: int, request: FrameType) -> str:
+    """For an `AnswerError`."""
+    return f"{describe_type(answer)} as the answer to {request.name}"

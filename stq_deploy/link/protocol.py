@@ -1,0 +1,73 @@
+"""The numbers of the link protocol, version 1; `firmware_templates/link/stq_protocol.h` has the board's."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+VERSION = 1
+
+MAX_FRAME_BYTES = 1 << 16
+"""No frame is longer, whatever a board announces: bounds what garbage can make the host keep."""
+
+
+class FrameType(IntEnum):
+    """What a frame is. A board's answer has the request's type with `ANSWER` set."""
+
+    HELLO = 0x01
+    INFER = 0x02
+    INPUT = 0x03
+    RUN_TO_LAYER = 0x04
+    READ_OUTPUT = 0x05
+    LAYER_INFO = 0x06
+    COUNTERS = 0x07
+    LAST_FAULT = 0x08
+    RESET = 0x09
+    ERROR = 0xE0
+    REJECT = 0xE1
+    READY = 0xF0
+    FAULT = 0xF1
+
+
+ANSWER = 0x80
+
+
+class InferFlags(IntFlag):
+    """What an INFER answer holds beside the logits."""
+
+    NONE = 0
+    DIGESTS = 1
+    CYCLES = 2
+
+
+class ErrorCode(IntEnum):
+    """Why a board refused a request it understood."""
+
+    TYPE = 1
+    LENGTH = 2
+    FLAGS = 3
+    LAYER = 4
+    RANGE = 5
+    INPUT_INCOMPLETE = 6
+    NOTHING_TO_READ = 7
+    KERNEL = 8
+    LEVEL = 9
+
+
+class RejectCode(IntEnum):
+    """Why a board did not take a frame as a request."""
+
+    DAMAGED = 1
+    OUT_OF_ORDER = 2
+    SESSION = 3
+    VERSION = 4
+
+
+class ResetCause(IntEnum):
+    """Why the board last started."""
+
+    UNKNOWN = 0
+    POWER = 1
+    PIN = 2
+    SOFTWARE = 3
+    WATCHDOG = 4
+    FAULT = 5

@@ -1,0 +1,374 @@
+"""A conversation with one board: opened, kept up through damage and resets, and put to use."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.link import messages, problems
+from stq_deploy.link.delivery import Delivery, Request
+from stq_deploy.link.faults import BoardFault, FaultRecord, Locate, parse_fault
+from stq_deploy.link.framing import Damaged, Frame, FrameDecoder, encode_frame
+from stq_deploy.link.identity import ExpectedBoard, check_identity
+from stq_deploy.link.messages import BoardCounters, BoardFacts, Inference, LayerInfo
+from stq_deploy.link.patience import Patience
+from stq_deploy.link.protocol import ANSWER, VERSION, FrameType, InferFlags
+from stq_deploy.link.statistics import LinkStatistics
+from stq_deploy.link.timeouts import TIMEOUTS, Timeouts
+from stq_deploy.link.transport import Transport
+
+Levels = bytes | npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class _Operation:
+    """Requests that belong together; the answer to the last is the result. A reset starts it over."""
+
+    requests: tuple[Request, ...]
+
+
+class Session:
+    """The host's end of the link.
+
+    Requests are sent ahead, as many as the board's window allows, so that the wire is busy while the core
+    computes. Whatever the line loses, doubles or damages, every result is the board's answer to just that
+    request, and the board has run each sample once (again only after it was itself reset).
+
+    Args:
+        transport: carries the bytes; `close` closes it.
+        expected: what board, model and build it must be.
+        timeouts: see there.
+        locate: code address -> function name, for a crash's message.
+        layer_names: for a crash's message.
+        nonces: gives a new 32-bit number for every session.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        expected: ExpectedBoard | None = None,
+        timeouts: Timeouts = TIMEOUTS,
+        locate: Locate | None = None,
+        layer_names: Sequence[str] = (),
+        nonces: Callable[[], int] = lambda: secrets.randbits(32),
+    ) -> None:
+        self.statistics = LinkStatistics()
+        self._transport = transport
+        self._expected = expected or ExpectedBoard()
+        self._timeouts = timeouts
+        self._locate = locate
+        self._layer_names = layer_names
+        self._nonces = nonces
+        self._decoder = FrameDecoder()
+        self._damage_before = False
+        self._facts: BoardFacts | None = None
+        self._delivery: Delivery | None = None
+        self._patience = Patience(timeouts)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def open(self) -> BoardFacts:
+        """Say hello, and check that it is the right board.
+
+        Raises:
+            SilentBoardError: no answer, or none that makes sense.
+            WrongBoardError: it is not what was expected.
+            BoardFault: the firmware crashed meanwhile.
+        """
+        self._delivery, facts = self._hello()
+        check_identity(facts, self._expected, where=self._transport.name)
+        self._facts = facts
+        return facts
+
+    def close(self) -> None:
+        """Close the transport; twice is harmless."""
+        self._transport.close()
+
+    @property
+    def facts(self) -> BoardFacts:
+        """What the board said when the session was last opened, or opened again."""
+        if self._facts is None:
+            raise RuntimeError("the session is not open")
+        return self._facts
+
+    # What a host may ask. All of it may raise StqError as `open` does, and RefusedError.
+
+    def infer(
+        self, samples: Iterable[Levels], *, digests: bool = False, layer_cycles: bool = False
+    ) -> Iterator[Inference]:
+        """Run samples, in order; each result comes as soon as it and all before it are there.
+
+        Samples are drawn from the iterable as the window allows, a few ahead of the results.
+
+        Args:
+            samples: each `facts.input_bytes` int8 levels.
+            digests: ask for the digest of every layer's output.
+            layer_cycles: ask for the cycles of every layer.
+
+        Raises:
+            ValueError: a sample of another size or type.
+        """
+        flags = (InferFlags.DIGESTS if digests else InferFlags.NONE) | (
+            InferFlags.CYCLES if layer_cycles else InferFlags.NONE
+        )
+        operations = (
+            self._with_input(FrameType.INFER, lambda data: messages.infer_payload(flags, data), levels)
+            for levels in samples
+        )
+        for payload in self._perform(operations):
+            yield messages.parse_inference(payload, flags, self.facts)
+
+    def layer_output(self, levels: Levels, layer: int) -> bytes:
+        """Run one sample up to `layer`; the bytes of that layer's output as they lie in the board's memory.
+
+        Raises:
+            AnswerError: they do not have the digest that the board took of them.
+            ValueError: no such layer.
+        """
+        if not 0 <= layer < self.facts.layer_count:
+            raise ValueError(f"the network has {self.facts.layer_count} layers, no layer {layer}")
+        run = self._with_input(
+            FrameType.RUN_TO_LAYER, lambda data: messages.run_to_layer_payload(layer, data), levels
+        )
+        size = self.layer(layer).output_bytes
+        chunk = self.facts.max_answer
+        reads = tuple(
+            Request(FrameType.READ_OUTPUT, messages.read_output_payload(at, min(chunk, size - at)))
+            for at in range(0, size, chunk)
+        )
+        # One operation: a reset in between would have forgotten what was run.
+        (answers,) = self._perform_all([_Operation((*run.requests, *reads))])
+        output_bytes, digest = messages.parse_run_to_layer(answers[len(run.requests) - 1])
+        output = b"".join(answers[len(run.requests) :])
+        messages.check_output(output, output_bytes, digest)
+        return output
+
+    def layer(self, index: int) -> LayerInfo:
+        """What the firmware says of one of its layers."""
+        return messages.parse_layer_info(
+            self._ask(Request(FrameType.LAYER_INFO, messages.layer_info_payload(index)))
+        )
+
+    def layers(self) -> list[LayerInfo]:
+        """What the firmware says of all its layers."""
+        requests = (
+            _Operation((Request(FrameType.LAYER_INFO, messages.layer_info_payload(index)),))
+            for index in range(self.facts.layer_count)
+        )
+        return [messages.parse_layer_info(payload) for payload in self._perform(requests)]
+
+    def counters(self) -> BoardCounters:
+        """The board's own counts since its reset."""
+        return messages.parse_counters(self._ask(Request(FrameType.COUNTERS)))
+
+    def last_fault(self) -> FaultRecord | None:
+        """The record of the crash that caused the board's last reset, if one did."""
+        payload = self._ask(Request(FrameType.LAST_FAULT))
+        return parse_fault(payload) if payload else None
+
+    def reset_board(self) -> BoardFacts:
+        """Let the board start anew, and open the session again."""
+        self._ask(Request(FrameType.RESET))
+        return self.open()
+
+    # How.
+
+    def _ask(self, request: Request) -> bytes:
+        (payload,) = self._perform([_Operation((request,))])
+        return payload
+
+    def _with_input(self, type_: FrameType, payload: Callable[[bytes], bytes], levels: Levels) -> _Operation:
+        """A request that needs a sample: inline if it fits, else behind the sample's chunks."""
+        data = _as_bytes(levels, self.facts.input_bytes)
+        inline = payload(data)
+        if len(inline) <= self.facts.max_request:
+            return _Operation((Request(type_, inline),))
+        chunk = self.facts.max_request - len(messages.input_payload(0, b""))
+        chunks = (
+            Request(FrameType.INPUT, messages.input_payload(at, data[at : at + chunk]))
+            for at in range(0, len(data), chunk)
+        )
+        return _Operation((*chunks, Request(type_, payload(b""))))
+
+    def _perform(self, operations: Iterable[_Operation]) -> Iterator[bytes]:
+        """The result of each operation, in order."""
+        return (answers[-1] for answers in self._perform_all(operations))
+
+    def _perform_all(self, operations: Iterable[_Operation]) -> Iterator[list[bytes]]:
+        """The answers of each operation, in order; operations are drawn as the window allows."""
+        source = iter(operations)
+        unfinished: deque[_Operation] = deque()  # drawn, oldest first
+        queue: deque[Request] = deque()  # their requests that are not yet submitted
+        answers: list[bytes] = []  # to requests of the oldest
+        resets = 0
+        delivery = self._usable_delivery()
+        self._patience.restart(self._transport.now())
+        # Until this ends well, answers may be under way that nobody waits for.
+        self._delivery = None
+        while True:
+            if delivery.lost:
+                resets += 1
+                if resets > self._timeouts.resets:
+                    raise problems.keeps_resetting(self._transport.name, resets)
+                delivery = self._reopen()
+                answers = []
+                queue = deque(itertools.chain.from_iterable(operation.requests for operation in unfinished))
+                self._patience.restart(self._transport.now())
+            to_send = []
+            while not delivery.full:
+                if not queue:
+                    following = next(source, None)
+                    if following is None:
+                        break
+                    unfinished.append(following)
+                    queue.extend(following.requests)
+                to_send.append(delivery.submit(queue.popleft()))
+            if delivery.idle:
+                break
+            self._write(b"".join(to_send))
+            finished = []
+            for request, frame in self._exchange(delivery):
+                resets = 0
+                answers.append(self._payload_of(request, frame))
+                if len(answers) == len(unfinished[0].requests):
+                    unfinished.popleft()
+                    finished.append(answers)
+                    answers = []
+            if finished:
+                yield from finished
+                self._patience.restart(self._transport.now())  # the caller's time is not the board's
+        self._delivery = delivery
+
+    def _exchange(self, delivery: Delivery) -> list[tuple[Request, Frame]]:
+        """Wait for answers; at a time-out, probe. Returns answers, in order, perhaps none."""
+        data = self._read(max(0.0, self._patience.deadline - self._transport.now()))
+        now = self._transport.now()
+        if not data and now >= self._patience.deadline:
+            if not self._patience.timed_out(now):
+                raise problems.stopped(self._transport.name, self._timeouts)
+            self.statistics.timeouts += 1
+            self._write(delivery.probe())
+            return []
+        frames = self._frames(data)
+        if frames:
+            self._patience.heard(now)
+        self._write(b"".join(delivery.receive(frame) for frame in frames))
+        if delivery.most_transmissions > self._timeouts.transmissions:
+            raise problems.too_noisy(self._transport.name, self._timeouts)
+        taken = delivery.take_answers()
+        if taken:
+            self._patience.answered(now, sent_once=taken[0][2])
+        return [(request, frame) for request, frame, _ in taken]
+
+    def _usable_delivery(self) -> Delivery:
+        """The session's, or a new session's if an earlier question was dropped half-way."""
+        if self._facts is None:
+            raise RuntimeError("the session is not open")
+        return self._delivery if self._delivery is not None else self._reopen()
+
+    def _reopen(self) -> Delivery:
+        """A new session with the same board.
+
+        Raises:
+            WrongBoardError: another model or build answers now.
+        """
+        before = self.facts
+        delivery, facts = self._hello()
+        same = ExpectedBoard(before.board, before.model_hash, before.build_id, self._expected.model_name)
+        check_identity(facts, same, where=self._transport.name)
+        if facts.sessions == 1:
+            self.statistics.resets += 1
+        self._facts = facts
+        return delivery
+
+    def _hello(self) -> tuple[Delivery, BoardFacts]:
+        """Open a new session, whatever state the board and the line are in."""
+        nonce = self._nonces()
+        hello = Frame(
+            FrameType.HELLO,
+            session=nonce & 0xFFFF,
+            sequence=nonce >> 16,
+            payload=messages.hello_payload(nonce),
+        )
+        # The 0x00 in front ends what an interrupted program may have left unfinished in the board's buffer.
+        wire = b"\0" + encode_frame(hello)
+        received_before = self.statistics.bytes_received
+        for _ in range(self._timeouts.hello_attempts):
+            self.statistics.frames_sent += 1
+            self._write(wire)
+            deadline = self._transport.now() + self._timeouts.hello
+            while (left := deadline - self._transport.now()) > 0:
+                for frame in self._frames(self._read(left)):
+                    if frame.type != FrameType.HELLO | ANSWER or frame.session != hello.session:
+                        continue  # left over from before
+                    answered, facts = messages.parse_facts(frame.payload)
+                    if answered == nonce:
+                        after = ((hello.sequence + 1) & 0xFFFF, 1)
+                        return Delivery(hello.session, facts.window, *after, self.statistics), facts
+        if self.statistics.bytes_received > received_before:
+            received = self.statistics.bytes_received - received_before
+            raise problems.gibberish(self._transport.name, received)
+        raise problems.silent(self._transport.name, self._timeouts)
+
+    def _frames(self, data: bytes) -> list[Frame]:
+        """The undamaged frames in `data`; what concerns every state of the session is dealt with here."""
+        frames = []
+        for found in self._decoder.feed(data):
+            if isinstance(found, Damaged):
+                self.statistics.damaged_received += 1
+                self._damage_before = True
+                continue
+            self.statistics.frames_received += 1
+            self.statistics.resyncs += self._damage_before
+            self._damage_before = False
+            if found.version != VERSION:
+                raise problems.other_version(self._transport.name, found.version)
+            if found.type == FrameType.FAULT:
+                raise BoardFault(
+                    parse_fault(found.payload),
+                    where=self._transport.name,
+                    locate=self._locate,
+                    layer_names=self._layer_names,
+                )
+            frames.append(found)
+        return frames
+
+    def _payload_of(self, request: Request, frame: Frame) -> bytes:
+        if frame.type == request.type | ANSWER:
+            return frame.payload
+        if frame.type == FrameType.ERROR:
+            raise problems.RefusedError(messages.parse_refusal(frame.payload), where=self._transport.name)
+        raise messages.AnswerError(problems.wrong_answer(frame.type, request.type))
+
+    def _read(self, timeout: float) -> bytes:
+        data = self._transport.read(timeout)
+        self.statistics.bytes_received += len(data)
+        return data
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._transport.write(data)
+            self.statistics.bytes_sent += len(data)
+
+
+def _as_bytes(levels: Levels, expected: int) -> bytes:
+    if not isinstance(levels, bytes):
+        if levels.dtype != np.int8:
+            raise ValueError(f"levels are int8, not {levels.dtype}")
+        levels = levels.tobytes()
+    if len(levels) != expected:
+        raise ValueError(f"a sample has {expected} levels, not {len(levels)}")
+    return levels

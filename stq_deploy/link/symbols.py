@@ -1,0 +1,43 @@
+"""Code address -> function, from the firmware's ELF."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+
+from stq_deploy.link.faults import Locate
+
+
+def locate_in_elf(path: str | os.PathLike[str]) -> Locate:
+    """A function that names the function an address lies in; it knows none if the ELF cannot be read.
+
+    It serves error messages only, so trouble with the ELF must not hide the error.
+    """
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
+    found: list[tuple[int, int, str]] = []
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - may be any PathLike
+            for section in ELFFile(file).iter_sections():
+                if isinstance(section, SymbolTableSection):
+                    found += [
+                        (symbol["st_value"] & ~1, symbol["st_size"], symbol.name)
+                        for symbol in section.iter_symbols()
+                        if symbol["st_info"]["type"] == "STT_FUNC"
+                    ]
+    except (OSError, ELFError):
+        return lambda address: None
+    functions = sorted(found)
+    starts = [start for start, _, _ in functions]
+
+    def locate(address: int) -> str | None:
+        index = bisect_right(starts, address) - 1
+        if index < 0:
+            return None
+        start, size, name = functions[index]
+        # Assembly often states no size.
+        return f"{name} + {address - start:#x}" if address - start < max(size, 4) else None
+
+    return locate

@@ -1,0 +1,67 @@
+"""An integer network as rows, one per op: what `inspect`, `convert` and the reports show of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stq_deploy.network.graph import Network
+from stq_deploy.network.ops import Op, WeightedOp
+
+
+@dataclass(frozen=True)
+class OpRow:
+    """One op.
+
+    Attributes:
+        name, kind: of the op. sources: the Keras layers it stands for.
+        input, output: shapes without the batch axis; dtype, levels: of the output.
+        weights: how many; weight_bits: width of one packed, 0 without weights; weight_bytes: of all of them.
+        macs: multiply-accumulates per inference.
+        requantize: its form ("multiplier", "threshold", "table", "keep"), or "".
+        certificate: what the conversion proved of it.
+    """
+
+    name: str
+    kind: str
+    sources: tuple[str, ...]
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    dtype: str
+    levels: tuple[int, int]
+    weights: int
+    weight_bits: int
+    weight_bytes: int
+    macs: int
+    requantize: str
+    certificate: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as JSON-able values."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+
+def op_rows(network: Network) -> list[OpRow]:
+    """Every op of a network, in the order they run."""
+    return [_row(network, op, macs) for op, macs in network.macs()]
+
+
+def _row(network: Network, op: Op, macs: int) -> OpRow:
+    output = network.tensors[op.output]
+    weights, bits = (int(op.weights.size), op.weight_bits) if isinstance(op, WeightedOp) else (0, 0)
+    certificates = network.metadata.get("certificates", {})
+    return OpRow(
+        name=op.name,
+        kind=op.kind,
+        sources=op.sources,
+        input=network.tensors[op.inputs[0]].shape,
+        output=output.shape,
+        dtype=output.dtype,
+        levels=(output.minimum, output.maximum),
+        weights=weights,
+        weight_bits=bits,
+        weight_bytes=(weights * bits + 7) // 8,
+        macs=macs,
+        requantize=getattr(getattr(op, "requantize", None), "kind", ""),
+        certificate=certificates.get(op.name, {}) if isinstance(certificates, dict) else {},
+    )

@@ -1,0 +1,68 @@
+"""The network under construction: tensors, ops, unique names, certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from stq_deploy.network import TensorType
+from stq_deploy.network.ops import Op
+from stq_deploy.passes.expression import Levels
+
+
+class NetworkBuilder:
+    """Collects ops; every op writes a tensor of its own name.
+
+    Attributes:
+        certificates: op name -> what is proved of its requantisation or table.
+        keras_outputs: op name -> the Keras layer whose output, up to rounding in float32, it computes.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, TensorType] = {}
+        self.ops: list[Op] = []
+        self.certificates: dict[str, dict[str, Any]] = {}
+        self.keras_outputs: dict[str, str] = {}
+
+    def input(self, name: str, shape: Sequence[int], levels: tuple[int, int], scale: Fraction) -> Levels:
+        """The input tensor: levels stored minus 128 if they exceed 127."""
+        shift = -128 if levels[1] > 127 else 0
+        return self._tensor(
+            name,
+            TensorType(tuple(shape), "int8", levels[0] + shift, levels[1] + shift, float(scale), shift),
+            scale,
+        )
+
+    def unique(self, name: str) -> str:
+        """`name`, or with a number behind it if it is taken."""
+        candidate, count = name, 1
+        while candidate in self.tensors:
+            count += 1
+            candidate = f"{name}_{count}"
+        return candidate
+
+    def add(
+        self,
+        op: Op,
+        output: TensorType,
+        scale: Fraction,
+        layer: str = "",
+        certificate: dict[str, Any] | None = None,
+    ) -> Levels:
+        """Append an op whose name is unique and whose output bears that name.
+
+        Args:
+            scale: the output type's, exact.
+            layer: the Keras layer whose output this is, or "".
+        """
+        self.ops.append(op)
+        if layer:
+            self.keras_outputs[op.name] = layer
+        if certificate is not None:
+            self.certificates[op.name] = certificate
+        return self._tensor(op.output, output, scale)
+
+    def _tensor(self, name: str, type: TensorType, scale: Fraction) -> Levels:
+        self.tensors[name] = type
+        return Levels(name, type, scale)

@@ -1,0 +1,254 @@
+"""Finds a requantisation that equals a given function for every reachable accumulator, and checks that it does.
+
+Why the multiplier form's offsets are an interval: h(a) = ((a << left) * M) >> 32 is monotone in a, so level k is
+reached from accumulator f on exactly when
+
+    h(f) + offset >= k << right   and   h(f - 1) + offset < k << right.
+
+For given M and shifts every level thus bounds the offset from below and from above, and M is good if the bounds leave
+room for an integer. A function whose rounding ties are met at even and at odd levels (scales that are powers of two, no
+batch norm) is not of that form, as half-to-even moves alternate steps by one; a shift that rounds so is. What is
+neither is stored as a table or as thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.network.requantize import (
+    MultiplierRequantize,
+    Requantize,
+    ShiftRequantize,
+    TableRequantize,
+    ThresholdRequantize,
+)
+from stq_deploy.passes.epilogue import Epilogue, Thresholds
+from stq_deploy.passes.float_evaluation import level_bounds
+
+MAXIMUM_TABLE = 4096
+MAXIMUM_EXHAUSTIVE = 1 << 26  # accumulators of one op; beyond, both sides of every step are checked
+_INT32 = 2**31
+_CHUNK = 1 << 18
+_NEIGHBOURS = np.concatenate([[0], np.ravel([(d, -d) for d in range(1, 17)])])
+
+Integers = npt.NDArray[np.int64]
+
+
+def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
+    """Requantisation equal to `epilogue` for accumulators in [low[c], high[c]] ((C,) each), to stored levels.
+
+    A multiplier if one is exact, else a shift, else a table or thresholds, whichever takes fewer bytes.
+
+    Its `certificate` has: kind; exact; channels; `accumulators`, how many are reachable; `checked`, how many of them
+    were compared one by one; `near_ties`, how many of these lay within 1e-9 (relative) of a rounding tie; and of a
+    multiplier `smallest_slack`, how far the worst channel's offset may move, in levels.
+    If fewer were checked than are reachable, both sides of every step were: both functions being monotone, this
+    proves equality between the steps.
+
+    Raises:
+        ArithmeticError: the check failed: a mistake in the passes.
+    """
+    target = epilogue.thresholds(low, high)
+    form = (_multiplier(target) or _shift(target, epilogue.steps.zero_point)) if target.slope is not None else None
+    return _checked(form or _smaller(_table(target), _threshold(target)), target, epilogue)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The best multiplier of one channel; `slack` is how far its offset may move, in levels."""
+
+    multiplier: int
+    offset: int
+    slack: float
+
+
+def _multiplier(target: Thresholds) -> MultiplierRequantize | None:
+    for left, right in _shifts(target):
+        fits = [fit for c in range(target.channels) if (fit := _fit(target, c, left, right)) is not None]
+        if len(fits) < target.channels:
+            continue
+        form = MultiplierRequantize(
+            np.array([fit.multiplier for fit in fits], np.int32),
+            np.array([fit.offset for fit in fits], np.int32),
+            left, right, target.minimum, target.maximum,
+            {"smallest_slack": min(fit.slack for fit in fits)},
+        )  # fmt: skip
+        if form.overflow_free(*target.accumulators()):
+            return form
+    return None
+
+
+def _varies(target: Thresholds, c: int) -> bool:
+    """Whether channel c ever changes its level."""
+    return bool(((target.first[c] > target.low[c]) & (target.first[c] <= target.high[c])).any())
+
+
+def _shifts(target: Thresholds) -> list[tuple[int, int]]:
+    """(left, right) shifts worth trying, the most precise first, such that nothing leaves int32."""
+    assert target.slope is not None
+    low, high = target.accumulators()
+    largest = max(int(np.abs(low).max()), int(np.abs(high).max()), 1)
+    steepest = max((target.slope[c] for c in range(target.channels) if _varies(target, c)), default=Fraction(0))
+    # The unclipped line passes through the output's levels and goes on to both ends of the accumulator's
+    # range.
+    span = steepest * 2 * largest + max(abs(target.minimum), abs(target.maximum)) + 1
+    found = []
+    for left in range(31 - largest.bit_length(), -1, -1):
+        for right in range(31, -1, -1):
+            if span * 2**right < _INT32 and steepest * Fraction(2) ** (right + 32 - left) < _INT32 - 32:
+                found.append((right, left))
+                break
+    found.sort(reverse=True)
+    return [(left, right) for right, left in found[:4]]
+
+
+def _fit(target: Thresholds, c: int, left: int, right: int) -> _Fit | None:
+    """Multiplier and offset of channel c with the widest room, or None."""
+    assert target.slope is not None
+    first, low, high = target.first[c], int(target.low[c]), int(target.high[c])
+    level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64) << right
+    # A channel that keeps one level needs no slope, and its line may lie far outside int32.
+    ideal = round(target.slope[c] * Fraction(2) ** (right + 32 - left)) if _varies(target, c) else 0
+    candidates = (ideal + _NEIGHBOURS)[:, None] if ideal else np.zeros((1, 1), np.int64)
+    candidates = candidates[(candidates[:, 0] >= 0) & (candidates[:, 0] < _INT32)]
+    if not len(candidates):
+        return None
+    # sign * acc times a multiplier >= 0 is acc times the signed multiplier.
+    reached, missed = first <= high, first > low
+    least = np.full((len(candidates), 1), -_INT32, np.int64)
+    most = np.full((len(candidates), 1), _INT32 - 1, np.int64)
+    at_step = level[reached] - (((first[reached] << left) * candidates) >> 32)
+    before_step = level[missed] - 1 - ((((first[missed] - 1) << left) * candidates) >> 32)
+    least = np.concatenate([least, at_step], axis=1).max(axis=1)
+    most = np.concatenate([most, before_step], axis=1).min(axis=1)
+    best = int((most - least).argmax())
+    room = int(most[best] - least[best])
+    if room < 0:
+        return None
+    multiplier = int(target.sign[c]) * int(candidates[best, 0])
+    return _Fit(multiplier, int(least[best]) + room // 2, min(room / 2 / 2**right, 0.5))
+
+
+def _shift(target: Thresholds, zero_point: int) -> ShiftRequantize | None:
+    """Rising channels whose slope is 2**-shift and whose steps lie where half-to-even puts them, or None."""
+    assert target.slope is not None
+    found = [_shift_of(target, c, zero_point) for c in range(target.channels)]
+    fits = [fit for fit in found if fit is not None]
+    if len(fits) < target.channels:
+        return None
+    offset, shift = np.array(fits, np.int64).T
+    if np.abs(offset).max() >= _INT32:
+        return None
+    form = ShiftRequantize(offset.astype(np.int32), shift.astype(np.int8), zero_point, target.minimum, target.maximum)
+    return form if form.overflow_free(*target.accumulators()) else None
+
+
+def _shift_of(target: Thresholds, c: int, zero_point: int) -> tuple[int, int] | None:
+    """(offset, shift) of channel c that give each of its steps, or None."""
+    assert target.slope is not None
+    slope = target.slope[c]
+    shift = slope.denominator.bit_length() - 1
+    if target.sign[c] < 0 or slope != Fraction(1, 2**shift) or shift > 30:
+        return None
+    level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64) - zero_point
+    # acc + offset rounds to `level` or more from level * 2**shift - half on; from one more where that tie
+    # goes to the even level below.
+    start = (level << shift) - ((1 << shift) >> 1) + (level & 1 if shift else 0)
+    low, high = int(target.low[c]), int(target.high[c])
+    varying = (target.first[c] > low) & (target.first[c] <= high)
+    if varying.any():
+        offset = int((start - target.first[c])[varying][0])
+    elif target.first[c].size and (target.first[c] <= low).all():
+        offset = int(start[-1]) - low
+    else:
+        offset = int(start[0]) - 1 - high if target.first[c].size else 0
+    agrees = np.array_equal(np.clip(start - offset, low, high + 1), np.clip(target.first[c], low, high + 1))
+    return (offset, shift) if agrees else None
+
+
+def _threshold(target: Thresholds) -> ThresholdRequantize:
+    never = np.iinfo(np.int32).max
+    first = np.where(target.first > target.high[:, None], never, target.first).astype(np.int32)
+    return ThresholdRequantize(first, target.sign.astype(np.int8), target.minimum)
+
+
+def _table(target: Thresholds) -> TableRequantize | None:
+    """A row per channel, or one for all if no two channels contradict each other where both are reachable."""
+    low, high = target.accumulators()
+    base, size = int(low.min()), int(high.max() - low.min()) + 1
+    if size > MAXIMUM_TABLE:
+        return None
+    # Outside its own range a channel's row is never read; it repeats the nearest level.
+    acc = np.clip(base + np.arange(size, dtype=np.int64), low[:, None], high[:, None]) * target.sign[:, None]
+    rows = np.stack([target.level(c, acc[c]) for c in range(target.channels)]).astype(np.int8)
+    widest = int((high - low).argmax())
+    shared, covered = rows[widest].copy(), np.zeros(size, bool)
+    for c in [widest, *range(target.channels)]:
+        own = slice(int(low[c]) - base, int(high[c]) - base + 1)
+        if (covered[own] & (shared[own] != rows[c, own])).any():
+            return TableRequantize(rows, base, target.channels)
+        shared[own], covered[own] = rows[c, own], True
+    return TableRequantize(shared[None], base, target.channels)
+
+
+def _smaller(table: TableRequantize | None, threshold: ThresholdRequantize) -> Requantize:
+    return table if table is not None and table.table.nbytes <= threshold.thresholds.nbytes else threshold
+
+
+def _checked(form: Requantize, target: Thresholds, epilogue: Epilogue) -> Requantize:
+    """`form` with its certificate, after comparing it with the exact thresholds, and these with float64."""
+    reachable = int((target.high - target.low + 1).sum())
+    zero_point = epilogue.steps.zero_point
+    checked = near_ties = 0
+    for c in range(target.channels):
+        one = _channel(form, c)
+        for signed in _to_check(target, c, every=reachable <= MAXIMUM_EXHAUSTIVE):
+            acc = signed * target.sign[c]
+            level = target.level(c, signed)
+            lowest, highest = level_bounds(epilogue.stages, epilogue.quantizer, c, acc)
+            if not np.array_equal(one.apply(acc[:, None])[:, 0], level):
+                raise ArithmeticError(f"the {form.kind} form of channel {c} is not exact")
+            if (level - zero_point < lowest).any() or (level - zero_point > highest).any():
+                raise ArithmeticError(f"the thresholds of channel {c} contradict the float64 evaluation")
+            checked += len(acc)
+            near_ties += int((lowest != highest).sum())
+    certificate: dict[str, Any] = {
+        "kind": form.kind,
+        "exact": True,
+        "channels": target.channels,
+        "accumulators": reachable,
+        "checked": checked,
+        "near_ties": near_ties,
+    }
+    return replace(form, certificate=certificate | form.certificate)
+
+
+def _to_check(target: Thresholds, c: int, every: bool) -> Iterator[Integers]:
+    """Values of `sign * acc` of channel c: all of them, or both sides of every step and the ends."""
+    low, high = int(target.low[c]), int(target.high[c])
+    if every:
+        for start in range(low, high + 1, _CHUNK):
+            yield np.arange(start, min(start + _CHUNK, high + 1), dtype=np.int64)
+    else:
+        around = np.concatenate([target.first[c] - 1, target.first[c], [low, high]])
+        yield np.unique(np.clip(around, low, high))
+
+
+def _channel(form: Requantize, c: int) -> Requantize:
+    """`form` restricted to channel c."""
+    if isinstance(form, MultiplierRequantize):
+        return replace(form, multiplier=form.multiplier[c : c + 1], offset=form.offset[c : c + 1])
+    if isinstance(form, ShiftRequantize):
+        return replace(form, offset=form.offset[c : c + 1], shift=form.shift[c : c + 1])
+    if isinstance(form, ThresholdRequantize):
+        return replace(form, thresholds=form.thresholds[c : c + 1], sign=form.sign[c : c + 1])
+    if isinstance(form, TableRequantize):
+        row = 0 if len(form.table) == 1 else c
+        return replace(form, table=form.table[row : row + 1], channels=1)
+    return form

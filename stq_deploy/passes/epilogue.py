@@ -1,0 +1,163 @@
+"""What follows an accumulator up to the next level - stages, then a quantizer - as one exact function.
+
+`Epilogue.thresholds` turns the chain, per channel, into the accumulators at which the level changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.passes.stages import Affine, Monotone, Stage
+from stq_deploy.passes.step_function import (
+    ALWAYS,
+    NEVER,
+    Boundary,
+    StepFunction,
+    is_linear,
+    pull_back,
+    step_function,
+)
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When a level is reached: where `boundary` holds; of a falling function, where it does not."""
+
+    boundary: Boundary
+    falling: bool
+
+    def holds(self, v: Fraction) -> bool:
+        return self.boundary.holds(v) != self.falling
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholds:
+    """A function from accumulator to stored level: `minimum + #{k : sign[c] * acc >= first[c, k]}`.
+
+    Attributes:
+        sign: int64 (C,), -1 where the level falls as the accumulator rises.
+        first: int64 (C, L), ascending along L, clipped to the reachable range: `low` means always, `high + 1` never.
+        low, high: int64 (C,), the reachable range of `sign * acc`, inclusive.
+        minimum: the lowest level.
+        slope: (C,), levels per accumulator step, >= 0, if the function only scales, rounds and clips; else None.
+    """
+
+    sign: Integers
+    first: Integers
+    low: Integers
+    high: Integers
+    minimum: int
+    slope: tuple[Fraction, ...] | None
+
+    @property
+    def channels(self) -> int:
+        return len(self.sign)
+
+    @property
+    def maximum(self) -> int:
+        return self.minimum + int(self.first.shape[1])
+
+    def level(self, channel: int, signed: Integers) -> Integers:
+        """Level of values of `sign * acc` of one channel."""
+        return self.minimum + np.searchsorted(self.first[channel], signed, side="right").astype(np.int64)
+
+    def accumulators(self) -> tuple[Integers, Integers]:
+        """Reachable accumulators, (low, high) per channel."""
+        falling = self.sign < 0
+        return np.where(falling, -self.high, self.low), np.where(falling, -self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """Stages, then the quantizer of an activation."""
+
+    stages: tuple[Stage, ...]
+    quantizer: Quantizer
+
+    @cached_property
+    def steps(self) -> StepFunction:
+        return step_function(self.quantizer)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all channels have the same function."""
+        return all(stage.uniform for stage in self.stages if isinstance(stage, Affine))
+
+    def conditions(self, channel: int) -> tuple[Condition, ...]:
+        """For every level but the lowest: when the number at the start of the chain reaches it."""
+        found = [Condition(boundary, falling=False) for boundary in self.steps.boundaries]
+        for stage in reversed(self.stages):
+            if isinstance(stage, Affine):
+                factor, offset = stage.at(channel)
+                found = [_before_affine(condition, factor, offset) for condition in found]
+            else:
+                found = [Condition(pull_back(c.boundary, stage.function), c.falling) for c in found]
+        return tuple(found)
+
+    def thresholds(self, low: Integers, high: Integers) -> Thresholds:
+        """The function for integers in [low[c], high[c]] ((C,) each)."""
+        sign = np.ones(len(low), np.int64)
+        first = np.empty((len(low), len(self.steps.boundaries)), np.int64)
+        known: dict[tuple[tuple[Fraction, Fraction], ...], tuple[bool, list[int | bool]]] = {}
+        for c in range(len(low)):
+            key = tuple(stage.at(c) for stage in self.stages if isinstance(stage, Affine))
+            if key not in known:  # channels often share their scale
+                known[key] = _first_integers(self.conditions(c))
+            falling, firsts = known[key]
+            sign[c] = -1 if falling else 1
+            bottom, top = (int(-high[c]), int(-low[c])) if falling else (int(low[c]), int(high[c]))
+            for k, value in enumerate(firsts):
+                reached = (bottom if value else top + 1) if isinstance(value, bool) else value
+                first[c, k] = min(max(reached, bottom), top + 1)
+        return Thresholds(
+            sign, first, np.where(sign < 0, -high, low), np.where(sign < 0, -low, high),
+            self.steps.minimum + self.steps.zero_point, self._slope(len(low)),
+        )  # fmt: skip
+
+    def _slope(self, channels: int) -> tuple[Fraction, ...] | None:
+        # A relu before a quantizer only clips, as the quantizer itself does.
+        functions = [stage.function for stage in self.stages if isinstance(stage, Monotone)]
+        if not is_linear(self.quantizer) or any(f != "relu" for f in functions):
+            return None
+        slope = [1 / self.steps.spacing] * channels
+        for stage in self.stages:
+            if isinstance(stage, Affine):
+                slope = [abs(s * stage.at(c)[0]) for c, s in enumerate(slope)]
+        return tuple(slope)
+
+
+def _before_affine(condition: Condition, factor: Fraction, offset: Fraction) -> Condition:
+    """The condition on u that equals `condition` on `factor * u + offset`."""
+    boundary = condition.boundary
+    if boundary.value is None:
+        return condition
+    if factor == 0:
+        return Condition(ALWAYS if boundary.holds(offset) else NEVER, condition.falling)
+    value = (boundary.value - offset) / factor
+    if factor > 0:
+        return Condition(Boundary(value, boundary.inclusive, boundary.exact), condition.falling)
+    # factor * u + offset >= t means u <= value, which is: not u > value.
+    return Condition(Boundary(value, not boundary.inclusive, boundary.exact), not condition.falling)
+
+
+def _first_integers(conditions: tuple[Condition, ...]) -> tuple[bool, list[int | bool]]:
+    """(falling, per level: the smallest integer of `sign * acc` that reaches it, or whether every one does)."""
+    # A condition that no accumulator changes has no direction.
+    falling = any(c.falling for c in conditions if c.boundary.value is not None)
+    firsts: list[int | bool] = []
+    for condition in conditions:
+        first = condition.boundary.first_integer()
+        if first is None:
+            firsts.append(condition.boundary.inclusive != condition.falling)
+        else:
+            # Falling: reached where acc < first, that is where -acc >= 1 - first.
+            firsts.append(1 - first if condition.falling else first)
+    return falling, firsts

@@ -1,0 +1,110 @@
+"""QKeras's activations in float64, written from its formulas and independently of `step_function`.
+
+`certify` uses it to check the exact thresholds: both ends of an interval around the true value go through the same
+formulas; where both give one level, the exact level must be that one, and where they differ - at a rounding tie - it
+must lie between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.passes.stages import Affine, Stage
+
+Reals = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+_RELATIVE = 1e-9  # of the terms that enter a sum; float64 itself errs by 1e-16
+_ABSOLUTE = 1e-13
+_DEFAULT_TERNARY_THRESHOLD = 0.33
+
+
+def level_bounds(
+    stages: Sequence[Stage], quantizer: Quantizer, channel: int, acc: Integers
+) -> tuple[Integers, Integers]:
+    """(lowest, highest) level that accumulators `acc` of a channel can mean, given float64's error."""
+    low = high = acc.astype(np.float64)
+    for stage in stages:
+        if isinstance(stage, Affine):
+            factor, offset = (float(part) for part in stage.at(channel))
+            ends = low * factor, high * factor
+            error = _RELATIVE * (np.maximum(np.abs(ends[0]), np.abs(ends[1])) + abs(offset)) + _ABSOLUTE
+            low = np.minimum(*ends) + offset - error
+            high = np.maximum(*ends) + offset + error
+        else:
+            low, high = (_FUNCTIONS[stage.function](end) for end in (low, high))
+    return quantized_level(quantizer, low), quantized_level(quantizer, high)
+
+
+def quantized_level(quantizer: Quantizer, v: Reals) -> Integers:
+    """Level of QKeras's quantizer at v: its output divided by its step."""
+    return _QUANTIZERS[quantizer.name](quantizer, v).astype(np.int64)
+
+
+def _sigmoid_function(v: Reals) -> Reals:
+    return 1.0 / (1.0 + np.exp(-np.clip(v, -700.0, 700.0)))
+
+
+def _relu(quantizer: Quantizer, v: Reals) -> Reals:
+    slope = quantizer.number("negative_slope")
+    m = 2.0 ** (quantizer.integer("bits") - (slope != 0))
+    p = v * m / 2.0 ** quantizer.integer("integer")
+    level = np.clip(np.rint(p), 0.0, m - 1)
+    return level + np.clip(np.rint(p * slope), -slope * m, 0.0) if slope else level
+
+
+def _bits(quantizer: Quantizer, v: Reals) -> Reals:
+    negative = quantizer.flag("keep_negative")
+    unsigned = quantizer.integer("bits") - negative
+    if unsigned == 0:
+        return np.where(v >= 0, 1.0, -1.0)
+    m = 2.0**unsigned
+    return np.clip(
+        np.rint(v * m / 2.0 ** quantizer.integer("integer")),
+        negative * (-m + quantizer.flag("symmetric")),
+        m - 1,
+    )
+
+
+def _sigmoid(quantizer: Quantizer, v: Reals) -> Reals:
+    m = 2.0 ** quantizer.integer("bits")
+    p = _sigmoid_function(v) if quantizer.flag("use_real_sigmoid") else np.clip(0.5 * v + 0.5, 0.0, 1.0)
+    return np.clip(np.rint(p * m), float(quantizer.flag("symmetric")), m - 1)
+
+
+def _tanh(quantizer: Quantizer, v: Reals) -> Reals:
+    m = 2.0 ** (quantizer.integer("bits") - 1)
+    p = np.tanh(v) if quantizer.flag("use_real_tanh") else np.clip(v, -1.0, 1.0)
+    return np.clip(np.rint(p * m), -m + quantizer.flag("symmetric"), m - 1)
+
+
+def _ternary(quantizer: Quantizer, v: Reals) -> Reals:
+    threshold = float(np.float32(quantizer.number("threshold") or _DEFAULT_TERNARY_THRESHOLD))
+    return np.where(np.abs(v) >= threshold, np.sign(v), 0.0)
+
+
+def _binary(quantizer: Quantizer, v: Reals) -> Reals:
+    return np.where(v >= 0, 1.0, 0.0 if quantizer.flag("use_01") else -1.0)
+
+
+def _relu_function(v: Reals) -> Reals:
+    return np.maximum(v, 0.0)
+
+
+def _tanh_function(v: Reals) -> Reals:
+    return np.tanh(v)
+
+
+_FUNCTIONS = {"relu": _relu_function, "sigmoid": _sigmoid_function, "tanh": _tanh_function}
+_QUANTIZERS = {
+    "quantized_relu": _relu,
+    "quantized_bits": _bits,
+    "quantized_sigmoid": _sigmoid,
+    "quantized_tanh": _tanh,
+    "ternary": _ternary,
+    "binary": _binary,
+}

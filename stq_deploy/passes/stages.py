@@ -1,0 +1,95 @@
+"""The steps between an accumulator and a quantizer, exact: scale, bias, batch norm, activations in floating point."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_DIGITS = 60
+
+
+@dataclass(frozen=True)
+class Affine:
+    """`factor[c] * v + offset[c]`; one entry where all channels agree."""
+
+    factor: tuple[Fraction, ...]
+    offset: tuple[Fraction, ...]
+
+    @property
+    def uniform(self) -> bool:
+        return len(self.factor) == 1
+
+    def at(self, channel: int) -> tuple[Fraction, Fraction]:
+        """(factor, offset) of a channel."""
+        i = 0 if self.uniform else channel
+        return self.factor[i], self.offset[i]
+
+    def after(self, first: Affine) -> Affine:
+        """This one applied to the result of `first`."""
+        pairs = [(self.at(c), first.at(c)) for c in range(max(len(self.factor), len(first.factor)))]
+        return _affine([(f2 * f1, f2 * o1 + o2) for (f2, o2), (f1, o1) in pairs])
+
+
+@dataclass(frozen=True)
+class Monotone:
+    """A rising activation in floating point: "relu", "sigmoid" or "tanh"."""
+
+    function: str
+
+
+Stage = Affine | Monotone
+
+
+def chain(*stages: Stage) -> tuple[Stage, ...]:
+    """The stages one after another; neighbouring affine ones become one."""
+    joined: list[Stage] = []
+    for stage in stages:
+        if isinstance(stage, Affine) and joined and isinstance(joined[-1], Affine):
+            joined[-1] = stage.after(joined[-1])
+        else:
+            joined.append(stage)
+    return tuple(joined)
+
+
+def scaled(scale: Sequence[Fraction]) -> Affine:
+    """Multiplication by a scale per channel."""
+    return _affine([(s, Fraction(0)) for s in scale])
+
+
+def shifted(offset: npt.NDArray[np.floating[Any]]) -> Affine:
+    """Addition of a number per channel."""
+    return _affine([(Fraction(1), Fraction(float(o))) for o in offset])
+
+
+def batch_norm(
+    gamma: npt.NDArray[np.float32],
+    beta: npt.NDArray[np.float32],
+    mean: npt.NDArray[np.float32],
+    variance: npt.NDArray[np.float32],
+    epsilon: float,
+) -> Affine:
+    """Batch normalisation at inference, `gamma * (x - mean) / sqrt(variance + epsilon) + beta`.
+
+    The factor `gamma / sqrt(variance + epsilon)`, epsilon in float32 as Keras has it, is rounded once to
+    float64: that is part of the definition (docs/DESIGN.md, "Numbers").
+    """
+    pairs = []
+    with decimal.localcontext() as context:
+        context.prec = _DIGITS
+        small = decimal.Decimal(float(np.float32(epsilon)))
+        for g, b, m, v in zip(gamma.tolist(), beta.tolist(), mean.tolist(), variance.tolist(), strict=True):
+            factor = Fraction(float(decimal.Decimal(g) / (decimal.Decimal(v) + small).sqrt()))
+            pairs.append((factor, Fraction(b) - factor * Fraction(m)))
+    return _affine(pairs)
+
+
+def _affine(pairs: Sequence[tuple[Fraction, Fraction]]) -> Affine:
+    if all(pair == pairs[0] for pair in pairs):
+        pairs = pairs[:1]
+    return Affine(tuple(f for f, _ in pairs), tuple(o for _, o in pairs))

@@ -1,0 +1,238 @@
+"""Quantizing activations as monotone step functions with exact steps.
+
+An activation's quantizer gives level >= k exactly where its input v is beyond a boundary b_k. The boundaries are
+rational, so "round half to even" is a matter of inclusive and exclusive boundaries; those of the true sigmoid and
+tanh are logarithms, known here to 60 digits. No accumulator can lie on one of these: by the Lindemann-Weierstrass
+theorem ln(q) of a rational q > 0 other than 1 is not rational.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from stq_deploy.frontend.quantizers import Quantizer
+
+_DIGITS = 60
+_GUARD = Fraction(1, 10**40)  # far above the error of 60 digits, far below any real distance
+_HALF = Fraction(1, 2)
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """The condition `v >= value` (inclusive) or `v > value`.
+
+    Attributes:
+        value: None where the condition does not depend on v: then it holds if `inclusive`.
+        exact: False for a logarithm, known to 60 digits.
+    """
+
+    value: Fraction | None
+    inclusive: bool
+    exact: bool = True
+
+    def first_integer(self) -> int | None:
+        """The smallest integer that meets the condition; None where the condition does not depend on v."""
+        if self.value is None:
+            return None
+        nearest = round(self.value)
+        if not self.exact and abs(self.value - nearest) < _GUARD:
+            raise ArithmeticError("a logarithm lies within 1e-40 of an integer")
+        floor = self.value.numerator // self.value.denominator
+        return floor if self.inclusive and floor == self.value else floor + 1
+
+    def holds(self, v: Fraction) -> bool:
+        if self.value is None:
+            return self.inclusive
+        return v > self.value or (self.inclusive and v == self.value)
+
+
+ALWAYS = Boundary(None, True)
+NEVER = Boundary(None, False)
+
+
+@dataclass(frozen=True)
+class StepFunction:
+    """Level of v: `minimum` + the number of `boundaries` whose condition holds.
+
+    Attributes:
+        minimum: the lowest level.
+        boundaries: one per further level, ascending.
+        step: real value of one level, exact.
+        spacing: distance of neighbouring boundaries, where they are evenly spaced; the activation's `alpha` makes it
+            differ from `step`.
+    """
+
+    minimum: int
+    boundaries: tuple[Boundary, ...]
+    step: Fraction
+    spacing: Fraction
+
+    @property
+    def maximum(self) -> int:
+        return self.minimum + len(self.boundaries)
+
+    @property
+    def zero_point(self) -> int:
+        """What is added to a level to store it in int8: -128 for levels up to 255, otherwise 0."""
+        return -128 if self.maximum > 127 else 0
+
+
+def step_function(quantizer: Quantizer) -> StepFunction:
+    """The function of a quantizing activation, as in qkeras 0.9.0 at inference but in exact arithmetic.
+
+    Raises:
+        ValueError: QKeras's levels are not whole steps.
+    """
+    return _MAKERS[quantizer.name](quantizer)
+
+
+def is_linear(quantizer: Quantizer) -> bool:
+    """Whether it only rounds and clips: level = clip(round(v / step))."""
+    if quantizer.name == "quantized_relu":
+        return quantizer.number("negative_slope") == 0
+    return quantizer.name == "quantized_bits" and not _is_sign(quantizer)
+
+
+def pull_back(boundary: Boundary, function: str) -> Boundary:
+    """The condition on u that equals the condition on `v = function(u)`, function being relu, sigmoid or tanh."""
+    if boundary.value is None:
+        return boundary
+    return _PULL_BACK[function](boundary, boundary.value)
+
+
+def rounded(low: int, high: int, step: Fraction, origin: Callable[[Fraction], Boundary] | None = None) -> StepFunction:
+    """`clip(round_half_to_even(v / step), low, high)`, of `v = f(u)` where `origin` inverts f."""
+    boundaries = []
+    for k in range(low + 1, high + 1):
+        # k - 1/2 rounds to the even one of k - 1 and k.
+        boundary = Boundary((k - _HALF) * step, inclusive=k % 2 == 0)
+        if origin is not None:
+            assert boundary.value is not None
+            found = origin(boundary.value)
+            boundary = Boundary(found.value, boundary.inclusive, found.exact)
+        boundaries.append(boundary)
+    return StepFunction(low, tuple(boundaries), step, step)
+
+
+def _float32(value: float) -> Fraction:
+    return Fraction(float(np.float32(value)))
+
+
+def _is_sign(quantizer: Quantizer) -> bool:
+    return quantizer.integer("bits") == 1 and quantizer.flag("keep_negative")
+
+
+def _alpha(quantizer: Quantizer) -> Fraction:
+    alpha = quantizer.parameters["alpha"]
+    return Fraction(1) if alpha is None else _float32(float(alpha))
+
+
+def _relu(quantizer: Quantizer) -> StepFunction:
+    slope = Fraction(quantizer.number("negative_slope"))
+    bits = quantizer.integer("bits") - (slope != 0)
+    step = Fraction(2) ** (quantizer.integer("integer") - bits)
+    positive = rounded(0, 2**bits - 1, step)
+    if slope == 0:
+        return positive
+    low = -slope * 2**bits
+    if low.denominator != 1:
+        raise ValueError("negative_slope is below one level: the slope has no effect QKeras could represent exactly")
+    # QKeras rounds slope * v / step below zero.
+    negative = rounded(int(low), 0, step / slope)
+    return StepFunction(int(low), negative.boundaries + positive.boundaries, step, step)
+
+
+def _bits(quantizer: Quantizer) -> StepFunction:
+    if _is_sign(quantizer):
+        return _sign(-1, _alpha(quantizer))
+    negative = quantizer.flag("keep_negative")
+    m = 2 ** (quantizer.integer("bits") - negative)
+    step = Fraction(2) ** quantizer.integer("integer") / m
+    low = -m + quantizer.flag("symmetric") if negative else 0
+    steps = rounded(low, m - 1, step)
+    return StepFunction(low, steps.boundaries, step * _alpha(quantizer), step)
+
+
+def _sigmoid(quantizer: Quantizer) -> StepFunction:
+    m = 2 ** quantizer.integer("bits")
+    low = int(quantizer.flag("symmetric"))
+    real = quantizer.flag("use_real_sigmoid")
+    return rounded(low, m - 1, Fraction(1, m), _logit if real else lambda t: Boundary(2 * t - 1, True))
+
+
+def _tanh(quantizer: Quantizer) -> StepFunction:
+    m = 2 ** (quantizer.integer("bits") - 1)
+    low = -m + quantizer.flag("symmetric")
+    real = quantizer.flag("use_real_tanh")
+    return rounded(low, m - 1, Fraction(1, m), _atanh if real else None)
+
+
+def _ternary(quantizer: Quantizer) -> StepFunction:
+    threshold = _float32(quantizer.number("threshold") or 0.33)
+    edges = (Boundary(-threshold, False), Boundary(threshold, True))
+    return StepFunction(-1, edges, _alpha(quantizer), 2 * threshold)
+
+
+def _binary(quantizer: Quantizer) -> StepFunction:
+    return _sign(0 if quantizer.flag("use_01") else -1, _alpha(quantizer))
+
+
+def _sign(low: int, step: Fraction) -> StepFunction:
+    """`low` below zero, 1 from zero on (QKeras's sign of 0 is +1); level 0 of -1, 0, 1 is never taken."""
+    return StepFunction(low, (Boundary(Fraction(0), True),) * (1 - low), step, step)
+
+
+_MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
+    "quantized_relu": _relu,
+    "quantized_bits": _bits,
+    "quantized_sigmoid": _sigmoid,
+    "quantized_tanh": _tanh,
+    "ternary": _ternary,
+    "binary": _binary,
+}
+
+
+def _logarithm(q: Fraction) -> Fraction:
+    with decimal.localcontext() as context:
+        context.prec = _DIGITS
+        return Fraction((decimal.Decimal(q.numerator) / decimal.Decimal(q.denominator)).ln())
+
+
+def _logit(t: Fraction) -> Boundary:
+    """Where sigmoid reaches t, 0 < t < 1."""
+    return Boundary(Fraction(0), True) if t == _HALF else Boundary(_logarithm(t / (1 - t)), True, exact=False)
+
+
+def _atanh(t: Fraction) -> Boundary:
+    """Where tanh reaches t, -1 < t < 1."""
+    return Boundary(Fraction(0), True) if t == 0 else Boundary(_logarithm((1 + t) / (1 - t)) / 2, True, exact=False)
+
+
+def _through_relu(boundary: Boundary, t: Fraction) -> Boundary:
+    return ALWAYS if t < 0 or (t == 0 and boundary.inclusive) else boundary
+
+
+def _through_sigmoid(boundary: Boundary, t: Fraction) -> Boundary:
+    if t <= 0 or t >= 1:
+        return ALWAYS if t <= 0 else NEVER
+    found = _logit(t)
+    return Boundary(found.value, boundary.inclusive, found.exact and boundary.exact)
+
+
+def _through_tanh(boundary: Boundary, t: Fraction) -> Boundary:
+    if abs(t) >= 1:
+        return ALWAYS if t <= -1 else NEVER
+    found = _atanh(t)
+    return Boundary(found.value, boundary.inclusive, found.exact and boundary.exact)
+
+
+_PULL_BACK: dict[str, Callable[[Boundary, Fraction], Boundary]] = {
+    "relu": _through_relu,
+    "sigmoid": _through_sigmoid,
+    "tanh": _through_tanh,
+}

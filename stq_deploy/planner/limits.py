@@ -1,0 +1,70 @@
+"""What the C interface asks of a network beyond being consistent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stq_deploy.errors import StqError
+from stq_deploy.network import Network, TensorType
+from stq_deploy.network.ops import Add, Multiply, Op, WeightedOp
+from stq_deploy.network.requantize import TableRequantize, ThresholdRequantize
+from stq_deploy.network.tensor import STORAGE_RANGE
+from stq_deploy.planner.layers import emitted_ops
+
+
+def check_limits(network: Network) -> None:
+    """Refuse what the NumPy reference computes but the kernels cannot.
+
+    Raises:
+        StqError: the network does not take int8 levels, has no layer, or a layer leaves what the kernels'
+            contract (`stq_nn.h`) allows.
+    """
+    if network.input_type.dtype != "int8":
+        raise _refuse(f"the input is stored as {network.input_type.dtype}", f"tensor {network.input!r}",
+                      "the link and the first layer take int8 levels")  # fmt: skip
+    if not emitted_ops(network):
+        raise _refuse("the network has no layer that computes anything", "network", "it holds only reshapes")
+    for op in emitted_ops(network):
+        _check_op(op, network.input_types(op), network.tensors[op.output])
+
+
+def _check_op(op: Op, inputs: Sequence[TensorType], output: TensorType) -> None:
+    where = f"layer {op.name!r}"
+    for t in inputs:
+        low, high = t.minimum - t.zero_point, t.maximum - t.zero_point
+        if isinstance(op, WeightedOp) and not _fits("int16", low, high):
+            # The kernels multiply pairs of 16-bit values (SMLAD).
+            raise _refuse(f"an input minus its zero point spans {low}..{high}, beyond 16 bits", where,
+                          "a 16-bit activation has a zero point far from 0")  # fmt: skip
+        if not _fits("int32", -t.zero_point, low, high):
+            raise _refuse(
+                f"the zero point {t.zero_point} does not fit 32 bits", where, "the .stq file is hand-made"
+            )
+    if isinstance(op, Add):
+        for t, factor in zip(inputs, op.factors, strict=True):
+            terms = ((t.minimum - t.zero_point) * factor, (t.maximum - t.zero_point) * factor)
+            if not _fits("int32", factor, *terms):
+                raise _refuse(
+                    f"the factor {factor} overflows 32 bits",
+                    where,
+                    "the two inputs' scales are too far apart",
+                )
+    if isinstance(op, (WeightedOp, Add, Multiply)):
+        searched = isinstance(op.requantize, (ThresholdRequantize, TableRequantize))
+        if searched and output.dtype != "int8":
+            raise _refuse(f"requantisation by {op.requantize.kind} gives {output.dtype}", where,
+                          "thresholds and tables give int8 levels only")  # fmt: skip
+
+
+def _fits(dtype: str, *values: int) -> bool:
+    low, high = STORAGE_RANGE[dtype]
+    return all(low <= v <= high for v in values)
+
+
+def _refuse(what: str, where: str, cause: str) -> StqError:
+    return StqError(
+        f"the C kernels cannot run this network: {what}",
+        where=where,
+        cause=cause,
+        next="quantise the layer's activation to at most 8 bits in the QKeras model and convert it again",
+    )

@@ -1,0 +1,58 @@
+"""Scratch bytes of each kernel: the formulas of `firmware_templates/kernels/include/stq_nn_scratch.h` again.
+
+The plan is made without a compiler, so they stand twice; `tests/kernels/test_kernel_scratch.py` holds them equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stq_deploy.network import TensorType
+from stq_deploy.network.ops import Add, Convolve, Dense, DepthwiseConvolve, Multiply, Op
+
+DEPTHWISE_BLOCK = 32
+"""Channels a depthwise kernel works on at a time (STQ_DEPTHWISE_BLOCK)."""
+
+
+def scratch_bytes(op: Op, inputs: Sequence[TensorType], output: TensorType) -> int:
+    """Bytes of scratch that the kernel of `op` needs, whichever implementation is linked; 0 if it needs none."""
+    if isinstance(op, Convolve):
+        return convolve(*op.window.size, inputs[0].channels, op.weight_bits, output.channels)
+    if isinstance(op, DepthwiseConvolve):
+        return depthwise_convolve(*op.window.size)
+    if isinstance(op, Dense):
+        return dense(inputs[0].elements, op.weight_bits, output.elements)
+    if isinstance(op, (Add, Multiply)):
+        return elementwise(output.channels)
+    return 0
+
+
+def convolve(kernel_height: int, kernel_width: int, input_channels: int, bits: int, output_channels: int) -> int:
+    """Of two pixels: int16 columns, then int32 accumulators."""
+    column = row_elements(kernel_height * kernel_width * input_channels, bits)
+    return 2 * 2 * column + 2 * 4 * _even(output_channels)
+
+
+def depthwise_convolve(kernel_height: int, kernel_width: int) -> int:
+    """Of a block of channels: int16 weights for every tap, then int32 accumulators."""
+    return 2 * DEPTHWISE_BLOCK * kernel_height * kernel_width + 4 * DEPTHWISE_BLOCK
+
+
+def dense(inputs: int, bits: int, outputs: int) -> int:
+    """The input as int16, then int32 accumulators."""
+    return 2 * row_elements(inputs, bits) + 4 * _even(outputs)
+
+
+def elementwise(channels: int) -> int:
+    """One pixel's int32 accumulators."""
+    return 4 * channels
+
+
+def row_elements(count: int, bits: int) -> int:
+    """Elements of a row of `count` weights of `bits` (2, 4, 8) bits, padded to whole 32-bit words."""
+    per_word = 32 // bits
+    return -(-count // per_word) * per_word
+
+
+def _even(count: int) -> int:
+    return count + count % 2

@@ -1,0 +1,240 @@
+"""Network -> firmware: generate, lay out, compile, place, link, measure; all of the folder or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stq_deploy import __version__
+from stq_deploy.boards import Board
+from stq_deploy.codegen import generate
+from stq_deploy.errors import StqError
+from stq_deploy.files import whole_folder
+from stq_deploy.network import Network
+from stq_deploy.toolchain import images
+from stq_deploy.toolchain.compile import OBJECTS, Builder
+from stq_deploy.toolchain.compilers import Compiler, find_compiler
+from stq_deploy.toolchain.elf import Image, read_image
+from stq_deploy.toolchain.placement import Placed, measuring_bytes, place
+from stq_deploy.toolchain.project import (
+    BUILD_ID_BYTES,
+    BUILD_ID_SOURCE,
+    lay_out,
+    write_build_id,
+    write_linker_script,
+    write_makefile,
+)
+from stq_deploy.toolchain.sizes import LayerSize, MemoryUse, layer_sizes, memory_use, total_bytes
+from stq_deploy.toolchain.stack import StackUse, UnboundedStackError, analyse, read_call_graph
+
+FORMAT = "stq-build"
+VERSION = 1
+ELF, BIN, HEX, MAP = "firmware.elf", "firmware.bin", "firmware.hex", "firmware.map"
+REPORT = "build.json"
+MANIFEST = "network/manifest.json"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A built firmware.
+
+    Attributes:
+        folder: holds `elf`, `bin`, `hex`, `map`, build.json, and the C project they were made from.
+        board: name of the board it is for.
+        compiler: what built it.
+        build_id: hex; the firmware announces it.
+        model_hash: hex, of the network.
+        placed: memories of arena and scratch.
+        memories, layers: what it takes.
+        stack: worst case, None if this compiler does not tell; then `stack_reason` says why.
+    """
+
+    folder: Path
+    board: str
+    compiler: Compiler
+    build_id: str
+    model_hash: str
+    placed: Placed
+    memories: list[MemoryUse]
+    layers: list[LayerSize]
+    stack: StackUse | None
+    stack_reason: str
+
+    @property
+    def elf(self) -> Path:
+        return self.folder / ELF
+
+    @property
+    def bin(self) -> Path:
+        return self.folder / BIN
+
+    @property
+    def hex(self) -> Path:
+        return self.folder / HEX
+
+    @property
+    def map(self) -> Path:
+        return self.folder / MAP
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / MANIFEST
+
+    @property
+    def flash_bytes(self) -> int:
+        return total_bytes(self.memories, "flash")
+
+    @property
+    def ram_bytes(self) -> int:
+        return total_bytes(self.memories, "ram")
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of build.json: no dates and no paths of this machine."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "tool_version": __version__,
+            "board": self.board,
+            "build_id": self.build_id,
+            "model_hash": self.model_hash,
+            "compiler": {"family": self.compiler.family, "version": self.compiler.version},
+            "flash_bytes": self.flash_bytes,
+            "ram_bytes": self.ram_bytes,
+            "stack_bytes": self.stack.bytes if self.stack else None,
+            "stack": dataclasses.asdict(self.stack) if self.stack else {"not_measured": self.stack_reason},
+            "macs": sum(layer.macs for layer in self.layers),
+            "arena_memory": self.placed.arena,
+            "scratch_memory": self.placed.scratch,
+            "memories": [dataclasses.asdict(use) for use in self.memories],
+            "layers": [dataclasses.asdict(layer) for layer in self.layers],
+        }
+
+
+def build_firmware(
+    network: Network,
+    board: Board,
+    out_dir: str | os.PathLike[str],
+    *,
+    compiler: Compiler | None = None,
+    command: str = "stq-deploy build",
+    progress: Progress = lambda _: None,
+) -> BuildResult:
+    """Build the firmware of a network for a board into `out_dir`, which is replaced whole.
+
+    Equal arguments give equal bytes, wherever `out_dir` is.
+
+    Args:
+        compiler: None takes the first that `find_compiler` finds.
+        command: named in the headers of generated files, and so part of the build id.
+        progress: told what is being done.
+
+    Raises:
+        StqError: no compiler; the kernels cannot run the network; it does not fit the board; the sources do
+            not compile (the log is then `<out_dir>.log`); `out_dir` holds something that is not a build, or
+            cannot be written.
+    """
+    out = Path(out_dir)
+    _check_replaceable(out)
+    compiler = compiler or find_compiler()
+    with whole_folder(out) as folder:
+        progress("generating C")
+        generated = generate(network, folder / "network", command=command, tool_version=__version__)
+        manifest = generated.manifest
+        project = lay_out(folder, board, {layer["kernel"] for layer in manifest["layers"]})
+        builder = Builder(project, board, compiler, out.with_name(out.name + ".log"))
+        progress(f"compiling {len(project.sources)} files with {compiler.version}")
+        objects = builder.compile(project.sources)
+        progress("linking")
+        placed = _measure_and_place(builder, objects, manifest)
+        build_id = _link(builder, objects, placed)
+        image = read_image(folder / ELF)
+        stack, reason = _measure_stack(builder, objects)
+        result = BuildResult(
+            out, board.name, compiler, build_id, manifest["model_hash"], placed, memory_use(image, board),
+            layer_sizes(image, manifest), stack, reason,
+        )  # fmt: skip
+        _write_images(folder, image)
+        write_makefile(project, board, compiler)
+        (folder / REPORT).write_text(json.dumps(result.to_json(), indent=1, sort_keys=True) + "\n")
+        shutil.rmtree(folder / OBJECTS)
+    builder.log_path.unlink(missing_ok=True)  # a former failure's
+    return result
+
+
+def _check_replaceable(out: Path) -> None:
+    """Only a former build, or an empty folder, is replaced: never the folder of something else."""
+    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
+        raise StqError(
+            "the output folder holds something that is not a build",
+            where=str(out),
+            next="choose another --out, or empty the folder",
+        )
+    if out.exists() and not out.is_dir():
+        raise StqError("the output folder is a file", where=str(out), next="choose another --out")
+
+
+def _measure_and_place(builder: Builder, objects: list[str], manifest: dict[str, Any]) -> Placed:
+    """Link once with memories of any size, and choose places by what came out."""
+    project, board = builder.project, builder.board
+    # A build id of the right size: the true one is a hash over the linker script that this link decides on.
+    (project.folder / BUILD_ID_SOURCE).write_text(
+        f'#include "stq_server.h"\nconst uint8_t stq_build_id[{BUILD_ID_BYTES}] = {{0}};\n'
+    )
+    (placeholder,) = builder.compile([BUILD_ID_SOURCE])
+    write_linker_script(
+        project, board, arena=board.placement.arena[-1], scratch=board.placement.scratch[-1],
+        memory_bytes=measuring_bytes(board),
+    )  # fmt: skip
+    measured = f"{OBJECTS}/measured.elf"
+    builder.link([*objects, placeholder], measured, f"{OBJECTS}/measured.map")
+    (project.folder / BUILD_ID_SOURCE).unlink()
+    return place(read_image(project.folder / measured), board, manifest)
+
+
+def _link(builder: Builder, objects: list[str], placed: Placed) -> str:
+    project, board = builder.project, builder.board
+    write_linker_script(
+        project, board, arena=placed.arena, scratch=placed.scratch,
+        memory_bytes={memory.name: memory.bytes for memory in board.memory},
+    )  # fmt: skip
+    build_id = write_build_id(project, builder.compiler, builder.flags)
+    builder.link([*objects, *builder.compile([BUILD_ID_SOURCE])], ELF, MAP)
+    return build_id
+
+
+def _measure_stack(builder: Builder, objects: list[str]) -> tuple[StackUse | None, str]:
+    """The worst-case stack, or why it is not known; StqError if it exceeds what is reserved."""
+    if not builder.compiler.measures_stack:
+        return None, f"{builder.compiler.version} writes no call graph; build with GCC to measure the stack"
+    reserved = builder.board.stack
+    paths = [builder.project.folder / name for name in objects]
+    try:
+        use = analyse(read_call_graph(paths, reserved.assembly_calls), reserved)
+    except UnboundedStackError as error:
+        return None, str(error)
+    for what, needed, room in (
+        ("program and interrupts", use.bytes, reserved.bytes),
+        ("the fault handler", use.fault_bytes, reserved.fault_bytes),
+    ):
+        if needed > room:
+            raise StqError(
+                f"the stack of {what} may need {needed:,} bytes; {room:,} are reserved",
+                cause="the deepest path is " + " -> ".join(use.path),
+                next=f"reserve more under [stack] in boards/{builder.board.name}/board.toml",
+            )
+    return use, ""
+
+
+def _write_images(folder: Path, image: Image) -> None:
+    (folder / BIN).write_bytes(images.binary(image)[1])
+    (folder / HEX).write_text(images.intel_hex(image))
+    if not (folder / MAP).exists():
+        (folder / MAP).write_text(images.text_map(image))

@@ -1,0 +1,117 @@
+"""Running the compiler: an object per source, then the link; a log of it all, and errors for people."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stq_deploy.boards import Board
+from stq_deploy.errors import StqError
+from stq_deploy.files import write_whole
+from stq_deploy.toolchain.compilers import Compiler
+from stq_deploy.toolchain.project import LINKER_SCRIPT, Project
+
+OBJECTS = "objects"
+JOBS = 2
+COMPILE_TIMEOUT_S = 300.0
+SHOWN_ERRORS = 5
+
+
+@dataclass
+class Builder:
+    """Compiles and links one project; commands and their output collect in `log`.
+
+    Attributes:
+        log_path: where the log is written when something fails.
+    """
+
+    project: Project
+    board: Board
+    compiler: Compiler
+    log_path: Path
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def cpu_flags(self) -> list[str]:
+        return self.board.cpu.flags[self.compiler.family]
+
+    @property
+    def flags(self) -> list[str]:
+        """Everything that shapes the image and is no path of this machine."""
+        return [*self.cpu_flags, *self.compiler.compile_flags, *self.compiler.link_flags]
+
+    def compile(self, sources: Sequence[str]) -> list[str]:
+        """Compile `sources`; returns their objects, both relative to the project.
+
+        Raises:
+            StqError: a source does not compile, or the compiler does not come to an end.
+        """
+        with ThreadPoolExecutor(JOBS) as pool:
+            return list(pool.map(self._compile_one, sources))
+
+    def link(self, objects: Sequence[str], elf: str, map_file: str) -> None:
+        """Link with `LINKER_SCRIPT` into `elf`, with the linker's map beside it where there is one.
+
+        Raises:
+            StqError: the link fails.
+        """
+        command = [
+            *self._driver(), *self.cpu_flags, *self.compiler.link_flags,
+            f"-Wl,--entry={self.board.stack.entry}", "-T", LINKER_SCRIPT,
+            *objects, *self.compiler.libraries, "-o", elf,
+        ]  # fmt: skip
+        if self.compiler.family == "gcc":  # zig's driver refuses -Map
+            command.append(f"-Wl,-Map={map_file}")
+        self._run(command, what="the firmware does not link", where=elf)
+
+    def write_log(self) -> None:
+        """Write the log to `log_path`."""
+        write_whole(self.log_path, "\n".join(self.log) + "\n")
+
+    def _compile_one(self, source: str) -> str:
+        target = f"{OBJECTS}/{source.removesuffix('.c')}.o"
+        (self.project.folder / target).parent.mkdir(parents=True, exist_ok=True)
+        includes = [f"-I{folder}" for folder in self.project.include_folders]
+        # Debug information names files by folder; mapped to ".", equal sources give equal bytes anywhere.
+        prefix = f"-ffile-prefix-map={self.project.folder.absolute()}=."
+        command = [
+            *self._driver(), *self.cpu_flags, *self.compiler.compile_flags, prefix, *includes,
+            "-c", source, "-o", target,
+        ]  # fmt: skip
+        self._run(command, what="the source does not compile", where=source)
+        return target
+
+    def _driver(self) -> list[str]:
+        return [*self.compiler.command, *(["cc"] if self.compiler.family == "zig" else [])]
+
+    def _run(self, command: list[str], *, what: str, where: str) -> None:
+        try:
+            done = subprocess.run(
+                command, cwd=self.project.folder, capture_output=True, text=True, errors="replace",
+                env=os.environ | self.compiler.environment, timeout=COMPILE_TIMEOUT_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise self._failure(f"the compiler gave no result in {COMPILE_TIMEOUT_S:.0f} s", where) from error
+        except OSError as error:
+            raise self._failure(f"the compiler does not start: {error.strerror}", where) from error
+        # One append: two compilations may finish at the same time.
+        self.log.append("\n".join(filter(None, [shlex.join(command), done.stdout.strip(), done.stderr.strip()])))
+        if done.returncode != 0:
+            lines = [
+                line for line in (done.stderr + done.stdout).splitlines() if "error" in line or "undefined" in line
+            ]
+            raise self._failure("\n    ".join([f"{what}:", *lines[:SHOWN_ERRORS]]), where)
+
+    def _failure(self, what: str, where: str) -> StqError:
+        self.write_log()
+        return StqError(
+            what,
+            where=where,
+            cause=f"a bug in the generated or shipped C, or in {self.compiler.version}",
+            next=f"read the log, {self.log_path}; try another compiler (`stq-deploy doctor` lists them)",
+        )

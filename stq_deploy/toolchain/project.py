@@ -1,0 +1,150 @@
+"""The C project of a build: generated and copied sources, linker script, Makefile; it builds by itself.
+
+Makefile
+network/   what codegen wrote for this model, and manifest.json
+kernels/   include/, the core's variant, and reference/ for what the variant lacks
+link/      the server that answers the host
+runtime/   the memory functions that compilers call
+board/     start-up, clocks, serial port, linker.ld, board_config.h, build_id.c
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stq_deploy.boards import Board
+from stq_deploy.planner.kernels import KERNELS
+from stq_deploy.resources import firmware_templates
+from stq_deploy.toolchain.compilers import Compiler
+from stq_deploy.toolchain.templates import render
+
+BUILD_ID_BYTES = 16
+BUILD_ID_SOURCE = "board/build_id.c"
+LINKER_SCRIPT = "board/linker.ld"
+_SHARED_FOLDERS = ("link", "runtime")
+_NETWORK_SOURCES = ("network/network.c", "network/weights.c")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A laid-out project.
+
+    Attributes:
+        folder: its root.
+        sources: C files to compile, relative to the root, sorted; without `BUILD_ID_SOURCE`.
+        include_folders: relative to the root.
+    """
+
+    folder: Path
+    sources: tuple[str, ...]
+    include_folders: tuple[str, ...]
+
+    def files(self) -> list[str]:
+        """Every C file and header, sorted."""
+        return sorted(p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*.[ch]") if p.is_file())
+
+
+def lay_out(folder: Path, board: Board, kernels: Iterable[str]) -> Project:
+    """Copy the sources of kernels, link, run-time and board beside the `network/` that codegen has written.
+
+    Args:
+        folder: the project's root; holds `network/`.
+        kernels: C names of the kernels that the network calls; others are left out.
+    """
+    sources = [*_NETWORK_SOURCES, *_copy_kernels(folder, board.cpu.kernels, set(kernels))]
+    for name in _SHARED_FOLDERS:
+        sources += _copy(firmware_templates() / name, folder / name, name)
+    (folder / "board").mkdir()
+    for path in sorted(board.folder.glob("*.h")):
+        _copy_file(path, folder / "board" / path.name)
+    for name in board.firmware.sources:
+        _copy_file(board.folder / name, folder / "board" / name)
+        sources.append(f"board/{name}")
+    (folder / "board" / "board_config.h").write_text(render("board_config.h.j2", board=board))
+    include_folders = ("kernels/include", "network", "link", "runtime", "board")
+    return Project(folder, tuple(sorted(sources)), include_folders)
+
+
+def write_build_id(project: Project, compiler: Compiler, flags: Iterable[str]) -> str:
+    """Hash what the image is made of and write it as a C source; returns the build id (hex).
+
+    It covers every source and header, the linker script, the compiler's version and its flags.
+    """
+    digest = hashlib.sha256()
+    for name in [*project.files(), LINKER_SCRIPT]:
+        content = (project.folder / name).read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    for text in (compiler.version, *flags):
+        digest.update(text.encode() + b"\0")
+    build_id = digest.digest()[:BUILD_ID_BYTES]
+    words = [f"0x{byte:02x}" for byte in build_id]
+    rows = [", ".join(words[i : i + 8]) for i in range(0, BUILD_ID_BYTES, 8)]
+    (project.folder / BUILD_ID_SOURCE).write_text(render("build_id.c.j2", size=BUILD_ID_BYTES, rows=rows))
+    return build_id.hex()
+
+
+def write_linker_script(
+    project: Project, board: Board, *, arena: str, scratch: str, memory_bytes: dict[str, int]
+) -> None:
+    """Write `LINKER_SCRIPT`.
+
+    Args:
+        arena, scratch: names of the memories they go to.
+        memory_bytes: memory -> the size to state for it.
+    """
+    place = board.placement.model_dump() | {"arena": arena, "scratch": scratch}
+    memories = [memory.model_copy(update={"bytes": memory_bytes[memory.name]}) for memory in board.memory]
+    text = render(board.folder / board.firmware.linker_script, board=board, place=place, memories=memories)
+    (project.folder / LINKER_SCRIPT).write_text(text)
+
+
+def write_makefile(project: Project, board: Board, compiler: Compiler) -> None:
+    """Write the Makefile with which a user can build the project without stq-deploy."""
+    text = render(
+        "Makefile.j2",
+        project=project,
+        board=board,
+        compiler=compiler,
+        sources=[*project.sources, BUILD_ID_SOURCE],
+        cpu_flags=board.cpu.flags[compiler.family],
+        linker_script=LINKER_SCRIPT,
+    )
+    (project.folder / "Makefile").write_text(text)
+
+
+def _copy_kernels(folder: Path, variant: str, wanted: set[str]) -> list[str]:
+    """A file is compiled if the network calls the kernel it is named after, or if it is named after none."""
+    root = firmware_templates() / "kernels"
+    _copy(root / "include", folder / "kernels" / "include", "kernels/include")
+    unwanted = {kernel.function for kernel in KERNELS} - wanted
+    present = {path.name for path in (root / variant).glob("*.c")}
+    sources: list[str] = []
+    for name in (variant, "reference"):
+        chosen = [
+            path
+            for path in sorted((root / name).glob("*.c"))
+            if path.stem not in unwanted and (name == variant or path.name not in present)
+        ]
+        if not chosen:
+            continue
+        for path in (*chosen, *sorted((root / name).glob("*.h"))):
+            _copy_file(path, folder / "kernels" / name / path.name)
+        sources += [f"kernels/{name}/{path.name}" for path in chosen]
+    return sources
+
+
+def _copy(source: Path, target: Path, prefix: str) -> list[str]:
+    """Copy a folder's C files and headers; returns the C files as `prefix/name`."""
+    paths = sorted(p for p in source.iterdir() if p.suffix in (".c", ".h"))
+    for path in paths:
+        _copy_file(path, target / path.name)
+    return [f"{prefix}/{path.name}" for path in paths if path.suffix == ".c"]
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

@@ -1,0 +1,85 @@
+"""What the image takes, by memory and by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from stq_deploy.boards import Board
+from stq_deploy.toolchain.elf import Image
+from stq_deploy.toolchain.placement import layer_ram_bytes, used_bytes
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """A memory of the board that the image uses.
+
+    Attributes:
+        used_bytes: from its origin to the end of the last section.
+        sections: section -> bytes.
+    """
+
+    name: str
+    kind: str
+    origin: int
+    bytes: int
+    used_bytes: int
+    sections: dict[str, int]
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """A layer of the network.
+
+    Attributes:
+        weight_bytes, table_bytes: its constants in flash.
+        kernel_bytes: code of its kernel, which other layers may share.
+        ram_bytes: tensors in use while it runs, plus its scratch.
+        macs: multiply-accumulates per inference.
+    """
+
+    name: str
+    op: str
+    kernel: str
+    macs: int
+    weight_bytes: int
+    table_bytes: int
+    kernel_bytes: int
+    ram_bytes: int
+
+
+def memory_use(image: Image, board: Board) -> list[MemoryUse]:
+    """Use of every memory that holds something."""
+    found = []
+    for memory in board.memory:
+        used = used_bytes(image.sections, memory, memory.bytes)
+        sections = {
+            s.name: s.size
+            for s in image.sections
+            if memory.origin <= s.address < memory.end or memory.origin <= s.load_address < memory.end
+        }
+        if used:
+            found.append(MemoryUse(memory.name, memory.kind, memory.origin, memory.bytes, used, sections))
+    return found
+
+
+def total_bytes(uses: list[MemoryUse], kind: str) -> int:
+    """Bytes used in all memories of a kind: "flash" or "ram" (which counts the whole reserved stack)."""
+    return sum(use.used_bytes for use in uses if use.kind == kind)
+
+
+def layer_sizes(image: Image, manifest: dict[str, Any]) -> list[LayerSize]:
+    """Size of every layer."""
+    return [
+        LayerSize(
+            name=layer["name"],
+            op=layer["op"],
+            kernel=layer["kernel"],
+            macs=layer["macs"],
+            weight_bytes=layer["weight_bytes"],
+            table_bytes=layer["table_bytes"],
+            kernel_bytes=image.symbol_bytes(layer["kernel"]),
+            ram_bytes=layer_ram_bytes(manifest, layer),
+        )
+        for layer in manifest["layers"]
+    ]

@@ -1,0 +1,167 @@
+"""From a finished run to a small model file to ship, with a record of what it is worth.
+
+A quantized model needs only its quantized weights: the latent ones they came of are dropped, and what is left
+compresses to a few hundred KB. Both steps are checked: the shipped file must give the very same outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from stq_deploy.datasets import load_dataset
+from stq_deploy.errors import StqError
+from stq_deploy.files import write_whole
+from stq_deploy.quantizers.factory import load_model
+from stq_deploy.training import result
+from stq_deploy.training.compact_h5 import compact_bytes
+from stq_deploy.training.evaluate import Evaluator
+
+
+def export_pretrained(run: Path, destination: Path, data: Path | None = None) -> dict[str, Any]:
+    """Write `destination` (.h5) and its record (.json beside it) from the finished run in folder `run`;
+    return it.
+
+    Quantized layers keep only what their quantizer makes of their weights; other layers' weights are rounded
+    to float16's values if the model has no quantized layer at all (the FP twin), else kept. Accuracy is
+    measured on the whole test part of the run's data set, from the file as written. The same run gives the
+    same bytes. Raises StqError if the run is unfinished, or if a quantized file would compute something else
+    than the model.
+    """
+    trained = _read_result(run)
+    source = run / result.MODEL_FILE
+    model = load_model(str(source))
+    dataset = load_dataset(trained["config"]["dataset"], data)
+    before = Evaluator(model).predict(dataset.x_test)
+    quantized = any(getattr(layer, "get_quantizers", None) for layer in model.layers)
+    for layer in model.layers:
+        _compact_layer(layer, quantized)
+    content = _model_bytes(model)
+    after = _predictions(content, dataset.x_test)
+    if quantized and not np.array_equal(before, after):
+        raise StqError(
+            f"the compact file classifies {int(np.sum(before != after))} test samples unlike the model",
+            where=str(source),
+            cause="a quantizer is not idempotent on its own output",
+        )
+    right = int(np.sum(after == dataset.y_test))
+    write_whole(destination, content)
+    record = {
+        "file": destination.name,
+        "sha256": result.sha256(destination),
+        "bytes": len(content),
+        "test_accuracy": right / len(after),
+        "test_right": right,
+        "test_samples": len(after),
+        "wilson_95": wilson(right, len(after)),
+        "same_predictions_as_trained_model": int(np.sum(before == after)),
+        "weights": "quantized values only" if quantized else "rounded to float16's values",
+        "parameters": trained["parameters"],
+        "classes": trained["classes"],
+        "config": trained["config"],
+        "history": _summary(run),
+        "training_seconds": trained["training_seconds"],
+        "trained_model_sha256": trained["model_sha256"],
+        "versions": trained["versions"],
+        "git_commit": trained["git_commit"],
+    }
+    result.write_json(destination.with_suffix(".json"), record)
+    return record
+
+
+def wilson(right: int, total: int, z: float = 1.959963984540054) -> list[float]:
+    """The Wilson score interval [low, high] of a proportion (E. B. Wilson, 1927); z = 1.96 gives 95 %."""
+    if not 0 <= right <= total or total == 0:
+        raise ValueError(f"{right} right of {total}")
+    share = right / total
+    middle = share + z * z / (2 * total)
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return [(middle - half) / scale, (middle + half) / scale]
+
+
+def settled(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights that `quantizer` maps to the same values as `weights`, and that take as few bits as possible.
+
+    Those values themselves, wherever the quantizer is idempotent (ternary, binary and quantized_bits are, in
+    all we tried; their scale is searched, so it is not a given). Else, channel by channel (last axis), the
+    original weights rounded to as few mantissa bits as do.
+    """
+    wanted = _apply(quantizer, weights)
+    best = wanted.copy()
+    for bits in range(2, 24):
+        wrong = np.any(_apply(quantizer, best) != wanted, axis=tuple(range(weights.ndim - 1)))
+        if not wrong.any():
+            return best
+        best[..., wrong] = _round_mantissa(weights, bits)[..., wrong]
+    return weights
+
+
+def _apply(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(quantizer(tf.constant(weights)), np.float32)
+
+
+def _round_mantissa(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.rint(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(np.float32)
+
+
+def _compact_layer(layer: Any, quantized: bool) -> None:
+    weights = layer.get_weights()
+    if not weights:
+        return
+    if not quantized:
+        layer.set_weights([value.astype(np.float16).astype(np.float32) for value in weights])
+        return
+    quantizers = layer.get_quantizers() if hasattr(layer, "get_quantizers") else [None] * len(weights)
+    # One quantizer per weight, in order; a bias that is not there has a quantizer of None at the end.
+    pairs = zip(weights, quantizers[: len(weights)], strict=True)
+    layer.set_weights([value if quantizer is None else settled(quantizer, value) for value, quantizer in pairs])
+
+
+def _model_bytes(model: Any) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        result.save_model(model, path)
+        return compact_bytes(path)
+
+
+def _predictions(content: bytes, x: NDArray[Any]) -> NDArray[np.int64]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        path.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Evaluator(load_model(str(path))).predict(x)
+
+
+def _read_result(run: Path) -> dict[str, Any]:
+    path = run / result.RESULT_FILE
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StqError(
+            "no finished training run here", where=str(run), cause=str(error), next="finish it with --resume"
+        ) from error
+    if result.sha256(run / result.MODEL_FILE) != record.get("model_sha256"):
+        raise StqError("the model is not the one its result.json describes", where=str(run))
+    return record
+
+
+def _summary(run: Path) -> list[dict[str, Any]]:
+    """Of every epoch: its number, losses and accuracies."""
+    keys = ("epoch", "train_loss", "train_accuracy", "validation_accuracy")
+    lines = (run / result.HISTORY_FILE).read_text(encoding="utf-8").splitlines()
+    return [{key: _rounded(json.loads(line)[key]) for key in keys} for line in lines]
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 5) if isinstance(value, float) else value

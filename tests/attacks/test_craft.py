@@ -1,0 +1,139 @@
+"""Attacks on a small trained network: within budget, effective, reproducible, and honestly recorded."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stq_deploy.attacks.craft import Target, craft
+from stq_deploy.attacks.registry import get_attack
+from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.errors import StqError
+from stq_deploy.network import TensorType
+
+pytestmark = pytest.mark.keras
+
+SHAPE = (12, 12, 1)
+COARSE_INPUT = TensorType(SHAPE, "int8", 0, 15, 1 / 16)
+"""16 input levels: small perturbations do not survive them."""
+FAST = {"fgsm": {}, "pgd": {"max_iter": "8"}, "square": {"max_iter": "300"}}
+
+
+@pytest.fixture(name="clean", scope="module")
+def _clean() -> SampleSet:
+    """Noise with a bright upper or lower half: classes 0 and 1."""
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 40)
+    x = random.integers(90, 140, (40, *SHAPE))
+    for picture, label in zip(x, y, strict=True):
+        picture[6 * label : 6 * label + 6] += 14
+    metadata = {"dataset": "halves", "source_indices": list(range(40))}
+    return SampleSet(x.astype(np.uint8), y.astype(np.int64), metadata)
+
+
+@pytest.fixture(name="target", scope="module")
+def _target(clean: SampleSet) -> Target:
+    import qkeras
+    import tensorflow as tf
+    import tf_keras
+
+    from stq_deploy.attacks.classifier import art_classifier
+
+    tf.keras.utils.set_random_seed(3)
+    inputs = tf_keras.Input(SHAPE)
+    x = qkeras.QActivation("quantized_relu(8,0)")(inputs)
+    x = tf_keras.layers.Flatten()(x)
+    x = qkeras.QDense(2, kernel_quantizer="quantized_bits(4,0,1,alpha=1)", bias_quantizer="quantized_bits(8,3)")(x)
+    model = tf_keras.Model(inputs, tf_keras.layers.Activation("softmax")(x))
+    # The weights are set, not trained: upper half against lower half.
+    half = np.repeat([1.0, -1.0], 72)[:, None] * [[0.5, -0.5]]
+    model.layers[-2].set_weights([half.astype(np.float32), np.zeros(2, np.float32)])
+    return Target(art_classifier(model), "halves", "f" * 64, TensorType(SHAPE, "int8", -128, 127, 1 / 256, -128), "aa")
+
+
+def _largest_change(made: SampleSet, clean: SampleSet, norm: float) -> float:
+    change = (made.x.astype(np.float64) if made.x.dtype != np.uint8 else made.x / 255) - clean.x / 255
+    return float(np.linalg.norm(change.reshape(len(change), -1), norm, axis=1).max())
+
+
+def test_the_clean_samples_are_classified_rightly(target: Target, clean: SampleSet) -> None:
+    made = craft(target, clean, None)
+    assert made.attack == "clean"
+    np.testing.assert_array_equal(made.x, clean.x)
+    assert made.metadata["float_model"]["predictions"] == clean.y.tolist()
+    assert made.metadata["float_model"]["correct"]["after_input_quantisation"] == 40
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("norm", ["inf", "2"])
+def test_within_budget_and_effective(target: Target, clean: SampleSet, name: str, norm: str) -> None:
+    eps = {"inf": 10 / 255, "2": 1.5}[norm]
+    attack = get_attack(name).from_text({"eps": str(eps), "norm": norm, **FAST[name]})
+    made = craft(target, clean, attack, storage="float32")
+    assert made.x.min() >= 0 and made.x.max() <= 1
+    assert _largest_change(made, clean, float(norm)) <= eps + 1e-5
+    assert made.metadata["attack"]["largest_change"][norm] == pytest.approx(
+        _largest_change(made, clean, float(norm)), abs=1e-5
+    )
+    correct = made.metadata["float_model"]["correct"]
+    assert correct["clean"] == 40
+    assert correct["attacked"] < (30 if name == "square" else 10)
+
+
+def test_pixels_stay_on_the_uint8_grid_within_the_budget(target: Target, clean: SampleSet) -> None:
+    made = craft(target, clean, get_attack("pgd").from_text({"max_iter": "3"}))
+    assert made.x.dtype == np.uint8
+    assert np.abs(made.x.astype(int) - clean.x.astype(int)).max() == 8
+
+
+def test_everything_is_recorded(target: Target, clean: SampleSet) -> None:
+    attack = get_attack("pgd").from_text({"max_iter": "3"})
+    metadata = craft(target, clean, attack, seed=5).metadata
+    assert metadata["attack"]["settings"] == attack.settings
+    assert "straight-through" in metadata["attack"]["threat_model"]
+    assert (metadata["seed"], metadata["dataset"], metadata["source_indices"]) == (
+        5,
+        "halves",
+        list(range(40)),
+    )
+    assert metadata["float_model"]["model_hash"] == "aa"
+    assert {"numpy", "qkeras", "adversarial-robustness-toolbox", "stq-deploy"} <= set(metadata["versions"])
+
+
+def test_same_seed_same_samples_whatever_follows(target: Target, clean: SampleSet) -> None:
+    attack = get_attack("square").from_text({"max_iter": "10", "eps": "4/255"})
+    whole = craft(target, clean, attack, seed=1, batch=16)
+    part = craft(target, clean.first(16), attack, seed=1, batch=16)
+    np.testing.assert_array_equal(whole.x[:16], part.x)
+    assert (craft(target, clean, attack, seed=2, batch=16).x != whole.x).any()
+
+
+def test_what_input_quantisation_takes_away_is_seen(target: Target, clean: SampleSet) -> None:
+    """An attack of one pixel level vanishes in a network with 16 input levels; the record must say so."""
+    import dataclasses
+
+    coarse = dataclasses.replace(target, input_type=COARSE_INPUT)
+    attack = get_attack("fgsm").from_text({"eps": "8/255"})
+    correct = craft(coarse, clean, attack).metadata["float_model"]["correct"]
+    assert correct["attacked"] == correct["stored"] < correct["after_input_quantisation"]
+
+
+def test_other_shape_and_too_many_classes(target: Target, clean: SampleSet) -> None:
+    with pytest.raises(StqError, match=r"samples have shape \(12, 4, 1\)"):
+        craft(target, SampleSet(clean.x[:, :, :4], clean.y), None)
+    with pytest.raises(StqError, match="the model has 2 classes"):
+        craft(target, SampleSet(clean.x, clean.y + 1), None)
+
+
+def test_a_softmax_inside_a_layer_is_refused() -> None:
+    import tf_keras
+
+    from stq_deploy.attacks.classifier import logits_model
+
+    model: Any = tf_keras.Sequential([tf_keras.layers.Dense(3, activation="softmax", input_shape=(4,))])
+    with pytest.raises(StqError, match="applies its softmax itself"):
+        logits_model(model)
+    plain = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))])
+    assert logits_model(plain) is plain
+    cut = logits_model(tf_keras.Sequential([*plain.layers, tf_keras.layers.Softmax()]))
+    assert [type(layer).__name__ for layer in cut.layers][-1] == "Dense"

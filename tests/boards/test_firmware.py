@@ -1,0 +1,118 @@
+"""The board's own code on the emulated board: clocks by silicon revision, and what a crash leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from stq_deploy.boards import Board, load_board
+from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.toolchain.compilers import candidates, probe
+from stq_deploy.toolchain.elf import read_image
+from tests.networks import random_network
+
+pytest.importorskip("unicorn")
+from stq_deploy.emulator.process import EmulatedBoard
+from stq_deploy.link.faults import BoardFault
+from stq_deploy.link.protocol import ResetCause
+from stq_deploy.link.serial_port import open_serial
+from stq_deploy.link.session import Session
+
+NETWORK = random_network(3)
+LEVELS = np.full(NETWORK.input_type.shape, NETWORK.input_type.minimum, np.int8)
+MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 4, 5, 6
+
+
+@pytest.fixture(scope="module")
+def board() -> Board:
+    return load_board("stm32h743")
+
+
+@pytest.fixture(scope="module")
+def built(board: Board, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+    if not any(map(probe, candidates())):
+        pytest.skip("no compiler for the board is installed")
+    return build_firmware(NETWORK, board, tmp_path_factory.mktemp("firmware") / "build")
+
+
+@contextmanager
+def running(elf: Path, board: Board, revision: str = "V") -> Iterator[Session]:
+    with (
+        EmulatedBoard(elf, board.name, revision=revision) as emulated,
+        Session(open_serial(emulated.port, board.serial.baud)) as session,
+    ):
+        yield session
+
+
+def crashing(built: BuildResult, instructions: list[int], target: Path) -> Path:
+    """A copy of the firmware whose first layer begins with these Thumb instructions."""
+    function = next(s for s in read_image(built.elf).symbols if s.name == "stq_network_run_layer")
+    content = bytearray(built.elf.read_bytes())
+    with built.elf.open("rb") as stream:
+        (at,) = ELFFile(stream).address_offsets(function.address)
+    code = b"".join(word.to_bytes(2, "little") for word in instructions)
+    content[at : at + len(code)] = code
+    target.write_bytes(content)
+    return target
+
+
+@pytest.mark.parametrize(("revision", "hz"), [("V", 480_000_000), ("X", 480_000_000), ("Y", 400_000_000)])
+def test_the_clock_follows_the_silicon(built: BuildResult, board: Board, revision: str, hz: int) -> None:
+    with running(built.elf, board, revision) as session:
+        facts = session.facts
+    assert facts.clock_hz == hz
+    assert facts.silicon & board.identity.mask == board.identity.value
+    assert board.identity.revisions[f"0x{facts.silicon >> 16:04X}"] == revision
+    assert (facts.board, facts.build_id, facts.model_hash) == (board.name, built.build_id, built.model_hash)
+    assert facts.reset_cause == ResetCause.POWER
+
+
+def test_a_reset_on_request_is_told_from_power_up(built: BuildResult, board: Board) -> None:
+    with running(built.elf, board) as session:
+        list(session.infer([LEVELS]))
+        facts = session.reset_board()
+        assert facts.reset_cause == ResetCause.SOFTWARE
+        assert not facts.has_fault
+        assert session.last_fault() is None
+
+
+@pytest.mark.parametrize(
+    ("instructions", "exception", "registers"),
+    [
+        pytest.param([0xDE00], USAGE_FAULT, {"cfsr": 1 << 16}, id="undefined instruction"),
+        pytest.param(
+            [0x2000, 0x6000],
+            MEM_MANAGE,
+            {"cfsr": 1 << 1 | 1 << 7, "mmfar": 0},
+            id="null pointer: str r0, [r0]",
+        ),
+        pytest.param([0x2001, 0x2100, 0xFB90, 0xF0F1], USAGE_FAULT, {"cfsr": 1 << 25, "r0": 1, "r1": 0}, id="1 / 0"),
+        pytest.param([0xB4FF, 0xE7FD], BUS_FAULT, {}, id="stack overflow: push {r0-r7}, for ever"),
+    ],
+)
+def test_a_crash_is_told_and_remembered(
+    built: BuildResult,
+    board: Board,
+    tmp_path: Path,
+    instructions: list[int],
+    exception: int,
+    registers: dict[str, int],
+) -> None:
+    elf = crashing(built, instructions, tmp_path / "crashing.elf")
+    with running(elf, board) as session:
+        with pytest.raises(BoardFault) as caught:
+            list(session.infer([LEVELS]))
+        record = caught.value.record
+        assert record.exception == exception
+        assert {name: getattr(record, name) for name in registers} == registers
+        assert record.layer == 0
+        session.open()  # the board has started again by itself
+        assert session.facts.reset_cause == ResetCause.FAULT
+        assert session.last_fault() == record
+        session.reset_board()
+        assert session.last_fault() is None

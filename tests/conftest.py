@@ -1,0 +1,13 @@
+"""Fixtures for all tests. Because it lies here, tests can import the helpers beside it (`networks`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def host_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one test session keeps what it built for the host: kernels are compiled once."""
+    return tmp_path_factory.mktemp("host-cache")

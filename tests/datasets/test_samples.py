@@ -1,0 +1,212 @@
+"""Sample files: what is written comes back, and everything broken or hostile is a clear error."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of_dataset, save_samples
+from stq_deploy.errors import StqError
+
+
+def _x(n: int = 3, dtype: type = np.uint8) -> np.ndarray:
+    x = np.random.default_rng(1).integers(0, 256, (n, 4, 5, 2)).astype(np.uint8)
+    return x if dtype is np.uint8 else (x / np.float64(255)).astype(dtype)
+
+
+def _y(n: int = 3) -> np.ndarray:
+    return np.arange(n, dtype=np.int64) % 10
+
+
+def _metadata(n: int = 3) -> dict:
+    return {
+        "attack": {"name": "fgsm", "settings": {"eps": 0.1}},
+        "source_indices": list(range(n)),
+        "float_model": {"model_hash": "ab", "predictions": [1] * n},
+    }
+
+
+def _npy(array: np.ndarray, **options: object) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, **options)
+    return stream.getvalue()
+
+
+def _zip(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def _members(**replaced: np.ndarray) -> dict[str, bytes]:
+    arrays = {"x": _x(), "y": _y(), "metadata": np.array(json.dumps(_metadata()))} | replaced
+    return {f"{name}.npy": _npy(np.asanyarray(array)) for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_round_trip(tmp_path: Path, dtype: type) -> None:
+    samples = SampleSet(_x(dtype=dtype), _y(), _metadata())
+    save_samples(samples, tmp_path / "s.npz")
+    loaded = load_samples(tmp_path / "s.npz")
+    assert loaded.x.dtype == dtype
+    np.testing.assert_array_equal(loaded.x, samples.x)
+    np.testing.assert_array_equal(loaded.y, samples.y)
+    assert loaded.metadata == {"format": "stq-samples", "version": 1} | samples.metadata
+    assert loaded.attack == "fgsm"
+    assert loaded.sha256() == samples.sha256()
+
+
+def test_equal_samples_are_equal_files(tmp_path: Path) -> None:
+    for name in "ab":
+        save_samples(SampleSet(_x(), _y(), _metadata()), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_file_by_numpy_savez_is_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", x=np.asfortranarray(_x(dtype=np.float64)), y=_y().astype(np.uint16))
+    loaded = load_samples(tmp_path / "s.npz")
+    assert (loaded.attack, loaded.metadata, loaded.x.dtype) == ("unknown", {}, np.float32)
+    np.testing.assert_array_equal(loaded.x, _x(dtype=np.float64).astype(np.float32))
+
+
+def test_hash_depends_on_pixels_labels_and_type_alone() -> None:
+    base = SampleSet(_x(), _y(), {})
+    changed = _x()
+    changed[2, 3, 4, 1] ^= 1
+    others = [SampleSet(changed, _y()), SampleSet(_x(), _y()[::-1]), SampleSet(_x(dtype=np.float32), _y())]
+    assert len({s.sha256() for s in [base, *others]}) == 4
+    assert SampleSet(_x(), _y(), _metadata()).sha256() == base.sha256()
+
+
+def test_first_takes_the_metadata_along() -> None:
+    two = SampleSet(_x(), _y(), _metadata()).first(2)
+    assert (len(two), two.metadata["source_indices"]) == (2, [0, 1])
+    assert two.float_predictions("ab") is not None and len(two.float_predictions("ab")) == 2
+    assert two.first(None) is two and two.first(9) is two
+
+
+def test_float_predictions_of_another_model_do_not_count() -> None:
+    assert SampleSet(_x(), _y(), _metadata()).float_predictions("cd") is None
+    assert SampleSet(_x(), _y(), {}).float_predictions("ab") is None
+
+
+@pytest.mark.parametrize(
+    ("replaced", "message"),
+    [
+        ({"x": _x().astype(np.int32)}, "neither uint8 nor float"),
+        ({"x": _x()[..., 0]}, r"not \(N, H, W, C\)"),
+        ({"x": _x()[:0], "y": _y()[:0]}, "at least one sample"),
+        ({"x": np.full((3, 2, 2, 1), np.nan)}, "12 sample values are NaN or infinite, the first at index"),
+        ({"x": np.full((3, 2, 2, 1), -np.inf)}, "NaN or infinite"),
+        ({"x": np.full((3, 2, 2, 1), 255.0)}, r"outside \[0, 1\]"),
+        ({"x": np.full((3, 2, 2, 1), -0.01)}, r"outside \[0, 1\]"),
+        ({"y": _y()[:2]}, "3 samples but labels of shape"),
+        ({"y": _y()[:, None]}, "labels of shape"),
+        ({"y": _y().astype(np.float32)}, "not as whole numbers"),
+        ({"y": _y() - 1}, "labels run from -1"),
+        ({"y": np.array([0, 1, 2**64 - 1], np.uint64)}, "not a class number"),
+        ({"metadata": np.array(json.dumps({"version": 2}))}, "version 2"),
+        ({"metadata": np.array("[1]")}, "not a JSON object"),
+        ({"metadata": np.array("{")}, "not a usable sample file"),
+        ({"metadata": np.array('{"a": NaN}')}, "NaN, which is not JSON"),
+        ({"metadata": np.array(["{}", "{}"])}, "not a single text"),
+        ({"metadata": np.array(b"\xff\xfe{}")}, "not a usable sample file"),
+        ({"metadata": np.array("[" * 100_000)}, "not a usable sample file"),
+        ({"metadata": np.array('{"source_indices": [1]}')}, "not a list of 3 whole numbers"),
+        ({"metadata": np.array('{"source_indices": [1, 2, -3]}')}, "not a list of 3 whole numbers"),
+        ({"metadata": np.array('{"float_model": {"predictions": [0, 1, true]}}')}, "3 whole numbers"),
+        ({"metadata": np.array('{"float_model": [1]}')}, "not an object"),
+    ],
+)
+def test_unusable_content(tmp_path: Path, replaced: dict[str, np.ndarray], message: str) -> None:
+    path = _zip(tmp_path / "s.npz", _members(**replaced))
+    with pytest.raises(StqError, match=message) as caught:
+        load_samples(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["x.npy", "y.npy"])
+def test_missing_member(tmp_path: Path, missing: str) -> None:
+    members = _members()
+    del members[missing]
+    with pytest.raises(StqError, match=f"lacks {missing[0]}"):
+        load_samples(_zip(tmp_path / "s.npz", members))
+
+
+def test_foreign_member(tmp_path: Path) -> None:
+    with pytest.raises(StqError, match=r"do not belong there: '\.\./evil\.py'"):
+        load_samples(_zip(tmp_path / "s.npz", _members() | {"../evil.py": b""}))
+
+
+def test_a_pickle_is_refused(tmp_path: Path) -> None:
+    pickled = _npy(np.array([{}, {}, {}], object), allow_pickle=True)
+    with pytest.raises(StqError, match="object, not numbers"):
+        load_samples(_zip(tmp_path / "s.npz", _members() | {"y.npy": pickled}))
+
+
+def test_a_shape_larger_than_the_data_allocates_nothing(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (1 << 40, 32, 32, 1)}
+    np.lib.format.write_array_header_1_0(stream, header)
+    with pytest.raises(StqError, match="not as long as its shape"):
+        load_samples(_zip(tmp_path / "s.npz", _members() | {"x.npy": stream.getvalue() + b"\0" * 64}))
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stq_deploy.datasets.samples.MAXIMUM_MEMBER_BYTES", 1000)
+    path = _zip(tmp_path / "s.npz", _members(x=np.zeros((3, 100, 100, 1), np.uint8)))
+    with pytest.raises(StqError, match="larger than the 1000 bytes allowed"):
+        load_samples(path)
+    monkeypatch.setattr("stq_deploy.datasets.samples.MAXIMUM_FILE_BYTES", 10)
+    with pytest.raises(StqError, match="more than the 10 allowed"):
+        load_samples(path)
+
+
+def test_every_truncation_is_a_clear_error(tmp_path: Path) -> None:
+    save_samples(SampleSet(_x(), _y(), _metadata()), tmp_path / "s.npz")
+    whole = (tmp_path / "s.npz").read_bytes()
+    for length in range(0, len(whole), 7):
+        (tmp_path / "cut.npz").write_bytes(whole[:length])
+        with pytest.raises(StqError):
+            load_samples(tmp_path / "cut.npz")
+
+
+def test_flipped_bits_never_escape_as_another_exception(tmp_path: Path) -> None:
+    save_samples(SampleSet(_x(), _y(), _metadata()), tmp_path / "s.npz")
+    whole = (tmp_path / "s.npz").read_bytes()
+    random = np.random.default_rng(5)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[random.integers(len(damaged))] ^= 1 << random.integers(8)
+        (tmp_path / "bad.npz").write_bytes(damaged)
+        try:
+            load_samples(tmp_path / "bad.npz")
+        except StqError:
+            refused += 1
+    assert refused > 200  # zip's checksums catch all but bits of no meaning
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(StqError, match="no such file"):
+        load_samples(tmp_path / "none.npz")
+    with pytest.raises(StqError, match="cannot read"):
+        load_samples(tmp_path)
+
+
+def test_a_few_of_a_sorted_data_set_are_a_fair_draw(tmp_path: Path) -> None:
+    y = np.repeat(np.arange(4), 50)
+    x = np.arange(200, dtype=np.uint8).reshape(200, 1, 1, 1)
+    np.savez(tmp_path / "cifar10_gray.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    few = samples_of_dataset("cifar10", tmp_path / "cifar10_gray.npz", 20)
+    assert set(few.y) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(few.x[:, 0, 0, 0], few.metadata["source_indices"])
+    fewer = samples_of_dataset("cifar10", tmp_path / "cifar10_gray.npz", 5)
+    assert fewer.metadata["source_indices"] == few.metadata["source_indices"][:5]
+    everything = samples_of_dataset("cifar10", tmp_path / "cifar10_gray.npz")
+    assert everything.metadata["source_indices"] == list(range(200))
+    assert (everything.attack, everything.metadata["dataset"]) == ("clean", "cifar10")

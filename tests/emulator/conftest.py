@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stq_deploy.errors import StqError
+from stq_deploy.toolchain.compilers import Compiler, find_compiler
+from tests.emulator.bench import compile_program
+
+pytest.importorskip("unicorn", reason="unicorn is not installed: pip install 'stq-deploy[emulator]'")
+
+
+@pytest.fixture(scope="session")
+def compiler() -> Compiler:
+    try:
+        return find_compiler()
+    except StqError as error:
+        pytest.skip(f"no cross compiler, so no program to run: {error.what}")
+
+
+@pytest.fixture(scope="session")
+def build(compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Compiles a file of firmware/, or C code around probe.h, with macros; the same is compiled once."""
+    folder = tmp_path_factory.mktemp("programs")
+    built: dict[str, Path] = {}
+
+    def build(source: str, *defines: str) -> Path:
+        key = hashlib.sha256("\0".join((source, *defines)).encode()).hexdigest()[:16]
+        if key not in built:
+            built[key] = compile_program(compiler, source, folder / key, *defines)
+        return built[key]
+
+    return build

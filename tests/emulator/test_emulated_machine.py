@@ -1,0 +1,106 @@
+"""Start-up, reset, interrupts and exceptions of the emulated board."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stq_deploy.emulator.machine import Mode
+from tests.emulator.bench import Bench
+
+Build = Callable[..., Path]
+MODES = pytest.mark.parametrize("mode", ["fast", "counting"])
+
+
+def noise(count: int) -> bytes:
+    return random.Random(count).randbytes(count)
+
+
+def test_start_up_has_to_prepare_memory(build: Build) -> None:
+    """.data comes from its load address, .bss and .noinit begin as noise: forgetting either shows."""
+    with Bench(build("startup.c")) as bench:
+        first, second, zero, *rest = bench.words(7)
+    assert (first, second, zero) == (0x1234_5678, 0x9ABC_DEF0, 0)
+    assert len({*rest, 0, 0xFFFF_FFFF}) == 6
+
+
+@MODES
+def test_reset_keeps_memory_and_nothing_else(mode: Mode, build: Build) -> None:
+    with Bench(build("resets_once.c"), mode) as bench:
+        before, after = bench.words(4), bench.words(5)
+    assert before == (0x00E8_0000, 0, 7, 0)
+    assert after == (0x00E8_0000 | 0x0142_0000, 0, 7, 0, 0xCAFE)
+    assert bench.refusals == []
+    assert bench.machine.resets == 1
+
+
+@MODES
+@pytest.mark.parametrize("program", ["echo.c", "echo_polling.c"])
+def test_echo(program: str, mode: Mode, build: Build) -> None:
+    with Bench(build(program), mode) as bench:
+        for size in (1, 15, 16, 17, 1000):
+            bench.send(noise(size))
+            assert bench.receive(size) == noise(size)
+
+
+@MODES
+def test_interrupts_in_the_middle_of_a_computation_change_nothing(mode: Mode, build: Build) -> None:
+    """Registers, flags, IT blocks and FPU registers survive."""
+    turns = 3_000_000 if mode == "fast" else 60_000
+    with Bench(build("busy.c", f"TURNS={turns}"), mode) as bench:
+        bench.send(noise(256))
+        checksum, real = bench.words(2)
+        assert bench.receive(256) == noise(256)
+    assert checksum == zlib.crc32(bytes(i & 0xFF for i in range(turns)))
+    assert real == turns // 4
+
+
+def test_sending_while_receiving_loses_and_doubles_nothing(build: Build) -> None:
+    """The core is stopped at any point of the sending loop, in the middle of a peripheral access too."""
+    with Bench(build("send_while_receiving.c")) as bench:
+        bench.send(noise(2000))
+        assert bench.receive(40_000) == bytes((i * 7 >> 3) & 0xFF for i in range(40_000))
+        assert bench.receive(2000) == noise(2000)
+
+
+def test_fpu_registers_survive_an_exception_that_uses_them(build: Build) -> None:
+    """ARMv7-M ARM B1.5.7: S0 to S15 and FPSCR are in the frame, and EXC_RETURN has bit 4 clear."""
+    with Bench(build("fpu_frame.c")) as bench:
+        exc_return, s0, s11, fpscr, control = bench.words(5)
+    assert (exc_return, s0, s11, fpscr, control) == (0xFFFF_FFE9, 22, 11, 0x00C0_0000, 4)
+
+
+@pytest.mark.parametrize("misaligned", [0, 4])
+def test_frame_of_an_exception(misaligned: int, build: Build) -> None:
+    """ARMv7-M ARM B1.5.6: eight words, aligned to 8; bit 9 of the pushed xPSR says whether a word was inserted."""
+    with Bench(build("frame.c", f"MISALIGNED={misaligned}")) as bench:
+        frame, xpsr, exc_return, number, r0, sp_before, r0_after, sp_after = bench.words(8)
+    assert frame % 8 == 0
+    inserted = sp_before - frame - 32
+    assert inserted == sp_before % 8
+    assert bool(xpsr & 1 << 9) == bool(inserted)
+    assert xpsr & 1 << 30  # Z, from MOVS
+    assert (exc_return, number, r0, r0_after) == (0xFFFF_FFF9, 11, 77, 99)
+    assert sp_after == sp_before
+
+
+def test_silicon_revision(build: Build) -> None:
+    elf = build("void probe(void) { serial_start(0); put_word(REGISTER(0x5C001000u)); }")
+    for revision, identity in (("V", 0x2003_0450), ("Y", 0x1003_0450)):
+        with Bench(elf, revision=revision) as bench:
+            assert bench.words(1) == (identity,)
+
+
+def test_program_without_vector_table(tmp_path: Path, build: Build) -> None:
+    elf = build("void probe(void) { }")
+    image = bytearray(elf.read_bytes())
+    at = image.index((0x2000_1000).to_bytes(4, "little"))  # the initial stack pointer
+    image[at + 4 : at + 8] = bytes(4)
+    broken = tmp_path / "broken.elf"
+    broken.write_bytes(image)
+    with Bench(broken) as bench:
+        assert "reset vector holds 0x00000000" in bench.wait_for_end().what

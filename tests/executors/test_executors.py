@@ -1,0 +1,103 @@
+"""What every executor promises: shapes, types, order, progress, clear errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import random_levels, random_network
+
+from stq_deploy.errors import StqError
+from stq_deploy.executors.base import Executor, digest
+from stq_deploy.executors.host_executor import CHUNK, HostExecutor
+from stq_deploy.executors.numpy_executor import BATCH, NumpyExecutor
+from stq_deploy.executors.sanitized_executor import SanitizedExecutor
+from stq_deploy.network import reference
+from stq_deploy.planner import emitted_ops
+
+NETWORK = random_network(0)
+
+
+@pytest.fixture(params=["numpy", "host", "host-sanitized"])
+def executor(request: pytest.FixtureRequest, host_cache: Path) -> Iterator[Executor]:
+    made: Executor
+    if request.param == "numpy":
+        made = NumpyExecutor(NETWORK)
+    elif request.param == "host":
+        made = HostExecutor(NETWORK, workers=2, cache_dir=host_cache)
+    else:
+        made = SanitizedExecutor(NETWORK, cache_dir=host_cache)
+    with made:
+        assert made.name == request.param
+        yield made
+
+
+def test_digest_is_zlibs_crc32_of_little_endian_bytes() -> None:
+    assert digest(np.frombuffer(b"123456789", np.int8)) == 0xCBF43926  # the CRC-32 check value
+    assert digest(np.frombuffer(b"1234", np.dtype("<i2"))) == digest(np.frombuffer(b"2143", np.dtype(">i2")))
+
+
+def test_results_have_the_networks_shapes_and_types(executor: Executor) -> None:
+    levels = random_levels(NETWORK, 3)
+    logits, digests = executor.run(levels), executor.layer_digests(levels)
+    assert logits.shape == (3, *NETWORK.output_type.shape)
+    assert logits.dtype == NETWORK.output_type.dtype
+    assert digests.shape == (3, len(emitted_ops(NETWORK)))
+    assert digests.dtype == np.uint32
+
+
+def test_digests_are_those_of_the_layer_outputs(executor: Executor) -> None:
+    sample = random_levels(NETWORK, 1)
+    outputs = {op.name: value[0] for op, value in reference.run_layers(NETWORK, sample)}
+    for i, op in enumerate(emitted_ops(NETWORK)):
+        output = executor.layer_output(sample[0], i)
+        assert output.dtype == outputs[op.name].dtype
+        assert np.array_equal(output, outputs[op.name])
+        assert executor.layer_digests(sample)[0, i] == digest(outputs[op.name])
+
+
+def test_many_samples_stay_in_order_and_progress_reaches_the_end(executor: Executor) -> None:
+    samples = 2 * max(CHUNK, BATCH) + 5
+    levels = random_levels(NETWORK, samples)
+    seen: list[int] = []
+    assert np.array_equal(executor.run(levels, seen.append), reference.run(NETWORK, levels))
+    assert seen == sorted(seen) and seen[-1] == samples and len(seen) > 2
+
+
+def test_no_samples_give_no_results(executor: Executor) -> None:
+    levels = random_levels(NETWORK, 1)[:0]
+    assert executor.run(levels).shape == (0, *NETWORK.output_type.shape)
+    assert executor.layer_digests(levels).shape == (0, len(emitted_ops(NETWORK)))
+
+
+def test_results_do_not_depend_on_what_ran_before(executor: Executor) -> None:
+    levels = random_levels(NETWORK, 6)
+    forwards, backwards = executor.layer_digests(levels), executor.layer_digests(levels[::-1])
+    assert np.array_equal(forwards, backwards[::-1])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 99, 99, 1)])
+def test_a_wrong_shape_is_refused(executor: Executor, shape: tuple[int, ...]) -> None:
+    for method in (executor.run, executor.layer_digests):
+        with pytest.raises(StqError, match="input levels have shape"):
+            method(np.zeros(shape, np.int64))
+
+
+def test_levels_outside_the_range_are_refused(executor: Executor) -> None:
+    levels = random_levels(NETWORK, 2)
+    for wrong in (levels * 0 + NETWORK.input_type.maximum + 1, levels.astype(np.float64)):
+        with pytest.raises(StqError, match="not integers in"):
+            executor.run(wrong)
+
+
+@pytest.mark.parametrize("layer", [-1, len(emitted_ops(NETWORK))])
+def test_a_layer_that_is_not_there_is_refused(executor: Executor, layer: int) -> None:
+    with pytest.raises(StqError, match="there is no layer"):
+        executor.layer_output(random_levels(NETWORK, 1)[0], layer)
+
+
+def test_closing_twice_is_fine(executor: Executor) -> None:
+    executor.close()
+    executor.close()

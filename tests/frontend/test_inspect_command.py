@@ -1,0 +1,72 @@
+"""`stq-deploy inspect`: both forms, and models that cannot be converted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+from model_files import tiny_model
+from networks import random_network
+
+from stq_deploy.cli import cli
+from stq_deploy.network import save_network
+
+
+def test_model_file(tmp_path: Path) -> None:
+    model = str(tiny_model().save_keras(tmp_path / "model.keras"))
+    shown = CliRunner().invoke(cli, ["inspect", model])
+    assert shown.exit_code == 0
+    assert "9 of 9 layers are supported" in shown.stdout
+    assert "ternary(alpha='auto_po2')" in shown.stdout
+    answer = json.loads(CliRunner().invoke(cli, ["inspect", model, "--json"]).stdout)
+    assert answer["form"] == "keras"
+    assert sum(layer["parameters"] for layer in answer["layers"]) == 72 + 16 + 72 + 3
+    assert answer["convertible_layers"] == 9
+
+
+def test_unsupported_layer_is_listed_with_what_to_do(tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.entry("relu")["class_name"] = "Lambda"
+    model = str(draft.save_h5(tmp_path / "model.h5"))
+    shown = CliRunner().invoke(cli, ["inspect", model])
+    assert shown.exit_code == 0
+    assert "never run" in " ".join(shown.stdout.split())
+    assert "4 of 9 layers are supported" in shown.stdout
+
+
+def test_network_file(tmp_path: Path) -> None:
+    network = random_network(2)
+    save_network(network, tmp_path / "net.stq")
+    answer = json.loads(CliRunner().invoke(cli, ["inspect", str(tmp_path / "net.stq"), "--json"]).stdout)
+    assert answer["model_hash"] == network.sha256()
+    assert len(answer["ops"]) == len(network.ops)
+    assert sum(op["macs"] for op in answer["ops"]) == sum(macs for _, macs in network.macs())
+    shown = CliRunner().invoke(cli, ["inspect", str(tmp_path / "net.stq")])
+    assert network.sha256() in shown.stdout
+
+
+def test_control_characters_in_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    draft = tiny_model()
+    for layer in draft.layers:
+        for call in layer["inbound_nodes"]:
+            call[0][0] = call[0][0].replace("relu", "re\x1b[31mlu[bold]")
+    draft.entry("relu")["config"]["name"] = "re\x1b[31mlu[bold]"
+    shown = CliRunner().invoke(cli, ["inspect", str(draft.save_h5(tmp_path / "m.h5"))])
+    assert shown.exit_code == 0
+    assert "\x1b" not in shown.stdout
+    assert "re?[31mlu[bold]" in shown.stdout
+
+
+def test_no_tensorflow_is_imported(tmp_path: Path) -> None:
+    model = tiny_model().save_h5(tmp_path / "model.h5")
+    code = (
+        "import sys; from stq_deploy.frontend import list_layers; from stq_deploy.passes import load_any; "
+        "list_layers(sys.argv[1]); print('tensorflow' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(model)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert result.stdout.strip() == "False"

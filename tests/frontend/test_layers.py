@@ -1,0 +1,234 @@
+"""Every layer's settings against the allow-list: one clear error with layer, type, setting and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
+
+from stq_deploy.errors import StqError
+from stq_deploy.frontend import parse_model
+from stq_deploy.frontend import source as s
+
+
+def refused(draft: ModelDraft, tmp_path: Path) -> StqError:
+    with pytest.raises(StqError) as caught:
+        parse_model(draft.save_h5(tmp_path / "m.h5"))
+    assert caught.value.next
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("layer", "setting", "value"),
+    [
+        ("conv", "dtype", "float16"),
+        ("conv", "filters", 0),
+        ("conv", "filters", True),
+        ("conv", "filters", 10**9),
+        ("conv", "kernel_size", [3]),
+        ("conv", "kernel_size", [3, -1]),
+        ("conv", "kernel_size", "3x3"),
+        ("conv", "strides", [0, 1]),
+        ("conv", "padding", "causal"),
+        ("conv", "padding", None),
+        ("conv", "data_format", "channels_first"),
+        ("conv", "groups", 2),
+        ("conv", "use_bias", "yes"),
+        ("conv", "kernel_quantizer", None),
+        ("conv", "kernel_quantizer", "quantized_relu(4,2)"),
+        ("conv", "kernel_quantizer", "quantized_po2(4)"),
+        ("conv", "bias_quantizer", "quantized_po2(4)"),
+        ("conv", "activation", "elu"),
+        ("conv", "activation", {"class_name": "function", "config": "x"}),
+        ("conv", "surprise", 1),
+        ("bn", "axis", [1]),
+        ("bn", "axis", None),
+        ("bn", "epsilon", 1e-7),
+        ("bn", "epsilon", float("nan")),
+        ("bn", "renorm", True),
+        ("relu", "activation", "quantized_relu(99,2)"),
+        ("relu", "activation", "quantized_bits(8,0,alpha='auto')"),
+        ("relu", "activation", "hard_sigmoid"),
+        ("pool", "pool_size", [0, 2]),
+        ("pool", "padding", "full"),
+        ("flatten", "data_format", "channels_first"),
+        ("fc", "units", None),
+        ("image", "batch_input_shape", [None, None, 5, 2]),
+        ("image", "batch_input_shape", [None]),
+        ("image", "sparse", True),
+    ],
+)
+def test_unsupported_setting_is_named(layer: str, setting: str, value: Any, tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.settings(layer)[setting] = value
+    error = refused(draft, tmp_path)
+    assert f"layer {layer!r}" in error.where
+    assert draft.entry(layer)["class_name"] in error.where
+    words = {"batch_input_shape": "input shape", "filters": "filters"}
+    assert words.get(setting, setting) in error.what
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("Lambda", "never run"),
+        ("Conv2D", "QConv2D"),
+        ("Dense", "QDense"),
+        ("AveragePooling2D", "MaxPooling2D"),
+        ("QConv2DBatchnorm", "followed by BatchNormalization"),
+        ("Evil", "build the model from: Activation, Add"),
+    ],
+)
+def test_unsupported_layer_gets_the_nearest_alternative(kind: str, hint: str, tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.entry("relu")["class_name"] = kind
+    draft.settings("relu")["function"] = {"class_name": "__lambda__", "config": {"value": "gASV"}}
+    error = refused(draft, tmp_path)
+    assert error.what == "this layer type is not supported"
+    assert f"layer 'relu' ({kind})" in error.where
+    assert hint in error.next
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"module": "os", "class_name": "Zeros", "config": {}},
+        {"module": "keras.initializers", "class_name": "system", "config": {}},
+        {"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "function"},
+        {
+            "module": "keras.initializers",
+            "class_name": "Zeros",
+            "config": {},
+            "registered_name": "evil>Zeros",
+        },
+        {"class_name": "__lambda__", "config": {"value": "gASV"}},
+        {"class_name": "Zeros", "config": {"seed": {"module": "os", "class_name": "Ones", "config": {}}}},
+        {"class_name": "QInitializer", "config": {"quantizer": "__import__('os').system('x')"}},
+        {"class_name": "Zeros", "config": [1]},
+        {"class_name": "Zeros", "config": {}, "build_hook": 1},
+        {"no": "class"},
+        "__import__('os').system('x')",
+        [[[[[[[[1]]]]]]]],
+    ],
+)
+def test_objects_that_act_in_training_only_are_checked_too(value: Any, tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.settings("conv")["kernel_initializer"] = value
+    error = refused(draft, tmp_path)
+    assert "kernel_initializer" in error.what
+    assert "layer 'conv'" in error.where
+
+
+def test_classes_of_other_modules_are_refused(tmp_path: Path) -> None:
+    for key, value in (("module", "os"), ("registered_name", "evil>QConv2D"), ("hook", "x")):
+        draft = tiny_model()
+        draft.entry("conv")[key] = value
+        assert "QConv2D" in refused(draft, tmp_path).what
+    draft = tiny_model()
+    config = draft.config() | {"module": "evil"}
+    with pytest.raises(StqError, match="module 'evil'"):
+        parse_model(draft.save_h5(tmp_path / "m.h5", config))
+
+
+def test_harmless_training_objects_pass(tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.settings("conv")["kernel_initializer"] = {
+        "module": "qkeras.qlayers",
+        "class_name": "QInitializer",
+        "registered_name": "QInitializer",
+        "config": {
+            "initializer": {"class_name": "VarianceScaling", "config": {"mode": "fan_in", "seed": None}},
+            "use_scale": True,
+            "quantizer": "quantized_bits(4,0,1)",
+        },
+    }
+    draft.settings("conv")["kernel_constraint"] = {
+        "class_name": "Clip",
+        "config": {"min_value": -1, "max_value": 1},
+    }
+    draft.settings("fc")["kernel_initializer"] = "he_normal"
+    parse_model(draft.save_h5(tmp_path / "m.h5"))
+
+
+def test_negative_variance(tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.arrays["bn"]["moving_variance"][2] = -1
+    assert "moving_variance is negative" in refused(draft, tmp_path).what
+
+
+def test_shapes_that_do_not_fit(tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.settings("pool")["pool_size"] = [7, 7]
+    assert "its output would have shape" in refused(draft, tmp_path).what
+    draft = tiny_model()
+    draft.entry("fc")["inbound_nodes"] = [[["pool", 0, 0, {}]]]
+    assert "instead of a vector" in refused(draft, tmp_path).what
+    draft = tiny_model()
+    draft.add("Add", "sum", "relu", "pool")
+    assert "different shapes" in refused(draft, tmp_path).what
+
+
+def test_separable_depthwise_merge_reshape_dropout(tmp_path: Path) -> None:
+    """What the tiny model lacks: nodes, shapes, MACs and parameters of the other layers."""
+    draft = ModelDraft().add("InputLayer", "x", batch_input_shape=[None, 7, 6, 3])
+    window = {
+        "kernel_size": [3, 2],
+        "strides": [2, 2],
+        "padding": "same",
+        "data_format": "channels_last",
+        "dilation_rate": 1,
+    }
+    draft.add("QActivation", "q", "x", activation="quantized_bits(8,0,1)")
+    draft.add(
+        "QDepthwiseConv2D",
+        "dw",
+        "q",
+        **window,
+        depth_multiplier=2,
+        use_bias=True,
+        activation=None,
+        depthwise_quantizer=TERNARY,
+        bias_quantizer="quantized_bits(8,0,1)",
+        arrays={"depthwise_kernel": random(3, 2, 3, 2), "bias": random(6)},
+    )
+    draft.add("QActivation", "r", "dw", activation="quantized_relu(4,2)")
+    draft.add("Dropout", "drop", "r", rate=0.5, noise_shape=None, seed=None)
+    draft.add(
+        "QSeparableConv2D",
+        "sep",
+        "drop",
+        filters=5,
+        **window | {"strides": [1, 1]},
+        depth_multiplier=1,
+        use_bias=False,
+        activation="quantized_relu(4,2)",
+        depthwise_quantizer=TERNARY,
+        pointwise_quantizer=BITS4,
+        bias_quantizer=None,
+        arrays={"depthwise_kernel": random(3, 2, 6, 1), "pointwise_kernel": random(1, 1, 6, 5)},
+    )
+    draft.add("Reshape", "flat", "sep", target_shape=[-1])
+    parsed = parse_model(draft.save_h5(tmp_path / "m.h5"))
+    kinds = [type(node) for node in parsed.nodes]
+    assert kinds == [
+        s.InputNode,
+        s.QuantizeNode,
+        s.DepthwiseNode,
+        s.BiasNode,
+        s.QuantizeNode,
+        s.PassNode,
+        s.DepthwiseNode,
+        s.ConvolveNode,
+        s.QuantizeNode,
+        s.ReshapeNode,
+    ]
+    rows = {row.name: row for row in parsed.table}
+    assert rows["dw"].shape == (4, 3, 6)
+    assert (rows["dw"].macs, rows["dw"].parameters) == (12 * 36, 42)
+    assert rows["sep"].shape == (4, 3, 5)
+    assert (rows["sep"].macs, rows["sep"].parameters) == (12 * (36 + 30), 66)
+    assert rows["flat"].shape == (60,)
+    assert np.array_equal(parsed.kernels[6].values, draft.arrays["sep"]["depthwise_kernel"])

@@ -1,0 +1,23 @@
+"""The kernels as built: each implementation for this computer, with sanitizers if STQ_KERNELS_SANITIZE is set."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from kernel_library import HostLibrary, KernelLibrary, build_host_library
+
+from stq_deploy.emulator.kernel_program import IMPLEMENTATIONS
+
+SANITIZE = bool(os.environ.get("STQ_KERNELS_SANITIZE"))
+
+
+@pytest.fixture(scope="session")
+def host_libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, HostLibrary]:
+    folder = tmp_path_factory.mktemp("kernels")
+    return {name: build_host_library(name, folder, sanitize=SANITIZE) for name in IMPLEMENTATIONS}
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def library(request: pytest.FixtureRequest, host_libraries: dict[str, HostLibrary]) -> KernelLibrary:
+    return host_libraries[request.param]

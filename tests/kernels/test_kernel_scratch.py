@@ -1,0 +1,34 @@
+"""The planner's scratch formulas equal the compiled kernels'."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from kernel_library import KernelLibrary
+
+from stq_deploy.emulator import kernel_arguments as arguments
+from stq_deploy.planner import scratch
+
+SIZES = [1, 2, 3, 15, 16, 17, 255, 800, 4096]
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_weighted_kernels(library: KernelLibrary, bits: int, dtype: str) -> None:
+    for kernel, channels, outputs in itertools.product([(1, 1), (3, 3), (5, 4)], SIZES, [1, 2, 7, 128]):
+        name = arguments.kernel_name("convolve", bits, dtype) + "_get_buffer_size"
+        compiled = library.call(name, arguments.dims(*kernel, channels), arguments.dims(9, 9, outputs))
+        assert compiled == scratch.convolve(*kernel, channels, bits, outputs)
+        name = arguments.kernel_name("depthwise_convolve", bits, dtype) + "_get_buffer_size"
+        compiled = library.call(name, arguments.dims(*kernel, channels), arguments.dims(9, 9, channels))
+        assert compiled == scratch.depthwise_convolve(*kernel)
+    for inputs, outputs in itertools.product(SIZES, SIZES):
+        name = arguments.kernel_name("dense", bits, dtype) + "_get_buffer_size"
+        assert library.call(name, inputs, outputs) == scratch.dense(inputs, bits, outputs)
+
+
+@pytest.mark.parametrize("op", ["add", "multiply"])
+def test_elementwise_kernels(library: KernelLibrary, op: str) -> None:
+    for channels in SIZES:
+        assert library.call(f"stq_{op}_get_buffer_size", channels) == scratch.elementwise(channels)

@@ -1,0 +1,98 @@
+"""Convolution, depthwise convolution and dense layers against plain NumPy, over tables of shapes and random ones."""
+
+from __future__ import annotations
+
+import pytest
+import requantizations
+from conftest import SANITIZE
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kernel_library import HostLibrary, KernelLibrary
+from weighted_cases import (
+    CONVOLUTIONS,
+    DENSE,
+    DEPTHWISE,
+    DenseCase,
+    WindowCase,
+    run_convolve,
+    run_dense,
+    run_depthwise,
+)
+
+PROPERTY = settings(
+    max_examples=15 if SANITIZE else 60, deadline=None, derandomize=True, database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
+def test_convolve(library: KernelLibrary, case: WindowCase) -> None:
+    run_convolve(library, case)
+
+
+@pytest.mark.parametrize("case", DEPTHWISE, ids=str)
+def test_depthwise_convolve(library: KernelLibrary, case: WindowCase) -> None:
+    run_depthwise(library, case)
+
+
+@pytest.mark.parametrize("case", DENSE, ids=str)
+def test_dense(library: KernelLibrary, case: DenseCase) -> None:
+    run_dense(library, case)
+
+
+def test_ternary_weights_stored_with_offset_two(library: KernelLibrary) -> None:
+    """2-bit weights -2..1."""
+    run_convolve(library, WindowCase(4, 4, 5, 3, weight_offset=2, input_offset=128))
+    run_depthwise(library, WindowCase(4, 4, 5, 5, weight_offset=2, input_offset=128))
+
+
+@st.composite
+def windows(draw: st.DrawFn, depthwise: bool) -> WindowCase:
+    def pair(low: int, high: int) -> tuple[int, int]:
+        return draw(st.integers(low, high)), draw(st.integers(low, high))
+
+    kernel, dilation, stride = pair(1, 4), pair(1, 2), pair(1, 3)
+    pad = (draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1)))
+    pad_after = (draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1)))
+    reach = [(kernel[i] - 1) * dilation[i] + 1 for i in range(2)]
+    height, width = (draw(st.integers(max(1, reach[i] - pad[i] - pad_after[i]), 9)) for i in range(2))
+    channels = draw(st.integers(1, 37 if depthwise else 19))
+    outputs = channels * draw(st.sampled_from([1, 1, 1, 2, 3])) if depthwise else draw(st.integers(1, 9))
+    return WindowCase(
+        height, width, channels, outputs, kernel, stride, pad, pad_after, dilation,
+        input_offset=draw(st.integers(-128, 128)),
+        bits=draw(st.sampled_from([2, 4, 8])),
+        input_type=draw(st.sampled_from(["int8", "int16"])),
+        form=draw(st.sampled_from(requantizations.FORMS)),
+    )  # fmt: skip
+
+
+@PROPERTY
+@given(case=windows(depthwise=False))
+def test_convolve_random_shapes(host_libraries: dict[str, HostLibrary], case: WindowCase) -> None:
+    for library in host_libraries.values():
+        run_convolve(library, case)
+
+
+@PROPERTY
+@given(case=windows(depthwise=True))
+def test_depthwise_convolve_random_shapes(host_libraries: dict[str, HostLibrary], case: WindowCase) -> None:
+    for library in host_libraries.values():
+        run_depthwise(library, case)
+
+
+@PROPERTY
+@given(
+    case=st.builds(
+        DenseCase,
+        inputs=st.integers(1, 100),
+        outputs=st.integers(1, 20),
+        input_offset=st.integers(-128, 128),
+        bits=st.sampled_from([2, 4, 8]),
+        input_type=st.sampled_from(["int8", "int16"]),
+        form=st.sampled_from(requantizations.FORMS),
+    )
+)
+def test_dense_random_shapes(host_libraries: dict[str, HostLibrary], case: DenseCase) -> None:
+    for library in host_libraries.values():
+        run_dense(library, case)

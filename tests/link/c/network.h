@@ -1,0 +1,37 @@
+/*
+ * A network whose answer is known by arithmetic, and which counts its runs: what the server needs of a network.h.
+ * Layer k adds up what came before in its own way, so that a wrong, stale or mixed sample shows in every output.
+ */
+#ifndef STUB_NETWORK_H
+#define STUB_NETWORK_H
+
+#include <stdint.h>
+
+#include "stq_nn.h"
+
+#ifndef STQ_NETWORK_INPUT_BYTES
+#define STQ_NETWORK_INPUT_BYTES 1024
+#endif
+#define STQ_NETWORK_INPUT_MINIMUM (-128)
+#define STQ_NETWORK_INPUT_MAXIMUM 126 /* 127 is not certified, to see it refused */
+#define STQ_NETWORK_OUTPUT_COUNT 10
+#define STQ_NETWORK_OUTPUT_TYPE STQ_S32
+#define STQ_NETWORK_LAYER_COUNT 3
+
+extern const uint8_t stq_network_model_hash[32];
+
+typedef struct {
+    const char *name;
+    const char *op;
+    const void *output;
+    uint32_t output_bytes;
+    uint32_t macs;
+} stq_layer_info;
+
+extern const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT];
+
+int8_t *stq_network_input(void);
+const void *stq_network_output(void);
+stq_status stq_network_run_layer(int32_t index);
+
+#endif

@@ -1,0 +1,75 @@
+"""A generated network behind the link gives what the NumPy reference gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from c_boards import compile_board
+from damage import Damage
+from networks import random_levels, random_network
+from simulated_board import SimulatedBoard
+
+from stq_deploy.codegen import generate
+from stq_deploy.errors import StqError
+from stq_deploy.executors.link_executor import LinkExecutor
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.link.identity import WrongBoardError
+from stq_deploy.link.session import Session
+from stq_deploy.network import Network
+from stq_deploy.resources import firmware_templates
+
+NETWORK = random_network(11)
+LEVELS = random_levels(NETWORK, 9)
+
+
+@pytest.fixture(scope="module")
+def generated_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generated")
+    generated = generate(NETWORK, folder, command="test", tool_version="0")
+    kernels = sorted((firmware_templates() / "kernels" / "reference").glob("*.c"))
+    sources = [*generated.sources, *kernels]
+    return compile_board(folder, "memory_board", ["-shared", "-fPIC", "-O0"], network=sources)
+
+
+def executor(board: Path, network: Network = NETWORK) -> LinkExecutor:
+    session = Session(SimulatedBoard(board, to_board=Damage(1, 1e-3), to_host=Damage(2, 1e-3)))
+    session.open()
+    return LinkExecutor(network, session, name="simulated")
+
+
+def test_logits_digests_and_layer_outputs_are_the_references(generated_board: Path) -> None:
+    finished: list[int] = []
+    with executor(generated_board) as on_board, NumpyExecutor(NETWORK) as reference:
+        logits = on_board.run(LEVELS, finished.append)
+        assert logits.dtype == reference.run(LEVELS).dtype
+        assert (logits == reference.run(LEVELS)).all()
+        digests = reference.layer_digests(LEVELS)
+        assert (on_board.layer_digests(LEVELS) == digests).all()
+        for layer in range(digests.shape[1]):
+            output, wanted = (one.layer_output(LEVELS[3], layer) for one in (on_board, reference))
+            assert (output.dtype, output.shape) == (wanted.dtype, wanted.shape)
+            assert (output == wanted).all()
+        streamed = list(on_board.stream(iter(LEVELS), digests=True, layer_cycles=True))
+        assert [result.logits.tolist() for result in streamed] == logits.reshape(len(LEVELS), -1).tolist()
+        assert [layer.name for layer in on_board.session.layers()] == [
+            op.name for op in on_board.network.ops if op.kind != "reshape"
+        ]
+    assert finished == list(range(1, len(LEVELS) + 1))
+
+
+def test_bad_levels_and_layers_are_refused_before_they_are_sent(generated_board: Path) -> None:
+    with executor(generated_board) as on_board:
+        with pytest.raises(StqError, match="have shape"):
+            on_board.run(LEVELS[:, :-1])
+        with pytest.raises(StqError, match="not integers in"):
+            on_board.run(np.full_like(LEVELS, 200))
+        with pytest.raises(StqError, match="no layer 99"):
+            on_board.layer_output(LEVELS[0], 99)
+        assert on_board.session.counters().inferences == 0
+
+
+def test_another_network_is_noticed(generated_board: Path) -> None:
+    with pytest.raises(WrongBoardError, match="wrong model on the board"):
+        executor(generated_board, random_network(12))

@@ -1,0 +1,202 @@
+"""The .stq file: round trip, determinism, and every way a file can be bad."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from networks import random_levels, random_network
+
+from stq_deploy.errors import StqError
+from stq_deploy.network import archive, load_network, save_network
+from stq_deploy.network.reference import run
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    save_network(random_network(3), tmp_path / "net.stq")
+    return tmp_path / "net.stq"
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def rewrite(path: Path, contents: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+
+
+def edit(path: Path, change: Any) -> None:
+    contents = members(path)
+    document = json.loads(contents["network.json"])
+    change(document)
+    rewrite(path, contents | {"network.json": json.dumps(document).encode()})
+
+
+def refused(path: Path) -> StqError:
+    with pytest.raises(StqError) as caught:
+        load_network(path)
+    assert str(path) in caught.value.where
+    assert caught.value.next
+    return caught.value
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_round_trip(seed: int, tmp_path: Path) -> None:
+    network = random_network(seed)
+    save_network(network, tmp_path / "a.stq")
+    loaded = load_network(tmp_path / "a.stq")
+    assert loaded.sha256() == network.sha256()
+    assert loaded.metadata == network.metadata
+    assert [op.sources for op in loaded.ops] == [op.sources for op in network.ops]
+    levels = random_levels(network, 4)
+    assert np.array_equal(run(network, levels), run(loaded, levels))
+    save_network(loaded, tmp_path / "b.stq")
+    assert (tmp_path / "a.stq").read_bytes() == (tmp_path / "b.stq").read_bytes()
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.stq", tmp_path / "b.stq"] or len(list(tmp_path.iterdir())) == 2
+
+
+def test_model_hash_covers_what_is_computed_and_not_the_metadata(path: Path) -> None:
+    before = load_network(path).sha256()
+    edit(path, lambda d: d["metadata"].update(note="x"))
+    assert load_network(path).sha256() == before
+    contents = members(path)
+    name = next(n for n in contents if n.endswith(".weights.npy"))
+    contents[name] = contents[name][:-1] + bytes([contents[name][-1] ^ 1])
+    rewrite(path, contents)
+    assert load_network(path).sha256() != before
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.999])
+def test_truncated(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert "not a usable .stq network" in refused(path).what
+
+
+def test_flipped_bytes_never_escape_as_other_errors(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for at in np.random.default_rng(0).integers(0, len(content), 150):
+        damaged = bytearray(content)
+        damaged[at] ^= 0x5A
+        path.write_bytes(damaged)
+        try:
+            load_network(path)
+        except StqError as error:
+            assert error.next  # a flip in a date, say, changes nothing
+
+
+def test_absent_folder_and_foreign(tmp_path: Path) -> None:
+    assert "no such file" in refused(tmp_path / "absent.stq").what
+    with pytest.raises(StqError):
+        load_network(tmp_path)
+    (tmp_path / "text.stq").write_text("hello")
+    assert "not a usable" in refused(tmp_path / "text.stq").what
+    rewrite(tmp_path / "other.stq", {"a.txt": b""})
+    assert "not a usable" in refused(tmp_path / "other.stq").what
+
+
+def test_another_version_says_so(path: Path) -> None:
+    edit(path, lambda d: d.update(version=99))
+    assert "format version 99, this stq-deploy reads version 1" in refused(path).what
+
+
+def _op(document: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next(op for op in document["ops"] if op["kind"] == kind)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(format="other"),
+        lambda d: d.pop("tensors"),
+        lambda d: d.update(tensors=[]),
+        lambda d: d.update(ops={}),
+        lambda d: d.update(ops=[7]),
+        lambda d: d.update(input=7),
+        lambda d: d.update(input="ghost"),
+        lambda d: d.update(outputs=["ghost"]),
+        lambda d: d.update(metadata=[]),
+        lambda d: next(iter(d["tensors"].values())).update(shape=[2**40]),
+        lambda d: next(iter(d["tensors"].values())).update(shape=[]),
+        lambda d: next(iter(d["tensors"].values())).update(shape=[2.0, 2, 2]),
+        lambda d: next(iter(d["tensors"].values())).update(dtype="object"),
+        lambda d: next(iter(d["tensors"].values())).update(scale=0),
+        lambda d: next(iter(d["tensors"].values())).update(scale="1"),
+        lambda d: next(iter(d["tensors"].values())).update(minimum=-1000),
+        lambda d: next(iter(d["tensors"].values())).update(maximum=True),
+        lambda d: d["tensors"].update(unused=next(iter(d["tensors"].values()))),
+        lambda d: d["ops"][0].update(kind="__class__"),
+        lambda d: d["ops"][0].update(name=["x"]),
+        lambda d: d["ops"][0].update(name="x" * 2000),
+        lambda d: d["ops"][0].update(inputs="image"),
+        lambda d: d["ops"][0].pop("output"),
+        lambda d: _op(d, "dense").update(weight_bits=3),
+        lambda d: _op(d, "dense").update(weights=7),
+        lambda d: _op(d, "dense")["weights"].update(array="../../etc/passwd"),
+        lambda d: _op(d, "dense")["weights"].update(array="network.json"),
+        lambda d: _op(d, "dense")["weights"].update(dtype="|O"),
+        lambda d: _op(d, "dense")["weights"].update(dtype="<i8"),
+        lambda d: _op(d, "dense")["weights"].update(shape=[2**30, 2**30]),
+        lambda d: _op(d, "dense")["weights"].update(shape=[-1, -1]),
+        lambda d: _op(d, "dense")["requantize"].update(kind="other"),
+        lambda d: _op(d, "dense").pop("requantize"),
+    ],
+)
+def test_edited_document(path: Path, change: Any) -> None:
+    edit(path, change)
+    refused(path)
+
+
+@pytest.mark.parametrize(
+    "text", [b"{", b"[]", b"\xff", b"[" * 100_000, b"null", b'{"format":"stq-network","version":1}']
+)
+def test_document_that_is_none(path: Path, text: bytes) -> None:
+    rewrite(path, members(path) | {"network.json": text})
+    refused(path)
+
+
+def test_pickled_array_is_not_unpickled(path: Path) -> None:
+    contents = members(path)
+    name = next(n for n in contents if n.endswith(".weights.npy"))
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([print], dtype=object), allow_pickle=True)
+    rewrite(path, contents | {name: buffer.getvalue()})
+    refused(path)
+
+
+def test_missing_array(path: Path) -> None:
+    contents = members(path)
+    del contents[next(n for n in contents if n.endswith(".npy"))]
+    rewrite(path, contents)
+    refused(path)
+
+
+def test_size_limits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAXIMUM_FILE_BYTES", 100)
+    assert "more than the 100 allowed" in refused(path).what
+    monkeypatch.undo()
+    monkeypatch.setattr(archive, "MAXIMUM_MEMBERS", 1)
+    assert "unpack to more" in refused(path).what
+    monkeypatch.undo()
+    monkeypatch.setattr(archive, "MAXIMUM_DOCUMENT_BYTES", 1 << 16)
+    rewrite(path, members(path) | {"network.json": b" " * (32 << 20)})
+    assert path.stat().st_size < 1 << 20
+    assert "larger than allowed" in refused(path).what
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StqError, match="cannot write"):
+        save_network(random_network(0), tmp_path / "absent" / "net.stq")
+    (tmp_path / "folder.stq").mkdir()
+    with pytest.raises(StqError, match="cannot write"):
+        save_network(random_network(0), tmp_path / "folder.stq")
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder.stq"]

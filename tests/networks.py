@@ -1,0 +1,291 @@
+"""Small random networks, built straight from ops: every op, requantisation, weight width and type occurs.
+
+Shared by the tests of planner, code generator, executors and emulator. Same seed, same network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.network import Network, TensorType
+from stq_deploy.network.ops import (
+    Add,
+    Convolve,
+    Dense,
+    DepthwiseConvolve,
+    MaxPool,
+    Multiply,
+    Op,
+    PairTable,
+    Reshape,
+    Table,
+    Window,
+)
+from stq_deploy.network.requantize import (
+    KeepAccumulator,
+    MultiplierRequantize,
+    Requantize,
+    ShiftRequantize,
+    TableRequantize,
+    ThresholdRequantize,
+)
+
+Bounds = npt.NDArray[np.int64]
+INT32_MAX = 2**31 - 1
+LARGEST_TABLE = 3000
+LARGEST_TENSOR = 3000
+PROBES = 4
+
+
+def random_network(seed: int, layers: int = 9) -> Network:
+    """A network of at most `layers` random layers and a dense one that gives the logits."""
+    return _Builder(np.random.default_rng(seed)).build(layers)
+
+
+def random_levels(network: Network, samples: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Input levels (samples, *input shape) over the input's range; the first two samples are its ends."""
+    spec = network.input_type
+    rng = np.random.default_rng(seed)
+    levels = rng.integers(spec.minimum, spec.maximum + 1, (samples, *spec.shape))
+    levels[0], levels[min(1, samples - 1)] = spec.minimum, spec.maximum
+    return levels
+
+
+class _Builder:
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.tensors: dict[str, TensorType] = {}
+        self.ops: list[Op] = []
+        self.values: dict[
+            str, npt.NDArray[np.int64]
+        ] = {}  # of a few samples, to notice layers that do nothing
+
+    def build(self, layers: int) -> Network:
+        shape = (self.integer(1, 12), self.integer(3, 12), self.integer(1, 6))
+        image = self.tensors["image"] = self.activation(shape, "int8")
+        self.values["image"] = self.rng.integers(image.minimum, image.maximum + 1, (PROBES, *shape))
+        here = "image"
+        for _ in range(layers):
+            steps = self.steps(here)
+            here = steps[self.integer(0, len(steps) - 1)](here) or here
+        here = self.flatten(here) or here
+        logits = None
+        here = self.dense(here) or here
+        while logits is None:
+            logits = self.dense(here, logits=True)
+        return Network(self.tensors, tuple(self.ops), "image", (logits,), {"made_by": "tests/networks.py"})
+
+    def steps(self, here: str) -> list[Callable[[str], str | None]]:
+        t = self.tensors[here]
+        small = t.dtype == "int8"
+        image: list[Callable[[str], str | None]] = [self.convolve, self.convolve, self.depthwise]
+        image += [self.max_pool] if small else []
+        vector: list[Callable[[str], str | None]] = [self.dense]
+        both: list[Callable[[str], str | None]] = [self.add, self.multiply]
+        both += [self.table, self.pair_table] if small else []
+        return (image if len(t.shape) == 3 else vector) + both
+
+    # Layers. Each returns the name of its output; None if the kind does not fit, or the output were constant.
+
+    def convolve(self, x: str) -> str | None:
+        return self.windowed(x, depthwise=False)
+
+    def depthwise(self, x: str) -> str | None:
+        return self.windowed(x, depthwise=True)
+
+    def windowed(self, x: str, *, depthwise: bool) -> str | None:
+        t = self.tensors[x]
+        window = self.window(t, dilated=True)
+        rows, columns = window.output_size(*t.shape[:2])
+        outputs = self.integer(1, 3) if depthwise else self.choice((1, 2, 3, 4, 5, 8, 17))
+        channels = t.channels * outputs if depthwise else outputs
+        if rows < 1 or columns < 1 or rows * columns * channels > LARGEST_TENSOR:
+            return None
+        bits, weights = self.weights((*window.size, t.channels, outputs))
+        cls = DepthwiseConvolve if depthwise else Convolve
+        return self.weighted(
+            cls, x, (rows, columns, channels), weights=weights, weight_bits=bits, window=window
+        )
+
+    def dense(self, x: str, *, logits: bool = False) -> str | None:
+        t = self.tensors[x]
+        outputs = self.integer(2, 11)
+        bits, weights = self.weights((t.shape[0], outputs))
+        return self.weighted(Dense, x, (outputs,), logits=logits, weights=weights, weight_bits=bits)
+
+    def max_pool(self, x: str) -> str | None:
+        t = self.tensors[x]
+        window = self.window(t, dilated=False)
+        rows, columns = window.output_size(*t.shape[:2])
+        if rows < 1 or columns < 1:
+            return None
+        output = TensorType((rows, columns, t.channels), t.dtype, t.minimum, t.maximum, t.scale, t.zero_point)
+        return self.append(MaxPool, (x,), output, window=window)
+
+    def table(self, x: str) -> str | None:
+        output = self.activation(self.tensors[x].shape, "int8")
+        table = self.rng.integers(output.minimum, output.maximum + 1, 256).astype(np.int8)
+        return self.append(Table, (x,), output, table=table)
+
+    def pair_table(self, x: str) -> str | None:
+        y = self.partner(x, ("int8",))
+        levels = tuple(self.tensors[n].maximum - self.tensors[n].minimum + 1 for n in (x, y))
+        if levels[0] * levels[1] > PairTable.MAXIMUM_ENTRIES:
+            return None
+        output = self.activation(self.tensors[x].shape, "int8")
+        table = self.rng.integers(output.minimum, output.maximum + 1, levels).astype(np.int8)
+        return self.append(PairTable, (x, y), output, table=table)
+
+    def add(self, x: str) -> str | None:
+        factors = (self.choice((1, 2, 5, -3)), self.choice((1, 4, 7)))
+        return self.elementwise(Add, x, factors=factors)
+
+    def multiply(self, x: str) -> str | None:
+        return self.elementwise(Multiply, x)
+
+    def elementwise(self, cls: type[Any], x: str, **attributes: Any) -> str | None:
+        inputs = (x, self.partner(x, ("int8", "int16")))
+        types = [self.tensors[n] for n in inputs]
+        probe = cls("", inputs, "", (), requantize=None, **attributes)
+        full = np.ones(types[0].channels, np.int64)
+        low, high = (full * bound for bound in probe.accumulator_range(types))
+        output, requantize = self.requantize(low, high, types[0].shape)
+        return self.append(cls, inputs, output, requantize=requantize, **attributes)
+
+    def flatten(self, x: str) -> str | None:
+        t = self.tensors[x]
+        if len(t.shape) == 1:
+            return x
+        output = TensorType((t.elements,), t.dtype, t.minimum, t.maximum, t.scale, t.zero_point)
+        return self.append(Reshape, (x,), output)
+
+    def weighted(
+        self, cls: type[Any], x: str, shape: tuple[int, ...], *, logits: bool = False, **attributes: Any
+    ) -> str | None:
+        probe = cls("", (x,), "", (), requantize=None, **attributes)
+        low, high = probe.accumulator_range(self.tensors[x])
+        output, requantize = self.requantize(low, high, shape, logits=logits)
+        return self.append(cls, (x,), output, requantize=requantize, **attributes)
+
+    def append(
+        self, cls: type[Any], inputs: tuple[str, ...], output: TensorType, **attributes: Any
+    ) -> str | None:
+        name = f"{cls.kind}_{len(self.ops)}"
+        op = cls(name, inputs, name, (f"source of {name}",), **attributes)
+        types = [self.tensors[n] for n in inputs]
+        value = op.run([self.values[n] for n in inputs], types, output)
+        if (value == value[:1]).all():
+            return None
+        self.tensors[name], self.values[name] = output, value
+        self.ops.append(op)
+        return name
+
+    # Attributes.
+
+    def partner(self, x: str, dtypes: tuple[str, ...]) -> str:
+        """A tensor of the shape of `x`, possibly `x` itself."""
+        shape = self.tensors[x].shape
+        return self.choice([n for n, t in self.tensors.items() if t.shape == shape and t.dtype in dtypes])
+
+    def window(self, t: TensorType, *, dilated: bool) -> Window:
+        size, stride = (self.integer(1, 4), self.integer(1, 4)), (self.integer(1, 2), self.integer(1, 3))
+        dilation = self.choice(((1, 1), (1, 1), (2, 1), (1, 3))) if dilated else (1, 1)
+        if self.choice((True, False)):
+            before, after = Window.same_padding(t.shape[:2], size, stride, dilation)
+        else:
+            before = (self.integer(0, size[0] - 1), self.integer(0, size[1] - 1))
+            after = (self.integer(0, size[0] - 1), self.integer(0, size[1] - 1))
+        return Window(size, stride, dilation, before, after)
+
+    def weights(self, shape: tuple[int, ...]) -> tuple[int, npt.NDArray[np.int8]]:
+        bits, low = self.choice(((2, -1), (2, -2), (4, -8), (8, -128)))
+        high = min(2 ** (bits - 1) - 1, 127)
+        return bits, self.rng.integers(low, high + 1, shape).astype(np.int8)
+
+    def activation(self, shape: tuple[int, ...], dtype: str) -> TensorType:
+        if dtype == "int8":
+            low, high, zero = self.choice(
+                ((-128, 127, -128), (-128, 127, 3), (0, 15, 0), (-4, 3, 0), (0, 1, 0))
+            )
+        else:
+            low, high, zero = self.choice(
+                ((-2000, 2000, 0), (0, 255, 0), (-32768, 32767, 0), (-100, 900, -100))
+            )
+        return TensorType(shape, dtype, low, high, 0.125, zero)
+
+    def requantize(
+        self, low: Bounds, high: Bounds, shape: tuple[int, ...], *, logits: bool = False
+    ) -> tuple[TensorType, Requantize]:
+        """A random output type of `shape`, and a requantisation of accumulators in [low, high] to it."""
+        least, most = int(low.min()), int(high.max())
+        forms = ["multiplier16", "keep"] if logits else ["multiplier8", "multiplier16", "shift", "threshold"]
+        if max(abs(least), abs(most)) > 2**29:
+            forms = [form for form in forms if form != "shift"]  # an offset and a step more must fit int32
+        if not logits and most - least < LARGEST_TABLE:
+            forms.append("table")
+        if not logits and max(abs(least), abs(most)) < 2**15:
+            forms.append("keep")
+        form = self.choice(forms)
+        if form == "keep":
+            storage = "int32" if logits else "int8" if least >= -128 and most < 128 else "int16"
+            keep = KeepAccumulator(len(low), least, most)
+            return TensorType(shape, storage, least, most, 0.5), keep
+        output = self.activation(shape, "int16" if form == "multiplier16" else "int8")
+        if form == "shift":
+            return output, self.shift(low, high, output)
+        if form == "threshold":
+            return self.thresholds(low, high, output)
+        if form == "table":
+            rows = self.choice((1, len(low)))
+            table = self.rng.integers(output.minimum, output.maximum + 1, (rows, most - least + 1)).astype(
+                np.int8
+            )
+            return output, TableRequantize(table, least, len(low))
+        return output, self.multiplier(low, high, output)
+
+    def thresholds(self, low: Bounds, high: Bounds, output: TensorType) -> tuple[TensorType, Requantize]:
+        count = output.maximum - output.minimum
+        sign = self.rng.choice(np.array([-1, 1], np.int8), len(low))
+        # Most accumulators lie near the middle of their range, so most thresholds do.
+        middle, spread = (low + high) // 2 * sign, (high - low) // 8 + 1
+        between = np.rint(middle[:, None] + spread[:, None] * self.rng.normal(size=(len(low), count)))
+        unreached = self.rng.random(between.shape) < 0.1
+        thresholds = np.sort(np.where(unreached, INT32_MAX, between), axis=1).astype(np.int32)
+        return output, ThresholdRequantize(thresholds, sign, output.minimum)
+
+    def shift(self, low: Bounds, high: Bounds, output: TensorType) -> Requantize:
+        """Shifts of different channels, small enough that ties occur and large enough that levels differ."""
+        largest = int(max(np.abs(low).max(), np.abs(high).max(), 1))
+        shift = self.rng.integers(0, min(largest.bit_length(), 28) + 1, len(low)).astype(np.int8)
+        offset = self.rng.integers(-min(largest, 2**20), min(largest, 2**20) + 1, len(low)).astype(np.int32)
+        zero_point = int(self.rng.integers(-20, 21))
+        return ShiftRequantize(offset, shift, zero_point, output.minimum, output.maximum)
+
+    def multiplier(self, low: Bounds, high: Bounds, output: TensorType) -> Requantize:
+        """One that brings most accumulators within the output's range."""
+        largest = int(max(np.abs(low).max(), np.abs(high).max(), 1))
+        left = max(0, 30 - largest.bit_length()) if self.choice((True, False)) else 0
+        multiplier = self.rng.choice([-1, 1], len(low)) * self.rng.integers(2**29, 2**31, len(low))
+        span = (largest << left) >> 1  # |(acc << left) * multiplier >> 32|, at most
+        right = max(
+            0, span.bit_length() - (output.maximum - output.minimum).bit_length() - self.integer(1, 2)
+        )
+        scaled_middle = (((low + high) // 2 << left) * multiplier) >> 32
+        offset = ((output.minimum + output.maximum) // 2 << right) - scaled_middle + self.integer(-3, 3)
+        r = MultiplierRequantize(
+            multiplier.astype(np.int32), offset.astype(np.int32), left, right, output.minimum, output.maximum
+        )
+        assert r.overflow_free(low, high)
+        return r
+
+    def integer(self, low: int, high: int) -> int:
+        """Uniform in low..high."""
+        return int(self.rng.integers(low, high + 1))
+
+    def choice(self, options: Any) -> Any:
+        """One of a sequence."""
+        return options[self.integer(0, len(options) - 1)]

@@ -1,0 +1,214 @@
+"""Certified requantisation: equal to the exact function at every accumulator, in the cheapest form there is."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, read_quantizer
+from stq_deploy.network.requantize import (
+    MultiplierRequantize,
+    Requantize,
+    ShiftRequantize,
+    TableRequantize,
+    ThresholdRequantize,
+)
+from stq_deploy.passes import certify as certify_module
+from stq_deploy.passes.certify import certify
+from stq_deploy.passes.epilogue import Epilogue
+from stq_deploy.passes.stages import Affine, Monotone, Stage, batch_norm, chain, scaled, shifted
+
+ROUND = "quantized_relu(4,2)"
+
+
+def epilogue(text: str, *stages: Stage) -> Epilogue:
+    return Epilogue(chain(*stages), read_quantizer(text, ACTIVATION_QUANTIZERS))
+
+
+def exact_level(e: Epilogue, channel: int, acc: int) -> int:
+    """By definition: run the affine stages and relus forwards in rationals, then count boundaries."""
+    v = Fraction(acc)
+    for stage in e.stages:
+        if isinstance(stage, Affine):
+            factor, offset = stage.at(channel)
+            v = v * factor + offset
+        else:
+            assert stage.function == "relu"
+            v = max(v, Fraction(0))
+    return e.steps.minimum + e.steps.zero_point + sum(b.holds(v) for b in e.steps.boundaries)
+
+
+def assert_exact(form: Requantize, e: Epilogue, low: list[int], high: list[int]) -> None:
+    for c in range(len(low)):
+        acc = np.arange(low[c], high[c] + 1)
+        batch = np.zeros((len(acc), len(low)), np.int64) + np.array(low)
+        batch[:, c] = acc
+        expected = [exact_level(e, c, int(a)) for a in acc]
+        assert form.apply(batch)[:, c].tolist() == expected
+
+
+def arrays(low: list[int], high: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(low, np.int64), np.array(high, np.int64)
+
+
+NUMBER = st.floats(-4, 4, width=32).map(lambda v: v if abs(v) > 2**-10 else 0.0)
+TEXT = st.sampled_from(
+    [
+        ROUND,
+        "quantized_bits(8,3,1,alpha=1)",
+        "quantized_bits(3,0)",
+        "quantized_relu(8,3)",
+        "quantized_relu(2,1)",
+        "quantized_relu(4,2,negative_slope=0.25)",
+        "ternary()",
+        "binary()",
+        "quantized_sigmoid(4)",
+        "quantized_tanh(5)",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_affine_epilogue_is_exact(data: st.DataObject) -> None:
+    channels = data.draw(st.integers(1, 3))
+    numbers = st.lists(NUMBER, min_size=channels, max_size=channels)
+    scale = [Fraction(v) / data.draw(st.sampled_from([1, 3, 16, 100])) for v in data.draw(numbers)]
+    stages: list[Stage] = [scaled(scale), shifted(np.array(data.draw(numbers), np.float32))]
+    if data.draw(st.booleans()):
+        stages.append(Monotone("relu"))
+        stages.append(Affine(tuple(Fraction(v) for v in data.draw(numbers)), (Fraction(1, 7),) * channels))
+    low = data.draw(st.lists(st.integers(-120, 10), min_size=channels, max_size=channels))
+    high = [value + data.draw(st.integers(0, 150)) for value in low]
+    e = epilogue(data.draw(TEXT), *stages)
+    form = certify(e, *arrays(low, high))
+    assert_exact(form, e, low, high)
+    if isinstance(form, MultiplierRequantize):
+        assert form.overflow_free(*arrays(low, high))
+    certificate = form.certificate
+    assert certificate["exact"]
+    assert certificate["kind"] == form.kind
+    assert certificate["checked"] == certificate["accumulators"] == sum(high) - sum(low) + channels
+
+
+def test_batch_norm_gives_a_multiplier() -> None:
+    rng = np.random.default_rng(0)
+    bn = batch_norm(*(rng.uniform(0.5, 2, 8).astype(np.float32) for _ in range(4)), 1e-3)
+    e = epilogue(ROUND, scaled([Fraction(1, 64)]), bn)
+    low, high = [-3000] * 8, [3500] * 8
+    form = certify(e, *arrays(low, high))
+    assert isinstance(form, MultiplierRequantize)
+    assert form.certificate["near_ties"] == 0
+    assert form.certificate["smallest_slack"] > 0
+
+
+def test_falling_channels() -> None:
+    e = epilogue(ROUND, Affine((Fraction(-1, 37), Fraction(1, 41), Fraction(0)), (Fraction(1, 3),) * 3))
+    low, high = [-200, -200, -200], [200, 200, 200]
+    form = certify(e, *arrays(low, high))
+    assert isinstance(form, MultiplierRequantize)
+    assert form.multiplier[0] < 0 < form.multiplier[1]
+    assert_exact(form, e, low, high)
+
+
+def test_ties_at_even_and_odd_levels_are_a_shift() -> None:
+    e = epilogue(ROUND, scaled([Fraction(1, 32), Fraction(1, 4)]))  # channel 0: a tie at 4, 12, 20, ...
+    low, high = [-100, -100], [100, 100]
+    form = certify(e, *arrays(low, high))
+    assert isinstance(form, ShiftRequantize)
+    assert form.shift.tolist() == [3, 0]
+    assert form.certificate["near_ties"] == 13
+    assert_exact(form, e, low, high)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.25, -3.0, 100.0, -100.0])
+@pytest.mark.parametrize("text", [ROUND, "quantized_relu(8,3)", "quantized_bits(8,3,1,alpha=1)", "quantized_bits(5,1)"])
+def test_shifts_with_a_bias_and_constant_channels(text: str, bias: float) -> None:
+    """A channel's bias may push it beyond the output's ends, where it is constant."""
+    stages = scaled([Fraction(1, 128), Fraction(1, 64)]), shifted(np.array([bias, -bias], np.float32))
+    low, high = [-700, -900], [800, 1000]
+    form = certify(epilogue(text, *stages), *arrays(low, high))
+    assert_exact(form, epilogue(text, *stages), low, high)
+
+
+def test_ties_of_a_falling_channel_need_thresholds_or_a_table() -> None:
+    e = epilogue(ROUND, scaled([Fraction(-1, 32)]))
+    form = certify(e, *arrays([-100] * 2, [100] * 2))
+    assert isinstance(form, ThresholdRequantize)
+    assert_exact(form, e, [-100] * 2, [100] * 2)
+
+
+def test_many_channels_with_one_small_function_share_a_table() -> None:
+    e = epilogue("quantized_sigmoid(4,use_real_sigmoid=True)", scaled([Fraction(1, 16)]))
+    low, high = [-60 - c for c in range(32)], [70 - c for c in range(32)]
+    form = certify(e, *arrays(low, high))
+    assert isinstance(form, TableRequantize)
+    assert form.table.shape == (1, 162)
+    assert form.base == -91
+    acc = np.array(low)[None]
+    expected = np.round(16 / (1 + np.exp(-acc / 16)))
+    assert form.apply(acc).tolist() == expected.tolist()
+
+
+def test_channels_that_contradict_each_other_share_nothing() -> None:
+    e = epilogue("quantized_sigmoid(8,use_real_sigmoid=True)", scaled([Fraction(1, 16), Fraction(1, 8)]))
+    form = certify(e, *arrays([-9, -9], [9, 9]))
+    assert isinstance(form, TableRequantize)
+    assert form.table.shape == (2, 19)
+
+
+def test_large_ranges_are_proved_from_both_sides_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certify_module, "MAXIMUM_EXHAUSTIVE", 1000)
+    e = epilogue(ROUND, scaled([Fraction(1, 99991)]), shifted(np.array([0.123], np.float32)))
+    form = certify(e, *arrays([-3_000_000], [4_000_000]))
+    assert isinstance(form, MultiplierRequantize)
+    certificate = form.certificate
+    assert certificate["accumulators"] == 7_000_001
+    assert certificate["checked"] == 2 * 15 + 2
+
+
+def test_wide_range_exhaustively() -> None:
+    e = epilogue(ROUND, scaled([Fraction(1, 99991)]), shifted(np.array([0.123], np.float32)))
+    form = certify(e, *arrays([-2_000_000], [2_000_000]))
+    assert form.certificate["checked"] == 4_000_001
+    for acc in (-2_000_000, -1, 0, 24_997, 24_998, 1_500_000, 2_000_000):
+        assert form.apply(np.array([[acc]]))[0, 0] == exact_level(e, 0, acc)
+
+
+def test_channel_far_outside_the_levels_does_not_cost_precision() -> None:
+    offsets = (Fraction(1, 3), Fraction(-(10**9)))
+    e = epilogue(ROUND, Affine((Fraction(1, 1009), Fraction(1, 1013)), offsets))
+    form = certify(e, *arrays([-5000, -5000], [5000, 5000]))
+    assert isinstance(form, MultiplierRequantize)
+    assert form.multiplier[1] == 0
+    assert form.right_shift > 8
+
+
+def test_a_wrong_form_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    e = epilogue(ROUND, scaled([Fraction(1, 100)]), shifted(np.array([0.1], np.float32)))
+    real = certify_module._multiplier
+
+    def off_by_one(target: object) -> MultiplierRequantize:
+        form = real(target)  # type: ignore[arg-type]
+        assert form is not None
+        return MultiplierRequantize(
+            form.multiplier, form.offset + (1 << form.right_shift), form.left_shift, form.right_shift, 0, 15
+        )
+
+    monkeypatch.setattr(certify_module, "_multiplier", off_by_one)
+    with pytest.raises(ArithmeticError, match="not exact"):
+        certify(e, *arrays([-500], [500]))
+
+
+def test_wrong_thresholds_are_noticed_by_the_float64_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    e = epilogue(ROUND, scaled([Fraction(1, 100)]))
+    other = epilogue(ROUND, scaled([Fraction(1, 101)]))
+    monkeypatch.setattr(
+        Epilogue, "thresholds", lambda self, low, high, real=Epilogue.thresholds: real(other, low, high)
+    )
+    with pytest.raises(ArithmeticError, match="float64"):
+        certify(e, *arrays([-500], [500]))

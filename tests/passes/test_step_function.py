@@ -1,0 +1,155 @@
+"""Quantizing activations as exact steps, against QKeras itself and by hand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, read_quantizer
+from stq_deploy.passes.float_evaluation import quantized_level
+from stq_deploy.passes.step_function import Boundary, StepFunction, pull_back, step_function
+
+TEXTS = [
+    "quantized_relu(4,2)",
+    "quantized_relu(8,0)",
+    "quantized_relu(8,3)",
+    "quantized_relu(1,1)",
+    "quantized_relu(4,2,negative_slope=0.25)",
+    "quantized_relu(8,1,negative_slope=0.5)",
+    "quantized_bits(8,3,1,alpha=1)",
+    "quantized_bits(4,0)",
+    "quantized_bits(4,1,0,keep_negative=False)",
+    "quantized_bits(8,0,0,keep_negative=False)",
+    "quantized_bits(1,0)",
+    "quantized_bits(4,0,1,alpha=0.3)",
+    "quantized_sigmoid(4)",
+    "quantized_sigmoid(8,use_real_sigmoid=True)",
+    "quantized_sigmoid(4,symmetric=True,use_real_sigmoid=True)",
+    "quantized_sigmoid(3,symmetric=True)",
+    "quantized_tanh(4)",
+    "quantized_tanh(8,use_real_tanh=True)",
+    "quantized_tanh(3,symmetric=True,use_real_tanh=True)",
+    "ternary()",
+    "ternary(alpha=0.5,threshold=0.75)",
+    "binary()",
+    "binary(use_01=True)",
+    "binary(alpha=2)",
+]
+
+
+def steps_of(text: str) -> StepFunction:
+    return step_function(read_quantizer(text, ACTIVATION_QUANTIZERS))
+
+
+def exact_levels(steps: StepFunction, values: np.ndarray) -> np.ndarray:
+    fractions = [Fraction(float(v)) for v in values]
+    return np.array([steps.minimum + sum(b.holds(v) for b in steps.boundaries) for v in fractions])
+
+
+def probes(steps: StepFunction) -> np.ndarray:
+    """Every boundary to the nearest float32, its two neighbours, a grid of ties, the far ends, and random values."""
+    at = np.array([float(b.value) for b in steps.boundaries if b.value is not None], np.float32)
+    # Beside 0 a step down from it: the very next numbers are subnormal, and TensorFlow takes those for 0.
+    before, after = (np.nextafter(at, np.float32(side)) for side in (-np.inf, np.inf))
+    around = [np.where(at == 0, -1e-30, before), at, np.where(at == 0, 1e-30, after)]
+    grid = np.arange(-64, 65, dtype=np.float32) / 16
+    noise = np.random.default_rng(0).normal(0, 3, 200).astype(np.float32)
+    ends = np.array([-100, 0, 100], np.float32)
+    return np.concatenate([*around, grid, noise, ends]).astype(np.float32)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_float64_formulas_agree_with_the_exact_steps(text: str) -> None:
+    steps, quantizer = steps_of(text), read_quantizer(text, ACTIVATION_QUANTIZERS)
+    values = probes(steps)
+    # At a transcendental boundary the nearest float32 is off by up to 1e-7, far more than float64's error.
+    assert np.array_equal(quantized_level(quantizer, values.astype(np.float64)), exact_levels(steps, values))
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("text", TEXTS)
+def test_qkeras_agrees_with_the_exact_steps(text: str) -> None:
+    import qkeras.quantizers
+    import tensorflow as tf
+
+    steps, quantizer = steps_of(text), read_quantizer(text, ACTIVATION_QUANTIZERS)
+    values = probes(steps)
+    built = getattr(qkeras.quantizers, quantizer.name)(**quantizer.parameters)
+    found = np.asarray(built(tf.constant(values)), np.float64) / float(steps.step)
+    expected = exact_levels(steps, values)
+    differing = np.flatnonzero(np.abs(found - expected) > 1e-3)
+    # QKeras computes in float32: it may err next to a boundary that is not a float32 number, and nowhere
+    # else.
+    boundaries = np.array([float(b.value) for b in steps.boundaries if b.value is not None])
+    for i in differing:
+        nearest = np.abs(boundaries - values[i]).min()
+        assert nearest <= 4e-7 * max(1.0, abs(float(values[i]))), (values[i], found[i], expected[i])
+    if not text.startswith(("quantized_sigmoid", "quantized_tanh")):
+        assert len(differing) == 0  # rounding and clipping alone are exact in float32, too
+
+
+def test_half_to_even() -> None:
+    steps = steps_of("quantized_relu(4,2)")  # steps of 1/4: ties at odd multiples of 1/8
+    ties = np.array([1, 3, 5, 7, 9]) / 8
+    assert exact_levels(steps, ties).tolist() == [0, 2, 2, 4, 4]
+    assert exact_levels(steps, np.array([-5.0, 0.0, 3.74, 3.75, 9.0])).tolist() == [0, 0, 15, 15, 15]
+    assert (steps.minimum, steps.maximum, steps.step) == (0, 15, Fraction(1, 4))
+
+
+def test_real_sigmoid_boundaries_are_logits() -> None:
+    steps = steps_of("quantized_sigmoid(4,use_real_sigmoid=True)")
+    for k, boundary in enumerate(steps.boundaries, start=1):
+        t = (k - 0.5) / 16
+        assert boundary.value is not None
+        assert float(boundary.value) == pytest.approx(np.log(t / (1 - t)), rel=1e-14)
+        assert not boundary.exact
+
+
+@pytest.mark.parametrize(
+    ("text", "range_"),
+    [
+        ("quantized_relu(8,0)", (0, 255)),
+        ("quantized_relu(4,2,negative_slope=0.25)", (-2, 7)),
+        ("quantized_bits(8,3,1)", (-127, 127)),
+        ("quantized_bits(8,3)", (-128, 127)),
+        ("quantized_sigmoid(8)", (0, 255)),
+        ("quantized_tanh(8)", (-128, 127)),
+        ("ternary()", (-1, 1)),
+        ("binary(use_01=True)", (0, 1)),
+    ],
+)
+def test_level_ranges_and_storage(text: str, range_: tuple[int, int]) -> None:
+    steps = steps_of(text)
+    assert (steps.minimum, steps.maximum) == range_
+    assert steps.zero_point == (-128 if range_[1] > 127 else 0)
+
+
+def test_slope_below_one_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="negative_slope"):
+        steps_of("quantized_relu(3,1,negative_slope=0.0625)")
+
+
+def test_pull_back() -> None:
+    half, zero = Fraction(1, 2), Fraction(0)
+    assert pull_back(Boundary(half, True), "relu") == Boundary(half, True)
+    assert pull_back(Boundary(zero, True), "relu").holds(Fraction(-5))
+    assert not pull_back(Boundary(zero, False), "relu").holds(zero)
+    assert pull_back(Boundary(half, False), "sigmoid") == Boundary(zero, False)
+    assert not pull_back(Boundary(Fraction(1), True), "sigmoid").holds(Fraction(10**9))
+    assert pull_back(Boundary(zero, False), "sigmoid").holds(Fraction(-(10**9)))
+    assert pull_back(Boundary(Fraction(-1), False), "tanh").holds(Fraction(-(10**9)))
+    pulled = pull_back(Boundary(half, True), "tanh")
+    assert pulled.value is not None
+    assert float(pulled.value) == pytest.approx(np.arctanh(0.5))
+
+
+def test_first_integer() -> None:
+    assert Boundary(Fraction(3), True).first_integer() == 3
+    assert Boundary(Fraction(3), False).first_integer() == 4
+    assert Boundary(Fraction(-7, 2), True).first_integer() == -3
+    assert Boundary(Fraction(-7, 2), False).first_integer() == -3
+    assert Boundary(None, True).first_integer() is None
+    with pytest.raises(ArithmeticError):
+        Boundary(Fraction(5) + Fraction(1, 10**50), True, exact=False).first_integer()

@@ -1,0 +1,181 @@
+"""Plans of whole networks: lifetimes, views, in-place layers, kernels and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from networks import random_network
+
+from stq_deploy.errors import StqError
+from stq_deploy.network import Network, TensorType
+from stq_deploy.network.ops import Add, Dense, MaxPool, Op, PairTable, Reshape, Table, WeightedOp, Window
+from stq_deploy.network.requantize import KeepAccumulator, ThresholdRequantize
+from stq_deploy.planner import emitted_ops, plan_network
+from stq_deploy.planner.kernels import KERNELS
+from stq_deploy.resources import firmware_templates
+
+IMAGE = TensorType((4, 4, 2), "int8", 0, 3, 1.0)
+FLAT = TensorType((32,), "int8", 0, 3, 1.0)
+TABLE = np.zeros(256, np.int8)
+ENORMOUS = TensorType((1 << 20, 1 << 20), "int8", 0, 3, 1.0)
+PAIRS = np.zeros((4, 4), np.int8)
+
+
+def network(tensors: dict[str, TensorType], *ops: Op, outputs: tuple[str, ...] = ("y",)) -> Network:
+    return Network({"x": IMAGE} | tensors, ops, "x", outputs)
+
+
+def table(name: str, x: str, y: str) -> Table:
+    return Table(name, (x,), y, (), TABLE)
+
+
+def test_tables_write_over_an_input_that_dies() -> None:
+    plan = plan_network(network({"a": IMAGE, "y": IMAGE}, table("t", "x", "a"), table("u", "a", "y")))
+    assert plan.offset("x") == plan.offset("a") == plan.offset("y")
+    assert plan.arena_bytes == 32
+
+
+def test_tables_spare_an_input_that_lives_on() -> None:
+    ops = table("t", "x", "a"), PairTable("p", ("x", "a"), "y", (), PAIRS)
+    plan = plan_network(network({"a": IMAGE, "y": IMAGE}, *ops))
+    assert plan.offset("a") != plan.offset("x")
+    assert plan.offset("y") == plan.offset("x")  # both die in the pair table; the first takes the output
+    assert plan.arena_bytes == 64
+
+
+def test_tables_spare_an_output_of_the_network() -> None:
+    plan = plan_network(
+        network({"a": IMAGE, "y": IMAGE}, table("t", "x", "a"), table("u", "a", "y"), outputs=("y", "a"))
+    )
+    assert plan.offset("a") != plan.offset("y")
+
+
+def test_other_layers_never_write_over_their_input() -> None:
+    plan = plan_network(network({"y": IMAGE}, MaxPool("m", ("x",), "y", (), Window((1, 1)))))
+    assert plan.offset("x") != plan.offset("y")
+
+
+def test_a_reshape_is_a_view_and_keeps_its_source_alive() -> None:
+    ops = (
+        MaxPool("m", ("x",), "a", (), Window((1, 1))),
+        Reshape("r", ("a",), "f", ()),
+        MaxPool("n", ("a",), "b", (), Window((1, 1))),
+        table("t", "b", "c"),
+        Dense("d", ("f",), "y", (), np.ones((32, 2), np.int8), 2, KeepAccumulator(2, 0, 96)),
+    )
+    y = TensorType((2,), "int32", 0, 96, 1.0)
+    net = network({"a": IMAGE, "f": FLAT, "b": IMAGE, "c": IMAGE, "y": y}, *ops, outputs=("y", "c"))
+    plan = plan_network(net)
+    assert [op.name for op in emitted_ops(net)] == ["m", "n", "t", "d"]
+    assert plan.offset("f") == plan.offset("a")
+    assert (plan.buffer("a").first, plan.buffer("a").last) == (0, 3)
+    assert plan.buffer("c").last == plan.buffer("y").last == 4
+
+
+def test_a_table_through_a_view_of_a_living_tensor_is_not_in_place() -> None:
+    ops = Reshape("r", ("x",), "f", ()), table("t", "f", "g"), table("u", "x", "y")
+    plan = plan_network(network({"f": FLAT, "g": FLAT, "y": IMAGE}, *ops, outputs=("y", "g")))
+    assert plan.offset("g") != plan.offset("x")
+    assert plan.offset("y") == plan.offset("x")
+
+
+def test_an_output_nobody_reads_disturbs_nothing() -> None:
+    plan = plan_network(
+        network({"a": IMAGE, "y": IMAGE}, MaxPool("m", ("x",), "a", (), Window((1, 1))), table("t", "x", "y"))
+    )
+    assert plan.offset("a") != plan.offset("x")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_plans_of_random_networks_hold_together(seed: int) -> None:
+    net = random_network(seed)
+    plan = plan_network(net)
+    assert [layer.op for layer in plan.layers] == list(emitted_ops(net))
+    assert plan.arena_lower_bound <= plan.arena_bytes
+    assert plan.macs == sum(macs for _, macs in net.macs())
+    held: dict[int, str] = {}  # byte of the arena -> the tensor last written there
+    root = {net.input: net.input}
+
+    def write(tensor: str) -> None:
+        start = plan.offset(tensor)
+        held.update(dict.fromkeys(range(start, start + net.tensors[tensor].bytes), tensor))
+
+    def intact(tensor: str) -> bool:
+        start = plan.offset(tensor)
+        return all(held[b] == root[tensor] for b in range(start, start + net.tensors[tensor].bytes))
+
+    write(net.input)
+    for op in net.ops:
+        root[op.output] = root[op.inputs[0]] if isinstance(op, Reshape) else op.output
+        assert all(intact(name) for name in op.inputs), op.name
+        if not isinstance(op, Reshape):
+            write(op.output)
+    assert all(intact(name) for name in net.outputs)
+
+
+def test_every_kernel_of_the_table_is_declared_in_the_contract() -> None:
+    contract = (firmware_templates() / "kernels" / "include" / "stq_nn.h").read_text()
+    declared = set(
+        re.findall(r"STQ_DECLARE_(?:CONVOLVE|DENSE)\((stq_\w+),|^stq_status (stq_\w+)\(", contract, re.M)
+    )
+    assert {kernel.function for kernel in KERNELS} == {a or b for a, b in declared}
+
+
+def test_kernels_follow_weights_and_input_type() -> None:
+    layers = [(net, layer) for net in map(random_network, range(12)) for layer in plan_network(net).layers]
+    for net, layer in layers:
+        if isinstance(layer.op, WeightedOp):
+            weights = {2: "t2", 4: "s4", 8: "s8"}[layer.op.weight_bits]
+            levels = {"int8": "s8", "int16": "s16"}[net.input_types(layer.op)[0].dtype]
+            assert layer.kernel == f"stq_{layer.op.kind}_{weights}_{levels}"
+
+
+def dense(x: TensorType, outputs: int = 1, requantize: object = None, **output: object) -> Network:
+    y = {
+        "shape": (outputs,),
+        "dtype": "int32",
+        "minimum": -(2**31),
+        "maximum": 2**31 - 1,
+        "scale": 1.0,
+    } | output
+    keep = requantize or KeepAccumulator(outputs, -(2**31), 2**31 - 1)
+    weights = np.ones((x.elements, outputs), np.int8)
+    op = Dense("fully connected", ("x",), "y", (), weights, 2, keep)  # type: ignore[arg-type]
+    return Network({"x": x, "y": TensorType(**y)}, (op,), "x", ("y",))  # type: ignore[arg-type]
+
+
+REFUSED = {
+    "16-bit input": (dense(TensorType((3,), "int16", 0, 3, 1.0)), "stored as int16"),
+    "only views": (
+        Network({"x": IMAGE, "f": FLAT}, (Reshape("r", ("x",), "f", ()),), "x", ("f",)),
+        "no layer that computes",
+    ),
+    "far zero point": (dense(TensorType((3,), "int8", 0, 3, 1.0, zero_point=40_000)), "beyond 16 bits"),
+    "thresholds to 16 bits": (
+        dense(
+            TensorType((3,), "int8", 0, 3, 1.0),
+            requantize=ThresholdRequantize(np.zeros((1, 2), np.int32), np.ones(1, np.int8), 0),
+            dtype="int16", minimum=0, maximum=2,
+        ),
+        "requantisation by threshold gives int16",
+    ),
+    "enormous tensor": (
+        Network({"x": ENORMOUS, "y": ENORMOUS}, (table("t", "x", "y"),), "x", ("y",)),
+        "more than any board has",
+    ),
+    "huge factor": (
+        Network(
+            {"x": TensorType((1,), "int8", 0, 0, 1.0), "y": TensorType((1,), "int8", 0, 0, 1.0)},
+            (Add("a", ("x", "x"), "y", (), (2**40, 1), KeepAccumulator(1, 0, 0)),), "x", ("y",),
+        ),
+        "factor 1099511627776 overflows",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("net", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_the_kernels_cannot_run_is_refused(net: Network, message: str) -> None:
+    with pytest.raises(StqError, match=message):
+        plan_network(net)

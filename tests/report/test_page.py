@@ -1,0 +1,103 @@
+"""The report says what was measured, and prints untrusted text as text."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.evaluation.summary import Comparison, Footprint, LayerCost, Region, RunSummary
+from stq_deploy.report.page import render_report
+
+EVIL = "</td><script>alert(1)</script>"
+LABELS = np.array([0, 1, 2, 1], np.int64)
+LOGITS = np.array([[9, 0, 0], [0, 9, 0], [0, 0, 9], [9, 1, 0]], np.int32)
+
+
+def _comparison(metadata: dict, board: np.ndarray = LOGITS) -> Comparison:
+    samples = SampleSet(np.zeros((4, 2, 2, 1), np.uint8), LABELS, metadata)
+    return Comparison(samples, f"{EVIL}.npz", board, LOGITS, np.array([0, 1, 2, 1]))
+
+
+def _summary(*comparisons: Comparison) -> RunSummary:
+    return RunSummary(
+        board="stm32h743",
+        emulated=True,
+        model=EVIL,
+        model_hash="ab" * 32,
+        build_id="cd" * 16,
+        comparisons=comparisons,
+        layers=(LayerCost(EVIL, "convolve", 1000, 2500), LayerCost("fc", "dense", 10, 50)),
+        footprint=Footprint(123456, 7890, None, (Region("axi", 10, 100),)),
+        samples_run=8,
+        seconds=2.0,
+    )
+
+
+FGSM = {
+    "attack": {
+        "name": "fgsm",
+        "settings": {"eps": 8 / 255, "norm": EVIL},
+        "threat_model": f"untargeted {EVIL}",
+        "largest_change": {"inf": 0.0314},
+    },
+    "class_names": [EVIL, "b", "c"],
+    "seed": 7,
+    "versions": {"numpy": "2.0"},
+    "float_model": {"predictions": [0, 1, 2, 1], "correct": {"clean": 4, "after_input_quantisation": 3}},
+}
+
+
+def test_numbers_threat_model_and_honesty() -> None:
+    page = render_report(_summary(_comparison({"attack": {"name": "clean"}}), _comparison(FGSM)))
+    text = re.sub(r"\s+", " ", page)
+    for expected in (
+        "FGSM", "75.0 % [30.1, 95.4]", "100.0 % [51.0, 100.0]",
+        "an upper bound on robustness, not a guarantee", "straight-through", "eps 0.0313725", "Seed 7",
+        "numpy 2.0", "clean 4, after_input_quantisation 3", "123,456 bytes",
+        'Stack, worst case</th><td class="n">not known', "2,550", "4.00",
+        "Every logit of all 8 samples equals",
+    ):  # fmt: skip
+        assert expected in text, expected
+
+
+def test_untrusted_text_is_escaped_and_nothing_is_fetched() -> None:
+    page = render_report(_summary(_comparison(FGSM)))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"(src|href)\s*=|url\(|@import", page)
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {"attack": "x", "versions": 3, "seed": [EVIL], "class_names": "abc"}]
+)
+def test_metadata_of_another_make(metadata: dict) -> None:
+    page = render_report(_summary(_comparison(metadata)))
+    assert "unknown" in page
+    assert "not stated" in page
+
+
+def test_a_difference_leads() -> None:
+    board = LOGITS.copy()
+    board[2, 0] += 1
+    summary = _summary(_comparison(FGSM, board))
+    assert not summary.agrees
+    page = render_report(summary)
+    assert "logits differ from the integer reference" in page
+    assert "Every logit" not in page
+
+
+def test_same_summary_same_page() -> None:
+    assert render_report(_summary(_comparison(FGSM))) == render_report(_summary(_comparison(FGSM)))
+
+
+def test_what_was_not_measured_is_not_invented() -> None:
+    summary = _summary(_comparison(FGSM))
+    unmeasured = dataclasses.replace(
+        summary, emulated=False, layers=(LayerCost("a", "dense", 10, None),), samples_run=0
+    )
+    page = render_report(unmeasured)
+    assert 'Cycles per inference</th><td class="n">not measured' in page
+    assert "Cycles by layer" not in page
+    assert 'over the link</th><td class="n">not measured' in page

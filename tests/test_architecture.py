@@ -1,0 +1,85 @@
+"""The order of docs/DESIGN.md, held: nothing imports upward, and heavy packages stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stq_deploy.cli import COMMANDS
+
+PACKAGE = Path(__file__).resolve().parent.parent / "stq_deploy"
+
+ORDER = [
+    "errors", "resources", "files", "network", "quantizers", "datasets", "zoo", "training", "attacks", "frontend",
+    "passes", "boards", "planner", "packing", "codegen", "toolchain", "emulator", "flash", "link", "executors",
+    "evaluation", "report", "cli",
+]  # fmt: skip
+"""Folders and modules of the package, top of docs/DESIGN.md's table first."""
+
+HEAVY = {"tensorflow", "tf_keras", "qkeras", "art", "unicorn", "matplotlib", "sklearn", "h5py", "hls4ml"}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if "_data" not in path.parts)
+
+
+def owner(path: Path) -> str:
+    """The row of the table a file belongs to: `network` for stq_deploy/network/ops/base.py."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_folder_has_its_place_in_the_order() -> None:
+    assert {owner(path) for path in modules()} - {"__init__", "__main__"} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_imports_upward(path: Path) -> None:
+    own = owner(path)
+    if own in ("__init__", "__main__"):
+        return
+    for name in imports(path, top_level_only=False):
+        parts = name.split(".")
+        if parts[0] == "stq_deploy" and len(parts) > 1 and parts[1] in ORDER:
+            assert ORDER.index(parts[1]) <= ORDER.index(own), f"{path.name} imports {name}"
+
+
+def test_packages_import_nothing_heavy_by_themselves() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        found = {name.split(".")[0] for name in imports(path, top_level_only=True)} & HEAVY
+        assert not found, f"{path.relative_to(PACKAGE)} imports {found}"
+
+
+def test_help_imports_neither_numpy_nor_any_heavy_package() -> None:
+    """What keeps `stq-deploy --help` fast, without a time in a test."""
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom stq_deploy.cli import cli\n"
+        "assert CliRunner().invoke(cli, ['--help']).exit_code == 0\nprint(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not set(loaded.stdout.split()) & (HEAVY | {"numpy", "jinja2", "pydantic", "rich", "serial"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_its_help(command: str) -> None:
+    from click.testing import CliRunner
+
+    from stq_deploy.cli import cli
+
+    result = CliRunner().invoke(cli, [command, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage:" in result.output

@@ -1,0 +1,86 @@
+"""One small network, built once per compiler that is present."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from stq_deploy.boards import Board, load_board
+from stq_deploy.network import Network, TensorType
+from stq_deploy.network.ops import Dense
+from stq_deploy.network.requantize import KeepAccumulator
+from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.toolchain.compilers import Compiler, candidates, probe
+from tests.networks import random_network
+
+COMPILERS = {candidate.name: compiler for candidate in candidates() if (compiler := probe(candidate))}
+"""Those present, by name."""
+
+Build = Callable[[str], BuildResult]
+
+
+@pytest.fixture(scope="session")
+def board() -> Board:
+    return load_board("stm32h743")
+
+
+@pytest.fixture(scope="session")
+def network() -> Network:
+    return random_network(3)
+
+
+def dense(name: str, source: str, target: str, weights: npt.NDArray[np.int8]) -> Dense:
+    """A dense layer of 8-bit weights (inputs, outputs) whose accumulator is its output."""
+    inputs, outputs = weights.shape
+    keep = KeepAccumulator(outputs, -128 * inputs, 127 * inputs)
+    return Dense(name, (source,), target, (), weights=weights, weight_bits=8, requantize=keep)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Network:
+    """One dense layer: the quickest to build."""
+    tensors = {
+        "image": TensorType((4,), "int8", -128, 127, 1.0),
+        "logits": TensorType((2,), "int32", -512, 508, 1.0),
+    }
+    return Network(tensors, (dense("logits", "image", "logits", np.ones((4, 2), np.int8)),), "image", ("logits",))
+
+
+@pytest.fixture(scope="session")
+def build(board: Board, network: Network, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """The build with a compiler of `COMPILERS`, made at the first call."""
+    known: dict[str, BuildResult] = {}
+
+    def get(name: str) -> BuildResult:
+        if name not in known:
+            out = tmp_path_factory.mktemp("build") / "firmware"
+            known[name] = build_firmware(network, board, out, compiler=COMPILERS[name])
+        return known[name]
+
+    return get
+
+
+@pytest.fixture(params=[candidate.name for candidate in candidates()])
+def built(request: pytest.FixtureRequest, build: Build) -> BuildResult:
+    """The build with each compiler that is searched for."""
+    if request.param not in COMPILERS:
+        pytest.skip(f"{request.param} is not installed")
+    return build(request.param)
+
+
+@pytest.fixture
+def gcc() -> Compiler:
+    """A GCC, or the test is skipped."""
+    found = [compiler for compiler in COMPILERS.values() if compiler.family == "gcc"]
+    if not found:
+        pytest.skip("no arm-none-eabi-gcc is installed")
+    return found[0]
+
+
+def folder_content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -1,0 +1,63 @@
+# Sourced by the scripts beside it. `prepare deploy|full` makes .venv hold exactly the locked, hashed packages of
+# requirements/<name>.lock and this project; it is quick when nothing has changed. Needs Python >= 3.11 and nothing else.
+
+stq_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+stq_venv="${STQ_DEPLOY_VENV:-$stq_top/.venv}"
+
+fail() {
+    printf 'stq-deploy: %s\n' "$@" >&2
+    exit 1
+}
+
+find_python() {
+    local candidate
+    for candidate in "${STQ_DEPLOY_PYTHON:-}" python3 python3.13 python3.12 python3.11 python; do
+        [ -n "$candidate" ] || continue
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    fail "no Python 3.11, 3.12 or 3.13 was found." \
+        "Install one (Debian and Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.12)," \
+        "or name it: STQ_DEPLOY_PYTHON=/path/to/python3.12 $0"
+}
+
+install() { # LOCK: the packages of a lock file, by hash, nothing resolved anew
+    if command -v uv >/dev/null 2>&1; then
+        uv pip install --quiet --python "$stq_venv/bin/python" --no-deps --require-hashes -r "$1"
+    else
+        "$stq_venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$1"
+    fi
+}
+
+install_project() {
+    if command -v uv >/dev/null 2>&1; then
+        uv pip install --quiet --python "$stq_venv/bin/python" --no-deps --no-build-isolation -e "$stq_top"
+    else
+        "$stq_venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+            -e "$stq_top"
+    fi
+}
+
+prepare() {
+    local lock="$stq_top/requirements/$1.lock" stamp="$stq_venv/.stq-$1" wanted
+    # full.lock holds all of deploy.lock, so a full environment serves for deploying too.
+    [ "$1" = deploy ] && [ -f "$stq_venv/.stq-full" ] && { prepare full; return; }
+    wanted=$(cat "$lock" "$stq_top/pyproject.toml" | cksum)
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+    local python
+    python=$(find_python) || exit 1
+    printf 'Setting up %s (%s packages; once)...\n' "$stq_venv" "$1" >&2
+    if [ ! -x "$stq_venv/bin/python" ]; then
+        if command -v uv >/dev/null 2>&1; then
+            uv venv --quiet --python "$python" "$stq_venv" || fail "uv could not make $stq_venv."
+        else
+            "$python" -m venv "$stq_venv" ||
+                fail "$python could not make a virtual environment." "Debian and Ubuntu: apt install python3-venv"
+        fi
+    fi
+    install "$lock" || fail "installing $lock failed." "Is the package index reachable? Try again; finished downloads are kept."
+    install_project || fail "installing the project into $stq_venv failed."
+    printf '%s' "$wanted" > "$stamp"
+}
