@@ -26,8 +26,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-            os.chmod(beside, 0o644)
-            os.replace(beside, path)
+            Path(beside).chmod(0o644)
+            Path(beside).replace(path)
         except BaseException:
             Path(beside).unlink(missing_ok=True)
             raise

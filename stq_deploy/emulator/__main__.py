@@ -46,9 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--mode", choices=("fast", "counting"), default="fast")
     parser.add_argument("--revision", default="V", help="silicon revision, a letter")
     parser.add_argument("--link", type=Path, help="make this a symbolic link to the serial port")
-    parser.add_argument(
-        "--until-stdin-closes", action="store_true", help="stop when standard input is at its end"
-    )
+    parser.add_argument("--until-stdin-closes", action="store_true", help="stop when standard input is at its end")
     return parser.parse_args()
 
 
@@ -90,9 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
     program = load_program(arguments.elf, board.memory)
     serial = SerialPty(board.serial.baud)
     mode: Mode = arguments.mode
-    machine = Machine(
-        program, board, mode=mode, revision=arguments.revision, wire=serial.wire, refused=_print_refusal
-    )
+    machine = Machine(program, board, mode=mode, revision=arguments.revision, wire=serial.wire, refused=_print_refusal)
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: object) -> None:

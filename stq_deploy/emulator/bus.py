@@ -21,13 +21,8 @@ class _Place:
     register: Register
 
 
-@dataclass(frozen=True)
-class _Access:
-    is_store: bool
-    address: int
-    size: int
-    value: int  # what was stored; 0 for loads
-
+_Access = tuple[bool, int, int, int]
+"""Whether it is a store, address, size, and what was stored (0 for loads)."""
 
 Repetition = tuple[_Access, int] | None
 """An access that may be repeated, with its result."""
@@ -47,34 +42,37 @@ class Bus:
 
     def load(self, address: int, size: int) -> int:
         """A load of `size` bytes. Exceptions of the peripheral pass through."""
-        access = _Access(False, address, size, 0)
-        value = self._repeated(access)
-        if value is None:
+        access = (False, address, size, 0)
+        before, self._repeatable = self._repeatable, None
+        if before is not None and before[0] == access:
+            value = before[1]
+        else:
             place = self._place(address, size)
-            value = place.peripheral.read(place.register) >> 8 * (address & 3) & ((1 << 8 * size) - 1)
-        self._done(access, value)
+            value = place.peripheral.read(place.register)
+            if size < 4:
+                value = value >> 8 * (address & 3) & ((1 << 8 * size) - 1)
+        self._last = (access, value)
         return value
 
     def store(self, address: int, size: int, value: int) -> None:
         """A store of `size` bytes. Exceptions of the peripheral pass through."""
-        access = _Access(True, address, size, value)
-        if self._repeated(access) is None:
+        access = (True, address, size, value)
+        before, self._repeatable = self._repeatable, None
+        if before is None or before[0] != access:
             place = self._place(address, size)
             if size < 4:
                 shift = 8 * (address & 3)
                 mask = (1 << 8 * size) - 1 << shift
-                value = (place.peripheral.values[place.register.name] & ~mask & WORD) | (
-                    value << shift & mask
-                )
+                value = (place.peripheral.values[place.register.name] & ~mask & WORD) | (value << shift & mask)
             place.peripheral.write(place.register, value)
-        self._done(access, 0)
+        self._last = (access, 0)
 
     def stopped_before_access(self, address: int | None) -> None:
         """The core was stopped, and accesses `address` next: a repetition, if the latest access was there as well.
 
         A polling loop may do the same without repeating itself; then it sees the last value once more.
         """
-        if self._last is not None and self._last[0].address == address:
+        if self._last is not None and self._last[0][1] == address:
             self._repeatable = self._last
 
     def suspend(self) -> Repetition:
@@ -89,14 +87,5 @@ class Bus:
     def _place(self, address: int, size: int) -> _Place:
         place = self._places.get(address & ~3)
         if place is None:
-            raise NotModelled(
-                f"address 0x{address:08X} is accessed ({size} bytes)", "no register is emulated there"
-            )
+            raise NotModelled(f"address 0x{address:08X} is accessed ({size} bytes)", "no register is emulated there")
         return place
-
-    def _repeated(self, access: _Access) -> int | None:
-        before, self._repeatable = self._repeatable, None
-        return before[1] if before is not None and before[0] == access else None
-
-    def _done(self, access: _Access, value: int) -> None:
-        self._last = (access, value)

@@ -57,15 +57,18 @@ class CheckedInstructions:
         self._divisions_trap = divisions_trap
         self._stop = stop
         self._trusted: list[int] = []
-        self._fpu_hook: int | None = None
+        self._fpu_users: list[int] = []
+        self._fpu_hooks: list[int] = []
         before: Instruction | None = None
         for instruction in instructions:
-            operation = word_access(instruction.first, instruction.second) or division(
-                instruction.first, instruction.second
-            )
-            if operation is not None:
-                self._hook_operation(instruction, operation, before)
-            if unmasks_interrupts(instruction.first, instruction.second):
+            first, second = instruction.first, instruction.second
+            operation = word_access(first, second) or division(first, second)
+            place = self._place(instruction, before)
+            if operation is not None and place is not None:
+                self._hook_operation(place, instruction.condition, operation)
+            if is_wide(first) and uses_fpu(first, second) and place is not None:
+                self._fpu_users.append(place)
+            if unmasks_interrupts(first, second):
                 self._hook(instruction.end, unmasked)
             before = instruction
         self.watch_fpu(True)
@@ -73,15 +76,14 @@ class CheckedInstructions:
     @property
     def watches_fpu(self) -> bool:
         """Whether FPU instructions are refused."""
-        return self._fpu_hook is not None
+        return self._watches_fpu
 
     def watch_fpu(self, watch: bool) -> None:
         """Refuse FPU instructions, or let them pass. Not to be called while the core runs."""
-        if watch and self._fpu_hook is None:
-            self._fpu_hook = self._core.uc.hook_add(UC_HOOK_CODE, self._refuse_fpu)
-        elif not watch and self._fpu_hook is not None:
-            self._core.uc.hook_del(self._fpu_hook)
-            self._fpu_hook = None
+        self._watches_fpu = watch
+        for hook in self._fpu_hooks:
+            self._core.uc.hook_del(hook)
+        self._fpu_hooks = [self._hook(place, self._refuse_fpu) for place in self._fpu_users] if watch else []
 
     def drop_trusted(self) -> None:
         """Remove the hooks of trusted places. Not to be called while the core runs."""
@@ -90,30 +92,28 @@ class CheckedInstructions:
         self._trusted.clear()
 
     def _hook(self, address: int, action: Callable[[], None]) -> int:
-        return int(
-            self._core.uc.hook_add(UC_HOOK_CODE, lambda uc, at, size, data: action(), None, address, address)
-        )
+        return int(self._core.uc.hook_add(UC_HOOK_CODE, lambda uc, at, size, data: action(), None, address, address))
 
-    def _hook_operation(
-        self, instruction: Instruction, operation: WordAccess | Division, before: Instruction | None
-    ) -> None:
-        address = instruction.address
-        if instruction.condition != ALWAYS:
-            if before is None or before.condition != ALWAYS:
-                return
-            address = before.address
+    @staticmethod
+    def _place(instruction: Instruction, before: Instruction | None) -> int | None:
+        """Where to hook an instruction; None in the middle of an IT block."""
+        if instruction.condition == ALWAYS:
+            return instruction.address
+        return before.address if before is not None and before.condition == ALWAYS else None
+
+    def _hook_operation(self, place: int, condition: int, operation: WordAccess | Division) -> None:
         seen = 0
 
         def check() -> None:
             nonlocal seen
             seen += 1
-            if condition_holds(instruction.condition, self._core.xpsr):
+            if condition_holds(condition, self._core.xpsr):
                 self._check(operation)
             if seen == TRUSTED_AFTER:
                 self._trusted.append(hook)
                 self._stop(None)
 
-        hook = self._hook(address, check)
+        hook = self._hook(place, check)
 
     def _check(self, operation: WordAccess | Division) -> None:
         if isinstance(operation, Division):
@@ -138,14 +138,12 @@ class CheckedInstructions:
                 )
             )
 
-    def _refuse_fpu(self, uc: Uc, address: int, size: int, _data: object) -> None:
-        first, second = (int.from_bytes(bytes(uc.mem_read(address + at, 2)), "little") for at in (0, 2))
-        if is_wide(first) and uses_fpu(first, second):
-            self._stop(
-                HardwareFault(
-                    "an FPU instruction is executed while the FPU is off",
-                    "SCB_CPACR must give full access to CP10 and CP11 first, followed by DSB and ISB",
-                    exception=USAGE_FAULT,
-                    status=NO_COPROCESSOR,
-                )
+    def _refuse_fpu(self) -> None:
+        self._stop(
+            HardwareFault(
+                "an FPU instruction is executed while the FPU is off",
+                "SCB_CPACR must give full access to CP10 and CP11 first, followed by DSB and ISB",
+                exception=USAGE_FAULT,
+                status=NO_COPROCESSOR,
             )
+        )

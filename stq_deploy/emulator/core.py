@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from unicorn import UC_ARCH_ARM, UC_MODE_THUMB, Uc
 from unicorn import arm_const as arm
 
@@ -10,12 +12,11 @@ FPU_ACTIVE = 1 << 2  # CONTROL.FPCA
 PROCESS_STACK = 1 << 1  # CONTROL.SPSEL
 UNPRIVILEGED = 1 << 0  # CONTROL.nPRIV
 
-_GENERAL = tuple(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)) + (
-    arm.UC_ARM_REG_SP,
-    arm.UC_ARM_REG_LR,
-    arm.UC_ARM_REG_PC,
+_GENERAL = (
+    *(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)),
+    *(arm.UC_ARM_REG_SP, arm.UC_ARM_REG_LR, arm.UC_ARM_REG_PC),
 )
-_SINGLE = tuple(getattr(arm, f"UC_ARM_REG_S{n}") for n in range(16))
+_FPU_FRAME = (*(getattr(arm, f"UC_ARM_REG_S{n}") for n in range(16)), arm.UC_ARM_REG_FPSCR)
 
 
 class Core:
@@ -32,6 +33,14 @@ class Core:
     def set_register(self, number: int, value: int) -> None:
         """The same, written."""
         self.uc.reg_write(_GENERAL[number], value & 0xFFFF_FFFF)
+
+    def registers(self, numbers: Sequence[int]) -> list[int]:
+        """Several at once."""
+        return [int(value) for value in self.uc.reg_read_batch([_GENERAL[n] for n in numbers])]
+
+    def set_registers(self, values: Mapping[int, int]) -> None:
+        """Several at once, by number."""
+        self.uc.reg_write_batch([(_GENERAL[n], value & 0xFFFF_FFFF) for n, value in values.items()])
 
     @property
     def pc(self) -> int:
@@ -84,14 +93,11 @@ class Core:
 
     def fpu_registers(self) -> list[int]:
         """S0 to S15 and FPSCR: what an exception saves."""
-        return [int(self.uc.reg_read(number)) for number in _SINGLE] + [
-            int(self.uc.reg_read(arm.UC_ARM_REG_FPSCR))
-        ]
+        return [int(self.uc.reg_read(number)) for number in _SINGLE] + [int(self.uc.reg_read(arm.UC_ARM_REG_FPSCR))]
 
     def set_fpu_registers(self, values: list[int]) -> None:
         """The same 17 values, written."""
-        for number, value in zip((*_SINGLE, arm.UC_ARM_REG_FPSCR), values, strict=True):
-            self.uc.reg_write(number, value)
+        self.uc.reg_write_batch(list(zip(_FPU_FRAME, values, strict=True)))
 
     def words(self, address: int, count: int) -> list[int]:
         """Words of memory; the caller knows that they exist."""

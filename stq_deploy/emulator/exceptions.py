@@ -46,6 +46,7 @@ STATUS_NAMES = {
 _THREAD_PRIORITY = 256
 _THUMB, _STACK_WAS_ALIGNED = 1 << 24, 1 << 9
 _BASIC_WORDS, _FPU_WORDS = 8, 18
+_STACKED = (0, 1, 2, 3, 12, 14, 15)  # then xPSR
 EXC_RETURN_MINIMUM = 0xF000_0000
 
 
@@ -137,15 +138,13 @@ class Exceptions:
         left = self._active.pop()
         if left != 2:  # all but NMI
             core.clear_faultmask()
-        for number, value in zip((0, 1, 2, 3, 12, 14), frame, strict=False):
-            core.set_register(number, value)
-        pc, xpsr = frame[6], frame[7]
+        xpsr = frame[7]
         if has_fpu_frame:
             core.set_fpu_registers(frame[8:25])
         core.control = core.control & ~FPU_ACTIVE | (FPU_ACTIVE if has_fpu_frame else 0)
         core.xpsr = xpsr & ~(_STACK_WAS_ALIGNED | EXCEPTION_MASK) | (self._active[-1] if self._active else 0)
-        core.set_register(13, sp + 4 * len(frame) + (4 if xpsr & _STACK_WAS_ALIGNED else 0))
-        core.set_register(15, pc)
+        sp += 4 * len(frame) + (4 if xpsr & _STACK_WAS_ALIGNED else 0)
+        core.set_registers({**dict(zip(_STACKED, frame, strict=False)), 13: sp})
 
     def _priority(self, number: int) -> int:
         if number == HARD_FAULT:
@@ -173,9 +172,7 @@ class Exceptions:
     def _enter_hard_fault(self, status: int, what: str, pc: int) -> None:
         self._scb.add_status("HFSR", status)
         if self._execution_priority() <= -1:
-            raise Misuse(
-                "the core locks up", f"a fault inside the HardFault handler ({what}) leaves it nowhere to go"
-            )
+            raise Misuse("the core locks up", f"a fault inside the HardFault handler ({what}) leaves it nowhere to go")
         self._enter(HARD_FAULT, pc)
 
     def _enter(self, number: int, return_address: int) -> None:
@@ -185,16 +182,12 @@ class Exceptions:
                 "the program uses the process stack or unprivileged mode", "exceptions there are not emulated"
             )
         has_fpu_frame = bool(core.control & FPU_ACTIVE)
-        frame = [
-            *(core.register(n) for n in (0, 1, 2, 3, 12, 14)),
-            return_address,
-            core.xpsr & ~_STACK_WAS_ALIGNED,
-        ]
+        xpsr = core.xpsr
+        *stacked, sp = core.registers((*_STACKED[:-1], 13))
+        frame = [*stacked, return_address, xpsr & ~_STACK_WAS_ALIGNED | (_STACK_WAS_ALIGNED if sp & 4 else 0)]
         if has_fpu_frame:
             frame += [*core.fpu_registers(), 0]
-        sp = core.sp
-        if sp & 4:
-            frame[7] |= _STACK_WAS_ALIGNED
+            core.control &= ~FPU_ACTIVE
         sp = (sp - 4 * len(frame)) & ~7 & 0xFFFF_FFFF
         problem = self._stack_problem(sp, 4 * len(frame))
         if problem:
@@ -202,14 +195,11 @@ class Exceptions:
             number = self._with_stacking_fault(number, problem)
         else:
             core.set_words(sp, frame)
-        core.set_register(13, sp)
         exc_return = 0xFFFF_FFF1 if self._active else 0xFFFF_FFF9
-        core.set_register(14, exc_return & ~0x10 if has_fpu_frame else exc_return)
-        core.control = core.control & ~FPU_ACTIVE
         handler = self._handler(number)
         self._active.append(number)
-        core.xpsr = (core.xpsr & 0xF80F_0000) | _THUMB | number
-        core.set_register(15, handler & ~1)
+        core.xpsr = xpsr & 0xF80F_0000 | _THUMB | number  # flags stay, IT and ICI bits do not
+        core.set_registers({13: sp, 14: exc_return & ~0x10 if has_fpu_frame else exc_return, 15: handler & ~1})
 
     def _with_stacking_fault(self, number: int, problem: int) -> int:
         """The exception to enter when pushing for `number` has failed (B1.5.8, derived exceptions)."""

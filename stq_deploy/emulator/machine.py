@@ -161,9 +161,7 @@ class Machine:
         self._counter = InstructionCounter(uc) if self._mode == "counting" else None
         if self._counter is not None:
             for base, size in PERIPHERAL_SPACE:
-                uc.hook_add(
-                    UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self._before_peripheral, None, base, base + size - 1
-                )
+                uc.hook_add(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self._before_peripheral, None, base, base + size - 1)
         self._exceptions = ex.Exceptions(self._core, self._chip.scb, self._chip.nvic, self._stack_problem)
         self._checked = CheckedInstructions(
             self._core,
@@ -266,11 +264,7 @@ class Machine:
         self._core.uc.emu_stop()
 
     def _unmasked(self) -> None:
-        if (
-            not self._exceptions.in_handler
-            and self._chip.nvic.pending() is not None
-            and not self._core.primask
-        ):
+        if not self._exceptions.in_handler and self._chip.nvic.pending() is not None and not self._core.primask:
             self._pause()
 
     def _stop_here(self, trouble: Exception | None) -> None:
@@ -300,9 +294,7 @@ class Machine:
             self._trouble_pc = self._access_pc
         self._pause()
 
-    def _before_peripheral(
-        self, _uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object
-    ) -> None:
+    def _before_peripheral(self, _uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
         self._access_pc = self._core.pc
         if address % size:
             self._stop_here(
@@ -351,9 +343,7 @@ class Machine:
                 status=ex.UNALIGNED,
             )
         else:
-            raise NotModelled(
-                f"Unicorn reports its exception {number}", f"nothing is known of it (LR 0x{core.lr:08X})"
-            )
+            raise NotModelled(f"Unicorn reports its exception {number}", f"nothing is known of it (LR 0x{core.lr:08X})")
 
     def _explain(self, error: UcError) -> Exception | None:
         """The hardware's view of why Unicorn stopped; None if it was a hint instruction."""

@@ -31,6 +31,7 @@ class EmulatedBoard:
         board: name of the board.
         mode: "fast" runs at full speed; "counting" makes DWT_CYCCNT count executed instructions and checks more.
         revision: silicon revision, a letter.
+        link: becomes a symbolic link to the serial port while the board runs.
         on_refusal: called, from another thread, with everything the program is refused.
 
     Attributes:
@@ -114,11 +115,9 @@ class EmulatedBoard:
         process, self._process = self._process, None
         if process is None:
             return
-        for end in (
-            lambda: process.stdin.close() if process.stdin else None,
-            process.terminate,
-            process.kill,
-        ):
+        assert process.stdin is not None
+        ends: tuple[Callable[[], object], ...] = (process.stdin.close, process.terminate, process.kill)
+        for end in ends:
             with contextlib.suppress(OSError):
                 end()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -127,8 +126,8 @@ class EmulatedBoard:
         for thread in self._threads:
             thread.join(_STOP_SECONDS)
         for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+            assert pipe is not None
+            pipe.close()
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:

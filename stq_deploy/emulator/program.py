@@ -88,9 +88,7 @@ def _read_segments(elf: object, path: Path, memories: list[Memory]) -> tuple[Seg
         address, data = header["p_paddr"], header.data()
         if len(data) != header["p_filesz"]:
             raise StqError("the file is cut off", where=str(path), next="build it again")
-        if not any(
-            m.kind == "flash" and m.origin <= address and address + len(data) <= m.end for m in memories
-        ):
+        if not any(m.kind == "flash" and m.origin <= address and address + len(data) <= m.end for m in memories):
             raise StqError(
                 f"{len(data)} bytes are to be loaded at 0x{address:08X}, outside of the board's flash",
                 where=str(path),

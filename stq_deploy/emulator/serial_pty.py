@@ -6,12 +6,14 @@ import contextlib
 import os
 import select
 import termios
+import time
 import tty
 from collections import deque
 
 from stq_deploy.emulator.peripherals.usart import Wire
 
 _CHUNK_BYTES = 4096
+_COLLECT_SECONDS = 0.0005  # the core must not wait for us after every byte it sends
 _MAXIMUM_UNSENT_BYTES = 1 << 20
 _BAUD_OF_CODE = {
     getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdigit()
@@ -50,10 +52,11 @@ class SerialPty:
             whether bytes from the host have arrived, and which of `others` can be read.
         """
         writers = [self._master] if self._unsent else []
-        readable, writable, _ = select.select([self._master, self._wake_read, *others], writers, [], timeout)
+        readable, _, _ = select.select([self._master, self._wake_read, *others], writers, [], timeout)
         if self._wake_read in readable:
             os.read(self._wake_read, _CHUNK_BYTES)
-        if writable or self._unsent:
+        if self._unsent:
+            time.sleep(_COLLECT_SECONDS)
             self._flush()
         arrived = False
         if self._master in readable:

@@ -25,11 +25,9 @@ FLASH_ORIGIN = 0x0800_0000
 PERIPHERAL_SPACE = ((0x4000_0000, 0x2000_0000), (0xE000_0000, 0x0010_0000))
 """Address and size of what is not memory."""
 
-_SRAM_GATES = {  # end address of SRAM1, SRAM2, SRAM3: clocks that are off after reset
-    0x3002_0000: Gate("AHB2ENR", 29),
-    0x3004_0000: Gate("AHB2ENR", 30),
-    0x3004_8000: Gate("AHB2ENR", 31),
-}
+_SRAM_ENABLES = {0x3002_0000: 29, 0x3004_0000: 30, 0x3004_8000: 31}
+"""End of SRAM1, SRAM2, SRAM3, and the bit of RCC_AHB2ENR that clocks it; off after reset."""
+
 _SRAM_ORIGIN = 0x3000_0000
 _USART3_INTERRUPT = 39
 _OVERDRIVE_REVISIONS = ("X", "V")  # the others stop at 400 MHz
@@ -66,12 +64,13 @@ class Chip:
     nvic: Nvic
     scb: Scb
     mpu: Mpu
+    sram_gates: dict[int, Gate]
 
     def memory_is_clocked(self, address: int) -> bool:
         """Whether the memory at `address` has its clock."""
-        for end, gate in _SRAM_GATES.items():
+        for end, gate in self.sram_gates.items():
             if _SRAM_ORIGIN <= address < end:
-                return self.rcc.is_on(gate)
+                return gate.is_on
         return True
 
 
@@ -85,9 +84,7 @@ def silicon_identity(board: Board, revision: str) -> int:
         if letter == revision:
             return int(number, 0) << 16 | board.identity.value
     known = ", ".join(sorted(board.identity.revisions.values()))
-    raise StqError(
-        f"there is no silicon revision {revision!r} of {board.name}", next=f"choose one of: {known}"
-    )
+    raise StqError(f"there is no silicon revision {revision!r} of {board.name}", next=f"choose one of: {known}")
 
 
 def build_chip(board: Board, revision: str, wire: Wire, signals: Signals, reset_flags: int) -> Chip:
@@ -105,15 +102,11 @@ def build_chip(board: Board, revision: str, wire: Wire, signals: Signals, reset_
         reset_flags=reset_flags,
         overdrive_silicon=overdrive,
     )
-
-    def gate(register: str, bit: int) -> tuple[Callable[[], bool], str]:
-        clock = Gate(register, bit)
-        return lambda: rcc.is_on(clock), f"bit {bit} of RCC_{register}"
-
+    rcc.clocks_changed = signals.protection_changed
     pwr = Pwr(0x5802_4800)
     syscfg = Syscfg(
         0x5800_0400,
-        *gate("APB4ENR", 1),
+        rcc.gate("APB4ENR", 1),
         has_overdrive=overdrive,
         is_scale1=lambda: pwr.voltage_scale() <= 1,
     )
@@ -121,10 +114,9 @@ def build_chip(board: Board, revision: str, wire: Wire, signals: Signals, reset_
     flash = FlashInterface(0x5200_2000, pwr.voltage_scale, lambda: rcc.axi_hz)
     rcc.voltage_scale = pwr.voltage_scale
     rcc.check_flash = flash.check
-    rcc.on_write["AHB2ENR"] = lambda value: signals.protection_changed()
 
     ports = {
-        letter: GpioPort(f"GPIO{letter}", 0x5802_0000 + 0x400 * index, *gate("AHB4ENR", index))
+        letter: GpioPort(f"GPIO{letter}", 0x5802_0000 + 0x400 * index, rcc.gate("AHB4ENR", index))
         for index, letter in enumerate("ABCDEFGHIJK")
     }
     for letter, values in _GPIO_RESET.items():
@@ -133,7 +125,7 @@ def build_chip(board: Board, revision: str, wire: Wire, signals: Signals, reset_
     usart = Usart(
         board.serial.peripheral,
         0x4000_4800,
-        *gate("APB1LENR", 18),
+        rcc.gate("APB1LENR", 18),
         kernel_hz=lambda: rcc.usart3_hz,
         pins=tuple(_pin(ports, name) for name in board.serial.pins.values()),
         wire=wire,
@@ -147,7 +139,8 @@ def build_chip(board: Board, revision: str, wire: Wire, signals: Signals, reset_
     dbgmcu = Dbgmcu(0x5C00_1000, silicon_identity(board, revision))
     axi = AxiInterconnect(0x5100_0000)
     bus = Bus([rcc, pwr, syscfg, flash, *ports.values(), usart, nvic, scb, mpu, debug, dwt, dbgmcu, axi])
-    return Chip(bus, rcc, usart, nvic, scb, mpu)
+    sram_gates = {end: rcc.gate("AHB2ENR", bit) for end, bit in _SRAM_ENABLES.items()}
+    return Chip(bus, rcc, usart, nvic, scb, mpu, sram_gates)
 
 
 def _pin(ports: dict[str, GpioPort], name: str) -> Pin:

@@ -62,7 +62,7 @@ def _trainable(quantizer: Quantizer) -> Quantizer:
 def _evaluate(
     values: FloatArray, quantizer: Quantizer, layer: str
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Integers shaped like `values`, and the float64 scale, broadcastable to them; scale 0 becomes 1 (weights are 0)."""
+    """Integers shaped like `values`, and the float64 scale, broadcastable to them; a scale of 0 becomes 1."""
     quantized, scale = _qkeras_values(values, quantizer)
     unit = scale * _unit(quantizer)
     unit = np.where(unit == 0, 1.0, unit)

@@ -158,7 +158,7 @@ def _describe_value(value: Any, name: str, arrays: Arrays) -> Any:
 
 def _packed_bits(document: dict[str, Any], name: str) -> int:
     """Field width of a bit-packed array; 0 for one stored as it is."""
-    op = document["ops"][int(name[2:5])]
+    op = document["ops"][int(name.removeprefix("op").split(".")[0])]
     return int(op["weight_bits"]) if name.endswith(".weights") and op["weight_bits"] < 8 else 0
 
 

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from stq_deploy.errors import StqError
-from stq_deploy.toolchain.compilers import Compiler, find_compiler
-from tests.emulator.bench import compile_program
 
-pytest.importorskip("unicorn", reason="unicorn is not installed: pip install 'stq-deploy[emulator]'")
+if TYPE_CHECKING:
+    from stq_deploy.toolchain.compilers import Compiler
+
+if importlib.util.find_spec("unicorn") is None:  # pip install 'stq-deploy[emulator]'
+    collect_ignore_glob = ["test_emulated_*"]
 
 
 @pytest.fixture(scope="session")
 def compiler() -> Compiler:
+    from stq_deploy.toolchain.compilers import find_compiler
+
     try:
         return find_compiler()
     except StqError as error:
@@ -24,6 +30,8 @@ def compiler() -> Compiler:
 @pytest.fixture(scope="session")
 def build(compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Compiles a file of firmware/, or C code around probe.h, with macros; the same is compiled once."""
+    from tests.emulator.bench import compile_program
+
     folder = tmp_path_factory.mktemp("programs")
     built: dict[str, Path] = {}
 

@@ -13,8 +13,10 @@ import pytest
 from networks import random_levels, random_network
 
 from stq_deploy.errors import StqError
-from stq_deploy.network import archive, load_network, save_network
+from stq_deploy.network import Network, TensorType, archive, load_network, save_network
+from stq_deploy.network.ops import Dense
 from stq_deploy.network.reference import run
+from stq_deploy.network.requantize import MultiplierRequantize
 
 
 @pytest.fixture
@@ -200,3 +202,18 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StqError, match="cannot write"):
         save_network(random_network(0), tmp_path / "folder.stq")
     assert list(tmp_path.iterdir()) == [tmp_path / "folder.stq"]
+
+
+def test_packed_weights_of_more_than_a_thousand_ops(tmp_path: Path) -> None:
+    """Array names count ops with three digits, and with four from the thousandth on."""
+    tensors = {"t0": TensorType((2,), "int8", -3, 3, 1.0)}
+    ops = []
+    for i in range(1002):
+        requantize = MultiplierRequantize(np.full(2, 2**30, np.int32), np.zeros(2, np.int32), 0, 0, -3, 3)
+        weights = np.array([[1, -1], [0, 1]], np.int8)
+        bits = 2 if i >= 1000 else 8
+        ops.append(Dense(f"t{i + 1}", (f"t{i}",), f"t{i + 1}", (), weights, bits, requantize))
+        tensors[f"t{i + 1}"] = TensorType((2,), "int8", -3, 3, 1.0)
+    network = Network(tensors, tuple(ops), "t0", ("t1002",))
+    save_network(network, tmp_path / "long.stq")
+    assert load_network(tmp_path / "long.stq").sha256() == network.sha256()

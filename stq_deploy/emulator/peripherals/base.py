@@ -33,12 +33,16 @@ class Register:
     ones_clear: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class Gate:
-    """Where a peripheral's clock is switched on: `bit` of the RCC register `register`."""
+    """A peripheral's clock: `bit` of the RCC register `register` switches it. `Rcc.gate` makes them."""
 
     register: str
     bit: int
+    is_on: bool = False
+
+    def __str__(self) -> str:
+        return f"bit {self.bit} of RCC_{self.register}"
 
 
 class Peripheral:
@@ -50,20 +54,18 @@ class Peripheral:
 
     registers: ClassVar[Sequence[Register]] = ()
 
-    def __init__(
-        self, name: str, base: int, is_clocked: Callable[[], bool] | None = None, gate: str = ""
-    ) -> None:
+    def __init__(self, name: str, base: int, is_clocked: Callable[[], bool] | None = None, gate: str = "") -> None:
         self.name = name
         self.base = base
         self.values = {register.name: register.reset for register in self.registers}
         self.on_read: dict[str, Callable[[], int]] = {}
         self.on_write: dict[str, Callable[[int], None]] = {}
-        self._is_clocked = is_clocked
         self._gate = gate
 
     def read(self, register: Register) -> int:
         """The register's value, with the effects reading has."""
-        self._require_clock(register)
+        if self._gate is not None and not self._gate.is_on:
+            raise self._no_clock(register)
         reader = self.on_read.get(register.name)
         return reader() if reader else self.values[register.name]
 
@@ -74,7 +76,8 @@ class Peripheral:
             Misuse: the clock is off, or the write breaks a rule of the peripheral.
             NotModelled: the write sets bits whose effect this model lacks.
         """
-        self._require_clock(register)
+        if self._gate is not None and not self._gate.is_on:
+            raise self._no_clock(register)
         if register.read_only:
             return
         if register.ones_clear:
@@ -92,9 +95,8 @@ class Peripheral:
         if writer:
             writer(value)
 
-    def _require_clock(self, register: Register) -> None:
-        if self._is_clocked is not None and not self._is_clocked():
-            raise Misuse(
-                f"{self.name}_{register.name} is touched while the clock of {self.name} is off",
-                f"{self._gate} is 0, so on the chip reads give 0 and writes are lost",
-            )
+    def _no_clock(self, register: Register) -> Misuse:
+        return Misuse(
+            f"{self.name}_{register.name} is touched while the clock of {self.name} is off",
+            f"{self._gate} is 0, so on the chip reads give 0 and writes are lost",
+        )

@@ -57,9 +57,7 @@ class Dwt(Peripheral):
         if not self._is_powered():
             raise Misuse(f"DWT_{what} is written while tracing is off", "DEMCR.TRCENA must be set first")
         if unlocked and not self._unlocked:
-            raise Misuse(
-                f"DWT_{what} is written while the DWT is locked", "DWT_LAR must get 0xC5ACCE55 first"
-            )
+            raise Misuse(f"DWT_{what} is written while the DWT is locked", "DWT_LAR must get 0xC5ACCE55 first")
 
     def _count(self) -> int:
         value = self._executed() - self._offset if self._running else self.values["CYCCNT"]

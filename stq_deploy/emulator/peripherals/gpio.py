@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from stq_deploy.emulator.peripherals.base import Peripheral, Register
+from stq_deploy.emulator.peripherals.base import Gate, Peripheral, Register
 
 _ALTERNATE_FUNCTION = 2
 
@@ -24,8 +22,8 @@ class GpioPort(Peripheral):
         Register("AFRH", 0x24),
     )
 
-    def __init__(self, name: str, base: int, is_clocked: Callable[[], bool], gate: str) -> None:
-        super().__init__(name, base, is_clocked, gate)
+    def __init__(self, name: str, base: int, gate: Gate) -> None:
+        super().__init__(name, base, gate)
         self.on_read["BSRR"] = lambda: 0
         self.on_write["BSRR"] = self._write_bsrr
 

@@ -92,9 +92,7 @@ class Mpu(Peripheral):
         for region in self._regions if self.is_enabled else ():
             if region.attributes & 1:
                 step = max(region.bytes // 8, 1)
-                points.update(
-                    p for p in range(region.base, region.base + region.bytes + 1, step) if first < p < end
-                )
+                points.update(p for p in range(region.base, region.base + region.bytes + 1, step) if first < p < end)
         return sorted(points)
 
     @property

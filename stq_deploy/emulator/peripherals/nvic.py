@@ -28,9 +28,7 @@ class Nvic(Peripheral):
         *(Register(f"IPR{n}", 0x300 + 4 * n, writable=0xF0F0_F0F0) for n in range(38)),
     )
 
-    def __init__(
-        self, base: int, lines: Mapping[int, Callable[[], bool]], changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, base: int, lines: Mapping[int, Callable[[], bool]], changed: Callable[[], None]) -> None:
         super().__init__("NVIC", base)
         self._lines = lines
         self._changed = changed

@@ -7,6 +7,7 @@ the flash's wait states whenever it changes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from stq_deploy.emulator.peripherals.base import Gate, Peripheral, Register
 from stq_deploy.emulator.refusals import Misuse, NotModelled
@@ -78,6 +79,9 @@ class Rcc(Peripheral):
         self.reset_flags = reset_flags
         self._highest_vco_mhz = 960 if overdrive_silicon else 836
         self.voltage_scale: Callable[[], int] = lambda: 3
+        self._gates: list[Gate] = []
+        self.clocks_changed: Callable[[], None] = lambda: None
+        """Set by the chip: called when a peripheral's or memory's clock may have changed."""
         self.check_flash: Callable[[int], None] = lambda hz: None
         """Set by the chip: refuses if the flash is not ready for an AXI clock of `hz`."""
         self.on_read.update(CR=self._read_cr, CFGR=self._read_cfgr, RSR=lambda: self.reset_flags)
@@ -95,9 +99,18 @@ class Rcc(Peripheral):
         )
         self._last_cr = self.values["CR"]
 
-    def is_on(self, gate: Gate) -> bool:
-        """Whether the clock behind `gate` runs."""
-        return bool(self.values[gate.register] >> gate.bit & 1)
+    def gate(self, register: str, bit: int) -> Gate:
+        """The clock behind a bit of an enable register; the gate follows the bit."""
+        gate = Gate(register, bit)
+        self._gates.append(gate)
+        self.on_write[register] = partial(self._write_enables, register)
+        return gate
+
+    def _write_enables(self, register: str, value: int) -> None:
+        for gate in self._gates:
+            if gate.register == register:
+                gate.is_on = bool(value >> gate.bit & 1)
+        self.clocks_changed()
 
     @property
     def core_hz(self) -> int:
@@ -137,9 +150,7 @@ class Rcc(Peripheral):
         reference = {0: HSI_HZ >> (self.values["CR"] >> 3 & 3), 2: self.hse_hz}.get(source)
         divider = self.values["PLLCKSELR"] >> 4 & 0x3F
         if reference is None or divider == 0:
-            raise Misuse(
-                "PLL1 is used without an input", f"RCC_PLLCKSELR is 0x{self.values['PLLCKSELR']:08X}"
-            )
+            raise Misuse("PLL1 is used without an input", f"RCC_PLLCKSELR is 0x{self.values['PLLCKSELR']:08X}")
         needed = _HSI_ON if source == 0 else _HSE_ON
         if not self.values["CR"] & needed:
             raise Misuse("PLL1 is used while its source is off", f"RCC_CR is 0x{self.values['CR']:08X}")
@@ -153,16 +164,12 @@ class Rcc(Peripheral):
         vco = reference * ((divr & 0x1FF) + 1) / divider
         low, high = (150, 420) if self.values["PLLCFGR"] & 2 else (192, self._highest_vco_mhz)
         if not low * MHZ <= vco <= high * MHZ:
-            raise Misuse(
-                f"PLL1's oscillator would run at {vco / MHZ:g} MHz", f"it can do {low} to {high} MHz"
-            )
+            raise Misuse(f"PLL1's oscillator would run at {vco / MHZ:g} MHz", f"it can do {low} to {high} MHz")
         if not self.values["PLLCFGR"] >> 16 & 1:
             raise Misuse("PLL1 is used with its output P off", "RCC_PLLCFGR.DIVP1EN is 0")
         post = (divr >> 9 & 0x7F) + 1
         if post > 1 and post % 2:
-            raise Misuse(
-                f"PLL1's output is divided by {post}", "odd dividers are not allowed (RCC_PLL1DIVR.DIVP1)"
-            )
+            raise Misuse(f"PLL1's output is divided by {post}", "odd dividers are not allowed (RCC_PLL1DIVR.DIVP1)")
         return int(vco / post)
 
     def _read_cr(self) -> int:
@@ -175,9 +182,7 @@ class Rcc(Peripheral):
     def _write_cr(self, value: int) -> None:
         changed, self._last_cr = value ^ self._last_cr, value
         if value & _HSE_ON and changed & _HSE_BYPASS and not changed & _HSE_ON:
-            raise Misuse(
-                "RCC_CR.HSEBYP is changed while HSE is on", "it may only be written while HSEON is 0"
-            )
+            raise Misuse("RCC_CR.HSEBYP is changed while HSE is on", "it may only be written while HSEON is 0")
         if changed & _PLL1_ON and value & _PLL1_ON:
             self._pll1_p_hz()
         in_use = {0: _HSI_ON, 2: _HSE_ON, 3: _PLL1_ON}.get(self.values["CFGR"] & 7, 0)
@@ -196,15 +201,11 @@ class Rcc(Peripheral):
 
     def _refuse_while_pll_runs(self, value: int) -> None:
         if self.values["CR"] & _PLL1_ON:
-            raise Misuse(
-                "PLL1 is reconfigured while it runs", "its registers may only be written while PLL1ON is 0"
-            )
+            raise Misuse("PLL1 is reconfigured while it runs", "its registers may only be written while PLL1ON is 0")
 
     def _write_kernel_clocks(self, value: int) -> None:
         if value & 7 not in (0, 3):
-            raise NotModelled(
-                "USART3 gets a kernel clock other than PCLK1 or HSI", f"RCC_D2CCIP2R is {value & 7}"
-            )
+            raise NotModelled("USART3 gets a kernel clock other than PCLK1 or HSI", f"RCC_D2CCIP2R is {value & 7}")
 
     def _write_rsr(self, value: int) -> None:
         if value & 1 << 16:  # RMVF
@@ -217,7 +218,5 @@ class Rcc(Peripheral):
         speeds |= {bus: (hz, apb) for bus, hz in self._apb_hz().items()}
         for what, (hz, limit) in speeds.items():
             if hz > limit * MHZ:
-                raise Misuse(
-                    f"{what} would run at {hz / MHZ:g} MHz", f"voltage scale VOS{scale} allows {limit} MHz"
-                )
+                raise Misuse(f"{what} would run at {hz / MHZ:g} MHz", f"voltage scale VOS{scale} allows {limit} MHz")
         self.check_flash(self.axi_hz)

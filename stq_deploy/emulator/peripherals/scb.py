@@ -94,9 +94,7 @@ class Scb(Peripheral):
 
     def _write_aircr(self, value: int) -> None:
         if value >> 16 != _RESET_KEY:
-            raise Misuse(
-                f"SCB_AIRCR is written with 0x{value:08X}", "the chip ignores it without the key 0x05FA"
-            )
+            raise Misuse(f"SCB_AIRCR is written with 0x{value:08X}", "the chip ignores it without the key 0x05FA")
         if value & 4:
             raise ResetRequest
 

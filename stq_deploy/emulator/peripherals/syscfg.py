@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stq_deploy.emulator.peripherals.base import Peripheral, Register
+from stq_deploy.emulator.peripherals.base import Gate, Peripheral, Register
 from stq_deploy.emulator.refusals import Misuse
 
 
@@ -21,13 +21,12 @@ class Syscfg(Peripheral):
     def __init__(
         self,
         base: int,
-        is_clocked: Callable[[], bool],
-        gate: str,
+        gate: Gate,
         *,
         has_overdrive: bool,
         is_scale1: Callable[[], bool],
     ) -> None:
-        super().__init__("SYSCFG", base, is_clocked, gate)
+        super().__init__("SYSCFG", base, gate)
         self._has_overdrive = has_overdrive
         self._is_scale1 = is_scale1
         self.on_write["PWRCR"] = self._write_pwrcr
@@ -38,8 +37,6 @@ class Syscfg(Peripheral):
 
     def _write_pwrcr(self, value: int) -> None:
         if value & 1 and not self._has_overdrive:
-            raise Misuse(
-                "SYSCFG_PWRCR.ODEN is set", "this silicon revision has no VOS0: its limit is 400 MHz"
-            )
+            raise Misuse("SYSCFG_PWRCR.ODEN is set", "this silicon revision has no VOS0: its limit is 400 MHz")
         if value & 1 and not self._is_scale1():
             raise Misuse("SYSCFG_PWRCR.ODEN is set", "VOS0 is reached from VOS1 only")

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stq_deploy.emulator.peripherals.base import Peripheral, Register
+from stq_deploy.emulator.peripherals.base import Gate, Peripheral, Register
 from stq_deploy.emulator.peripherals.gpio import GpioPort
 from stq_deploy.emulator.refusals import Misuse
 
@@ -66,25 +66,23 @@ class Usart(Peripheral):
         self,
         name: str,
         base: int,
-        is_clocked: Callable[[], bool],
-        gate: str,
+        gate: Gate,
         *,
         kernel_hz: Callable[[], int],
         pins: tuple[Pin, ...],
         wire: Wire,
         changed: Callable[[], None],
     ) -> None:
-        super().__init__(name, base, is_clocked, gate)
+        super().__init__(name, base, gate)
         self._kernel_hz = kernel_hz
         self._pins = pins
         self._wire = wire
         self._changed = changed
         self._fifo: deque[int] = deque()
         self.on_read.update(ISR=self._read_isr, RDR=self._read_rdr, ICR=lambda: 0, RQR=lambda: 0)
-        self.on_write.update(
-            CR1=self._write_cr1, BRR=self._write_brr, TDR=self._write_tdr, RQR=self._write_rqr
-        )
+        self.on_write.update(CR1=self._write_cr1, BRR=self._write_brr, TDR=self._write_tdr, RQR=self._write_rqr)
         self._last_cr1 = 0
+        self._line_is_right = False
 
     @property
     def baud(self) -> float:
@@ -114,8 +112,7 @@ class Usart(Peripheral):
         """Level of the interrupt line."""
         control = self.values["CR1"]
         return bool(
-            (control & _RXFNEIE and self._fifo)
-            or (control & _UE and control & _TE and control & (_TCIE | _TXFNFIE))
+            (control & _RXFNEIE and self._fifo) or (control & _UE and control & _TE and control & (_TCIE | _TXFNFIE))
         )
 
     def arrive(self) -> None:
@@ -138,6 +135,7 @@ class Usart(Peripheral):
                     f"{self.name} is used without pin {pin.port.name}.{pin.number}",
                     f"{pin.port.name}_MODER and AFR must give that pin to alternate function {pin.function}",
                 )
+        self._line_is_right = True  # until settings change or the host sends again
         theirs = self._wire.baud
         if theirs and abs(self.baud / theirs - 1) > HIGHEST_BAUD_MISMATCH:
             raise Misuse(
@@ -168,22 +166,20 @@ class Usart(Peripheral):
 
     def _write_tdr(self, value: int) -> None:
         if self.values["CR1"] & (_UE | _TE) != _UE | _TE:
-            raise Misuse(
-                f"{self.name}_TDR is written while the transmitter is off", "CR1.UE and CR1.TE must be 1"
-            )
-        self._check_line()
+            raise Misuse(f"{self.name}_TDR is written while the transmitter is off", "CR1.UE and CR1.TE must be 1")
+        if not self._line_is_right:
+            self._check_line()
         self._wire.send(value & 0xFF)
 
     def _write_cr1(self, value: int) -> None:
         changed, self._last_cr1 = value ^ self._last_cr1, value
         if changed & _FIFOEN and value & _UE and not changed & _UE:
-            raise Misuse(
-                f"{self.name}_CR1.FIFOEN is changed while UE is 1", "it may only be written while UE is 0"
-            )
+            raise Misuse(f"{self.name}_CR1.FIFOEN is changed while UE is 1", "it may only be written while UE is 0")
         if changed & _UE:
             self._fifo.clear()
             if value & _UE:
                 _ = self.baud
+        self._line_is_right = False
         self._changed()
 
     def _write_brr(self, value: int) -> None:

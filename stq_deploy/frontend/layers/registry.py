@@ -36,7 +36,7 @@ _ALTERNATIVES = {
 
 
 def register(*kinds: str) -> Callable[[Handler], Handler]:
-    """Class decorator's cousin: the function imports Keras layers of these classes."""
+    """Decorator: the function imports Keras layers of these classes."""
 
     def keep(handler: Handler) -> Handler:
         for kind in kinds:
