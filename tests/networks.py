@@ -60,9 +60,7 @@ class _Builder:
         self.rng = rng
         self.tensors: dict[str, TensorType] = {}
         self.ops: list[Op] = []
-        self.values: dict[
-            str, npt.NDArray[np.int64]
-        ] = {}  # of a few samples, to notice layers that do nothing
+        self.values: dict[str, npt.NDArray[np.int64]] = {}  # of a few samples, to notice layers that do nothing
 
     def build(self, layers: int) -> Network:
         shape = (self.integer(1, 12), self.integer(3, 12), self.integer(1, 6))
@@ -107,9 +105,7 @@ class _Builder:
             return None
         bits, weights = self.weights((*window.size, t.channels, outputs))
         cls = DepthwiseConvolve if depthwise else Convolve
-        return self.weighted(
-            cls, x, (rows, columns, channels), weights=weights, weight_bits=bits, window=window
-        )
+        return self.weighted(cls, x, (rows, columns, channels), weights=weights, weight_bits=bits, window=window)
 
     def dense(self, x: str, *, logits: bool = False) -> str | None:
         t = self.tensors[x]
@@ -171,9 +167,7 @@ class _Builder:
         output, requantize = self.requantize(low, high, shape, logits=logits)
         return self.append(cls, (x,), output, requantize=requantize, **attributes)
 
-    def append(
-        self, cls: type[Any], inputs: tuple[str, ...], output: TensorType, **attributes: Any
-    ) -> str | None:
+    def append(self, cls: type[Any], inputs: tuple[str, ...], output: TensorType, **attributes: Any) -> str | None:
         name = f"{cls.kind}_{len(self.ops)}"
         op = cls(name, inputs, name, (f"source of {name}",), **attributes)
         types = [self.tensors[n] for n in inputs]
@@ -208,13 +202,9 @@ class _Builder:
 
     def activation(self, shape: tuple[int, ...], dtype: str) -> TensorType:
         if dtype == "int8":
-            low, high, zero = self.choice(
-                ((-128, 127, -128), (-128, 127, 3), (0, 15, 0), (-4, 3, 0), (0, 1, 0))
-            )
+            low, high, zero = self.choice(((-128, 127, -128), (-128, 127, 3), (0, 15, 0), (-4, 3, 0), (0, 1, 0)))
         else:
-            low, high, zero = self.choice(
-                ((-2000, 2000, 0), (0, 255, 0), (-32768, 32767, 0), (-100, 900, -100))
-            )
+            low, high, zero = self.choice(((-2000, 2000, 0), (0, 255, 0), (-32768, 32767, 0), (-100, 900, -100)))
         return TensorType(shape, dtype, low, high, 0.125, zero)
 
     def requantize(
@@ -241,9 +231,7 @@ class _Builder:
             return self.thresholds(low, high, output)
         if form == "table":
             rows = self.choice((1, len(low)))
-            table = self.rng.integers(output.minimum, output.maximum + 1, (rows, most - least + 1)).astype(
-                np.int8
-            )
+            table = self.rng.integers(output.minimum, output.maximum + 1, (rows, most - least + 1)).astype(np.int8)
             return output, TableRequantize(table, least, len(low))
         return output, self.multiplier(low, high, output)
 
@@ -271,9 +259,7 @@ class _Builder:
         left = max(0, 30 - largest.bit_length()) if self.choice((True, False)) else 0
         multiplier = self.rng.choice([-1, 1], len(low)) * self.rng.integers(2**29, 2**31, len(low))
         span = (largest << left) >> 1  # |(acc << left) * multiplier >> 32|, at most
-        right = max(
-            0, span.bit_length() - (output.maximum - output.minimum).bit_length() - self.integer(1, 2)
-        )
+        right = max(0, span.bit_length() - (output.maximum - output.minimum).bit_length() - self.integer(1, 2))
         scaled_middle = (((low + high) // 2 << left) * multiplier) >> 32
         offset = ((output.minimum + output.maximum) // 2 << right) - scaled_middle + self.integer(-3, 3)
         r = MultiplierRequantize(

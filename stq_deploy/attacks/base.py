@@ -111,9 +111,7 @@ def _parse(text: str, kind: Any, where: str) -> Any:
     try:
         number = Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
-        raise StqError(
-            f"{text!r} is not a number", where=where, next="write 20, 0.03 or 8/255, for example"
-        ) from error
+        raise StqError(f"{text!r} is not a number", where=where, next="write 20, 0.03 or 8/255, for example") from error
     if kind is int:
         if number.denominator != 1:
             raise StqError(f"{text!r} is not a whole number", where=where)

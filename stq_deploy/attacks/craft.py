@@ -161,8 +161,7 @@ def _describe(attack: Attack | None, change: Images) -> dict[str, Any]:
         "name": attack.name,
         "settings": attack.settings,
         "threat_model": (
-            f"untargeted; {attack.access}; "
-            f"pixels (0..1) change by at most {attack.eps:.6g} in the L{attack.norm} norm"
+            f"untargeted; {attack.access}; pixels (0..1) change by at most {attack.eps:.6g} in the L{attack.norm} norm"
         ),
         "largest_change": {
             "inf": float(flat.max()),

@@ -11,14 +11,23 @@ import click
 from rich.console import Console
 
 
+FILE_WIDTH = 120
+"""Columns of a table that goes to a file or a pipe, which has no width of its own."""
+
+
 def human_console() -> Console:
     """Where text for people goes: standard error, so that standard output holds results alone."""
-    return Console(stderr=True, highlight=False)
+    return _console(stderr=True)
 
 
 def result_console(as_json: bool) -> Console:
     """Where tables of results go: standard output, unless that is to hold JSON."""
-    return Console(stderr=as_json, highlight=False)
+    return _console(stderr=as_json)
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=FILE_WIDTH)
 
 
 def print_json(value: Any) -> None:

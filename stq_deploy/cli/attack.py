@@ -99,9 +99,7 @@ def attack(
             made = craft(target, clean, chosen, seed=seed, batch=batch, storage=storage, progress=advance)
         save_samples(made, paths[name])
         correct = made.metadata["float_model"]["correct"]
-        written.append(
-            {"attack": made.attack, "file": str(paths[name]), "samples": len(made), "correct": correct}
-        )
+        written.append({"attack": made.attack, "file": str(paths[name]), "samples": len(made), "correct": correct})
         console.print(
             f"{paths[name]}: of {len(made)} samples the float model gets right {correct['clean']} clean, "
             f"{correct['attacked']} attacked, {correct['after_input_quantisation']} after input quantisation",

@@ -21,18 +21,12 @@ FRESH_ATTACKS: dict[str, dict[str, str]] = {"fgsm": {}, "pgd": {}, "square": {"m
 
 
 @click.command(context_settings={"show_default": True})
-@click.option(
-    "--samples", "limit", type=click.IntRange(min=1), default=32, help="Samples of each kind on the board."
-)
-@click.option(
-    "--from-keras", is_flag=True, help="Start from the QKeras file: convert, attack anew. Needs TensorFlow."
-)
+@click.option("--samples", "limit", type=click.IntRange(min=1), default=32, help="Samples of each kind on the board.")
+@click.option("--from-keras", is_flag=True, help="Start from the QKeras file: convert, attack anew. Needs TensorFlow.")
 @click.option("--board", "board_name", default="stm32h743", help="Board.")
 @click.option("--port", help="Serial port of a real board that runs the build.")
 @click.option("--emulated", is_flag=True, help="Use emulated boards; this is what happens without --port.")
-@click.option(
-    "--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]"
-)
+@click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -118,9 +112,7 @@ def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, lis
     network = convert_model(path)
     model = FloatModel(path)
     progress("converting", 1, 1)
-    target = Target(
-        art_classifier(model.keras), model.name, model.file_sha256, network.input_type, network.sha256()
-    )
+    target = Target(art_classifier(model.keras), model.name, model.file_sha256, network.input_type, network.sha256())
     clean = load_samples(shipped_samples()[CLEAN]).first(limit)
     attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in FRESH_ATTACKS.items()}
     files = []

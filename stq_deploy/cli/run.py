@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 @click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a QKeras model, or zoo:NAME.")
 @click.option("--port", help="Serial port of a board that runs the build.")
 @click.option("--emulated", is_flag=True, help="Run the build on emulated boards instead.")
-@click.option(
-    "--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]"
-)
+@click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
 @click.option(
     "--samples",
     "paths",

@@ -56,9 +56,7 @@ def verify(model: str, executors: str, samples: Path | None, limit: int, as_json
     with ExitStack() as stack:
         opened, skipped = _open(stack, names, network, required=executors != DEFAULT_EXECUTORS)
         with progress_bars() as progress:
-            found = compare_layers(
-                opened[0], opened[1:], levels, lambda name, done: progress(name, done, len(levels))
-            )
+            found = compare_layers(opened[0], opened[1:], levels, lambda name, done: progress(name, done, len(levels)))
     floats = _compare_with_float(path, network, levels)
     _print(result_console(as_json), found, skipped, floats)
     if as_json:
@@ -74,8 +72,7 @@ def _names(executors: str) -> list[str]:
     unknown = [name for name in names if name not in executor_names()]
     if unknown or len(names) < 2 or len(set(names)) < len(names):
         raise StqError(
-            f"--executors {executors}: "
-            + (f"there is no {unknown[0]!r}" if unknown else "two or more, each once"),
+            f"--executors {executors}: " + (f"there is no {unknown[0]!r}" if unknown else "two or more, each once"),
             next=f"choose among {', '.join(executor_names())}",
         )
     return names
@@ -108,9 +105,7 @@ def _compare_with_float(path: Path, network: Network, levels: Any) -> FloatCompa
     return compare_with_float(FloatModel(path), network, levels)
 
 
-def _print(
-    console: Console, found: LayerComparison, skipped: dict[str, str], floats: FloatComparison | None
-) -> None:
+def _print(console: Console, found: LayerComparison, skipped: dict[str, str], floats: FloatComparison | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -124,10 +119,7 @@ def _print(
     by_name = {layer.name: layer for layer in floats.layers} if floats else {}
     for row in found.rows:
         cells = [plain(row.name), row.op, f"{row.digest:08x}"]
-        cells += [
-            f"[red]{n} of {found.samples} differ[/red]" if n else "equal"
-            for n in row.differing_samples.values()
-        ]
+        cells += [f"[red]{n} of {found.samples} differ[/red]" if n else "equal" for n in row.differing_samples.values()]
         if floats is not None:
             layer = by_name.get(row.name)
             cells.append(f"{layer.differing:,} of {layer.total:,}" if layer else "")
@@ -143,9 +135,7 @@ def _print(
         from stq_deploy.evaluation.float_comparison import EXPLANATION
 
         flips = f"{floats.differing_predictions} of {floats.samples}"
-        console.print(
-            f"Predictions that differ from the float model's: {flips}. {EXPLANATION}", soft_wrap=True
-        )
+        console.print(f"Predictions that differ from the float model's: {flips}. {EXPLANATION}", soft_wrap=True)
 
 
 def _describe(difference: Difference) -> str:

@@ -83,9 +83,7 @@ class TensorView:
     note: str
 
 
-def generate(
-    network: Network, out_dir: str | os.PathLike[str], *, command: str, tool_version: str
-) -> Generated:
+def generate(network: Network, out_dir: str | os.PathLike[str], *, command: str, tool_version: str) -> Generated:
     """Write network.h, network.c, weights.h, weights.c and manifest.json into `out_dir`, made if need be.
 
     Equal arguments give equal bytes: no dates, no paths of this machine.
@@ -178,9 +176,7 @@ def _layer_view(plan: Plan, layer: LayerPlan, tensors: dict[str, str]) -> LayerV
         index=layer.index,
         function=identifier("layer", layer.index, op.name),
         title=_title(op.name, op.kind, op.sources),
-        facts=", ".join(
-            _facts(layer, code, [f"{literals.shape(t.shape)} {t.dtype}" for t in (*inputs, output)])
-        ),
+        facts=", ".join(_facts(layer, code, [f"{literals.shape(t.shape)} {t.dtype}" for t in (*inputs, output)])),
         name=string_literal(op.name),
         op=string_literal(op.kind),
         call=literals.call(layer.kernel, code.arguments),

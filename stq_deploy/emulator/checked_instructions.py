@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from unicorn import UC_HOOK_CODE, Uc
+from unicorn import UC_HOOK_CODE
 
 from stq_deploy.emulator.core import Core
 from stq_deploy.emulator.exceptions import DIVISION_BY_ZERO, NO_COPROCESSOR, UNALIGNED, USAGE_FAULT

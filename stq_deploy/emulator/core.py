@@ -93,7 +93,7 @@ class Core:
 
     def fpu_registers(self) -> list[int]:
         """S0 to S15 and FPSCR: what an exception saves."""
-        return [int(self.uc.reg_read(number)) for number in _SINGLE] + [int(self.uc.reg_read(arm.UC_ARM_REG_FPSCR))]
+        return [int(value) for value in self.uc.reg_read_batch(_FPU_FRAME)]
 
     def set_fpu_registers(self, values: list[int]) -> None:
         """The same 17 values, written."""

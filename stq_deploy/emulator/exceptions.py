@@ -134,7 +134,13 @@ class Exceptions:
         core = self._core
         sp = core.sp
         has_fpu_frame = not exc_return & 0x10
-        frame = core.words(sp, _BASIC_WORDS + (_FPU_WORDS if has_fpu_frame else 0))
+        words = _BASIC_WORDS + (_FPU_WORDS if has_fpu_frame else 0)
+        if self._stack_problem(sp, 4 * words):
+            raise Misuse(
+                f"an exception returns with the stack pointer at 0x{sp:08X}",
+                "no frame can be there; on the chip this is a BusFault or MemManage (UNSTKERR)",
+            )
+        frame = core.words(sp, words)
         left = self._active.pop()
         if left != 2:  # all but NMI
             core.clear_faultmask()

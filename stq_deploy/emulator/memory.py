@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import mmap
 import random
 from collections.abc import Callable
@@ -61,7 +62,7 @@ class Memories:
         for bank in self._banks:
             points = mpu.boundaries(bank.memory.origin, bank.memory.end)
             bank.rights = []
-            for start, end in zip(points, points[1:], strict=False):
+            for start, end in itertools.pairwise(points):
                 allowed = mpu.rights(start)
                 rights = _rights(bank.memory, read=allowed.read, write=allowed.write, execute=allowed.execute)
                 bank.rights.append((start, end, rights if is_clocked(start) else UC_PROT_NONE))

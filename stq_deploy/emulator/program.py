@@ -24,7 +24,7 @@ class Program:
     """A loaded ELF file.
 
     Attributes:
-        segments: initial contents of memory by load address (LMA), so that .data lies in flash until start-up copies it.
+        segments: initial contents of memory by load address (LMA): .data lies in flash until start-up copies it.
         code: address ranges of instructions.
         functions: (start, end, name), ascending.
     """

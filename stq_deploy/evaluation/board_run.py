@@ -81,9 +81,7 @@ def run_files(
         StqError: samples of another shape, a board or the link fails, or results of another run.
     """
     for file in files:
-        quantize_input(
-            file.samples.x[:1], network.input_type
-        )  # a wrong shape shows before anything is started
+        quantize_input(file.samples.x[:1], network.input_type)  # a wrong shape shows before anything is started
     with ExitStack() as stack:
         if port is None:
             executors = stack.enter_context(open_emulated(network, board, firmware, count=boards))

@@ -17,9 +17,7 @@ from stq_deploy.network import Network
 
 
 @contextmanager
-def open_board(
-    network: Network, board: Board, firmware: Firmware, port: str | None
-) -> Iterator[LinkExecutor]:
+def open_board(network: Network, board: Board, firmware: Firmware, port: str | None) -> Iterator[LinkExecutor]:
     """The board at a serial port, which must run this very build; an emulated one for no port.
 
     Raises:
@@ -51,9 +49,7 @@ def open_emulated(
             for _ in range(count)
         ]
         try:
-            yield [
-                stack.enter_context(_open(network, board, firmware, one.port, "emulated")) for one in emulated
-            ]
+            yield [stack.enter_context(_open(network, board, firmware, one.port, "emulated")) for one in emulated]
         except StqError:
             for one in emulated:
                 one.check()  # a board that has died says why; the link only knows that it is silent

@@ -99,13 +99,9 @@ def _read_build(folder: Path) -> tuple[Firmware, dict[str, Any]]:
             flash=int(report["flash_bytes"]),
             ram=int(report["ram_bytes"]),
             stack=None if report["stack_bytes"] is None else int(report["stack_bytes"]),
-            regions=tuple(
-                Region(str(m["name"]), int(m["used_bytes"]), int(m["bytes"])) for m in report["memories"]
-            ),
+            regions=tuple(Region(str(m["name"]), int(m["used_bytes"]), int(m["bytes"])) for m in report["memories"]),
         )
-        firmware = Firmware(
-            folder / ELF, str(report["build_id"]), footprint, str(report["compiler"]["version"])
-        )
+        firmware = Firmware(folder / ELF, str(report["build_id"]), footprint, str(report["compiler"]["version"]))
         bytes.fromhex(firmware.build_id)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StqError(
@@ -114,7 +110,5 @@ def _read_build(folder: Path) -> tuple[Firmware, dict[str, Any]]:
             next="build again with `stq-deploy build`",
         ) from error
     if not firmware.elf.is_file():
-        raise StqError(
-            "the image is missing", where=str(firmware.elf), next="build again with `stq-deploy build`"
-        )
+        raise StqError("the image is missing", where=str(firmware.elf), next="build again with `stq-deploy build`")
     return firmware, report

@@ -54,9 +54,7 @@ class FloatComparison:
             "differing_activations": sum(layer.differing for layer in self.layers),
             "activations": sum(layer.total for layer in self.layers),
             "differing_predictions": self.differing_predictions,
-            "layers": [
-                {"name": x.name, "differing": x.differing, "activations": x.total} for x in self.layers
-            ],
+            "layers": [{"name": x.name, "differing": x.differing, "activations": x.total} for x in self.layers],
             "explanation": EXPLANATION,
         }
 
@@ -83,9 +81,7 @@ def compare_with_float(model: FloatModel, network: Network, levels: Levels) -> F
         logits = next(integer[op.name] for op in network.ops if op.output == network.outputs[0])
         predictions += len(mismatches(classes_of(logits), model.classes(part, network.input_type)))
     layers = tuple(
-        FloatLayer(
-            op.name, pairs[op.name], differing[op.name], network.tensors[op.output].elements * len(levels)
-        )
+        FloatLayer(op.name, pairs[op.name], differing[op.name], network.tensors[op.output].elements * len(levels))
         for op in compared
     )
     return FloatComparison(len(levels), layers, predictions)

@@ -101,9 +101,7 @@ def compare_layers(
             name=op.name,
             op=op.kind,
             digest=zlib.crc32(np.ascontiguousarray(expected[:, i], "<u4").tobytes()),
-            differing_samples={
-                name: int((digests[:, i] != expected[:, i]).sum()) for name, digests in found.items()
-            },
+            differing_samples={name: int((digests[:, i] != expected[:, i]).sum()) for name, digests in found.items()},
         )
         for i, op in enumerate(layers)
     )
@@ -132,6 +130,4 @@ def _first_difference(
     if not len(places):
         return Difference(other.name, layer, name, sample, 0)
     index = tuple(int(i) for i in places[0])
-    return Difference(
-        other.name, layer, name, sample, len(places), index, int(right[index]), int(wrong[index])
-    )
+    return Difference(other.name, layer, name, sample, len(places), index, int(right[index]), int(wrong[index]))

@@ -90,17 +90,13 @@ class HostExecutor(Executor):
             count = min(CHUNK, len(samples) - start)
             part = None if digests is None else _address(digests[start:])
             self._call(
-                lambda library: library.stq_host_run(
-                    count, _address(samples[start:]), _address(logits[start:]), part
-                )
+                lambda library: library.stq_host_run(count, _address(samples[start:]), _address(logits[start:]), part)
             )
             return count
 
         done = 0
         with ThreadPoolExecutor(self._workers) as pool:
-            for chunk in as_completed(
-                [pool.submit(run_chunk, start) for start in range(0, len(samples), CHUNK)]
-            ):
+            for chunk in as_completed([pool.submit(run_chunk, start) for start in range(0, len(samples), CHUNK)]):
                 done += chunk.result()
                 if progress:
                     progress(done)

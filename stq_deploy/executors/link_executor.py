@@ -69,9 +69,7 @@ class LinkExecutor(Executor):
     def close(self) -> None:
         self.session.close()
 
-    def _infer(
-        self, levels: Levels, progress: Progress | None, *, digests: bool = False
-    ) -> Iterator[Inference]:
+    def _infer(self, levels: Levels, progress: Progress | None, *, digests: bool = False) -> Iterator[Inference]:
         samples = checked_levels(self.network, levels)
         for done, inference in enumerate(self.session.infer(samples, digests=digests), start=1):
             yield inference

@@ -51,9 +51,7 @@ class NumpyExecutor(Executor):
             part = levels[start : start + BATCH]
             for op, outputs in reference.run_layers(self.network, part):
                 if op.name in index:
-                    digests[start : start + len(part), index[op.name]] = [
-                        digest(output) for output in outputs
-                    ]
+                    digests[start : start + len(part), index[op.name]] = [digest(output) for output in outputs]
             if progress:
                 progress(start + len(part))
         return digests

@@ -64,9 +64,7 @@ class SanitizedExecutor(Executor):
         """Structured array (N,) with fields `logits` and `digests`, laid out as the program writes them."""
         samples = checked_levels(self.network, levels)
         output = self.network.output_type
-        record = np.dtype(
-            [("logits", output.dtype, output.shape), ("digests", np.uint32, (len(self._layers),))]
-        )
+        record = np.dtype([("logits", output.dtype, output.shape), ("digests", np.uint32, (len(self._layers),))])
         results = np.empty(len(samples), record)
         for start in range(0, len(samples), CHUNK):
             part = samples[start : start + CHUNK]
@@ -91,9 +89,7 @@ class SanitizedExecutor(Executor):
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise StqError(
-                f"the sanitized program could not be run: {error}", where=str(self._program)
-            ) from error
+            raise StqError(f"the sanitized program could not be run: {error}", where=str(self._program)) from error
         if done.returncode != 0 or len(done.stdout) != expected_bytes:
             lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
             raise StqError(

@@ -51,9 +51,7 @@ class Delivery:
             What is still unanswered stays so.
     """
 
-    def __init__(
-        self, session: int, window: int, sequence: int, transmission: int, statistics: LinkStatistics
-    ) -> None:
+    def __init__(self, session: int, window: int, sequence: int, transmission: int, statistics: LinkStatistics) -> None:
         self._session = session
         self._window = window
         self._next_sequence = sequence
@@ -150,9 +148,7 @@ class Delivery:
     def _encode(self, entry: _Outstanding) -> bytes:
         self._statistics.frames_sent += 1
         request = entry.request
-        return encode_frame(
-            Frame(request.type, entry.sequence, self._session, entry.transmission, request.payload)
-        )
+        return encode_frame(Frame(request.type, entry.sequence, self._session, entry.transmission, request.payload))
 
     def _take_transmission(self) -> int:
         taken = self._next_transmission

@@ -66,10 +66,7 @@ def encode_frame(frame: Frame) -> bytes:
         ValueError: the frame is longer than MAX_FRAME_BYTES.
         struct.error: a number does not fit its field.
     """
-    body = (
-        _HEADER.pack(frame.version, frame.type, frame.sequence, frame.session, frame.transmission)
-        + frame.payload
-    )
+    body = _HEADER.pack(frame.version, frame.type, frame.sequence, frame.session, frame.transmission) + frame.payload
     if len(body) + _CRC.size > MAX_FRAME_BYTES:
         raise ValueError(f"a payload of {len(frame.payload)} bytes makes too long a frame")
     return bytes(cobs.encode(body + _CRC.pack(zlib.crc32(body)))) + b"\0"

@@ -64,8 +64,7 @@ class SerialPort:
             f"the port failed: {error}",
             where=self._name,
             cause="the board was unplugged, or the emulated board has ended",
-            next="check the cable, or the emulator's output, and repeat the command; "
-            "a run resumes where it stopped",
+            next="check the cable, or the emulator's output, and repeat the command; a run resumes where it stopped",
         )
 
 

@@ -140,9 +140,7 @@ class Session:
         """
         if not 0 <= layer < self.facts.layer_count:
             raise ValueError(f"the network has {self.facts.layer_count} layers, no layer {layer}")
-        run = self._with_input(
-            FrameType.RUN_TO_LAYER, lambda data: messages.run_to_layer_payload(layer, data), levels
-        )
+        run = self._with_input(FrameType.RUN_TO_LAYER, lambda data: messages.run_to_layer_payload(layer, data), levels)
         size = self.layer(layer).output_bytes
         chunk = self.facts.max_answer
         reads = tuple(
@@ -158,9 +156,7 @@ class Session:
 
     def layer(self, index: int) -> LayerInfo:
         """What the firmware says of one of its layers."""
-        return messages.parse_layer_info(
-            self._ask(Request(FrameType.LAYER_INFO, messages.layer_info_payload(index)))
-        )
+        return messages.parse_layer_info(self._ask(Request(FrameType.LAYER_INFO, messages.layer_info_payload(index))))
 
     def layers(self) -> list[LayerInfo]:
         """What the firmware says of all its layers."""

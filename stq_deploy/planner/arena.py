@@ -18,8 +18,7 @@ def aligned(size: int) -> int:
 def lower_bound(buffers: Sequence[Buffer]) -> int:
     """Bytes that no placement can go below: the most that is live during one layer."""
     return max(
-        sum(aligned(b.bytes) for b in buffers if b.first <= layer <= b.last)
-        for layer in {b.first for b in buffers}
+        sum(aligned(b.bytes) for b in buffers if b.first <= layer <= b.last) for layer in {b.first for b in buffers}
     )
 
 
@@ -48,9 +47,7 @@ def _place_in_order(buffers: Sequence[Buffer], order: Sequence[int]) -> tuple[in
     offsets: dict[int, int] = {}
     for i in order:
         taken = sorted(
-            (offsets[j], offsets[j] + aligned(buffers[j].bytes))
-            for j in offsets
-            if buffers[j].meets(buffers[i])
+            (offsets[j], offsets[j] + aligned(buffers[j].bytes)) for j in offsets if buffers[j].meets(buffers[i])
         )
         offset = 0
         for start, end in taken:

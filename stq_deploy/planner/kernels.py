@@ -29,11 +29,7 @@ class Kernel:
     def runs(self, op: Op, inputs: Sequence[TensorType]) -> bool:
         """Whether this kernel computes `op` on inputs of these types."""
         bits = op.weight_bits if isinstance(op, WeightedOp) else 0
-        return (
-            op.kind == self.kind
-            and bits == self.weight_bits
-            and all(t.dtype in self.input_types for t in inputs)
-        )
+        return op.kind == self.kind and bits == self.weight_bits and all(t.dtype in self.input_types for t in inputs)
 
 
 KERNELS = (

@@ -37,9 +37,7 @@ def _check_op(op: Op, inputs: Sequence[TensorType], output: TensorType) -> None:
             raise _refuse(f"an input minus its zero point spans {low}..{high}, beyond 16 bits", where,
                           "a 16-bit activation has a zero point far from 0")  # fmt: skip
         if not _fits("int32", -t.zero_point, low, high):
-            raise _refuse(
-                f"the zero point {t.zero_point} does not fit 32 bits", where, "the .stq file is hand-made"
-            )
+            raise _refuse(f"the zero point {t.zero_point} does not fit 32 bits", where, "the .stq file is hand-made")
     if isinstance(op, Add):
         for t, factor in zip(inputs, op.factors, strict=True):
             terms = ((t.minimum - t.zero_point) * factor, (t.maximum - t.zero_point) * factor)

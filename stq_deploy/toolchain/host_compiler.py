@@ -77,9 +77,7 @@ def _version(command: tuple[str, ...]) -> str:
     if shutil.which(command[0]) is None:
         return ""
     try:
-        done = subprocess.run(
-            [*command, "--version"], capture_output=True, timeout=_VERSION_SECONDS, check=True
-        )
+        done = subprocess.run([*command, "--version"], capture_output=True, timeout=_VERSION_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.decode(errors="replace").strip()

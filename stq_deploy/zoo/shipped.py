@@ -46,7 +46,5 @@ def _shipped_model(name: str, suffix: str) -> Path:
     stem = _PRETRAINED.get(name.removeprefix(PREFIX))
     if stem is None:
         known = ", ".join(PREFIX + known for known in _PRETRAINED)
-        raise StqError(
-            f"no model {name!r} comes with stq-deploy", next=f"choose one of: {known}; or give a file"
-        )
+        raise StqError(f"no model {name!r} comes with stq-deploy", next=f"choose one of: {known}; or give a file")
     return _ZOO / "pretrained" / f"{stem}{suffix}"

@@ -81,9 +81,7 @@ def golden_network() -> Network:
 @pytest.mark.parametrize("name", FILES)
 def test_golden_files(tmp_path: Path, name: str) -> None:
     """To accept a change, copy what this test wrote over tests/codegen/golden, and read the difference."""
-    generated = generate(
-        golden_network(), tmp_path, command="stq-deploy build --board x", tool_version="0.0.0"
-    )
+    generated = generate(golden_network(), tmp_path, command="stq-deploy build --board x", tool_version="0.0.0")
     assert (generated.folder / name).read_text() == (GOLDEN / name).read_text()
 
 
@@ -155,10 +153,7 @@ def renamed(network: Network, names: list[str]) -> Network:
     def unique(i: int) -> str:
         return f"{names[i % len(names)]}{'' if i < len(names) else i}"
 
-    chosen = {
-        name: f"{names[i % len(names)]}{'' if i < len(names) else i}"
-        for i, name in enumerate(network.tensors)
-    }
+    chosen = {name: f"{names[i % len(names)]}{'' if i < len(names) else i}" for i, name in enumerate(network.tensors)}
     ops = tuple(
         replace(
             op,

@@ -64,12 +64,12 @@ def _work(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="built")
 def _built(work: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The current folder is `work`, and has a build in `stq-deploy build`'s own place: what it said of it."""
-    monkeypatch.chdir(work)
-    report = work / "build" / "stm32h743" / "build.json"
-    if not report.is_file():
-        assert _invoke("build", "--model", "net.stq").exit_code == 0
-    value = json.loads(report.read_text())
+    """There is a build of the model where `stq-deploy build` puts it: what build.json says of it."""
+    folder = work / "build" / "stm32h743"
+    monkeypatch.setattr("stq_deploy.evaluation.firmware.default_build_folder", lambda board: work / "build" / board)
+    if not folder.is_dir():
+        assert _invoke("build", "--model", work / "net.stq", "--out", folder).exit_code == 0
+    value = json.loads((folder / "build.json").read_text())
     assert isinstance(value, dict)
     return value
 

@@ -57,9 +57,7 @@ def test_sanitized_host_equals_numpy(seed: int, kernels: str, host_cache: Path) 
 
 
 def test_the_networks_meet_every_kernel_and_requantisation() -> None:
-    layers = [
-        (net, layer) for net in map(random_network, COVERING_SEEDS) for layer in plan_network(net).layers
-    ]
+    layers = [(net, layer) for net in map(random_network, COVERING_SEEDS) for layer in plan_network(net).layers]
     assert {layer.kernel for _, layer in layers} == {kernel.function for kernel in planner_kernels.KERNELS}
     met = {
         (layer.op.kind, layer.op.requantize.kind, net.tensors[layer.op.output].dtype)

@@ -68,12 +68,8 @@ def test_a_chosen_compiler_that_does_not_start_is_not_passed_over(monkeypatch: p
         host_compiler.find_host_compiler()
 
 
-def test_a_failing_compiler_is_quoted_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compiler = script(
-        tmp_path / "cc", '[ "$1" = --version ] && echo 1 && exit 0; echo "no luck today" >&2; exit 1'
-    )
+def test_a_failing_compiler_is_quoted_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = script(tmp_path / "cc", '[ "$1" = --version ] && echo 1 && exit 0; echo "no luck today" >&2; exit 1')
     monkeypatch.setenv("CC", str(compiler))
     cache = tmp_path / "cache"
     with pytest.raises(StqError, match="no luck today"):
@@ -81,9 +77,7 @@ def test_a_failing_compiler_is_quoted_and_leaves_nothing(
     assert list(cache.iterdir()) == []
 
 
-def test_a_library_of_another_machine_is_a_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_of_another_machine_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A "compiler" that writes the word no into its output file.
     text = '[ "$1" = --version ] && echo 1 && exit 0; for last; do :; done; echo no > "$last"'
     monkeypatch.setenv("CC", str(script(tmp_path / "cc", text)))
@@ -106,9 +100,7 @@ def altered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
-NETWORK_WITH_TABLE = next(
-    n for n in map(random_network, range(50)) if any(op.kind == "table" for op in n.ops)
-)
+NETWORK_WITH_TABLE = next(n for n in map(random_network, range(50)) if any(op.kind == "table" for op in n.ops))
 BROKEN_TABLE = """
 #include "stq_nn.h"
 stq_status stq_table_s8(const int8_t *table, int32_t count, const int8_t *input, int8_t *output)
@@ -126,9 +118,7 @@ stq_status stq_table_s8(const int8_t *table, int32_t count, const int8_t *input,
     ("expression", "finding"),
     [("table[i + 256]", "global-buffer-overflow"), ("(int8_t)(table[i] << (i + 40))", "shift exponent")],
 )
-def test_sanitizers_find_a_broken_kernel(
-    altered: Path, tmp_path: Path, expression: str, finding: str
-) -> None:
+def test_sanitizers_find_a_broken_kernel(altered: Path, tmp_path: Path, expression: str, finding: str) -> None:
     kernel = altered / "kernels" / "reference" / "stq_table_s8.c"
     kernel.write_text(BROKEN_TABLE.format(expression=expression))
     executor = SanitizedExecutor(NETWORK_WITH_TABLE, cache_dir=tmp_path / "cache")

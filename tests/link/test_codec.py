@@ -170,9 +170,7 @@ def test_frames_arrive_whole_in_whatever_pieces(frames: list[Frame], cuts: list[
 
 @settings(max_examples=300)
 @given(garbage=st.binary(max_size=2000), frame=FRAMES)
-def test_both_decoders_survive_garbage_alike_and_find_the_next_frame(
-    c: CCodec, garbage: bytes, frame: Frame
-) -> None:
+def test_both_decoders_survive_garbage_alike_and_find_the_next_frame(c: CCodec, garbage: bytes, frame: Frame) -> None:
     stream = garbage + b"\0" + encode_frame(frame)
     in_python = FrameDecoder().feed(stream)
     in_c = [c.open(body) if body is not None else None for body in c.decode(stream)]

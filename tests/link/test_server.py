@@ -291,9 +291,7 @@ LEVEL_127 = bytes([0] * 1000 + [127] + [0] * 23)  # the stub network is certifie
         (0x7F, b"", ErrorCode.TYPE, 0x7F),
     ],
 )
-def test_what_is_refused_and_how(
-    greeted: Board, type_: int, payload: bytes, code: ErrorCode, detail: int
-) -> None:
+def test_what_is_refused_and_how(greeted: Board, type_: int, payload: bytes, code: ErrorCode, detail: int) -> None:
     answer = greeted.send(type_, 1, payload)
     refused(answer, code, detail)
     assert parse_refusal(answer.payload).request == type_
@@ -321,9 +319,7 @@ def test_offset_zero_starts_an_input_anew(greeted: Board) -> None:
     greeted.send(FrameType.INPUT, 1, messages.input_payload(0, bytes(700)))
     greeted.send(FrameType.INPUT, 2, messages.input_payload(0, data[:600]))
     greeted.send(FrameType.INPUT, 3, messages.input_payload(600, data[600:]))
-    assert (
-        greeted.send(FrameType.INFER, 4, bytes(4)).payload == greeted.send(FrameType.INFER, 5, INFER).payload
-    )
+    assert greeted.send(FrameType.INFER, 4, bytes(4)).payload == greeted.send(FrameType.INFER, 5, INFER).payload
 
 
 def test_a_layers_output_is_read_within_its_bounds(greeted: Board) -> None:
@@ -370,9 +366,7 @@ def test_a_kernel_that_refuses_names_its_layer(greeted: Board) -> None:
 
 def test_layers_describe_themselves(greeted: Board) -> None:
     infos = [
-        messages.parse_layer_info(
-            greeted.send(FrameType.LAYER_INFO, n + 1, messages.layer_info_payload(n)).payload
-        )
+        messages.parse_layer_info(greeted.send(FrameType.LAYER_INFO, n + 1, messages.layer_info_payload(n)).payload)
         for n in range(3)
     ]
     assert infos == [
@@ -427,9 +421,7 @@ REQUESTS = st.builds(
     st.sampled_from([TAG, TAG, TAG, 0]),
     st.one_of(
         st.binary(max_size=24),
-        st.lists(st.integers(0, 2**32 - 1), max_size=3).map(
-            lambda words: struct.pack(f"<{len(words)}I", *words)
-        ),
+        st.lists(st.integers(0, 2**32 - 1), max_size=3).map(lambda words: struct.pack(f"<{len(words)}I", *words)),
         st.sampled_from([INFER, INFER[:-1], bytes(1280), messages.hello_payload(NONCE)]),
     ),
 )

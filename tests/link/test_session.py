@@ -40,9 +40,7 @@ def logits_of(session: Session, samples: np.ndarray = SAMPLES) -> np.ndarray:
     return np.array([result.logits for result in session.infer(samples)])
 
 
-def test_a_good_line_needs_no_repeats_and_hides_the_wire(
-    board: SimulatedBoard, open_session: OpenSession
-) -> None:
+def test_a_good_line_needs_no_repeats_and_hides_the_wire(board: SimulatedBoard, open_session: OpenSession) -> None:
     session = open_session(board)
     begin = board.now()
     results = list(session.infer(SAMPLES, digests=True, layer_cycles=True))
@@ -59,9 +57,7 @@ def test_a_good_line_needs_no_repeats_and_hides_the_wire(
     assert board.now() - begin < 0.020 * len(SAMPLES) + 0.015
 
 
-def test_one_request_at_a_time_would_not_hide_the_wire(
-    board: SimulatedBoard, open_session: OpenSession
-) -> None:
+def test_one_request_at_a_time_would_not_hide_the_wire(board: SimulatedBoard, open_session: OpenSession) -> None:
     """So the test above measures what it says."""
     session = open_session(board)
     begin = board.now()
@@ -89,9 +85,7 @@ def test_each_kind_of_damage_is_overcome(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), rate=st.sampled_from([1e-5, 1e-4, 3e-4, 6e-4]))
-def test_any_damage_is_overcome(
-    board_library: Path, open_session: OpenSession, seed: int, rate: float
-) -> None:
+def test_any_damage_is_overcome(board_library: Path, open_session: OpenSession, seed: int, rate: float) -> None:
     board = SimulatedBoard(
         board_library,
         to_board=Damage(seed, rate),
@@ -105,9 +99,7 @@ def test_any_damage_is_overcome(
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
-def test_input_in_chunks_survives_damage(
-    large_board_library: Path, open_session: OpenSession, seed: int
-) -> None:
+def test_input_in_chunks_survives_damage(large_board_library: Path, open_session: OpenSession, seed: int) -> None:
     samples = random_samples(12, 3001, seed)
     board = SimulatedBoard(large_board_library, to_board=Damage(seed, 2e-4), to_host=Damage(seed + 1, 1e-3))
     session = open_session(board)
@@ -117,9 +109,7 @@ def test_input_in_chunks_survives_damage(
     assert zlib.crc32(session.layer_output(samples[3], 2)) == zlib.crc32(wanted[3].tobytes())
 
 
-def test_answers_that_are_merely_late_are_not_run_twice(
-    board_library: Path, open_session: OpenSession
-) -> None:
+def test_answers_that_are_merely_late_are_not_run_twice(board_library: Path, open_session: OpenSession) -> None:
     """Every time-out is too short: what is sent again finds the answer kept."""
     board = SimulatedBoard(board_library, inference_seconds=0.9)
     hasty = Timeouts(first_answer=0.05, shortest_answer=0.01, slowest_factor=0.1, attempts=12)
@@ -140,9 +130,7 @@ def test_a_line_that_damages_everything_is_given_up(board_library: Path, open_se
     assert (logits_of(session) == LOGITS).all()
 
 
-def test_a_board_that_falls_silent_is_given_up_in_bounded_time(
-    board_library: Path, open_session: OpenSession
-) -> None:
+def test_a_board_that_falls_silent_is_given_up_in_bounded_time(board_library: Path, open_session: OpenSession) -> None:
     board = SimulatedBoard(board_library)
     session = open_session(board)
     board.to_host = Damage(1, 1.0, ("drop",))
@@ -175,9 +163,7 @@ def test_a_reset_between_the_chunks_of_a_sample_starts_it_anew(
     assert session.statistics.resets == 2
 
 
-def test_a_board_that_resets_at_every_inference_is_given_up(
-    board_library: Path, open_session: OpenSession
-) -> None:
+def test_a_board_that_resets_at_every_inference_is_given_up(board_library: Path, open_session: OpenSession) -> None:
     board = SimulatedBoard(board_library, resets_after=tuple(range(1, 30)))
     board.to_host = Damage(0, 0)
     collect = board._collect
@@ -216,9 +202,7 @@ def test_samples_are_drawn_only_a_window_ahead(board: SimulatedBoard, open_sessi
         assert drawn <= finished + session.facts.window
 
 
-def test_a_sample_of_another_size_or_type_is_not_sent(
-    board: SimulatedBoard, open_session: OpenSession
-) -> None:
+def test_a_sample_of_another_size_or_type_is_not_sent(board: SimulatedBoard, open_session: OpenSession) -> None:
     session = open_session(board)
     with pytest.raises(ValueError, match="1024 levels, not 1023"):
         list(session.infer([bytes(1023)]))
@@ -227,9 +211,7 @@ def test_a_sample_of_another_size_or_type_is_not_sent(
     assert (logits_of(session) == LOGITS).all()
 
 
-def test_a_refused_sample_comes_after_the_results_before_it(
-    board: SimulatedBoard, open_session: OpenSession
-) -> None:
+def test_a_refused_sample_comes_after_the_results_before_it(board: SimulatedBoard, open_session: OpenSession) -> None:
     samples = SAMPLES[:5].copy()
     samples[3, 77] = 127
     session = open_session(board)
@@ -256,9 +238,7 @@ def test_the_smaller_questions(board: SimulatedBoard, open_session: OpenSession)
     assert (logits_of(session) == LOGITS).all()
 
 
-def test_a_crash_is_told_with_its_registers_in_words(
-    board: SimulatedBoard, open_session: OpenSession
-) -> None:
+def test_a_crash_is_told_with_its_registers_in_words(board: SimulatedBoard, open_session: OpenSession) -> None:
     session = open_session(board, locate=lambda pc: "stq_dense_t2_s8 + 0x10" if pc == 0x08001234 else None)
     board.library.board_fault()
     with pytest.raises(BoardFault) as caught:
@@ -275,9 +255,7 @@ def test_a_crash_is_told_with_its_registers_in_words(
 
 def test_the_wrong_model_build_or_board_is_named(board: SimulatedBoard, open_session: OpenSession) -> None:
     right = open_session(board).facts
-    with pytest.raises(
-        WrongBoardError, match=r"expected aaaaaaaaaaaaaaaa \(mine\), the board runs 01020304"
-    ) as e:
+    with pytest.raises(WrongBoardError, match=r"expected aaaaaaaaaaaaaaaa \(mine\), the board runs 01020304") as e:
         open_session(board, expected=ExpectedBoard("memory", "aa" * 32, model_name="mine"))
     assert "stq-deploy flash --board memory" in str(e.value)
     with pytest.raises(WrongBoardError, match="expected build bbbb"):
@@ -332,9 +310,7 @@ def test_what_is_no_board_of_ours_is_told_apart(
     assert caught.value.next
 
 
-def test_stale_answers_of_an_earlier_program_are_ignored(
-    board: SimulatedBoard, open_session: OpenSession
-) -> None:
+def test_stale_answers_of_an_earlier_program_are_ignored(board: SimulatedBoard, open_session: OpenSession) -> None:
     first = open_session(board)
     results = first.infer(SAMPLES)
     next(results)
@@ -344,9 +320,7 @@ def test_stale_answers_of_an_earlier_program_are_ignored(
     assert (logits_of(second, SAMPLES[::-1]) == LOGITS[::-1]).all()
 
 
-def test_another_program_on_the_port_costs_time_but_no_result(
-    board: SimulatedBoard, open_session: OpenSession
-) -> None:
+def test_another_program_on_the_port_costs_time_but_no_result(board: SimulatedBoard, open_session: OpenSession) -> None:
     session = open_session(board)
 
     def intruded() -> Iterator[np.ndarray]:
@@ -367,6 +341,4 @@ def test_the_boards_own_counts_agree(board_library: Path, open_session: OpenSess
     counts, counters = session.statistics, session.counters()
     assert counters.damaged == counts.damaged_reported > 0
     assert counters.out_of_order == counts.out_of_order_reported > 0
-    assert (
-        counters.inferences == len(SAMPLES) == (ctypes.c_uint32 * 3).in_dll(board.library, "stub_counts")[2]
-    )
+    assert counters.inferences == len(SAMPLES) == (ctypes.c_uint32 * 3).in_dll(board.library, "stub_counts")[2]

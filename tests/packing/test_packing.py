@@ -90,9 +90,7 @@ def test_row_order_is_the_kernels() -> None:
     keep = KeepAccumulator(2, 0, 0)
     window = Window((2, 1))
     # Keras layout (kernel row, kernel column, input channel, output channel): 0..11 over (2, 1, 3, 2).
-    convolve = Convolve(
-        "c", ("x",), "y", (), np.arange(12, dtype=np.int8).reshape(2, 1, 3, 2), 8, keep, window
-    )
+    convolve = Convolve("c", ("x",), "y", (), np.arange(12, dtype=np.int8).reshape(2, 1, 3, 2), 8, keep, window)
     assert weight_rows(convolve).tolist() == [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]]
     # Keras layout (kernel row, kernel column, input channel, multiplier): a row per tap, channel c * 2 + m.
     depthwise = DepthwiseConvolve("d", ("x",), "y", (), convolve.weights, 8, keep, window)

@@ -35,8 +35,7 @@ def test_live_buffers_never_overlap(buffers: list[Buffer]) -> None:
 @given(buffers)
 def test_lower_bound_is_the_most_that_lives_in_one_layer(buffers: list[Buffer]) -> None:
     per_layer = [
-        sum(aligned(b.bytes) for b in buffers if layer in range(b.first, b.last + 1))
-        for layer in range(-1, 20)
+        sum(aligned(b.bytes) for b in buffers if layer in range(b.first, b.last + 1)) for layer in range(-1, 20)
     ]
     assert lower_bound(buffers) == max(per_layer)
 

@@ -69,9 +69,7 @@ def test_untrusted_text_is_escaped_and_nothing_is_fetched() -> None:
     assert not re.search(r"(src|href)\s*=|url\(|@import", page)
 
 
-@pytest.mark.parametrize(
-    "metadata", [{}, {"attack": "x", "versions": 3, "seed": [EVIL], "class_names": "abc"}]
-)
+@pytest.mark.parametrize("metadata", [{}, {"attack": "x", "versions": 3, "seed": [EVIL], "class_names": "abc"}])
 def test_metadata_of_another_make(metadata: dict) -> None:
     page = render_report(_summary(_comparison(metadata)))
     assert "unknown" in page

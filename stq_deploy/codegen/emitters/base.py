@@ -53,9 +53,7 @@ class Struct:
         """Its definition, line by line: on one line if it has one row of initialisers."""
         rows = [", ".join(f".{field} = {value}" for field, value in row) for row in self.rows]
         start = f"static const {self.c_type} {self.name} = {{"
-        return (
-            (f"{start}{rows[0]}}};",) if len(rows) == 1 else (start, *(f"    {row}," for row in rows), "};")
-        )
+        return (f"{start}{rows[0]}}};",) if len(rows) == 1 else (start, *(f"    {row}," for row in rows), "};")
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,7 @@ def emit_dense(context: LayerContext) -> LayerCode:
     (x,) = context.inputs
     weights, layout = emit_weights(context, op)
     tables, requantize = emit_requantize(context, op.requantize)
-    params = Struct(
-        "stq_dense_params", "params", (fields(input_offset=-x.zero_point, weight_offset=layout.offset),)
-    )
+    params = Struct("stq_dense_params", "params", (fields(input_offset=-x.zero_point, weight_offset=layout.offset),))
     arguments = (
         CONTEXT, "&params", ARGUMENT, int32(x.elements), context.input_pointers[0], weights.name,
         int32(context.output.elements), context.output_pointer,

@@ -47,9 +47,7 @@ def emit_requantize(context: LayerContext, requantize: Requantize) -> tuple[tupl
             fields(offset=constants[0].name, shift=constants[1].name),
         )
     elif isinstance(requantize, ThresholdRequantize):
-        sign = Constant(
-            context.constant_name("sign"), requantize.sign, "1 for a rising, -1 for a falling channel"
-        )
+        sign = Constant(context.constant_name("sign"), requantize.sign, "1 for a rising, -1 for a falling channel")
         levels = requantize.thresholds.shape[1] + 1
         bounds = fields(minimum=requantize.minimum, maximum=requantize.maximum, levels=levels)
         if levels == 1:  # a constant function; C has no empty arrays

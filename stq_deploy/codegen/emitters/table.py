@@ -30,9 +30,7 @@ def emit_pair_table(context: LayerContext) -> LayerCode:
     if not isinstance(op, PairTable):
         raise TypeError(f"{op.kind} is no pair table")
     a, b = context.inputs
-    note = (
-        f"output level for {op.table.shape[0]} levels of the first input, {op.table.shape[1]} of the second"
-    )
+    note = f"output level for {op.table.shape[0]} levels of the first input, {op.table.shape[1]} of the second"
     table = Constant(context.constant_name("table"), op.table, note)
     params = Struct(
         "stq_pair_table_params",

@@ -54,7 +54,7 @@ class Peripheral:
 
     registers: ClassVar[Sequence[Register]] = ()
 
-    def __init__(self, name: str, base: int, is_clocked: Callable[[], bool] | None = None, gate: str = "") -> None:
+    def __init__(self, name: str, base: int, gate: Gate | None = None) -> None:
         self.name = name
         self.base = base
         self.values = {register.name: register.reset for register in self.registers}

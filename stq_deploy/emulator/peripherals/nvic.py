@@ -1,4 +1,4 @@
-"""Nested vectored interrupt controller: ARMv7-M ARM, B3.4. Level interrupts; see exceptions.py for how they are taken."""
+"""Nested vectored interrupt controller: ARMv7-M ARM, B3.4. Level interrupts; exceptions.py takes them."""
 
 from __future__ import annotations
 

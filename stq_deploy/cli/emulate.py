@@ -1,0 +1,52 @@
+"""`stq-deploy emulate`: an emulated board for other programs to talk to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("elf", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--board", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
+@click.option(
+    "--mode",
+    type=click.Choice(["fast", "counting"]),
+    default="fast",
+    help="counting: the cycle counter counts executed instructions, and every access is checked; slower.",
+)
+@click.option("--revision", default="V", help="Silicon revision, a letter.")
+@click.option("--link", type=click.Path(path_type=Path), help="Make this a symbolic link to the serial port.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (the port) on stdout.")
+def emulate(elf: Path, board: str, mode: str, revision: str, link: Path | None, as_json: bool) -> None:
+    """Run ELF, as `stq-deploy build` makes it, on an emulated board until Ctrl-C.
+
+    Prints the serial port to open, and everything that the hardware would not have allowed the program, with the
+    place in it. Exit code 1 if the program had to be stopped.
+    """
+    import time
+
+    from stq_deploy.cli._screen import human_console, plain, print_json
+    from stq_deploy.emulator.process import EmulatedBoard
+    from stq_deploy.emulator.refusals import Refusal
+
+    console = human_console()
+
+    def show(refusal: Refusal) -> None:
+        console.print(f"[red]refused:[/] {plain(str(refusal))}")
+
+    asked_mode = "counting" if mode == "counting" else "fast"
+    with EmulatedBoard(elf, board, asked_mode, revision=revision, link=link, on_refusal=show) as emulated:
+        if as_json:
+            print_json({"port": emulated.port, "board": board, "mode": mode})
+        else:
+            click.echo(emulated.port)
+        console.print(f"{plain(elf.name)} runs on an emulated {board}; Ctrl-C stops it")
+        try:
+            while emulated.is_alive:
+                time.sleep(0.1)
+        except KeyboardInterrupt:
+            console.print("stopped")
+            return
+        emulated.check()
