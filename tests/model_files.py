@@ -91,13 +91,18 @@ SNAKE_CASE = {
     "QDepthwiseConv2D": "q_depthwise_conv2d",
     "QSeparableConv2D": "q_separable_conv2d",
     "QDense": "q_dense",
+    "Conv2D": "conv2d",
+    "DepthwiseConv2D": "depthwise_conv2d",
+    "SeparableConv2D": "separable_conv2d",
+    "Dense": "dense",
+    "ReLU": "re_lu",
     "BatchNormalization": "batch_normalization",
     "MaxPooling2D": "max_pooling2d",
     "Flatten": "flatten",
     "Add": "add",
 }
 
-_WINDOW = {
+WINDOW = {
     "strides": [1, 1],
     "padding": "same",
     "data_format": "channels_last",
@@ -125,7 +130,7 @@ def tiny_model() -> ModelDraft:
         arrays={"kernel": random(3, 3, 2, 4)},
         filters=4,
         kernel_size=[3, 3],
-        **_WINDOW,
+        **WINDOW,
         activation="linear",
         use_bias=False,
         kernel_quantizer=TERNARY,

@@ -15,9 +15,9 @@ from stq_deploy.cli import COMMANDS
 PACKAGE = Path(__file__).resolve().parent.parent / "stq_deploy"
 
 ORDER = [
-    "errors", "resources", "files", "network", "quantizers", "datasets", "zoo", "training", "attacks", "frontend",
-    "passes", "boards", "planner", "packing", "codegen", "toolchain", "emulator", "flash", "link", "executors",
-    "evaluation", "report", "cli",
+    "errors", "resources", "files", "intervals", "network", "quantizers", "datasets", "zoo", "training", "attacks",
+    "frontend", "passes", "boards", "planner", "packing", "codegen", "toolchain", "emulator", "flash", "link",
+    "executors", "evaluation", "report", "cli",
 ]  # fmt: skip
 """Folders and modules of the package, top of docs/DESIGN.md's table first."""
 

@@ -35,18 +35,18 @@ class Target:
     """The model under attack.
 
     Attributes:
-        classifier: ART classifier of the QKeras model (`art_classifier`).
+        classifier: ART classifier of the model (`art_classifier`).
         name: the model's name, for the record.
         file_sha256: SHA-256 (hex) of the model file.
-        input_type: input of the integer network converted from it.
-        model_hash: `Network.sha256()` of that network.
+        input_type: input of the integer network converted from it; with floating-point weights, pixels of 8 bits.
+        model_hash: `Network.sha256()` of that network; None if there is none.
     """
 
     classifier: Any
     name: str
     file_sha256: str
     input_type: TensorType
-    model_hash: str
+    model_hash: str | None
 
 
 def craft(

@@ -16,7 +16,7 @@ NONE = "none"
 
 
 @click.command()
-@click.option("--model", required=True, help="QKeras model, .h5 or .keras; or zoo:stq-cifar10.")
+@click.option("--model", required=True, help="Keras or QKeras model, .h5 or .keras; or zoo:stq-cifar10.")
 @click.option(
     "--attack", "names", multiple=True, required=True, metavar="NAME",
     help="fgsm, pgd, square, or none for clean samples; may be given several times.",
@@ -61,7 +61,7 @@ def attack(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Make adversarial samples of a QKeras model.
+    """Make adversarial samples of a Keras or QKeras model.
 
     The attacks are untargeted and run through the Adversarial Robustness Toolbox (ART) on the float model's
     logits; gradients of its quantizers are straight-through estimates. Settings, versions, seed and the float
@@ -78,18 +78,15 @@ def attack(
     from stq_deploy.attacks.craft import Target, craft
     from stq_deploy.datasets.samples import save_samples
     from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.passes import convert_model
     from stq_deploy.zoo.shipped import resolve_model
 
-    path = resolve_model(model, keras=True)
-    float_model = FloatModel(path)
-    network = convert_model(path)
+    float_model = FloatModel(resolve_model(model, keras=True))
     target = Target(
         classifier=art_classifier(float_model.keras),
         name=float_model.name,
         file_sha256=float_model.file_sha256,
-        input_type=network.input_type,
-        model_hash=network.sha256(),
+        input_type=float_model.input_type,
+        model_hash=float_model.model_hash,
     )
     written = []
     console = result_console(as_json)

@@ -94,7 +94,7 @@ def _print(console: Console, result: BuildResult) -> None:
             f" {stack.interrupt_bytes:,} for an interrupt). Assumed: {'; '.join(stack.assumptions)}."
         )
     else:
-        console.print(f"Stack: not measured ({result.stack_reason}).")
+        console.print(f"Stack: no bound ({result.stack_reason}).")
     console.print(f"Built with {result.compiler.version}; build id {result.build_id}.")
     console.print(f"Firmware: {result.elf}", soft_wrap=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -19,7 +20,9 @@ import click
 @click.option("--revision", default="V", help="Silicon revision, a letter.")
 @click.option("--link", type=click.Path(path_type=Path), help="Make this a symbolic link to the serial port.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (the port) on stdout.")
-def emulate(elf: Path, board: str, mode: str, revision: str, link: Path | None, as_json: bool) -> None:
+def emulate(
+    elf: Path, board: str, mode: Literal["fast", "counting"], revision: str, link: Path | None, as_json: bool
+) -> None:
     """Run ELF, as `stq-deploy build` makes it, on an emulated board until Ctrl-C.
 
     Prints the serial port to open, and everything that the hardware would not have allowed the program, with the
@@ -36,17 +39,15 @@ def emulate(elf: Path, board: str, mode: str, revision: str, link: Path | None, 
     def show(refusal: Refusal) -> None:
         console.print(f"[red]refused:[/] {plain(str(refusal))}")
 
-    asked_mode = "counting" if mode == "counting" else "fast"
-    with EmulatedBoard(elf, board, asked_mode, revision=revision, link=link, on_refusal=show) as emulated:
-        if as_json:
-            print_json({"port": emulated.port, "board": board, "mode": mode})
-        else:
-            click.echo(emulated.port)
-        console.print(f"{plain(elf.name)} runs on an emulated {board}; Ctrl-C stops it")
-        try:
+    try:
+        with EmulatedBoard(elf, board, mode, revision=revision, link=link, on_refusal=show) as emulated:
+            if as_json:
+                print_json({"port": emulated.port, "board": board, "mode": mode})
+            else:
+                click.echo(emulated.port)
+            console.print(f"{plain(elf.name)} runs on an emulated {board}; Ctrl-C stops it")
             while emulated.is_alive:
                 time.sleep(0.1)
-        except KeyboardInterrupt:
-            console.print("stopped")
-            return
-        emulated.check()
+            emulated.check()
+    except KeyboardInterrupt:
+        console.print("stopped")

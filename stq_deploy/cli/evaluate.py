@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from stq_deploy.evaluation.scores import Classes
-    from stq_deploy.network import Network
+    from stq_deploy.network import TensorType
 
     Predictor = Callable[[Any, Callable[[int], None]], Classes]
 
@@ -32,7 +33,7 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
     "--executor",
     type=click.Choice(EXECUTORS),
     default="host",
-    help="float: the QKeras model in TensorFlow; numpy: the integer reference; host: the generated C here; "
+    help="float: the Keras model in TensorFlow; numpy: the integer reference; host: the generated C here; "
     "emulated: the firmware on an emulated board.",
 )
 @click.option("--board", default="stm32h743", help="Board to emulate.")
@@ -50,32 +51,28 @@ def evaluate(
 ) -> None:
     """Score a model on a data set or sample file: top-1 accuracy with its Wilson 95 % interval.
 
-    The samples are quantised to the network's input levels first, for the float model too.
+    The samples are quantised to the network's input levels first, for the float model too. A model with
+    floating-point weights has no network: `--executor float` scores it on pixels of 8 bits.
     """
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars
     from stq_deploy.evaluation.scores import Accuracy
     from stq_deploy.network.input_format import quantize_input
-    from stq_deploy.passes import load_any
     from stq_deploy.zoo.shipped import resolve_model
 
     source, chosen = chosen_samples(dataset, data, samples, limit)
     path = resolve_model(model, keras=executor == "float")
-    network = load_any(path)
-    levels = quantize_input(chosen.x, network.input_type)
-    with (
-        _predictor(executor, board, path, network) as predict,
-        progress_bars() as progress,
-    ):
+    with _opened(executor, board, path) as scored, progress_bars() as progress:
+        levels = quantize_input(chosen.x, scored.input_type)
         started = time.monotonic()
-        predictions = predict(levels, lambda done: progress(executor, done, len(chosen)))
+        predictions = scored.predict(levels, lambda done: progress(executor, done, len(chosen)))
         seconds = time.monotonic() - started
     accuracy = Accuracy.of(predictions, chosen.y)
     if as_json:
         print_json(
             {
-                "model": str(network.metadata.get("name", "")),
-                "model_hash": network.sha256(),
+                "model": scored.name,
+                "model_hash": scored.model_hash,
                 "executor": executor,
                 "source": source,
                 "attack": chosen.attack,
@@ -89,18 +86,36 @@ def evaluate(
         click.echo(f"{what}: top-1 {accuracy}, {len(chosen)} samples, {seconds:.1f} s")
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """A model ready to be scored: its network's hash (None if it has none), what it sees, and what it says."""
+
+    name: str
+    model_hash: str | None
+    input_type: TensorType
+    predict: Predictor
+
+
 @contextmanager
-def _predictor(executor: str, board: str, path: Path, network: Network) -> Iterator[Predictor]:
-    """Classes of input levels, by the executor named: built, started and ready."""
+def _opened(executor: str, board: str, path: Path) -> Iterator[_Scored]:
+    """The model in the executor named: built, started and ready."""
     if executor == "float":
         from stq_deploy.evaluation.float_model import FloatModel
 
-        float_model = FloatModel(path)
-        yield lambda levels, _progress: float_model.classes(levels, network.input_type)
+        model = FloatModel(path)
+        spec = model.input_type
+        yield _Scored(model.name, model.model_hash, spec, lambda levels, _progress: model.classes(levels, spec))
         return
 
     from stq_deploy.evaluation.open_executor import open_executor
     from stq_deploy.evaluation.scores import classes_of
+    from stq_deploy.passes import load_any
 
+    network = load_any(path)
     with open_executor(board if executor == "emulated" else executor, network) as opened:
-        yield lambda levels, progress: classes_of(opened.run(levels, progress))
+        yield _Scored(
+            str(network.metadata.get("name", "")),
+            network.sha256(),
+            network.input_type,
+            lambda levels, progress: classes_of(opened.run(levels, progress)),
+        )

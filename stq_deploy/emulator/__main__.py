@@ -22,6 +22,7 @@ from stq_deploy.emulator.machine import Machine, Mode
 from stq_deploy.emulator.program import load_program
 from stq_deploy.emulator.refusals import Refusal
 from stq_deploy.emulator.serial_pty import SerialPty
+from stq_deploy.emulator.stm32h743 import check_emulated
 from stq_deploy.errors import StqError
 
 EXIT_REFUSED = 3
@@ -85,6 +86,7 @@ def _serve(machine: Machine, serial: SerialPty, stop: threading.Event, watch_std
 
 def _run(arguments: argparse.Namespace) -> int:
     board = load_board(arguments.board)
+    check_emulated(board)
     program = load_program(arguments.elf, board.memory)
     serial = SerialPty(board.serial.baud)
     mode: Mode = arguments.mode

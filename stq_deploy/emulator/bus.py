@@ -1,9 +1,8 @@
 """Loads and stores to peripherals: finds the register, and copes with how Unicorn stops.
 
 Unicorn, stopped while a peripheral is being accessed, leaves the core *before* that instruction and executes it again
-on resumption. Stores that stop the core by themselves (enabling an interrupt, say) may be repeated without harm. But a
-stop that another thread asked for may hit any access, and a byte must not be received or sent twice: then `Bus`
-answers the repetition from memory.
+on resumption. A byte must not be received or sent twice, and an interrupt that the handler has switched off must not be
+switched on again: `Bus` answers the repetition from memory.
 """
 
 from __future__ import annotations

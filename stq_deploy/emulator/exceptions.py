@@ -70,10 +70,18 @@ class Exceptions:
         """Whether an exception handler runs."""
         return bool(self._active)
 
-    def take_interrupt(self) -> bool:
-        """Enter the handler of the pending interrupt, if there is one and nothing masks it."""
+    @property
+    def due_interrupt(self) -> int | None:
+        """Exception number of the interrupt to be taken now: pending, and masked by nothing."""
+        if self._active:
+            return None
         number = self._nvic.pending()
-        if number is None or self._active or self._priority(number) >= self._execution_priority():
+        return number if number is not None and self._priority(number) < self._execution_priority() else None
+
+    def take_interrupt(self) -> bool:
+        """Enter the handler of the interrupt that is due; False if none is."""
+        number = self.due_interrupt
+        if number is None:
             return False
         self._enter(number, self._core.pc)
         return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from unicorn import (
@@ -12,16 +11,13 @@ from unicorn import (
     UC_HOOK_MEM_INVALID,
     UC_HOOK_MEM_READ,
     UC_HOOK_MEM_WRITE,
-    UC_MEM_FETCH_PROT,
-    UC_MEM_FETCH_UNMAPPED,
-    UC_MEM_WRITE_PROT,
-    UC_MEM_WRITE_UNMAPPED,
     Uc,
     UcError,
 )
 
 from stq_deploy.boards import Board
 from stq_deploy.emulator import exceptions as ex
+from stq_deploy.emulator.access_faults import BadAccess, execute_never, explain_access, is_execute_never
 from stq_deploy.emulator.bus import Repetition
 from stq_deploy.emulator.checked_instructions import CheckedInstructions
 from stq_deploy.emulator.core import Core
@@ -38,17 +34,8 @@ from stq_deploy.emulator.stm32h743 import FLASH_ORIGIN, PERIPHERAL_SPACE, Chip, 
 Mode = Literal["fast", "counting"]
 
 _NEVER = 0xFFFF_FFFF  # an address to stop at that no instruction has
-_EXECUTE_NEVER_FROM = 0x4000_0000  # default memory map, but for external RAM, which this chip's boards lack
 # Numbers of QEMU's Arm exceptions, as Unicorn reports them.
 _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT = 2, 3, 4, 7, 8
-
-
-@dataclass(frozen=True)
-class _BadAccess:
-    kind: int  # UC_MEM_*
-    address: int
-    size: int
-    pc: int
 
 
 class Machine:
@@ -147,8 +134,9 @@ class Machine:
         self._trouble: Exception | None = None
         self._trouble_pc = 0
         self._paused = False
+        self._paused_by_access = False
         self._interrupt: int | None = None
-        self._bad_access: _BadAccess | None = None
+        self._bad_access: BadAccess | None = None
         self._access_pc = 0
         self._suspended: Repetition = None
         self._hint_passed = 0
@@ -196,9 +184,10 @@ class Machine:
             raise trouble
         if self._interrupt is not None:
             self._on_exception(self._interrupt)
-        elif self._nudged:
+        elif self._nudged or self._paused_by_access:
             self._chip.bus.stopped_before_access(self._next_accessed())
-            self._chip.usart.arrive()
+            if self._nudged:
+                self._chip.usart.arrive()
         elif self._counter is not None and self._counter.stopped_for_attention:
             self._counter.stopped_for_attention = False
             self._chip.usart.arrive()
@@ -208,7 +197,7 @@ class Machine:
     def _emulate(self) -> None:
         """Run until something stops the core."""
         core, counter = self._core, self._counter
-        self._paused = False
+        self._paused = self._paused_by_access = False
         self._interrupt = None
         self._bad_access = None
         self._trouble_pc = 0
@@ -243,18 +232,18 @@ class Machine:
     # What peripherals tell
 
     def _interrupts_changed(self) -> None:
-        if self._chip.nvic.pending() is not None and not self._exceptions.in_handler:
-            self._pause()
+        if self._exceptions.due_interrupt is not None:
+            self._pause_by_access()
 
     def _protection_changed(self) -> None:
         if self._memories.set_rights(self._chip.mpu, self._chip.memory_is_clocked):
             self._deferred.append(lambda: self._memories.apply_rights(self._core.uc))
-            self._pause()
+            self._pause_by_access()
 
     def _fpu_enabled(self, enabled: bool) -> None:
         if enabled == self._checked.watches_fpu:
             self._deferred.append(lambda: self._checked.watch_fpu(not enabled))
-            self._pause()
+            self._pause_by_access()
 
     def _executed(self) -> int:
         return self._counter.executed_before(self._access_pc) if self._counter is not None else 0
@@ -263,8 +252,12 @@ class Machine:
         self._paused = True
         self._core.uc.emu_stop()
 
+    def _pause_by_access(self) -> None:
+        self._paused_by_access = True
+        self._pause()
+
     def _unmasked(self) -> None:
-        if not self._exceptions.in_handler and self._chip.nvic.pending() is not None and not self._core.primask:
+        if self._exceptions.due_interrupt is not None:
             self._pause()
 
     def _stop_here(self, trouble: Exception | None) -> None:
@@ -310,9 +303,9 @@ class Machine:
         self._interrupt = number
         uc.emu_stop()
 
-    def _on_bad_access(self, _uc: Uc, kind: int, address: int, size: int, _value: int, _data: object) -> bool:
+    def _on_bad_access(self, _uc: Uc, kind: int, address: int, _size: int, _value: int, _data: object) -> bool:
         if self._bad_access is None:
-            self._bad_access = _BadAccess(kind, address, size, self._core.pc)
+            self._bad_access = BadAccess(kind, address, self._core.pc)
         return False
 
     # What stopped the core
@@ -333,8 +326,8 @@ class Machine:
                 exception=ex.HARD_FAULT,
                 status=HFSR_DEBUG_EVENT,
             )
-        elif number == _PREFETCH_ABORT and pc >= _EXECUTE_NEVER_FROM:
-            raise self._execute_never(pc)
+        elif number == _PREFETCH_ABORT and is_execute_never(pc):
+            raise execute_never(pc)
         elif number == _DATA_ABORT:
             raise HardwareFault(
                 "an exclusive load or store has an unaligned address",
@@ -350,7 +343,7 @@ class Machine:
         core, bad = self._core, self._bad_access
         if bad is not None:
             self._trouble_pc = bad.pc
-            return self._explain_access(bad)
+            return explain_access(bad, self._memories.at(bad.address), self._chip)
         pc = core.pc
         if not core.is_thumb:
             return HardwareFault(
@@ -368,44 +361,6 @@ class Machine:
             f"it is no instruction of this core ({error})",
             exception=ex.USAGE_FAULT,
             status=ex.UNDEFINED,
-        )
-
-    def _explain_access(self, bad: _BadAccess) -> Exception:
-        memory = self._memories.at(bad.address)
-        rights = self._chip.mpu.rights(bad.address)
-        is_fetch = bad.kind in (UC_MEM_FETCH_UNMAPPED, UC_MEM_FETCH_PROT)
-        is_write = bad.kind in (UC_MEM_WRITE_UNMAPPED, UC_MEM_WRITE_PROT)
-        verb = "execution" if is_fetch else "a write" if is_write else "a read"
-        what = f"{verb} at 0x{bad.address:08X}"
-        allowed = rights.execute if is_fetch else rights.write if is_write else rights.read
-        if is_fetch and (bad.address >= _EXECUTE_NEVER_FROM or not allowed):
-            return self._execute_never(bad.address)
-        if not allowed:
-            return HardwareFault(
-                what,
-                "the MPU forbids it",
-                exception=ex.MEM_MANAGE,
-                status=ex.DATA_ACCESS_VIOLATION | ex.MMFAR_VALID,
-                address=bad.address,
-            )
-        if memory is not None and not self._chip.memory_is_clocked(bad.address):
-            return Misuse(what, f"the clock of {memory.name} is off (RCC_AHB2ENR)")
-        if memory is not None:
-            return Misuse(what, "flash cannot be written like RAM: the chip drops the write and sets PGSERR")
-        why = "there is no memory"
-        if is_fetch:
-            return HardwareFault(what, why, exception=ex.BUS_FAULT, status=ex.INSTRUCTION_BUS)
-        if is_write:  # buffered, so the core has gone on by the time the bus refuses
-            return HardwareFault(what, why, exception=ex.BUS_FAULT, status=ex.IMPRECISE)
-        status = ex.PRECISE | ex.BFAR_VALID
-        return HardwareFault(what, why, exception=ex.BUS_FAULT, status=status, address=bad.address)
-
-    def _execute_never(self, address: int) -> HardwareFault:
-        return HardwareFault(
-            f"execution at 0x{address:08X}",
-            "that memory is execute-never",
-            exception=ex.MEM_MANAGE,
-            status=ex.INSTRUCTION_ACCESS_VIOLATION,
         )
 
     def _take_fault(self, fault: HardwareFault) -> Refusal | None:

@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from stq_deploy.emulator.refusals import Refusal
 from stq_deploy.errors import StqError
 
 START_SECONDS = 30.0
+REMEMBERED_REFUSALS = 100
 _STOP_SECONDS = 2.0
 
 
@@ -55,7 +57,7 @@ class EmulatedBoard:
         self._revision = revision
         self._link = link
         self._on_refusal = on_refusal
-        self._refusals: list[Refusal] = []
+        self._refusals: deque[Refusal] = deque(maxlen=REMEMBERED_REFUSALS)
         self._ready: queue.Queue[dict[str, Any]] = queue.Queue()
         self._process: subprocess.Popen[str] | None = None
         self._threads: list[threading.Thread] = []
@@ -131,7 +133,7 @@ class EmulatedBoard:
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
-        """Everything the program has been refused so far, in order."""
+        """What the program has been refused so far, in order; the latest `REMEMBERED_REFUSALS` of it."""
         return tuple(self._refusals)
 
     @property

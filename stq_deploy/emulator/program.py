@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stq_deploy.boards import Memory
 from stq_deploy.emulator.instructions import Instruction, walk
@@ -80,9 +81,9 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
     return Program(segments, code, functions)
 
 
-def _read_segments(elf: object, path: Path, memories: list[Memory]) -> tuple[Segment, ...]:
+def _read_segments(elf: Any, path: Path, memories: list[Memory]) -> tuple[Segment, ...]:
     segments = []
-    for header in elf.iter_segments("PT_LOAD"):  # type: ignore[attr-defined]
+    for header in elf.iter_segments("PT_LOAD"):
         if not header["p_filesz"]:
             continue
         address, data = header["p_paddr"], header.data()
@@ -100,10 +101,9 @@ def _read_segments(elf: object, path: Path, memories: list[Memory]) -> tuple[Seg
     return tuple(segments)
 
 
-def _read_sections(elf: object) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int, str], ...]]:
+def _read_sections(elf: Any) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int, str], ...]]:
     """Ranges of instructions, without the data between them, and functions."""
-    table = elf.get_section_by_name(".symtab")  # type: ignore[attr-defined]
-    symbols = list(table.iter_symbols()) if table else []
+    symbols = [symbol for section in elf.iter_sections("SHT_SYMTAB") for symbol in section.iter_symbols()]
     functions = sorted(
         (symbol["st_value"] & ~1, (symbol["st_value"] & ~1) + symbol["st_size"], symbol.name)
         for symbol in symbols
@@ -112,7 +112,7 @@ def _read_sections(elf: object) -> tuple[tuple[tuple[int, int], ...], tuple[tupl
     # Arm ELF marks where code ($t) and data ($d) begin.
     marks = sorted((s["st_value"], s.name[1]) for s in symbols if s.name[:2] in ("$t", "$d"))
     code = []
-    for section in elf.iter_sections():  # type: ignore[attr-defined]
+    for section in elf.iter_sections():
         if not section["sh_flags"] & 4 or not section["sh_size"]:  # SHF_EXECINSTR
             continue
         start, end = section["sh_addr"], section["sh_addr"] + section["sh_size"]

@@ -29,6 +29,7 @@ _SRAM_ENABLES = {0x3002_0000: 29, 0x3004_0000: 30, 0x3004_8000: 31}
 """End of SRAM1, SRAM2, SRAM3, and the bit of RCC_AHB2ENR that clocks it; off after reset."""
 
 _SRAM_ORIGIN = 0x3000_0000
+_DEVICE_ID = 0x450
 _USART3_INTERRUPT = 39
 _OVERDRIVE_REVISIONS = ("X", "V")  # the others stop at 400 MHz
 _GPIO_RESET = {  # ports with debug pins, RM0433 "GPIO register map"
@@ -72,6 +73,20 @@ class Chip:
             if _SRAM_ORIGIN <= address < end:
                 return gate.is_on
         return True
+
+
+def check_emulated(board: Board) -> None:
+    """Whether this is the chip, and the serial port, that we emulate.
+
+    Raises:
+        StqError: it is not.
+    """
+    if board.identity.value != _DEVICE_ID or board.serial.peripheral != "USART3":
+        raise StqError(
+            f"there is no emulator of board {board.name!r}",
+            cause="an STM32H743 with its link on USART3 is all that is emulated",
+            next="use a connected board with --port; docs/EMULATOR.md says how to emulate more",
+        )
 
 
 def silicon_identity(board: Board, revision: str) -> int:

@@ -1,10 +1,13 @@
-"""The QKeras model a network was converted from, seeing exactly what the network sees. Imports TensorFlow."""
+"""A Keras model in TensorFlow: the one a network was converted from, seeing exactly what the network sees.
+
+Or one with floating-point weights, from which no network can be made: it sees pixels of 8 bits.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +16,34 @@ import numpy.typing as npt
 
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.scores import Classes, classes_of
-from stq_deploy.frontend import parse_model
+from stq_deploy.frontend import check_model
+from stq_deploy.network import Network
 from stq_deploy.network.input_format import dequantize_input
 from stq_deploy.network.tensor import TensorType
+from stq_deploy.passes import convert_model
 
 BATCH = 128
 
 Levels = npt.NDArray[np.integer[Any]]
 
 
+def pixel_input(shape: tuple[int, ...]) -> TensorType:
+    """Input levels of a model with floating-point weights: the 256 values u/255 of a pixel, 0 .. 1."""
+    return TensorType(shape, "int8", -128, 127, 1 / 255, -128)
+
+
 class FloatModel:
-    """A QKeras model file, checked against the import's allow-list before Keras may deserialise it.
+    """A Keras or QKeras model file, checked against the import's allow-list before Keras may deserialise it.
 
     Args:
         path: .h5 or .keras.
 
     Attributes:
         keras: the tf_keras Model.
+        path: of the file.
         name: its name.
         file_sha256: SHA-256 (hex) of the file.
+        quantized: whether its weights are; without, there is no integer network of it.
 
     Raises:
         StqError: the file is unusable or not supported, or TensorFlow is not installed.
@@ -44,7 +56,7 @@ class FloatModel:
                 where=str(path),
                 next="give the QKeras model (.h5 or .keras) it was converted from",
             )
-        parsed = parse_model(path)
+        checked = check_model(path)
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
@@ -56,11 +68,33 @@ class FloatModel:
                 next="install them with `pip install stq-deploy[train]`",
             ) from error
         self.keras = load_model(os.fspath(path))
-        self.name = parsed.name
-        self.file_sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        self.path = Path(path)
+        self.name = checked.name
+        self.file_sha256 = checked.file["sha256"]
+        self.quantized = checked.obstacle is None
+        self._input_shape = checked.input_shape
+
+    @cached_property
+    def network(self) -> Network | None:
+        """The integer network converted from it; None with floating-point weights.
+
+        Raises:
+            StqError: its weights are quantized, but it cannot be converted.
+        """
+        return convert_model(self.path) if self.quantized else None
+
+    @property
+    def input_type(self) -> TensorType:
+        """How it sees samples: as the integer network does, or as pixels of 8 bits if there is none."""
+        return pixel_input(self._input_shape) if self.network is None else self.network.input_type
+
+    @property
+    def model_hash(self) -> str | None:
+        """`Network.sha256()` of the integer network; None if there is none."""
+        return None if self.network is None else self.network.sha256()
 
     def logits(self, levels: Levels, input_type: TensorType) -> npt.NDArray[np.float32]:
-        """Logits (N, K) of input levels (N, *input shape) of the integer network."""
+        """Logits (N, K) of input levels (N, *input shape) of this type."""
         from stq_deploy.attacks.classifier import logits_model
 
         parts = list(self._run(logits_model(self.keras), levels, input_type))

@@ -108,7 +108,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes: flash, static RAM, worst-case stack (None when the compiler gave no call graph), and regions."""
+    """Bytes: flash, static RAM, worst-case stack (None when it has no bound), and regions."""
 
     flash: int
     ram: int

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,22 +57,45 @@ class ParsedModel:
     table: tuple[LayerRow, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class CheckedModel:
+    """What is known of a model file that Keras may deserialise: all in it is on the allow-list.
+
+    Attributes:
+        name: the model's name. Untrusted text.
+        file: `{"name", "sha256", "format"}` of the model file.
+        input_shape: of the model's only input, without the batch axis.
+        obstacle: why it cannot be converted: its first layer with floating-point weights; None if there is none.
+    """
+
+    name: str
+    file: dict[str, str]
+    input_shape: tuple[int, ...]
+    obstacle: StqError | None
+
+
+def check_model(path: str | os.PathLike[str]) -> CheckedModel:
+    """Check a Keras or QKeras model file, so that it may be run as it is; needs no TensorFlow.
+
+    Raises:
+        StqError: unreadable, damaged, or with a layer or setting that is not on the allow-list.
+    """
+    with _opened(path) as (graph, walk):
+        walk.take_all(graph)
+        return CheckedModel(graph.name, walk.file.facts, walk.input_shape, walk.obstacle)
+
+
 def parse_model(path: str | os.PathLike[str]) -> ParsedModel:
     """Read and check a QKeras model file; needs no TensorFlow.
 
     Raises:
         StqError: unreadable, damaged, or with a layer or setting that cannot be converted (the first one, named).
     """
-    path = Path(path)
-    try:
-        with open_model_file(path) as file:
-            graph = read_layer_graph(file.config)
-            walk = _Walk(file)
-            for layer in graph.layers:
-                walk.take(layer)
-            return walk.finish(graph)
-    except StqError as error:
-        raise located(error, str(path)) from error
+    with _opened(path) as (graph, walk):
+        walk.take_all(graph)
+        if walk.obstacle is not None:
+            raise walk.obstacle
+        return walk.finish(graph)
 
 
 def list_layers(path: str | os.PathLike[str]) -> tuple[str, dict[str, str], list[LayerRow]]:
@@ -81,15 +106,9 @@ def list_layers(path: str | os.PathLike[str]) -> tuple[str, dict[str, str], list
     Raises:
         StqError: the file is unreadable or damaged.
     """
-    path = Path(path)
-    try:
-        with open_model_file(path) as file:
-            graph = read_layer_graph(file.config)
-            walk = _Walk(file)
-            rows = [walk.try_to_take(layer) for layer in graph.layers]
-            return graph.name, file.facts, rows
-    except StqError as error:
-        raise located(error, str(path)) from error
+    with _opened(path) as (graph, walk):
+        rows = [walk.try_to_take(layer) for layer in graph.layers]
+        return graph.name, walk.file.facts, rows
 
 
 def read_source(path: str | os.PathLike[str]) -> SourceGraph:
@@ -126,6 +145,17 @@ def read_source(path: str | os.PathLike[str]) -> SourceGraph:
     )
 
 
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[LayerGraph, _Walk]]:
+    """The file's layers, and the walk that translates them; every StqError within names the file."""
+    path = Path(path)
+    try:
+        with open_model_file(path) as file:
+            yield read_layer_graph(file.config), _Walk(file)
+    except StqError as error:
+        raise located(error, str(path)) from error
+
+
 class _Walk:
     """Translates layer after layer, keeping where each layer's output is."""
 
@@ -136,6 +166,21 @@ class _Walk:
         self.biases: dict[int, tuple[FloatArray, Quantizer | None]] = {}
         self.rows: list[LayerRow] = []
         self.position: dict[str, int] = {}
+        self.obstacle: StqError | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the model's input, once its layers are taken."""
+        return self.nodes[0].shape
+
+    def take_all(self, graph: LayerGraph) -> None:
+        """Translate every layer.
+
+        Raises:
+            StqError: one is not on the allow-list. Floating-point weights are no error here but an `obstacle`.
+        """
+        for layer in graph.layers:
+            self.take(layer)
 
     def take(self, layer: LayerConfig) -> LayerRow:
         """Translate one layer whose inputs have been translated.
@@ -159,7 +204,11 @@ class _Walk:
         self.kernels |= reader.kernels
         self.biases |= reader.biases
         self.position[layer.name] = len(self.nodes) - 1
-        row = LayerRow(layer.name, layer.kind, self.nodes[-1].shape, reader.quantizers, reader.parameters, reader.macs)
+        self.obstacle = self.obstacle or reader.obstacle
+        row = LayerRow(
+            layer.name, layer.kind, self.nodes[-1].shape, reader.quantizers, reader.parameters, reader.macs,
+            _problem(reader.obstacle),
+        )  # fmt: skip
         self.rows.append(row)
         return row
 
@@ -171,10 +220,17 @@ class _Walk:
                 return LayerRow(layer.name, layer.kind, problem="not checked: an earlier layer is not supported")
             return self.take(layer)
         except StqError as error:
-            return LayerRow(layer.name, layer.kind, problem=f"{error.what}; {error.next}" if error.next else error.what)
+            return LayerRow(layer.name, layer.kind, problem=_problem(error))
 
     def finish(self, graph: LayerGraph) -> ParsedModel:
         return ParsedModel(
             tuple(self.nodes), self.position[graph.output], self.kernels, self.biases, graph.name,
             self.file.facts, tuple(self.rows),
         )  # fmt: skip
+
+
+def _problem(error: StqError | None) -> str:
+    """What a layer's row says of it: what is wrong, and what to do."""
+    if error is None:
+        return ""
+    return f"{error.what}; {error.next}" if error.next else error.what

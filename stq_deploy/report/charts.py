@@ -1,21 +1,27 @@
-"""Charts as inline SVG text: small, deterministic, and without a plotting library.
+"""The report's charts, drawn with matplotlib's object interface: no windows, no state shared with the caller.
 
-Colours come from the page's style sheet, by class name. All text is escaped here: charts are safe to embed.
+Each function returns an `<svg>` element. Names of samples, layers, regions and classes may be untrusted: they are drawn
+as plain text, shortened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from stq_deploy.report.inline_svg import INK, LINE, PAGE, SERIES, chart_style, inline_svg, label, new_figure, printable
 
 _WIDTH = 760
-_BAR = 18
+_ROW = 24
+_LONGEST_NAME = 24
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: a share 0 .. 1 with its interval; `series` (0, 1, 2 ...) chooses the colour."""
+    """An accuracy 0 .. 1 with its interval; `series` is its place in the legend."""
 
     series: int
     share: float
@@ -24,102 +30,128 @@ class Bar:
     label: str
 
 
-def accuracy_chart(groups: Sequence[tuple[str, Sequence[Bar]]]) -> str:
-    """Vertical bars from 0 to 100 %, grouped; whiskers are the intervals."""
-    left, top, height, bottom = 48, 14, 220, 34
-    parts = []
-    for tick in range(0, 101, 20):
-        y = top + height * (1 - tick / 100)
-        parts.append(_line(left, y, _WIDTH, y, "grid"))
-        parts.append(_text(left - 6, y + 4, f"{tick} %", "end"))
-    slot = (_WIDTH - left) / max(1, len(groups))
-    for number, (title, bars) in enumerate(groups):
-        width = min(38.0, slot / (len(bars) + 1))
-        start = left + slot * number + (slot - width * len(bars)) / 2
-        for place, bar in enumerate(bars):
-            x = start + place * width
-            y = top + height * (1 - bar.share)
-            parts.append(_rectangle(x + 2, y, width - 4, height * bar.share, f"series{bar.series}", bar.label))
-            middle = x + width / 2
-            high, low = top + height * (1 - bar.high), top + height * (1 - bar.low)
-            parts.append(_line(middle, high, middle, low, "whisker"))
-            parts.extend(_line(middle - 4, end, middle + 4, end, "whisker") for end in (high, low))
-        parts.append(_text(left + slot * (number + 0.5), top + height + 18, title, "middle"))
-    return _svg(_WIDTH, top + height + bottom, parts, "Top-1 accuracy with 95 % intervals")
+@dataclass(frozen=True)
+class Column:
+    """One value >= 0 per layer: `series` chooses the colour."""
+
+    title: str
+    series: int
+    values: Sequence[int]
 
 
-def bar_chart(rows: Sequence[tuple[str, float, str]], series: int, title: str) -> str:
-    """Horizontal bars of (name, value >= 0, value as text), scaled to the largest."""
-    left, right = 150, 120
-    largest = max((value for _, value, _ in rows), default=0) or 1
-    parts = []
-    for number, (name, value, text) in enumerate(rows):
-        y = number * (_BAR + 6)
-        width = (_WIDTH - left - right) * value / largest
-        parts.append(_text(left - 8, y + _BAR - 4, name, "end"))
-        parts.append(_rectangle(left, y, width, _BAR, f"series{series}", f"{name}: {text}"))
-        parts.append(_text(left + width + 6, y + _BAR - 4, text, "start"))
-    return _svg(_WIDTH, max(1, len(rows)) * (_BAR + 6), parts, title)
+def accuracy_chart(groups: Sequence[tuple[str, Sequence[Bar]]], series: Sequence[str]) -> str:
+    """Vertical bars from 0 to 100 %, a group per sample file; whiskers are the intervals."""
+    with chart_style():
+        figure = new_figure(_WIDTH, 330)
+        axes = figure.add_subplot()
+        width = 0.8 / len(series)
+        for number, name in enumerate(series):
+            found = [(at, bar) for at, (_, bars) in enumerate(groups) for bar in bars if bar.series == number]
+            places = [at + (number - (len(series) - 1) / 2) * width for at, _ in found]
+            heights = [100 * bar.share for _, bar in found]
+            drawn = axes.bar(places, heights, 0.9 * width, color=SERIES[number], label=name)
+            for patch, (_, bar) in zip(drawn, found, strict=True):
+                label(patch, bar.label)
+            for place, (_, bar) in zip(places, found, strict=True):
+                ends = (100 * bar.low, 100 * bar.high)
+                axes.vlines(place, ends[0], ends[1], color=INK, linewidth=1.3)
+                axes.hlines(ends, place - 0.15 * width, place + 0.15 * width, color=INK, linewidth=1.3)
+                axes.annotate(
+                    f"{100 * bar.share:.1f}", (place, 100 * bar.high), (0, 3), textcoords="offset points",
+                    ha="center", va="bottom", fontsize=10,
+                )  # fmt: skip
+        axes.set_ylim(0, 108)
+        axes.set_yticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
+        axes.set_xlim(-0.6, max(len(groups), 1) - 0.4)
+        axes.set_xticks(range(len(groups)), [_plain(name) for name, _ in groups])
+        axes.grid(axis="y")
+        _quiet(axes)
+        axes.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper left", ncols=len(series))
+        return inline_svg(figure, "Top-1 accuracy with 95 % intervals")
 
 
-def usage_chart(rows: Sequence[tuple[str, int, int]]) -> str:
+def layer_chart(layers: Sequence[str], columns: Sequence[Column]) -> str:
+    """Horizontal bars, a row per layer, a column per quantity; each column is to its own scale."""
+    with chart_style():
+        figure = new_figure(_WIDTH, 40 + _ROW * max(1, len(layers)))
+        panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+        for axes, column in zip(panels, columns, strict=True):
+            drawn = axes.barh(range(len(layers)), column.values, 0.75, color=SERIES[column.series])
+            axes.bar_label(drawn, [f"{value:,}" for value in column.values], padding=4, fontsize=11)
+            for patch, name, value in zip(drawn, layers, column.values, strict=True):
+                label(patch, f"{_plain(name)}: {value:,} {column.title}")
+            # Room for the longest bar's number, which stands behind its end.
+            axes.set_xlim(0, 1.45 * max([1, *column.values]))
+            axes.set_xticks([])
+            axes.set_title(column.title, loc="left", fontsize=12)
+            axes.spines["bottom"].set_visible(False)
+            _quiet(axes)
+        panels[0].set_yticks(range(len(layers)), [_plain(name) for name in layers])
+        panels[0].set_ylim(len(layers) - 0.4, -0.6)
+        return inline_svg(figure, " and ".join(column.title for column in columns) + " by layer")
+
+
+def memory_chart(regions: Sequence[tuple[str, int, int]]) -> str:
     """Memory regions as (name, bytes used, bytes there): how full each one is."""
-    left, right = 150, 270
-    parts = []
-    for number, (name, used, size) in enumerate(rows):
-        y = number * (_BAR + 6)
-        width = _WIDTH - left - right
-        share = min(1.0, used / size) if size else 0.0
-        parts.append(_text(left - 8, y + _BAR - 4, name, "end"))
-        parts.append(_rectangle(left, y, width, _BAR, "empty", f"{name}: {size} bytes"))
-        parts.append(_rectangle(left, y, width * share, _BAR, "series1", f"{name}: {used} bytes used"))
-        text = f"{used:,} of {size:,} bytes ({100 * share:.1f} %)"
-        parts.append(_text(left + width + 6, y + _BAR - 4, text, "start"))
-    return _svg(_WIDTH, max(1, len(rows)) * (_BAR + 6), parts, "Memory by region")
+    with chart_style():
+        figure = new_figure(_WIDTH, 16 + _ROW * max(1, len(regions)))
+        axes = figure.add_subplot()
+        for row, (name, used, size) in enumerate(regions):
+            share = used / size if size else 0.0
+            text = f"{used:,} of {size:,} bytes ({100 * share:.1f} %)"
+            (whole,) = axes.barh(row, 1, 0.75, color=LINE)
+            (part,) = axes.barh(row, min(1.0, share), 0.75, color=SERIES[1])
+            label(whole, f"{_plain(name)}: {size:,} bytes")
+            label(part, f"{_plain(name)}: {used:,} bytes used")
+            axes.annotate(text, (1, row), (6, 0), textcoords="offset points", va="center", fontsize=11)
+        axes.set_xlim(0, 1)
+        axes.set_xticks([])
+        axes.set_yticks(range(len(regions)), [_plain(name) for name, _, _ in regions])
+        axes.set_ylim(len(regions) - 0.4, -0.6)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        _quiet(axes)
+        return inline_svg(figure, "Memory by region")
 
 
 def confusion_chart(counts: Sequence[Sequence[int]], class_names: Sequence[str], title: str) -> str:
     """Matrix of counts; rows: true classes, columns: predicted ones; darker: more of the row's samples."""
-    left, top, cell = 90, 78, 26
-    parts = []
-    for row, (name, line) in enumerate(zip(class_names, counts, strict=True)):
-        y = top + row * cell
-        parts.append(_text(left - 6, y + cell - 8, name, "end"))
-        total = sum(line) or 1
-        for column, count in enumerate(line):
-            x = left + column * cell
-            parts.append(
-                f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" class="series1 cell" '
-                f'fill-opacity="{count / total:.3f}"><title>{escape(name)} as {escape(class_names[column])}: '
-                f"{count}</title></rect>"
-            )
-            if count:
-                parts.append(_text(x + cell / 2, y + cell - 8, str(count), "middle"))
-    for column, name in enumerate(class_names):
-        middle = left + column * cell + cell / 2 + 4
-        parts.append(
-            f'<text x="{middle:.1f}" y="{top - 6}" transform="rotate(-60 {middle:.1f} {top - 6})">{escape(name)}</text>'
-        )
-    side = cell * len(class_names)
-    return _svg(left + side + 50, top + side + 4, parts, title)
+    names = [_plain(name) for name in class_names]
+    with chart_style():
+        side = 60 + 7 * max(len(name) for name in names) + 30 * len(names)
+        figure = new_figure(side, side)
+        axes = figure.add_subplot()
+        for row, line in enumerate(counts):
+            total = sum(line) or 1
+            for column, count in enumerate(line):
+                share = count / total
+                corner = (column - 0.5, row - 0.5)
+                cell = axes.add_patch(Rectangle(corner, 1, 1, facecolor=SERIES[1], alpha=share, linewidth=0))
+                label(cell, f"{names[row]} as {names[column]}: {count}")
+                if count:
+                    colour = PAGE if share > 0.5 else INK
+                    axes.text(column, row, str(count), color=colour, ha="center", va="center", fontsize=11)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_aspect("equal")
+        axes.set_xticks(range(len(names)), names, rotation=60, ha="left", rotation_mode="anchor")
+        axes.set_yticks(range(len(names)), names)
+        axes.xaxis.tick_top()
+        axes.xaxis.set_label_position("top")
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        axes.spines[:].set_visible(True)
+        _quiet(axes)
+        return inline_svg(figure, title)
 
 
-def _svg(width: float, height: float, parts: Iterable[str], title: str) -> str:
-    name = escape(title)
-    size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
-    return f'<svg {size} role="img" aria-label="{name}"><title>{name}</title>{"".join(parts)}</svg>'
+def _quiet(axes: Axes) -> None:
+    """No tick marks, and the grid behind the bars."""
+    axes.tick_params(length=0)
+    axes.set_axisbelow(True)
 
 
-def _rectangle(x: float, y: float, width: float, height: float, style: str, label: str) -> str:
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{max(height, 0):.1f}" '
-        f'class="{style}"><title>{escape(label)}</title></rect>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{style}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def _plain(name: str) -> str:
+    """A name short enough for a chart."""
+    text = printable(name)
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"

@@ -8,7 +8,7 @@ from stq_deploy import __version__
 from stq_deploy.attacks.registry import attack_title
 from stq_deploy.evaluation.scores import Accuracy
 from stq_deploy.evaluation.summary import Comparison, RunSummary
-from stq_deploy.report.charts import Bar, accuracy_chart, bar_chart, confusion_chart, usage_chart
+from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart, memory_chart
 
 SERIES = ("Float model", "Integer reference", "Board")
 _MOST_CLASSES_DRAWN = 40
@@ -28,10 +28,9 @@ def render_report(summary: RunSummary) -> str:
     )
     unit = "instructions" if summary.emulated else "cycles"
     charts = {
-        "accuracy": accuracy_chart([(attack_title(c.attack), _bars(c)) for c in summary.comparisons]),
-        "macs": bar_chart([(x.name, x.macs, f"{x.macs:,}") for x in summary.layers], 0, "MACs by layer"),
-        "memory": usage_chart([(r.name, r.used, r.size) for r in summary.footprint.regions]),
-        "cost": _cost_chart(summary, unit),
+        "accuracy": accuracy_chart([(attack_title(c.attack), _bars(c)) for c in summary.comparisons], SERIES),
+        "layers": layer_chart([layer.name for layer in summary.layers], _columns(summary, unit)),
+        "memory": memory_chart([(r.name, r.used, r.size) for r in summary.footprint.regions]),
         "confusions": [_confusion(c) for c in summary.comparisons],
     }
     return environment.get_template("report.html.j2").render(
@@ -57,9 +56,12 @@ def _bars(comparison: Comparison) -> list[Bar]:
     ]
 
 
-def _cost_chart(summary: RunSummary, unit: str) -> str:
-    measured = [(x.name, x.instructions) for x in summary.layers if x.instructions is not None]
-    return bar_chart([(name, count, f"{count:,}") for name, count in measured], 2, f"{unit} by layer")
+def _columns(summary: RunSummary, unit: str) -> list[Column]:
+    """What the layers cost, if it was measured, beside what they compute."""
+    counts = [layer.instructions for layer in summary.layers]
+    measured = [count for count in counts if count is not None]
+    cost = [Column(unit.capitalize(), 2, measured)] if len(measured) == len(counts) else []
+    return [*cost, Column("Multiply-accumulates", 0, [layer.macs for layer in summary.layers])]
 
 
 def _confusion(comparison: Comparison) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from stq_deploy.evaluation.summary import RunSummary
 from stq_deploy.files import write_whole
-from stq_deploy.report.page import render_report
 
 PAGE = "report.html"
 DATA = "run.json"
@@ -23,6 +22,8 @@ def write_reports(summary: RunSummary, folder: Path, data: dict[str, Any] | None
     Raises:
         StqError: the folder cannot be written.
     """
+    from stq_deploy.report.page import render_report  # matplotlib takes a second: not before there is a page to write
+
     content = summary.as_json() if data is None else data
     write_whole(folder / DATA, json.dumps(content, indent=1, allow_nan=False) + "\n")
     write_whole(folder / PAGE, render_report(summary))

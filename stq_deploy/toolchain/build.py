@@ -31,7 +31,8 @@ from stq_deploy.toolchain.project import (
     write_makefile,
 )
 from stq_deploy.toolchain.sizes import LayerSize, MemoryUse, layer_sizes, memory_use, total_bytes
-from stq_deploy.toolchain.stack import StackUse, UnboundedStackError, analyse, read_call_graph
+from stq_deploy.toolchain.stack import StackUse, analyse, read_call_graph
+from stq_deploy.toolchain.stack_graph import UnboundedStackError
 
 FORMAT = "stq-build"
 VERSION = 1
@@ -54,7 +55,7 @@ class BuildResult:
         model_hash: hex, of the network.
         placed: memories of arena and scratch.
         memories, layers: what it takes.
-        stack: worst case, None if this compiler does not tell; then `stack_reason` says why.
+        stack: worst case; None if there is no bound, and `stack_reason` says why.
     """
 
     folder: Path
@@ -109,7 +110,7 @@ class BuildResult:
             "flash_bytes": self.flash_bytes,
             "ram_bytes": self.ram_bytes,
             "stack_bytes": self.stack.bytes if self.stack else None,
-            "stack": dataclasses.asdict(self.stack) if self.stack else {"not_measured": self.stack_reason},
+            "stack": dataclasses.asdict(self.stack) if self.stack else {"unbounded": self.stack_reason},
             "macs": sum(layer.macs for layer in self.layers),
             "arena_memory": self.placed.arena,
             "scratch_memory": self.placed.scratch,
@@ -211,13 +212,11 @@ def _link(builder: Builder, objects: list[str], placed: Placed) -> str:
 
 
 def _measure_stack(builder: Builder, objects: list[str]) -> tuple[StackUse | None, str]:
-    """The worst-case stack, or why it is not known; StqError if it exceeds what is reserved."""
-    if not builder.compiler.measures_stack:
-        return None, f"{builder.compiler.version} writes no call graph; build with GCC to measure the stack"
+    """The worst-case stack, or why there is no bound; StqError if it exceeds what is reserved."""
     reserved = builder.board.stack
     paths = [builder.project.folder / name for name in objects]
     try:
-        use = analyse(read_call_graph(paths, reserved.assembly_calls), reserved)
+        use = analyse(read_call_graph(paths, builder.compiler.family, reserved.assembly_calls), reserved)
     except UnboundedStackError as error:
         return None, str(error)
     for what, needed, room in (

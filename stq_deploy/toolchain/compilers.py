@@ -38,10 +38,11 @@ _COMMON_FLAGS = (
     "-Wextra",
 )
 _COMPILE_FLAGS: dict[Family, tuple[str, ...]] = {
-    # Per-function stack and call graph are written beside each object: stq_deploy.toolchain.stack reads them.
+    # Call graph and each function's stack are written beside each object: stack_gcc.py reads them.
     "gcc": (*_COMMON_FLAGS, "-fstack-usage", "-fcallgraph-info=su,da"),
-    # zig turns the undefined-behaviour sanitizer on by itself, whose run-time does not exist here.
-    "zig": (*_COMMON_FLAGS, "-fno-sanitize=undefined", "-fno-stack-protector"),
+    # Each function's stack is written into the object: stack_clang.py reads it. zig turns the undefined-behaviour
+    # sanitizer on by itself, whose run-time does not exist here.
+    "zig": (*_COMMON_FLAGS, "-fstack-size-section", "-fno-sanitize=undefined", "-fno-stack-protector"),
 }
 _LINK_FLAGS = ("-nostdlib", "-Wl,--gc-sections")
 _FAMILY_LINK_FLAGS: dict[Family, tuple[str, ...]] = {
@@ -83,11 +84,6 @@ class Compiler:
     def libraries(self) -> tuple[str, ...]:
         """Where the compiler's own helpers (64-bit division and the like) come from; last on the line."""
         return _LIBRARIES[self.family]
-
-    @property
-    def measures_stack(self) -> bool:
-        """Whether it writes the call graph with each function's stack."""
-        return self.family == "gcc"
 
 
 @dataclass(frozen=True)

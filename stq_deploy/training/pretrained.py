@@ -7,7 +7,6 @@ compresses to a few hundred KB. Both steps are checked: the shipped file must gi
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from stq_deploy.datasets import load_dataset
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
+from stq_deploy.intervals import wilson_interval
 from stq_deploy.quantizers.factory import load_model
 from stq_deploy.training import result
 from stq_deploy.training.compact_h5 import compact_bytes
@@ -61,7 +61,7 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
         "test_accuracy": right / len(after),
         "test_right": right,
         "test_samples": len(after),
-        "wilson_95": wilson(right, len(after)),
+        "wilson_95": list(wilson_interval(right, len(after))),
         "same_predictions_as_trained_model": int(np.sum(before == after)),
         "weights": "quantized values only" if quantized else "rounded to float16's values",
         "parameters": trained["parameters"],
@@ -75,17 +75,6 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
     }
     result.write_json(destination.with_suffix(".json"), record)
     return record
-
-
-def wilson(right: int, total: int, z: float = 1.959963984540054) -> list[float]:
-    """The Wilson score interval [low, high] of a proportion (E. B. Wilson, 1927); z = 1.96 gives 95 %."""
-    if not 0 <= right <= total or total == 0:
-        raise ValueError(f"{right} right of {total}")
-    share = right / total
-    middle = share + z * z / (2 * total)
-    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return [(middle - half) / scale, (middle + half) / scale]
 
 
 def settled(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:

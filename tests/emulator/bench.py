@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -38,14 +39,23 @@ def compile_program(compiler: Compiler, source: str, folder: Path, *defines: str
     elf = folder / "probe.elf"
     flags = load_board("stm32h743").cpu.flags[compiler.family]
     command = [
-        *(*compiler.command, *flags, "-std=gnu11", "-O1", "-g", "-ffreestanding", "-fno-builtin"),
+        *(
+            *compiler.command,
+            *("cc",) * (compiler.family == "zig"),
+            *flags,
+            "-std=gnu11",
+            "-O1",
+            "-g",
+            "-ffreestanding",
+            "-fno-builtin",
+        ),
         *("-fno-sanitize=undefined",) * (compiler.family == "zig"),
         *(f"-I{FIRMWARE}", *(f"-D{define}" for define in defines), str(main), "-nostdlib"),
         *("-nostartfiles",) * (compiler.family == "gcc"),
         *("-T", str(FIRMWARE / "probe.ld"), "-o", str(elf), *compiler.libraries),
     ]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=compiler.environment or None
+        command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | compiler.environment
     )
     assert done.returncode == 0, done.stderr
     return elf

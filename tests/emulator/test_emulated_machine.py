@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from stq_deploy.boards import load_board
 from stq_deploy.emulator.machine import Mode
+from stq_deploy.emulator.stm32h743 import check_emulated
+from stq_deploy.errors import StqError
 from tests.emulator.bench import Bench
 
 Build = Callable[..., Path]
@@ -67,6 +70,22 @@ def test_sending_while_receiving_loses_and_doubles_nothing(build: Build) -> None
         assert bench.receive(2000) == noise(2000)
 
 
+@MODES
+def test_sending_by_interrupt(mode: Mode, build: Build) -> None:
+    with Bench(build("send_by_interrupt.c"), mode) as bench:
+        assert bench.receive(300) == bytes(n & 0xFF for n in range(300))
+        assert bench.words(1) == (300,)
+
+
+@MODES
+def test_masked_interrupts_wait(mode: Mode, build: Build) -> None:
+    with Bench(build("masked.c"), mode) as bench:
+        bench.send(b"1")
+        assert bench.words(3) == (0, 1, 0xA5A5_A5A5)
+        bench.send(b"2")
+        assert bench.words(2) == (1, 2)
+
+
 def test_fpu_registers_survive_an_exception_that_uses_them(build: Build) -> None:
     """ARMv7-M ARM B1.5.7: S0 to S15 and FPSCR are in the frame, and EXC_RETURN has bit 4 clear."""
     with Bench(build("fpu_frame.c")) as bench:
@@ -104,3 +123,14 @@ def test_program_without_vector_table(tmp_path: Path, build: Build) -> None:
     broken.write_bytes(image)
     with Bench(broken) as bench:
         assert "reset vector holds 0x00000000" in bench.wait_for_end().what
+
+
+def test_boards_that_are_not_emulated() -> None:
+    board = load_board("stm32h743")
+    check_emulated(board)
+    for change in (
+        {"identity": board.identity.model_copy(update={"value": 0x483})},
+        {"serial": board.serial.model_copy(update={"peripheral": "USART1"})},
+    ):
+        with pytest.raises(StqError, match="no emulator of board"):
+            check_emulated(board.model_copy(update=change))

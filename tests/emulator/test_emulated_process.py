@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,7 +15,10 @@ from pathlib import Path
 import pytest
 import serial
 
+from stq_deploy.boards import load_board
 from stq_deploy.emulator.process import EmulatedBoard
+from stq_deploy.emulator.program import load_program
+from stq_deploy.emulator.refusals import Refusal
 from stq_deploy.errors import StqError
 from tests.emulator.bench import BAUD
 
@@ -30,11 +35,17 @@ def process_id(board: EmulatedBoard) -> int:
     return board._process.pid
 
 
-def wait_until_gone(pid: int) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-        assert time.monotonic() < deadline, f"process {pid} still runs"
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def wait_until_gone(pid: int) -> None:
+    """A zombie counts as gone: its parent has only not asked for it yet."""
+    state = Path(f"/proc/{pid}/stat")
+    wait_until(lambda: not state.exists() or state.read_text().split()[2] == "Z")
 
 
 def test_echo_through_pyserial(build: Build) -> None:
@@ -67,12 +78,13 @@ def test_two_boards_side_by_side(build: Build, tmp_path: Path) -> None:
 
 
 def test_a_handled_fault_is_reported_and_the_board_lives(build: Build) -> None:
-    heard = []
+    heard: list[Refusal] = []
     elf = build("void probe(void) { (void)REGISTER(0x60000000u); }")
     with EmulatedBoard(elf, on_refusal=heard.append) as board, open_port(board) as port:
         assert port.read(4) == b"FALT"
-        assert port.read(28)
+        assert len(port.read(28)) == 28
         board.check()
+        wait_until(lambda: bool(heard))
         (refusal,) = board.refusals
     assert refusal in heard
     assert refusal.function.startswith("probe")
@@ -157,6 +169,26 @@ def test_programs_it_cannot_run(content: bytes | str | None, message: str, tmp_p
         EmulatedBoard(elf).start()
 
 
+def test_damaged_programs_are_errors_for_people(tmp_path: Path, build: Build) -> None:
+    """Headers, section and symbol tables with random bytes in them: loaded or refused, never a crash."""
+    good = build("echo.c").read_bytes()
+    memories = load_board("stm32h743").memory
+    refused = 0
+    for seed in range(150):
+        noise = random.Random(seed)
+        data = bytearray(good)
+        for _ in range(noise.randint(1, 12)):
+            at = noise.choice([noise.randrange(0x80), noise.randrange(len(data) - 3000, len(data))])
+            data[at] = noise.randrange(256)
+        elf = tmp_path / "damaged.elf"
+        elf.write_bytes(data[: noise.randrange(len(data))] if seed % 5 == 0 else data)
+        try:
+            load_program(elf, memories).instructions()
+        except StqError:
+            refused += 1
+    assert 20 < refused < 150
+
+
 def test_unknown_board_and_revision(build: Build) -> None:
     with pytest.raises(StqError, match="no board 'arduino'"):
         EmulatedBoard(build("echo.c"), board="arduino").start()
@@ -172,3 +204,27 @@ def test_interrupting_the_process_itself_ends_it(build: Build) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE_SECONDS) == 0
     process.stdout.close()
+
+
+def test_emulate_command_prints_the_port_and_stops_at_ctrl_c(build: Build) -> None:
+    command = [sys.executable, "-m", "stq_deploy", "emulate", str(build("echo.c")), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "}\n")
+    port = json.loads("".join(lines) + "}")["port"]
+    with serial.Serial(port, BAUD, timeout=PATIENCE_SECONDS) as opened:
+        opened.write(b"hello")
+        assert opened.read(5) == b"hello"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
+def test_emulate_command_says_why_the_board_stopped(build: Build) -> None:
+    command = [sys.executable, "-m", "stq_deploy", "emulate", str(build("void probe(void) { GPIOD_MODER = 0; }"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("/dev/")
+    assert "GPIOD_MODER is touched while the clock of GPIOD is off" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -75,8 +75,8 @@ def test_unsupported_setting_is_named(layer: str, setting: str, value: Any, tmp_
     ("kind", "hint"),
     [
         ("Lambda", "never run"),
-        ("Conv2D", "QConv2D"),
-        ("Dense", "QDense"),
+        ("TFOpLambda", "Keras layer such as Add"),
+        ("LeakyReLU", "negative_slope"),
         ("AveragePooling2D", "MaxPooling2D"),
         ("QConv2DBatchnorm", "followed by BatchNormalization"),
         ("Evil", "build the model from: Activation, Add"),

@@ -1,51 +1,132 @@
-"""Charts are well-formed, to scale, and safe to embed."""
+"""Charts are well-formed, to scale, the same every time, and safe to embed."""
 
+import re
+import warnings
+from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
+import matplotlib as mpl
 import pytest
 
-from stq_deploy.report.charts import Bar, accuracy_chart, bar_chart, confusion_chart, usage_chart
+from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart, memory_chart
 
+SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>&'
-SVGS = {
-    "accuracy": accuracy_chart([(EVIL, [Bar(0, 0.5, 0.4, 0.6, EVIL)]), ("b", [])]),
-    "bars": bar_chart([(EVIL, 3, EVIL)], 0, EVIL),
-    "usage": usage_chart([(EVIL, 30, 100)]),
-    "confusion": confusion_chart([[1, 2], [0, 4]], [EVIL, "b"], EVIL),
-    "nothing": bar_chart([], 0, "empty"),
-    "all zero": bar_chart([("a", 0, "0")], 0, "zero"),
-    "no memory": usage_chart([("a", 0, 0)]),
+SERIES = ("Float", "Board")
+CHARTS: dict[str, Callable[[str], str]] = {
+    "accuracy": lambda name: accuracy_chart([(name, [Bar(0, 0.5, 0.4, 0.6, name)]), ("b", [])], SERIES),
+    "layers": lambda name: layer_chart([name, "fc"], [Column("MACs", 0, [3, 4]), Column("Cycles", 2, [0, 9])]),
+    "memory": lambda name: memory_chart([(name, 30, 100)]),
+    "confusion": lambda name: confusion_chart([[1, 2], [0, 4]], [name, "b"], name),
+}
+NOTHING = {
+    "no layers": layer_chart([], [Column("MACs", 0, [])]),
+    "all zero": layer_chart(["a"], [Column("MACs", 0, [0])]),
+    "no memory": memory_chart([("a", 0, 0)]),
+    "no regions": memory_chart([]),
+    "no samples": accuracy_chart([], SERIES),
 }
 
 
-@pytest.mark.parametrize("name", SVGS)
-def test_well_formed_and_escaped(name: str) -> None:
-    assert "<script" not in SVGS[name]
-    assert ET.fromstring(SVGS[name]).tag == "svg"
+def _texts(svg: str) -> list[str]:
+    return [element.text or "" for element in ET.fromstring(svg).iter(f"{SVG}text")]
 
 
-def _bars(svg: str, style: str) -> list[dict[str, str]]:
-    return [r.attrib for r in ET.fromstring(svg).iter("rect") if style in r.attrib["class"].split()]
+def _boxes(svg: str) -> dict[str, tuple[float, float, float]]:
+    """Label -> width, height and opacity of the shape that carries it."""
+    found = {}
+    for group in ET.fromstring(svg).iter(f"{SVG}g"):
+        title, path = group.find(f"{SVG}title"), group.find(f"{SVG}path")
+        if title is None or path is None:
+            continue
+        numbers = [float(n) for n in re.findall(r"-?[\d.]+", path.attrib["d"])]
+        opacity = re.search(r"opacity: ([\d.]+)", path.attrib["style"])
+        found[title.text or ""] = (
+            max(numbers[::2]) - min(numbers[::2]),
+            max(numbers[1::2]) - min(numbers[1::2]),
+            float(opacity[1]) if opacity else 1.0,
+        )
+    return found
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_untrusted_names_are_plain_text(chart: str) -> None:
+    svg = CHARTS[chart](EVIL)
+    assert "<script" not in svg
+    root = ET.fromstring(svg)
+    assert root.tag == f"{SVG}svg"
+    assert any(text.startswith('<script>alert("x")</scr') for text in _texts(svg))
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+@pytest.mark.parametrize("name", ["$x^2$", r"$\frac{1$", "a\x1b[31m\nb\x00c", "名前", "n" * 300, ' id="label:x"', ""])
+def test_names_that_a_plotting_library_might_interpret(chart: str, name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svg = CHARTS[chart](name)
+    shown = "".join(c if c.isprintable() else "?" for c in name)
+    shown = shown if len(shown) <= 24 else shown[:23] + "…"
+    if shown:
+        assert shown in _texts(svg)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", svg)
+
+
+@pytest.mark.parametrize("svg", [*(draw("a") for draw in CHARTS.values()), *NOTHING.values()])
+def test_self_contained_and_titled(svg: str) -> None:
+    root = ET.fromstring(svg)
+    assert root.attrib["role"] == "img"
+    title = root.find(f"{SVG}title")
+    assert title is not None and title.text == root.attrib["aria-label"]
+    assert not re.search(r"href|url\(|@import|<image|<style| id=|\d{4}-\d\d-\d\d|[mM]atplotlib", svg)
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_same_bytes_whatever_the_user_prefers(chart: str) -> None:
+    first = CHARTS[chart]("a")
+    with mpl.rc_context({"font.size": 30, "svg.hashsalt": None, "lines.linewidth": 9, "text.parse_math": True}):
+        assert CHARTS[chart]("a") == first
 
 
 def test_bar_heights_are_the_shares() -> None:
-    bars = [Bar(0, 0.25, 0.2, 0.3, ""), Bar(1, 1.0, 0.9, 1.0, "")]
-    svg = accuracy_chart([("a", bars)])
-    quarter, full = (float(_bars(svg, f"series{i}")[0]["height"]) for i in (0, 1))
-    assert full == pytest.approx(4 * quarter)
+    bars = [Bar(0, 0.25, 0.2, 0.3, "quarter"), Bar(1, 1.0, 0.9, 1.0, "full")]
+    boxes = _boxes(accuracy_chart([("a", bars)], SERIES))
+    assert boxes["full"][1] == pytest.approx(4 * boxes["quarter"][1], rel=1e-4)
 
 
-def test_bar_lengths_are_the_values() -> None:
-    one, four = (float(b["width"]) for b in _bars(bar_chart([("a", 1, ""), ("b", 4, "")], 0, "t"), "series0"))
-    assert four == pytest.approx(4 * one, rel=1e-2)
+def test_whiskers_span_the_interval() -> None:
+    """Of a bar of 50 % with the interval 40 .. 60 %, the whisker is as long as 2/5 of the bar."""
+    svg = accuracy_chart([("a", [Bar(0, 0.5, 0.4, 0.6, "half")])], SERIES)
+    height = _boxes(svg)["half"][1]
+    whisker = [
+        abs(float(m[1]) - float(m[2]))
+        for m in re.finditer(r"M [\d.]+ ([\d.]+)\s+L [\d.]+ ([\d.]+)\s+\"[^>]*--ink", svg)
+    ]
+    assert max(whisker) == pytest.approx(0.4 * height, rel=1e-4)
 
 
-def test_memory_use_never_draws_past_its_region() -> None:
-    (there,) = _bars(usage_chart([("a", 300, 100)]), "empty")
-    (used,) = _bars(usage_chart([("a", 300, 100)]), "series1")
-    assert used["width"] == there["width"]
+def test_the_legend_names_every_series() -> None:
+    texts = _texts(accuracy_chart([("a", [Bar(0, 0.5, 0.4, 0.6, "")])], SERIES))
+    assert set(SERIES) <= set(texts)
+    assert "50.0" in texts
+
+
+def test_bar_lengths_are_the_values_of_their_column() -> None:
+    svg = layer_chart(["a", "b"], [Column("MACs", 0, [1000, 4000]), Column("Cycles", 2, [30, 10])])
+    boxes = _boxes(svg)
+    assert boxes["b: 4,000 MACs"][0] == pytest.approx(4 * boxes["a: 1,000 MACs"][0], rel=1e-4)
+    assert boxes["a: 30 Cycles"][0] == pytest.approx(boxes["b: 4,000 MACs"][0], rel=1e-2)
+    assert {"4,000", "30", "Cycles"} <= set(_texts(svg))
+
+
+def test_memory_use_is_to_scale_and_never_draws_past_its_region() -> None:
+    boxes = _boxes(memory_chart([("a", 25, 100), ("b", 300, 100)]))
+    assert boxes["a: 25 bytes used"][0] == pytest.approx(boxes["a: 100 bytes"][0] / 4, rel=1e-4)
+    assert boxes["b: 300 bytes used"][0] == pytest.approx(boxes["b: 100 bytes"][0])
+    assert "300 of 100 bytes (300.0 %)" in _texts(memory_chart([("b", 300, 100)]))
 
 
 def test_confusion_shade_is_the_share_of_the_row() -> None:
-    cells = _bars(confusion_chart([[1, 3], [0, 0]], ["a", "b"], "t"), "cell")
-    assert [cell["fill-opacity"] for cell in cells] == ["0.250", "0.750", "0.000", "0.000"]
+    boxes = _boxes(confusion_chart([[1, 3], [0, 0]], ["a", "b"], "t"))
+    assert {text: box[2] for text, box in boxes.items() if " as " in text} == {
+        "a as a: 1": 0.25, "a as b: 3": 0.75, "b as a: 0": 0.0, "b as b: 0": 0.0,
+    }  # fmt: skip

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -97,5 +99,12 @@ def test_what_was_not_measured_is_not_invented() -> None:
     )
     page = render_report(unmeasured)
     assert 'Cycles per inference</th><td class="n">not measured' in page
-    assert "Cycles by layer" not in page
+    assert "Multiply-accumulates" in page
+    assert ">Cycles<" not in page
     assert 'over the link</th><td class="n">not measured' in page
+
+
+def test_no_plotting_library_before_there_is_a_page_to_write() -> None:
+    code = "import sys, stq_deploy.report.write; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "False"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Dense
 from stq_deploy.network.requantize import KeepAccumulator
 from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.toolchain.compile import Builder
 from stq_deploy.toolchain.compilers import Compiler, candidates, probe
+from stq_deploy.toolchain.project import Project
 from tests.networks import random_network
 
-COMPILERS = {candidate.name: compiler for candidate in candidates() if (compiler := probe(candidate))}
+COMPILERS = {candidate.name: found for candidate in candidates() if (found := probe(candidate))}
 """Those present, by name."""
 
 Build = Callable[[str], BuildResult]
@@ -70,6 +73,35 @@ def built(request: pytest.FixtureRequest, build: Build) -> BuildResult:
     if request.param not in COMPILERS:
         pytest.skip(f"{request.param} is not installed")
     return build(request.param)
+
+
+@pytest.fixture(params=[candidate.name for candidate in candidates()])
+def compiler(request: pytest.FixtureRequest) -> Compiler:
+    """Each compiler that is searched for."""
+    if request.param not in COMPILERS:
+        pytest.skip(f"{request.param} is not installed")
+    return COMPILERS[request.param]
+
+
+@pytest.fixture(scope="session")
+def remade() -> dict[Path, list[Path]]:
+    """Folder of a build -> its objects, of those made again."""
+    return {}
+
+
+@pytest.fixture
+def objects(
+    built: BuildResult, board: Board, remade: dict[Path, list[Path]], tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
+    """The objects of `built`, made again from its project: a build leaves none."""
+    if built.folder not in remade:
+        folder = tmp_path_factory.mktemp("objects") / "project"
+        shutil.copytree(built.folder, folder)
+        sources = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.c")))
+        includes = ("kernels/include", "network", "link", "runtime", "board")
+        builder = Builder(Project(folder, sources, includes), board, built.compiler, folder.with_name("log"))
+        remade[built.folder] = [folder / name for name in builder.compile(sources)]
+    return remade[built.folder]
 
 
 @pytest.fixture

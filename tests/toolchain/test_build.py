@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 from stq_deploy.boards import Board
@@ -18,6 +19,7 @@ from stq_deploy.network import Network, save_network
 from stq_deploy.toolchain.build import BuildResult, build_firmware
 from stq_deploy.toolchain.compilers import GCC, Compiler
 from stq_deploy.toolchain.elf import read_image
+from stq_deploy.toolchain.stack_clang import STACK_SIZES
 from tests.toolchain.conftest import COMPILERS, Build, folder_content
 
 EF_ARM_ABI_FLOAT_HARD = 0x400
@@ -102,16 +104,22 @@ def test_only_the_kernels_needed_are_there(built: BuildResult) -> None:
     assert "stq_convolve_s8_s16" not in manifest_kernels | wanted
 
 
-def test_the_stack_is_measured_or_said_not_to_be(built: BuildResult, board: Board) -> None:
-    if built.compiler.family == "gcc":
-        assert built.stack is not None
-        assert built.stack.path[:3] == ("startup_reset", "start", "main")
-        assert "stq_network_run_layer" in built.stack.path
-        assert board.stack.interrupt_frame_bytes < built.stack.interrupt_bytes < 400
-        assert 300 < built.stack.bytes < board.stack.bytes
-    else:
-        assert built.stack is None
-        assert "writes no call graph" in built.stack_reason
+def test_the_stack_is_bounded(built: BuildResult, board: Board) -> None:
+    assert built.stack is not None, built.stack_reason
+    assert built.stack.path[:3] == ("startup_reset", "start", "main")
+    assert "stq_network_run_layer" in built.stack.path
+    assert board.stack.interrupt_frame_bytes < built.stack.interrupt_bytes < 400
+    assert 300 < built.stack.bytes < board.stack.bytes
+
+
+def test_what_measures_the_stack_is_not_in_the_image(built: BuildResult) -> None:
+    """Sections that only describe the program are in the ELF, and none of them is loaded."""
+    with built.elf.open("rb") as stream:
+        elf = ELFFile(stream)
+        described = [s for s in elf.iter_sections() if s.name in (STACK_SIZES, ".debug_info")]
+        assert all(not section.header.sh_flags & SH_FLAGS.SHF_ALLOC for section in described)
+        assert (STACK_SIZES in {section.name for section in described}) == (built.compiler.family == "zig")
+    assert STACK_SIZES not in {section.name for section in read_image(built.elf).sections}
 
 
 def test_the_same_bytes_in_another_folder(built: BuildResult, board: Board, network: Network, tmp_path: Path) -> None:
@@ -185,11 +193,11 @@ def test_a_compiler_that_disappears(board: Board, tiny: Network, tmp_path: Path,
         build_firmware(tiny, board, tmp_path / "out", compiler=gone)
 
 
-def test_a_stack_too_small_is_refused(gcc: Compiler, board: Board, tiny: Network, tmp_path: Path) -> None:
+def test_a_stack_too_small_is_refused(compiler: Compiler, board: Board, tiny: Network, tmp_path: Path) -> None:
     small = board.model_copy(update={"stack": board.stack.model_copy(update={"bytes": 512})})
     small._folder = board.folder
     with pytest.raises(StqError, match="the stack of program and interrupts may need") as caught:
-        build_firmware(tiny, small, tmp_path / "out", compiler=gcc)
+        build_firmware(tiny, small, tmp_path / "out", compiler=compiler)
     assert "startup_reset" in caught.value.cause
 
 

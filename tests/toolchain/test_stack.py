@@ -1,22 +1,12 @@
-"""The stack analysis, on call graphs written by hand and on C whose frames are known."""
+"""The stack analysis, on call graphs written by hand."""
 
 from __future__ import annotations
-
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from stq_deploy.boards.model import Stack
-from stq_deploy.toolchain.compilers import Compiler
-from stq_deploy.toolchain.stack import (
-    LIBRARY_ALLOWANCE_BYTES,
-    CallGraph,
-    StackUse,
-    UnboundedStackError,
-    analyse,
-    read_call_graph,
-)
+from stq_deploy.toolchain.stack import LIBRARY_ALLOWANCE_BYTES, analyse
+from stq_deploy.toolchain.stack_graph import CallGraph, UnboundedStackError
 
 STACK = Stack(
     bytes=8192,
@@ -81,52 +71,3 @@ def test_a_frame_that_depends_on_data_has_no_bound() -> None:
     given.unbounded = {"a"}
     with pytest.raises(UnboundedStackError, match="frame of a depends on data"):
         analyse(given, STACK)
-
-
-SOURCE = """
-void sink(volatile char *p);
-void sink(volatile char *p) { *p = 0; }
-static __attribute__((noinline)) void deep(int n) { volatile char room[1000]; room[n] = 1; sink(room); }
-static __attribute__((noinline)) void pointed(int n) { volatile char room[2000]; room[n] = 1; sink(room); }
-static __attribute__((noinline)) void never(int n) { volatile char room[4000]; room[n] = 1; sink(room); }
-static __attribute__((noinline)) void hidden(void) { volatile char room[500]; sink(room); }
-void unused(void) { never(1); hidden(); }
-void (*volatile pointer)(int) = pointed;
-volatile int depth = 3;
-void reset(void) { deep(depth); }
-void tick(void) { pointer(4); }
-void serial(void) {}
-void fault(void) {}
-"""
-
-
-def measure(source: str, gcc: Compiler, folder: Path, assembly: dict[str, list[str]]) -> StackUse:
-    (folder / "x.c").write_text(source)
-    flags = ["-mcpu=cortex-m7", "-mthumb", *gcc.compile_flags]
-    subprocess.run([*gcc.command, *flags, "-c", "x.c", "-o", "x.o"], cwd=folder, check=True, timeout=60)
-    return analyse(read_call_graph([folder / "x.o"], assembly), STACK)
-
-
-def near(value: int, room: int) -> bool:
-    """A frame is its arrays and some saved registers."""
-    return room <= value <= room + 64
-
-
-def test_c_with_known_frames(gcc: Compiler, tmp_path: Path) -> None:
-    use = measure(SOURCE, gcc, tmp_path, {})
-    assert near(use.program_bytes, 1000)
-    assert near(use.interrupt_bytes - STACK.interrupt_frame_bytes, 2000)
-    assert use.path[0] == "reset" and use.path[1].startswith("deep")  # perhaps a clone of it
-    assert any("pointed" in text for text in use.assumptions)
-    assert not any("never" in text for text in use.assumptions)
-
-
-def test_calls_in_assembly_are_added(gcc: Compiler, tmp_path: Path) -> None:
-    use = measure(SOURCE, gcc, tmp_path, {"fault": ["hidden"]})
-    assert near(use.fault_bytes, 500)
-
-
-def test_c_with_an_array_of_variable_size(gcc: Compiler, tmp_path: Path) -> None:
-    source = SOURCE.replace("volatile char room[1000]", "volatile char room[n * 100]")
-    with pytest.raises(UnboundedStackError, match="depends on data"):
-        measure(source, gcc, tmp_path, {})

@@ -100,13 +100,3 @@ def test_settled_weights_quantize_to_the_same_values() -> None:
         compact = settled(quantizer, w)
         np.testing.assert_array_equal(quantizer(tf.constant(compact)).numpy(), wanted)
         assert np.array_equal(compact, wanted) == (quantizer is not shrinks)
-
-
-def test_wilson_interval() -> None:
-    pytest.importorskip("tensorflow")
-    from stq_deploy.training.pretrained import wilson
-
-    low, high = wilson(80, 100)
-    assert (low, high) == (pytest.approx(0.7112, abs=1e-4), pytest.approx(0.8667, abs=1e-4))
-    with pytest.raises(ValueError, match="3 right of 0"):
-        wilson(3, 0)

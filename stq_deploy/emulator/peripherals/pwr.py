@@ -33,11 +33,7 @@ class Pwr(Peripheral):
         return 0 if scale == 1 and self.is_overdriven() else scale
 
     def _read_csr1(self) -> int:
-        return self.voltage_bits() | _VOLTAGE_READY
-
-    def voltage_bits(self) -> int:
-        """CSR1.ACTVOS."""
-        return self.values["D3CR"] & 0xC000
+        return self.values["D3CR"] & 0xC000 | _VOLTAGE_READY  # ACTVOS is VOS
 
     def _write_cr3(self, value: int) -> None:
         self._supply_stated = True

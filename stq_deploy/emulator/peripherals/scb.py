@@ -9,7 +9,6 @@ from stq_deploy.emulator.peripherals.base import Peripheral, Register
 from stq_deploy.emulator.refusals import Misuse, NotModelled, ResetRequest
 
 _RESET_KEY = 0x05FA
-_FULL_FPU_ACCESS = 0xF << 20  # CP10 and CP11
 _DATA_CACHE = 0xF01F_E019  # CCSIDR: 16 KiB, 4 ways, 32-byte lines
 _INSTRUCTION_CACHE = 0xF03F_E009  # CCSIDR: 16 KiB, 2 ways
 
@@ -46,7 +45,7 @@ class Scb(Peripheral):
         Register("CTR", 0xD7C, reset=0x8303_C003, read_only=True),
         Register("CCSIDR", 0xD80, read_only=True),
         Register("CSSELR", 0xD84, writable=0x1),
-        Register("CPACR", 0xD88, writable=_FULL_FPU_ACCESS),
+        Register("CPACR", 0xD88, writable=0xF << 20),  # CP10, CP11
         Register("FPCCR", 0xF34, reset=0xC000_0000, read_only=True),
         Register("ICIALLU", 0xF50),
         Register("ICIMVAU", 0xF58),
@@ -77,8 +76,9 @@ class Scb(Peripheral):
 
     @property
     def has_fpu(self) -> bool:
-        """Whether CPACR grants full access to the FPU."""
-        return self.values["CPACR"] == _FULL_FPU_ACCESS
+        """Whether CPACR lets privileged code use the FPU."""
+        cp10, cp11 = (self.values["CPACR"] >> shift & 3 for shift in (20, 22))
+        return cp10 == cp11 and cp10 in (1, 3)
 
     @property
     def divisions_trap(self) -> bool:

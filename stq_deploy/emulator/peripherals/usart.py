@@ -16,7 +16,7 @@ from stq_deploy.emulator.refusals import Misuse
 
 FIFO_BYTES = 16
 HIGHEST_BAUD_MISMATCH = 0.03
-"""Above this, the tenth bit of a frame is sampled in its neighbour's neighbourhood: bytes arrive garbled."""
+"""Above this, the last bit of a frame may be sampled too early or too late, and bytes arrive garbled."""
 
 _UE, _RE, _TE, _RXFNEIE, _TCIE, _TXFNFIE, _FIFOEN = (1 << bit for bit in (0, 2, 3, 5, 6, 7, 29))
 _RXFNE, _TC, _TXFNF, _TEACK, _REACK, _TXFE = (1 << bit for bit in (5, 6, 7, 21, 22, 23))

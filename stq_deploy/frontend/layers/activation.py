@@ -1,4 +1,4 @@
-"""Activation, QActivation, and the `activation` setting of weighted layers."""
+"""Activation, QActivation, ReLU, and the `activation` setting of weighted layers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def import_activation(reader: LayerReader) -> None:
     position, shape = reader.only_input()
     if not add_activation(reader, position, shape):
         reader.add(PassNode(reader.name, (position,), shape, "linear activation"))
+
+
+@register("ReLU")
+def import_relu(reader: LayerReader) -> None:
+    position, shape = reader.only_input()
+    reader.fixed("max_value", None)
+    reader.fixed("negative_slope", 0.0)
+    reader.fixed("threshold", 0.0)
+    reader.add(FunctionNode(reader.name, (position,), shape, "relu"))
 
 
 def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
-from stq_deploy.frontend.quantizers import Quantizer, read_quantizer
+from stq_deploy.frontend.quantizers import KERNEL_QUANTIZERS, Quantizer, read_quantizer
 from stq_deploy.frontend.source import FloatArray, FloatKernel, Node
 
 MAXIMUM_SIZE = 1 << 16
@@ -25,6 +25,14 @@ _WITHOUT_EFFECT = frozenset(
         for what in ("initializer", "regularizer", "constraint")
     }
 )
+
+_QUANTIZED_KINDS = {
+    "Conv2D": "QConv2D",
+    "Dense": "QDense",
+    "DepthwiseConv2D": "QDepthwiseConv2D",
+    "SeparableConv2D": "QSeparableConv2D",
+}
+"""Keras's weighted layers -> QKeras's, which have the same settings, and quantizers besides."""
 
 Arrays = Callable[[dict[str, tuple[int, ...]]], dict[str, FloatArray]]
 
@@ -58,6 +66,7 @@ class LayerReader:
         self._arrays = arrays
         self._first = first_position
         self._taken = set(_WITHOUT_EFFECT)
+        self._unquantized: dict[str, str] = {}
         self.fixed("dtype", "float32")
 
     # Places in the graph
@@ -173,12 +182,35 @@ class LayerReader:
         self.quantizers[key.removesuffix("_quantizer")] = str(quantizer)
         return quantizer
 
-    def required_quantizer(self, key: str, allowed: tuple[str, ...], example: str) -> Quantizer:
-        """A quantizer that must not be null."""
-        quantizer = self.quantizer(key, allowed)
+    # Weights
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one of Keras's own weighted layers, which have no quantizers."""
+        return self.layer.kind in _QUANTIZED_KINDS
+
+    def kernel_quantizer(self, key: str, example: str) -> Quantizer | None:
+        """The quantizer of a kernel; None if its weights are floating-point numbers, which `obstacle` then says."""
+        quantizer = None if self.plain else self.quantizer(key, KERNEL_QUANTIZERS)
         if quantizer is None:
-            raise self.error(f"{key} is None: the weights are not quantized", f'set {key}="{example}"')
+            self._unquantized[key] = example
         return quantizer
+
+    @property
+    def obstacle(self) -> StqError | None:
+        """Why the layer, which Keras may run, cannot be converted: weights without a quantizer."""
+        if not self._unquantized:
+            return None
+        settings = ", ".join(f'{key}="{example}"' for key, example in self._unquantized.items())
+        if self.plain:
+            quantized = _QUANTIZED_KINDS[self.layer.kind]
+            return self.error("floating-point weights", f"use {quantized} with {settings}, and train again")
+        return self.error(f"{next(iter(self._unquantized))} is None: floating-point weights", f"set {settings}")
+
+    def add_kernel(self, position: int, values: FloatArray, quantizer: Quantizer | None) -> None:
+        """Keep a node's weights to be quantized; without a quantizer there is nothing to convert them to."""
+        if quantizer is not None:
+            self.kernels[position] = FloatKernel(values, quantizer)
 
     def arrays(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, FloatArray]:
         """The layer's stored arrays, by name in Keras's order; counts the parameters."""

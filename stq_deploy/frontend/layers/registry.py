@@ -11,13 +11,7 @@ from stq_deploy.frontend.layers.reader import LayerReader
 Handler = Callable[[LayerReader], None]
 _HANDLERS: dict[str, Handler] = {}
 
-_QUANTIZED = "with quantizers, for example kernel_quantizer=\"quantized_bits(8,0,1,alpha='auto_po2')\""
 _ALTERNATIVES = {
-    "Conv2D": f"use QConv2D {_QUANTIZED}",
-    "Dense": f"use QDense {_QUANTIZED}",
-    "DepthwiseConv2D": "use QDepthwiseConv2D with a depthwise_quantizer",
-    "SeparableConv2D": "use QSeparableConv2D with a depthwise_quantizer and a pointwise_quantizer",
-    "ReLU": "use QActivation('quantized_relu(8,3)') with the bits you need",
     "LeakyReLU": "use QActivation('quantized_relu(8,3,negative_slope=0.125)')",
     "Softmax": "use Activation('softmax') as the last layer",
     "Lambda": "a Lambda holds Python code, which is never run: use ordinary layers",

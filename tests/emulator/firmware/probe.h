@@ -30,7 +30,7 @@
 #define DWT_LAR REGISTER(0xE0001FB0u)
 
 #define RECEIVE_INTERRUPT (1u << 5)
-#define ASM(text) __asm volatile(text ::: "memory")
+#define ASM(text) __asm volatile(text ::: "r0", "r1", "r2", "r3", "r4", "r5", "cc", "memory")
 #ifndef BRR
 #define BRR 69u /* 64 MHz / 69 = 927,536 baud */
 #endif
