@@ -10,7 +10,6 @@ from typing import Any
 import click
 from rich.console import Console
 
-
 FILE_WIDTH = 120
 """Columns of a table that goes to a file or a pipe, which has no width of its own."""
 

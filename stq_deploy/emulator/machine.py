@@ -71,9 +71,6 @@ class Machine:
         self._stopping = False
         self._awake = threading.Event()
         self._asleep = False
-        self._nudging = threading.Lock()  # Unicorn must not be stopped while it is being started
-        self._nudged = False
-        self._running = False
         self.resets = 0
         self._start(RESET_BY_POWER)
 
@@ -100,18 +97,20 @@ class Machine:
 
     @property
     def wants_nudge(self) -> bool:
-        """Whether bytes wait for an interrupt that a busy core has not noticed."""
+        """Whether bytes wait for an interrupt that a busy core has not noticed, and could be made to."""
+        if self._counter is None:
+            return False
         return not self._asleep and self._chip.usart.interrupts_on_arrival and self._chip.usart.has_arrivals
 
     def nudge(self) -> None:
-        """Interrupt a busy core, so that it takes its receive interrupt in the middle of a computation."""
+        """Interrupt a busy core, so that it takes its receive interrupt in the middle of a computation.
+
+        Only in counting mode, whose hook stops before a basic block. Stopped from another thread, Unicorn may leave an
+        instruction between its two loads and execute it again: an LDRD or LDM into its own base register then reads
+        through the value it has just loaded.
+        """
         if self._counter is not None:
             self._counter.attention = True
-            return
-        with self._nudging:
-            if self._running:
-                self._nudged = True
-                self._core.uc.emu_stop()
 
     def stop(self) -> None:
         """End `run`. May have to be called again until it has ended."""
@@ -184,10 +183,8 @@ class Machine:
             raise trouble
         if self._interrupt is not None:
             self._on_exception(self._interrupt)
-        elif self._nudged or self._paused_by_access:
+        elif self._paused_by_access:
             self._chip.bus.stopped_before_access(self._next_accessed())
-            if self._nudged:
-                self._chip.usart.arrive()
         elif self._counter is not None and self._counter.stopped_for_attention:
             self._counter.stopped_for_attention = False
             self._chip.usart.arrive()
@@ -201,9 +198,6 @@ class Machine:
         self._interrupt = None
         self._bad_access = None
         self._trouble_pc = 0
-        with self._nudging:
-            self._nudged = False
-            self._running = True
         if counter is not None:
             counter.in_handler = self._exceptions.in_handler
         try:
@@ -211,8 +205,6 @@ class Machine:
         except UcError as error:
             if self._trouble is None:
                 self._trouble = self._explain(error)
-        with self._nudging:
-            self._running = False
         if counter is not None:
             counter.stopped(core.pc)
 

@@ -50,11 +50,10 @@ def test_echo(program: str, mode: Mode, build: Build) -> None:
             assert bench.receive(size) == noise(size)
 
 
-@MODES
-def test_interrupts_in_the_middle_of_a_computation_change_nothing(mode: Mode, build: Build) -> None:
+def test_interrupts_in_the_middle_of_a_computation_change_nothing(build: Build) -> None:
     """Registers, flags, IT blocks and FPU registers survive."""
-    turns = 3_000_000 if mode == "fast" else 60_000
-    with Bench(build("busy.c", f"TURNS={turns}"), mode) as bench:
+    turns = 60_000
+    with Bench(build("busy.c", f"TURNS={turns}"), "counting") as bench:
         bench.send(noise(256))
         checksum, real = bench.words(2)
         assert bench.receive(256) == noise(256)
@@ -63,8 +62,8 @@ def test_interrupts_in_the_middle_of_a_computation_change_nothing(mode: Mode, bu
 
 
 def test_sending_while_receiving_loses_and_doubles_nothing(build: Build) -> None:
-    """The core is stopped at any point of the sending loop, in the middle of a peripheral access too."""
-    with Bench(build("send_while_receiving.c")) as bench:
+    """The core is stopped before any block of the sending loop."""
+    with Bench(build("send_while_receiving.c"), "counting") as bench:
         bench.send(noise(2000))
         assert bench.receive(40_000) == bytes((i * 7 >> 3) & 0xFF for i in range(40_000))
         assert bench.receive(2000) == noise(2000)
@@ -77,13 +76,24 @@ def test_sending_by_interrupt(mode: Mode, build: Build) -> None:
         assert bench.words(1) == (300,)
 
 
-@MODES
-def test_masked_interrupts_wait(mode: Mode, build: Build) -> None:
-    with Bench(build("masked.c"), mode) as bench:
+def test_masked_interrupts_wait(build: Build) -> None:
+    with Bench(build("masked.c"), "counting") as bench:
         bench.send(b"1")
         assert bench.words(3) == (0, 1, 0xA5A5_A5A5)
         bench.send(b"2")
         assert bench.words(2) == (1, 2)
+
+
+def test_a_busy_core_is_left_alone_in_fast_mode(build: Build) -> None:
+    """Stopped from another thread, Unicorn executes an LDRD into its own base register twice, and reads astray.
+
+    The program chases a pointer with such loads while bytes for its receive interrupt wait.
+    """
+    with Bench(build("chase.c", "TURNS=20000000")) as bench:
+        bench.send(noise(256))
+        assert bench.words(1) == (20_000_000,)
+        assert not bench.machine.wants_nudge
+        assert bench.receive(256) == noise(256)
 
 
 def test_fpu_registers_survive_an_exception_that_uses_them(build: Build) -> None:

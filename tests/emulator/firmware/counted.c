@@ -31,10 +31,8 @@ void probe(void)
     counts[4] = count;
     listen();
     count = DWT_CYCCNT;
-    while (written < 64) {
-    }
     for (int i = 0; i < 64; i++) {
-        count += ring[i];
+        count += wait_for_byte();
     }
     for (int i = 0; i < 5; i++) {
         put_word(counts[i]);
