@@ -13,7 +13,9 @@ from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.link.identity import ExpectedBoard
 from stq_deploy.link.serial_port import open_serial
 from stq_deploy.link.session import Session
+from stq_deploy.link.symbols import locate_in_elf
 from stq_deploy.network import Network
+from stq_deploy.planner.layers import emitted_ops
 
 
 @contextmanager
@@ -65,6 +67,11 @@ def _open(network: Network, board: Board, firmware: Firmware, port: str, name: s
         model_name=str(network.metadata.get("name", "")),
     )
     with closing(open_serial(port, board.serial.baud)) as transport:
-        session = Session(transport, expected=expected)
+        session = Session(
+            transport,
+            expected=expected,
+            locate=locate_in_elf(firmware.elf),
+            layer_names=[op.name for op in emitted_ops(network)],
+        )
         session.open()
         yield LinkExecutor(network, session, name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
+from pathlib import Path
 
 from stq_deploy.link.faults import Locate
 
@@ -19,7 +20,7 @@ def locate_in_elf(path: str | os.PathLike[str]) -> Locate:
 
     found: list[tuple[int, int, str]] = []
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - may be any PathLike
+        with Path(path).open("rb") as file:
             for section in ELFFile(file).iter_sections():
                 if isinstance(section, SymbolTableSection):
                     found += [

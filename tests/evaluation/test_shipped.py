@@ -14,9 +14,6 @@ from stq_deploy.network import Network, load_network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.zoo import shipped
 
-IS_SHIPPED = all(path.is_file() for path in shipped.shipped_samples().values())
-needs_shipped = pytest.mark.skipif(not IS_SHIPPED, reason="tools/make_demo_samples.py has not been run")
-
 
 def test_a_path_stays_a_path(tmp_path: Path) -> None:
     (tmp_path / "m.stq").write_text("")
@@ -37,7 +34,6 @@ def _files() -> dict[str, SampleSet]:
     return {kind: load_samples(path) for kind, path in shipped.shipped_samples().items()}
 
 
-@needs_shipped
 def test_samples_belong_together_and_to_the_network(files: dict[str, SampleSet], network: Network) -> None:
     clean = files[CLEAN]
     assert set(files) == {CLEAN, *ATTACKS}
@@ -53,7 +49,6 @@ def test_samples_belong_together_and_to_the_network(files: dict[str, SampleSet],
         assert change == (0 if kind == CLEAN else 8)
 
 
-@needs_shipped
 def test_the_reference_predicts_what_the_float_model_was_recorded_to(
     files: dict[str, SampleSet], network: Network
 ) -> None:
@@ -65,7 +60,6 @@ def test_the_reference_predicts_what_the_float_model_was_recorded_to(
         assert (predicted != first.float_predictions(network.sha256())).mean() <= 0.01
 
 
-@needs_shipped
 @pytest.mark.keras
 def test_recorded_float_predictions_can_be_recomputed(files: dict[str, SampleSet], network: Network) -> None:
     """From the shipped QKeras file, whose conversion must be the shipped network."""
