@@ -1,0 +1,80 @@
+"""Prints exact instruction counts of the kernels on a Cortex-M7, beside CMSIS-NN's where those are known."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stq_deploy.emulator.bare_metal import BareMetalProgram
+from stq_deploy.emulator.kernel_bench import STQ_LAYERS, Measurement, compared_layers, measure
+from stq_deploy.emulator.kernel_program import IMPLEMENTATIONS, build_kernel_program
+from stq_deploy.errors import StqError
+from stq_deploy.files import write_whole
+from stq_deploy.toolchain.compilers import find_compiler
+
+ROW = "{:25} {:29} {:>11} {:>12} {:>9} {:>12} {:>10}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--compiler", help="path or name of the compiler (default: as `stq-deploy build` chooses)")
+    parser.add_argument("--kernels", choices=IMPLEMENTATIONS, default="cortex_m7")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to FILE")
+    options = parser.parse_args()
+    try:
+        bench(options.compiler, options.kernels, options.json)
+    except StqError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def bench(compiler_name: str | None, kernels: str, json_path: Path | None) -> None:
+    compiler = find_compiler(compiler_name)
+    with tempfile.TemporaryDirectory(prefix="stq-bench-") as folder:
+        program = BareMetalProgram(build_kernel_program(compiler, kernels, Path(folder)))
+    print(f"{kernels} kernels, {compiler.version}, {' '.join(compiler.compile_flags)}")
+    print("Instructions executed on an emulated Cortex-M7, exact.")
+    print("CMSIS-NN s8: its int8 kernels, gcc 12.2 -O3, counted the same way earlier; a constant.")
+    compared = show("Layers of published comparisons", (measure(program, layer) for layer in compared_layers()))
+    network = show(
+        "The STQ network (pooled), its layers with a kernel each", (measure(program, layer) for layer in STQ_LAYERS)
+    )
+    macs = sum(m.layer.macs for m in network)
+    instructions = sum(m.instructions for m in network)
+    print(f"\nsum: {macs:,} MACs, {instructions:,} instructions, {instructions / macs:.3f} instructions/MAC")
+    if json_path is not None:
+        document = {
+            "kernels": kernels,
+            "compiler": compiler.version,
+            "compile_flags": list(compiler.compile_flags),
+            "compared_layers": [m.as_json() for m in compared],
+            "stq_network": [m.as_json() for m in network],
+            "stq_network_sum": {"macs": macs, "instructions": instructions},
+        }
+        write_whole(json_path, json.dumps(document, indent=1) + "\n")
+
+
+def show(title: str, measurements: Iterable[Measurement]) -> list[Measurement]:
+    """Print each row as soon as it is measured."""
+    print(f"\n{title}")
+    columns = ("layer", "kernel", "MACs", "instructions", "insn/MAC", "CMSIS-NN s8", "weights B")
+    print(ROW.format(*columns))
+    shown = []
+    for m in measurements:
+        per_mac = "-" if m.per_mac is None else f"{m.per_mac:.3f}"
+        cmsis_nn = "-" if m.layer.cmsis_nn is None else f"{m.layer.cmsis_nn:.3f}"
+        numbers = (f"{m.layer.macs:,}", f"{m.instructions:,}", per_mac, cmsis_nn, f"{m.weight_bytes:,}")
+        print(ROW.format(m.layer.name, m.layer.kernel_name, *numbers), flush=True)
+        shown.append(m)
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(main())
