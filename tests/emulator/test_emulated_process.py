@@ -79,8 +79,9 @@ def test_two_boards_side_by_side(build: Build, tmp_path: Path) -> None:
 
 def test_a_handled_fault_is_reported_and_the_board_lives(build: Build) -> None:
     heard: list[Refusal] = []
-    elf = build("void probe(void) { (void)REGISTER(0x60000000u); }")
+    elf = build("fault_on_byte.c")
     with EmulatedBoard(elf, on_refusal=heard.append) as board, open_port(board) as port:
+        port.write(b"x")  # not before the port is open: pyserial discards what came earlier
         assert port.read(4) == b"FALT"
         assert len(port.read(28)) == 28
         board.check()
