@@ -11,3 +11,7 @@ import pytest
 def host_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where one test session keeps what it built for the host: kernels are compiled once."""
     return tmp_path_factory.mktemp("host-cache")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--port", help="serial port of a connected board, for tests/evaluation/test_connected_board.py")
