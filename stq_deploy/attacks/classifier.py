@@ -52,7 +52,7 @@ def art_classifier(model: Any) -> Any:
     logits = logits_model(model)
 
     # ART calls the model once per step; traced, it is several times faster than eager.
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # tensorflow has no types
     def forward(x: Any, training: bool = False) -> Any:
         return logits(x, training=training)
 

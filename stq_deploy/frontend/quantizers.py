@@ -62,11 +62,14 @@ def _is_slope(v: Literal) -> bool:
     return isinstance(v, int | float) and (v == 0 or (2.0**-8 <= v <= 1 and math.frexp(v)[0] == 0.5))
 
 
+def _is_positive(v: Literal) -> bool:
+    return isinstance(v, int | float) and math.isfinite(v) and v > 0
+
+
 _FLAG = _one_of(False, True)
 _NEVER = _one_of(False)
 _SCALE_ALPHA = _is_alpha("auto", "auto_po2")
 _BITS = _is_integer(1, 8)
-_POSITIVE: _Check = lambda v: isinstance(v, int | float) and math.isfinite(v) and v > 0  # noqa: E731
 
 # class -> parameters in QKeras's order: (default, accepted values). One that takes only its default value is
 # listed so that a file may state it.
@@ -111,14 +114,14 @@ _PARAMETERS: dict[str, dict[str, tuple[Literal, _Check]]] = {
     },
     "ternary": {
         "alpha": (None, _SCALE_ALPHA),
-        "threshold": (None, lambda v: v is None or _POSITIVE(v)),
+        "threshold": (None, lambda v: v is None or _is_positive(v)),
         "use_stochastic_rounding": (False, _NEVER),
         "number_of_unrolls": (5, _is_integer(0, 100)),
     },
     "stochastic_ternary": {
         "alpha": (None, _SCALE_ALPHA),
-        "threshold": (None, lambda v: v is None or _POSITIVE(v)),
-        "temperature": (8.0, _POSITIVE),
+        "threshold": (None, lambda v: v is None or _is_positive(v)),
+        "temperature": (8.0, _is_positive),
         "use_real_sigmoid": (True, _FLAG),
         "number_of_unrolls": (5, _is_integer(0, 100)),
     },
@@ -129,7 +132,7 @@ _PARAMETERS: dict[str, dict[str, tuple[Literal, _Check]]] = {
     },
     "stochastic_binary": {
         "alpha": (None, _SCALE_ALPHA),
-        "temperature": (6.0, _POSITIVE),
+        "temperature": (6.0, _is_positive),
         "use_real_sigmoid": (True, _FLAG),
     },
 }

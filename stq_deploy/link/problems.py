@@ -90,7 +90,8 @@ def gibberish(port: str, received: int) -> SilentBoardError:
         f"{received} bytes came from the port, but no answer to HELLO",
         where=port,
         cause="other firmware is on the board, or the baud rate differs from the firmware's",
-        next="flash the board (`stq-deploy flash`), or name the firmware's baud rate",
+        next="build and flash again (`stq-deploy build`, `stq-deploy flash`): "
+        "both sides take the baud rate of board.toml",
     )
 
 
@@ -110,7 +111,8 @@ def too_noisy(port: str, timeouts: Timeouts) -> UnusableLineError:
         f"a request did not get through in {timeouts.transmissions} transmissions",
         where=port,
         cause="the line damages nearly every frame: baud rate, cable, or a second program on the port",
-        next="try another cable or a lower baud rate, and close other programs on the port",
+        next="try another cable or a lower baud rate (`[serial]` in board.toml, then build and flash), "
+        "and close other programs on the port",
     )
 
 

@@ -14,7 +14,7 @@ import qkeras.quantizers as qk
 import tensorflow as tf
 
 
-class _FastRelu(qk.quantized_relu):  # type: ignore[misc]
+class _FastRelu(qk.quantized_relu):  # type: ignore[misc]  # qkeras has no types
     """round(clip(x, 0, top) * k) / k with k = 2^(bits - integer), top = 2^integer - 1/k; gradient 1 on (0,
     top].
     """

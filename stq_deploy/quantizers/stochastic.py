@@ -47,7 +47,7 @@ def _round_to_power_of_two(scale: Any) -> Any:
     return tf.pow(2.0, tf.round(tf.math.log(scale + _EPSILON) / np.log(2.0).astype("float32")))
 
 
-class stochastic_ternary(qk.stochastic_ternary):  # type: ignore[misc]
+class stochastic_ternary(qk.stochastic_ternary):  # type: ignore[misc]  # qkeras has no types
     """Kernel quantizer to {-s, 0, +s}: random while training, qkeras' `ternary` of the same alpha otherwise.
 
     With scale s, threshold T = s/2 and z = x/std(x), both per output channel, and temperature t, two
@@ -96,7 +96,7 @@ class stochastic_ternary(qk.stochastic_ternary):  # type: ignore[misc]
         return scale
 
 
-class stochastic_binary(qk.stochastic_binary):  # type: ignore[misc]
+class stochastic_binary(qk.stochastic_binary):  # type: ignore[misc]  # qkeras has no types
     """Kernel quantizer to {-s, +s}: P(+) = sigmoid(t x / std(x)) in training, qkeras' `binary` otherwise."""
 
     def __call__(self, x: Any) -> Any:
