@@ -49,7 +49,7 @@ class ParsedModel:
     """A checked model whose weights are still floats; nodes and positions as in `SourceGraph`."""
 
     nodes: tuple[Node, ...]
-    output: int
+    outputs: tuple[int, ...]
     kernels: dict[int, FloatKernel]
     biases: dict[int, tuple[FloatArray, Quantizer | None]]
     name: str
@@ -136,7 +136,7 @@ def read_source(path: str | os.PathLike[str]) -> SourceGraph:
         ) from error
     return SourceGraph(
         parsed.nodes,
-        parsed.output,
+        parsed.outputs,
         kernels,
         biases,
         parsed.name,
@@ -224,7 +224,7 @@ class _Walk:
 
     def finish(self, graph: LayerGraph) -> ParsedModel:
         return ParsedModel(
-            tuple(self.nodes), self.position[graph.output], self.kernels, self.biases, graph.name,
+            tuple(self.nodes), (self.position[graph.output],), self.kernels, self.biases, graph.name,
             self.file.facts, tuple(self.rows),
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ other by position, so that no name in the file can collide with another.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,12 @@ class IntegerKernel:
     """Quantized weights exactly: `integers * scale`.
 
     Attributes:
-        integers: int8, shaped like the Keras kernel.
+        integers: int16 where `bits` is 16, else int8; shaped like the Keras kernel.
         scale: float64, shape of the kernel's output channels: (filters,), depthwise (channels * multiplier,).
-        bits: width of a packed weight, 2, 4 or 8.
+        bits: width of a packed weight, 1 (-1 and 1, or 0 and 1), 2, 4, 8 or 16.
     """
 
-    integers: npt.NDArray[np.int8]
+    integers: npt.NDArray[np.int8] | npt.NDArray[np.int16]
     scale: npt.NDArray[np.float64]
     bits: int
 
@@ -63,7 +64,7 @@ class InputNode(Node):
 
 @dataclass(frozen=True, eq=False)
 class ConvolveNode(Node):
-    """Conv2D's sum; kernel (kh, kw, input channels, filters)."""
+    """Conv2D's sum; kernel (kh, kw, input channels of a group, filters)."""
 
     window: Window
 
@@ -104,8 +105,31 @@ class QuantizeNode(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class AffineNode(Node):
+    """`factor[c] * x + offset[c]`, exact; one entry each where all channels agree."""
+
+    factor: tuple[Fraction, ...]
+    offset: tuple[Fraction, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipNode(Node):
+    """`min(max(x, low), high)`: a relu has low 0 and high None, which is no bound."""
+
+    low: Fraction | None
+    high: Fraction | None
+
+
+@dataclass(frozen=True, eq=False)
+class LeakyNode(Node):
+    """x where positive, `slope * x` below 0; slope > 0."""
+
+    slope: Fraction
+
+
+@dataclass(frozen=True, eq=False)
 class FunctionNode(Node):
-    """A monotone activation in floating point: "relu", "sigmoid" or "tanh"; a quantizer must follow."""
+    """A rising activation that no rational number describes, "sigmoid" or "tanh"; a quantizer must follow."""
 
     function: str
 
@@ -116,13 +140,38 @@ class SoftmaxNode(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class AddNode(Node):
-    """Sum of two or more tensors of one shape."""
+class CombineNode(Node):
+    """Two or more tensors of one shape, element by element, from left to right."""
 
 
 @dataclass(frozen=True, eq=False)
-class MultiplyNode(Node):
-    """Product of two or more tensors of one shape."""
+class AddNode(CombineNode):
+    """Sum."""
+
+
+@dataclass(frozen=True, eq=False)
+class SubtractNode(CombineNode):
+    """Difference of two tensors."""
+
+
+@dataclass(frozen=True, eq=False)
+class MultiplyNode(CombineNode):
+    """Product."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaximumNode(CombineNode):
+    """The largest."""
+
+
+@dataclass(frozen=True, eq=False)
+class MinimumNode(CombineNode):
+    """The smallest."""
+
+
+@dataclass(frozen=True, eq=False)
+class AverageNode(CombineNode):
+    """Mean of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +182,44 @@ class MaxPoolNode(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class AveragePoolNode(Node):
+    """Mean under each window; padding is not counted."""
+
+    window: Window
+
+
+@dataclass(frozen=True, eq=False)
 class ReshapeNode(Node):
     """The same elements under another shape."""
+
+
+@dataclass(frozen=True, eq=False)
+class PadNode(Node):
+    """Rows and columns of 0 around an image: (vertical, horizontal) before and after it."""
+
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class CropNode(Node):
+    """The part of an image that begins at `before` (vertical, horizontal), as large as the node's shape."""
+
+    before: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class UpsampleNode(Node):
+    """Every pixel `size` (vertical, horizontal) times: nearest-neighbour interpolation."""
+
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ConcatenateNode(Node):
+    """Two or more tensors one after the other along `axis`; 0 is the first after the batch's."""
+
+    axis: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +234,9 @@ class SourceGraph:
     """A checked model with integer weights.
 
     Attributes:
-        nodes: in an order in which inputs come first; nodes[0] is the InputNode.
-        output: position of the node whose value the model returns.
+        nodes: in an order in which inputs come first; nodes[0] is the InputNode. Images are (height, width,
+            channels): what Keras calls 1-D is an image of one row, between two ReshapeNodes.
+        outputs: positions of the nodes whose values the model returns, in its order; the first is scored.
         kernels: position -> weights, for every node with weights.
         biases: position of a BiasNode -> float64 (C,), exact.
         name: the model's name. Untrusted text.
@@ -159,7 +245,7 @@ class SourceGraph:
     """
 
     nodes: tuple[Node, ...]
-    output: int
+    outputs: tuple[int, ...]
     kernels: dict[int, IntegerKernel]
     biases: dict[int, npt.NDArray[np.float64]]
     name: str

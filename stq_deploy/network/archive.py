@@ -135,7 +135,7 @@ def _describe_op(op: Op, prefix: str, arrays: Arrays) -> dict[str, Any]:
     for f in dataclasses.fields(op):
         described[f.name] = _describe_value(getattr(op, f.name), f"{prefix}.{f.name}", arrays)
     if isinstance(op, WeightedOp):
-        described["weights"]["bits"] = op.weight_bits
+        described["weights"]["bits"] = _archived_bits(op.weight_bits)
     return described
 
 
@@ -159,7 +159,13 @@ def _describe_value(value: Any, name: str, arrays: Arrays) -> Any:
 def _packed_bits(document: dict[str, Any], name: str) -> int:
     """Field width of a bit-packed array; 0 for one stored as it is."""
     op = document["ops"][int(name.removeprefix("op").split(".")[0])]
-    return int(op["weight_bits"]) if name.endswith(".weights") and op["weight_bits"] < 8 else 0
+    bits = _archived_bits(op["weight_bits"]) if name.endswith(".weights") else 8
+    return bits if bits < 8 else 0
+
+
+def _archived_bits(weight_bits: int) -> int:
+    """Width of a weight in the file: its width on the device, but -1, 0 and 1 take two bits in two's complement."""
+    return max(2, int(weight_bits))
 
 
 def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
@@ -188,7 +194,7 @@ def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
 
 def _op(described: dict[str, Any], archive: zipfile.ZipFile) -> Op:
     cls = OP_KINDS[_text(described["kind"])]
-    bits = _integer(described["weight_bits"]) if "weight_bits" in described else 8
+    bits = _archived_bits(_integer(described["weight_bits"])) if "weight_bits" in described else 8
     return cls(**_fields(cls, described, archive, bits))
 
 
@@ -212,8 +218,10 @@ def _fields(cls: type[Any], described: dict[str, Any], archive: zipfile.ZipFile,
             values[f.name] = kind(**_fields(kind, raw, archive, 8))
         elif isinstance(raw, dict):
             values[f.name] = _array(raw, archive, bits if f.name == "weights" and bits < 8 else 0)
-        elif f.name == "factors":
+        elif hint == tuple[int, int]:
             values[f.name] = _pair(raw)
+        elif hint == tuple[int, ...]:
+            values[f.name] = tuple(_integer(item) for item in raw)
         else:
             values[f.name] = _texts(raw)
     return values

@@ -43,8 +43,8 @@ class Network:
             if op.name in names:
                 raise _inconsistent("two ops have this name", op.name)
             names.add(op.name)
-            if len(op.inputs) != op.arity:
-                raise _inconsistent(f"needs {op.arity} inputs, has {len(op.inputs)}", op.name)
+            if (op.arity is None and len(op.inputs) < 2) or op.arity not in (None, len(op.inputs)):
+                raise _inconsistent(f"needs {op.arity or 'two or more'} inputs, has {len(op.inputs)}", op.name)
             for name in op.inputs:
                 if name not in written:
                     raise _inconsistent(f"reads tensor {name!r} before anything writes it", op.name)

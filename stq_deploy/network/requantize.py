@@ -1,4 +1,4 @@
-"""How an accumulator becomes an output level: the five forms the kernels know, defined here in NumPy.
+"""How an accumulator becomes an output level: the six forms the kernels know, defined here in NumPy.
 
 Each form is applied per channel, the channel being the last axis. `stq_deploy.passes.certify` finds one that equals
 the trained network's function for every reachable accumulator; these classes only say what each computes.
@@ -6,6 +6,7 @@ the trained network's function for every reachable accumulator; these classes on
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -101,6 +102,42 @@ class ShiftRequantize:
 
 
 @dataclass(frozen=True, eq=False)
+class WideRequantize:
+    """`clamp((acc * multiplier[c] + offset[c]) >> shift[c], minimum, maximum)`, the sum in 64 bits.
+
+    What many levels need: the multiplier form drops 32 bits before it adds the offset. On a Cortex-M7 this is SMLAL
+    and a shift of two words.
+
+    Attributes:
+        multiplier: int32 (C,); offset: int64 (C,); shift: int8 (C,), 0..62.
+    """
+
+    multiplier: npt.NDArray[np.int32]
+    offset: npt.NDArray[np.int64]
+    shift: npt.NDArray[np.int8]
+    minimum: int
+    maximum: int
+    certificate: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "wide"
+
+    @property
+    def channels(self) -> int:
+        return len(self.multiplier)
+
+    def apply(self, acc: Accumulators) -> Accumulators:
+        """int64 (..., C) -> int64 (..., C) levels."""
+        total = acc * self.multiplier.astype(np.int64) + self.offset
+        levels: Accumulators = total >> self.shift.astype(np.int64)
+        return np.clip(levels, self.minimum, self.maximum)
+
+    def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
+        """Whether the sum stays within int64 for accumulators in [low, high] ((C,) each)."""
+        multiplier, offset = self.multiplier.astype(object), self.offset.astype(object)
+        ends = [acc.astype(object) * multiplier + offset for acc in (low, high)]
+        return all(int(end.min()) >= -(2**63) and int(end.max()) < 2**63 for end in ends)
+
+
+@dataclass(frozen=True, eq=False)
 class ThresholdRequantize:
     """`minimum + #{t in thresholds[c] : sign[c] * acc >= t}`.
 
@@ -182,8 +219,12 @@ class KeepAccumulator:
         return acc
 
 
-Requantize = MultiplierRequantize | ShiftRequantize | ThresholdRequantize | TableRequantize | KeepAccumulator
-REQUANTIZE_KINDS: dict[str, type[Any]] = {
-    cls.kind: cls
-    for cls in (MultiplierRequantize, ShiftRequantize, ThresholdRequantize, TableRequantize, KeepAccumulator)
-}
+Requantize = (
+    MultiplierRequantize
+    | ShiftRequantize
+    | WideRequantize
+    | ThresholdRequantize
+    | TableRequantize
+    | KeepAccumulator
+)  # fmt: skip
+REQUANTIZE_KINDS: dict[str, type[Any]] = {cls.kind: cls for cls in typing.get_args(Requantize)}

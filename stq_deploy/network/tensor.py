@@ -25,7 +25,7 @@ class TensorType:
         shape: without the batch axis; images are (height, width, channels).
         dtype: storage type: "int8", "int16" or "int32".
         minimum, maximum: the reachable levels, inclusive. Certificates and overflow proofs rest on them.
-        scale: real value of one level, > 0.
+        scale: real value of one level, > 0; 1 for accumulators stored as they are where each channel has its own scale.
         zero_point: the level that stands for real 0.
     """
 

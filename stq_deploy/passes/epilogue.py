@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.passes.stages import Affine, Monotone, Stage
+from stq_deploy.passes.stages import Affine, Leaky, Monotone, Stage
 from stq_deploy.passes.step_function import (
     ALWAYS,
     NEVER,
@@ -99,7 +99,7 @@ class Epilogue:
                 factor, offset = stage.at(channel)
                 found = [_before_affine(condition, factor, offset) for condition in found]
             else:
-                found = [Condition(pull_back(c.boundary, stage.function), c.falling) for c in found]
+                found = [Condition(pull_back(c.boundary, stage), c.falling) for c in found]
         return tuple(found)
 
     def thresholds(self, low: Integers, high: Integers) -> Thresholds:
@@ -124,8 +124,7 @@ class Epilogue:
 
     def _slope(self, channels: int) -> tuple[Fraction, ...] | None:
         # A relu before a quantizer only clips, as the quantizer itself does.
-        functions = [stage.function for stage in self.stages if isinstance(stage, Monotone)]
-        if not is_linear(self.quantizer) or any(f != "relu" for f in functions):
+        if not is_linear(self.quantizer) or any(isinstance(stage, Leaky | Monotone) for stage in self.stages):
             return None
         slope = [1 / self.steps.spacing] * channels
         for stage in self.stages:

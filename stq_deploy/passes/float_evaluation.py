@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.passes.stages import Affine, Stage
+from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage
 
 Reals = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -36,7 +36,7 @@ def level_bounds(
             low = np.minimum(*ends) + offset - error
             high = np.maximum(*ends) + offset + error
         else:
-            low, high = (_FUNCTIONS[stage.function](end) for end in (low, high))
+            low, high = (_through(stage, end) for end in (low, high))
     return quantized_level(quantizer, low), quantized_level(quantizer, high)
 
 
@@ -91,15 +91,16 @@ def _binary(quantizer: Quantizer, v: Reals) -> Reals:
     return np.where(v >= 0, 1.0, 0.0 if quantizer.flag("use_01") else -1.0)
 
 
-def _relu_function(v: Reals) -> Reals:
-    return np.maximum(v, 0.0)
+def _through(stage: Clip | Leaky | Monotone, v: Reals) -> Reals:
+    if isinstance(stage, Clip):
+        low = -np.inf if stage.low is None else float(stage.low)
+        high = np.inf if stage.high is None else float(stage.high)
+        return np.clip(v, low, high)
+    if isinstance(stage, Leaky):
+        return np.where(v < 0, v * float(stage.slope), v)
+    return _sigmoid_function(v) if stage.function == "sigmoid" else np.tanh(v)
 
 
-def _tanh_function(v: Reals) -> Reals:
-    return np.tanh(v)
-
-
-_FUNCTIONS = {"relu": _relu_function, "sigmoid": _sigmoid_function, "tanh": _tanh_function}
 _QUANTIZERS = {
     "quantized_relu": _relu,
     "quantized_bits": _bits,

@@ -50,7 +50,7 @@ from stq_deploy.passes.expression import (
 )
 from stq_deploy.passes.fuse import fuse
 from stq_deploy.passes.logits import certify_logits
-from stq_deploy.passes.stages import Affine, Monotone, Stage, batch_norm, chain, scaled, shifted
+from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, scaled, shifted
 from stq_deploy.passes.step_function import StepFunction, step_function
 from stq_deploy.passes.structure import find_input_quantizer, find_live, find_logits
 
@@ -148,6 +148,15 @@ class _Lowering:
 
     def _lower_function(self, n: int, node: s.FunctionNode) -> Value:
         return self._append(node, Monotone(node.function))
+
+    def _lower_affine(self, n: int, node: s.AffineNode) -> Value:
+        return self._append(node, Affine(node.factor, node.offset))
+
+    def _lower_clip(self, n: int, node: s.ClipNode) -> Value:
+        return self._append(node, Clip(node.low, node.high))
+
+    def _lower_leaky(self, n: int, node: s.LeakyNode) -> Value:
+        return self._append(node, Leaky(node.slope))
 
     def _append(self, node: s.Node, stage: Stage) -> Expression:
         value = self._expression(node)
@@ -324,7 +333,7 @@ class _Lowering:
             raise _error(node.layer, f"the model's output has shape {node.shape}", "end with one number per class")
         if isinstance(value, Levels):
             return value.tensor
-        if isinstance(value.core, Levels) or any(isinstance(stage, Monotone) for stage in value.stages):
+        if isinstance(value.core, Levels) or not all(isinstance(stage, Affine) for stage in value.stages):
             raise _error(
                 node.layer, "the model's output is neither quantized nor a sum, scaled and shifted at most",
                 "end with QDense, BatchNormalization if you like, and softmax",
@@ -394,6 +403,9 @@ _LOWER: dict[type[s.Node], Callable[[_Lowering, int, Any], Value]] = {
     s.DenseNode: _Lowering._lower_weighted,
     s.BiasNode: _Lowering._lower_bias,
     s.BatchNormNode: _Lowering._lower_batch_norm,
+    s.AffineNode: _Lowering._lower_affine,
+    s.ClipNode: _Lowering._lower_clip,
+    s.LeakyNode: _Lowering._lower_leaky,
     s.FunctionNode: _Lowering._lower_function,
     s.QuantizeNode: _Lowering._lower_quantize,
     s.AddNode: _Lowering._lower_combined,

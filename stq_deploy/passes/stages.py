@@ -37,13 +37,28 @@ class Affine:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """`min(max(v, low), high)`; None is no bound."""
+
+    low: Fraction | None
+    high: Fraction | None
+
+
+@dataclass(frozen=True)
+class Leaky:
+    """v where positive, `slope * v` below 0; slope > 0."""
+
+    slope: Fraction
+
+
+@dataclass(frozen=True)
 class Monotone:
-    """A rising activation in floating point: "relu", "sigmoid" or "tanh"."""
+    """A rising activation that no rational number describes: "sigmoid" or "tanh"."""
 
     function: str
 
 
-Stage = Affine | Monotone
+Stage = Affine | Clip | Leaky | Monotone
 
 
 def chain(*stages: Stage) -> tuple[Stage, ...]:

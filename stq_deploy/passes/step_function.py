@@ -16,6 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.passes.stages import Clip, Leaky, Monotone
 
 _DIGITS = 60
 _GUARD = Fraction(1, 10**40)  # far above the error of 60 digits, far below any real distance
@@ -98,11 +99,16 @@ def is_linear(quantizer: Quantizer) -> bool:
     return quantizer.name == "quantized_bits" and not _is_sign(quantizer)
 
 
-def pull_back(boundary: Boundary, function: str) -> Boundary:
-    """The condition on u that equals the condition on `v = function(u)`, function being relu, sigmoid or tanh."""
-    if boundary.value is None:
+def pull_back(boundary: Boundary, stage: Clip | Leaky | Monotone) -> Boundary:
+    """The condition on u that equals the condition on `v = stage(u)`."""
+    value = boundary.value
+    if value is None:
         return boundary
-    return _PULL_BACK[function](boundary, boundary.value)
+    if isinstance(stage, Clip):
+        return _through_clip(boundary, stage)
+    if isinstance(stage, Leaky):
+        return boundary if value >= 0 else Boundary(value / stage.slope, boundary.inclusive, boundary.exact)
+    return _THROUGH[stage.function](boundary, value)
 
 
 def rounded(low: int, high: int, step: Fraction, origin: Callable[[Fraction], Boundary] | None = None) -> StepFunction:
@@ -213,8 +219,12 @@ def _atanh(t: Fraction) -> Boundary:
     return Boundary(Fraction(0), True) if t == 0 else Boundary(_logarithm((1 + t) / (1 - t)) / 2, True, exact=False)
 
 
-def _through_relu(boundary: Boundary, t: Fraction) -> Boundary:
-    return ALWAYS if t < 0 or (t == 0 and boundary.inclusive) else boundary
+def _through_clip(boundary: Boundary, clip: Clip) -> Boundary:
+    if clip.low is not None and boundary.holds(clip.low):
+        return ALWAYS
+    if clip.high is not None and not boundary.holds(clip.high):
+        return NEVER
+    return boundary
 
 
 def _through_sigmoid(boundary: Boundary, t: Fraction) -> Boundary:
@@ -231,8 +241,7 @@ def _through_tanh(boundary: Boundary, t: Fraction) -> Boundary:
     return Boundary(found.value, boundary.inclusive, found.exact and boundary.exact)
 
 
-_PULL_BACK: dict[str, Callable[[Boundary, Fraction], Boundary]] = {
-    "relu": _through_relu,
+_THROUGH: dict[str, Callable[[Boundary, Fraction], Boundary]] = {
     "sigmoid": _through_sigmoid,
     "tanh": _through_tanh,
 }

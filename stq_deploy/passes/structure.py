@@ -11,7 +11,7 @@ def find_logits(source: s.SourceGraph) -> tuple[int, list[dict[str, str]]]:
 
     Those are softmax, sigmoid and tanh; they are left out of the integer network.
     """
-    n, dropped = source.output, list[dict[str, str]]()
+    n, dropped = source.outputs[0], list[dict[str, str]]()
     while True:
         node = source.nodes[n]
         rises = isinstance(node, s.FunctionNode) and node.function in ("sigmoid", "tanh")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ class WeightLayout:
         return self.rows * self.row_words * (WORD_BITS // 8)
 
 
-def weight_offset(weights: npt.NDArray[np.int8], bits: int) -> int:
+def weight_offset(weights: npt.NDArray[np.integer[Any]], bits: int) -> int:
     """What is added to a weight to give its stored field.
 
     Ternary weights (-1, 0, 1) are stored 0..2, so that field - 1 needs no sign extension and the fourth code

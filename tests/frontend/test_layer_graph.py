@@ -110,5 +110,5 @@ def test_sequential_with_and_without_input_layer(tmp_path: Path) -> None:
     for config in (with_input, without):
         parsed = parse_model(draft.save_h5(tmp_path / "s.h5", json.dumps(config)))
         assert [node.shape for node in parsed.nodes[-2:]] == [(3,), (3,)]
-        assert parsed.output == len(parsed.nodes) - 1
+        assert parsed.outputs == (len(parsed.nodes) - 1,)
     assert "no input shape" in error_of({"class_name": "Sequential", "config": {"layers": layers[1:]}})

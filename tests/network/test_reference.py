@@ -109,7 +109,7 @@ def test_dense_add_multiply_pair_table() -> None:
     weights = RNG.integers(-128, 128, (6, 5)).astype(np.int8)
     dense = Dense("d", ("a",), "o", (), weights, 8, keep(5))
     assert np.array_equal(dense.run([x], [a], int32((5,))), (x - 3) @ weights.astype(int))
-    add = Add("s", ("a", "b"), "o", (), (2, -3), keep(6))
+    add = Add("s", ("a", "b"), "o", (), keep(6), (2, -3))
     assert np.array_equal(add.run([x, y], [a, b], int32((6,))), (x - 3) * 2 + (y + 5) * -3)
     assert add.accumulator_range([a, b]) == ((-131) * 2 + 405 * -3, 124 * 2 - 295 * -3)
     product = Multiply("m", ("a", "b"), "o", (), keep(6))

@@ -24,4 +24,4 @@ def source_graph(draft: ModelDraft, folder: Path, scales: dict[str, list[float]]
         kernels[at] = s.IntegerKernel(rng.integers(-1, 2, kernel.values.shape).astype(np.int8), scale, 2)
     biases = {at: values.astype(np.float64) for at, (values, _) in parsed.biases.items()}
     table = [dataclasses.asdict(row) for row in parsed.table]
-    return SourceGraph(parsed.nodes, parsed.output, kernels, biases, parsed.name, parsed.file, table)
+    return SourceGraph(parsed.nodes, parsed.outputs, kernels, biases, parsed.name, parsed.file, table)

@@ -20,9 +20,10 @@ from stq_deploy.network.requantize import (
 from stq_deploy.passes import certify as certify_module
 from stq_deploy.passes.certify import certify
 from stq_deploy.passes.epilogue import Epilogue
-from stq_deploy.passes.stages import Affine, Monotone, Stage, batch_norm, chain, scaled, shifted
+from stq_deploy.passes.stages import Affine, Clip, Stage, batch_norm, chain, scaled, shifted
 
 ROUND = "quantized_relu(4,2)"
+RELU = Clip(Fraction(0), None)
 
 
 def epilogue(text: str, *stages: Stage) -> Epilogue:
@@ -37,7 +38,7 @@ def exact_level(e: Epilogue, channel: int, acc: int) -> int:
             factor, offset = stage.at(channel)
             v = v * factor + offset
         else:
-            assert stage.function == "relu"
+            assert stage == RELU
             v = max(v, Fraction(0))
     return e.steps.minimum + e.steps.zero_point + sum(b.holds(v) for b in e.steps.boundaries)
 
@@ -80,7 +81,7 @@ def test_any_affine_epilogue_is_exact(data: st.DataObject) -> None:
     scale = [Fraction(v) / data.draw(st.sampled_from([1, 3, 16, 100])) for v in data.draw(numbers)]
     stages: list[Stage] = [scaled(scale), shifted(np.array(data.draw(numbers), np.float32))]
     if data.draw(st.booleans()):
-        stages.append(Monotone("relu"))
+        stages.append(RELU)
         stages.append(Affine(tuple(Fraction(v) for v in data.draw(numbers)), (Fraction(1, 7),) * channels))
     low = data.draw(st.lists(st.integers(-120, 10), min_size=channels, max_size=channels))
     high = [value + data.draw(st.integers(0, 150)) for value in low]

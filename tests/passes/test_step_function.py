@@ -9,6 +9,7 @@ import pytest
 
 from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, read_quantizer
 from stq_deploy.passes.float_evaluation import quantized_level
+from stq_deploy.passes.stages import Clip, Leaky, Monotone
 from stq_deploy.passes.step_function import Boundary, StepFunction, pull_back, step_function
 
 TEXTS = [
@@ -133,16 +134,33 @@ def test_slope_below_one_level_is_refused() -> None:
 
 def test_pull_back() -> None:
     half, zero = Fraction(1, 2), Fraction(0)
-    assert pull_back(Boundary(half, True), "relu") == Boundary(half, True)
-    assert pull_back(Boundary(zero, True), "relu").holds(Fraction(-5))
-    assert not pull_back(Boundary(zero, False), "relu").holds(zero)
-    assert pull_back(Boundary(half, False), "sigmoid") == Boundary(zero, False)
-    assert not pull_back(Boundary(Fraction(1), True), "sigmoid").holds(Fraction(10**9))
-    assert pull_back(Boundary(zero, False), "sigmoid").holds(Fraction(-(10**9)))
-    assert pull_back(Boundary(Fraction(-1), False), "tanh").holds(Fraction(-(10**9)))
-    pulled = pull_back(Boundary(half, True), "tanh")
+    relu, sigmoid, tanh = Clip(zero, None), Monotone("sigmoid"), Monotone("tanh")
+    assert pull_back(Boundary(half, True), relu) == Boundary(half, True)
+    assert pull_back(Boundary(zero, True), relu).holds(Fraction(-5))
+    assert not pull_back(Boundary(zero, False), relu).holds(zero)
+    assert pull_back(Boundary(half, False), sigmoid) == Boundary(zero, False)
+    assert not pull_back(Boundary(Fraction(1), True), sigmoid).holds(Fraction(10**9))
+    assert pull_back(Boundary(zero, False), sigmoid).holds(Fraction(-(10**9)))
+    assert pull_back(Boundary(Fraction(-1), False), tanh).holds(Fraction(-(10**9)))
+    pulled = pull_back(Boundary(half, True), tanh)
     assert pulled.value is not None
     assert float(pulled.value) == pytest.approx(np.arctanh(0.5))
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize("stage", [Clip(Fraction(0), Fraction(6)), Clip(None, Fraction(-1)), Leaky(Fraction(3, 16))])
+def test_pull_back_agrees_with_the_stage_itself(stage: Clip | Leaky, inclusive: bool) -> None:
+    def run(u: Fraction) -> Fraction:
+        if isinstance(stage, Leaky):
+            return u if u > 0 else stage.slope * u
+        v = u if stage.low is None else max(u, stage.low)
+        return v if stage.high is None else min(v, stage.high)
+
+    points = [Fraction(n, 4) for n in range(-60, 61)]
+    for value in points:
+        boundary = Boundary(value, inclusive)
+        pulled = pull_back(boundary, stage)
+        assert [pulled.holds(u) for u in points] == [boundary.holds(run(u)) for u in points]
 
 
 def test_first_integer() -> None:

@@ -166,7 +166,7 @@ REFUSED = {
     "huge factor": (
         Network(
             {"x": TensorType((1,), "int8", 0, 0, 1.0), "y": TensorType((1,), "int8", 0, 0, 1.0)},
-            (Add("a", ("x", "x"), "y", (), (2**40, 1), KeepAccumulator(1, 0, 0)),), "x", ("y",),
+            (Add("a", ("x", "x"), "y", (), KeepAccumulator(1, 0, 0), (2**40, 1)),), "x", ("y",),
         ),
         "factor 1099511627776 overflows",
     ),

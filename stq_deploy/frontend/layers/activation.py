@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.layers.reader import LayerReader
 from stq_deploy.frontend.layers.registry import register
 from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, Quantizer, read_quantizer
-from stq_deploy.frontend.source import FunctionNode, PassNode, QuantizeNode, SoftmaxNode
+from stq_deploy.frontend.source import ClipNode, FunctionNode, PassNode, QuantizeNode, SoftmaxNode
 
-_FUNCTIONS = ("relu", "sigmoid", "tanh")
-_PLAIN = ("linear", "softmax", *_FUNCTIONS)
+_FUNCTIONS = ("sigmoid", "tanh")
+_PLAIN = ("linear", "softmax", "relu", *_FUNCTIONS)
 
 
 @register("Activation", "QActivation")
@@ -26,7 +28,7 @@ def import_relu(reader: LayerReader) -> None:
     reader.fixed("max_value", None)
     reader.fixed("negative_slope", 0.0)
     reader.fixed("threshold", 0.0)
-    reader.add(FunctionNode(reader.name, (position,), shape, "relu"))
+    _add_relu(reader, position, shape)
 
 
 def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -> bool:
@@ -36,11 +38,17 @@ def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -
         return False
     if value == "softmax":
         reader.add(SoftmaxNode(reader.name, (position,), shape))
+    elif value == "relu":
+        _add_relu(reader, position, shape)
     elif value in _FUNCTIONS:
         reader.add(FunctionNode(reader.name, (position,), shape, value))
     else:
         reader.add(QuantizeNode(reader.name, (position,), shape, _activation_quantizer(reader, value)))
     return True
+
+
+def _add_relu(reader: LayerReader, position: int, shape: tuple[int, ...]) -> None:
+    reader.add(ClipNode(reader.name, (position,), shape, Fraction(0), None))
 
 
 def _activation_quantizer(reader: LayerReader, value: object) -> Quantizer:

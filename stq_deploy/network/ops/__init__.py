@@ -4,32 +4,51 @@ To add one: a class here, then its kernel call in `stq_deploy.codegen.emitters` 
 `stq_deploy.frontend`.
 """
 
+from stq_deploy.network.ops.arithmetic import Add, ElementwiseOp, Maximum, Minimum, Multiply, Rescale, ScaledOp
+from stq_deploy.network.ops.average_pool import AveragePool
 from stq_deploy.network.ops.base import Batch, Op
 from stq_deploy.network.ops.convolve import Convolve
 from stq_deploy.network.ops.dense import Dense
 from stq_deploy.network.ops.depthwise_convolve import DepthwiseConvolve
-from stq_deploy.network.ops.elementwise import Add, Multiply, PairTable, Reshape, Table
 from stq_deploy.network.ops.max_pool import MaxPool
+from stq_deploy.network.ops.movement import Concatenate, Crop, Pad, Reshape, Upsample
+from stq_deploy.network.ops.table import PairTable, Table
 from stq_deploy.network.ops.weighted import WeightedOp
 from stq_deploy.network.ops.window import Window
 
 OP_KINDS: dict[str, type[Op]] = {
-    cls.kind: cls for cls in (Convolve, DepthwiseConvolve, Dense, MaxPool, Table, PairTable, Add, Multiply, Reshape)
+    cls.kind: cls
+    for cls in (
+        *(Convolve, DepthwiseConvolve, Dense),
+        *(MaxPool, AveragePool),
+        *(Table, PairTable, Rescale, Add, Maximum, Minimum, Multiply),
+        *(Reshape, Pad, Crop, Upsample, Concatenate),
+    )
 }
 
 __all__ = [
     "OP_KINDS",
     "Add",
+    "AveragePool",
     "Batch",
+    "Concatenate",
     "Convolve",
+    "Crop",
     "Dense",
     "DepthwiseConvolve",
+    "ElementwiseOp",
     "MaxPool",
+    "Maximum",
+    "Minimum",
     "Multiply",
     "Op",
+    "Pad",
     "PairTable",
+    "Rescale",
     "Reshape",
+    "ScaledOp",
     "Table",
+    "Upsample",
     "WeightedOp",
     "Window",
 ]

@@ -33,7 +33,8 @@ class Op:
     output: str
     sources: tuple[str, ...]
     kind: ClassVar[str] = ""
-    arity: ClassVar[int] = 1
+    arity: ClassVar[int | None] = 1
+    """Number of inputs; None: two or more."""
 
     def run(self, inputs: Sequence[Batch], types: Sequence[TensorType], output: TensorType) -> Batch:
         """Output levels for a batch of input levels."""
@@ -52,6 +53,20 @@ def require(condition: bool, message: str) -> None:
     """ValueError with `message` unless `condition`."""
     if not condition:
         raise ValueError(message)
+
+
+def check_same_shape(types: Sequence[TensorType], output: TensorType) -> None:
+    """ValueError unless every input has the output's shape."""
+    require(all(t.shape == output.shape for t in types), "an elementwise op needs inputs and output of one shape")
+
+
+def check_same_levels(x: TensorType, output: TensorType, what: str) -> None:
+    """ValueError unless every level of `x` is the same level of `output`: `what` moves levels, and changes none."""
+    require(
+        (x.dtype, x.scale, x.zero_point) == (output.dtype, output.scale, output.zero_point),
+        f"{what} cannot change type, scale or zero point",
+    )
+    require(output.minimum <= x.minimum and x.maximum <= output.maximum, f"{what} leaves the output's range")
 
 
 def accumulate_exactly(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> Batch:

@@ -19,7 +19,8 @@ from stq_deploy.network.tensor import TensorType
 class Convolve(WeightedOp):
     """2-D convolution (cross-correlation, as in Keras), input and output (H, W, C).
 
-    `weights` is (kernel height, kernel width, input channels, output channels), as in Keras.
+    `weights` is (kernel height, kernel width, input channels of a group, output channels), as in Keras: where the
+    input has g times as many channels, the outputs fall into g equal groups, group i reading the i-th part of them.
     """
 
     window: Window
@@ -29,10 +30,14 @@ class Convolve(WeightedOp):
         return self.weights.reshape(-1, self.weights.shape[-1]).T.astype(np.int64)
 
     def run(self, inputs: Sequence[Batch], types: Sequence[TensorType], output: TensorType) -> Batch:
-        x = inputs[0] - types[0].zero_point
-        columns = self.window.slide(x, fill=0)
-        columns = columns.reshape(*columns.shape[:3], -1)
-        return self.requantize.apply(accumulate_exactly(columns, self.weights_by_output().T))
+        windows = self.window.slide(inputs[0] - types[0].zero_point, fill=0)
+        depth, weights = self.weights.shape[2], self.weights_by_output()
+        groups = windows.shape[-1] // depth
+        sums = []
+        for group, rows in enumerate(np.split(weights, groups)):
+            columns = windows[..., group * depth : (group + 1) * depth]
+            sums.append(accumulate_exactly(columns.reshape(*columns.shape[:3], -1), rows.T))
+        return self.requantize.apply(np.concatenate(sums, axis=-1))
 
     def check(self, types: Sequence[TensorType], output: TensorType) -> None:
         (x,) = types
@@ -42,7 +47,8 @@ class Convolve(WeightedOp):
         kh, kw, cin, cout = self.weights.shape
         self.window.check()
         require(self.window.size == (kh, kw), "the window's size differs from the weights'")
-        require(cin == x.shape[2], "input channels differ from the weights'")
+        require(cin >= 1 and x.shape[2] % cin == 0, "input channels differ from the weights'")
+        require(cout % (x.shape[2] // cin) == 0, "the output channels do not fall into equal groups")
         expected = (*self.window.output_size(x.shape[0], x.shape[1]), cout)
         require(output.shape == expected, f"output shape {output.shape} should be {expected}")
         self.check_weights(x, output, cout)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from stq_deploy.network.ops.base import Batch, Op, require
-from stq_deploy.network.ops.weighted import only_types
-from stq_deploy.network.ops.window import Window
+from stq_deploy.network.ops.base import Batch, Op, check_same_levels
+from stq_deploy.network.ops.window import Window, check_pooling
 from stq_deploy.network.tensor import STORAGE_RANGE, TensorType
 
 
@@ -26,18 +25,5 @@ class MaxPool(Op):
 
     def check(self, types: Sequence[TensorType], output: TensorType) -> None:
         (x,) = types
-        only_types(types, ("int8",))
-        require(len(x.shape) == 3 and len(output.shape) == 3, "2-D pooling needs (height, width, channels)")
-        self.window.check()
-        paddings = (self.window.pad_before, self.window.pad_after)
-        require(
-            all(p < k for pad in paddings for p, k in zip(pad, self.window.size, strict=True)),
-            "a pooling window can lie wholly in the padding",
-        )
-        expected = (*self.window.output_size(x.shape[0], x.shape[1]), x.shape[2])
-        require(output.shape == expected, f"output shape {output.shape} should be {expected}")
-        require(
-            (output.dtype, output.scale, output.zero_point) == (x.dtype, x.scale, x.zero_point),
-            "pooling cannot change type, scale or zero point",
-        )
-        require(output.minimum <= x.minimum and x.maximum <= output.maximum, "pooling leaves the output's range")
+        check_pooling(self.window, x, output)
+        check_same_levels(x, output, "pooling")

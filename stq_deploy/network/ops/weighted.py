@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,11 @@ from stq_deploy.network.requantize import (
     ShiftRequantize,
     TableRequantize,
     ThresholdRequantize,
+    WideRequantize,
 )
 from stq_deploy.network.tensor import STORAGE_RANGE, TensorType
 
-WEIGHT_BITS = (2, 4, 8)
+WEIGHT_BITS = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +29,12 @@ class WeightedOp(Op):
     """An op whose accumulator is a sum of `(x - zero_point) * w`.
 
     Attributes:
-        weights: int8, the integer weights; their layout is the subclass's.
-        weight_bits: 2, 4 or 8: width of a packed weight field.
+        weights: the integer weights, int16 where `weight_bits` is 16, else int8; their layout is the subclass's.
+        weight_bits: 1, 2, 4, 8 or 16: width of a packed weight field. One bit holds -1 and 1, or 0 and 1.
         requantize: accumulator -> output level, per output channel.
     """
 
-    weights: npt.NDArray[np.int8]
+    weights: npt.NDArray[np.int8] | npt.NDArray[np.int16]
     weight_bits: int
     requantize: Requantize
 
@@ -55,13 +57,10 @@ class WeightedOp(Op):
         return minimum, maximum
 
     def check_weights(self, x: TensorType, output: TensorType, outputs: int) -> None:
-        require(self.weights.dtype == np.int8, "weights are not int8")
         require(self.weight_bits in WEIGHT_BITS, f"weight width {self.weight_bits} is not one of {WEIGHT_BITS}")
-        half = 2 ** (self.weight_bits - 1)
-        require(
-            self.weights.size > 0 and int(self.weights.min()) >= -half and int(self.weights.max()) < half,
-            f"weights leave the range of {self.weight_bits} bits",
-        )
+        wide = self.weight_bits == 16
+        require(self.weights.dtype == (np.int16 if wide else np.int8), f"weights are not {'int16' if wide else 'int8'}")
+        require(fits_bits(self.weights, self.weight_bits), f"weights leave the range of {self.weight_bits} bits")
         require(self.requantize.channels == outputs, "requantisation has another number of channels")
         require(output.shape[-1] == outputs, "output channels differ from the weights'")
         low, high = self.accumulator_range(x)
@@ -71,6 +70,16 @@ class WeightedOp(Op):
             "the accumulator can overflow int32",
         )
         check_requantize(self.requantize, low, high, output)
+
+
+def fits_bits(weights: npt.NDArray[np.integer[Any]], bits: int) -> bool:
+    """Whether fields of `bits` bits hold every weight: two's complement, but -1 and 1 or 0 and 1 in a single bit."""
+    if weights.size == 0:
+        return False
+    low, high = int(weights.min()), int(weights.max())
+    if bits == 1:
+        return (low >= 0 and high <= 1) or bool((np.abs(weights) == 1).all())
+    return -(1 << (bits - 1)) <= low and high < 1 << (bits - 1)
 
 
 def check_requantize(
@@ -92,6 +101,12 @@ def check_requantize(
         require(r.offset.dtype == np.int32 and r.shift.dtype == np.int8, "offset is not int32 or shift not int8")
         require(bool(((r.shift >= 0) & (r.shift <= 30)).all()), "a shift is outside 0..30")
         require(r.overflow_free(low, high), "requantisation can overflow int32")
+    elif isinstance(r, WideRequantize):
+        require(r.multiplier.shape == r.offset.shape == r.shift.shape, "multiplier, offset and shift differ")
+        require(r.multiplier.ndim == 1 and r.multiplier.dtype == np.int32, "multiplier is not int32 (C,)")
+        require(r.offset.dtype == np.int64 and r.shift.dtype == np.int8, "offset is not int64 or shift not int8")
+        require(bool(((r.shift >= 0) & (r.shift <= 62)).all()), "a shift is outside 0..62")
+        require(r.overflow_free(low, high), "requantisation can overflow int64")
     elif isinstance(r, ThresholdRequantize):
         require(r.thresholds.ndim == 2 and r.thresholds.dtype == np.int32, "thresholds are not int32 (C, L)")
         require(

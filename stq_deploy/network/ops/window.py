@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.ops.base import Batch, require
+from stq_deploy.network.tensor import TensorType
 
 
 @dataclass(frozen=True)
@@ -62,3 +63,21 @@ class Window:
         view = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))  # N, OH, OW, C, KH, KW
         view = view[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
         return np.moveaxis(view, 3, 5)
+
+    def count(self, height: int, width: int) -> npt.NDArray[np.int64]:
+        """(OH, OW): how many elements of a (height, width) input each window covers, padding not counted."""
+        ones = np.ones((1, height, width, 1), np.int64)
+        inside: npt.NDArray[np.int64] = self.slide(ones, fill=0).sum(axis=(3, 4))[0, :, :, 0]
+        return inside
+
+
+def check_pooling(window: Window, x: TensorType, output: TensorType) -> None:
+    """ValueError unless `window` pools images of x's shape to output's, and never lies wholly in the padding."""
+    require(len(x.shape) == 3 and len(output.shape) == 3, "2-D pooling needs (height, width, channels)")
+    window.check()
+    require(
+        all(p < k for pad in (window.pad_before, window.pad_after) for p, k in zip(pad, window.size, strict=True)),
+        "a pooling window can lie wholly in the padding",
+    )
+    expected = (*window.output_size(x.shape[0], x.shape[1]), x.shape[2])
+    require(output.shape == expected, f"output shape {output.shape} should be {expected}")
