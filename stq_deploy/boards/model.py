@@ -43,10 +43,18 @@ class Memory(_Entry):
 
 
 class Cpu(_Entry):
-    """The core: its kernel variant (a folder of `firmware_templates/kernels/`), and flags by compiler."""
+    """The core, and what it takes of the shared C.
+
+    Attributes:
+        core: for people.
+        kernels: kernel variant, a folder of `firmware_templates/kernels/`.
+        architecture: folder of `firmware_templates/` with what all boards of that architecture share.
+        flags: by compiler family.
+    """
 
     core: str
     kernels: Identifier
+    architecture: Identifier
     flags: dict[Literal["gcc", "zig"], list[str]]
 
 

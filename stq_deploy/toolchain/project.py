@@ -5,6 +5,7 @@ network/   what codegen wrote for this model, and manifest.json
 kernels/   include/, the core's variant, and reference/ for what the variant lacks
 link/      the server that answers the host
 runtime/   the memory functions that compilers call
+armv7m/    what boards of one architecture share: fault handler, the core's registers
 board/     start-up, clocks, serial port, linker.ld, board_config.h, build_id.c
 """
 
@@ -56,7 +57,8 @@ def lay_out(folder: Path, board: Board, kernels: Iterable[str]) -> Project:
         kernels: C names of the kernels that the network calls; others are left out.
     """
     sources = [*_NETWORK_SOURCES, *_copy_kernels(folder, board.cpu.kernels, set(kernels))]
-    for name in _SHARED_FOLDERS:
+    shared = (*_SHARED_FOLDERS, board.cpu.architecture)
+    for name in shared:
         sources += _copy(firmware_templates() / name, folder / name, name)
     (folder / "board").mkdir()
     for path in sorted(board.folder.glob("*.h")):
@@ -65,7 +67,7 @@ def lay_out(folder: Path, board: Board, kernels: Iterable[str]) -> Project:
         _copy_file(board.folder / name, folder / "board" / name)
         sources.append(f"board/{name}")
     (folder / "board" / "board_config.h").write_text(render("board_config.h.j2", board=board))
-    include_folders = ("kernels/include", "network", "link", "runtime", "board")
+    include_folders = ("kernels/include", "network", *shared, "board")
     return Project(folder, tuple(sorted(sources)), include_folders)
 
 

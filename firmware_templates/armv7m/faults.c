@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core_registers.h"
 #include "linker_symbols.h"
-#include "registers.h"
 #include "stq_server.h"
 
 #define VALID 0x5751F417u
