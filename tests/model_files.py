@@ -18,27 +18,51 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+Source = str | tuple[str, int, int]
+"""A layer, or (layer, number of its call, number of the output), as model files count them."""
+
+
 @dataclass
 class ModelDraft:
     """A functional model under construction: layer entries in order, and each layer's arrays by name."""
 
     layers: list[dict[str, Any]] = field(default_factory=list)
     arrays: dict[str, dict[str, Array]] = field(default_factory=dict)
-    output: str = ""
+    models: dict[str, ModelDraft] = field(default_factory=dict)
+    outputs: list[Source] = field(default_factory=list)
+    name: str = "draft"
 
     def add(
-        self, kind: str, name: str, *inputs: str, arrays: dict[str, Array] | None = None, **config: Any
+        self, kind: str, name: str, *inputs: Source, arrays: dict[str, Array] | None = None, **config: Any
     ) -> ModelDraft:
-        nodes = [[[source, 0, 0, {}] for source in inputs]] if inputs else []
+        """Add a layer; the last one added is the model's output, unless `outputs` is set afterwards."""
         settings = {"name": name, "trainable": True, "dtype": "float32", **config}
-        self.layers.append({"class_name": kind, "config": settings, "name": name, "inbound_nodes": nodes})
+        self.layers.append({"class_name": kind, "config": settings, "name": name, "inbound_nodes": []})
         self.arrays[name] = arrays or {}
-        self.output = name
+        return self.apply(name, *inputs) if inputs else self
+
+    def add_model(self, name: str, inner: ModelDraft, *inputs: Source) -> ModelDraft:
+        """Add a model as a layer."""
+        self.models[name] = inner
+        entry = inner.config()
+        self.layers.append({**entry, "config": {**entry["config"], "name": name}, "name": name, "inbound_nodes": []})
+        return self.apply(name, *inputs)
+
+    def apply(self, name: str, *inputs: Source) -> ModelDraft:
+        """Apply a layer once more."""
+        nodes = self.entry(name)["inbound_nodes"]
+        nodes.append([[*self._tensor(source), {}] for source in inputs])
+        self.outputs = [(name, len(nodes) - (name not in self.models), 0)]
         return self
+
+    def _tensor(self, source: Source) -> list[Any]:
+        # Keras counts the call that made a model, and leaves it out of the file.
+        return list(source) if isinstance(source, tuple) else [source, int(source in self.models), 0]
 
     def settings(self, name: str) -> dict[str, Any]:
         """The settings of a layer, to be changed in place."""
-        return next(layer["config"] for layer in self.layers if layer["name"] == name)
+        config: dict[str, Any] = self.entry(name)["config"]
+        return config
 
     def entry(self, name: str) -> dict[str, Any]:
         """The whole entry of a layer, to be changed in place."""
@@ -46,11 +70,11 @@ class ModelDraft:
 
     def config(self) -> dict[str, Any]:
         inner = {
-            "name": "draft",
+            "name": self.name,
             "trainable": True,
             "layers": copy.deepcopy(self.layers),
-            "input_layers": [[self.layers[0]["name"], 0, 0]],
-            "output_layers": [[self.output, 0, 0]],
+            "input_layers": [[layer["name"], 0, 0] for layer in self.layers if layer["class_name"] == "InputLayer"],
+            "output_layers": [self._tensor(source) for source in self.outputs],
         }
         return {"class_name": "Functional", "config": inner}
 
@@ -59,31 +83,46 @@ class ModelDraft:
             text = config if isinstance(config, str) else json.dumps(config or self.config())
             file.attrs["model_config"] = text
             weights = file.create_group("model_weights")
-            for layer, arrays in self.arrays.items():
+            for layer in [*self.arrays, *self.models]:
                 group = weights.create_group(layer)
-                group.attrs["weight_names"] = [f"{layer}/{name}:0" for name in arrays]
+                arrays = self._h5_arrays(layer)
+                group.attrs["weight_names"] = list(arrays)
                 for name, array in arrays.items():
-                    group[f"{layer}/{name}:0"] = array
+                    group[name] = array
         return path
+
+    def _h5_arrays(self, layer: str) -> dict[str, Array]:
+        """The arrays of a layer, or of all layers of an inner model, by the names that `weight_names` lists."""
+        if layer in self.models:
+            inner = self.models[layer]
+            return {k: v for each in [*inner.arrays, *inner.models] for k, v in inner._h5_arrays(each).items()}
+        return {f"{layer}/{name}:0": array for name, array in self.arrays[layer].items()}
 
     def save_keras(self, path: Path) -> Path:
         weights = io.BytesIO()
         with h5py.File(weights, "w") as file:
-            counts: Counter[str] = Counter()
-            for layer in self.layers:
-                base = SNAKE_CASE[layer["class_name"]]
-                container = f"{base}_{counts[base]}" if counts[base] else base
-                counts[base] += 1
-                group = file.create_group(f"layers/{container}/vars")
-                for i, array in enumerate(self.arrays[layer["name"]].values()):
-                    group[str(i)] = array
+            self._save_vars(file)
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", json.dumps(self.config()))
             archive.writestr("model.weights.h5", weights.getvalue())
         return path
 
+    def _save_vars(self, root: h5py.Group) -> None:
+        counts: Counter[str] = Counter()
+        for layer in self.layers:
+            base = SNAKE_CASE[layer["class_name"]]
+            container = f"{base}_{counts[base]}" if counts[base] else base
+            counts[base] += 1
+            group = root.create_group(f"layers/{container}")
+            if layer["name"] in self.models:
+                self.models[layer["name"]]._save_vars(group)
+            arrays = group.create_group("vars")
+            for i, array in enumerate(self.arrays.get(layer["name"], {}).values()):
+                arrays[str(i)] = array
+
 
 SNAKE_CASE = {
+    "Functional": "functional",
     "InputLayer": "input_layer",
     "QActivation": "q_activation",
     "Activation": "activation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from stq_deploy.frontend.source import FloatArray
 
 MAXIMUM_TEXT_BYTES = 16 << 20
 MAXIMUM_ARRAY_ELEMENTS = 1 << 26
+MAXIMUM_ARRAYS = 1 << 14
+_MAXIMUM_PARTS = 64
 _FILTERS = frozenset({1, 2, 3})  # deflate, shuffle, fletcher32: those every HDF5 library has built in
 
 
@@ -72,13 +75,20 @@ def array_at(root: Any, path: str, shape: tuple[int, ...]) -> FloatArray:
 
 
 def array_names(group: Any) -> list[str]:
-    """The names listed in a Keras weight group's `weight_names` attribute, in order."""
-    names = group.attrs.get("weight_names")
-    if names is None:
+    """The names listed in a Keras weight group's `weight_names` attribute, in order.
+
+    A list too long for one attribute is in several: `weight_names0`, `weight_names1` ...
+    """
+    if "weight_names" in group.attrs:
+        parts = ["weight_names"]
+    else:
+        parts = list(itertools.takewhile(group.attrs.__contains__, (f"weight_names{i}" for i in range(_MAXIMUM_PARTS))))
+    if not parts:
         raise damaged("a layer's weights are not listed")
-    if np.size(names) > 64:
-        raise damaged("a layer lists more weights than any supported layer has")
-    return [_text(name) for name in np.ravel(names)]
+    names = [_text(name) for part in parts for name in np.ravel(group.attrs[part])]
+    if len(names) > MAXIMUM_ARRAYS:
+        raise damaged(f"a layer lists {len(names)} arrays; {MAXIMUM_ARRAYS} are possible")
+    return names
 
 
 def text_attribute(group: Any, name: str) -> str:

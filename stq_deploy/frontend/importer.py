@@ -189,13 +189,15 @@ class _Walk:
             StqError: it cannot be converted.
         """
         handler = handler_for(layer.name, layer.kind)
+        if layer.problem is not None:
+            raise layer.problem
         check_objects(layer)
         inputs = [(self.position[name], self.nodes[self.position[name]].shape) for name in layer.inputs]
         if not inputs and layer.kind != "InputLayer":
             raise damaged("a layer reads nothing")
 
         def arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
-            return self.file.read_arrays(layer.name, layer.container, shapes)
+            return self.file.read_arrays(layer.path, layer.container, shapes)
 
         reader = LayerReader(layer, inputs, arrays, len(self.nodes))
         handler(reader)
@@ -203,11 +205,12 @@ class _Walk:
         self.nodes += reader.nodes
         self.kernels |= reader.kernels
         self.biases |= reader.biases
-        self.position[layer.name] = len(self.nodes) - 1
+        # The InputLayer of an inner model adds nothing.
+        self.position[layer.name] = len(self.nodes) - 1 if reader.nodes else inputs[0][0]
         self.obstacle = self.obstacle or reader.obstacle
         row = LayerRow(
-            layer.name, layer.kind, self.nodes[-1].shape, reader.quantizers, reader.parameters, reader.macs,
-            _problem(reader.obstacle),
+            layer.name, layer.kind, self.nodes[self.position[layer.name]].shape, reader.quantizers,
+            reader.parameters, reader.macs, _problem(reader.obstacle),
         )  # fmt: skip
         self.rows.append(row)
         return row
@@ -216,6 +219,8 @@ class _Walk:
         """As `take`, but what is wrong goes into the row."""
         try:
             handler_for(layer.name, layer.kind)
+            if layer.problem is not None:
+                raise layer.problem
             if any(name not in self.position for name in layer.inputs):
                 return LayerRow(layer.name, layer.kind, problem="not checked: an earlier layer is not supported")
             return self.take(layer)
@@ -224,8 +229,8 @@ class _Walk:
 
     def finish(self, graph: LayerGraph) -> ParsedModel:
         return ParsedModel(
-            tuple(self.nodes), (self.position[graph.output],), self.kernels, self.biases, graph.name,
-            self.file.facts, tuple(self.rows),
+            tuple(self.nodes), tuple(self.position[name] for name in graph.outputs), self.kernels, self.biases,
+            graph.name, self.file.facts, tuple(self.rows),
         )  # fmt: skip
 
 

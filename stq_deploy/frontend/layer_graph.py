@@ -1,217 +1,185 @@
-"""From the JSON configuration to layers in topological order; Sequential and Functional models alike."""
+"""From the JSON configuration to one flat list of layers in topological order, whatever models it nests.
+
+The layers of an inner model stand where the model is applied, under names such as `inner/conv`; a layer or a model
+applied again gives layers anew (`conv#2`), which read the same arrays.
+"""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from stq_deploy.errors import StqError
-from stq_deploy.frontend.errors import damaged, shown, unsupported
-from stq_deploy.frontend.origin import MODEL_MODULES, check_origin
+from stq_deploy.frontend.errors import damaged, located, shown, unsupported
+from stq_deploy.frontend.model_config import (
+    MAXIMUM_LAYERS,
+    MAXIMUM_NAME,
+    MODEL_KINDS,
+    Call,
+    ModelConfig,
+    read_model_config,
+)
 
-MAXIMUM_LAYERS = 1000
-MAXIMUM_NAME = 256
+MAXIMUM_DEPTH = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerConfig:
     """One Keras layer as configured, nothing checked but its place in the graph.
 
     Attributes:
-        name: unique within the model. Untrusted text.
+        name: unique within the whole. Untrusted text.
         kind: Keras class name.
         config: its settings, as parsed from JSON.
-        inputs: names of the layers it reads.
-        container: the name under which a .keras file stores its arrays.
+        inputs: names of the layers it reads. What would read the InputLayer of an inner model reads what the model is
+            applied to instead; that InputLayer is listed, and does nothing.
+        path: the layer's own name, after those of the models it is in, outermost first.
+        container: the path of the groups under which a .keras file stores its arrays.
         entry: the whole entry that `config` is part of.
+        problem: why it cannot be converted, if its place in the graph is the reason.
     """
 
     name: str
     kind: str
     config: dict[str, Any]
     inputs: tuple[str, ...]
+    path: tuple[str, ...]
     container: str
     entry: dict[str, Any]
+    problem: StqError | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerGraph:
-    """Layers in topological order, and the one whose value the model returns."""
+    """Layers in topological order, the input first, and those whose values the model returns, in its order."""
 
     name: str
     layers: tuple[LayerConfig, ...]
-    output: str
+    outputs: tuple[str, ...]
 
 
 def read_layer_graph(config: dict[str, Any]) -> LayerGraph:
-    """Check the graph's shape: one input, one output, no cycles, nothing dangling.
+    """Flatten a model and check the graph's shape: one input, no cycles, nothing dangling.
 
     Raises:
         StqError: anything else.
     """
-    kind, inner = config.get("class_name"), config.get("config")
-    check_origin(config, MODEL_MODULES)
-    if isinstance(inner, list):  # the oldest Sequential form
-        inner = {"layers": inner}
-    if not isinstance(inner, dict) or not isinstance(inner.get("layers"), list):
-        raise damaged("its configuration lists no layers")
-    described = inner["layers"]
-    if not 0 < len(described) <= MAXIMUM_LAYERS:
-        raise damaged(f"it has {len(described)} layers; 1 to {MAXIMUM_LAYERS} are possible")
-    name = inner.get("name", "model")
-    name = name if isinstance(name, str) and len(name) <= MAXIMUM_NAME else "model"
-    if kind == "Sequential":
-        layers = _sequential(described)
-        return LayerGraph(name, layers, layers[-1].name)
-    if kind in ("Functional", "Model"):
-        layers = _in_order(_functional(described))
-        return LayerGraph(name, layers, _only_output(inner, layers))
-    raise StqError(
-        f"the model is a {shown(kind)}, not a Sequential or Functional model",
-        cause="a subclassed model keeps its structure in Python code, which a model file does not hold",
-        next="rebuild it with tf_keras.Sequential or the functional API, copy the weights, and save that",
-    )
-
-
-def _layer(described: Any, inputs: tuple[str, ...], counts: Counter[str]) -> LayerConfig:
-    if not isinstance(described, dict):
-        raise damaged("a layer is not an object")
-    kind, config = described.get("class_name"), described.get("config")
-    if not isinstance(kind, str) or not isinstance(config, dict):
-        raise damaged("a layer has no class or no settings")
-    name = config.get("name", described.get("name"))
-    if not isinstance(name, str) or not 0 < len(name) <= MAXIMUM_NAME:
-        raise damaged(f"a {shown(kind)} layer has no usable name")
-    if kind in ("Sequential", "Functional", "Model"):
-        raise unsupported(
-            name, kind, "a model nested inside the model is not supported",
-            next="build the model flat: call the inner model's layers one after another",
-        )  # fmt: skip
-    base = _snake_case(kind)
-    container = f"{base}_{counts[base]}" if counts[base] else base
-    counts[base] += 1
-    return LayerConfig(name, kind, config, inputs, container, described)
-
-
-def _snake_case(kind: str) -> str:
-    """Keras's rule for container names: QDepthwiseConv2D -> q_depthwise_conv2d."""
-    name = re.sub(r"\W+", "", kind)
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def _sequential(described: list[Any]) -> tuple[LayerConfig, ...]:
-    counts: Counter[str] = Counter()
-    layers: list[LayerConfig] = []
-    for item in described:
-        if not layers and isinstance(item, dict) and item.get("class_name") != "InputLayer":
-            layers.append(_implied_input(item))
-        layers.append(_layer(item, (layers[-1].name,) if layers else (), counts))
-    _check_names(layers)
-    return tuple(layers)
-
-
-def _implied_input(first: dict[str, Any]) -> LayerConfig:
-    """A Sequential model may state its input shape in its first layer instead of an InputLayer."""
-    config = first.get("config")
-    shape = config.get("batch_input_shape") if isinstance(config, dict) else None
-    if shape is None:
-        raise damaged("the model has no input shape: it was saved before it was built")
-    settings = {"name": "input", "batch_input_shape": shape}
-    return LayerConfig("input", "InputLayer", settings, (), "input_layer", {"class_name": "InputLayer"})
-
-
-def _functional(described: list[Any]) -> list[LayerConfig]:
-    counts: Counter[str] = Counter()
-    layers = [_layer(item, (), counts) for item in described]
-    _check_names(layers)
-    known = {layer.name for layer in layers}
-    return [replace(layer, inputs=_inbound(layer, item, known)) for layer, item in zip(layers, described, strict=True)]
-
-
-def _check_names(layers: list[LayerConfig]) -> None:
-    repeated = [name for name, n in Counter(layer.name for layer in layers).items() if n > 1]
-    if repeated:
-        raise damaged(f"two layers are named {shown(repeated[0])}")
-
-
-def _inbound(layer: LayerConfig, described: dict[str, Any], known: set[str]) -> tuple[str, ...]:
-    nodes = described.get("inbound_nodes")
-    if not isinstance(nodes, list):
-        raise damaged(f"layer {shown(layer.name)} does not say what it reads")
-    if layer.kind == "InputLayer":
-        return ()
-    if len(nodes) != 1:
-        raise unsupported(
-            layer.name, layer.kind, f"the layer is applied {len(nodes)} times, only once is supported",
-            next="use a layer of its own at each place",
-        )  # fmt: skip
-    if isinstance(nodes[0], dict):
+    model = read_model_config(config, nested=False)
+    if len(model.inputs) != 1:
         raise StqError(
-            "the model file is of Keras 3, whose graph form is not supported",
-            next="save the model with tf_keras 2 (TF_USE_LEGACY_KERAS=1), which qkeras 0.9 needs anyway",
+            f"the model has {len(model.inputs)} inputs, only one is supported",
+            next="build a model with a single input from the same layers",
         )
-    if not isinstance(nodes[0], list) or not nodes[0]:
-        raise damaged(f"layer {shown(layer.name)} does not say what it reads")
-    return tuple(_source(layer, call, known) for call in nodes[0])
+    flat = _Flattening()
+    outputs = flat.expand(model, _Place((), ""), (), None)
+    if len(set(outputs)) < len(outputs):
+        raise StqError("the model returns the value of one layer twice", next="return each layer's value once")
+    if flat.layers[0].name in outputs:
+        raise StqError("the model returns its own input", next="return what the layers compute, and only that")
+    return LayerGraph(model.name, tuple(flat.layers), outputs)
 
 
-def _source(layer: LayerConfig, call: Any, known: set[str]) -> str:
-    if not isinstance(call, list) or len(call) not in (3, 4) or not isinstance(call[0], str):
-        raise damaged(f"layer {shown(layer.name)} does not say what it reads")
-    name, node, tensor, *arguments = str(call[0]), *call[1:]
-    if name not in known:
-        raise damaged(f"layer {shown(layer.name)} reads {shown(name)}, which does not exist")
-    if [node, tensor] != [0, 0] or arguments not in ([], [{}]):
-        raise unsupported(
-            layer.name, layer.kind, f"it is called with arguments or on a special output: {shown(call)}",
-            next="call it as layer(x), on the only output of an ordinary layer",
-        )  # fmt: skip
-    return name
+@dataclass(frozen=True)
+class _Place:
+    """Where a layer or model is: `LayerConfig.path` and `container`."""
+
+    path: tuple[str, ...]
+    container: str
+
+    def inside(self, call: Call) -> _Place:
+        above = f"{self.container}/" if self.path else ""
+        return _Place((*self.path, call.layer.name), f"{above}layers/{call.layer.container}")
 
 
-def _in_order(layers: list[LayerConfig]) -> tuple[LayerConfig, ...]:
-    """Topological order, keeping the file's order where it is one already."""
-    done: set[str] = set()
-    ordered: list[LayerConfig] = []
-    waiting = layers
-    while waiting:
-        ready = [layer for layer in waiting if all(name in done for name in layer.inputs)]
-        if not ready:
-            raise damaged(f"layer {shown(waiting[0].name)} reads, in the end, its own output")
-        # One pass takes every layer whose inputs precede it, so files written in order need a single pass.
-        rest = []
-        for layer in waiting:
-            if all(name in done for name in layer.inputs):
-                done.add(layer.name)
-                ordered.append(layer)
+class _Flattening:
+    """Collects the layers of a model and of all models in it."""
+
+    def __init__(self) -> None:
+        self.layers: list[LayerConfig] = []
+        self._names: set[str] = set()
+
+    def expand(
+        self, model: ModelConfig, place: _Place, inputs: tuple[str, ...], problem: StqError | None
+    ) -> tuple[str, ...]:
+        """Add a model's layers.
+
+        Args:
+            inputs: names of the layers it is applied to; none for the outermost model. The first layer of an inner
+                Sequential model may read them without an InputLayer.
+            problem: why none of its layers can be converted, if so.
+
+        Returns:
+            Names of the layers whose values it returns.
+        """
+        values: dict[tuple[str, int], tuple[str, ...]] = {}
+        for call in model.calls:
+            at = place.inside(call)
+            sources, amiss = _sources(call, values)
+            amiss = problem or call.problem or amiss
+            if call.layer.kind in MODEL_KINDS:
+                found = self._expand_inner(call, at, sources or inputs, amiss)
+            elif inputs and call.layer.name in model.inputs:
+                found = (inputs[model.inputs.index(call.layer.name)],)
+                self._add(call, at, found, amiss)  # to be checked and listed; nothing reads it
             else:
-                rest.append(layer)
-        waiting = rest
-    return tuple(ordered)
+                found = (self._add(call, at, sources or inputs, amiss),)
+            values[call.layer.name, call.number] = found
+        if any(output.output >= len(values[output.layer, output.call]) for output in model.outputs):
+            raise damaged("it returns an output that no layer has")
+        return tuple(values[output.layer, output.call][output.output] for output in model.outputs)
 
-
-def _only_output(inner: dict[str, Any], layers: tuple[LayerConfig, ...]) -> str:
-    """The name of the only output layer, after checking that there is one input and one output."""
-    names = {what: _named_layers(inner.get(f"{what}_layers"), what) for what in ("input", "output")}
-    for what, found in names.items():
-        if len(found) != 1:
-            raise StqError(
-                f"the model has {len(found)} {what}s, only one is supported",
-                next=f"build a model with a single {what} from the same layers",
+    def _expand_inner(
+        self, call: Call, place: _Place, inputs: tuple[str, ...], problem: StqError | None
+    ) -> tuple[str, ...]:
+        if len(place.path) > MAXIMUM_DEPTH:
+            raise damaged(f"its models are nested more than {MAXIMUM_DEPTH} deep")
+        try:
+            model = read_model_config(call.layer.entry, nested=True)
+        except StqError as error:
+            raise located(error, f"model {shown('/'.join(place.path))}") from error
+        if len(inputs) != max(len(model.inputs), 1):
+            raise damaged(
+                f"model {shown(call.layer.name)} is applied to {len(inputs)} tensors and has {len(model.inputs)} inputs"
             )
-    (name,) = names["output"]
-    if name not in {layer.name for layer in layers}:
-        raise damaged(f"its output is layer {shown(name)}, which does not exist")
-    return name
+        return self.expand(model, place, inputs, problem)
+
+    def _add(self, call: Call, place: _Place, inputs: tuple[str, ...], problem: StqError | None) -> str:
+        if len(self.layers) == MAXIMUM_LAYERS:
+            raise damaged(f"it has more than {MAXIMUM_LAYERS} layers, those of inner models included")
+        layer, name = call.layer, "/".join(place.path)
+        if len(name) > MAXIMUM_NAME:
+            raise damaged(f"the names of nested layers such as {shown(name)} are too long")
+        name = self._unique(name)
+        if not name.isprintable():
+            problem = unsupported(
+                name, layer.kind, "its name has characters that cannot be printed", next="give it an ordinary name"
+            )
+        self.layers.append(
+            LayerConfig(name, layer.kind, layer.config, inputs, place.path, place.container, layer.entry, problem)
+        )
+        return name
+
+    def _unique(self, name: str) -> str:
+        free = name
+        number = 1
+        while free in self._names:
+            number += 1
+            free = f"{name}#{number}"
+        self._names.add(free)
+        return free
 
 
-def _named_layers(entries: Any, what: str) -> list[str]:
-    """Layer names of `[[name, node, tensor], ...]`; a single entry may stand without the outer list."""
-    if isinstance(entries, list) and entries and isinstance(entries[0], str):
-        entries = [entries]
-    if not isinstance(entries, list) or not all(isinstance(e, list) and e and isinstance(e[0], str) for e in entries):
-        raise damaged(f"it does not say what its {what}s are")
-    return [str(entry[0]) for entry in entries]
+def _sources(call: Call, values: dict[tuple[str, int], tuple[str, ...]]) -> tuple[tuple[str, ...], StqError | None]:
+    """Names of the layers a call reads, and what is wrong with one of its references, if anything."""
+    names: list[str] = []
+    problem = None
+    for source in call.sources:
+        found = values[source.layer, source.call]
+        if source.output >= len(found):
+            problem = unsupported(
+                call.layer.name, call.layer.kind,
+                f"it reads output {source.output + 1} of {shown(source.layer)}, which is taken to have {len(found)}",
+                next="call it on the only output of an ordinary layer",
+            )  # fmt: skip
+        names.append(found[min(source.output, len(found) - 1)])
+    return tuple(names), problem

@@ -1,16 +1,15 @@
 """Opens a `.h5` or `.keras` file as its JSON configuration and its arrays; Keras itself takes no part.
 
 Layouts, as tf_keras 2.21 writes them:
-  .h5     root attribute `model_config`; arrays in `model_weights/<layer>/<weight name>`, the names in the
-  group's
-          attribute `weight_names`.
+  .h5     root attribute `model_config`; arrays in `model_weights/<layer>/<weight name>`, the names in the group's
+          attribute `weight_names`. The group of an inner model holds the arrays of all its layers, however deep.
   .keras  a zip of `config.json` and `model.weights.h5`; arrays in `layers/<snake-case class>[_<n>]/vars/<i>`,
-  counted in
-          the order of the configuration.
+          counted in the order of the configuration; those of an inner model in `layers` in its own group.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -33,8 +32,8 @@ _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
 
 Shapes = dict[str, tuple[int, ...]]
-ArrayReader = Callable[[str, str, Shapes], dict[str, FloatArray]]
-"""(layer name, container name, weight name -> shape in Keras's order) -> arrays by weight name."""
+ArrayReader = Callable[[tuple[str, ...], str, Shapes], dict[str, FloatArray]]
+"""(`LayerConfig.path`, its `container`, weight name -> shape in Keras's order) -> arrays by weight name."""
 
 
 @dataclass(frozen=True)
@@ -114,22 +113,36 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def _h5_reader(root: Any) -> ArrayReader:
-    def read(layer: str, container: str, shapes: Shapes) -> dict[str, FloatArray]:
-        group = group_at(root, f"model_weights/{layer}")
-        # Weight names look like "conv1/kernel:0"; the last part says what the array is.
-        paths = {name.rsplit("/", 1)[-1].split(":")[0]: name for name in array_names(group)}
-        if set(paths) != set(shapes):
-            raise damaged(f"layer {shown(layer)} stores the arrays {shown(sorted(paths))}, not {sorted(shapes)}")
-        return {name: array_at(group, paths[name], shape) for name, shape in shapes.items()}
+    @functools.cache
+    def listed(outermost: str) -> tuple[Any, dict[str, dict[str, str]]]:
+        """The outermost layer's group; the arrays in it: scope -> what the array is -> its path in the group."""
+        group = group_at(root, f"model_weights/{outermost}")
+        scopes: dict[str, dict[str, str]] = {}
+        for name in array_names(group):  # such as "conv1/kernel:0"
+            scope, _, last = name.rpartition("/")
+            scopes.setdefault(scope, {})[last.split(":")[0]] = name
+        return group, scopes
+
+    def read(path: tuple[str, ...], container: str, shapes: Shapes) -> dict[str, FloatArray]:
+        group, scopes = listed(path[0])
+        if len(path) == 1:  # all arrays of the group are the layer's, whatever it was named when they were made
+            found = {what: name for scope in scopes.values() for what, name in scope.items()}
+        else:  # the group holds an inner model's arrays: the layer's are under its name, or under more of its path
+            ends = ("/".join(path[i:]) for i in range(len(path)))
+            found = next((scopes[end] for end in ends if end in scopes), {})
+        if set(found) != set(shapes):
+            layer = shown("/".join(path))
+            raise damaged(f"layer {layer} stores the arrays {shown(sorted(found))}, not {sorted(shapes)}")
+        return {name: array_at(group, found[name], shape) for name, shape in shapes.items()}
 
     return read
 
 
 def _keras_reader(root: Any) -> ArrayReader:
-    def read(layer: str, container: str, shapes: Shapes) -> dict[str, FloatArray]:
-        group = group_at(root, f"layers/{container}/vars")
+    def read(path: tuple[str, ...], container: str, shapes: Shapes) -> dict[str, FloatArray]:
+        group = group_at(root, f"{container}/vars")
         if len(group) != len(shapes):
-            raise damaged(f"layer {shown(layer)} stores {len(group)} arrays, not {len(shapes)}")
+            raise damaged(f"layer {shown('/'.join(path))} stores {len(group)} arrays, not {len(shapes)}")
         return {name: array_at(group, str(i), shape) for i, (name, shape) in enumerate(shapes.items())}
 
     return read

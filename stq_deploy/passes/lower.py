@@ -71,6 +71,11 @@ def lower(source: s.SourceGraph) -> Network:
     Raises:
         StqError: a combination of layers that has no exact integer form; it says where and what to change.
     """
+    if len(source.outputs) > 1:
+        raise StqError(
+            f"the model has {len(source.outputs)} outputs, only one is supported",
+            next="build a model with a single output from the same layers",
+        )
     return _Lowering(source).run()
 
 

@@ -134,7 +134,7 @@ def test_settings_off_the_list_are_refused_before_keras_sees_them(
     assert setting in refused.value.what
 
 
-@pytest.mark.parametrize("kind", ["Lambda", "TFOpLambda", "Evil", "Functional"])
+@pytest.mark.parametrize("kind", ["Lambda", "TFOpLambda", "Evil"])
 def test_layers_off_the_list_are_refused_even_behind_floating_point_weights(kind: str, tmp_path: Path) -> None:
     draft = float_model()
     draft.entry("softmax")["class_name"] = kind

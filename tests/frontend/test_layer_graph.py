@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_files import ModelDraft, tiny_model
+from model_files import ModelDraft, Source, tiny_model
 
 from stq_deploy.errors import StqError
-from stq_deploy.frontend import parse_model
+from stq_deploy.frontend import list_layers, parse_model
 from stq_deploy.frontend.layer_graph import read_layer_graph
 
 
@@ -40,13 +40,29 @@ def test_dangling_input_and_output() -> None:
     draft.entry("relu")["inbound_nodes"] = [[["ghost", 0, 0, {}]]]
     assert "reads 'ghost', which does not exist" in error_of(draft.config())
     draft = tiny_model()
-    draft.output = "ghost"
-    assert "its output is layer 'ghost'" in error_of(draft.config())
+    draft.outputs = ["ghost"]
+    assert "it returns 'ghost', which does not exist" in error_of(draft.config())
+    draft.outputs = [("softmax", 1, 0)]
+    assert "it returns call 1 of 'softmax', which does not exist" in error_of(draft.config())
+    draft.outputs = [("softmax", 0, 1)]
+    assert "returns an output that no layer has" in error_of(draft.config())
 
 
 @pytest.mark.parametrize(
     "nodes",
-    [None, 7, [[]], [[[]]], [[["bn"]]], [[[7, 0, 0, {}]]], [[["bn", 0, 0, {}, 1]]], [7]],
+    [
+        None,
+        7,
+        [[]],
+        [[[]]],
+        [[["bn"]]],
+        [[[7, 0, 0, {}]]],
+        [[["bn", 0, 0, {}, 1]]],
+        [7],
+        [[["bn", 0, -1, {}]]],
+        [[["bn", True, 0, {}]]],
+        [[["bn", 0, 0, {}]] * 257],
+    ],
 )
 def test_malformed_inbound_nodes(nodes: object) -> None:
     draft = tiny_model()
@@ -54,37 +70,85 @@ def test_malformed_inbound_nodes(nodes: object) -> None:
     assert "does not say what it reads" in error_of(draft.config())
 
 
-@pytest.mark.parametrize(
-    ("nodes", "what"),
-    [
-        ([], "applied 0 times"),
-        ([[["bn", 0, 0, {}]], [["bn", 0, 0, {}]]], "applied 2 times"),
-        ([[["bn", 0, 0, {"training": True}]]], "called with arguments"),
-        ([[["bn", 1, 0, {}]]], "special output"),
-        ([{"args": []}], "Keras 3"),
-    ],
-)
-def test_unsupported_calls(nodes: object, what: str) -> None:
+@pytest.mark.parametrize(("nodes", "what"), [([], "never applied"), ([{"args": []}], "Keras 3")])
+def test_layers_without_calls_we_know(nodes: object, what: str) -> None:
     draft = tiny_model()
     draft.entry("relu")["inbound_nodes"] = nodes
     assert what in error_of(draft.config())
 
 
-def test_repeated_name_nested_model_many_outputs_and_layers() -> None:
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ([["bn", 0, 0, {"training": True}]], "called with the arguments {'training': True}"),
+        (["bn", 0, 0, {"y": 2.0}], "called with the arguments {'y': 2.0}"),
+        ([["bn", 0, 1, {}]], "reads output 2 of 'bn'"),
+        ([["bn", 0, 0, {}], ["_CONSTANT_VALUE", -1, 2.0, {}]], "one of its inputs is a constant"),
+    ],
+)
+def test_calls_that_cannot_be_converted_are_the_layers_problem(call: object, what: str, tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.entry("relu")["inbound_nodes"] = [call]
+    path = draft.save_h5(tmp_path / "m.h5")
+    with pytest.raises(StqError) as caught:
+        parse_model(path)
+    assert what in caught.value.what
+    assert "layer 'relu' (QActivation)" in caught.value.where
+    _, _, rows = list_layers(path)
+    assert [row.name for row in rows if what in row.problem] == ["relu"]
+
+
+def test_arguments_without_effect_at_inference(tmp_path: Path) -> None:
+    for arguments in ({"training": False}, {"training": None}):
+        draft = tiny_model()
+        draft.entry("bn")["inbound_nodes"][0][0][3] = arguments
+        parse_model(draft.save_h5(tmp_path / "m.h5"))
+
+
+def test_repeated_name_and_number_of_layers() -> None:
     draft = tiny_model()
     draft.entry("relu")["config"]["name"] = "bn"
     assert "two layers are named 'bn'" in error_of(draft.config())
-    draft = tiny_model()
-    draft.entry("relu")["class_name"] = "Functional"
-    assert "nested" in error_of(draft.config())
-    config = tiny_model().config()
-    config["config"]["output_layers"] *= 2
-    assert "2 outputs" in error_of(config)
-    config["config"]["output_layers"] = "softmax"
-    assert "what its outputs are" in error_of(config)
     config = tiny_model().config()
     config["config"]["layers"] *= 200
     assert "1 to 1000 are possible" in error_of(config)
+    draft = tiny_model()
+    draft.entry("relu")["inbound_nodes"] *= 1000
+    assert "applied 1008 times" in error_of(draft.config())
+
+
+def test_outputs_in_the_models_order(tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.outputs = ["softmax", "relu", "fc"]
+    assert read_layer_graph(draft.config()).outputs == ("softmax", "relu", "fc")
+    parsed = parse_model(draft.save_h5(tmp_path / "m.h5"))
+    assert [parsed.nodes[n].layer for n in parsed.outputs] == ["softmax", "relu", "fc"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "what"),
+    [
+        (["fc", "relu", "fc"], "returns the value of one layer twice"),
+        (["fc", "image"], "returns its own input"),
+        ([], "what its outputs are"),
+    ],
+)
+def test_outputs_that_are_none(outputs: list[Source], what: str) -> None:
+    draft = tiny_model()
+    draft.outputs = outputs
+    assert what in error_of(draft.config())
+
+
+def test_inputs_are_the_input_layers() -> None:
+    draft = tiny_model().add("InputLayer", "second", batch_input_shape=[None, 3])
+    assert "the model has 2 inputs" in error_of(draft.config())
+    for inputs in ([["image", 0, 0]], [["image", 0, 0], ["image", 0, 0]], [["image", 0, 0], ["fc", 0, 0]]):
+        config = draft.config()
+        config["config"]["input_layers"] = inputs
+        assert "not its InputLayers" in error_of(config)
+    for broken in ("image", [], [["image", 0]], [["image", "0", 0]]):
+        config["config"]["input_layers"] = broken
+        assert "what its inputs are" in error_of(config)
 
 
 def test_names_are_text_of_bounded_length_and_shown_harmlessly() -> None:

@@ -16,6 +16,15 @@ def import_input(reader: LayerReader) -> None:
     reader.fixed("sparse", False)
     reader.fixed("ragged", False)
     reader.any_value("optional", "input_shape")
+    if reader.inputs:  # of an inner model: its readers read what that is applied to
+        _, shape = reader.only_input()
+        sizes = batch_shape[1:] if isinstance(batch_shape, list) else []
+        if len(sizes) != len(shape) or any(a not in (None, b) for a, b in zip(sizes, shape, strict=True)):
+            raise reader.error(
+                f"the inner model takes the shape {shown(batch_shape)}, and is applied to {shape}",
+                "save the model again",
+            )
+        return
     if (
         not isinstance(batch_shape, list)
         or not 2 <= len(batch_shape) <= 5
