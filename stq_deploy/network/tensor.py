@@ -17,6 +17,12 @@ STORAGE_RANGE: dict[str, tuple[int, int]] = {
 """Storage type -> smallest and largest value it holds."""
 
 
+def fits(dtype: str, *values: int) -> bool:
+    """Whether a storage type holds all the values."""
+    low, high = STORAGE_RANGE[dtype]
+    return all(low <= value <= high for value in values)
+
+
 @dataclass(frozen=True)
 class TensorType:
     """Type of one activation tensor; the real value of level `q` is `(q - zero_point) * scale`.

@@ -25,13 +25,12 @@ class NetworkBuilder:
         self.certificates: dict[str, dict[str, Any]] = {}
         self.keras_outputs: dict[str, str] = {}
 
-    def input(self, name: str, shape: Sequence[int], levels: tuple[int, int], scale: Fraction) -> Levels:
-        """The input tensor: levels stored minus 128 if they exceed 127."""
-        shift = -128 if levels[1] > 127 else 0
+    def input(
+        self, name: str, shape: Sequence[int], levels: tuple[int, int], scale: Fraction, zero_point: int
+    ) -> Levels:
+        """The input tensor, of int8 levels in `levels`."""
         return self._tensor(
-            name,
-            TensorType(tuple(shape), "int8", levels[0] + shift, levels[1] + shift, float(scale), shift),
-            scale,
+            name, TensorType(tuple(shape), "int8", *levels, scale=float(scale), zero_point=zero_point), (scale,)
         )
 
     def unique(self, name: str) -> str:
@@ -46,14 +45,14 @@ class NetworkBuilder:
         self,
         op: Op,
         output: TensorType,
-        scale: Fraction,
+        scale: tuple[Fraction, ...],
         layer: str = "",
         certificate: dict[str, Any] | None = None,
     ) -> Levels:
         """Append an op whose name is unique and whose output bears that name.
 
         Args:
-            scale: the output type's, exact.
+            scale: the output's, exact; one entry, or one per channel.
             layer: the Keras layer whose output this is, or "".
         """
         self.ops.append(op)
@@ -63,6 +62,6 @@ class NetworkBuilder:
             self.certificates[op.name] = certificate
         return self._tensor(op.output, output, scale)
 
-    def _tensor(self, name: str, type: TensorType, scale: Fraction) -> Levels:
+    def _tensor(self, name: str, type: TensorType, scale: tuple[Fraction, ...]) -> Levels:
         self.tensors[name] = type
         return Levels(name, type, scale)

@@ -27,11 +27,13 @@ from stq_deploy.network.requantize import (
     ShiftRequantize,
     TableRequantize,
     ThresholdRequantize,
+    WideRequantize,
 )
 from stq_deploy.passes.epilogue import Epilogue, Thresholds
 from stq_deploy.passes.float_evaluation import level_bounds
 
 MAXIMUM_TABLE = 4096
+MAXIMUM_SEARCHED = 255  # levels, less one, up to which the multiplier is searched for, and tables and thresholds serve
 MAXIMUM_EXHAUSTIVE = 1 << 26  # accumulators of one op; beyond, both sides of every step are checked
 _INT32 = 2**31
 _CHUNK = 1 << 18
@@ -43,7 +45,8 @@ Integers = npt.NDArray[np.int64]
 def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
     """Requantisation equal to `epilogue` for accumulators in [low[c], high[c]] ((C,) each), to stored levels.
 
-    A multiplier if one is exact, else a shift, else a table or thresholds, whichever takes fewer bytes.
+    A multiplier if one is exact, else a shift, else a 64-bit multiplier, else a table or thresholds, whichever takes
+    fewer bytes. More than 256 levels get one of the first three.
 
     Its `certificate` has: kind; exact; channels; `accumulators`, how many are reachable; `checked`, how many of them
     were compared one by one; `near_ties`, how many of these lay within 1e-9 (relative) of a rounding tie; and of a
@@ -52,10 +55,16 @@ def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
     proves equality between the steps.
 
     Raises:
+        ValueError: more than 256 levels whose function is none of the first three forms.
         ArithmeticError: the check failed: a mistake in the passes.
     """
     target = epilogue.thresholds(low, high)
-    form = (_multiplier(target) or _shift(target, epilogue.steps.zero_point)) if target.slope is not None else None
+    few = target.maximum - target.minimum <= MAXIMUM_SEARCHED
+    form: Requantize | None = None
+    if target.slope is not None:
+        form = (_multiplier(target) if few else None) or _shift(target, epilogue.steps.zero_point) or _wide(target)
+    if form is None and not few:
+        raise ValueError("no multiplier gives so many levels exactly")
     return _checked(form or _smaller(_table(target), _threshold(target)), target, epilogue)
 
 
@@ -172,6 +181,43 @@ def _shift_of(target: Thresholds, c: int, zero_point: int) -> tuple[int, int] | 
     return (offset, shift) if agrees else None
 
 
+def _wide(target: Thresholds) -> WideRequantize | None:
+    """A multiplier with 64-bit sums; None if some channel's steps are not evenly spaced enough for any."""
+    assert target.slope is not None
+    fits = [_fit_wide(target, c) for c in range(target.channels)]
+    found = [fit for fit in fits if fit is not None]
+    if len(found) < target.channels:
+        return None
+    multiplier, offset, shift = zip(*found, strict=True)
+    form = WideRequantize(
+        np.array(multiplier, np.int32), np.array(offset, np.int64), np.array(shift, np.int8),
+        target.minimum, target.maximum,
+    )  # fmt: skip
+    return form if form.overflow_free(*target.accumulators()) else None
+
+
+def _fit_wide(target: Thresholds, c: int) -> tuple[int, int, int] | None:
+    """(multiplier, offset, shift) of channel c in the middle of the offset's room, or None."""
+    assert target.slope is not None
+    if not _varies(target, c):
+        # One level: count how many of the steps its accumulators have passed.
+        return 0, (target.minimum + int((target.first[c] <= target.low[c]).sum())) << 32, 32
+    slope = target.slope[c]
+    largest = max(abs(target.minimum), abs(target.maximum)) + 1
+    shift = 60 - largest.bit_length()  # levels << shift stay far within 64 bits
+    while shift and slope * 2**shift >= _INT32 - 1:
+        shift -= 1
+    multiplier = round(slope * 2**shift)
+    # Products of a first accumulator and the multiplier take 62 bits; levels and offsets no more.
+    level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64) << shift
+    reached, missed = target.first[c] <= target.high[c], target.first[c] > target.low[c]
+    least = (level - target.first[c] * multiplier)[reached]
+    most = (level - 1 - (target.first[c] - 1) * multiplier)[missed]
+    low = int(least.max()) if len(least) else int(most.min())
+    high = int(most.min()) if len(most) else low
+    return (int(target.sign[c]) * multiplier, low + (high - low) // 2, shift) if low <= high else None
+
+
 def _threshold(target: Thresholds) -> ThresholdRequantize:
     never = np.iinfo(np.int32).max
     first = np.where(target.first > target.high[:, None], never, target.first).astype(np.int32)
@@ -244,6 +290,9 @@ def _channel(form: Requantize, c: int) -> Requantize:
     """`form` restricted to channel c."""
     if isinstance(form, MultiplierRequantize):
         return replace(form, multiplier=form.multiplier[c : c + 1], offset=form.offset[c : c + 1])
+    if isinstance(form, WideRequantize):
+        one = slice(c, c + 1)
+        return replace(form, multiplier=form.multiplier[one], offset=form.offset[one], shift=form.shift[one])
     if isinstance(form, ShiftRequantize):
         return replace(form, offset=form.offset[c : c + 1], shift=form.shift[c : c + 1])
     if isinstance(form, ThresholdRequantize):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.passes.stages import Affine, Leaky, Monotone, Stage
+from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, run_stage
 from stq_deploy.passes.step_function import (
     ALWAYS,
     NEVER,
@@ -103,24 +104,62 @@ class Epilogue:
         return tuple(found)
 
     def thresholds(self, low: Integers, high: Integers) -> Thresholds:
-        """The function for integers in [low[c], high[c]] ((C,) each)."""
+        """The function for integers in [low[c], high[c]] ((C,) each), of those levels that some channel reaches."""
         sign = np.ones(len(low), np.int64)
-        first = np.empty((len(low), len(self.steps.boundaries)), np.int64)
+        first = np.empty((len(low), self.steps.maximum - self.steps.minimum), np.int64)
         known: dict[tuple[tuple[Fraction, Fraction], ...], tuple[bool, list[int | bool]]] = {}
         for c in range(len(low)):
             key = tuple(stage.at(c) for stage in self.stages if isinstance(stage, Affine))
             if key not in known:  # channels often share their scale
-                known[key] = _first_integers(self.conditions(c))
+                known[key] = self._linear_firsts(c) or _first_integers(self.conditions(c))
             falling, firsts = known[key]
             sign[c] = -1 if falling else 1
-            bottom, top = (int(-high[c]), int(-low[c])) if falling else (int(low[c]), int(high[c]))
-            for k, value in enumerate(firsts):
-                reached = (bottom if value else top + 1) if isinstance(value, bool) else value
-                first[c, k] = min(max(reached, bottom), top + 1)
-        return Thresholds(
-            sign, first, np.where(sign < 0, -high, low), np.where(sign < 0, -low, high),
-            self.steps.minimum + self.steps.zero_point, self._slope(len(low)),
-        )  # fmt: skip
+            least, most = (int(-high[c]), int(-low[c])) if falling else (int(low[c]), int(high[c]))
+            reached = [(least if v else most + 1) if isinstance(v, bool) else v for v in firsts]
+            first[c] = np.clip(np.array(reached, object), least, most + 1).astype(np.int64)
+        bottom, top = np.where(sign < 0, -high, low), np.where(sign < 0, -low, high)
+        always = int((first <= bottom[:, None]).all(axis=0).sum())
+        ever = int((first <= top[:, None]).any(axis=0).sum())
+        minimum = self.steps.minimum + self.steps.zero_point + always
+        return Thresholds(sign, first[:, always:ever], bottom, top, minimum, self._slope(len(low)))
+
+    def _linear_firsts(self, channel: int) -> tuple[bool, list[int | bool]] | None:
+        """`_first_integers` of all conditions by arithmetic, for a linear quantizer of a scaled and clipped value.
+
+        Level k is reached where `factor * u + offset` is `(k - 1/2) * spacing` or more (more, if k is odd: ties go to
+        the even level): at an accumulator that is linear in k.
+        """
+        affine, *clips = self.stages or (Affine((Fraction(1),), (Fraction(0),)),)
+        if not (is_linear(self.quantizer) and isinstance(affine, Affine) and all(isinstance(s, Clip) for s in clips)):
+            return None
+        factor, offset = affine.at(channel)
+        levels = range(self.steps.minimum + 1, self.steps.maximum + 1)
+        spacing = self.steps.spacing
+        if factor == 0:
+            constant = offset
+            for clip in clips:
+                constant = run_stage(clip, channel, constant)
+            return False, [k <= round(constant / spacing) for k in levels]
+        slope, start = spacing / (2 * factor), -offset / factor
+        denominator = math.lcm(slope.denominator, start.denominator)
+        a, b = int(slope * denominator), int(start * denominator)
+        firsts: list[int | bool] = []
+        for k in levels:
+            floor, rest = divmod((2 * k - 1) * a + b, denominator)
+            if factor > 0:
+                firsts.append(floor if rest == 0 and k % 2 == 0 else floor + 1)
+            else:  # reached where u <= boundary, that is -u >= -boundary
+                firsts.append(1 - floor if rest == 0 and k % 2 else -floor)
+        for clip in clips:
+            assert isinstance(clip, Clip)
+            # The clip's own bounds round to a level: those up to it are always reached, those above it never.
+            if clip.low is not None:
+                always = round(clip.low / spacing)
+                firsts = [True if k <= always else first for k, first in zip(levels, firsts, strict=True)]
+            if clip.high is not None:
+                last = round(clip.high / spacing)
+                firsts = [False if k > last else first for k, first in zip(levels, firsts, strict=True)]
+        return factor < 0, firsts
 
     def _slope(self, channels: int) -> tuple[Fraction, ...] | None:
         # A relu before a quantizer only clips, as the quantizer itself does.

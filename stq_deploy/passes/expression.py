@@ -1,9 +1,14 @@
-"""Values while they are lowered: tensors of levels, or an accumulator or combination with stages still to be folded."""
+"""Values while they are lowered: tensors of levels, or arithmetic whose result nobody has had to store yet.
+
+An `Expression` is a core with stages still to be folded: the core is a tensor, the accumulator of a weighted op, a
+combination of two expressions, or a movement (pooling by maximum, concatenation, ...) of expressions. What a quantizer
+ends becomes one op per core; what is read unquantized is stored exactly, or else in fixed point (`materialize`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -11,55 +16,114 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.network.ops import Add, Multiply, WeightedOp
+from stq_deploy.frontend import source as s
+from stq_deploy.network.ops import Add, AveragePool, Maximum, Minimum, Multiply, Rescale, WeightedOp
 from stq_deploy.network.tensor import TensorType
-from stq_deploy.passes.stages import Stage
+from stq_deploy.passes.stages import Affine, Monotone, Stage, run_stage
+
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """A tensor of the network; `scale` is its type's, exact."""
+    """A tensor of the network.
+
+    Attributes:
+        scale: real value of one level, exact: one entry, or one per channel of accumulators stored as they are.
+    """
 
     tensor: str
     type: TensorType
-    scale: Fraction
+    scale: tuple[Fraction, ...]
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all channels have the same scale."""
+        return len(self.scale) == 1
+
+    @property
+    def step(self) -> Fraction:
+        """The one scale of a uniform tensor."""
+        (step,) = self.scale
+        return step
+
+    @property
+    def real_levels(self) -> tuple[int, int]:
+        """Smallest and largest level, the zero point subtracted."""
+        return self.type.minimum - self.type.zero_point, self.type.maximum - self.type.zero_point
 
 
 @dataclass(frozen=True, eq=False)
 class Accumulated:
-    """The accumulator of a weighted op that has no requantisation yet.
+    """The accumulator of an op that has no requantisation yet.
 
     Attributes:
         layer: the Keras layer. name: what the op will be called.
         whole: whether this is all the layer computes (no bias or activation, not half a separable convolution).
         op, arguments: class of the op and its constructor arguments beside those common to all.
         low, high: int64 (C,), the reachable accumulators.
-        scale: real value of one accumulator step, per channel.
+        scale: real value of one accumulator step; one entry, or one per channel.
     """
 
     layer: str
     name: str
     whole: bool
-    op: type[WeightedOp]
+    op: type[WeightedOp] | type[AveragePool] | type[Rescale]
     arguments: dict[str, Any]
     source: Levels
     shape: tuple[int, ...]
-    low: npt.NDArray[np.int64]
-    high: npt.NDArray[np.int64]
+    low: Integers
+    high: Integers
     scale: tuple[Fraction, ...]
+
+
+Combination = type[Add] | type[Multiply] | type[Maximum] | type[Minimum]
 
 
 @dataclass(frozen=True, eq=False)
 class Combined:
-    """Sum or product, element by element, of two terms of one shape; `layer`, `whole` as in `Accumulated`."""
+    """`factor` times a function of two terms of one shape, element by element; `layer`, `whole` as in `Accumulated`.
+
+    Attributes:
+        signs: 1 or -1, by which each term is multiplied first.
+    """
 
     layer: str
     whole: bool
-    kind: type[Add] | type[Multiply]
-    terms: tuple[Core, Core]
+    kind: Combination
+    terms: tuple[Expression, Expression]
+    shape: tuple[int, ...]
+    signs: tuple[int, int] = (1, 1)
+    factor: Fraction = Fraction(1)
 
 
-Core = Levels | Accumulated | Combined
+Movement = s.MaxPoolNode | s.ReshapeNode | s.PadNode | s.CropNode | s.UpsampleNode | s.ConcatenateNode
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """A movement of terms that are not all tensors yet; `whole` as in `Accumulated`."""
+
+    node: Movement
+    whole: bool
+    terms: tuple[Expression, ...]
+
+    @property
+    def layer(self) -> str:
+        return self.node.layer
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.node.shape
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether channel c of the result comes from channel c of the only term."""
+        node, (term, *others) = self.node, self.terms
+        return not others and (not isinstance(node, s.ReshapeNode) or node.shape[-1] == shape_of(term)[-1])
+
+
+Core = Levels | Accumulated | Combined | Moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +135,20 @@ class Expression:
     sources: tuple[str, ...] = ()
 
 
-Value = Levels | Expression
+def shape_of(value: Expression) -> tuple[int, ...]:
+    """Shape of an expression's value, without the batch axis."""
+    return value.core.type.shape if isinstance(value.core, Levels) else value.core.shape
 
 
-def leaves(core: Core) -> list[Levels] | None:
-    """The distinct tensors of a combination, in order; None if an accumulator is among them."""
-    if isinstance(core, Accumulated):
+def leaves(value: Expression) -> list[Levels] | None:
+    """The distinct tensors whose levels alone give the value, in order; None if it cannot be tabulated so."""
+    core = value.core
+    if any(isinstance(stage, Monotone) or not _uniform(stage) for stage in value.stages):
         return None
     if isinstance(core, Levels):
-        return [core]
+        return [core] if core.uniform else None
+    if not isinstance(core, Combined):
+        return None
     found: list[Levels] = []
     for term in core.terms:
         inner = leaves(term)
@@ -90,46 +159,102 @@ def leaves(core: Core) -> list[Levels] | None:
 
 
 def layers_of(core: Core) -> tuple[str, ...]:
-    """The Keras layers whose arithmetic the whole combination is, in order."""
+    """The Keras layers whose arithmetic the whole core is, in order."""
     if isinstance(core, Levels):
         return ()
     if isinstance(core, Accumulated):
         return (core.layer,)
-    inner = [name for term in core.terms for name in layers_of(term)]
-    return joined(tuple(inner), (core.layer,))
+    inner = [joined(layers_of(term.core), term.sources) for term in core.terms]
+    return joined(*inner, (core.layer,))
 
 
-def joined(*names: tuple[str, ...]) -> tuple[str, ...]:
+def joined(*names: Iterable[str]) -> tuple[str, ...]:
     """All the names in order, each once."""
     return tuple(dict.fromkeys(name for group in names for name in group))
 
 
-def evaluate(core: Core, values: dict[str, Fraction]) -> Fraction:
-    """A combination's exact value, given each tensor's real value."""
+def evaluate(value: Expression, levels: dict[str, Fraction]) -> Fraction:
+    """Exact value of an expression that has `leaves`, given each tensor's real value."""
+    core = value.core
     if isinstance(core, Levels):
-        return values[core.tensor]
-    if isinstance(core, Accumulated):
+        result = levels[core.tensor]
+    elif isinstance(core, Combined):
+        a, b = (sign * evaluate(term, levels) for sign, term in zip(core.signs, core.terms, strict=True))
+        result = core.factor * _COMBINE[core.kind](a, b)
+    else:
         raise TypeError("an accumulator cannot be tabulated")
-    a, b = (evaluate(term, values) for term in core.terms)
-    return a + b if core.kind is Add else a * b
+    for stage in value.stages:
+        result = run_stage(stage, 0, result)
+    return result
 
 
-def combine(kind: type[Add] | type[Multiply], a: Levels, b: Levels) -> tuple[Fraction, dict[str, Any]]:
-    """(real value of one accumulator step, the op's own constructor arguments) of an Add or Multiply of two tensors.
+Bounds = tuple[Fraction, Fraction]
+"""One end and the other of what a value can be, in either order."""
 
-    An Add's factors bring both to the coarsest scale of which both are multiples.
+
+def real_bounds(value: Expression) -> Bounds:
+    """Smallest and largest real value that the inputs' ranges allow, over all channels."""
+    ends = _core_bounds(value.core)
+    bounds = []
+    for c in range(shape_of(value)[-1]):
+        first, last = ends[c if len(ends) > 1 else 0]
+        for stage in value.stages:
+            first, last = run_stage(stage, c, first), run_stage(stage, c, last)
+        bounds += [first, last]
+    return min(bounds), max(bounds)
+
+
+def _core_bounds(core: Core) -> list[Bounds]:
+    """Of each channel, or one for all."""
+    if isinstance(core, Levels):
+        low, high = core.real_levels
+        return [(low * scale, high * scale) for scale in core.scale]
+    if isinstance(core, Accumulated):
+        scale = core.scale * (len(core.low) if len(core.scale) == 1 else 1)
+        return [(int(a) * f, int(b) * f) for a, b, f in zip(core.low, core.high, scale, strict=True)]
+    terms = [real_bounds(term) for term in core.terms]
+    if isinstance(core, Moved):
+        return [(min(Fraction(0), *(t[0] for t in terms)), max(Fraction(0), *(t[1] for t in terms)))]
+    a, b = ([sign * end for end in ends] for sign, ends in zip(core.signs, terms, strict=True))
+    corners = [core.factor * _COMBINE[core.kind](x, y) for x in a for y in b]
+    return [(min(corners), max(corners))]
+
+
+def combine(core: Combined, a: Levels, b: Levels) -> tuple[Fraction, dict[str, Any]]:
+    """(real value of one accumulator step, the op's own constructor arguments) of a combination of two tensors.
+
+    The factors bring both to the coarsest scale of which both are multiples.
     """
-    if kind is Multiply:
-        return a.scale * b.scale, {}
-    denominator = a.scale.denominator * b.scale.denominator
-    common = Fraction(
-        math.gcd(a.scale.numerator * b.scale.denominator, b.scale.numerator * a.scale.denominator),
-        denominator,
-    )
-    return common, {"factors": (int(a.scale / common), int(b.scale / common))}
+    if core.kind is Multiply:
+        return core.factor * a.step * b.step, {}
+    common = common_step([a.step, b.step])
+    factors = tuple(sign * int(x.step / common) for sign, x in zip(core.signs, (a, b), strict=True))
+    return core.factor * common, {"factors": factors}
+
+
+def common_step(steps: Iterable[Fraction]) -> Fraction:
+    """The largest number of which all are multiples."""
+    common = Fraction(0)
+    for step in steps:
+        denominator = common.denominator * step.denominator
+        numerators = common.numerator * step.denominator, step.numerator * common.denominator
+        common = Fraction(math.gcd(*numerators), denominator)
+    return common
 
 
 def each_level(x: Levels) -> Iterator[tuple[int, Fraction]]:
-    """Every reachable level of a tensor with its exact real value."""
+    """Every reachable level of a uniform tensor with its exact real value."""
     for level in range(x.type.minimum, x.type.maximum + 1):
-        yield level, (level - x.type.zero_point) * x.scale
+        yield level, (level - x.type.zero_point) * x.step
+
+
+def _uniform(stage: Stage) -> bool:
+    return not isinstance(stage, Affine) or stage.uniform
+
+
+_COMBINE: dict[Combination, Any] = {
+    Add: lambda a, b: a + b,
+    Multiply: lambda a, b: a * b,
+    Maximum: max,
+    Minimum: min,
+}

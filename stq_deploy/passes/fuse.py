@@ -8,7 +8,7 @@ import numpy as np
 
 from stq_deploy.network.ops import PairTable, Table
 from stq_deploy.passes.epilogue import Condition, Epilogue
-from stq_deploy.passes.expression import Core, Levels, each_level, evaluate
+from stq_deploy.passes.expression import Core, Expression, Levels, each_level, evaluate
 
 
 def fuse(
@@ -25,11 +25,12 @@ def fuse(
     """
     if not epilogue.uniform or any(t.type.dtype != "int8" for t in tensors):
         return None
+    whole = Expression(core)
     conditions, lowest = epilogue.conditions(0), epilogue.steps.minimum + epilogue.steps.zero_point
     if len(tensors) == 1:
         (x,) = tensors
         entries = {
-            stored: lowest + _reached(conditions, evaluate(core, {x.tensor: value})) for stored, value in each_level(x)
+            stored: lowest + _reached(conditions, evaluate(whole, {x.tensor: value})) for stored, value in each_level(x)
         }
         table = np.zeros(256, np.int8)
         for stored, level in entries.items():
@@ -45,7 +46,7 @@ def fuse(
     pairs = np.empty(shape, np.int8)
     for i, (_, left) in enumerate(each_level(a)):
         for j, (_, right) in enumerate(each_level(b)):
-            pairs[i, j] = lowest + _reached(conditions, evaluate(core, {a.tensor: left, b.tensor: right}))
+            pairs[i, j] = lowest + _reached(conditions, evaluate(whole, {a.tensor: left, b.tensor: right}))
     pair_op = PairTable(name=name, inputs=(a.tensor, b.tensor), output=name, sources=sources, table=pairs)
     return pair_op, (int(pairs.min()), int(pairs.max()))
 

@@ -2,59 +2,52 @@
 
 A weighted layer yields an accumulator; scale, bias, batch norm and activations after it are collected as stages (an
 `Expression`) until a quantizer turns the whole into levels: one op. Sums and products of few-level tensors become
-tables (`fuse`). What is left at the model's output are the logits.
+tables (`fuse`). What is read unquantized is stored exactly or in fixed point (`materialize`); what is left at the
+model's outputs are the logits.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import stq_deploy
-from stq_deploy.errors import StqError
 from stq_deploy.frontend import source as s
-from stq_deploy.frontend.errors import shown
-from stq_deploy.network import Network, TensorType
+from stq_deploy.network import Network
 from stq_deploy.network.ops import (
     Add,
+    AveragePool,
     Convolve,
     Dense,
     DepthwiseConvolve,
-    MaxPool,
+    Maximum,
+    Minimum,
     Multiply,
-    Op,
-    Reshape,
     WeightedOp,
 )
-from stq_deploy.network.requantize import KeepAccumulator, Requantize
-from stq_deploy.network.tensor import STORAGE_RANGE
+from stq_deploy.network.tensor import fits
 from stq_deploy.passes.builder import NetworkBuilder
-from stq_deploy.passes.certify import certify
-from stq_deploy.passes.epilogue import Epilogue
+from stq_deploy.passes.errors import lowering_error, unquantized
 from stq_deploy.passes.expression import (
     Accumulated,
+    Combination,
     Combined,
-    Core,
     Expression,
     Levels,
-    Value,
-    combine,
+    Moved,
+    Movement,
     joined,
-    layers_of,
     leaves,
 )
-from stq_deploy.passes.fuse import fuse
-from stq_deploy.passes.logits import certify_logits
-from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, scaled, shifted
-from stq_deploy.passes.step_function import StepFunction, step_function
+from stq_deploy.passes.materialize import Materializer, probe
+from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, shifted
+from stq_deploy.passes.step_function import step_function
 from stq_deploy.passes.structure import find_input_quantizer, find_live, find_logits
-
-Integers = npt.NDArray[np.int64]
 
 _SAMPLE_SCALE = Fraction(1, 255)  # an input that no quantizer reads is taken as uint8 samples / 255
 _WEIGHTED: dict[type[s.Node], type[WeightedOp]] = {
@@ -62,20 +55,22 @@ _WEIGHTED: dict[type[s.Node], type[WeightedOp]] = {
     s.DepthwiseNode: DepthwiseConvolve,
     s.DenseNode: Dense,
 }
-_NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # stands in where an op is asked for its accumulator's range only
+_COMBINATIONS: dict[type[s.Node], tuple[Combination, tuple[int, int]]] = {
+    s.AddNode: (Add, (1, 1)),
+    s.AverageNode: (Add, (1, 1)),
+    s.SubtractNode: (Add, (1, -1)),
+    s.MultiplyNode: (Multiply, (1, 1)),
+    s.MaximumNode: (Maximum, (1, 1)),
+    s.MinimumNode: (Minimum, (1, 1)),
+}
 
 
 def lower(source: s.SourceGraph) -> Network:
     """The integer network of a checked model.
 
     Raises:
-        StqError: a combination of layers that has no exact integer form; it says where and what to change.
+        StqError: a combination of layers that has no integer form; it says where and what to change.
     """
-    if len(source.outputs) > 1:
-        raise StqError(
-            f"the model has {len(source.outputs)} outputs, only one is supported",
-            next="build a model with a single output from the same layers",
-        )
     return _Lowering(source).run()
 
 
@@ -83,20 +78,21 @@ class _Lowering:
     def __init__(self, source: s.SourceGraph) -> None:
         self.source = source
         self.built = NetworkBuilder()
-        self.values: dict[int, Value] = {}
-        self.kept: dict[int, Levels] = {}
+        self.materializer = Materializer(self.built)
+        self.values: dict[int, Expression] = {}
         self.last_of_layer = {node.layer: n for n, node in enumerate(source.nodes)}
-        self.logits, self.dropped = find_logits(source)
-        self.live = find_live(source, self.logits)
+        self.outputs, self.dropped = find_logits(source)
+        self.live = find_live(source, self.outputs)
+        self.readers = Counter(m for n in self.live for m in set(source.nodes[n].inputs)) + Counter(set(self.outputs))
         self.input_quantizer = find_input_quantizer(source, self.live)
 
     def run(self) -> Network:
         for n, node in enumerate(self.source.nodes):
             if n in self.live:
-                self.values[n] = _LOWER[type(node)](self, n, node)
-        output = self._finish(self.logits)
+                self.values[n] = self._shared(n, _LOWER[type(node)](self, n, node))
+        outputs = tuple(self._finish(n) for n in self.outputs)
         built = self.built
-        return Network(built.tensors, tuple(built.ops), self.source.nodes[0].layer, (output,), self._metadata())
+        return Network(built.tensors, tuple(built.ops), self.source.nodes[0].layer, outputs, self._metadata())
 
     def _is_whole(self, n: int) -> bool:
         """Whether node n is the last of its Keras layer and the layer has no half before it."""
@@ -105,270 +101,165 @@ class _Lowering:
     def _layer_if_whole(self, n: int) -> str:
         return self.source.nodes[n].layer if self._is_whole(n) else ""
 
+    def _shared(self, n: int, value: Expression) -> Expression:
+        """The value, its core stored if several layers read it: a sum is worth adding up once only."""
+        if self.readers[n] < 2 or leaves(Expression(value.core)) is not None:
+            return value
+        return replace(value, core=self.materializer.stored(value.core, self.source.nodes[n].layer))
+
     # Nodes to values
 
-    def _lower_input(self, n: int, node: s.InputNode) -> Value:
+    def _lower_input(self, n: int, node: s.InputNode) -> Expression:
         if self.input_quantizer is None:
-            return self.built.input(node.layer, node.shape, (0, 255), _SAMPLE_SCALE)
+            return Expression(self.built.input(node.layer, node.shape, (-128, 127), _SAMPLE_SCALE, -128))
         quantizer = self.source.nodes[self.input_quantizer]
         assert isinstance(quantizer, s.QuantizeNode)
         steps = step_function(quantizer.quantizer)
-        return self.built.input(node.layer, node.shape, (steps.minimum, steps.maximum), steps.step)
+        zero = steps.zero_point
+        levels = steps.minimum + zero, steps.maximum + zero
+        return Expression(self.built.input(node.layer, node.shape, levels, steps.step, zero))
 
-    def _lower_weighted(self, n: int, node: s.ConvolveNode | s.DepthwiseNode | s.DenseNode) -> Value:
-        kernel, x, op = self.source.kernels[n], self._levels(node), _WEIGHTED[type(node)]
+    def _lower_weighted(self, n: int, node: s.ConvolveNode | s.DepthwiseNode | s.DenseNode) -> Expression:
+        kernel, op = self.source.kernels[n], _WEIGHTED[type(node)]
         arguments: dict[str, Any] = {"weights": kernel.integers, "weight_bits": kernel.bits}
-        if not isinstance(node, s.DenseNode):
-            arguments["window"] = node.window
-        low, high = _probe(op, arguments).accumulator_range(x.type)
-        if not _fits("int32", int(low.min()), int(high.max())):
-            raise _error(
+        value = self.values[node.inputs[0]]
+        if isinstance(node, s.DenseNode):
+            x = self._levels(node, value)
+        else:
+            window = node.window
+            if isinstance(value.core, Moved) and isinstance(value.core.node, s.PadNode) and not value.stages:
+                # Padding with zeros is what the convolution's own window does.
+                pad, (value,) = value.core.node, value.core.terms
+                window = replace(
+                    window, pad_before=_sum(window.pad_before, pad.before), pad_after=_sum(window.pad_after, pad.after)
+                )
+            x = self._levels(node, value)
+            arguments["window"] = window
+        low, high = probe(op, arguments).accumulator_range(x.type)
+        if not fits("int32", int(low.min()), int(high.max())):
+            raise lowering_error(
                 node.layer,
                 "its sum can exceed 32 bits",
                 "use fewer inputs, or weights and activations of fewer bits",
             )
-        scale = tuple(x.scale * Fraction(float(v)) for v in kernel.scale)
+        scale = tuple(x.step * Fraction(float(v)) for v in kernel.scale)
         halves = [m for m in self.source.kernels if self.source.nodes[m].layer == node.layer]
         part = ("_depthwise", "_pointwise")[halves.index(n)] if len(halves) == 2 else ""
-        return Expression(
-            Accumulated(
-                node.layer,
-                node.layer + part,
-                self._is_whole(n),
-                op,
-                arguments,
-                x,
-                node.shape,
-                low,
-                high,
-                scale,
-            )
-        )
+        name, whole = node.layer + part, self._is_whole(n)
+        return Expression(Accumulated(node.layer, name, whole, op, arguments, x, node.shape, low, high, scale))
 
-    def _lower_bias(self, n: int, node: s.BiasNode) -> Value:
+    def _lower_average_pool(self, n: int, node: s.AveragePoolNode) -> Expression:
+        value = self.values[node.inputs[0]]
+        if all(isinstance(stage, Affine) for stage in value.stages):
+            x = self.materializer.stored(value.core, node.layer)  # the mean of what is scaled is the mean, scaled
+        else:
+            x, value = self.materializer.tensor(value, node.layer), Expression(value.core)
+        op = probe(AveragePool, {"window": node.window})
+        ends, multiple = op.accumulator_range(x.type), op.multiple(x.type)
+        if not fits("int32", *ends):
+            raise lowering_error(
+                node.layer, "its sum can exceed 32 bits", "pool smaller windows, or put a quantizer before it"
+            )
+        full = np.ones(node.shape[-1], np.int64)
+        core = Accumulated(
+            node.layer, node.layer, self._is_whole(n) and not value.stages, AveragePool, {"window": node.window}, x,
+            node.shape, full * ends[0], full * ends[1], tuple(scale / multiple for scale in x.scale),
+        )  # fmt: skip
+        return Expression(core, value.stages, value.sources)
+
+    def _lower_bias(self, n: int, node: s.BiasNode) -> Expression:
         return self._append(node, shifted(self.source.biases[n]))
 
-    def _lower_batch_norm(self, n: int, node: s.BatchNormNode) -> Value:
+    def _lower_batch_norm(self, n: int, node: s.BatchNormNode) -> Expression:
         return self._append(node, batch_norm(node.gamma, node.beta, node.mean, node.variance, node.epsilon))
 
-    def _lower_function(self, n: int, node: s.FunctionNode) -> Value:
-        return self._append(node, Monotone(node.function))
-
-    def _lower_affine(self, n: int, node: s.AffineNode) -> Value:
+    def _lower_affine(self, n: int, node: s.AffineNode) -> Expression:
         return self._append(node, Affine(node.factor, node.offset))
 
-    def _lower_clip(self, n: int, node: s.ClipNode) -> Value:
+    def _lower_clip(self, n: int, node: s.ClipNode) -> Expression:
         return self._append(node, Clip(node.low, node.high))
 
-    def _lower_leaky(self, n: int, node: s.LeakyNode) -> Value:
+    def _lower_leaky(self, n: int, node: s.LeakyNode) -> Expression:
         return self._append(node, Leaky(node.slope))
 
+    def _lower_function(self, n: int, node: s.FunctionNode) -> Expression:
+        return self._append(node, Monotone(node.function))
+
     def _append(self, node: s.Node, stage: Stage) -> Expression:
-        value = self._expression(node)
+        value = self.values[node.inputs[0]]
         return Expression(value.core, chain(*value.stages, stage), joined(value.sources, (node.layer,)))
 
-    def _lower_combined(self, n: int, node: s.AddNode | s.MultiplyNode) -> Value:
-        kind: type[Add] | type[Multiply] = Add if isinstance(node, s.AddNode) else Multiply
-        core = self._term(node, 0)
-        for which in range(1, len(node.inputs)):
-            whole = which == len(node.inputs) - 1
-            core = Combined(node.layer, whole, kind, (core, self._term(node, which)))
-        return Expression(core)
+    def _lower_combined(self, n: int, node: s.CombineNode) -> Expression:
+        kind, signs = _COMBINATIONS[type(node)]
+        value, *others = (self.values[m] for m in node.inputs)
+        for i, other in enumerate(others, 1):
+            last = i == len(others)
+            mean = Fraction(1, len(node.inputs)) if last and isinstance(node, s.AverageNode) else Fraction(1)
+            whole = last and self._is_whole(n)
+            value = Expression(Combined(node.layer, whole, kind, (value, other), node.shape, signs, mean))
+        return value
 
-    def _term(self, node: s.Node, which: int) -> Core:
-        """A branch of an Add or Multiply."""
-        value = self._expression(node, which)
-        if value.stages:
-            raise _unquantized(node.layer, self._layer_read(node, which))
-        return self._keep(value.core, node.layer) if isinstance(value.core, Accumulated) else value.core
-
-    def _lower_quantize(self, n: int, node: s.QuantizeNode) -> Value:
+    def _lower_quantize(self, n: int, node: s.QuantizeNode) -> Expression:
         if n == self.input_quantizer:
             return self.values[0]
-        value = self._expression(node)
         try:
             step_function(node.quantizer)
         except ValueError as error:
-            raise _error(node.layer, f"{node.quantizer}: {error}", "use a larger slope, or none") from error
+            raise lowering_error(node.layer, f"{node.quantizer}: {error}", "use a larger slope, or none") from error
+        value = self.values[node.inputs[0]]
         value = replace(value, sources=joined(value.sources, (node.layer,)))
-        return self._requantized(n, node, value, Epilogue(value.stages, node.quantizer))
+        return Expression(self.materializer.requantized(value, node.quantizer, node.layer, self._layer_if_whole(n)))
 
-    def _lower_max_pool(self, n: int, node: s.MaxPoolNode) -> Value:
-        x = self._levels(node)
-        if x.type.dtype != "int8":
-            raise _unquantized(node.layer, self._layer_read(node))
-        name = self.built.unique(node.layer)
-        op = MaxPool(name=name, inputs=(x.tensor,), output=name, sources=(node.layer,), window=node.window)
-        return self._same_levels(n, op, x)
+    def _lower_movement(self, n: int, node: Movement) -> Expression:
+        terms = tuple(self._padded(self.values[m], node.layer) for m in node.inputs)
+        tensors = [term.core for term in terms if isinstance(term.core, Levels) and not term.stages]
+        if len(tensors) < len(terms) or isinstance(node, s.PadNode):
+            return Expression(Moved(node, self._is_whole(n), terms))
+        return Expression(self.materializer.move(node, tensors, self._layer_if_whole(n)))
 
-    def _lower_reshape(self, n: int, node: s.ReshapeNode) -> Value:
-        x = self._levels(node)
-        name = self.built.unique(node.layer)
-        return self._same_levels(n, Reshape(name=name, inputs=(x.tensor,), output=name, sources=(node.layer,)), x)
-
-    def _same_levels(self, n: int, op: Op, x: Levels) -> Levels:
-        output = replace(x.type, shape=self.source.nodes[n].shape)
-        return self.built.add(op, output, x.scale, self._layer_if_whole(n))
-
-    def _lower_pass(self, n: int, node: s.PassNode) -> Value:
+    def _lower_pass(self, n: int, node: s.PassNode) -> Expression:
         self.dropped.append({"layer": node.layer, "reason": node.reason})
         return self.values[node.inputs[0]]
 
-    def _lower_softmax(self, n: int, node: s.SoftmaxNode) -> Value:
-        raise _error(node.layer, "softmax is supported at the end of the model only", "use quantized_sigmoid here")
+    def _lower_softmax(self, n: int, node: s.SoftmaxNode) -> Expression:
+        raise lowering_error(
+            node.layer, "softmax is supported at the end of the model only", "use quantized_sigmoid here"
+        )
 
     # Values to ops
 
-    def _expression(self, node: s.Node, which: int = 0) -> Expression:
-        value = self.values[node.inputs[which]]
-        return Expression(value) if isinstance(value, Levels) else value
-
-    def _layer_read(self, node: s.Node, which: int = 0) -> str:
-        return self.source.nodes[node.inputs[which]].layer
-
-    def _levels(self, node: s.Node) -> Levels:
-        """The input as a tensor; a bare accumulator or combination is written as it is."""
-        value = self._expression(node)
+    def _levels(self, node: s.Node, value: Expression) -> Levels:
+        """A weighted layer's input: a tensor of at most 16 bits and of one scale."""
+        producer = self.source.nodes[node.inputs[0]].layer
         if value.stages:
-            raise _unquantized(node.layer, self._layer_read(node))
-        return self._keep(value.core, node.layer)
+            raise unquantized(node.layer, producer)
+        x = self.materializer.stored(value.core, node.layer)
+        if not x.uniform:
+            raise unquantized(node.layer, producer, "its scale differs from channel to channel")
+        low, high = x.real_levels
+        if x.type.dtype == "int32":
+            raise unquantized(node.layer, producer, f"its values {low}..{high} do not fit 16 bits")
+        return x
 
-    def _keep(self, core: Core, reader: str) -> Levels:
-        """A tensor of the core's exact integers, in 8 or 16 bits; made once, however many layers read it.
-
-        Args:
-            reader: the layer that needs it, for errors.
-        """
-        if isinstance(core, Levels):
-            return core
-        if id(core) in self.kept:
-            return self.kept[id(core)]
-        if isinstance(core, Accumulated):
-            low, high, scale = core.low, core.high, core.scale[0]
-            if len(set(core.scale)) > 1:
-                raise _unquantized(reader, core.layer, "its scale differs from channel to channel")
-        else:
-            low, high, scale = self._combined_range(core, reader)
-        smallest, largest = int(low.min()), int(high.max())
-        dtype = next((dtype for dtype in ("int8", "int16") if _fits(dtype, smallest, largest)), None)
-        if dtype is None:
-            raise _unquantized(reader, core.layer, f"its values {smallest}..{largest} do not fit 16 bits")
-        keep = KeepAccumulator(len(low), smallest, largest, {"kind": "keep", "exact": True, "channels": len(low)})
-        op, shape = self._op(core, keep, (), reader)
-        layer = core.layer if core.whole else ""
-        op = replace(op, sources=(layer,) if layer else ())
-        output = TensorType(shape, dtype, smallest, largest, float(scale))
-        self.kept[id(core)] = self.built.add(op, output, scale, layer, keep.certificate)
-        return self.kept[id(core)]
-
-    def _combined_range(self, core: Combined, reader: str) -> tuple[Integers, Integers, Fraction]:
-        """Reachable accumulators (low, high) per channel of an Add or Multiply, and its scale."""
-        a, b = (self._keep(term, reader) for term in core.terms)
-        scale, arguments = combine(core.kind, a, b)
-        low, high = _probe(core.kind, arguments).accumulator_range([a.type, b.type])
-        if not _fits("int32", low, high):
-            raise _error(core.layer, "its accumulator can exceed 32 bits", "quantize both branches to similar scales")
-        full = np.ones(a.type.channels, np.int64)
-        return full * low, full * high, scale
-
-    def _op(
-        self,
-        core: Accumulated | Combined,
-        requantize: Requantize,
-        stages_of: tuple[str, ...],
-        reader: str,
-    ) -> tuple[Op, tuple[int, ...]]:
-        """The op that computes `core` and requantises it, and its output's shape."""
-        sources = joined((core.layer,), stages_of)
-        if isinstance(core, Accumulated):
-            name = self.built.unique(core.name)
-            op: Op = core.op(
-                name=name, inputs=(core.source.tensor,), output=name, sources=sources, requantize=requantize,
-                **core.arguments,
-            )  # fmt: skip
-            return op, core.shape
-        a, b = (self._keep(term, reader) for term in core.terms)
-        name = self.built.unique(core.layer)
-        arguments = combine(core.kind, a, b)[1]
-        op = core.kind(
-            name=name,
-            inputs=(a.tensor, b.tensor),
-            output=name,
-            sources=sources,
-            requantize=requantize,
-            **arguments,
-        )
-        return op, a.type.shape
-
-    def _requantized(self, n: int, node: s.QuantizeNode, value: Expression, epilogue: Epilogue) -> Levels:
-        """One op that computes `value` and quantizes it."""
-        core, steps, layer = value.core, epilogue.steps, self._layer_if_whole(n)
-        tensors = leaves(core)
-        if tensors is not None:
-            name = self.built.unique(node.layer if isinstance(core, Levels) else core.layer)
-            fused = fuse(core, tensors, epilogue, name, joined(layers_of(core), value.sources))
-            if fused is not None:
-                table, reached = fused
-                certificate = {"kind": table.kind, "exact": True, "entries": int(table.table.size)}
-                return self.built.add(table, _stored(node.shape, steps, reached), steps.step, layer, certificate)
-        if isinstance(core, Levels):
-            raise _error(
-                node.layer, "channels of a tensor that is quantized already are scaled one by one",
-                "put BatchNormalization directly after the convolution or dense layer, before its activation",
-            )  # fmt: skip
-        low, high, scale = self._accumulators(core, node.layer)
-        requantize = certify(Epilogue(chain(scaled(scale), *epilogue.stages), epilogue.quantizer), low, high)
-        op, shape = self._op(core, requantize, value.sources, node.layer)
-        output = _stored(shape, steps, (requantize.minimum, requantize.maximum))
-        return self.built.add(op, output, steps.step, layer, requantize.certificate)
-
-    def _accumulators(
-        self, core: Accumulated | Combined, reader: str
-    ) -> tuple[Integers, Integers, tuple[Fraction, ...]]:
-        """Reachable accumulators (low, high) per channel, and the scale, one entry or one per channel."""
-        if isinstance(core, Accumulated):
-            return core.low, core.high, core.scale
-        low, high, scale = self._combined_range(core, reader)
-        return low, high, (scale,)
+    def _padded(self, value: Expression, reader: str) -> Expression:
+        """The value; a tensor whose padding was left to a convolution that might follow is padded now."""
+        core = value.core
+        if not isinstance(core, Moved) or not isinstance(core.node, s.PadNode):
+            return value
+        (term,) = core.terms
+        waits = isinstance(term.core, Levels) and not term.stages
+        return replace(value, core=self.materializer.stored(core, reader)) if waits else value
 
     def _finish(self, n: int) -> str:
-        """The output tensor: levels where the model ends in a quantizer, otherwise logits in 32 bits."""
-        node, value = self.source.nodes[n], self.values[n]
-        if len(node.shape) != 1:
-            raise _error(node.layer, f"the model's output has shape {node.shape}", "end with one number per class")
-        if isinstance(value, Levels):
-            return value.tensor
-        if isinstance(value.core, Levels) or not all(isinstance(stage, Affine) for stage in value.stages):
-            raise _error(
-                node.layer, "the model's output is neither quantized nor a sum, scaled and shifted at most",
-                "end with QDense, BatchNormalization if you like, and softmax",
-            )  # fmt: skip
-        low, high, scale = self._accumulators(value.core, node.layer)
-        (affine,) = chain(scaled(scale), *value.stages)
-        assert isinstance(affine, Affine)
-        requantize, step = self._logits_form(node, affine, low, high)
-        op, shape = self._op(value.core, requantize, value.sources, node.layer)
-        output = TensorType(shape, "int32", requantize.minimum, requantize.maximum, float(step))
-        return self.built.add(op, output, step, self._layer_if_whole(n), requantize.certificate).tensor
-
-    def _logits_form(self, node: s.Node, affine: Affine, low: Integers, high: Integers) -> tuple[Requantize, Fraction]:
-        """Requantisation and real value of one step: the accumulators themselves if they share a scale."""
-        if affine.uniform and affine.offset[0] == 0 and affine.factor[0] > 0:
-            certificate = {"kind": "keep", "exact": True, "channels": len(low)}
-            return KeepAccumulator(len(low), int(low.min()), int(high.max()), certificate), affine.factor[0]
-        try:
-            return certify_logits(affine, low, high)
-        except ValueError as error:
-            raise _error(node.layer, str(error), "check the batch normalisation's statistics") from error
-
-    # Facts and errors
+        """An output tensor: levels where the model ends in a quantizer, otherwise logits in 32 bits."""
+        return self.materializer.logits(self.values[n], self._layer_if_whole(n), self.source.nodes[n].layer).tensor
 
     def _metadata(self) -> dict[str, Any]:
         return {
             "name": self.source.name,
             "source": dict(self.source.file),
             "converter": stq_deploy.__version__,
-            "classes": self.source.nodes[self.logits].shape[-1],
+            "classes": self.source.nodes[self.outputs[0]].shape[-1],
             "layers": self.source.table,
             "dropped": self.dropped,
             "certificates": self.built.certificates,
@@ -376,36 +267,12 @@ class _Lowering:
         }
 
 
-def _probe(op: type[Any], arguments: dict[str, Any]) -> Any:
-    """An op made only to ask for its accumulator's range."""
-    return op(name="", inputs=(), output="", sources=(), **{"requantize": _NO_REQUANTIZE, **arguments})
+def _sum(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    return a[0] + b[0], a[1] + b[1]
 
 
-def _fits(dtype: str, low: int, high: int) -> bool:
-    return STORAGE_RANGE[dtype][0] <= low and high <= STORAGE_RANGE[dtype][1]
-
-
-def _stored(shape: tuple[int, ...], steps: StepFunction, levels: tuple[int, int]) -> TensorType:
-    return TensorType(shape, "int8", levels[0], levels[1], float(steps.step), steps.zero_point)
-
-
-def _unquantized(reader: str, producer: str, why: str = "it is not quantized") -> StqError:
-    return _error(
-        reader,
-        f"it reads the output of layer {shown(producer)} as it is, and {why}",
-        f"put a QActivation after {shown(producer)}: quantized_relu(8,3), or quantized_bits(8,3,1,alpha=1)",
-    )
-
-
-def _error(layer: str, what: str, next: str) -> StqError:
-    return StqError(what, where=f"layer {shown(layer)}", next=next)
-
-
-_LOWER: dict[type[s.Node], Callable[[_Lowering, int, Any], Value]] = {
+_LOWER: dict[type[s.Node], Callable[[_Lowering, int, Any], Expression]] = {
     s.InputNode: _Lowering._lower_input,
-    s.ConvolveNode: _Lowering._lower_weighted,
-    s.DepthwiseNode: _Lowering._lower_weighted,
-    s.DenseNode: _Lowering._lower_weighted,
     s.BiasNode: _Lowering._lower_bias,
     s.BatchNormNode: _Lowering._lower_batch_norm,
     s.AffineNode: _Lowering._lower_affine,
@@ -413,10 +280,13 @@ _LOWER: dict[type[s.Node], Callable[[_Lowering, int, Any], Value]] = {
     s.LeakyNode: _Lowering._lower_leaky,
     s.FunctionNode: _Lowering._lower_function,
     s.QuantizeNode: _Lowering._lower_quantize,
-    s.AddNode: _Lowering._lower_combined,
-    s.MultiplyNode: _Lowering._lower_combined,
-    s.MaxPoolNode: _Lowering._lower_max_pool,
-    s.ReshapeNode: _Lowering._lower_reshape,
+    s.AveragePoolNode: _Lowering._lower_average_pool,
     s.PassNode: _Lowering._lower_pass,
     s.SoftmaxNode: _Lowering._lower_softmax,
+    **dict.fromkeys(_WEIGHTED, _Lowering._lower_weighted),
+    **dict.fromkeys(_COMBINATIONS, _Lowering._lower_combined),
+    **dict.fromkeys(
+        (s.MaxPoolNode, s.ReshapeNode, s.PadNode, s.CropNode, s.UpsampleNode, s.ConcatenateNode),
+        _Lowering._lower_movement,
+    ),
 }

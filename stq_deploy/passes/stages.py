@@ -61,6 +61,31 @@ class Monotone:
 Stage = Affine | Clip | Leaky | Monotone
 
 
+def run_stage(stage: Stage, channel: int, v: Fraction) -> Fraction:
+    """The stage's value at v; of a sigmoid or tanh only a bound of its magnitude, 1 or -1."""
+    if isinstance(stage, Affine):
+        factor, offset = stage.at(channel)
+        return factor * v + offset
+    if isinstance(stage, Clip):
+        v = v if stage.low is None else max(v, stage.low)
+        return v if stage.high is None else min(v, stage.high)
+    if isinstance(stage, Leaky):
+        return v if v > 0 else stage.slope * v
+    return Fraction(1 if v > 0 else -1)
+
+
+def rises(stage: Stage) -> bool:
+    """Whether no channel's value falls where its input rises."""
+    return not isinstance(stage, Affine) or all(factor >= 0 for factor in stage.factor)
+
+
+def part(stage: Stage, channels: slice) -> Stage:
+    """The stage for some of the channels."""
+    if isinstance(stage, Affine) and not stage.uniform:
+        return Affine(stage.factor[channels], stage.offset[channels])
+    return stage
+
+
 def chain(*stages: Stage) -> tuple[Stage, ...]:
     """The stages one after another; neighbouring affine ones become one."""
     joined: list[Stage] = []

@@ -16,6 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.network.tensor import fits
 from stq_deploy.passes.stages import Clip, Leaky, Monotone
 
 _DIGITS = 60
@@ -79,8 +80,21 @@ class StepFunction:
 
     @property
     def zero_point(self) -> int:
-        """What is added to a level to store it in int8: -128 for levels up to 255, otherwise 0."""
-        return -128 if self.maximum > 127 else 0
+        """What is added to a level to store it: -128 for levels 0 to 255, 0 where they fit as they are."""
+        return -128 - self.minimum if self.dtype == "int8" and not fits("int8", self.minimum, self.maximum) else 0
+
+    @property
+    def dtype(self) -> str:
+        """Storage type of the levels: int8 for up to 256 of them.
+
+        Raises:
+            ValueError: they do not fit 16 bits.
+        """
+        if self.maximum - self.minimum <= 255:
+            return "int8"
+        if not fits("int16", self.minimum, self.maximum):
+            raise ValueError("its levels do not fit 16 bits, of which one is the sign")
+        return "int16"
 
 
 def step_function(quantizer: Quantizer) -> StepFunction:

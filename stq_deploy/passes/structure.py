@@ -6,12 +6,18 @@ from stq_deploy.frontend import source as s
 from stq_deploy.passes.step_function import is_linear, step_function
 
 
-def find_logits(source: s.SourceGraph) -> tuple[int, list[dict[str, str]]]:
-    """The node whose largest value is the class, and the layers after it, which keep the classes' order.
+def find_logits(source: s.SourceGraph) -> tuple[tuple[int, ...], list[dict[str, str]]]:
+    """For each output the node whose largest value is the class, and the layers after those nodes.
 
-    Those are softmax, sigmoid and tanh; they are left out of the integer network.
+    These are softmax, sigmoid and tanh, which keep the classes' order; they are left out of the integer network.
     """
-    n, dropped = source.outputs[0], list[dict[str, str]]()
+    found = [_before_last_activation(source, n) for n in source.outputs]
+    dropped = {entry["layer"]: entry for _, entries in found for entry in entries}
+    return tuple(n for n, _ in found), list(dropped.values())
+
+
+def _before_last_activation(source: s.SourceGraph, n: int) -> tuple[int, list[dict[str, str]]]:
+    dropped = list[dict[str, str]]()
     while True:
         node = source.nodes[n]
         rises = isinstance(node, s.FunctionNode) and node.function in ("sigmoid", "tanh")
@@ -22,9 +28,9 @@ def find_logits(source: s.SourceGraph) -> tuple[int, list[dict[str, str]]]:
         n = node.inputs[0]
 
 
-def find_live(source: s.SourceGraph, logits: int) -> set[int]:
-    """The nodes that the logits depend on, and the input."""
-    live, waiting = {0}, [logits]
+def find_live(source: s.SourceGraph, outputs: tuple[int, ...]) -> set[int]:
+    """The nodes that the outputs depend on, and the input."""
+    live, waiting = {0}, list(outputs)
     while waiting:
         n = waiting.pop()
         if n not in live:
@@ -40,4 +46,4 @@ def find_input_quantizer(source: s.SourceGraph, live: set[int]) -> int | None:
     if not isinstance(node, s.QuantizeNode) or not is_linear(node.quantizer):
         return None
     steps = step_function(node.quantizer)
-    return readers[0] if steps.step == steps.spacing else None
+    return readers[0] if steps.step == steps.spacing and steps.dtype == "int8" else None

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from integer_models import source_graph
 from model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
 
-from stq_deploy.errors import StqError
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.reference import run, run_layers
 from stq_deploy.passes import lower
@@ -142,16 +140,6 @@ def test_activation_of_levels_is_a_table(tmp_path: Path) -> None:
     assert kinds(network)["sigmoid"] == "table"
     values = levels_of(network)
     assert np.array_equal(values["sigmoid"], np.clip(np.rint(256 / (1 + np.exp(-values["x"]))), 0, 255) / 256)
-
-
-def test_product_beyond_16_bits(tmp_path: Path) -> None:
-    """Two 8-bit tensors: too many pairs of levels for a table, too large a product for int16."""
-    draft = image(quantizer="quantized_relu(8,0)")
-    conv(draft, "c", "q", 2, 2).add("QActivation", "g", "c", activation="quantized_sigmoid(8,use_real_sigmoid=True)")
-    draft.add("Multiply", "mul", "q", "g").add("Add", "add", "q", "mul")
-    draft.add("QActivation", "act", "add", activation="quantized_relu(8,1)")
-    with pytest.raises(StqError, match=r"output of layer 'mul' as it is, and its values .* do not fit 16 bits"):
-        lower(source_graph(end(draft, "act", 24), tmp_path))
 
 
 def test_product_that_fits_16_bits(tmp_path: Path) -> None:
@@ -298,56 +286,3 @@ def test_quantized_output_stays_levels(tmp_path: Path) -> None:
     draft = end(image(), "q", 24).add("QActivation", "out", "fc", activation="quantized_bits(8,3,1)")
     network = lower(source_graph(draft, tmp_path))
     assert network.output_type.dtype == "int8"
-
-
-def _unquantized_pool() -> ModelDraft:
-    draft = conv(image(), "c", "q", 2, 2, use_bias=True)
-    return draft.add("MaxPooling2D", "pool", "c", pool_size=[2, 2], strides=None, padding="valid")
-
-
-def _bn_on_levels() -> ModelDraft:
-    names = ("gamma", "beta", "moving_mean", "moving_variance")
-    draft = image().add("BatchNormalization", "bn", "q", axis=[3], arrays={n: np.abs(random(2)) for n in names})
-    return end(draft.add("QActivation", "act", "bn", activation=RELU), "act", 24)
-
-
-def _softmax_inside() -> ModelDraft:
-    return end(image().add("Activation", "inner", "q", activation="softmax"), "inner", 24)
-
-
-def _image_output() -> ModelDraft:
-    return conv(image(), "c", "q", 2, 2)
-
-
-def _relu_output() -> ModelDraft:
-    return end(image(), "q", 24).add("Activation", "relu", "fc", activation="relu")
-
-
-def _unquantized_branch() -> ModelDraft:
-    draft = conv(image(), "c", "q", 2, 2, activation="relu").add("Add", "add", "q", "c")
-    return end(draft.add("QActivation", "act", "add", activation=RELU), "act", 24)
-
-
-@pytest.mark.parametrize(
-    ("draft", "layer", "what"),
-    [
-        (_unquantized_pool, "pool", "not quantized"),
-        (_bn_on_levels, "act", "one by one"),
-        (_softmax_inside, "inner", "softmax is supported at the end"),
-        (_image_output, "c", "the model's output has shape (4, 3, 2)"),
-        (_relu_output, "relu", "neither quantized nor a sum"),
-        (_unquantized_branch, "add", "not quantized"),
-    ],
-)
-def test_what_has_no_integer_form(draft: Any, layer: str, what: str, tmp_path: Path) -> None:
-    with pytest.raises(StqError) as caught:
-        lower(source_graph(draft(), tmp_path))
-    assert f"layer {layer!r}" in caught.value.where
-    assert what in caught.value.what
-    assert caught.value.next
-
-
-def test_branch_with_a_scale_per_channel(tmp_path: Path) -> None:
-    draft = conv(image(), "c", "q", 2, 2).add("Add", "add", "q", "c").add("QActivation", "act", "add", activation=RELU)
-    with pytest.raises(StqError, match="differs from channel to channel"):
-        lower(source_graph(end(draft, "act", 24), tmp_path, scales={"c": [0.25, 0.5]}))

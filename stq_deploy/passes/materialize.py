@@ -1,0 +1,384 @@
+"""Turns expressions into ops: requantised by a quantizer, or stored unquantized - exactly, or in fixed point.
+
+Each core is stored once, however many layers read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from stq_deploy.frontend import source as s
+from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.network import TensorType
+from stq_deploy.network.ops import (
+    Concatenate,
+    Crop,
+    MaxPool,
+    Multiply,
+    Op,
+    Pad,
+    Rescale,
+    Reshape,
+    Upsample,
+)
+from stq_deploy.network.requantize import KeepAccumulator, Requantize
+from stq_deploy.network.tensor import STORAGE_RANGE, fits
+from stq_deploy.passes.builder import NetworkBuilder
+from stq_deploy.passes.certify import certify
+from stq_deploy.passes.epilogue import Epilogue
+from stq_deploy.passes.errors import lowering_error, unquantized
+from stq_deploy.passes.expression import (
+    Accumulated,
+    Combined,
+    Core,
+    Expression,
+    Integers,
+    Levels,
+    Moved,
+    Movement,
+    combine,
+    common_step,
+    joined,
+    layers_of,
+    leaves,
+    real_bounds,
+)
+from stq_deploy.passes.fixed_point import BITS, fixed_point, power_of_two
+from stq_deploy.passes.fuse import fuse
+from stq_deploy.passes.logits import certify_logits
+from stq_deploy.passes.stages import Affine, Clip, Stage, chain, part, rises, scaled
+from stq_deploy.passes.step_function import StepFunction
+
+_NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # stands in where an op is asked for its accumulator's range only
+_MAXIMUM_TABLED_LEVELS = 256
+_UNBOUNDED = Clip(None, None)
+
+
+class Materializer:
+    """Appends ops to a network under construction until an expression is a tensor.
+
+    `reader` in the methods below is the layer that needs the tensor, for errors.
+    """
+
+    def __init__(self, built: NetworkBuilder) -> None:
+        self.built = built
+        self._stored: dict[Core, Levels] = {}
+        self._fixed: dict[tuple[Expression, Fraction], Levels] = {}
+
+    # Quantized
+
+    def requantized(self, value: Expression, quantizer: Quantizer, reader: str, layer: str) -> Levels:
+        """The value quantized.
+
+        Args:
+            reader: the quantizing layer.
+            layer: the Keras layer whose output this is, or "".
+
+        Raises:
+            StqError: there is no exact integer form.
+        """
+        core, epilogue = value.core, Epilogue(value.stages, quantizer)
+        if isinstance(core, Moved):
+            if _commutes(core, value.stages):
+                return self._moved_after(core, value, quantizer, reader, layer)
+            value = replace(value, core=self.stored(core, reader))
+            core = value.core
+        steps = epilogue.steps
+        tensors = leaves(Expression(core))
+        if tensors is not None and steps.maximum - steps.minimum < _MAXIMUM_TABLED_LEVELS:
+            name = self.built.unique(reader if isinstance(core, Levels) else core.layer)
+            fused = fuse(core, tensors, epilogue, name, joined(layers_of(core), value.sources))
+            if fused is not None:
+                table, reached = fused
+                certificate = {"kind": table.kind, "exact": True, "entries": int(table.table.size)}
+                output = _quantized_type(_core_shape(core), steps, reached)
+                return self.built.add(table, output, (steps.step,), layer, certificate)
+        low, high, scale = self._accumulators(core, reader)
+        try:
+            requantize = certify(Epilogue(chain(scaled(scale), *value.stages), quantizer), low, high)
+        except ValueError as error:
+            raise lowering_error(reader, f"{quantizer}: {error}", "quantize to at most 8 bits here") from error
+        op = self._op(core, requantize, value.sources, reader)
+        output = _quantized_type(_core_shape(core), steps, (requantize.minimum, requantize.maximum))
+        return self.built.add(op, output, (steps.step,), layer, requantize.certificate)
+
+    def _moved_after(self, core: Moved, value: Expression, quantizer: Quantizer, reader: str, layer: str) -> Levels:
+        """Quantize each term, then move: the same levels as the other way round, in a quarter of the memory."""
+        quantized, first = [], 0
+        for term in core.terms:
+            channels = slice(first, first + _core_shape(term.core)[-1])
+            stages = tuple(part(stage, channels) for stage in value.stages) if len(core.terms) > 1 else value.stages
+            first = channels.stop
+            whole = Expression(term.core, chain(*term.stages, *stages), joined(term.sources, value.sources))
+            quantized.append(self.requantized(whole, quantizer, reader, ""))
+        return self._move(core.node, quantized, layer, reader)
+
+    # Stored unquantized
+
+    def tensor(self, value: Expression, reader: str) -> Levels:
+        """The value as it is: exact integers where it has no stages, otherwise fixed-point numbers."""
+        return self.stored(value.core, reader) if not value.stages else self.fixed(value, _finest(value), reader)
+
+    def stored(self, core: Core, reader: str) -> Levels:
+        """A tensor of the core's exact integers."""
+        if isinstance(core, Levels):
+            return core
+        if core not in self._stored:
+            self._stored[core] = self._moved(core, reader) if isinstance(core, Moved) else self._kept(core, reader)
+        return self._stored[core]
+
+    def _kept(self, core: Accumulated | Combined, reader: str) -> Levels:
+        low, high, scale = self._accumulators(core, reader)
+        smallest, largest = int(low.min()), int(high.max())
+        keep = KeepAccumulator(len(low), smallest, largest, {"kind": "keep", "exact": True, "channels": len(low)})
+        uniform = len(set(scale)) == 1
+        # Where each channel has its own scale, float comparison has no one scale to read the tensor by.
+        layer = core.layer if core.whole and uniform else ""
+        op = replace(self._op(core, keep, (), reader), sources=(core.layer,) if core.whole else ())
+        dtype = next(d for d in STORAGE_RANGE if fits(d, smallest, largest))
+        output = TensorType(core.shape, dtype, smallest, largest, float(scale[0]) if uniform else 1.0)
+        return self.built.add(op, output, scale[:1] if uniform else scale, layer, keep.certificate)
+
+    def _moved(self, core: Moved, reader: str) -> Levels:
+        exact = [self.tensor(term, reader) for term in core.terms]
+        if not core.keeps_channels:
+            uniform = (self._uniform(t, term, reader) for t, term in zip(exact, core.terms, strict=True))
+            exact = list(uniform)
+        return self._move(core.node, exact, core.layer if core.whole else "", reader)
+
+    def _uniform(self, x: Levels, value: Expression, reader: str) -> Levels:
+        return x if x.uniform else self.fixed(Expression(x), _finest(value), reader)
+
+    def fixed(self, value: Expression, step: Fraction, reader: str) -> Levels:
+        """The value as int32 multiples of `step`, rounded.
+
+        Raises:
+            StqError: a stage is neither a scale and an offset nor a clip, or the numbers are too large.
+        """
+        if (value, step) not in self._fixed:
+            self._fixed[value, step] = self._rounded(value, step, reader)
+        return self._fixed[value, step]
+
+    def _rounded(self, value: Expression, step: Fraction, reader: str) -> Levels:
+        core = self.stored(value.core, reader) if isinstance(value.core, Moved) else value.core
+        low, high, scale = self._accumulators(core, reader)
+        first, *rest = chain(scaled(scale), *value.stages)
+        clip = rest[0] if rest and isinstance(rest[0], Clip) else _UNBOUNDED
+        rest = rest[clip is not _UNBOUNDED :]
+        assert isinstance(first, Affine)
+        if rest and not isinstance(rest[0], Affine | Clip):
+            raise unquantized(reader, value.sources[-1] if value.sources else reader)
+        try:
+            requantize = fixed_point(first, clip, low, high, step)
+        except ValueError as error:
+            raise lowering_error(reader, str(error), "put a quantizer before it, or scale it down") from error
+        op = self._op(core, requantize, value.sources, reader)
+        output = TensorType(_core_shape(core), "int32", requantize.minimum, requantize.maximum, float(step))
+        levels = self.built.add(op, output, (step,), "", requantize.certificate)
+        return self.fixed(Expression(levels, tuple(rest), value.sources), step, reader) if rest else levels
+
+    def logits(self, value: Expression, layer: str, reader: str) -> Levels:
+        """The model's output in 32 bits: the accumulators themselves if they share a scale, else fixed point."""
+        core = self.stored(value.core, reader) if isinstance(value.core, Moved) else value.core
+        if isinstance(core, Levels) and not value.stages:
+            return core
+        low, high, scale = self._accumulators(core, reader)
+        affine, *rest = chain(scaled(scale), *value.stages)
+        if rest:
+            return self.fixed(replace(value, core=core), _finest(value), reader)
+        assert isinstance(affine, Affine)
+        if affine.uniform and affine.offset[0] == 0 and affine.factor[0] > 0 and not isinstance(core, Levels):
+            certificate = {"kind": "keep", "exact": True, "channels": len(low)}
+            requantize: Requantize = KeepAccumulator(len(low), int(low.min()), int(high.max()), certificate)
+            step = affine.factor[0]
+        else:
+            try:
+                requantize, step = certify_logits(affine, low, high)
+            except ValueError as error:
+                raise lowering_error(reader, str(error), "check the batch normalisation's statistics") from error
+        op = self._op(core, requantize, value.sources, reader)
+        output = TensorType(_core_shape(core), "int32", requantize.minimum, requantize.maximum, float(step))
+        return self.built.add(op, output, (step,), layer, requantize.certificate)
+
+    # Accumulators
+
+    def _accumulators(self, core: Core, reader: str) -> tuple[Integers, Integers, tuple[Fraction, ...]]:
+        """Reachable accumulators (low, high) per channel, and the scale, one entry or one per channel."""
+        if isinstance(core, Accumulated):
+            return core.low, core.high, core.scale
+        if isinstance(core, Levels):
+            ends, scale = core.real_levels, core.scale
+        elif isinstance(core, Combined):
+            a, b = self._operands(core, reader)
+            step, arguments = combine(core, a, b)
+            ends, scale = probe(core.kind, arguments).accumulator_range([a.type, b.type]), (step,)
+        else:
+            raise TypeError("a movement has no accumulator")
+        full = np.ones(_core_shape(core)[-1], np.int64)
+        return full * ends[0], full * ends[1], scale
+
+    def _operands(self, core: Combined, reader: str) -> tuple[Levels, Levels]:
+        """Both terms as uniform tensors whose combination stays within 32 bits."""
+        a, b = (self._exact(term, reader) for term in core.terms)
+        if a is not None and b is not None and _combination_fits(core, a, b):
+            return a, b
+        if core.kind is Multiply:
+            a, b = self._factors(core, reader)
+        else:
+            largest = max(abs(end) for term in core.terms for end in real_bounds(term))
+            step = power_of_two(largest / 2**BITS)
+            a, b = (self._aligned(term, step, reader) for term in core.terms)
+        if not _combination_fits(core, a, b):
+            raise lowering_error(
+                core.layer, "its accumulator can exceed 32 bits", "quantize both branches to similar scales"
+            )
+        return a, b
+
+    def _factors(self, core: Combined, reader: str) -> tuple[Levels, Levels]:
+        """Both terms of a product: exact tensors as they are; what has to be rounded, to the bits that are left."""
+        exact = [self._exact(term, reader) for term in core.terms]
+        taken = [None if x is None else max(abs(end) for end in x.real_levels).bit_length() for x in exact]
+        left = [30 - other if other is not None else 15 for other in reversed(taken)]
+        a, b = (
+            x or self.fixed(term, power_of_two(max(abs(end) for end in real_bounds(term)) / 2**bits), reader)
+            for term, x, bits in zip(core.terms, exact, left, strict=True)
+        )
+        return a, b
+
+    def _exact(self, term: Expression, reader: str) -> Levels | None:
+        """The term as exact integers of one scale, or None."""
+        if term.stages or (isinstance(term.core, Accumulated) and len(set(term.core.scale)) > 1):
+            return None
+        x = self.stored(term.core, reader)
+        return x if x.uniform else None
+
+    def _aligned(self, term: Expression, step: Fraction, reader: str) -> Levels:
+        """A term as multiples of `step`: exact if it is a tensor of such, otherwise rounded."""
+        exact = self._exact(term, reader)
+        if exact is not None and (exact.step / step).denominator == 1:
+            return exact
+        return self.fixed(term if exact is None else Expression(exact), step, reader)
+
+    # Ops
+
+    def _op(self, core: Core, requantize: Requantize, stages_of: tuple[str, ...], reader: str) -> Op:
+        """The op that computes `core` and requantises it."""
+        if isinstance(core, Levels):
+            name = self.built.unique(stages_of[-1] if stages_of else reader)
+            return Rescale(name=name, inputs=(core.tensor,), output=name, sources=stages_of, requantize=requantize)
+        sources = joined((core.layer,), stages_of)
+        if isinstance(core, Accumulated):
+            name = self.built.unique(core.name)
+            return core.op(
+                name=name, inputs=(core.source.tensor,), output=name, sources=sources, requantize=requantize,
+                **core.arguments,
+            )  # fmt: skip
+        assert isinstance(core, Combined)
+        a, b = self._operands(core, reader)
+        name = self.built.unique(core.layer)
+        arguments = combine(core, a, b)[1]
+        return core.kind(
+            name=name, inputs=(a.tensor, b.tensor), output=name, sources=sources, requantize=requantize, **arguments
+        )
+
+    def move(self, node: Movement, terms: Sequence[Levels], layer: str) -> Levels:
+        """A movement of tensors; `layer` is the Keras layer whose output it is, or ""."""
+        return self._move(node, terms, layer, node.layer)
+
+    def _move(self, node: Movement, terms: Sequence[Levels], layer: str, reader: str) -> Levels:
+        if isinstance(node, s.ConcatenateNode):
+            return self._concatenate(node, terms, layer, reader)
+        (x,) = terms
+        name = self.built.unique(node.layer)
+        common: dict[str, Any] = {"name": name, "inputs": (x.tensor,), "output": name, "sources": (node.layer,)}
+        output = replace(x.type, shape=node.shape)
+        op: Op
+        if isinstance(node, s.MaxPoolNode):
+            op = MaxPool(**common, window=node.window)
+        elif isinstance(node, s.PadNode):
+            op = Pad(**common, before=node.before, after=node.after)
+            zero = x.type.zero_point
+            output = replace(output, minimum=min(output.minimum, zero), maximum=max(output.maximum, zero))
+        elif isinstance(node, s.CropNode):
+            op = Crop(**common, before=node.before)
+        elif isinstance(node, s.UpsampleNode):
+            op = Upsample(**common, size=node.size)
+        else:
+            op = Reshape(**common)
+        return self.built.add(op, output, x.scale, layer if x.uniform else "")
+
+    def _concatenate(self, node: s.ConcatenateNode, terms: Sequence[Levels], layer: str, reader: str) -> Levels:
+        step = common_step([x.step for x in terms])
+        factors = [int(x.step / step) for x in terms]
+        ends = [(low * f, high * f) for (low, high), f in zip((x.real_levels for x in terms), factors, strict=True)]
+        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+        if not fits("int32", low, high):
+            step = power_of_two(max(max(abs(end) for end in x.real_levels) * x.step for x in terms) / 2**BITS)
+            rounded = [self._aligned(Expression(x), step, reader) for x in terms]
+            return self._concatenate(node, rounded, layer, reader)
+        first = terms[0].type
+        if all(f == 1 and (x.type.dtype, x.type.zero_point) == (first.dtype, first.zero_point)
+               for f, x in zip(factors, terms, strict=True)):  # fmt: skip
+            dtype, zero = first.dtype, first.zero_point
+        else:
+            dtype, zero = storage(low, high)
+        name = self.built.unique(node.layer)
+        op = Concatenate(
+            name=name, inputs=tuple(x.tensor for x in terms), output=name, sources=(node.layer,), axis=node.axis,
+            factors=tuple(factors),
+        )  # fmt: skip
+        output = TensorType(node.shape, dtype, low + zero, high + zero, float(step), zero)
+        return self.built.add(op, output, (step,), layer)
+
+
+def storage(low: int, high: int) -> tuple[str, int]:
+    """Storage type and zero point for real levels in [low, high]: int8 where 256 levels suffice."""
+    low, high = min(low, 0), max(high, 0)
+    if fits("int8", low, high):
+        return "int8", 0
+    if high - low <= 255:
+        return "int8", -128 - low
+    return ("int16", 0) if fits("int16", low, high) else ("int32", 0)
+
+
+def probe(op: type[Any], arguments: dict[str, Any]) -> Any:
+    """An op made only to ask for its accumulator's range."""
+    return op(name="", inputs=(), output="", sources=(), **{"requantize": _NO_REQUANTIZE, **arguments})
+
+
+def _commutes(core: Moved, stages: tuple[Stage, ...]) -> bool:
+    """Whether moving and then applying stages and a quantizer is the same as doing it the other way round."""
+    node = core.node
+    per_channel = any(isinstance(stage, Affine) and not stage.uniform for stage in stages)
+    if isinstance(node, s.PadNode):
+        return False  # the padding's 0 would go through the stages as well
+    if isinstance(node, s.MaxPoolNode):
+        return all(rises(stage) for stage in stages)
+    if isinstance(node, s.ConcatenateNode):
+        return not per_channel or node.axis == len(node.shape) - 1
+    return not per_channel or core.keeps_channels
+
+
+def _combination_fits(core: Combined, a: Levels, b: Levels) -> bool:
+    arguments = combine(core, a, b)[1]
+    if not all(fits("int32", factor) for factor in arguments.get("factors", ())):
+        return False
+    return fits("int32", *probe(core.kind, arguments).accumulator_range([a.type, b.type]))
+
+
+def _finest(value: Expression) -> Fraction:
+    """Step of a fixed-point tensor of this value alone."""
+    return power_of_two(max(abs(end) for end in real_bounds(value)) / 2**BITS)
+
+
+def _core_shape(core: Core) -> tuple[int, ...]:
+    return core.type.shape if isinstance(core, Levels) else core.shape
+
+
+def _quantized_type(shape: tuple[int, ...], steps: StepFunction, levels: tuple[int, int]) -> TensorType:
+    return TensorType(shape, steps.dtype, levels[0], levels[1], float(steps.step), steps.zero_point)
