@@ -161,10 +161,10 @@ def _tensor_macros(network: Network) -> dict[str, str]:
 
 
 def _tensor_view(plan: Plan, name: str, macro: str) -> TensorView:
-    tensor, buffer = plan.network.tensors[name], plan.buffer(name)
-    first = "the start" if buffer.first < 0 else f"layer {buffer.first}"
-    last = "the end" if buffer.last == len(plan.layers) else f"layer {buffer.last}"
-    note = f"{literals.shape(tensor.shape)}, memory in use from {first} to {last}"
+    tensor, (first, last) = plan.network.tensors[name], plan.lifetime(name)
+    start = "the start" if first < 0 else f"layer {first}"
+    end = "the end" if last == len(plan.layers) else f"layer {last}"
+    note = f"{literals.shape(tensor.shape)}, memory in use from {start} to {end}"
     return TensorView(macro, literals.C_TYPES[tensor.dtype], plan.offset(name), note)
 
 

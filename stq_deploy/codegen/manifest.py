@@ -31,19 +31,21 @@ def describe_plan(plan: Plan, *, command: str, tool_version: str) -> dict[str, A
         "table_bytes": plan.table_bytes,
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.arena_lower_bound,
+        "order_lower_bound_bytes": plan.order_lower_bound,
         "scratch_bytes": plan.scratch_bytes,
         "network_metadata": network.metadata,
     }
 
 
 def _tensor(plan: Plan, name: str) -> dict[str, Any]:
-    tensor, buffer = plan.network.tensors[name], plan.buffer(name)
+    tensor, pieces, (first, last) = plan.network.tensors[name], plan.pieces(name), plan.lifetime(name)
     return dataclasses.asdict(tensor) | {
         "shape": list(tensor.shape),
         "bytes": tensor.bytes,
         "arena_offset": plan.offset(name),
-        "first_layer": buffer.first,
-        "last_layer": buffer.last,
+        "first_layer": first,
+        "last_layer": last,
+        "view_of": list(pieces) if pieces != (name,) else [],
     }
 
 
@@ -65,6 +67,7 @@ def _layer(network: Network, layer: LayerPlan) -> dict[str, Any]:
         "weight_bytes": layer.weight_bytes,
         "table_bytes": layer.table_bytes,
         "scratch_bytes": layer.scratch_bytes,
+        "replaces": layer.replaces,
     }
     if isinstance(op, (WeightedOp, Add, Multiply)):
         described["requantize"] = op.requantize.kind

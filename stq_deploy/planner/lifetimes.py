@@ -1,86 +1,59 @@
-"""Which memory each tensor needs, and from which layer to which."""
+"""Which memory each tensor needs, from which layer to which, and what that ties it to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stq_deploy.network import Network
-from stq_deploy.network.ops import Op, PairTable, Reshape, Table
-
-_IN_PLACE = (Table, PairTable)
-"""Ops whose kernels may write over an input (`stq_nn.h` says which)."""
+from stq_deploy.planner.buffers import Block, Buffer
+from stq_deploy.planner.groups import Groups, Tie
+from stq_deploy.planner.in_place import replaceable_inputs
+from stq_deploy.planner.order import Execution
+from stq_deploy.planner.views import ties_of
 
 
 @dataclass(frozen=True)
-class Buffer:
-    """One piece of memory and the tensors that take turns in it, or are views of it.
+class Lifetimes:
+    """Memory that the tensors of a network need.
 
     Attributes:
-        tensors: their names, in the order they are written.
-        bytes: size of the largest.
-        first, last: the layers during which it must stay intact, both included. -1 is before the first layer,
-            when the input is put in place; the number of layers is after the last one, when outputs are read.
+        blocks: of all stored tensors.
+        replaced: output of a layer -> the input whose memory it takes.
     """
 
-    tensors: tuple[str, ...]
-    bytes: int
-    first: int
-    last: int
-
-    def meets(self, other: Buffer) -> bool:
-        """Whether both are needed during some layer, so that they cannot share memory."""
-        return self.first <= other.last and other.first <= self.last
+    blocks: tuple[Block, ...]
+    replaced: dict[str, str]
 
 
-def assign_buffers(network: Network) -> tuple[Buffer, ...]:
-    """One buffer per tensor, but a view shares its source's, and a table may write over its input."""
-    root = _view_roots(network)
-    last_read = _last_reads(network, root)
-    buffers = [Buffer((network.input,), network.input_type.bytes, -1, last_read[network.input])]
-    of = {network.input: 0}  # tensor -> index of its buffer
-    layer = 0
-    for op in network.ops:
-        if isinstance(op, Reshape):
-            of[op.output] = of[op.inputs[0]]
-            host = buffers[of[op.output]]
-            buffers[of[op.output]] = replace(host, tensors=(*host.tensors, op.output))
-            continue
-        last = max(layer, last_read[op.output])  # what nobody reads still has to be written somewhere
-        dying = _dying_input(op, layer, root, last_read)
-        if dying is not None:
-            of[op.output] = of[dying]
-            host = buffers[of[dying]]
-            buffers[of[dying]] = replace(host, tensors=(*host.tensors, op.output), last=last)
-        else:
-            of[op.output] = len(buffers)
-            buffers.append(Buffer((op.output,), network.tensors[op.output].bytes, layer, last))
-        layer += 1
-    return tuple(buffers)
+def find_lifetimes(network: Network, execution: Execution) -> Lifetimes:
+    """The buffers of all stored tensors; where a layer can write over an input that dies, it does."""
+    pieces = execution.views.pieces
+    first = {network.input: -1} | {op.output: i for i, op in enumerate(execution.layers)}
+    last = dict(first)  # what nobody reads still has to be written somewhere
+    for layer, op in enumerate(execution.layers):
+        last |= dict.fromkeys((piece for name in op.inputs for piece in pieces[name]), layer)
+    last |= dict.fromkeys((piece for name in network.outputs for piece in pieces[name]), len(execution.layers))
+    handed_over: set[frozenset[str]] = set()  # pairs of an output and what it is about to replace
 
+    def may_share(a: str, b: str) -> bool:
+        return frozenset((a, b)) in handed_over or last[a] < first[b] or last[b] < first[a]
 
-def _view_roots(network: Network) -> dict[str, str]:
-    """Every tensor -> the tensor it is a view of; itself if none."""
-    root = {network.input: network.input}
-    for op in network.ops:
-        root[op.output] = root[op.inputs[0]] if isinstance(op, Reshape) else op.output
-    return root
-
-
-def _last_reads(network: Network, root: dict[str, str]) -> dict[str, int]:
-    """Root tensor -> the last layer that reads it or a view of it; -1 if none."""
-    last_read = dict.fromkeys(root.values(), -1)
-    layer = 0
-    for op in network.ops:
-        if not isinstance(op, Reshape):
-            for name in op.inputs:
-                last_read[root[name]] = layer
-            layer += 1
-    for name in network.outputs:
-        last_read[root[name]] = layer
-    return last_read
-
-
-def _dying_input(op: Op, layer: int, root: dict[str, str], last_read: dict[str, int]) -> str | None:
-    if isinstance(op, _IN_PLACE):
-        return next((name for name in op.inputs if last_read[root[name]] == layer), None)
-    return None
+    stored = {name: network.tensors[name] for name in first}
+    groups = Groups(stored, may_share)
+    for whole in execution.views.wholes:
+        groups.tie(ties_of(whole, network))
+    replaced = {}
+    for layer, op in enumerate(execution.layers):
+        for name in replaceable_inputs(op, network, execution.views):
+            parts = pieces[name]
+            if all(last[part] == layer for part in parts):
+                handed_over |= {frozenset((op.output, part)) for part in parts}
+                if groups.tie([Tie(parts[0], op.output, 0)]):
+                    replaced[op.output] = name
+                    break
+                handed_over -= {frozenset((op.output, part)) for part in parts}
+    blocks = [
+        Block(tuple(Buffer(n, at, stored[n].bytes, first[n], last[n]) for n, at in group.items()))
+        for group in groups.all()
+    ]
+    return Lifetimes(tuple(blocks), replaced)

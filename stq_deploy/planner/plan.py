@@ -16,10 +16,11 @@ from stq_deploy.network.requantize import (
     ThresholdRequantize,
 )
 from stq_deploy.planner.arena import arena_size, lower_bound, place
+from stq_deploy.planner.buffers import Block, Buffer
 from stq_deploy.planner.kernels import choose_kernel
-from stq_deploy.planner.layers import emitted_ops
-from stq_deploy.planner.lifetimes import Buffer, assign_buffers
+from stq_deploy.planner.lifetimes import find_lifetimes
 from stq_deploy.planner.limits import check_limits
+from stq_deploy.planner.order import Execution, execution
 from stq_deploy.planner.scratch import scratch_bytes
 from stq_deploy.planner.weights import WeightLayout, weight_layout
 
@@ -39,6 +40,7 @@ class LayerPlan:
         weights: how its weights are packed; None for a layer without.
         table_bytes: constants beside the weights: requantisation arrays and look-up tables.
         scratch_bytes: working memory of the kernel while the layer runs.
+        replaces: the input whose memory the output takes; None if it has memory of its own.
     """
 
     index: int
@@ -48,6 +50,7 @@ class LayerPlan:
     weights: WeightLayout | None
     table_bytes: int
     scratch_bytes: int
+    replaces: str | None
 
     @property
     def weight_bytes(self) -> int:
@@ -61,37 +64,53 @@ class Plan:
 
     Attributes:
         network: what is planned.
+        execution: the order of its layers, and which tensors are views.
         layers: in the order they run.
-        buffers: the memory of all tensors, and during which layers each piece is needed.
-        offsets: byte offset in the arena of each buffer.
+        blocks: the memory of all stored tensors, and during which layers each piece is needed.
+        offsets: byte offset in the arena of each block.
     """
 
     network: Network
+    execution: Execution
     layers: tuple[LayerPlan, ...]
-    buffers: tuple[Buffer, ...]
+    blocks: tuple[Block, ...]
     offsets: tuple[int, ...]
 
     @cached_property
-    def _buffer_index(self) -> dict[str, int]:
-        return {name: i for i, buffer in enumerate(self.buffers) for name in buffer.tensors}
+    def _places(self) -> dict[str, tuple[Buffer, int]]:
+        return {
+            buffer.tensor: (buffer, at + buffer.offset)
+            for block, at in zip(self.blocks, self.offsets, strict=True)
+            for buffer in block.buffers
+        }
 
-    def buffer(self, tensor: str) -> Buffer:
-        """The memory that `tensor` lies in."""
-        return self.buffers[self._buffer_index[tensor]]
+    def pieces(self, tensor: str) -> tuple[str, ...]:
+        """The stored tensors that `tensor` consists of, one directly behind the other; itself if it is stored."""
+        return self.execution.views.pieces[tensor]
 
     def offset(self, tensor: str) -> int:
         """Byte offset of `tensor` in the arena."""
-        return self.offsets[self._buffer_index[tensor]]
+        return self._places[self.pieces(tensor)[0]][1]
+
+    def lifetime(self, tensor: str) -> tuple[int, int]:
+        """The layers during which the memory of `tensor` is needed, as `Buffer.first` and `.last`."""
+        buffers = [self._places[piece][0] for piece in self.pieces(tensor)]
+        return min(b.first for b in buffers), max(b.last for b in buffers)
 
     @property
     def arena_bytes(self) -> int:
         """Bytes of the arena."""
-        return arena_size(self.buffers, self.offsets)
+        return arena_size(self.blocks, self.offsets)
 
     @property
     def arena_lower_bound(self) -> int:
-        """Bytes that no placement of these buffers can go below."""
-        return lower_bound(self.buffers)
+        """Bytes that no placement can go below with the layers in this order."""
+        return lower_bound(self.blocks)
+
+    @property
+    def order_lower_bound(self) -> int:
+        """Bytes that no placement can go below, whatever the order of the layers."""
+        return self.execution.lower_bound
 
     @property
     def scratch_bytes(self) -> int:
@@ -121,9 +140,11 @@ def plan_network(network: Network) -> Plan:
         StqError: the kernels cannot run the network, or it needs more memory than any target could have.
     """
     check_limits(network)
-    layers = tuple(_plan_layer(network, i, op) for i, op in enumerate(emitted_ops(network)))
-    buffers = assign_buffers(network)
-    plan = Plan(network, layers, buffers, place(buffers))
+    executed = execution(network)
+    lifetimes = find_lifetimes(network, executed)
+    replaced = lifetimes.replaced
+    layers = tuple(_plan_layer(network, i, op, replaced.get(op.output)) for i, op in enumerate(executed.layers))
+    plan = Plan(network, executed, layers, lifetimes.blocks, place(lifetimes.blocks))
     total = plan.arena_bytes + plan.scratch_bytes + plan.weight_bytes + plan.table_bytes
     if total > MAXIMUM_BYTES:
         raise StqError(
@@ -135,7 +156,7 @@ def plan_network(network: Network) -> Plan:
     return plan
 
 
-def _plan_layer(network: Network, index: int, op: Op) -> LayerPlan:
+def _plan_layer(network: Network, index: int, op: Op, replaces: str | None) -> LayerPlan:
     inputs, output = network.input_types(op), network.tensors[op.output]
     return LayerPlan(
         index=index,
@@ -145,6 +166,7 @@ def _plan_layer(network: Network, index: int, op: Op) -> LayerPlan:
         weights=weight_layout(op) if isinstance(op, WeightedOp) else None,
         table_bytes=_table_bytes(op),
         scratch_bytes=scratch_bytes(op, inputs, output),
+        replaces=replaces,
     )
 
 

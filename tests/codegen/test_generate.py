@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import re
 import shutil
@@ -12,16 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from branched_networks import branched_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import random_levels, random_network
 
 from stq_deploy.codegen import generate
+from stq_deploy.codegen.manifest import describe_plan
 from stq_deploy.errors import StqError
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Convolve, Dense, MaxPool, Op, PairTable, Reshape, Table, Window
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize, ThresholdRequantize
-from stq_deploy.planner import emitted_ops
+from stq_deploy.planner import emitted_ops, plan_network
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import build_host_library
@@ -129,6 +134,37 @@ def test_manifest_agrees_with_the_plan_and_the_sources(tmp_path: Path, seed: int
     arrays = re.findall(r"^const (\w+) \w+\[(\d+)\]", (tmp_path / "weights.c").read_text(), re.M)
     emitted = sum(sizes[c_type] * int(count) for c_type, count in arrays)
     assert emitted == manifest["weight_bytes"] + manifest["table_bytes"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_tensors_of_the_manifest_that_live_together_lie_apart(seed: int) -> None:
+    """From the manifest alone: two tensors share bytes only as views, or where a layer's output replaces its input."""
+    network = random_network(seed) if seed % 2 else branched_network(seed, unit=3, copies=False)
+    manifest = describe_plan(plan_network(network), command="", tool_version="")
+    stored = {name: t for name, t in manifest["tensors"].items() if not t["view_of"]}
+    replaced = {
+        frozenset((layer["output"], piece))
+        for layer in manifest["layers"]
+        if layer["replaces"] is not None
+        for piece in manifest["tensors"][layer["replaces"]]["view_of"] or [layer["replaces"]]
+    }
+    for (a, x), (b, y) in itertools.combinations(stored.items(), 2):
+        starts, ends = ([x["arena_offset"], y["arena_offset"]], [t["arena_offset"] + t["bytes"] for t in (x, y)])
+        alive = [set(range(t["first_layer"], t["last_layer"] + 1)) for t in (x, y)]
+        if alive[0] & alive[1] and max(starts) < min(ends):
+            assert frozenset((a, b)) in replaced
+            assert len(alive[0] & alive[1]) == 1
+    for t in manifest["tensors"].values():
+        at = t["arena_offset"]
+        assert at + t["bytes"] <= manifest["arena_bytes"]
+        for piece in t["view_of"]:
+            assert stored[piece]["arena_offset"] == at
+            assert t["first_layer"] <= stored[piece]["first_layer"] <= stored[piece]["last_layer"] <= t["last_layer"]
+            at += stored[piece]["bytes"]
+    for layer in manifest["layers"]:
+        for name in (*layer["inputs"], layer["output"]):
+            assert manifest["tensors"][name]["first_layer"] <= layer["index"] <= manifest["tensors"][name]["last_layer"]
 
 
 HOSTILE = [

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from branched_networks import branched_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import random_network
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Add, Dense, MaxPool, Op, PairTable, Reshape, Table, WeightedOp, Window
 from stq_deploy.network.requantize import KeepAccumulator, ThresholdRequantize
-from stq_deploy.planner import emitted_ops, plan_network
+from stq_deploy.planner import Plan, emitted_ops, plan_network
 from stq_deploy.planner.kernels import KERNELS
 from stq_deploy.resources import firmware_templates
 
@@ -45,6 +49,38 @@ def test_tables_spare_an_input_that_lives_on() -> None:
     assert plan.arena_bytes == 64
 
 
+def test_a_pool_writes_over_its_input_where_no_window_begins_before_its_output() -> None:
+    def arena(window: Window, shape: tuple[int, int, int]) -> int:
+        y = TensorType(shape, "int8", 0, 3, 1.0)
+        return plan_network(network({"y": y}, MaxPool("m", ("x",), "y", (), window))).arena_bytes
+
+    assert arena(Window((1, 1)), (4, 4, 2)) == 32
+    assert arena(Window((2, 2), (2, 2)), (2, 2, 2)) == 32
+    assert arena(Window((3, 3), (2, 2), pad_after=(1, 1)), (2, 2, 2)) == 32
+    # With padding before it, the second window begins where the first output is written.
+    assert arena(Window((3, 3), pad_before=(1, 1), pad_after=(1, 1)), (4, 4, 2)) == 64
+    # More padding behind than before: rows of the output are longer than those of the input.
+    assert arena(Window((1, 3), pad_after=(0, 2)), (4, 4, 2)) == 32
+    assert arena(Window((1, 3), pad_before=(0, 1), pad_after=(0, 2)), (4, 5, 2)) == 72
+
+
+def test_a_sum_writes_over_an_input_that_is_no_narrower() -> None:
+    keep = KeepAccumulator(2, 0, 6)
+
+    def plan(x: str, y: str) -> Plan:
+        a, b = (TensorType((4, 4, 2), dtype, 0, 6, 1.0) for dtype in (x, y))
+        ops = (
+            Add("a", ("x", "x"), "a", (), factors=(1, 1), requantize=keep),
+            Add("b", ("a", "a"), "y", (), factors=(1, 1), requantize=KeepAccumulator(2, 0, 12)),
+        )
+        return plan_network(network({"a": a, "y": replace(b, maximum=12)}, *ops))
+
+    assert [layer.replaces for layer in plan("int8", "int8").layers] == ["x", "a"]
+    assert [layer.replaces for layer in plan("int16", "int8").layers] == [None, "a"]
+    assert [layer.replaces for layer in plan("int8", "int16").layers] == ["x", None]
+    assert plan("int16", "int8").arena_bytes == 32 + 64
+
+
 def test_tables_spare_an_output_of_the_network() -> None:
     plan = plan_network(
         network({"a": IMAGE, "y": IMAGE}, table("t", "x", "a"), table("u", "a", "y"), outputs=("y", "a"))
@@ -53,7 +89,7 @@ def test_tables_spare_an_output_of_the_network() -> None:
 
 
 def test_other_layers_never_write_over_their_input() -> None:
-    plan = plan_network(network({"y": IMAGE}, MaxPool("m", ("x",), "y", (), Window((1, 1)))))
+    plan = plan_network(dense(TensorType((8,), "int8", 0, 3, 1.0), outputs=2))
     assert plan.offset("x") != plan.offset("y")
 
 
@@ -61,17 +97,17 @@ def test_a_reshape_is_a_view_and_keeps_its_source_alive() -> None:
     ops = (
         MaxPool("m", ("x",), "a", (), Window((1, 1))),
         Reshape("r", ("a",), "f", ()),
-        MaxPool("n", ("a",), "b", (), Window((1, 1))),
+        table("n", "a", "b"),
         table("t", "b", "c"),
         Dense("d", ("f",), "y", (), np.ones((32, 2), np.int8), 2, KeepAccumulator(2, 0, 96)),
     )
     y = TensorType((2,), "int32", 0, 96, 1.0)
     net = network({"a": IMAGE, "f": FLAT, "b": IMAGE, "c": IMAGE, "y": y}, *ops, outputs=("y", "c"))
     plan = plan_network(net)
-    assert [op.name for op in emitted_ops(net)] == ["m", "n", "t", "d"]
-    assert plan.offset("f") == plan.offset("a")
-    assert (plan.buffer("a").first, plan.buffer("a").last) == (0, 3)
-    assert plan.buffer("c").last == plan.buffer("y").last == 4
+    assert [op.name for op in emitted_ops(net)] == ["m", "d", "n", "t"]  # `a` dies in `n`, if `d` comes before
+    assert plan.offset("f") == plan.offset("a") == plan.offset("b") == plan.offset("c")
+    assert plan.lifetime("f") == plan.lifetime("a") == (0, 2)
+    assert plan.lifetime("c")[1] == plan.lifetime("y")[1] == 4
 
 
 def test_a_table_through_a_view_of_a_living_tensor_is_not_in_place() -> None:
@@ -88,31 +124,47 @@ def test_an_output_nobody_reads_disturbs_nothing() -> None:
     assert plan.offset("a") != plan.offset("x")
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_plans_of_random_networks_hold_together(seed: int) -> None:
-    net = random_network(seed)
-    plan = plan_network(net)
-    assert [layer.op for layer in plan.layers] == list(emitted_ops(net))
-    assert plan.arena_lower_bound <= plan.arena_bytes
-    assert plan.macs == sum(macs for _, macs in net.macs())
-    held: dict[int, str] = {}  # byte of the arena -> the tensor last written there
-    root = {net.input: net.input}
+def check_memory(net: Network, plan: Plan) -> None:
+    """Run the layers on paper: what each reads is what was written there last, byte by byte."""
+    held: dict[int, str] = {}  # byte of the arena -> the stored tensor last written there
 
     def write(tensor: str) -> None:
         start = plan.offset(tensor)
         held.update(dict.fromkeys(range(start, start + net.tensors[tensor].bytes), tensor))
 
     def intact(tensor: str) -> bool:
-        start = plan.offset(tensor)
-        return all(held[b] == root[tensor] for b in range(start, start + net.tensors[tensor].bytes))
+        at = plan.offset(tensor)
+        for piece in plan.pieces(tensor):
+            if any(held.get(byte) != piece for byte in range(at, at + net.tensors[piece].bytes)):
+                return False
+            at += net.tensors[piece].bytes
+        return at == plan.offset(tensor) + net.tensors[tensor].bytes
 
     write(net.input)
-    for op in net.ops:
-        root[op.output] = root[op.inputs[0]] if isinstance(op, Reshape) else op.output
-        assert all(intact(name) for name in op.inputs), op.name
-        if not isinstance(op, Reshape):
-            write(op.output)
+    for layer in plan.layers:
+        assert all(intact(name) for name in layer.op.inputs), layer.op.name
+        write(layer.op.output)
     assert all(intact(name) for name in net.outputs)
+    assert max(held) < plan.arena_bytes
+    assert plan.order_lower_bound <= plan.arena_lower_bound <= plan.arena_bytes
+    for name, tensor in net.tensors.items():
+        assert plan.offset(name) % (2 if tensor.dtype == "int16" else 4 if tensor.dtype == "int32" else 1) == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_plans_of_random_networks_hold_together(seed: int) -> None:
+    net = random_network(seed)
+    plan = plan_network(net)
+    assert [layer.op for layer in plan.layers] == list(emitted_ops(net))
+    assert plan.macs == sum(macs for _, macs in net.macs())
+    check_memory(net, plan)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 8]))
+def test_plans_of_branched_networks_hold_together(seed: int, unit: int) -> None:
+    net = branched_network(seed, ops=12, unit=unit, copies=False)
+    check_memory(net, plan_network(net))
 
 
 def test_every_kernel_of_the_table_is_declared_in_the_contract() -> None:

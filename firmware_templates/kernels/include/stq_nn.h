@@ -13,7 +13,7 @@
  *  - Scratch, packed weights and arrays of int32 are aligned to 4 bytes, of int16 to 2; int8 to none. The Cortex-M7
  *    kernels load int8 and int16 levels as words at any address, with LDR and STR only, which the core allows in normal
  *    memory while CCR.UNALIGN_TRP is 0.
- *  - Input and output never overlap, unless stated.
+ *  - Input and output never overlap, unless stated. Where the output may replace an input, it begins where that begins.
  *  - Arguments are checked once, on the host, when the network is converted; kernels check only what is cheap and
  *    answer STQ_ARGUMENT_ERROR without having written anything.
  */
@@ -170,13 +170,17 @@ typedef struct {
     int32_t pad_top, pad_left; /* padding never wins a maximum */
 } stq_pool_params;
 
+/*
+ * Output may replace the input if no window begins before the place of its own output: for every (y, x) of the output,
+ * max(0, y * stride_h - pad_top) * input width + max(0, x * stride_w - pad_left) >= y * output width + x.
+ */
 stq_status stq_max_pool_s8(const stq_pool_params *params, const stq_dims *input_dims, const int8_t *input,
                            const stq_dims *output_dims, int8_t *output);
 
-/* output[i] = table[input[i] + 128]; input and output may be the same array. */
+/* output[i] = table[input[i] + 128]; output may replace input. */
 stq_status stq_table_s8(const int8_t *table, int32_t count, const int8_t *input, int8_t *output);
 
-/* output[i] = table[(a[i] - a_minimum) * b_levels + b[i] - b_minimum]; output may be a or b. */
+/* output[i] = table[(a[i] - a_minimum) * b_levels + b[i] - b_minimum]; output may replace a or b. */
 typedef struct {
     int32_t a_minimum;
     int32_t b_minimum;
@@ -187,7 +191,8 @@ stq_status stq_pair_table_s8(const stq_pair_table_params *params, const int8_t *
                              const int8_t *b, int8_t *output);
 
 /*
- * Elementwise ops on `pixels` x `channels` elements; a and b are STQ_S8 or STQ_S16. acc is then requantised.
+ * Elementwise ops on `pixels` x `channels` elements; a and b are STQ_S8 or STQ_S16. acc is then requantised. Output may
+ * replace a or b if its elements are no wider; the other of the two may be the same array, or lie elsewhere.
  *
  * Scratch: 4 * channels bytes.
  */

@@ -29,20 +29,20 @@ static int8_t arena[136] STQ_PLACED(".stq_arena");
 
 /* 6x5x3, memory in use from the start to layer 0 */
 #define TENSOR_00_INPUT_1 ((int8_t *)(void *)(arena + 0))
-/* 3x3x4, memory in use from layer 0 to layer 3 */
+/* 3x3x4, memory in use from layer 0 to layer 1 */
 #define TENSOR_01_CONV2D ((int8_t *)(void *)(arena + 96))
-/* 3x3x4, memory in use from layer 0 to layer 3 */
+/* 3x3x4, memory in use from layer 1 to layer 2 */
 #define TENSOR_02_GATE ((int8_t *)(void *)(arena + 96))
-/* 3x3x4, memory in use from layer 0 to layer 3 */
+/* 3x3x4, memory in use from layer 2 to layer 3 */
 #define TENSOR_03_GATED ((int8_t *)(void *)(arena + 96))
 /* 2x2x4, memory in use from layer 3 to layer 4 */
-#define TENSOR_04_MAX_POOLING2D ((int8_t *)(void *)(arena + 0))
+#define TENSOR_04_MAX_POOLING2D ((int8_t *)(void *)(arena + 96))
 /* 16, memory in use from layer 3 to layer 4 */
-#define TENSOR_05_FLATTEN ((int8_t *)(void *)(arena + 0))
+#define TENSOR_05_FLATTEN ((int8_t *)(void *)(arena + 96))
 /* 5, memory in use from layer 4 to layer 5 */
-#define TENSOR_06_HIDDEN ((int16_t *)(void *)(arena + 16))
+#define TENSOR_06_HIDDEN ((int16_t *)(void *)(arena + 0))
 /* 3, memory in use from layer 5 to the end */
-#define TENSOR_07_LOGITS ((int32_t *)(void *)(arena + 0))
+#define TENSOR_07_LOGITS ((int32_t *)(void *)(arena + 16))
 
 /* Working memory of whichever kernel runs. */
 static int32_t scratch[40] STQ_PLACED(".stq_scratch");

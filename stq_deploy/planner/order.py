@@ -1,0 +1,185 @@
+"""The order in which the layers run: the one that needs the least memory at its worst moment.
+
+What is in use between two layers depends only on which layers have run, not on their order. So an order is a path
+through sets of layers, and a limit on memory forbids some sets. The search asks for a path within the least limit that
+could be, and goes to the next where there is none: the first limit with a path is the best. Chains with few branches
+have few sets. Where there are too many the search stops at a budget; from there on it takes the first path that a short
+look finds, and the last limit that was settled bounds every order from below.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+
+from stq_deploy.network import Network
+from stq_deploy.network.ops import Op
+from stq_deploy.planner.buffers import aligned
+from stq_deploy.planner.in_place import replaceable_inputs
+from stq_deploy.planner.views import Views, find_views
+
+BUDGET = 10_000
+"""Sets of layers that are looked at to find the best order."""
+SHORT_LOOK = 500
+"""Sets of layers that are looked at for each further limit, once the budget is used up."""
+COARSENESS = 50
+"""Of those further limits, each is larger by this part at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """The layers of a network in the order they run.
+
+    Attributes:
+        layers: ops that do work on the device; layer `i` is element `i`.
+        views: how tensors share memory.
+        live_bytes: most bytes in use during one layer.
+        lower_bound: bytes in use during some layer of every order; equals `live_bytes` if the order is proved best.
+    """
+
+    layers: tuple[Op, ...]
+    views: Views
+    live_bytes: int
+    lower_bound: int
+
+
+_known: weakref.WeakKeyDictionary[Network, Execution] = weakref.WeakKeyDictionary()
+
+
+def execution(network: Network) -> Execution:
+    """How `network` runs; computed once per network."""
+    if network not in _known:
+        _known[network] = find_execution(network)
+    return _known[network]
+
+
+def find_execution(network: Network, budget: int = BUDGET) -> Execution:
+    """The order of least memory; of equally good ones the network's own if it is among them.
+
+    Args:
+        budget: sets of layers that the exact search may look at.
+    """
+    views = find_views(network)
+    layers = [op for op in network.ops if not views.is_view(op)]
+    search = _Search(network, views, layers)
+    order = list(range(len(layers)))
+    own_peak = search.peak(order)
+    limit = bound = search.least_peak()
+    while limit < own_peak:
+        path, complete, beyond = search.find_path(limit, max(budget, SHORT_LOOK))
+        if path is not None:
+            order = path
+            break
+        budget -= search.looked_at
+        if complete and bound == limit:
+            limit = bound = beyond
+        else:
+            limit = max(beyond, limit + limit // COARSENESS)
+    bound = min(bound, own_peak)
+    return Execution(tuple(layers[i] for i in order), views, aligned(search.peak(order)), aligned(bound))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A layer run next: the most bytes in use by then, the bytes in use after it, the layers that have run."""
+
+    peak: int
+    live: int
+    done: int
+
+
+class _Search:
+    """Sets of layers are bit masks: bit i is layer i of the network's own order."""
+
+    def __init__(self, network: Network, views: Views, layers: list[Op]) -> None:
+        # Pieces of a whole share units of the alignment, and so may what is tied to them in place.
+        size = (lambda n: n) if views.wholes else aligned
+        self._size = {name: size(network.tensors[name].bytes) for pieces in views.pieces.values() for name in pieces}
+        self._layers = layers
+        self._reads = [{piece for name in op.inputs for piece in views.pieces[name]} for op in layers]
+        self._replaceable = [[views.pieces[name] for name in replaceable_inputs(op, network, views)] for op in layers]
+        self._kept = {piece for name in network.outputs for piece in views.pieces[name]}
+        writer = {op.output: i for i, op in enumerate(layers)}
+        self._needs = [sum(1 << writer[name] for name in names if name in writer) for names in self._reads]
+        self._readers = dict.fromkeys(self._size, 0)
+        for i, names in enumerate(self._reads):
+            for name in names:
+                self._readers[name] |= 1 << i
+        self._all = (1 << len(layers)) - 1
+        self._start = _Step(self._size[network.input], self._size[network.input], 0)
+
+    def peak(self, order: list[int]) -> int:
+        """Most bytes in use during one layer of an order."""
+        step = self._start
+        for i in order:
+            step = self._run(step, i)
+        return step.peak
+
+    def least_peak(self) -> int:
+        """Bytes that some layer of every order needs: its inputs and its output, if that cannot take their place."""
+        needs = [sum(self._size[name] for name in names) for names in self._reads]
+        outputs = [0 if self._replaceable[i] else self._size[op.output] for i, op in enumerate(self._layers)]
+        return max([self._start.peak, *(a + b for a, b in zip(needs, outputs, strict=True))])
+
+    def find_path(self, limit: int, budget: int) -> tuple[list[int] | None, bool, int]:
+        """Look for an order whose peak is at most `limit`; depth first, and first to where least is in use.
+
+        Returns:
+            The order, or None; whether every set within the limit was looked at, or the path found; the least peak
+            beyond the limit that was met, 0 if none was.
+        """
+        came_from: dict[int, tuple[int, int]] = {}  # set -> set before, layer between
+        stack = [(self._start, -1, -1)]
+        beyond: list[int] = []
+        self.looked_at = 0
+        while stack and self.looked_at < budget:
+            step, before, layer = stack.pop()
+            if step.done in came_from:
+                continue
+            came_from[step.done] = before, layer
+            self.looked_at += 1
+            if step.done == self._all:
+                return self._path(came_from), True, 0
+            found = []
+            for i, after in self._successors(step):
+                if after.peak > limit:
+                    beyond.append(after.peak)
+                elif after.done not in came_from:
+                    found.append((after, step.done, i))
+            stack += sorted(found, key=lambda one: (-one[0].live, -one[2]))
+        return None, not stack, min(beyond, default=0)
+
+    def _path(self, came_from: dict[int, tuple[int, int]]) -> list[int]:
+        order: list[int] = []
+        done = self._all
+        while done:
+            done, layer = came_from[done]
+            order.append(layer)
+        return order[::-1]
+
+    def _successors(self, step: _Step) -> list[tuple[int, _Step]]:
+        """Every layer that can run next, and what comes of it; one alone where nothing can be lost by running it now.
+
+        That is so if it raises neither the peak nor what is in use: whichever layers run before it instead, they
+        would need no less memory without its output than with it.
+        """
+        found = []
+        for i, needs in enumerate(self._needs):
+            if step.done >> i & 1 or needs & ~step.done:
+                continue
+            after = self._run(step, i)
+            if after.peak == step.peak and after.live <= step.live:
+                return [(i, after)]
+            found.append((i, after))
+        return found
+
+    def _run(self, step: _Step, i: int) -> _Step:
+        done = step.done | 1 << i
+        output = self._layers[i].output
+        dying = {name for name in self._reads[i] if name not in self._kept and not self._readers[name] & ~done}
+        in_place = any(set(parts) <= dying for parts in self._replaceable[i])
+        during = step.live + (0 if in_place else self._size[output])
+        freed = sum(self._size[name] for name in dying)
+        if output not in self._kept and not self._readers[output]:
+            freed += self._size[output]  # what nobody reads has to be written somewhere, and is gone
+        return _Step(max(step.peak, during), step.live + self._size[output] - freed, done)

@@ -1,0 +1,49 @@
+"""Tensors that share memory, and layers in another order than the file's: every layer is still equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from branched_networks import branched_network
+from networks import random_levels
+
+from stq_deploy.executors.host_executor import HostExecutor
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.sanitized_executor import SanitizedExecutor
+from stq_deploy.network import Network
+from stq_deploy.planner import plan_network
+from stq_deploy.toolchain.host_library import KERNELS
+
+SAMPLES = 4
+
+
+NETWORKS = [branched_network(seed, ops=14, unit=(1, 3, 8)[seed % 3], copies=False) for seed in range(8)]
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("network", NETWORKS, ids=range(len(NETWORKS)))
+def test_host_equals_numpy(network: Network, kernels: str, host_cache: Path) -> None:
+    levels = random_levels(network, SAMPLES)
+    reference = NumpyExecutor(network)
+    with HostExecutor(network, kernels=kernels, workers=1, cache_dir=host_cache) as host:
+        np.testing.assert_array_equal(host.layer_digests(levels), reference.layer_digests(levels))
+        np.testing.assert_array_equal(host.run(levels), reference.run(levels))
+
+
+@pytest.mark.parametrize("network", NETWORKS[:3], ids=range(3))
+def test_sanitized_host_equals_numpy(network: Network, host_cache: Path) -> None:
+    levels = random_levels(network, SAMPLES)
+    with SanitizedExecutor(network, kernels="cortex_m7", cache_dir=host_cache) as host:
+        np.testing.assert_array_equal(host.layer_digests(levels), NumpyExecutor(network).layer_digests(levels))
+
+
+def test_the_networks_have_what_is_tested() -> None:
+    plans = [plan_network(network) for network in NETWORKS]
+    replacing = {layer.op.kind for plan in plans for layer in plan.layers if layer.replaces}
+    assert replacing == {"table", "pair_table", "add", "max_pool"}
+    assert sum(len(plan.execution.views.wholes) for plan in plans) >= 5
+    assert any(any(b.offset % 8 for block in plan.blocks for b in block.buffers) for plan in plans)
+    files = [[op for op in plan.network.ops if not plan.execution.views.is_view(op)] for plan in plans]
+    assert any(list(plan.execution.layers) != file for plan, file in zip(plans, files, strict=True))
