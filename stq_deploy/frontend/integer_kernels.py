@@ -32,6 +32,7 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
         StqError: the quantizer's values are not integers times one scale per output channel.
     """
     quantizer = kernel.quantizer
+    assert quantizer is not None  # such a layer is an obstacle, which stops the conversion
     integers, scale = _evaluate(kernel.values, _trainable(quantizer), layer)
     channels = kernel.values.shape[-1]
     per_channel = np.broadcast_to(scale.reshape(-1) if scale.size > 1 else scale.reshape(()), (channels,))
@@ -41,7 +42,7 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
     half = 2 ** (bits - 1)
     if integers.min() < -half or integers.max() >= half:
         raise _inexact(layer, quantizer, f"gives weights outside {bits} bits")
-    return IntegerKernel(integers.astype(np.int8), np.array(per_channel), bits)
+    return IntegerKernel(integers.astype(np.int8).reshape(kernel.shape), np.array(per_channel), bits)
 
 
 def exact_bias(values: FloatArray, quantizer: Quantizer | None, layer: str) -> npt.NDArray[np.float64]:

@@ -12,6 +12,7 @@ from typing import Any
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
+from stq_deploy.frontend.layers.activation import FUNCTIONS
 from stq_deploy.frontend.origin import LAYER_MODULES, OBJECT_MODULES, check_origin
 from stq_deploy.frontend.quantizers import KERNEL_QUANTIZERS, read_quantizer
 
@@ -70,6 +71,8 @@ def _check_text(text: str) -> None:
 
 def _check_object(value: dict[str, Any], depth: int) -> None:
     kind = value.get("class_name")
+    if _is_function(value):
+        return
     if not isinstance(kind, str) or kind not in _QUANTIZER_CLASSES | _TRAINING_CLASSES:
         raise _refused(f"it holds an object of class {shown(kind)}")
     check_origin(value, OBJECT_MODULES)
@@ -78,6 +81,13 @@ def _check_object(value: dict[str, Any], depth: int) -> None:
         raise _refused(f"it holds an object of class {shown(kind)} without settings")
     for item in config.values():
         _check(item, depth - 1)
+
+
+def _is_function(value: dict[str, Any]) -> bool:
+    """Whether it is an activation of qkeras's: how Keras writes a function that is none of its own."""
+    others = {key: item for key, item in value.items() if key not in ("config", "shared_object_id")}
+    name, known = value.get("config"), {"module": "builtins", "class_name": "function", "registered_name": "function"}
+    return others == known and isinstance(name, str) and name in FUNCTIONS
 
 
 def _refused(what: str) -> StqError:

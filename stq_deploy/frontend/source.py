@@ -21,10 +21,16 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class FloatKernel:
-    """Weights as stored, float32, with the quantizer that QKeras applies to them in every forward pass."""
+    """Weights as stored, float32, with the quantizer that QKeras applies to them in every forward pass.
+
+    Attributes:
+        quantizer: None where the layer has none.
+        shape: of the node's kernel, which has the same elements; 1-D and dense kernels lack axes of size 1.
+    """
 
     values: FloatArray
-    quantizer: Quantizer
+    quantizer: Quantizer | None
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)

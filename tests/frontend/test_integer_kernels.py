@@ -54,7 +54,9 @@ def test_integers_times_scale_are_qkeras_weights(
     text: str, bits: int, power_of_two: bool, shape: tuple[int, ...], depthwise: bool
 ) -> None:
     values = random(*shape, seed=7) * np.float32(0.8)
-    kernel = integer_kernel(FloatKernel(values, read_quantizer(text, KERNEL_QUANTIZERS)), "layer", depthwise)
+    kernel = integer_kernel(
+        FloatKernel(values, read_quantizer(text, KERNEL_QUANTIZERS), values.shape), "layer", depthwise
+    )
     assert kernel.bits == bits
     assert kernel.integers.shape == shape
     outputs = shape[-1] * shape[-2] if depthwise else shape[-1]
@@ -76,7 +78,7 @@ def test_integers_times_scale_are_qkeras_weights(
 def test_a_channel_of_zeros(text: str) -> None:
     values = random(3, 3, 2, 4)
     values[..., 1] = 0
-    kernel = integer_kernel(FloatKernel(values, read_quantizer(text, KERNEL_QUANTIZERS)), "layer", False)
+    kernel = integer_kernel(FloatKernel(values, read_quantizer(text, KERNEL_QUANTIZERS), values.shape), "layer", False)
     assert (kernel.integers[..., 1] == 0).all()
     assert (kernel.scale > 0).all()
 
@@ -84,7 +86,9 @@ def test_a_channel_of_zeros(text: str) -> None:
 def test_weights_outside_the_quantizers_range_are_clipped_as_in_qkeras() -> None:
     values = np.array([[3.0, -5.0], [0.1, 0.2]], np.float32)
     kernel = integer_kernel(
-        FloatKernel(values, read_quantizer("quantized_bits(4,0,1,alpha=1)", KERNEL_QUANTIZERS)), "l", False
+        FloatKernel(values, read_quantizer("quantized_bits(4,0,1,alpha=1)", KERNEL_QUANTIZERS), values.shape),
+        "l",
+        False,
     )
     assert kernel.integers.tolist() == [[7, -7], [1, 2]]
 
@@ -109,5 +113,5 @@ def test_not_integers_times_a_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(integer_kernels, "_qkeras_values", lambda v, q: (v.astype(np.float64) * 0.3, np.ones(1)))
     quantizer = read_quantizer("ternary(alpha='auto')", KERNEL_QUANTIZERS)
     with pytest.raises(StqError, match="not integers times its scale") as caught:
-        integer_kernel(FloatKernel(random(3, 4), quantizer), "dense", False)
+        integer_kernel(FloatKernel(random(3, 4), quantizer, (3, 4)), "dense", False)
     assert "'dense'" in caught.value.where

@@ -35,7 +35,7 @@ def refused(draft: ModelDraft, tmp_path: Path) -> StqError:
         ("conv", "padding", "causal"),
         ("conv", "padding", None),
         ("conv", "data_format", "channels_first"),
-        ("conv", "groups", 2),
+        ("conv", "groups", 3),
         ("conv", "use_bias", "yes"),
         ("conv", "kernel_quantizer", None),
         ("conv", "kernel_quantizer", "quantized_relu(4,2)"),
@@ -46,12 +46,13 @@ def refused(draft: ModelDraft, tmp_path: Path) -> StqError:
         ("conv", "surprise", 1),
         ("bn", "axis", [1]),
         ("bn", "axis", None),
-        ("bn", "epsilon", 1e-7),
+        ("bn", "epsilon", -1e-7),
         ("bn", "epsilon", float("nan")),
         ("bn", "renorm", True),
         ("relu", "activation", "quantized_relu(99,2)"),
         ("relu", "activation", "quantized_bits(8,0,alpha='auto')"),
-        ("relu", "activation", "hard_sigmoid"),
+        ("relu", "activation", "swish"),
+        ("relu", "activation", "binary_tanh"),
         ("pool", "pool_size", [0, 2]),
         ("pool", "padding", "full"),
         ("flatten", "data_format", "channels_first"),
@@ -72,22 +73,30 @@ def test_unsupported_setting_is_named(layer: str, setting: str, value: Any, tmp_
 
 
 @pytest.mark.parametrize(
-    ("kind", "hint"),
+    ("kind", "reason", "hint"),
     [
-        ("Lambda", "never run"),
-        ("TFOpLambda", "Keras layer such as Add"),
-        ("LeakyReLU", "negative_slope"),
-        ("AveragePooling2D", "MaxPooling2D"),
-        ("QConv2DBatchnorm", "followed by BatchNormalization"),
-        ("Evil", "build the model from: Activation, Add"),
+        ("Lambda", "Python code", "ordinary layers"),
+        ("TFOpLambda", "TensorFlow function", "Keras layer such as Add"),
+        ("LSTM", "a state from step to step", "causal"),
+        ("QGRU", "a state from step to step", "causal"),
+        ("Conv2DTranspose", "no transposed convolution", "UpSampling2D followed by QConv2D"),
+        ("Conv3D", "two axes", "slices"),
+        ("LayerNormalization", "for every sample", "BatchNormalization"),
+        ("Embedding", "a word's number", "one-hot"),
+        ("MultiHeadAttention", "as matrices", "convolutions"),
+        ("ELU", "an exponential below 0", "quantized_relu(8,3)"),
+        ("PReLU", "slope below 0", "LeakyReLU"),
+        ("Rescaling", "as they are stored", "before training"),
+        ("Evil", "", "build the model from: Activation, ActivityRegularization"),
     ],
 )
-def test_unsupported_layer_gets_the_nearest_alternative(kind: str, hint: str, tmp_path: Path) -> None:
+def test_unsupported_layer_says_why_and_what_to_use(kind: str, reason: str, hint: str, tmp_path: Path) -> None:
     draft = tiny_model()
     draft.entry("relu")["class_name"] = kind
     draft.settings("relu")["function"] = {"class_name": "__lambda__", "config": {"value": "gASV"}}
     error = refused(draft, tmp_path)
-    assert error.what == "this layer type is not supported"
+    assert error.what.startswith("this layer type is not supported")
+    assert reason in error.what
     assert f"layer 'relu' ({kind})" in error.where
     assert hint in error.next
 
@@ -153,6 +162,59 @@ def test_harmless_training_objects_pass(tmp_path: Path) -> None:
     parse_model(draft.save_h5(tmp_path / "m.h5"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings", "shapes", "what"),
+    [
+        ("ZeroPadding2D", {"padding": -1}, [(4, 4, 2)], "padding=-1"),
+        ("ZeroPadding2D", {"padding": [[1, 2, 3], [0, 0]]}, [(4, 4, 2)], "padding="),
+        ("ZeroPadding1D", {"padding": [[1, 1], [1, 1]]}, [(4, 2)], "padding="),
+        ("ZeroPadding1D", {"padding": 1}, [(4, 4, 2)], "instead of (length, channels)"),
+        ("ZeroPadding2D", {"padding": 60_000}, [(4, 4, 2)], "would have shape"),
+        ("Cropping2D", {"cropping": 2}, [(4, 4, 2)], "would have shape (0, 0, 2)"),
+        ("Cropping2D", {"cropping": True}, [(4, 4, 2)], "cropping=True"),
+        ("UpSampling2D", {"size": 2, "interpolation": "bilinear"}, [(4, 4, 2)], "interpolation='bilinear'"),
+        ("UpSampling2D", {"size": [2, 0]}, [(4, 4, 2)], "size=[2, 0]"),
+        ("UpSampling1D", {"size": 1 << 20}, [(4, 2)], "size=1048576"),
+        ("GlobalAveragePooling2D", {"data_format": "channels_first"}, [(4, 4, 2)], "data_format="),
+        ("GlobalMaxPooling1D", {"keepdims": 1}, [(4, 2)], "keepdims=1"),
+        ("GlobalMaxPooling2D", {}, [(4, 2)], "instead of (height, width, channels)"),
+        ("Permute", {"dims": [2, 1]}, [(4, 2)], "dims=[2, 1] moves the elements of (4, 2)"),
+        ("Permute", {"dims": [1, 1]}, [(4, 2)], "dims=[1, 1] are not the axes"),
+        ("Permute", {"dims": [0, 1]}, [(4, 2)], "dims=[0, 1]"),
+        ("Reshape", {"target_shape": [3, -1]}, [(4, 2)], "cannot be reshaped"),
+        ("Reshape", {"target_shape": [-1, -1]}, [(4, 2)], "cannot be reshaped"),
+        ("Reshape", {"target_shape": [0, 8]}, [(4, 2)], "cannot be reshaped"),
+        ("Reshape", {"target_shape": [-2]}, [(4, 2)], "target_shape=[-2]"),
+        ("Softmax", {"axis": 1}, [(4, 2)], "axis=1"),
+        ("ReLU", {"threshold": 0.5}, [(4,)], "threshold=0.5"),
+        ("ReLU", {"max_value": "6"}, [(4,)], "max_value='6'"),
+        ("LeakyReLU", {"alpha": -0.1}, [(4,)], "alpha=-0.1"),
+        ("LeakyReLU", {"slope": 1}, [(4,)], "'slope'=1 is unknown"),
+        ("Add", {}, [(4,)], "fewer than two inputs"),
+        ("Add", {}, [(4, 4, 2), (4, 4, 1)], "different shapes"),
+        ("Add", {}, [(4, 4, 2), (3, 1, 2)], "different shapes"),
+        ("Add", {}, [(2, 1, 1, 2), (2, 3, 3, 2)], "different shapes"),
+        ("Subtract", {}, [(4,), (4,), (4,)], "3 inputs instead of 2"),
+        ("Concatenate", {"axis": 0}, [(4,), (4,)], "axis=0"),
+        ("Concatenate", {"axis": 3}, [(4, 2), (4, 2)], "axis=3"),
+        ("Concatenate", {"axis": -1}, [(4, 2), (5, 2)], "do not fit together"),
+        ("Concatenate", {"axis": -1}, [(4, 2), (8,)], "do not fit together"),
+        ("Flatten", {}, [(4,), (4,)], "2 inputs instead of 1"),
+    ],
+)
+def test_refusals_of_layers_without_weights(
+    kind: str, settings: dict[str, Any], shapes: list[tuple[int, ...]], what: str, tmp_path: Path
+) -> None:
+    draft = ModelDraft().add("InputLayer", "x", batch_input_shape=[None, 1, 1])
+    for i, shape in enumerate(shapes):
+        draft.add("UpSampling1D", f"long{i}", "x", size=int(np.prod(shape)))
+        draft.add("Reshape", f"branch{i}", f"long{i}", target_shape=list(shape))
+    draft.add(kind, "layer", *(f"branch{i}" for i in range(len(shapes))), **settings)
+    error = refused(draft, tmp_path)
+    assert f"layer 'layer' ({kind})" in error.where
+    assert what in error.what
+
+
 def test_negative_variance(tmp_path: Path) -> None:
     draft = tiny_model()
     draft.arrays["bn"]["moving_variance"][2] = -1
@@ -163,9 +225,6 @@ def test_shapes_that_do_not_fit(tmp_path: Path) -> None:
     draft = tiny_model()
     draft.settings("pool")["pool_size"] = [7, 7]
     assert "its output would have shape" in refused(draft, tmp_path).what
-    draft = tiny_model()
-    draft.entry("fc")["inbound_nodes"] = [[["pool", 0, 0, {}]]]
-    assert "instead of a vector" in refused(draft, tmp_path).what
     draft = tiny_model()
     draft.add("Add", "sum", "relu", "pool")
     assert "different shapes" in refused(draft, tmp_path).what

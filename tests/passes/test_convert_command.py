@@ -37,6 +37,6 @@ def test_a_bad_model_is_one_message_and_leaves_no_file(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["convert", str(model), "-o", str(tmp_path / "net.stq")])
     assert result.exit_code == 1
     assert "layer 'conv' (QConv2D)" in result.stderr
-    assert "What to do: use one of: same, valid" in result.stderr
+    assert "What to do: set padding to 'same' or 'valid'" in result.stderr
     assert "Traceback" not in result.output
     assert not (tmp_path / "net.stq").exists()

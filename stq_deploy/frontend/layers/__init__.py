@@ -6,12 +6,15 @@ To add a layer: a function here that takes its settings from a `LayerReader` and
 
 from stq_deploy.frontend.layers import (  # noqa: F401 - imported to register their handlers
     activation,
+    borders,
     convolution,
     dense,
     merge,
     normalization,
     pooling,
     shape,
+    training_only,
+    upsampling,
 )
 from stq_deploy.frontend.layers.reader import LayerReader
 from stq_deploy.frontend.layers.registry import handler_for, supported_kinds

@@ -1,18 +1,80 @@
-"""Activation, QActivation, ReLU, and the `activation` setting of weighted layers."""
+"""Activations: layers of their own, and the `activation` setting of others."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
 
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.layers.reader import LayerReader
 from stq_deploy.frontend.layers.registry import register
 from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, Quantizer, read_quantizer
-from stq_deploy.frontend.source import ClipNode, FunctionNode, PassNode, QuantizeNode, SoftmaxNode
+from stq_deploy.frontend.source import (
+    AffineNode,
+    ClipNode,
+    FunctionNode,
+    LeakyNode,
+    Node,
+    PassNode,
+    QuantizeNode,
+    SoftmaxNode,
+)
 
-_FUNCTIONS = ("sigmoid", "tanh")
-_PLAIN = ("linear", "softmax", "relu", *_FUNCTIONS)
+_MakeNode = Callable[[str, tuple[int, ...], tuple[int, ...]], Node]
+"""(layer, inputs, shape) -> a node."""
+
+
+def _float32(value: float) -> Fraction:
+    """The number as Keras uses it."""
+    return Fraction(float(np.float32(value)))
+
+
+def _line(factor: Fraction, offset: Fraction, low: int, high: int) -> tuple[_MakeNode, ...]:
+    """`clip(factor * x + offset, low, high)`."""
+    return (
+        partial(AffineNode, factor=(factor,), offset=(offset,)),
+        partial(ClipNode, low=Fraction(low), high=Fraction(high)),
+    )
+
+
+_LARGEST = 2.0**16
+_HALF = Fraction(1, 2)
+_SMOOTH = Fraction(3, 16)
+_KERAS: dict[str, tuple[_MakeNode, ...]] = {
+    "linear": (),
+    "relu": (partial(ClipNode, low=Fraction(0), high=None),),
+    "relu6": (partial(ClipNode, low=Fraction(0), high=Fraction(6)),),
+    "leaky_relu": (partial(LeakyNode, slope=_float32(0.2)),),
+    "hard_sigmoid": _line(_float32(0.2), _HALF, 0, 1),
+    "sigmoid": (partial(FunctionNode, function="sigmoid"),),
+    "tanh": (partial(FunctionNode, function="tanh"),),
+    "softmax": (SoftmaxNode,),
+}
+_QKERAS: dict[str, tuple[_MakeNode, ...]] = {
+    "hard_sigmoid": _line(_HALF, _HALF, 0, 1),
+    "smooth_sigmoid": _line(_SMOOTH, _HALF, 0, 1),
+    "hard_tanh": (partial(ClipNode, low=Fraction(-1), high=Fraction(1)),),
+    "smooth_tanh": _line(2 * _SMOOTH, Fraction(0), -1, 1),
+}
+"""Functions of qkeras.quantizers; where Keras has one of the same name, a layer of QKeras means QKeras's."""
+
+FUNCTIONS = frozenset({*_KERAS, *_QKERAS})
+"""The names of activations that quantize nothing."""
+
+_REFUSED = {
+    **dict.fromkeys(("elu", "selu", "softplus", "exponential"), "relu, or quantized_relu"),
+    **dict.fromkeys(("swish", "silu", "gelu", "mish", "hard_swish", "hard_silu"), "relu6, or quantized_relu"),
+    "softsign": "hard_tanh, or quantized_tanh",
+    "log_softmax": "softmax",
+    "binary_sigmoid": "binary(use_01=True)",
+    "binary_tanh": "binary()",
+}
+"""Functions that have no integer form here -> what to use instead."""
 
 
 @register("Activation", "QActivation")
@@ -25,39 +87,68 @@ def import_activation(reader: LayerReader) -> None:
 @register("ReLU")
 def import_relu(reader: LayerReader) -> None:
     position, shape = reader.only_input()
-    reader.fixed("max_value", None)
-    reader.fixed("negative_slope", 0.0)
+    slope = reader.number("negative_slope", 0.0, 0, _LARGEST)
     reader.fixed("threshold", 0.0)
-    _add_relu(reader, position, shape)
+    high = None
+    if reader.layer.config.get("max_value") is not None:
+        high = _float32(reader.number("max_value", None, 0, _LARGEST))
+    reader.any_value("max_value")
+    if slope:
+        position = reader.add(LeakyNode(reader.name, (position,), shape, _float32(slope)))
+    if not slope or high is not None:
+        reader.add(ClipNode(reader.name, (position,), shape, None if slope else Fraction(0), high))
+
+
+@register("LeakyReLU")
+def import_leaky_relu(reader: LayerReader) -> None:
+    position, shape = reader.only_input()
+    slope = reader.number("alpha", 0.3, 0, _LARGEST)
+    if slope:
+        reader.add(LeakyNode(reader.name, (position,), shape, _float32(slope)))
+    else:
+        reader.add(ClipNode(reader.name, (position,), shape, Fraction(0), None))
+
+
+@register("Softmax")
+def import_softmax(reader: LayerReader) -> None:
+    position, shape = reader.only_input()
+    reader.fixed("axis", -1, len(shape))
+    reader.add(SoftmaxNode(reader.name, (position,), shape))
 
 
 def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -> bool:
-    """Add the node that the `activation` setting asks for; False when it asks for none (linear)."""
-    value = reader.raw("activation")
-    if value is None or value == "linear":
+    """Add the nodes that the `activation` setting asks for; False when it asks for none (linear)."""
+    value = reader.activation_setting()
+    name = _function_name(value)
+    of_qkeras = reader.layer.kind.startswith("Q")
+    functions = {**_KERAS, **_QKERAS} if of_qkeras else {**_QKERAS, **_KERAS}
+    if value is None:
         return False
-    if value == "softmax":
-        reader.add(SoftmaxNode(reader.name, (position,), shape))
-    elif value == "relu":
-        _add_relu(reader, position, shape)
-    elif value in _FUNCTIONS:
-        reader.add(FunctionNode(reader.name, (position,), shape, value))
-    else:
+    if name not in functions:
         reader.add(QuantizeNode(reader.name, (position,), shape, _activation_quantizer(reader, value)))
-    return True
+        return True
+    for make in functions[name]:
+        position = reader.add(make(reader.name, (position,), shape))
+    return bool(functions[name])
 
 
-def _add_relu(reader: LayerReader, position: int, shape: tuple[int, ...]) -> None:
-    reader.add(ClipNode(reader.name, (position,), shape, Fraction(0), None))
+def _function_name(value: Any) -> str | None:
+    """The name of a function, which Keras writes as it is, or as an object if it is not one of its own."""
+    if isinstance(value, dict) and value.get("class_name") == "function":
+        value = value.get("config")
+    return value if isinstance(value, str) else None
 
 
 def _activation_quantizer(reader: LayerReader, value: object) -> Quantizer:
+    name = _function_name(value)
+    if name in _REFUSED:
+        raise reader.error(f"activation={name!r} has no integer form here", f"use {_REFUSED[name]}")
     try:
         quantizer = read_quantizer(value, ACTIVATION_QUANTIZERS)
     except StqError as error:
         raise unsupported(
             reader.name, reader.layer.kind, f"activation: {error.what}",
-            error.next + f" (without quantizing: {', '.join(_PLAIN)})", error.cause,
+            f"{error.next} (without quantizing: {', '.join(sorted(FUNCTIONS))})", error.cause,
         ) from error  # fmt: skip
     if isinstance(quantizer.parameters.get("alpha"), str):
         raise reader.error(

@@ -1,4 +1,4 @@
-"""Conv2D, DepthwiseConv2D and SeparableConv2D, with QKeras's quantizers or without."""
+"""Convolutions, with QKeras's quantizers or without: Conv, DepthwiseConv and SeparableConv, 1-D and 2-D."""
 
 from __future__ import annotations
 
@@ -12,63 +12,65 @@ from stq_deploy.network.ops import Window
 _EXAMPLE = "ternary(alpha='auto_po2')"
 
 
-@register("QConv2D", "Conv2D")
+@register("QConv1D", "QConv2D", "Conv1D", "Conv2D")
 def import_convolution(reader: LayerReader) -> None:
     position, (height, width, channels) = reader.image_input()
-    filters = reader.integer("filters")
-    window = _window(reader, height, width)
+    filters, groups = reader.integer("filters"), reader.integer("groups", 1)
+    if channels % groups or filters % groups:
+        raise reader.error(
+            f"groups={groups} does not divide its {channels} input channels and {filters} filters",
+            "use groups=1, or a number that divides both",
+        )
+    window = _window(reader, height, width, causal=reader.in_rows)
     quantizer = reader.kernel_quantizer("kernel_quantizer", _EXAMPLE)
-    arrays = reader.arrays({"kernel": (*window.size, channels, filters)} | bias_shape(reader, filters))
+    kernel = (*window.size, channels // groups, filters)
+    arrays = reader.arrays({"kernel": _as_stored(reader, kernel)} | bias_shape(reader, filters))
     shape = (*window.output_size(height, width), filters)
     at = reader.add(ConvolveNode(reader.name, (position,), shape, window))
-    reader.add_kernel(at, arrays["kernel"], quantizer)
+    reader.add_kernel(at, arrays["kernel"], quantizer, kernel)
     reader.macs += shape[0] * shape[1] * arrays["kernel"].size
-    finish_weighted(reader, at, shape, arrays.get("bias"))
+    finish_weighted(reader, arrays.get("bias"))
 
 
-@register("QDepthwiseConv2D", "DepthwiseConv2D")
+@register("QDepthwiseConv2D", "DepthwiseConv1D", "DepthwiseConv2D")
 def import_depthwise_convolution(reader: LayerReader) -> None:
     position, (height, width, channels) = reader.image_input()
     multiplier = reader.integer("depth_multiplier", 1)
-    window = _window(reader, height, width)
+    reader.fixed("groups", 1)
+    window = _window(reader, height, width, causal=False)
     quantizer = reader.kernel_quantizer("depthwise_quantizer", _EXAMPLE)
-    outputs = channels * multiplier
-    arrays = reader.arrays({"depthwise_kernel": (*window.size, channels, multiplier)} | bias_shape(reader, outputs))
+    kernel, outputs = (*window.size, channels, multiplier), channels * multiplier
+    arrays = reader.arrays({"depthwise_kernel": _as_stored(reader, kernel)} | bias_shape(reader, outputs))
     shape = (*window.output_size(height, width), outputs)
     at = reader.add(DepthwiseNode(reader.name, (position,), shape, window))
-    reader.add_kernel(at, arrays["depthwise_kernel"], quantizer)
+    reader.add_kernel(at, arrays["depthwise_kernel"], quantizer, kernel)
     reader.macs += shape[0] * shape[1] * arrays["depthwise_kernel"].size
-    finish_weighted(reader, at, shape, arrays.get("bias"))
+    finish_weighted(reader, arrays.get("bias"))
 
 
-@register("QSeparableConv2D", "SeparableConv2D")
+@register("QSeparableConv1D", "QSeparableConv2D", "SeparableConv1D", "SeparableConv2D")
 def import_separable_convolution(reader: LayerReader) -> None:
     position, (height, width, channels) = reader.image_input()
     filters, multiplier = reader.integer("filters"), reader.integer("depth_multiplier", 1)
-    window = _window(reader, height, width)
-    reader.any_value("kernel_initializer", "kernel_regularizer", "kernel_constraint")
+    reader.fixed("groups", 1)
+    window = _window(reader, height, width, causal=reader.in_rows)
     depthwise = reader.kernel_quantizer("depthwise_quantizer", _EXAMPLE)
     pointwise = reader.kernel_quantizer("pointwise_quantizer", _EXAMPLE)
     middle = channels * multiplier
-    arrays = reader.arrays(
-        {
-            "depthwise_kernel": (*window.size, channels, multiplier),
-            "pointwise_kernel": (1, 1, middle, filters),
-        }
-        | bias_shape(reader, filters)
-    )
+    kernels = {"depthwise_kernel": (*window.size, channels, multiplier), "pointwise_kernel": (1, 1, middle, filters)}
+    stored = {name: _as_stored(reader, kernel) for name, kernel in kernels.items()}
+    arrays = reader.arrays(stored | bias_shape(reader, filters))
     size = window.output_size(height, width)
     first = reader.add(DepthwiseNode(reader.name, (position,), (*size, middle), window))
-    reader.add_kernel(first, arrays["depthwise_kernel"], depthwise)
+    reader.add_kernel(first, arrays["depthwise_kernel"], depthwise, kernels["depthwise_kernel"])
     second = reader.add(ConvolveNode(reader.name, (first,), (*size, filters), Window((1, 1))))
-    reader.add_kernel(second, arrays["pointwise_kernel"], pointwise)
+    reader.add_kernel(second, arrays["pointwise_kernel"], pointwise, kernels["pointwise_kernel"])
     reader.macs += size[0] * size[1] * (arrays["depthwise_kernel"].size + arrays["pointwise_kernel"].size)
-    finish_weighted(reader, second, (*size, filters), arrays.get("bias"))
+    finish_weighted(reader, arrays.get("bias"))
 
 
-def _window(reader: LayerReader, height: int, width: int) -> Window:
+def _window(reader: LayerReader, height: int, width: int, causal: bool) -> Window:
     reader.fixed("data_format", "channels_last", None)
-    reader.fixed("groups", 1)
     size = reader.pair("kernel_size")
     stride = reader.pair("strides", (1, 1))
     dilation = reader.pair("dilation_rate", (1, 1))
@@ -77,10 +79,18 @@ def _window(reader: LayerReader, height: int, width: int) -> Window:
             f"strides={stride} together with dilation_rate={dilation} is not supported",
             "use one of the two; TensorFlow has no such convolution either",
         )
-    if reader.choice("padding", "same", "valid") == "valid":
-        return Window(size, stride, dilation)
-    before, after = Window.same_padding((height, width), size, stride, dilation)
+    padding = reader.choice("padding", "same", "valid", *["causal"] * causal)
+    before, after = (0, 0), (0, 0)
+    if padding == "same":
+        before, after = Window.same_padding((height, width), size, stride, dilation)
+    elif padding == "causal":
+        before = (0, dilation[1] * (size[1] - 1))
     return Window(size, stride, dilation, before, after)
+
+
+def _as_stored(reader: LayerReader, kernel: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in which Keras stores a kernel: that of a 1-D layer without its one row."""
+    return kernel[1:] if reader.in_rows else kernel
 
 
 def bias_shape(reader: LayerReader, outputs: int) -> dict[str, tuple[int, ...]]:
@@ -88,12 +98,14 @@ def bias_shape(reader: LayerReader, outputs: int) -> dict[str, tuple[int, ...]]:
     return {"bias": (outputs,)} if reader.boolean("use_bias", True) else {}
 
 
-def finish_weighted(reader: LayerReader, position: int, shape: tuple[int, ...], bias: object) -> None:
+def finish_weighted(reader: LayerReader, bias: object) -> None:
     """What follows the sum in every weighted layer: bias, then activation."""
     import numpy as np
 
     quantizer = None if reader.plain else reader.quantizer("bias_quantizer", BIAS_QUANTIZERS)
     if bias is not None:
-        position = reader.add(BiasNode(reader.name, (position,), shape))
-        reader.biases[position] = (np.asarray(bias, np.float32), quantizer)
-    add_activation(reader, position, shape)
+        position, shape = reader.last
+        at = reader.add(BiasNode(reader.name, (position,), shape))
+        reader.biases[at] = (np.asarray(bias, np.float32), quantizer)
+    add_activation(reader, *reader.last)
+    reader.image_output()

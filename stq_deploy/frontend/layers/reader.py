@@ -10,7 +10,8 @@ from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.quantizers import KERNEL_QUANTIZERS, Quantizer, read_quantizer
-from stq_deploy.frontend.source import FloatArray, FloatKernel, Node
+from stq_deploy.frontend.source import FloatArray, FloatKernel, Node, ReshapeNode
+from stq_deploy.frontend.values import Values, flag, is_whole, one_of, real, whole
 
 MAXIMUM_SIZE = 1 << 16
 MAXIMUM_ELEMENTS = 1 << 24
@@ -27,9 +28,12 @@ _WITHOUT_EFFECT = frozenset(
 )
 
 _QUANTIZED_KINDS = {
+    "Conv1D": "QConv1D",
     "Conv2D": "QConv2D",
     "Dense": "QDense",
+    "DepthwiseConv1D": "QDepthwiseConv2D, between Reshape layers to images of one row,",
     "DepthwiseConv2D": "QDepthwiseConv2D",
+    "SeparableConv1D": "QSeparableConv1D",
     "SeparableConv2D": "QSeparableConv2D",
 }
 """Keras's weighted layers -> QKeras's, which have the same settings, and quantizers besides."""
@@ -75,6 +79,11 @@ class LayerReader:
     def name(self) -> str:
         return self.layer.name
 
+    @property
+    def in_rows(self) -> bool:
+        """Whether the layer is one of Keras's 1-D ones: it works on (length, channels), an image of one row here."""
+        return self.layer.kind.endswith("1D")
+
     def only_input(self) -> tuple[int, tuple[int, ...]]:
         """(position, shape) of the single input."""
         if len(self.inputs) != 1:
@@ -82,14 +91,26 @@ class LayerReader:
         return self.inputs[0]
 
     def image_input(self) -> tuple[int, tuple[int, int, int]]:
-        """(position, (height, width, channels)) of the single input."""
+        """(position, (height, width, channels)) of the single input; of a 1-D layer, once it is an image."""
         position, shape = self.only_input()
-        if len(shape) != 3:
-            raise self.error(
-                f"its input has shape {shape} instead of (height, width, channels)",
-                "reshape the input to an image",
-            )
+        if len(shape) != 3 - self.in_rows:
+            expected = "(length, channels)" if self.in_rows else "(height, width, channels)"
+            raise self.error(f"its input has shape {shape} instead of {expected}", "put a Reshape before it")
+        if self.in_rows:
+            shape = (1, *shape)
+            position = self.add(ReshapeNode(self.name, (position,), shape))
         return position, (shape[0], shape[1], shape[2])
+
+    def image_output(self) -> None:
+        """End a layer that began with `image_input`: what a 1-D layer gives is (length, channels) again."""
+        if self.in_rows:
+            position, shape = self.last
+            self.add(ReshapeNode(self.name, (position,), shape[1:]))
+
+    @property
+    def last(self) -> tuple[int, tuple[int, ...]]:
+        """(position, shape) of the node added last."""
+        return self._first + len(self.nodes) - 1, self.nodes[-1].shape
 
     def add(self, node: Node) -> int:
         """Append a node; returns its position."""
@@ -107,72 +128,97 @@ class LayerReader:
         """An error about this layer."""
         return unsupported(self.layer.name, self.layer.kind, what, next)
 
+    def take(self, key: str, values: Values, default: Any = None) -> Any:
+        """A setting; every other method for settings comes through here."""
+        self._taken.add(key)
+        value = self.layer.config.get(key, default)
+        if not values.accepts(value):
+            raise self.error(f"the setting {key}={shown(value)} is not supported", f"set {key} to {values.shown}")
+        return value
+
     def fixed(self, key: str, *allowed: Any) -> None:
         """The setting may be absent, or one of `allowed` (the first is the one to recommend)."""
-        self._taken.add(key)
-        value = self.layer.config.get(key, allowed[0])
-        if not any(value == a and isinstance(value, bool) == isinstance(a, bool) for a in allowed):
-            raise self.error(f"the setting {key}={shown(value)} is not supported", f"use {key}={allowed[0]!r}")
+        self.take(key, one_of(*allowed), allowed[0])
 
     def any_value(self, *keys: str) -> None:
         """Settings whose value changes nothing at inference."""
         self._taken.update(keys)
-
-    def integer(self, key: str, default: int | None = None) -> int:
-        """A setting from 1 to MAXIMUM_SIZE."""
-        self._taken.add(key)
-        value = self.layer.config.get(key, default)
-        if type(value) is not int or not 1 <= value <= MAXIMUM_SIZE:
-            raise self.error(
-                f"the setting {key}={shown(value)} is not usable", f"use a number from 1 to {MAXIMUM_SIZE}"
-            )
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        """A finite real setting."""
-        self._taken.add(key)
-        value = self.layer.config.get(key, default)
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise self.error(f"the setting {key}={shown(value)} is not a number", f"use {key}={default}")
-        return float(value)
-
-    def boolean(self, key: str, default: bool) -> bool:
-        self._taken.add(key)
-        value = self.layer.config.get(key, default)
-        if not isinstance(value, bool):
-            raise self.error(f"the setting {key}={shown(value)} is not True or False", f"use {key}={default}")
-        return value
-
-    def choice(self, key: str, *allowed: str) -> str:
-        self._taken.add(key)
-        value = self.layer.config.get(key)
-        if value not in allowed or not isinstance(value, str):
-            raise self.error(f"the setting {key}={shown(value)} is not supported", f"use one of: {', '.join(allowed)}")
-        return value
-
-    def pair(self, key: str, default: tuple[int, int] | None = None) -> tuple[int, int]:
-        """Two sizes (vertical, horizontal)."""
-        self._taken.add(key)
-        value = self.layer.config.get(key, default)
-        value = [value, value] if type(value) is int else value
-        if (
-            not isinstance(value, list | tuple)
-            or len(value) != 2
-            or any(type(n) is not int or not 1 <= n <= MAXIMUM_SIZE for n in value)
-        ):
-            raise self.error(
-                f"the setting {key}={shown(value)} is not usable", f"use two numbers from 1 to {MAXIMUM_SIZE}"
-            )
-        return value[0], value[1]
 
     def raw(self, key: str) -> Any:
         """A setting that the handler checks itself."""
         self._taken.add(key)
         return self.layer.config.get(key)
 
+    def integer(self, key: str, default: int | None = None) -> int:
+        """A setting from 1 to MAXIMUM_SIZE."""
+        return int(self.take(key, whole(1, MAXIMUM_SIZE), default))
+
+    def number(self, key: str, default: float | None, low: float, high: float) -> float:
+        """A real setting in [low, high]."""
+        return float(self.take(key, real(low, high), default))
+
+    def boolean(self, key: str, default: bool) -> bool:
+        return bool(self.take(key, flag(), default))
+
+    def choice(self, key: str, *allowed: str) -> str:
+        return str(self.take(key, one_of(*allowed)))
+
+    def pair(self, key: str, default: tuple[int, int] | None = None) -> tuple[int, int]:
+        """Two sizes (vertical, horizontal); a 1-D layer states the second one, and the first is 1.
+
+        Args:
+            default: where the setting is absent or null.
+        """
+        length = 2 - self.in_rows
+        shown = f"{'a number' if self.in_rows else 'one or two numbers'} from 1 to {MAXIMUM_SIZE}"
+
+        def accepts(value: Any) -> bool:
+            if value is None:
+                return default is not None
+            listed = isinstance(value, list | tuple) and len(value) == length
+            return all(is_whole(n, 1, MAXIMUM_SIZE) for n in (value if listed else [value]))
+
+        value = self.take(key, Values(shown, accepts, 1))
+        if value is None and default is not None:
+            return default
+        sizes = tuple(value) if isinstance(value, list | tuple) else (value,) * length
+        return (1, sizes[0]) if self.in_rows else (sizes[0], sizes[1])
+
+    def sides(self, key: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        """What to do at the image's ((top, bottom), (left, right)), >= 0; a 1-D layer states (left, right)."""
+        one = Values("", lambda v: is_whole(v, 0, MAXIMUM_SIZE), 1)
+
+        def two(value: Any, each: Callable[[Any], bool]) -> bool:
+            return isinstance(value, list | tuple) and len(value) == 2 and all(each(v) for v in value)
+
+        def side(value: Any) -> bool:
+            return one.accepts(value) or two(value, one.accepts)
+
+        if self.in_rows:
+            value = self.take(key, Values("a number, or (left, right)", side, 1))
+            value = (0, value)
+        else:
+            value = self.take(
+                key, Values("a number, (vertical, horizontal), or ((top, bottom), (left, right))",
+                            lambda v: side(v) or two(v, side), 1),
+            )  # fmt: skip
+            value = (value, value) if isinstance(value, int) else value
+        (top, bottom), (left, right) = ((n, n) if isinstance(n, int) else tuple(n) for n in value)
+        return (top, bottom), (left, right)
+
+    def sizes(self, key: str, shown: str, smallest: int) -> tuple[int, ...]:
+        """One to four integers from `smallest` on; `shown` says of what."""
+
+        def accepts(value: Any) -> bool:
+            listed = isinstance(value, list | tuple) and 1 <= len(value) <= 4
+            return listed and all(is_whole(n, smallest, MAXIMUM_ELEMENTS) for n in value)
+
+        return tuple(self.take(key, Values(shown, accepts, (smallest,))))
+
     def quantizer(self, key: str, allowed: tuple[str, ...]) -> Quantizer | None:
         """A quantizer, or None where the file has null."""
-        value = self.raw(key)
+        self._taken.add(key)
+        value = self.layer.config.get(key)
         if value is None:
             return None
         try:
@@ -181,6 +227,11 @@ class LayerReader:
             raise unsupported(self.name, self.layer.kind, f"{key}: {error.what}", error.next, error.cause) from error
         self.quantizers[key.removesuffix("_quantizer")] = str(quantizer)
         return quantizer
+
+    def activation_setting(self) -> Any:
+        """The setting `activation`: a quantizer or the name of a function, unchecked; None if there is none."""
+        self._taken.add("activation")
+        return self.layer.config.get("activation")
 
     # Weights
 
@@ -207,10 +258,11 @@ class LayerReader:
             return self.error("floating-point weights", f"use {quantized} with {settings}, and train again")
         return self.error(f"{next(iter(self._unquantized))} is None: floating-point weights", f"set {settings}")
 
-    def add_kernel(self, position: int, values: FloatArray, quantizer: Quantizer | None) -> None:
-        """Keep a node's weights to be quantized; without a quantizer there is nothing to convert them to."""
-        if quantizer is not None:
-            self.kernels[position] = FloatKernel(values, quantizer)
+    def add_kernel(
+        self, position: int, values: FloatArray, quantizer: Quantizer | None, shape: tuple[int, ...] | None = None
+    ) -> None:
+        """Keep a node's weights; `shape` is that of the node's kernel, where it is not stored in it."""
+        self.kernels[position] = FloatKernel(values, quantizer, shape or values.shape)
 
     def arrays(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, FloatArray]:
         """The layer's stored arrays, by name in Keras's order; counts the parameters."""

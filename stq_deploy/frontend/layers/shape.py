@@ -1,4 +1,4 @@
-"""Layers that move no numbers: InputLayer, Flatten, Reshape, Dropout."""
+"""Layers that move no numbers: InputLayer, Flatten, Reshape, Permute."""
 
 from __future__ import annotations
 
@@ -47,11 +47,7 @@ def import_flatten(reader: LayerReader) -> None:
 @register("Reshape")
 def import_reshape(reader: LayerReader) -> None:
     position, shape = reader.only_input()
-    target = reader.raw("target_shape")
-    if not isinstance(target, list | tuple) or not 1 <= len(target) <= 4 or any(type(n) is not int for n in target):
-        raise reader.error(
-            f"the setting target_shape={shown(target)} is not usable", "give a list of one to four sizes"
-        )
+    target = reader.sizes("target_shape", "one to four sizes, one of which may be -1", -1)
     sizes = list(target)
     known = math.prod(n for n in sizes if n != -1)
     if sizes.count(-1) == 1 and known > 0:
@@ -61,8 +57,24 @@ def import_reshape(reader: LayerReader) -> None:
     reader.add(ReshapeNode(reader.name, (position,), tuple(sizes)))
 
 
-@register("Dropout", "SpatialDropout2D")
-def import_dropout(reader: LayerReader) -> None:
+@register("Permute")
+def import_permute(reader: LayerReader) -> None:
+    """Where it moves axes of size 1 only: then the elements stay in their order."""
     position, shape = reader.only_input()
-    reader.any_value("rate", "noise_shape", "seed", "data_format")
-    reader.add(PassNode(reader.name, (position,), shape, "drops in training only"))
+    order = tuple(n - 1 for n in reader.sizes("dims", "the input's axes in their new order, from 1 on", 1))
+    if sorted(order) != list(range(len(shape))):
+        raise reader.error(f"dims={[n + 1 for n in order]} are not the axes of {shape}", "name each axis once")
+    large = [n for n in order if shape[n] > 1]
+    if large != sorted(large):
+        raise reader.error(
+            f"dims={[n + 1 for n in order]} moves the elements of {shape}",
+            "build the model so that the channels are last from the start; axes of size 1 may move",
+        )
+    reader.add(ReshapeNode(reader.name, (position,), tuple(shape[n] for n in order)))
+
+
+@register("Identity")
+def import_identity(reader: LayerReader) -> None:
+    """Dropped."""
+    position, shape = reader.only_input()
+    reader.add(PassNode(reader.name, (position,), shape, "does nothing"))

@@ -1,0 +1,68 @@
+"""Keras and QKeras layers that have no handler: why, and what to use instead."""
+
+from __future__ import annotations
+
+_RECURRENT = "it carries a state from step to step, and the network runs each sample once, without any"
+_3D = "images have two axes here"
+_TRANSPOSED = "there is no transposed convolution"
+_LOCAL = "every pixel would have weights of its own"
+_STATISTICS = "its mean and variance are computed anew for every sample"
+_PREPROCESSING = "samples reach the network as they are stored"
+_CODE = "it holds Python code, which is never run"
+
+_USE_CONV1D = "use QConv1D with padding='causal' over a window of the sequence"
+_USE_CONV2D = "use the 2-D layer of the same name on slices"
+_USE_UPSAMPLING = "use UpSampling2D followed by QConv2D"
+_USE_BATCH_NORM = "use BatchNormalization: it is folded exactly"
+_USE_RELU = "use QActivation('quantized_relu(8,3)'), or LeakyReLU"
+_PREPARE = "apply it to the samples before training, and train the model without it"
+
+ALTERNATIVES: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D",
+         "QLSTM", "QGRU", "QSimpleRNN", "QBidirectional"),
+        (_RECURRENT, _USE_CONV1D),
+    ),
+    **dict.fromkeys(
+        ("Conv3D", "MaxPooling3D", "AveragePooling3D", "GlobalMaxPooling3D", "GlobalAveragePooling3D",
+         "ZeroPadding3D", "Cropping3D", "UpSampling3D", "SpatialDropout3D"),
+        (_3D, _USE_CONV2D),
+    ),
+    **dict.fromkeys(
+        ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "QConv2DTranspose"),
+        (_TRANSPOSED, _USE_UPSAMPLING),
+    ),
+    **dict.fromkeys(("LocallyConnected1D", "LocallyConnected2D"), (_LOCAL, "use QConv2D")),
+    **dict.fromkeys(("LayerNormalization", "GroupNormalization", "UnitNormalization"), (_STATISTICS, _USE_BATCH_NORM)),
+    "ELU": ("it is an exponential below 0", _USE_RELU),
+    "PReLU": ("its slope below 0 differs from element to element", _USE_RELU),
+    "ThresholdedReLU": ("it jumps at its threshold", _USE_RELU),
+    **dict.fromkeys(
+        ("Rescaling", "Normalization", "Resizing", "CenterCrop", "RandomFlip", "RandomCrop", "RandomRotation",
+         "RandomTranslation", "RandomZoom", "RandomContrast", "RandomBrightness", "CategoryEncoding", "Hashing"),
+        (_PREPROCESSING, _PREPARE),
+    ),
+    "Lambda": (_CODE, "use ordinary layers"),
+    "TFOpLambda": ("a TensorFlow function was called on a tensor", "use a Keras layer such as Add or Multiply"),
+    "SlicingOpLambda": ("a tensor was indexed", "use Cropping1D or Cropping2D"),
+    "TimeDistributed": ("it applies a layer to each step", "use QDense as it is, or the layer of one more dimension"),
+    "Embedding": ("its input is a word's number, and samples are images here", "feed the model one-hot vectors"),
+    "MultiHeadAttention": ("it multiplies two activations as matrices", "use convolutions"),
+    "Attention": ("it multiplies two activations as matrices", "use convolutions"),
+    "AdditiveAttention": ("it multiplies two activations as matrices", "use convolutions"),
+    "Dot": ("it multiplies two activations as matrices", "use Multiply for products element by element"),
+    "EinsumDense": ("its equation may contract any axes", "use QDense, which contracts the last one"),
+    "Masking": ("samples are of one length", "pad the samples, and train the model without it"),
+    "RepeatVector": ("it copies a vector along a new axis", "use Reshape to (1, n) followed by UpSampling1D"),
+    "QAdaptiveActivation": ("its integer bits are a variable of the training", "use QActivation with fixed bits"),
+    "QConv2DBatchnorm": ("its folded weights are not read yet", "use QConv2D followed by BatchNormalization"),
+    "QDepthwiseConv2DBatchnorm": (
+        "its folded weights are not read yet", "use QDepthwiseConv2D followed by BatchNormalization",
+    ),
+    "QBatchNormalization": ("its quantizers are not read yet", _USE_BATCH_NORM),
+    "QAveragePooling2D": ("its quantizer is not read yet", "use AveragePooling2D followed by QActivation"),
+    "QGlobalAveragePooling2D": ("its quantizer is not read yet", "use GlobalAveragePooling2D followed by QActivation"),
+    "QDenseBatchnorm": ("qkeras 0.9 has no such layer", "use QDense followed by BatchNormalization"),
+    "QOctaveConv2D": ("it is a model of several layers under one name", "use QConv2D"),
+}  # fmt: skip
+"""Class -> (reason, alternative)."""
