@@ -16,15 +16,9 @@ from stq_deploy.frontend import source as s
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.network import TensorType
 from stq_deploy.network.ops import (
-    Concatenate,
-    Crop,
-    MaxPool,
     Multiply,
     Op,
-    Pad,
     Rescale,
-    Reshape,
-    Upsample,
 )
 from stq_deploy.network.requantize import KeepAccumulator, Requantize
 from stq_deploy.network.tensor import STORAGE_RANGE, fits
@@ -42,7 +36,6 @@ from stq_deploy.passes.expression import (
     Moved,
     Movement,
     combine,
-    common_step,
     joined,
     layers_of,
     leaves,
@@ -51,7 +44,8 @@ from stq_deploy.passes.expression import (
 from stq_deploy.passes.fixed_point import BITS, fixed_point, power_of_two
 from stq_deploy.passes.fuse import fuse
 from stq_deploy.passes.logits import certify_logits
-from stq_deploy.passes.stages import Affine, Clip, Stage, chain, part, rises, scaled
+from stq_deploy.passes.movement import commutes, joined_levels, move
+from stq_deploy.passes.stages import Affine, Clip, chain, part, scaled
 from stq_deploy.passes.step_function import StepFunction
 
 _NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # stands in where an op is asked for its accumulator's range only
@@ -84,7 +78,7 @@ class Materializer:
         """
         core, epilogue = value.core, Epilogue(value.stages, quantizer)
         if isinstance(core, Moved):
-            if _commutes(core, value.stages):
+            if commutes(core, value.stages):
                 return self._moved_after(core, value, quantizer, reader, layer)
             value = replace(value, core=self.stored(core, reader))
             core = value.core
@@ -116,7 +110,7 @@ class Materializer:
             first = channels.stop
             whole = Expression(term.core, chain(*term.stages, *stages), joined(term.sources, value.sources))
             quantized.append(self.requantized(whole, quantizer, reader, ""))
-        return self._move(core.node, quantized, layer, reader)
+        return self.move(core.node, quantized, layer)
 
     # Stored unquantized
 
@@ -149,7 +143,7 @@ class Materializer:
         if not core.keeps_channels:
             uniform = (self._uniform(t, term, reader) for t, term in zip(exact, core.terms, strict=True))
             exact = list(uniform)
-        return self._move(core.node, exact, core.layer if core.whole else "", reader)
+        return self.move(core.node, exact, core.layer if core.whole else "")
 
     def _uniform(self, x: Levels, value: Expression, reader: str) -> Levels:
         return x if x.uniform else self.fixed(Expression(x), _finest(value), reader)
@@ -288,80 +282,16 @@ class Materializer:
 
     def move(self, node: Movement, terms: Sequence[Levels], layer: str) -> Levels:
         """A movement of tensors; `layer` is the Keras layer whose output it is, or ""."""
-        return self._move(node, terms, layer, node.layer)
-
-    def _move(self, node: Movement, terms: Sequence[Levels], layer: str, reader: str) -> Levels:
-        if isinstance(node, s.ConcatenateNode):
-            return self._concatenate(node, terms, layer, reader)
-        (x,) = terms
-        name = self.built.unique(node.layer)
-        common: dict[str, Any] = {"name": name, "inputs": (x.tensor,), "output": name, "sources": (node.layer,)}
-        output = replace(x.type, shape=node.shape)
-        op: Op
-        if isinstance(node, s.MaxPoolNode):
-            op = MaxPool(**common, window=node.window)
-        elif isinstance(node, s.PadNode):
-            op = Pad(**common, before=node.before, after=node.after)
-            zero = x.type.zero_point
-            output = replace(output, minimum=min(output.minimum, zero), maximum=max(output.maximum, zero))
-        elif isinstance(node, s.CropNode):
-            op = Crop(**common, before=node.before)
-        elif isinstance(node, s.UpsampleNode):
-            op = Upsample(**common, size=node.size)
-        else:
-            op = Reshape(**common)
-        return self.built.add(op, output, x.scale, layer if x.uniform else "")
-
-    def _concatenate(self, node: s.ConcatenateNode, terms: Sequence[Levels], layer: str, reader: str) -> Levels:
-        step = common_step([x.step for x in terms])
-        factors = [int(x.step / step) for x in terms]
-        ends = [(low * f, high * f) for (low, high), f in zip((x.real_levels for x in terms), factors, strict=True)]
-        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
-        if not fits("int32", low, high):
-            step = power_of_two(max(max(abs(end) for end in x.real_levels) * x.step for x in terms) / 2**BITS)
-            rounded = [self._aligned(Expression(x), step, reader) for x in terms]
-            return self._concatenate(node, rounded, layer, reader)
-        first = terms[0].type
-        if all(f == 1 and (x.type.dtype, x.type.zero_point) == (first.dtype, first.zero_point)
-               for f, x in zip(factors, terms, strict=True)):  # fmt: skip
-            dtype, zero = first.dtype, first.zero_point
-        else:
-            dtype, zero = storage(low, high)
-        name = self.built.unique(node.layer)
-        op = Concatenate(
-            name=name, inputs=tuple(x.tensor for x in terms), output=name, sources=(node.layer,), axis=node.axis,
-            factors=tuple(factors),
-        )  # fmt: skip
-        output = TensorType(node.shape, dtype, low + zero, high + zero, float(step), zero)
-        return self.built.add(op, output, (step,), layer)
-
-
-def storage(low: int, high: int) -> tuple[str, int]:
-    """Storage type and zero point for real levels in [low, high]: int8 where 256 levels suffice."""
-    low, high = min(low, 0), max(high, 0)
-    if fits("int8", low, high):
-        return "int8", 0
-    if high - low <= 255:
-        return "int8", -128 - low
-    return ("int16", 0) if fits("int16", low, high) else ("int32", 0)
+        if isinstance(node, s.ConcatenateNode) and joined_levels(terms) is None:
+            largest = max(abs(end) for x in terms for end in real_bounds(Expression(x)))
+            step = power_of_two(largest / 2**BITS)
+            terms = [self._aligned(Expression(x), step, node.layer) for x in terms]
+        return move(self.built, node, terms, layer)
 
 
 def probe(op: type[Any], arguments: dict[str, Any]) -> Any:
     """An op made only to ask for its accumulator's range."""
     return op(name="", inputs=(), output="", sources=(), **{"requantize": _NO_REQUANTIZE, **arguments})
-
-
-def _commutes(core: Moved, stages: tuple[Stage, ...]) -> bool:
-    """Whether moving and then applying stages and a quantizer is the same as doing it the other way round."""
-    node = core.node
-    per_channel = any(isinstance(stage, Affine) and not stage.uniform for stage in stages)
-    if isinstance(node, s.PadNode):
-        return False  # the padding's 0 would go through the stages as well
-    if isinstance(node, s.MaxPoolNode):
-        return all(rises(stage) for stage in stages)
-    if isinstance(node, s.ConcatenateNode):
-        return not per_channel or node.axis == len(node.shape) - 1
-    return not per_channel or core.keeps_channels
 
 
 def _combination_fits(core: Combined, a: Levels, b: Levels) -> bool:
