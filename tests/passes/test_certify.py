@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, read_quantizer
+from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, Quantizer, read_quantizer
 from stq_deploy.network.requantize import (
     MultiplierRequantize,
     Requantize,
     ShiftRequantize,
     TableRequantize,
     ThresholdRequantize,
+    WideRequantize,
 )
 from stq_deploy.passes import certify as certify_module
 from stq_deploy.passes.certify import certify
@@ -38,8 +39,10 @@ def exact_level(e: Epilogue, channel: int, acc: int) -> int:
             factor, offset = stage.at(channel)
             v = v * factor + offset
         else:
-            assert stage == RELU
-            v = max(v, Fraction(0))
+            assert isinstance(stage, Clip)
+            assert stage.low is not None
+            v = max(v, stage.low)
+            v = v if stage.high is None else min(v, stage.high)
     return e.steps.minimum + e.steps.zero_point + sum(b.holds(v) for b in e.steps.boundaries)
 
 
@@ -81,7 +84,10 @@ def test_any_affine_epilogue_is_exact(data: st.DataObject) -> None:
     scale = [Fraction(v) / data.draw(st.sampled_from([1, 3, 16, 100])) for v in data.draw(numbers)]
     stages: list[Stage] = [scaled(scale), shifted(np.array(data.draw(numbers), np.float32))]
     if data.draw(st.booleans()):
-        stages.append(RELU)
+        stages.append(
+            data.draw(st.sampled_from([RELU, Clip(Fraction(-1), Fraction(3)), Clip(Fraction(0), Fraction(6))]))
+        )
+    if data.draw(st.booleans()):
         stages.append(Affine(tuple(Fraction(v) for v in data.draw(numbers)), (Fraction(1, 7),) * channels))
     low = data.draw(st.lists(st.integers(-120, 10), min_size=channels, max_size=channels))
     high = [value + data.draw(st.integers(0, 150)) for value in low]
@@ -94,6 +100,32 @@ def test_any_affine_epilogue_is_exact(data: st.DataObject) -> None:
     assert certificate["exact"]
     assert certificate["kind"] == form.kind
     assert certificate["checked"] == certificate["accumulators"] == sum(high) - sum(low) + channels
+
+
+def test_levels_that_nothing_reaches_are_left_out() -> None:
+    """relu6 before a quantizer up to 31.75: the levels above 6 would be steps the multiplier cannot miss."""
+    relu6 = Clip(Fraction(0), Fraction(6))
+    form = certify(epilogue("quantized_relu(7,5)", scaled([Fraction(1, 9)]), relu6), *arrays([-500], [500]))
+    assert isinstance(form, MultiplierRequantize)
+    assert (form.minimum, form.maximum) == (0, 24)
+    constant = certify(epilogue("quantized_relu(7,5)", scaled([Fraction(1, 9)])), *arrays([-500], [-3]))
+    assert (constant.minimum, constant.maximum) == (0, 0)
+
+
+@pytest.mark.parametrize("factor", [Fraction(1, 3), Fraction(-7, 1000), Fraction(0)])
+def test_thousands_of_levels_take_64_bit_sums(factor: Fraction) -> None:
+    wide = Quantizer(
+        "quantized_bits", {**read_quantizer("quantized_bits(8,3,1)", ACTIVATION_QUANTIZERS).parameters, "bits": 13}
+    )
+    e = Epilogue((Affine((factor, factor * 2), (Fraction(1, 7), Fraction(-2))),), wide)
+    low, high = [-40_000, -1000], [30_000, 2000]
+    form = certify(e, *arrays(low, high))
+    assert isinstance(form, WideRequantize)
+    for c in range(2):
+        for acc in [*range(-1000, 2000, 7), low[c], high[c]]:
+            batch = np.array([[acc if c == 0 else 0, acc if c == 1 else 0]])
+            v = (acc * e.stages[0].at(c)[0] + e.stages[0].at(c)[1]) / e.steps.spacing  # type: ignore[union-attr]
+            assert form.apply(batch)[0, c] == min(max(round(v), e.steps.minimum), e.steps.maximum)
 
 
 def test_batch_norm_gives_a_multiplier() -> None:
