@@ -25,6 +25,7 @@ from stq_deploy.passes.stages import Affine, Clip, Stage, batch_norm, chain, sca
 
 ROUND = "quantized_relu(4,2)"
 RELU = Clip(Fraction(0), None)
+CLIPS = [RELU, Clip(Fraction(-1), Fraction(3)), Clip(Fraction(0), Fraction(6))]
 
 
 def epilogue(text: str, *stages: Stage) -> Epilogue:
@@ -84,9 +85,7 @@ def test_any_affine_epilogue_is_exact(data: st.DataObject) -> None:
     scale = [Fraction(v) / data.draw(st.sampled_from([1, 3, 16, 100])) for v in data.draw(numbers)]
     stages: list[Stage] = [scaled(scale), shifted(np.array(data.draw(numbers), np.float32))]
     if data.draw(st.booleans()):
-        stages.append(
-            data.draw(st.sampled_from([RELU, Clip(Fraction(-1), Fraction(3)), Clip(Fraction(0), Fraction(6))]))
-        )
+        stages.append(data.draw(st.sampled_from(CLIPS)))
     if data.draw(st.booleans()):
         stages.append(Affine(tuple(Fraction(v) for v in data.draw(numbers)), (Fraction(1, 7),) * channels))
     low = data.draw(st.lists(st.integers(-120, 10), min_size=channels, max_size=channels))
@@ -114,9 +113,8 @@ def test_levels_that_nothing_reaches_are_left_out() -> None:
 
 @pytest.mark.parametrize("factor", [Fraction(1, 3), Fraction(-7, 1000), Fraction(0)])
 def test_thousands_of_levels_take_64_bit_sums(factor: Fraction) -> None:
-    wide = Quantizer(
-        "quantized_bits", {**read_quantizer("quantized_bits(8,3,1)", ACTIVATION_QUANTIZERS).parameters, "bits": 13}
-    )
+    narrow = read_quantizer("quantized_bits(8,3,1)", ACTIVATION_QUANTIZERS)
+    wide = Quantizer(narrow.name, {**narrow.parameters, "bits": 13})
     e = Epilogue((Affine((factor, factor * 2), (Fraction(1, 7), Fraction(-2))),), wide)
     low, high = [-40_000, -1000], [30_000, 2000]
     form = certify(e, *arrays(low, high))

@@ -13,12 +13,11 @@ from stq_deploy.passes.fixed_point import fixed_point, power_of_two
 from stq_deploy.passes.stages import Affine, Clip, run_stage
 
 REAL = st.fractions(-100, 100, max_denominator=10**6)
+CHANNEL = st.tuples(REAL, REAL, st.integers(-5000, 0), st.integers(0, 5000))
 BOUND = st.none() | st.fractions(-50, 50, max_denominator=1000)
 
 
-@given(
-    st.lists(st.tuples(REAL, REAL, st.integers(-5000, 0), st.integers(0, 5000)), min_size=1, max_size=3), BOUND, BOUND
-)
+@given(st.lists(CHANNEL, min_size=1, max_size=3), BOUND, BOUND)
 def test_the_error_is_certified(
     channels: list[tuple[Fraction, Fraction, int, int]], low: Fraction | None, high: Fraction | None
 ) -> None:
