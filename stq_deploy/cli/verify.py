@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stq_deploy.evaluation.float_comparison import FloatComparison
+    from stq_deploy.evaluation.float_comparison import FloatComparison, FloatLayer
     from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison
     from stq_deploy.executors import Executor
     from stq_deploy.network import Network
@@ -122,7 +122,7 @@ def _print(console: Console, found: LayerComparison, skipped: dict[str, str], fl
         cells += [f"[red]{n} of {found.samples} differ[/red]" if n else "equal" for n in row.differing_samples.values()]
         if floats is not None:
             layer = by_name.get(row.name)
-            cells.append(f"{layer.differing:,} of {layer.total:,}" if layer else "")
+            cells.append(_differing(layer) if layer else "")
         table.add_row(*cells)
     console.print(table)
     for difference in found.differences:
@@ -136,6 +136,12 @@ def _print(console: Console, found: LayerComparison, skipped: dict[str, str], fl
 
         flips = f"{floats.differing_predictions} of {floats.samples}"
         console.print(f"Predictions that differ from the float model's: {flips}. {EXPLANATION}", soft_wrap=True)
+
+
+def _differing(layer: FloatLayer) -> str:
+    counts = {"rounding": layer.rounding, "inherited": layer.inherited, "unexplained": layer.unexplained}
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count)
+    return f"{layer.differing:,} of {layer.total:,}" + (f" ({reasons})" if reasons else "")
 
 
 def _describe(difference: Difference) -> str:
