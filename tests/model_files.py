@@ -83,6 +83,7 @@ class ModelDraft:
             text = config if isinstance(config, str) else json.dumps(config or self.config())
             file.attrs["model_config"] = text
             weights = file.create_group("model_weights")
+            weights.attrs["layer_names"] = [*self.arrays, *self.models]
             for layer in [*self.arrays, *self.models]:
                 group = weights.create_group(layer)
                 arrays = self._h5_arrays(layer)

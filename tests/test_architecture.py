@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "stq_deploy"
 
 ORDER = [
     "errors", "resources", "files", "intervals", "network", "quantizers", "datasets", "zoo", "training", "attacks",
-    "frontend", "passes", "boards", "planner", "packing", "codegen", "toolchain", "emulator", "flash", "link",
-    "executors", "evaluation", "report", "cli",
+    "quarantine", "frontend", "passes", "boards", "planner", "packing", "codegen", "toolchain", "emulator", "flash",
+    "link", "executors", "evaluation", "report", "cli",
 ]  # fmt: skip
 """Folders and modules of the package, top of docs/DESIGN.md's table first."""
 

@@ -150,8 +150,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[LayerGraph, _Walk]]:
     """The file's layers, and the walk that translates them; every StqError within names the file."""
     path = Path(path)
     try:
-        with open_model_file(path) as file:
-            yield read_layer_graph(file.config), _Walk(file)
+        file = open_model_file(path)
+        yield read_layer_graph(file.config), _Walk(file)
     except StqError as error:
         raise located(error, str(path)) from error
 

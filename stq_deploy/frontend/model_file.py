@@ -1,35 +1,25 @@
 """Opens a `.h5` or `.keras` file as its JSON configuration and its arrays; Keras itself takes no part.
 
-Layouts, as tf_keras 2.21 writes them:
-  .h5     root attribute `model_config`; arrays in `model_weights/<layer>/<weight name>`, the names in the group's
-          attribute `weight_names`. The group of an inner model holds the arrays of all its layers, however deep.
-  .keras  a zip of `config.json` and `model.weights.h5`; arrays in `layers/<snake-case class>[_<n>]/vars/<i>`,
-          counted in the order of the configuration; those of an inner model in `layers` in its own group.
+`quarantine` reads the file and knows its layout; here the values are found that belong to a layer.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import io
 import json
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import damaged, shown
-from stq_deploy.frontend.hdf5 import array_at, array_names, group_at, open_hdf5, text_attribute
 from stq_deploy.frontend.source import FloatArray
-
-MAXIMUM_FILE_BYTES = 512 << 20
-MAXIMUM_CONFIG_BYTES = 16 << 20
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_ZIP_MAGIC = b"PK\x03\x04"
+from stq_deploy.quarantine import HDF5_MAGIC, MAXIMUM_FILE_BYTES, ZIP_MAGIC, Contents, Unusable, read_contents
 
 Shapes = dict[str, tuple[int, ...]]
 ArrayReader = Callable[[tuple[str, ...], str, Shapes], dict[str, FloatArray]]
@@ -38,11 +28,11 @@ ArrayReader = Callable[[tuple[str, ...], str, Shapes], dict[str, FloatArray]]
 
 @dataclass(frozen=True)
 class ModelFile:
-    """An open model file.
+    """A model file.
 
     Attributes:
         config: `{"class_name": ..., "config": {...}}`, as parsed from JSON. Untrusted.
-        read_arrays: the arrays of one layer.
+        read_arrays: the arrays of one layer. Raises StqError: absent, of another shape or type, or not finite.
         facts: file name (without folder), SHA-256 of its bytes, and "h5" or "keras".
     """
 
@@ -51,12 +41,11 @@ class ModelFile:
     facts: dict[str, str]
 
 
-@contextmanager
-def open_model_file(path: Path) -> Iterator[ModelFile]:
-    """Open a model file of either form, told apart by its first bytes.
+def open_model_file(path: Path) -> ModelFile:
+    """Read a model file of either form, told apart by its first bytes.
 
     Raises:
-        StqError: absent, unreadable, too large, truncated, or of another kind.
+        StqError: absent, unreadable, too large, truncated, damaged, or of another kind.
     """
     try:
         size = path.stat().st_size
@@ -67,42 +56,29 @@ def open_model_file(path: Path) -> Iterator[ModelFile]:
         raise StqError("there is no such file", next="check the path") from error
     except OSError as error:
         raise StqError(f"cannot read the file: {error.strerror}", next="give the path of a model file") from error
-    facts = {"name": path.name, "sha256": hashlib.sha256(content).hexdigest()}
-    if content.startswith(_HDF5_MAGIC):
-        with open_hdf5(io.BytesIO(content)) as root:
-            config = _json(text_attribute(root, "model_config"))
-            yield ModelFile(config, _h5_reader(root), facts | {"format": "h5"})
-    elif content.startswith(_ZIP_MAGIC):
-        config_text, weights = _unzip(content)
-        with open_hdf5(io.BytesIO(weights)) as root:
-            yield ModelFile(_json(config_text), _keras_reader(root), facts | {"format": "keras"})
-    else:
+    return read_model(content, path.name)
+
+
+def read_model(content: bytes, name: str) -> ModelFile:
+    """A model file of this content.
+
+    Raises:
+        StqError: truncated, damaged, or of another kind.
+    """
+    form = "h5" if content.startswith(HDF5_MAGIC) else "keras" if content.startswith(ZIP_MAGIC) else ""
+    if not form:
         raise damaged("it is neither an HDF5 file nor a .keras archive")
-
-
-def _unzip(content: bytes) -> tuple[str, bytes]:
-    """The two members we need; nothing is unpacked to disk, so member paths cannot lead anywhere."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            config = _member(archive, "config.json", MAXIMUM_CONFIG_BYTES)
-            return config.decode(), _member(archive, "model.weights.h5", MAXIMUM_FILE_BYTES)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, RuntimeError, NotImplementedError,
-            OSError) as error:  # fmt: skip
-        raise damaged(f"zip: {str(error)[:200]}") from error
-
-
-def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    # A zip's directory may lie about sizes: reading stops at the limit whatever it says.
-    with archive.open(name) as member:
-        content = member.read(limit + 1)
-    if len(content) > limit:
-        raise damaged(f"{name} unpacks to more than the {limit} bytes allowed")
-    return content
+        found = read_contents(content)
+    except Unusable as error:
+        raise damaged(str(error)) from error
+    reader = _h5_reader(found) if form == "h5" else _keras_reader(found)
+    return ModelFile(
+        _json(found.config), reader, {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "format": form}
+    )
 
 
 def _json(text: str) -> dict[str, Any]:
-    if len(text) > MAXIMUM_CONFIG_BYTES:
-        raise damaged("its configuration is too long")
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -112,37 +88,56 @@ def _json(text: str) -> dict[str, Any]:
     return config
 
 
-def _h5_reader(root: Any) -> ArrayReader:
-    @functools.cache
-    def listed(outermost: str) -> tuple[Any, dict[str, dict[str, str]]]:
-        """The outermost layer's group; the arrays in it: scope -> what the array is -> its path in the group."""
-        group = group_at(root, f"model_weights/{outermost}")
+def _h5_reader(found: Contents) -> ArrayReader:
+    @cache
+    def scopes_of(outermost: str) -> dict[str, dict[str, str]]:
+        """Of an outermost layer's arrays: scope -> what the array is -> its name."""
         scopes: dict[str, dict[str, str]] = {}
-        for name in array_names(group):  # such as "conv1/kernel:0"
+        for name in found.listed.get(outermost, ()):  # such as "conv1/kernel:0"
             scope, _, last = name.rpartition("/")
             scopes.setdefault(scope, {})[last.split(":")[0]] = name
-        return group, scopes
+        return scopes
 
     def read(path: tuple[str, ...], container: str, shapes: Shapes) -> dict[str, FloatArray]:
-        group, scopes = listed(path[0])
-        if len(path) == 1:  # all arrays of the group are the layer's, whatever it was named when they were made
-            found = {what: name for scope in scopes.values() for what, name in scope.items()}
-        else:  # the group holds an inner model's arrays: the layer's are under its name, or under more of its path
+        scopes = scopes_of(path[0])
+        if len(path) == 1:  # all of them are the layer's, whatever it was named when they were made
+            names = {what: name for scope in scopes.values() for what, name in scope.items()}
+        else:  # those of all layers of an inner model; the layer's are under its name, or under more of its path
             ends = ("/".join(path[i:]) for i in range(len(path)))
-            found = next((scopes[end] for end in ends if end in scopes), {})
-        if set(found) != set(shapes):
-            layer = shown("/".join(path))
-            raise damaged(f"layer {layer} stores the arrays {shown(sorted(found))}, not {sorted(shapes)}")
-        return {name: array_at(group, found[name], shape) for name, shape in shapes.items()}
+            names = next((scopes[end] for end in ends if end in scopes), {})
+        layer = shown("/".join(path))
+        if set(names) != set(shapes):
+            raise damaged(f"layer {layer} stores the arrays {shown(sorted(names))}, not {sorted(shapes)}")
+        stored = {what: found.arrays.get(f"{path[0]}/{name}", "is missing") for what, name in names.items()}
+        return {what: _checked(stored[what], shape, layer, what) for what, shape in shapes.items()}
 
     return read
 
 
-def _keras_reader(root: Any) -> ArrayReader:
+def _keras_reader(found: Contents) -> ArrayReader:
+    counts = Counter(path.rpartition("/")[0] for path in found.arrays)
+
     def read(path: tuple[str, ...], container: str, shapes: Shapes) -> dict[str, FloatArray]:
-        group = group_at(root, f"{container}/vars")
-        if len(group) != len(shapes):
-            raise damaged(f"layer {shown('/'.join(path))} stores {len(group)} arrays, not {len(shapes)}")
-        return {name: array_at(group, str(i), shape) for i, (name, shape) in enumerate(shapes.items())}
+        group, layer = f"{container}/vars", shown("/".join(path))
+        if counts[group] != len(shapes):
+            raise damaged(f"layer {layer} stores {counts[group]} arrays, not {sorted(shapes)}")
+        stored = (found.arrays.get(f"{group}/{i}", "is missing") for i in range(len(shapes)))
+        return {what: _checked(array, shapes[what], layer, what) for what, array in zip(shapes, stored, strict=True)}
 
     return read
+
+
+def _checked(stored: FloatArray | str, shape: tuple[int, ...], layer: str, what: str) -> FloatArray:
+    """A stored array, if it is one of this shape, and finite."""
+    if isinstance(stored, str):
+        raise damaged(f"array {what!r} of layer {layer} {stored}")
+    if stored.shape != shape:
+        raise damaged(f"array {what!r} of layer {layer} has shape {stored.shape}, the configuration asks for {shape}")
+    if not np.isfinite(stored).all():
+        raise StqError(
+            f"array {what!r} holds NaN or infinite values",
+            where=f"layer {layer}",
+            cause="the training diverged",
+            next="train again, with a lower learning rate or clipped gradients",
+        )
+    return stored
