@@ -14,7 +14,7 @@ from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
 from stq_deploy.toolchain.compilers import Compiler
-from stq_deploy.toolchain.project import LINKER_SCRIPT, Project
+from stq_deploy.toolchain.project import LINKER_SCRIPT, Project, is_kernel
 
 OBJECTS = "objects"
 JOBS = 2
@@ -43,7 +43,8 @@ class Builder:
     @property
     def flags(self) -> list[str]:
         """Everything that shapes the image and is no path of this machine."""
-        return [*self.cpu_flags, *self.compiler.compile_flags, *self.compiler.link_flags]
+        compiler = self.compiler
+        return [*self.cpu_flags, *compiler.compile_flags, *compiler.small_flags, *compiler.link_flags]
 
     def compile(self, sources: Sequence[str]) -> list[str]:
         """Compile `sources`; returns their objects, both relative to the project.
@@ -79,8 +80,9 @@ class Builder:
         includes = [f"-I{folder}" for folder in self.project.include_folders]
         # Debug information names files by folder; mapped to ".", equal sources give equal bytes anywhere.
         prefix = f"-ffile-prefix-map={self.project.folder.absolute()}=."
+        optimised = self.compiler.compile_flags if is_kernel(source) else self.compiler.small_flags
         command = [
-            *self._driver(), *self.cpu_flags, *self.compiler.compile_flags, prefix, *includes,
+            *self._driver(), *self.cpu_flags, *optimised, prefix, *includes,
             "-c", source, "-o", target,
         ]  # fmt: skip
         self._run(command, what="the source does not compile", where=source)

@@ -28,7 +28,6 @@ Family = Literal["gcc", "zig"]
 
 _COMMON_FLAGS = (
     "-std=c11",
-    "-O3",
     "-g",
     "-ffreestanding",
     "-fno-common",
@@ -37,6 +36,10 @@ _COMMON_FLAGS = (
     "-Wall",
     "-Wextra",
 )
+# The kernels are unrolled by hand where that pays. What clang unrolls beyond it at -O2 and -O3 costs 9 % more instructions
+# (tools/bench_kernels.py).
+_FAST: dict[Family, str] = {"gcc": "-O3", "zig": "-Os"}
+_SMALL = "-Os"
 _COMPILE_FLAGS: dict[Family, tuple[str, ...]] = {
     # Call graph and each function's stack are written beside each object: stack_gcc.py reads them.
     "gcc": (*_COMMON_FLAGS, "-fstack-usage", "-fcallgraph-info=su,da"),
@@ -72,8 +75,13 @@ class Compiler:
 
     @property
     def compile_flags(self) -> tuple[str, ...]:
-        """Flags for every C file, beside the board's."""
-        return _COMPILE_FLAGS[self.family]
+        """Flags for the kernels, where the time goes, beside the board's."""
+        return (_FAST[self.family], *_COMPILE_FLAGS[self.family])
+
+    @property
+    def small_flags(self) -> tuple[str, ...]:
+        """Flags for every other C file: as little flash as possible."""
+        return (_SMALL, *_COMPILE_FLAGS[self.family])
 
     @property
     def link_flags(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from stq_deploy.toolchain.templates import render
 BUILD_ID_BYTES = 16
 BUILD_ID_SOURCE = "board/build_id.c"
 LINKER_SCRIPT = "board/linker.ld"
+KERNELS_FOLDER = "kernels/"
 _SHARED_FOLDERS = ("link", "runtime")
 _NETWORK_SOURCES = ("network/network.c", "network/weights.c")
 
@@ -71,6 +72,11 @@ def lay_out(folder: Path, board: Board, kernels: Iterable[str]) -> Project:
     return Project(folder, tuple(sorted(sources)), include_folders)
 
 
+def is_kernel(source: str) -> bool:
+    """Whether a source is compiled for speed; all others are compiled for size."""
+    return source.startswith(KERNELS_FOLDER)
+
+
 def write_build_id(project: Project, compiler: Compiler, flags: Iterable[str]) -> str:
     """Hash what the image is made of and write it as a C source; returns the build id (hex).
 
@@ -114,6 +120,7 @@ def write_makefile(project: Project, board: Board, compiler: Compiler) -> None:
         sources=[*project.sources, BUILD_ID_SOURCE],
         cpu_flags=board.cpu.flags[compiler.family],
         linker_script=LINKER_SCRIPT,
+        kernels_folder=KERNELS_FOLDER,
     )
     (project.folder / "Makefile").write_text(text)
 
