@@ -9,8 +9,10 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from stq_deploy.toolchain.build import BuildResult
+    from stq_deploy.toolchain.size_figures import SizeFigures
 
 
 @click.command(context_settings={"show_default": True})
@@ -87,6 +89,7 @@ def _print(console: Console, result: BuildResult) -> None:
         memories.add_row(use.name, f"{use.used_bytes:,}", f"{use.bytes:,}", share, parts)
     console.print(memories)
 
+    console.print(_figures(result.figures))
     if result.stack:
         stack = result.stack
         console.print(
@@ -97,6 +100,25 @@ def _print(console: Console, result: BuildResult) -> None:
         console.print(f"Stack: no bound ({result.stack_reason}).")
     console.print(f"Built with {result.compiler.version}; build id {result.build_id}.")
     console.print(f"Firmware: {result.elf}", soft_wrap=True)
+
+
+def _figures(figures: SizeFigures) -> Table:
+    from rich.table import Table
+
+    table = Table(title="Size of the network, by convention", title_justify="left")
+    for column in ("figure", "what it counts"):
+        table.add_column(column, overflow="fold")
+    for column in ("bytes", "KiB"):
+        table.add_column(column, justify="right")
+    for name, what, size in (
+        ("qstats", "weights x bits, depthwise ones as k*k*C*C, no batch norm: the papers' unit", figures.qstats_bytes),
+        ("packed", "weights as they lie in flash", figures.packed_bytes),
+        ("", "requantisation and look-up tables", figures.table_bytes),
+        ("", "kernels, link, start-up, layer descriptions", figures.other_bytes),
+        ("linked", "flash of the image: these three", figures.linked_bytes),
+    ):
+        table.add_row(name, what, f"{size:,}", f"{size / 1024:,.1f}")
+    return table
 
 
 def _plain(text: str) -> str:

@@ -100,6 +100,8 @@ def _read_build(folder: Path) -> tuple[Firmware, dict[str, Any]]:
             ram=int(report["ram_bytes"]),
             stack=None if report["stack_bytes"] is None else int(report["stack_bytes"]),
             regions=tuple(Region(str(m["name"]), int(m["used_bytes"]), int(m["bytes"])) for m in report["memories"]),
+            qstats=int(report["size_figures"]["qstats_bytes"]),
+            packed=int(report["size_figures"]["packed_bytes"]),
         )
         firmware = Firmware(folder / ELF, str(report["build_id"]), footprint, str(report["compiler"]["version"]))
         bytes.fromhex(firmware.build_id)

@@ -108,12 +108,18 @@ class Region:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes: flash, static RAM, worst-case stack (None when it has no bound), and regions."""
+    """Bytes: flash, static RAM, worst-case stack (None when it has no bound), and regions.
+
+    Attributes:
+        qstats, packed: the network's size by other conventions than the image's flash (`toolchain.size_figures`).
+    """
 
     flash: int
     ram: int
     stack: int | None
     regions: tuple[Region, ...] = ()
+    qstats: int = 0
+    packed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +176,8 @@ class RunSummary:
             "samples_run": self.samples_run,
             "results": [c.as_json() for c in self.comparisons],
             "flash_bytes": self.footprint.flash,
+            "qstats_bytes": self.footprint.qstats,
+            "packed_bytes": self.footprint.packed,
             "ram_bytes": self.footprint.ram,
             "stack_bytes": self.footprint.stack,
             "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in self.footprint.regions],

@@ -30,6 +30,7 @@ from stq_deploy.toolchain.project import (
     write_linker_script,
     write_makefile,
 )
+from stq_deploy.toolchain.size_figures import SizeFigures, size_figures
 from stq_deploy.toolchain.sizes import LayerSize, MemoryUse, layer_sizes, memory_use, total_bytes
 from stq_deploy.toolchain.stack import StackUse, analyse, read_call_graph
 from stq_deploy.toolchain.stack_graph import UnboundedStackError
@@ -55,6 +56,7 @@ class BuildResult:
         model_hash: hex, of the network.
         placed: memories of arena and scratch.
         memories, layers: what it takes.
+        figures: the network's size by each convention.
         stack: worst case; None if there is no bound, and `stack_reason` says why.
     """
 
@@ -66,6 +68,7 @@ class BuildResult:
     placed: Placed
     memories: list[MemoryUse]
     layers: list[LayerSize]
+    figures: SizeFigures
     stack: StackUse | None
     stack_reason: str
 
@@ -108,6 +111,7 @@ class BuildResult:
             "model_hash": self.model_hash,
             "compiler": {"family": self.compiler.family, "version": self.compiler.version},
             "flash_bytes": self.flash_bytes,
+            "size_figures": dataclasses.asdict(self.figures),
             "ram_bytes": self.ram_bytes,
             "stack_bytes": self.stack.bytes if self.stack else None,
             "stack": dataclasses.asdict(self.stack) if self.stack else {"unbounded": self.stack_reason},
@@ -158,9 +162,10 @@ def build_firmware(
         build_id = _link(builder, objects, placed)
         image = read_image(folder / ELF)
         stack, reason = _measure_stack(builder, objects)
+        memories = memory_use(image, board)
         result = BuildResult(
-            out, board.name, compiler, build_id, manifest["model_hash"], placed, memory_use(image, board),
-            layer_sizes(image, manifest), stack, reason,
+            out, board.name, compiler, build_id, manifest["model_hash"], placed, memories, layer_sizes(image, manifest),
+            size_figures(generated.plan, total_bytes(memories, "flash")), stack, reason,
         )  # fmt: skip
         _write_images(folder, image)
         write_makefile(project, board, compiler)

@@ -36,8 +36,8 @@ _COMMON_FLAGS = (
     "-Wall",
     "-Wextra",
 )
-# The kernels are unrolled by hand where that pays. What clang unrolls beyond it at -O2 and -O3 costs 9 % more instructions
-# (tools/bench_kernels.py).
+# The kernels are unrolled by hand where that pays. What clang unrolls beyond that, at -O2 and -O3, costs 9 % more
+# instructions (tools/bench_kernels.py).
 _FAST: dict[Family, str] = {"gcc": "-O3", "zig": "-Os"}
 _SMALL = "-Os"
 _COMPILE_FLAGS: dict[Family, tuple[str, ...]] = {
