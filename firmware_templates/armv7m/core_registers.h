@@ -12,6 +12,8 @@
 
 /* System control space: PM0253 "Core peripherals" */
 #define NVIC_ISER(n) REGISTER(0xE000E100u + 4u * (n))
+#define NVIC_ICER(n) REGISTER(0xE000E180u + 4u * (n))
+#define NVIC_ICPR(n) REGISTER(0xE000E280u + 4u * (n))
 #define SCB_VTOR REGISTER(0xE000ED08u)
 #define SCB_AIRCR REGISTER(0xE000ED0Cu)
 #define SCB_AIRCR_RESET_REQUEST 0x05FA0004u /* VECTKEY | SYSRESETREQ */
@@ -40,6 +42,7 @@
 #define MPU_RASR_SIZE(log2_bytes) (((uint32_t)(log2_bytes) - 1u) << 1)
 #define MPU_RASR_SUBREGIONS_OFF(mask) ((uint32_t)(mask) << 8)
 #define MPU_RASR_NO_ACCESS (0u << 24)
+#define MPU_RASR_READ_ONLY (6u << 24)
 #define MPU_RASR_EXECUTE_NEVER (1u << 28)
 
 /* Debug: ARMv7-M ARM "Debug Exception and Monitor Control Register", "Data Watchpoint and Trace" */

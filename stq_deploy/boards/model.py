@@ -12,6 +12,7 @@ MAXIMUM_BAUD_ERROR = 0.01
 """Largest relative error of the serial clock that both ends' tolerance leaves room for."""
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+BoardName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.]{0,63}$")]
 Address = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[int, Field(gt=0, lt=2**32)]
@@ -104,9 +105,9 @@ class Serial(_Entry):
     """The serial port that carries the link; on the host it is a USB device of vendor `usb_vendor_id`."""
 
     peripheral: str
-    pins: dict[str, str]
+    pins: dict[str, str] = {}
     baud: Positive
-    usb_vendor_id: Annotated[int, Field(ge=0, lt=2**16)]
+    usb_vendor_id: Annotated[int, Field(ge=0, lt=2**16)] | None = None
 
 
 class Flash(_Entry):
@@ -125,6 +126,22 @@ class Identity(_Entry):
     revisions: dict[str, str]
 
 
+class UnicornEmulator(_Entry):
+    """`stq_deploy.emulator`'s own model of the chip, on Unicorn."""
+
+    kind: Literal["unicorn"]
+
+
+class QemuEmulator(_Entry):
+    """QEMU's model of the board, `machine` to `qemu-system-arm -M`."""
+
+    kind: Literal["qemu"]
+    machine: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+Emulator = Annotated[UnicornEmulator | QemuEmulator, Field(discriminator="kind")]
+
+
 class Firmware(_Entry):
     """C sources and linker template in the board's folder, and numbers for `board_config.h`."""
 
@@ -134,9 +151,14 @@ class Firmware(_Entry):
 
 
 class Board(_Entry):
-    """One board: everything the build, the emulator and the flash tool know about it."""
+    """One board: everything the build, the emulator and the flash tool know about it.
 
-    name: Identifier
+    Attributes:
+        flash, identity: None for a board that exists only as an emulation.
+        emulator: None if there is none.
+    """
+
+    name: BoardName
     title: str
     cpu: Cpu
     memory: Annotated[list[Memory], Field(min_length=1)]
@@ -144,8 +166,9 @@ class Board(_Entry):
     stack: Stack
     clock: Clock
     serial: Serial
-    flash: Flash
-    identity: Identity
+    flash: Flash | None = None
+    identity: Identity | None = None
+    emulator: Emulator | None = None
     firmware: Firmware
     _folder: Path = PrivateAttr(default=Path())
 

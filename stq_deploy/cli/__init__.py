@@ -17,7 +17,7 @@ COMMANDS: dict[str, str] = {
     "build": "Build the firmware of a network for a board; print flash, RAM and stack.",
     "flash": "Write the built firmware to a connected board.",
     "run": "Stream samples to a board, real or emulated, and score what comes back.",
-    "verify": "Compare every layer's output: NumPy, host C, sanitized C, emulated board.",
+    "verify": "Compare every layer's output: NumPy, host C, sanitized C, emulated boards.",
     "evaluate": "Score a model on a data set or sample file, without a link.",
     "attack": "Make adversarial samples of a QKeras model.",
     "train": "Train one of the paper's networks.",

@@ -40,6 +40,8 @@ def _known() -> list[dict[str, Any]]:
                 "flash_bytes": sizes["flash"],
                 "ram_bytes": sizes["ram"],
                 "serial": f"{board.serial.peripheral} at {board.serial.baud}",
+                "emulator": board.emulator.kind if board.emulator else "none",
+                "flash_tool": board.flash.tool if board.flash else "none: it exists only as an emulation",
             }
         )
     return found

@@ -17,11 +17,11 @@ import click
     default="fast",
     help="counting: the cycle counter counts executed instructions, and every access is checked; slower.",
 )
-@click.option("--revision", default="V", help="Silicon revision, a letter.")
+@click.option("--revision", help="Silicon revision, a letter.  [default: the usual one]")
 @click.option("--link", type=click.Path(path_type=Path), help="Make this a symbolic link to the serial port.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (the port) on stdout.")
 def emulate(
-    elf: Path, board: str, mode: Literal["fast", "counting"], revision: str, link: Path | None, as_json: bool
+    elf: Path, board: str, mode: Literal["fast", "counting"], revision: str | None, link: Path | None, as_json: bool
 ) -> None:
     """Run ELF, as `stq-deploy build` makes it, on an emulated board until Ctrl-C.
 

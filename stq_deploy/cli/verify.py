@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from stq_deploy.network import Network
 
 SANITIZED_SUFFIX = "-sanitized"
-DEFAULT_EXECUTORS = "numpy,host,host-cortex-m7,host-sanitized,stm32h743"
+SECOND_EMULATOR = "mps2-an500"
+DEFAULT_EXECUTORS = f"numpy,host,host-cortex-m7,host-sanitized,stm32h743,{SECOND_EMULATOR}"
 
 
 @click.command(context_settings={"show_default": True})
@@ -38,7 +39,7 @@ DEFAULT_EXECUTORS = "numpy,host,host-cortex-m7,host-sanitized,stm32h743"
 @click.option("--limit", type=click.IntRange(min=1), default=4, help="Only the first N samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def verify(model: str, executors: str, samples: Path | None, limit: int, as_json: bool) -> None:
-    """Compare every layer's output between NumPy, host C, sanitized C and the emulated board.
+    """Compare every layer's output between NumPy, host C, sanitized C and emulated boards.
 
     Prints one row per layer, and the first layer, element and values that differ; exit code 1 if any does.
     For a QKeras model it also counts what differs from TensorFlow's float32 arithmetic, which is no error.
@@ -81,19 +82,32 @@ def _names(executors: str) -> list[str]:
 def _open(
     stack: ExitStack, names: list[str], network: Network, *, required: bool
 ) -> tuple[list[Executor], dict[str, str]]:
-    """The executors, and why others were left out: sanitizers, where the only compiler has none (zig)."""
-    from stq_deploy.errors import StqError
+    """The executors, and why others were left out, if they may be."""
     from stq_deploy.evaluation.open_executor import open_executor
-    from stq_deploy.toolchain.host_compiler import find_host_compiler
 
-    skipped: dict[str, str] = {}
-    if not required:
-        try:
-            find_host_compiler(sanitize=True)
-        except StqError as error:
-            skipped = {name: error.what for name in names if name.endswith(SANITIZED_SUFFIX)}
+    skipped = {} if required else {name: reason for name in names if (reason := _why_not_here(name))}
     opened = [stack.enter_context(open_executor(name, network)) for name in names if name not in skipped]
     return opened, skipped
+
+
+def _why_not_here(name: str) -> str:
+    """Why an executor cannot be had that needs more than our Python packages; empty if it can, or needs no more.
+
+    QEMU may be absent, and the only compiler (zig) may have no sanitizers.
+    """
+    from stq_deploy.boards import load_board
+    from stq_deploy.emulator.backends import backend_of
+    from stq_deploy.errors import StqError
+    from stq_deploy.toolchain.host_compiler import find_host_compiler
+
+    try:
+        if name.endswith(SANITIZED_SUFFIX):
+            find_host_compiler(sanitize=True)
+        elif name == SECOND_EMULATOR:
+            backend_of(load_board(name))
+    except StqError as error:
+        return error.what
+    return ""
 
 
 def _compare_with_float(path: Path, network: Network, levels: Any) -> FloatComparison | None:

@@ -18,16 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from stq_deploy.boards import load_board
-from stq_deploy.emulator.machine import Machine, Mode
+from stq_deploy.emulator.backends import Launch, backend_of
 from stq_deploy.emulator.program import load_program
 from stq_deploy.emulator.refusals import Refusal
 from stq_deploy.emulator.serial_pty import SerialPty
-from stq_deploy.emulator.stm32h743 import check_emulated
 from stq_deploy.errors import StqError
 
 EXIT_REFUSED = 3
-_TICK_SECONDS = 0.5
-_NUDGE_SECONDS = 0.001
 
 
 def _print(event: str, **fields: Any) -> None:
@@ -45,52 +42,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--board", required=True)
     parser.add_argument("--elf", required=True, type=Path)
     parser.add_argument("--mode", choices=("fast", "counting"), default="fast")
-    parser.add_argument("--revision", default="V", help="silicon revision, a letter")
+    parser.add_argument("--revision", help="silicon revision, a letter")
     parser.add_argument("--link", type=Path, help="make this a symbolic link to the serial port")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when standard input is at its end")
     return parser.parse_args()
 
 
-def _serve(machine: Machine, serial: SerialPty, stop: threading.Event, watch_stdin: bool) -> Refusal | None:
-    """Move bytes while the machine runs in a thread of its own; returns what ended its life, if anything."""
-    ends: list[Refusal | None] = []
-    crash: list[BaseException] = []
-
-    def live() -> None:
-        try:
-            ends.append(machine.run())
-        except BaseException as error:
-            crash.append(error)
-        stop.set()
-        serial.wake()
-
-    thread = threading.Thread(target=live, name="core")
-    thread.start()
-    stdin = (sys.stdin.fileno(),) if watch_stdin else ()
-    while not stop.is_set():
-        arrived, others = serial.exchange(_NUDGE_SECONDS if machine.wants_nudge else _TICK_SECONDS, stdin)
-        if arrived:
-            machine.bytes_arrived()
-        elif machine.wants_nudge:
-            machine.nudge()
-        if others and not os.read(others[0], 1):
-            stop.set()
-    while thread.is_alive():
-        machine.stop()
-        thread.join(0.01)
-    serial.exchange(0)
-    if crash:
-        raise crash[0]
-    return ends[0]
-
-
 def _run(arguments: argparse.Namespace) -> int:
     board = load_board(arguments.board)
-    check_emulated(board)
+    backend = backend_of(board)
     program = load_program(arguments.elf, board.memory)
     serial = SerialPty(board.serial.baud)
-    mode: Mode = arguments.mode
-    machine = Machine(program, board, mode=mode, revision=arguments.revision, wire=serial.wire, refused=_print_refusal)
+    launch = Launch(
+        board, arguments.elf, program, mode=arguments.mode, revision=arguments.revision, refused=_print_refusal
+    )
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: object) -> None:
@@ -100,9 +65,10 @@ def _run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, on_signal)
     # Under a parent, Ctrl-C is the parent's business: it may still want to talk to the board.
     signal.signal(signal.SIGINT, signal.SIG_IGN if arguments.until_stdin_closes else on_signal)
-    with _link(arguments.link, serial.path):
-        _print("ready", port=serial.path, board=board.name, mode=mode, pid=os.getpid())
-        end = _serve(machine, serial, stop, arguments.until_stdin_closes)
+    watched = (sys.stdin.fileno(),) if arguments.until_stdin_closes else ()
+    with contextlib.closing(backend.start(launch, serial)) as emulation, _link(arguments.link, serial.path):
+        _print("ready", port=serial.path, board=board.name, mode=launch.mode, pid=os.getpid())
+        end = emulation.serve(stop, watched)
     if end is not None:
         _print_refusal(end)
         return EXIT_REFUSED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Literal
 
 from unicorn import (
     UC_HOOK_INTR,
@@ -18,6 +17,7 @@ from unicorn import (
 from stq_deploy.boards import Board
 from stq_deploy.emulator import exceptions as ex
 from stq_deploy.emulator.access_faults import BadAccess, execute_never, explain_access, is_execute_never
+from stq_deploy.emulator.backends import Mode
 from stq_deploy.emulator.bus import Repetition
 from stq_deploy.emulator.checked_instructions import CheckedInstructions
 from stq_deploy.emulator.core import Core
@@ -30,8 +30,6 @@ from stq_deploy.emulator.peripherals.usart import Wire
 from stq_deploy.emulator.program import Program
 from stq_deploy.emulator.refusals import HardwareFault, Misuse, NotModelled, Refusal, ResetRequest, Stopping
 from stq_deploy.emulator.stm32h743 import FLASH_ORIGIN, PERIPHERAL_SPACE, Chip, Signals, build_chip
-
-Mode = Literal["fast", "counting"]
 
 _NEVER = 0xFFFF_FFFF  # an address to stop at that no instruction has
 # Numbers of QEMU's Arm exceptions, as Unicorn reports them.

@@ -30,9 +30,9 @@ class EmulatedBoard:
 
     Args:
         elf: the program, the very file that would be flashed.
-        board: name of the board.
-        mode: "fast" runs at full speed; "counting" makes DWT_CYCCNT count executed instructions and checks more.
-        revision: silicon revision, a letter.
+        board: name of the board; its board.toml says which emulator runs it.
+        mode: "fast" runs at full speed; "counting" makes the cycle counter count executed instructions and checks more.
+        revision: silicon revision, a letter; None for the usual one.
         link: becomes a symbolic link to the serial port while the board runs.
         on_refusal: called, from another thread, with everything the program is refused.
 
@@ -46,7 +46,7 @@ class EmulatedBoard:
         board: str = "stm32h743",
         mode: Literal["fast", "counting"] = "fast",
         *,
-        revision: str = "V",
+        revision: str | None = None,
         link: Path | None = None,
         on_refusal: Callable[[Refusal], None] | None = None,
     ) -> None:
@@ -61,6 +61,7 @@ class EmulatedBoard:
         self._ready: queue.Queue[dict[str, Any]] = queue.Queue()
         self._process: subprocess.Popen[str] | None = None
         self._threads: list[threading.Thread] = []
+        self._error: StqError | None = None
         self._stderr = ""
 
     def __enter__(self) -> Self:
@@ -75,20 +76,12 @@ class EmulatedBoard:
         """Start the board and wait until its port can be opened.
 
         Raises:
-            StqError: unicorn is not installed, the program or board is wrong, or the process does not start.
+            StqError: the emulator is not installed, the program or board is wrong, or the process does not start.
         """
         command = [
             *(sys.executable, "-m", "stq_deploy.emulator", "--until-stdin-closes"),
-            *(
-                "--board",
-                self.board,
-                "--elf",
-                str(self.elf),
-                "--mode",
-                self.mode,
-                "--revision",
-                self._revision,
-            ),
+            *("--board", self.board, "--elf", str(self.elf), "--mode", self.mode),
+            *(("--revision", self._revision) if self._revision else ()),
             *(("--link", str(self._link)) if self._link else ()),
         ]
         pipe = subprocess.PIPE
@@ -108,8 +101,6 @@ class EmulatedBoard:
             self.port = event["port"]
             return self
         self.stop()
-        if event.get("event") == "error":
-            raise StqError(event["what"], where=event["where"], cause=event["cause"], next=event["next"])
         raise self._death()
 
     def stop(self) -> None:
@@ -141,18 +132,26 @@ class EmulatedBoard:
         """Whether the board runs."""
         return self._process is not None and self._process.poll() is None
 
-    def check(self) -> None:
+    def check(self, patience: float = 0.0) -> None:
         """Call this when the link is silent.
+
+        Args:
+            patience: seconds to wait for the board's end, which may be under way when its port has failed.
 
         Raises:
             StqError: the board has stopped, and why.
         """
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience)
         if not self.is_alive:
             for thread in self._threads:
                 thread.join(_STOP_SECONDS)
             raise self._death()
 
     def _death(self) -> StqError:
+        if self._error is not None:
+            return self._error
         if self._refusals:
             last = self._refusals[-1]
             return StqError(
@@ -160,11 +159,6 @@ class EmulatedBoard:
                 where=f"0x{last.pc:08X}" + (f" ({last.function})" if last.function else ""),
                 cause=last.why,
                 next="correct the firmware; docs/EMULATOR.md lists what is modelled and refused",
-            )
-        if "No module named 'unicorn'" in self._stderr:
-            return StqError(
-                "unicorn, which emulates the core, is not installed",
-                next="pip install 'stq-deploy[emulator]'",
             )
         return StqError("the emulated board has stopped unexpectedly", cause=self._stderr.strip()[-2000:])
 
@@ -186,11 +180,14 @@ class EmulatedBoard:
 
     def _on_line(self, line: str) -> None:
         event = json.loads(line)
-        if event.pop("event") == "refused":
+        kind = event.pop("event")
+        if kind == "refused":
             refusal = Refusal(**event)
             self._refusals.append(refusal)
             if self._on_refusal is not None:
                 self._on_refusal(refusal)
+        elif kind == "error":
+            self._error = StqError(event["what"], where=event["where"], cause=event["cause"], next=event["next"])
         else:
             self._ready.put(json.loads(line))
 

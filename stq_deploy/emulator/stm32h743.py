@@ -75,30 +75,23 @@ class Chip:
         return True
 
 
-def check_emulated(board: Board) -> None:
-    """Whether this is the chip, and the serial port, that we emulate.
-
-    Raises:
-        StqError: it is not.
-    """
-    if board.identity.value != _DEVICE_ID or board.serial.peripheral != "USART3":
-        raise StqError(
-            f"there is no emulator of board {board.name!r}",
-            cause="an STM32H743 with its link on USART3 is all that is emulated",
-            next="use a connected board with --port; docs/EMULATOR.md says how to emulate more",
-        )
-
-
 def silicon_identity(board: Board, revision: str) -> int:
     """DBGMCU_IDC of a silicon revision.
 
     Raises:
-        StqError: the board does not know the revision.
+        StqError: this is not the chip, with the serial port, that we emulate; or it has no such revision.
     """
-    for number, letter in board.identity.revisions.items():
+    identity = board.identity
+    if identity is None or identity.value != _DEVICE_ID or board.serial.peripheral != "USART3":
+        raise StqError(
+            f"Unicorn cannot emulate board {board.name!r}",
+            cause="an STM32H743 with its link on USART3 is all that is modelled",
+            next="use a connected board with --port; docs/EMULATOR.md says how to emulate more",
+        )
+    for number, letter in identity.revisions.items():
         if letter == revision:
-            return int(number, 0) << 16 | board.identity.value
-    known = ", ".join(sorted(board.identity.revisions.values()))
+            return int(number, 0) << 16 | identity.value
+    known = ", ".join(sorted(identity.revisions.values()))
     raise StqError(f"there is no silicon revision {revision!r} of {board.name}", next=f"choose one of: {known}")
 
 
@@ -109,7 +102,11 @@ def build_chip(board: Board, revision: str, wire: Wire, signals: Signals, reset_
         revision: silicon revision, a letter.
         wire: what USART3 is connected to.
         reset_flags: RCC_RSR after this reset.
+
+    Raises:
+        StqError: see `silicon_identity`.
     """
+    identity = silicon_identity(board, revision)
     overdrive = revision in _OVERDRIVE_REVISIONS
     rcc = Rcc(
         0x5802_4400,
@@ -151,7 +148,7 @@ def build_chip(board: Board, revision: str, wire: Wire, signals: Signals, reset_
     mpu = Mpu(0xE000_ED90, signals.protection_changed)
     debug = CoreDebug(0xE000_EDF0)
     dwt = Dwt(0xE000_1000, lambda: debug.trace_enabled, signals.executed)
-    dbgmcu = Dbgmcu(0x5C00_1000, silicon_identity(board, revision))
+    dbgmcu = Dbgmcu(0x5C00_1000, identity)
     axi = AxiInterconnect(0x5100_0000)
     bus = Bus([rcc, pwr, syscfg, flash, *ports.values(), usart, nvic, scb, mpu, debug, dwt, dbgmcu, axi])
     sram_gates = {end: rcc.gate("AHB2ENR", bit) for end, bit in _SRAM_ENABLES.items()}

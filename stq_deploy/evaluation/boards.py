@@ -17,6 +17,8 @@ from stq_deploy.link.symbols import locate_in_elf
 from stq_deploy.network import Network
 from stq_deploy.planner.layers import emitted_ops
 
+_LAST_WORDS_SECONDS = 0.5
+
 
 @contextmanager
 def open_board(network: Network, board: Board, firmware: Firmware, port: str | None) -> Iterator[LinkExecutor]:
@@ -54,7 +56,7 @@ def open_emulated(
             yield [stack.enter_context(_open(network, board, firmware, one.port, "emulated")) for one in emulated]
         except StqError:
             for one in emulated:
-                one.check()  # a board that has died says why; the link only knows that it is silent
+                one.check(_LAST_WORDS_SECONDS)  # a board that has died says why; the link only knows that it is silent
             raise
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
 from stq_deploy.boards import board_names, load_board
+from stq_deploy.emulator.backends import backend_of
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
@@ -43,6 +44,7 @@ def open_executor(name: str, network: Network) -> Iterator[Executor]:
             yield executor
     elif name in board_names():
         board = load_board(name)
+        backend_of(board)  # building takes longer than finding out that there is no emulator
         with TemporaryDirectory(prefix="stq-build-") as folder:
             firmware = build_afresh(network, board, folder)
             with open_emulated(network, board, firmware) as (emulated,):

@@ -26,7 +26,7 @@ def connection_checks() -> Iterator[Check]:
         found = ", ".join(f"{probe.uid} ({probe.description})" for probe in probes) or "none connected"
         yield Check("debug probes", bool(probes), found, "flash", "" if probes else "plug in a board")
     boards = [load_board(name) for name in board_names()]
-    vendors = {board.serial.usb_vendor_id for board in boards}
+    vendors = {vendor for board in boards if (vendor := board.serial.usb_vendor_id) is not None}
     if platform.system() == "Linux":
         yield check_udev_rules(vendors)
     ports = [port for port in usb_ports() if port.vendor_id in vendors]

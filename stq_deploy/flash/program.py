@@ -92,9 +92,15 @@ def flash_board(board: Board, build_folder: Path, probe_uid: str | None = None) 
         probe_uid: serial number of the probe, or a part that only one has; needed when there are several.
 
     Raises:
-        StqError: nothing was built there, or for another board; pyocd is missing, fails or hangs; no probe,
-            several, or not the one named; the chip is another one, locked, or does not answer.
+        StqError: the board exists only as an emulation; nothing was built there, or for another board; pyocd is
+            missing, fails or hangs; no probe, several, or not the one named; the chip is another one, locked, or does
+            not answer.
     """
+    if board.flash is None:
+        raise StqError(
+            f"board {board.name!r} exists only as an emulation: there is nothing to flash",
+            next=f"stq-deploy run --board {board.name} --emulated ..., or flash another board (`stq-deploy boards`)",
+        )
     image, build_id = _built_image(board, build_folder)
     probe = choose_probe(pyocd.list_probes(), probe_uid)
     done = pyocd.program(image, board.flash.target, probe.uid)

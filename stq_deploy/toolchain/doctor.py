@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import platform
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ _DISTRIBUTIONS = {"sklearn": "scikit-learn", "tf_keras": "tf-keras", "art": "adv
 
 
 def toolchain_checks() -> Iterator[Check]:
-    """Python, its packages, compilers for boards and for this computer, QEMU."""
+    """Python, its packages, compilers for boards and for this computer."""
     version = platform.python_version()
     good = sys.version_info >= (3, 11)
     yield Check("Python", good, version, "everything", "" if good else "install Python 3.11 or 3.12", True)
@@ -68,9 +67,6 @@ def toolchain_checks() -> Iterator[Check]:
         yield check_extra(extra)
     yield from check_board_compilers()
     yield from check_host_compilers()
-    qemu = shutil.which("qemu-system-arm")
-    advice = "" if qemu else "Debian, Ubuntu: sudo apt-get install qemu-system-arm"
-    yield Check("QEMU", qemu is not None, qemu or "not installed", "optional: a second emulator", advice)
 
 
 def check_extra(extra: Extra) -> Check:

@@ -10,6 +10,7 @@ import pytest
 from stq_deploy.boards import Board, board_names, load_board
 from stq_deploy.boards.load import FILE_NAME, read_board
 from stq_deploy.boards.model import MAXIMUM_BAUD_ERROR
+from stq_deploy.emulator.backends import backend_of
 from stq_deploy.errors import StqError
 
 BOARD = "stm32h743"
@@ -44,6 +45,18 @@ def test_unknown_board_lists_those_there_are() -> None:
     assert BOARD in caught.value.next
 
 
+def test_a_board_without_chip_probe_or_emulator(copied: Path) -> None:
+    text = copied.read_text()
+    for table in ("flash", "identity", "emulator"):
+        start = text.index(f"[{table}]")
+        text = text[:start] + text[text.index("\n[", start) + 1 :]
+    copied.write_text(text)
+    board = read_board(copied)
+    assert (board.flash, board.identity, board.emulator) == (None, None, None)
+    with pytest.raises(StqError, match="no emulator of board 'stm32h743'"):
+        backend_of(board)
+
+
 @pytest.mark.parametrize("name", ["../boards/stm32h743", "", "stm32h743/", "STM32H743"])
 def test_a_name_is_not_a_path(name: str) -> None:
     with pytest.raises(StqError, match="no board"):
@@ -65,6 +78,9 @@ def test_a_name_is_not_a_path(name: str) -> None:
         ('arena = ["dtcm", "axi_sram"]', "arena = []", "placement.arena"),
         ('arena = ["dtcm", "axi_sram"]', 'arena = ["sram9"]', "'sram9'"),
         ('weights = "flash"', 'weights = "dtcm"', "'dtcm', which is not a memory of kind 'flash'"),
+        ('kind = "unicorn"', 'kind = "renode"', "emulator"),
+        ('kind = "unicorn"', 'kind = "qemu"', "emulator.qemu.machine"),
+        ('kind = "unicorn"', 'kind = "qemu"\nmachine = "-M x"', "emulator.qemu.machine"),
         ('"clocks.c"', '"../clocks.c"', "firmware.sources"),
         ('"clocks.c"', '"absent.c"', "absent.c, which is not in its folder"),
     ],

@@ -1,4 +1,4 @@
-"""The board's own code on the emulated board: clocks by silicon revision, and what a crash leaves behind."""
+"""The boards' own code on emulated boards: clocks by silicon revision, resets, and what a crash leaves behind."""
 
 from __future__ import annotations
 
@@ -10,27 +10,35 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from stq_deploy.boards import Board, load_board
+from stq_deploy.boards import Board, board_names, load_board
+from stq_deploy.emulator.backends import backend_of
+from stq_deploy.emulator.process import EmulatedBoard
+from stq_deploy.errors import StqError
+from stq_deploy.link.faults import BoardFault
+from stq_deploy.link.protocol import ResetCause
+from stq_deploy.link.serial_port import open_serial
+from stq_deploy.link.session import Session
 from stq_deploy.toolchain.build import BuildResult, build_firmware
 from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.elf import read_image
 from tests.networks import random_network
 
-pytest.importorskip("unicorn")
-from stq_deploy.emulator.process import EmulatedBoard
-from stq_deploy.link.faults import BoardFault
-from stq_deploy.link.protocol import ResetCause
-from stq_deploy.link.serial_port import open_serial
-from stq_deploy.link.session import Session
-
 NETWORK = random_network(3)
 LEVELS = np.full(NETWORK.input_type.shape, NETWORK.input_type.minimum, np.int8)
 MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 4, 5, 6
+STACK_OVERFLOW = -1
+OVERFLOW_FAULTS = {"stm32h743": BUS_FAULT, "mps2-an500": MEM_MANAGE}  # no memory there, or the MPU
 
 
-@pytest.fixture(scope="module")
-def board() -> Board:
-    return load_board("stm32h743")
+@pytest.fixture(scope="module", params=board_names())
+def board(request: pytest.FixtureRequest) -> Board:
+    """Every board whose emulator is installed."""
+    board = load_board(request.param)
+    try:
+        backend_of(board)
+    except StqError as error:
+        pytest.skip(error.what)
+    return board
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +49,7 @@ def built(board: Board, tmp_path_factory: pytest.TempPathFactory) -> BuildResult
 
 
 @contextmanager
-def running(elf: Path, board: Board, revision: str = "V") -> Iterator[Session]:
+def running(elf: Path, board: Board, revision: str | None = None) -> Iterator[Session]:
     with (
         EmulatedBoard(elf, board.name, revision=revision) as emulated,
         Session(open_serial(emulated.port, board.serial.baud)) as session,
@@ -61,15 +69,23 @@ def crashing(built: BuildResult, instructions: list[int], target: Path) -> Path:
     return target
 
 
+def test_what_it_says_of_itself(built: BuildResult, board: Board) -> None:
+    with running(built.elf, board) as session:
+        facts = session.facts
+    assert facts.clock_hz == board.clock.core_hz
+    assert (facts.board, facts.build_id, facts.model_hash) == (board.name, built.build_id, built.model_hash)
+    assert facts.reset_cause == ResetCause.POWER
+
+
+@pytest.mark.parametrize("board", ["stm32h743"], indirect=True)
 @pytest.mark.parametrize(("revision", "hz"), [("V", 480_000_000), ("X", 480_000_000), ("Y", 400_000_000)])
 def test_the_clock_follows_the_silicon(built: BuildResult, board: Board, revision: str, hz: int) -> None:
     with running(built.elf, board, revision) as session:
         facts = session.facts
+    assert board.identity is not None
     assert facts.clock_hz == hz
     assert facts.silicon & board.identity.mask == board.identity.value
     assert board.identity.revisions[f"0x{facts.silicon >> 16:04X}"] == revision
-    assert (facts.board, facts.build_id, facts.model_hash) == (board.name, built.build_id, built.model_hash)
-    assert facts.reset_cause == ResetCause.POWER
 
 
 def test_a_reset_on_request_is_told_from_power_up(built: BuildResult, board: Board) -> None:
@@ -91,8 +107,11 @@ def test_a_reset_on_request_is_told_from_power_up(built: BuildResult, board: Boa
             {"cfsr": 1 << 1 | 1 << 7, "mmfar": 0},
             id="null pointer: str r0, [r0]",
         ),
-        pytest.param([0x2001, 0x2100, 0xFB90, 0xF0F1], USAGE_FAULT, {"cfsr": 1 << 25, "r0": 1, "r1": 0}, id="1 / 0"),
-        pytest.param([0xB4FF, 0xE7FD], BUS_FAULT, {}, id="stack overflow: push {r0-r7}, for ever"),
+        # A branch before the division: QEMU does not keep registers up to date within a block that faults so.
+        pytest.param(
+            [0x2001, 0x2100, 0xE7FF, 0xFB90, 0xF0F1], USAGE_FAULT, {"cfsr": 1 << 25, "r0": 1, "r1": 0}, id="1 / 0"
+        ),
+        pytest.param([0xB4FF, 0xE7FD], STACK_OVERFLOW, {}, id="stack overflow: push {r0-r7}, for ever"),
     ],
 )
 def test_a_crash_is_told_and_remembered(
@@ -108,7 +127,7 @@ def test_a_crash_is_told_and_remembered(
         with pytest.raises(BoardFault) as caught:
             list(session.infer([LEVELS]))
         record = caught.value.record
-        assert record.exception == exception
+        assert record.exception == (OVERFLOW_FAULTS[board.name] if exception == STACK_OVERFLOW else exception)
         assert {name: getattr(record, name) for name in registers} == registers
         assert record.layer == 0
         session.open()  # the board has started again by itself

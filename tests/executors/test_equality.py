@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import random_levels, random_network
+from networks import COVERING_SEEDS, random_levels, random_network
 
 from stq_deploy.executors.base import Executor
 from stq_deploy.executors.host_executor import HostExecutor
@@ -19,8 +19,6 @@ from stq_deploy.planner import plan_network
 from stq_deploy.toolchain.host_library import KERNELS
 
 SAMPLES = 12
-COVERING_SEEDS = (802, 1354, 891, 284, 249, 107)
-"""Together these networks hold every kernel with every requantisation and output type."""
 
 
 def assert_equal(executor: Executor, seed: int) -> None:

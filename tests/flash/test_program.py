@@ -161,6 +161,13 @@ def test_pyocd_reports_its_own_error(pyocd: FakePyocd, built: Built) -> None:
         flash_board(BOARD, built())
 
 
+def test_a_board_that_exists_only_as_an_emulation(pyocd: FakePyocd, built: Built) -> None:
+    with pytest.raises(StqError, match="'mps2-an500' exists only as an emulation: there is nothing to flash") as caught:
+        flash_board(load_board("mps2-an500"), built("mps2-an500"))
+    assert "--emulated" in caught.value.next
+    assert pyocd.calls() == []
+
+
 def test_nothing_built_yet(pyocd: FakePyocd, tmp_path: Path) -> None:
     with pytest.raises(StqError, match="nothing has been built here") as caught:
         flash_board(BOARD, tmp_path / "absent")

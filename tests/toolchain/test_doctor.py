@@ -78,3 +78,7 @@ def test_boards_are_listed() -> None:
     answer = json.loads(CliRunner().invoke(cli, ["boards", "--json"]).stdout)
     (board,) = (row for row in answer["boards"] if row["board"] == "stm32h743")
     assert (board["clock_hz"], board["flash_bytes"]) == (480_000_000, 2 * 1024 * 1024)
+    assert {row["board"]: (row["emulator"], row["flash_tool"][:5]) for row in answer["boards"]} == {
+        "stm32h743": ("unicorn", "pyocd"),
+        "mps2-an500": ("qemu", "none:"),
+    }

@@ -1,0 +1,67 @@
+#include "startup.h"
+
+#include <stdint.h>
+
+#include "linker_symbols.h"
+#include "registers.h"
+
+#define CODE_SPACE_ADDRESS 0x00000000u
+#define CODE_SPACE_LOG2_BYTES 29 /* up to the stack's bottom */
+#define FLASH_ADDRESS 0x00000000u
+#define FLASH_LOG2_BYTES 22
+
+static void fill_with_zero(uint32_t *first, const uint32_t *end)
+{
+    while (first < end) {
+        *first++ = 0;
+    }
+}
+
+static void prepare_memory(void)
+{
+    const uint32_t *image = stq_data_image;
+    for (uint32_t *word = stq_data_start; word < stq_data_end; word++) {
+        *word = *image++;
+    }
+    fill_with_zero(stq_bss_start, stq_bss_end);
+    fill_with_zero(stq_arena_start, stq_arena_end);
+    fill_with_zero(stq_scratch_start, stq_scratch_end);
+}
+
+/*
+ * What lies below the stack ignores writes and reads as zero, or mirrors the flash; and that is RAM. Forbidden, an
+ * overflow of the stack or a null pointer's write faults as on other boards. The region of the higher number prevails.
+ */
+static void protect_memory(void)
+{
+    MPU_RBAR = MPU_RBAR_REGION(0u, CODE_SPACE_ADDRESS);
+    MPU_RASR = MPU_RASR_NO_ACCESS | MPU_RASR_EXECUTE_NEVER | MPU_RASR_SIZE(CODE_SPACE_LOG2_BYTES) | MPU_RASR_ENABLE;
+    MPU_RBAR = MPU_RBAR_REGION(1u, FLASH_ADDRESS);
+    MPU_RASR = MPU_RASR_READ_ONLY | MPU_RASR_SIZE(FLASH_LOG2_BYTES) | MPU_RASR_ENABLE;
+    MPU_CTRL = MPU_CTRL_PRIVDEFENA | MPU_CTRL_ENABLE;
+    data_synchronisation_barrier();
+    instruction_synchronisation_barrier();
+}
+
+__attribute__((noreturn, used)) static void start(void)
+{
+    SCB_SHCSR |= SCB_SHCSR_MEM_BUS_USAGE_FAULT_ENABLE;
+    SCB_CCR |= SCB_CCR_DIV_0_TRP;
+    prepare_memory();
+    protect_memory();
+    (void)main();
+    for (;;) {
+    }
+}
+
+/* The compiler may use FPU registers in any C function, so the FPU is enabled before the first. */
+__attribute__((naked, noreturn)) void startup_reset(void)
+{
+    __asm volatile("ldr r0, =0xE000ED88\n" /* CPACR */
+                   "ldr r1, [r0]\n"
+                   "orr r1, r1, #0xF00000\n" /* full access to CP10 and CP11 */
+                   "str r1, [r0]\n"
+                   "dsb\n"
+                   "isb\n"
+                   "b start\n");
+}
