@@ -125,6 +125,8 @@ class FloatModel:
         outputs = [known[name].output for name in layers]
         view = tf_keras.Model(self.keras.input, outputs)
         batches = list(self._run(view, levels, input_type))
+        if len(layers) == 1:  # Keras gives a single output without a list around it
+            batches = [[batch] for batch in batches]
         return [np.concatenate([np.asarray(batch[i]) for batch in batches]) for i in range(len(layers))]
 
     def _run(self, model: Any, levels: Levels, input_type: TensorType) -> Any:

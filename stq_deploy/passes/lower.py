@@ -155,11 +155,10 @@ class _Lowering:
         else:
             x, value = self.materializer.tensor(value, node.layer), Expression(value.core)
         op = probe(AveragePool, {"window": node.window})
-        ends, multiple = op.accumulator_range(x.type), op.multiple(x.type)
-        if not fits("int32", *ends):
-            raise lowering_error(
-                node.layer, "its sum can exceed 32 bits", "pool smaller windows, or put a quantizer before it"
-            )
+        multiple = op.multiple(x.type)
+        if not fits("int32", *op.accumulator_range(x.type)):
+            x = self.materializer.rounded(x, 30 - multiple.bit_length(), node.layer)
+        ends = op.accumulator_range(x.type)
         full = np.ones(node.shape[-1], np.int64)
         core = Accumulated(
             node.layer, node.layer, self._is_whole(n) and not value.stages, AveragePool, {"window": node.window}, x,

@@ -50,6 +50,7 @@ from stq_deploy.passes.step_function import StepFunction
 
 _NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # stands in where an op is asked for its accumulator's range only
 _MAXIMUM_TABLED_LEVELS = 256
+_FEWEST_BITS = 12
 _UNBOUNDED = Clip(None, None)
 
 
@@ -116,7 +117,7 @@ class Materializer:
 
     def tensor(self, value: Expression, reader: str) -> Levels:
         """The value as it is: exact integers where it has no stages, otherwise fixed-point numbers."""
-        return self.stored(value.core, reader) if not value.stages else self.fixed(value, _finest(value), reader)
+        return self.stored(value.core, reader) if not value.stages else self.fixed(value, _step(value, BITS), reader)
 
     def stored(self, core: Core, reader: str) -> Levels:
         """A tensor of the core's exact integers."""
@@ -146,7 +147,7 @@ class Materializer:
         return self.move(core.node, exact, core.layer if core.whole else "")
 
     def _uniform(self, x: Levels, value: Expression, reader: str) -> Levels:
-        return x if x.uniform else self.fixed(Expression(x), _finest(value), reader)
+        return x if x.uniform else self.fixed(Expression(x), _step(value, BITS), reader)
 
     def fixed(self, value: Expression, step: Fraction, reader: str) -> Levels:
         """The value as int32 multiples of `step`, rounded.
@@ -157,6 +158,16 @@ class Materializer:
         if (value, step) not in self._fixed:
             self._fixed[value, step] = self._rounded(value, step, reader)
         return self._fixed[value, step]
+
+    def rounded(self, x: Levels, bits: int, reader: str) -> Levels:
+        """A tensor's values rounded to fixed-point numbers of at most 2**bits.
+
+        Raises:
+            StqError: so few bits that the reader, an average, would be a guess.
+        """
+        if bits < _FEWEST_BITS:
+            raise lowering_error(reader, "its sum can exceed 32 bits", "pool smaller windows")
+        return self.fixed(Expression(x), _step(Expression(x), bits), reader)
 
     def _rounded(self, value: Expression, step: Fraction, reader: str) -> Levels:
         core = self.stored(value.core, reader) if isinstance(value.core, Moved) else value.core
@@ -184,7 +195,7 @@ class Materializer:
         low, high, scale = self._accumulators(core, reader)
         affine, *rest = chain(scaled(scale), *value.stages)
         if rest:
-            return self.fixed(replace(value, core=core), _finest(value), reader)
+            return self.fixed(replace(value, core=core), _step(value, BITS), reader)
         assert isinstance(affine, Affine)
         if affine.uniform and affine.offset[0] == 0 and affine.factor[0] > 0 and not isinstance(core, Levels):
             certificate = {"kind": "keep", "exact": True, "channels": len(low)}
@@ -234,13 +245,14 @@ class Materializer:
         return a, b
 
     def _factors(self, core: Combined, reader: str) -> tuple[Levels, Levels]:
-        """Both terms of a product: exact tensors as they are; what has to be rounded, to the bits that are left."""
+        """Both terms of a product, rounded only as far as its 30 bits ask for: the exact ones less than the others."""
         exact = [self._exact(term, reader) for term in core.terms]
-        taken = [None if x is None else max(abs(end) for end in x.real_levels).bit_length() for x in exact]
-        left = [30 - other if other is not None else 15 for other in reversed(taken)]
+        taken = [30 if x is None else max(abs(end) for end in x.real_levels).bit_length() for x in exact]
+        first = min(taken[0], max(15, 30 - taken[1]))
+        bits = (first, min(taken[1], 30 - first))
         a, b = (
-            x or self.fixed(term, power_of_two(max(abs(end) for end in real_bounds(term)) / 2**bits), reader)
-            for term, x, bits in zip(core.terms, exact, left, strict=True)
+            x if x is not None and wanted <= left else self.fixed(_or_exact(term, x), _step(term, left), reader)
+            for term, x, wanted, left in zip(core.terms, exact, taken, bits, strict=True)
         )
         return a, b
 
@@ -256,7 +268,7 @@ class Materializer:
         exact = self._exact(term, reader)
         if exact is not None and (exact.step / step).denominator == 1:
             return exact
-        return self.fixed(term if exact is None else Expression(exact), step, reader)
+        return self.fixed(_or_exact(term, exact), step, reader)
 
     # Ops
 
@@ -301,9 +313,13 @@ def _combination_fits(core: Combined, a: Levels, b: Levels) -> bool:
     return fits("int32", *probe(core.kind, arguments).accumulator_range([a.type, b.type]))
 
 
-def _finest(value: Expression) -> Fraction:
-    """Step of a fixed-point tensor of this value alone."""
-    return power_of_two(max(abs(end) for end in real_bounds(value)) / 2**BITS)
+def _step(value: Expression, bits: int) -> Fraction:
+    """The power of two of which the value is at most 2**bits."""
+    return power_of_two(max(abs(end) for end in real_bounds(value)) / 2**bits)
+
+
+def _or_exact(term: Expression, exact: Levels | None) -> Expression:
+    return term if exact is None else Expression(exact)
 
 
 def _core_shape(core: Core) -> tuple[int, ...]:

@@ -144,6 +144,20 @@ def test_product_of_8_bit_tensors_goes_through_32_bits() -> None:
     assert [t.dtype for t in network.tensors.values()].count("int32") == 1
 
 
+def test_products_and_averages_that_32_bits_cannot_hold() -> None:
+    draft = Draft(shape=(3, 3, 2), quantizer="quantized_bits(8,0,1,alpha=1)")
+    cube = draft.add(s.MultiplyNode, draft.x, draft.x, draft.x)
+    fifth = draft.add(s.MultiplyNode, cube, cube, draft.x)
+    check(finish(draft, draft.add(s.SubtractNode, fifth, draft.x), BITS))
+    draft = Draft(shape=(6, 5, 2))
+    window = Window((4, 4), (2, 2), pad_before=(1, 2), pad_after=(2, 1))
+    pooled = draft.pool(draft.pool(draft.norm(draft.x), s.AveragePoolNode, window), s.AveragePoolNode, Window((3, 3)))
+    check(finish(draft, pooled, BITS))
+    draft = Draft(shape=(4, 4, 2))
+    wide = draft.add(s.SubtractNode, draft.norm(draft.conv(draft.x, 2)), draft.x)
+    check(finish(draft, draft.pool(wide, s.AveragePoolNode, Window((3, 3), pad_before=(2, 2), pad_after=(2, 2))), BITS))
+
+
 def test_clipped_branch_of_a_sum() -> None:
     draft = Draft(shape=(3, 3, 2), quantizer=BITS)
     relu6 = draft.add(s.ClipNode, draft.norm(draft.conv(draft.x, 2)), low=Fraction(0), high=Fraction(6))
