@@ -8,6 +8,7 @@ from unicorn import UC_ARCH_ARM, UC_MODE_THUMB, Uc
 from unicorn import arm_const as arm
 
 EXCEPTION_MASK = 0x1FF
+_IT_STATE = 0x0600_FC00  # EPSR.IT
 FPU_ACTIVE = 1 << 2  # CONTROL.FPCA
 PROCESS_STACK = 1 << 1  # CONTROL.SPSEL
 UNPRIVILEGED = 1 << 0  # CONTROL.nPRIV
@@ -61,6 +62,17 @@ class Core:
     @xpsr.setter
     def xpsr(self, value: int) -> None:
         self.uc.reg_write(arm.UC_ARM_REG_XPSR, value)
+
+    def end_it_block(self) -> None:
+        """Undo what Unicorn does for a hook on memory accesses.
+
+        It sets the state to that of the instruction, within its IT block, and leaves it there: the basic block
+        that follows would begin with conditional instructions, which set no flags. The IT block itself goes on all the
+        same, as it was translated.
+        """
+        xpsr = self.xpsr
+        if xpsr & _IT_STATE:
+            self.xpsr = xpsr & ~_IT_STATE
 
     @property
     def is_thumb(self) -> bool:

@@ -279,6 +279,7 @@ class Machine:
 
     def _before_peripheral(self, _uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
         self._access_pc = self._core.pc
+        self._core.end_it_block()
         if address % size:
             self._stop_here(
                 HardwareFault(

@@ -76,6 +76,31 @@ def test_sending_by_interrupt(mode: Mode, build: Build) -> None:
         assert bench.words(1) == (300,)
 
 
+ACCESS_IN_IT_BLOCK = """
+void probe(void)
+{
+    uint32_t negative;
+    serial_start(0);
+    __asm volatile("cmp r0, r0\\n"
+                   "itt eq\\n"
+                   "ldreq r1, [%1]\\n"
+                   "moveq r1, #1\\n"
+                   "b 1f\\n"
+                   "1: lsls r1, r1, #31\\n"
+                   "ite mi\\n"
+                   "movmi %0, #1\\n"
+                   "movpl %0, #0\\n" : "=r"(negative) : "r"(&USART3_ISR) : "r1", "cc");
+    put_word(negative);
+}
+"""
+
+
+@MODES
+def test_code_behind_an_it_block_with_a_peripheral_access_sets_flags(mode: Mode, build: Build) -> None:
+    with Bench(build(ACCESS_IN_IT_BLOCK), mode) as bench:
+        assert bench.words(1) == (1,)
+
+
 def test_masked_interrupts_wait(build: Build) -> None:
     with Bench(build("masked.c"), "counting") as bench:
         bench.send(b"1")
