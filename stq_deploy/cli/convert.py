@@ -50,11 +50,14 @@ def _print(console: Console, network: Network, out: Path) -> None:
     certified = [row.certificate for row in rows if "accumulators" in row.certificate]
     checked = sum(c["checked"] for c in certified)
     reachable = sum(c["accumulators"] for c in certified)
-    exact = all(row.certificate.get("exact", True) for row in rows[:-1])
     console.print(f"certified: {checked:,} of {reachable:,} reachable sums compared one by one", highlight=False)
     if checked < reachable:
         console.print("  (elsewhere both sides of every step; the functions are monotone)", highlight=False)
-    if exact:
+    rounded = [row for row in rows[:-1] if not row.certificate.get("exact", True)]
+    for row in rounded:
+        error = row.certificate["largest_error"]
+        console.print(f"  unquantized, so rounded to fixed point: {row.name}, error at most {error:.2g}", markup=False)
+    if not rounded:
         console.print("  all layers before the logits are exact", highlight=False)
     error = rows[-1].certificate.get("largest_error", 0.0)
     console.print(f"  largest error of a logit: {error:.2g}", highlight=False)

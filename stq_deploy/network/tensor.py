@@ -23,6 +23,18 @@ def fits(dtype: str, *values: int) -> bool:
     return all(low <= value <= high for value in values)
 
 
+def smallest_type(*values: int) -> str:
+    """The smallest storage type that holds all the values.
+
+    Raises:
+        ValueError: none does.
+    """
+    for dtype in STORAGE_RANGE:
+        if fits(dtype, *values):
+            return dtype
+    raise ValueError("the values do not fit 32 bits")
+
+
 @dataclass(frozen=True)
 class TensorType:
     """Type of one activation tensor; the real value of level `q` is `(q - zero_point) * scale`.

@@ -32,7 +32,7 @@ from stq_deploy.network.ops import (
 )
 from stq_deploy.network.tensor import fits
 from stq_deploy.passes.builder import NetworkBuilder
-from stq_deploy.passes.errors import lowering_error, unquantized
+from stq_deploy.passes.errors import lowering_error
 from stq_deploy.passes.expression import (
     Accumulated,
     Combination,
@@ -157,7 +157,7 @@ class _Lowering:
         op = probe(AveragePool, {"window": node.window})
         multiple = op.multiple(x.type)
         if not fits("int32", *op.accumulator_range(x.type)):
-            x = self.materializer.rounded(x, 30 - multiple.bit_length(), node.layer)
+            x = self.materializer.rounded(Expression(x), 30 - multiple.bit_length(), node.layer)
         ends = op.accumulator_range(x.type)
         full = np.ones(node.shape[-1], np.int64)
         core = Accumulated(
@@ -228,17 +228,14 @@ class _Lowering:
     # Values to ops
 
     def _levels(self, node: s.Node, value: Expression) -> Levels:
-        """A weighted layer's input: a tensor of at most 16 bits and of one scale."""
-        producer = self.source.nodes[node.inputs[0]].layer
-        if value.stages:
-            raise unquantized(node.layer, producer)
-        x = self.materializer.stored(value.core, node.layer)
-        if not x.uniform:
-            raise unquantized(node.layer, producer, "its scale differs from channel to channel")
-        low, high = x.real_levels
-        if x.type.dtype == "int32":
-            raise unquantized(node.layer, producer, f"its values {low}..{high} do not fit 16 bits")
-        return x
+        """A weighted layer's input: a tensor of one scale whose levels fit 16 bits, exact if the value is such."""
+        core, x = value.core, None
+        # Sums of more bits need not be stored as they are first.
+        if not isinstance(core, Accumulated) or fits("int16", int(core.low.min()), int(core.high.max())):
+            x = self.materializer.exact(value, node.layer)
+        if x is not None and fits("int16", *x.real_levels):
+            return x
+        return self.materializer.rounded(value if x is None else Expression(x), 15, node.layer)
 
     def _padded(self, value: Expression, reader: str) -> Expression:
         """The value; a tensor whose padding was left to a convolution that might follow is padded now."""

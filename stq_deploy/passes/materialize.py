@@ -21,7 +21,7 @@ from stq_deploy.network.ops import (
     Rescale,
 )
 from stq_deploy.network.requantize import KeepAccumulator, Requantize
-from stq_deploy.network.tensor import STORAGE_RANGE, fits
+from stq_deploy.network.tensor import fits, smallest_type
 from stq_deploy.passes.builder import NetworkBuilder
 from stq_deploy.passes.certify import certify
 from stq_deploy.passes.epilogue import Epilogue
@@ -135,7 +135,7 @@ class Materializer:
         # Where each channel has its own scale, float comparison has no one scale to read the tensor by.
         layer = core.layer if core.whole and uniform else ""
         op = replace(self._op(core, keep, (), reader), sources=(core.layer,) if core.whole else ())
-        dtype = next(d for d in STORAGE_RANGE if fits(d, smallest, largest))
+        dtype = smallest_type(smallest, largest)
         output = TensorType(core.shape, dtype, smallest, largest, float(scale[0]) if uniform else 1.0)
         return self.built.add(op, output, scale[:1] if uniform else scale, layer, keep.certificate)
 
@@ -150,7 +150,7 @@ class Materializer:
         return x if x.uniform else self.fixed(Expression(x), _step(value, BITS), reader)
 
     def fixed(self, value: Expression, step: Fraction, reader: str) -> Levels:
-        """The value as int32 multiples of `step`, rounded.
+        """The value as multiples of `step`, rounded, of 32 bits at most.
 
         Raises:
             StqError: a stage is neither a scale and an offset nor a clip, or the numbers are too large.
@@ -159,15 +159,15 @@ class Materializer:
             self._fixed[value, step] = self._rounded(value, step, reader)
         return self._fixed[value, step]
 
-    def rounded(self, x: Levels, bits: int, reader: str) -> Levels:
-        """A tensor's values rounded to fixed-point numbers of at most 2**bits.
+    def rounded(self, value: Expression, bits: int, reader: str) -> Levels:
+        """The value rounded to fixed-point numbers below 2**bits.
 
         Raises:
-            StqError: so few bits that the reader, an average, would be a guess.
+            StqError: as `fixed`, or so few bits that the result would be a guess.
         """
         if bits < _FEWEST_BITS:
             raise lowering_error(reader, "its sum can exceed 32 bits", "pool smaller windows")
-        return self.fixed(Expression(x), _step(Expression(x), bits), reader)
+        return self.fixed(value, _step(value, bits), reader)
 
     def _rounded(self, value: Expression, step: Fraction, reader: str) -> Levels:
         core = self.stored(value.core, reader) if isinstance(value.core, Moved) else value.core
@@ -183,9 +183,10 @@ class Materializer:
         except ValueError as error:
             raise lowering_error(reader, str(error), "put a quantizer before it, or scale it down") from error
         op = self._op(core, requantize, value.sources, reader)
-        output = TensorType(_core_shape(core), "int32", requantize.minimum, requantize.maximum, float(step))
-        levels = self.built.add(op, output, (step,), "", requantize.certificate)
-        return self.fixed(Expression(levels, tuple(rest), value.sources), step, reader) if rest else levels
+        levels = requantize.minimum, requantize.maximum
+        output = TensorType(_core_shape(core), smallest_type(*levels), *levels, scale=float(step))
+        rounded = self.built.add(op, output, (step,), "", requantize.certificate)
+        return self.fixed(Expression(rounded, tuple(rest), value.sources), step, reader) if rest else rounded
 
     def logits(self, value: Expression, layer: str, reader: str) -> Levels:
         """The model's output in 32 bits: the accumulators themselves if they share a scale, else fixed point."""
@@ -229,7 +230,7 @@ class Materializer:
 
     def _operands(self, core: Combined, reader: str) -> tuple[Levels, Levels]:
         """Both terms as uniform tensors whose combination stays within 32 bits."""
-        a, b = (self._exact(term, reader) for term in core.terms)
+        a, b = (self.exact(term, reader) for term in core.terms)
         if a is not None and b is not None and _combination_fits(core, a, b):
             return a, b
         if core.kind is Multiply:
@@ -246,7 +247,7 @@ class Materializer:
 
     def _factors(self, core: Combined, reader: str) -> tuple[Levels, Levels]:
         """Both terms of a product, rounded only as far as its 30 bits ask for: the exact ones less than the others."""
-        exact = [self._exact(term, reader) for term in core.terms]
+        exact = [self.exact(term, reader) for term in core.terms]
         taken = [30 if x is None else max(abs(end) for end in x.real_levels).bit_length() for x in exact]
         first = min(taken[0], max(15, 30 - taken[1]))
         bits = (first, min(taken[1], 30 - first))
@@ -256,7 +257,7 @@ class Materializer:
         )
         return a, b
 
-    def _exact(self, term: Expression, reader: str) -> Levels | None:
+    def exact(self, term: Expression, reader: str) -> Levels | None:
         """The term as exact integers of one scale, or None."""
         if term.stages or (isinstance(term.core, Accumulated) and len(set(term.core.scale)) > 1):
             return None
@@ -265,7 +266,7 @@ class Materializer:
 
     def _aligned(self, term: Expression, step: Fraction, reader: str) -> Levels:
         """A term as multiples of `step`: exact if it is a tensor of such, otherwise rounded."""
-        exact = self._exact(term, reader)
+        exact = self.exact(term, reader)
         if exact is not None and (exact.step / step).denominator == 1:
             return exact
         return self.fixed(_or_exact(term, exact), step, reader)
@@ -314,8 +315,8 @@ def _combination_fits(core: Combined, a: Levels, b: Levels) -> bool:
 
 
 def _step(value: Expression, bits: int) -> Fraction:
-    """The power of two of which the value is at most 2**bits."""
-    return power_of_two(max(abs(end) for end in real_bounds(value)) / 2**bits)
+    """The power of two of which the value is less than 2**bits."""
+    return power_of_two(max(abs(end) for end in real_bounds(value)) / (2**bits - 1))
 
 
 def _or_exact(term: Expression, exact: Levels | None) -> Expression:
