@@ -74,7 +74,7 @@ class QemuEmulation:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         command = [
             *(find_qemu(), "-machine", emulator.machine, "-icount", f"shift={ICOUNT_SHIFT}"),
-            *("-no-user-config", "-nodefaults", "-nic", "none", "-display", "none"),
+            *("-no-user-config", "-nodefaults", "-display", "none"),
             *("-chardev", f"socket,id=serial,fd={theirs.fileno()}", "-serial", "chardev:serial"),
             *("-kernel", str(launch.elf.absolute())),
         ]
