@@ -119,13 +119,14 @@ def read_source(path: str | os.PathLike[str]) -> SourceGraph:
     """
     parsed = parse_model(path)
     try:
-        from stq_deploy.frontend.integer_kernels import exact_bias, integer_kernel
+        from stq_deploy.frontend.integer_kernels import integer_kernel
+        from stq_deploy.frontend.quantizer_values import quantized_numbers
 
         kernels = {
             at: integer_kernel(kernel, parsed.nodes[at].layer, isinstance(parsed.nodes[at], DepthwiseNode))
             for at, kernel in parsed.kernels.items()
         }
-        biases = {at: exact_bias(*bias, parsed.nodes[at].layer) for at, bias in parsed.biases.items()}
+        biases = {at: quantized_numbers(*bias, parsed.nodes[at].layer) for at, bias in parsed.biases.items()}
     except StqError as error:
         raise located(error, str(path)) from error
     except ImportError as error:

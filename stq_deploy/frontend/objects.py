@@ -14,9 +14,8 @@ from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers.activation import FUNCTIONS
 from stq_deploy.frontend.origin import LAYER_MODULES, OBJECT_MODULES, check_origin
-from stq_deploy.frontend.quantizers import KERNEL_QUANTIZERS, read_quantizer
+from stq_deploy.frontend.quantizers import ANYTHING, read_quantizer
 
-_QUANTIZER_CLASSES = frozenset({*KERNEL_QUANTIZERS, "quantized_relu", "quantized_sigmoid", "quantized_tanh"})
 _TRAINING_CLASSES = frozenset(
     {
         *("Zeros", "Ones", "Constant", "Identity", "Orthogonal", "VarianceScaling", "QInitializer"),
@@ -64,7 +63,7 @@ def _check(value: Any, depth: int) -> None:
 def _check_text(text: str) -> None:
     if not _WORD.fullmatch(text):
         try:
-            read_quantizer(text, tuple(_QUANTIZER_CLASSES))
+            read_quantizer(text, ANYTHING)
         except StqError as error:
             raise _refused(f"it holds the text {shown(text)}") from error
 
@@ -73,7 +72,7 @@ def _check_object(value: dict[str, Any], depth: int) -> None:
     kind = value.get("class_name")
     if _is_function(value):
         return
-    if not isinstance(kind, str) or kind not in _QUANTIZER_CLASSES | _TRAINING_CLASSES:
+    if not isinstance(kind, str) or kind not in {*ANYTHING.quantizers, *_TRAINING_CLASSES}:
         raise _refused(f"it holds an object of class {shown(kind)}")
     check_origin(value, OBJECT_MODULES)
     config = value.get("config")

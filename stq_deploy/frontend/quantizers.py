@@ -1,20 +1,20 @@
 """The quantizers we accept, with their parameters checked: what may stand in a model file and nothing else.
 
-Parameter names, order and defaults are those of the classes in qkeras 0.9.0 (`qkeras.quantizers`).
+Parameter names, order and defaults are those of the classes in qkeras 0.9.0 (`qkeras.quantizers`), and those of
+`quantized_linear` as in QKeras's repository after that release.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.quantizer_text import Literal, parse_call
-
-_Check = Callable[[Literal], bool]
+from stq_deploy.frontend.values import Values, is_real
 
 
 @dataclass(frozen=True)
@@ -41,136 +41,215 @@ class Quantizer:
         return f"{self.name}({','.join(texts)})"
 
 
-def _is_integer(low: int, high: int) -> _Check:
-    return lambda v: isinstance(v, int | float) and math.isfinite(v) and v == int(v) and low <= v <= high
+@dataclass(frozen=True)
+class Role:
+    """What is quantized.
+
+    Attributes:
+        what: for errors and docs/SUPPORT.md.
+        quantizers: names of those that are taken for it; the first is the one to recommend.
+        bits: the most that their levels may have, a sign included.
+    """
+
+    what: str
+    quantizers: tuple[str, ...]
+    bits: int
 
 
-def _one_of(*values: Literal) -> _Check:
-    return lambda v: any(v == allowed and (v is None) == (allowed is None) for allowed in values)
+KERNEL = Role(
+    "weights",
+    (
+        "quantized_bits", "quantized_linear", "ternary", "stochastic_ternary", "binary", "stochastic_binary",
+        "quantized_po2", "quantized_relu_po2",
+    ),
+    bits=16,
+)  # fmt: skip
+CONSTANT = Role("biases, and the numbers of batch normalization and averages", KERNEL.quantizers, bits=32)
+ACTIVATION = Role(
+    "activations",
+    (
+        "quantized_relu", "quantized_bits", "quantized_linear", "quantized_sigmoid", "quantized_tanh", "ternary",
+        "stochastic_ternary", "binary", "stochastic_binary",
+    ),
+    bits=16,
+)  # fmt: skip
+ANYTHING = Role("anything", tuple(dict.fromkeys(KERNEL.quantizers + ACTIVATION.quantizers)), bits=32)
 
 
-def _is_alpha(*texts: str) -> _Check:
-    def check(v: Literal) -> bool:
-        if v is None or v in texts:
-            return True
-        return isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and 0 < v <= 2.0**16
-
-    return check
+def _whole(low: int, high: int) -> Values:
+    """As `values.whole`; QKeras's texts also have 4.0 for 4."""
+    return Values(f"a number from {low} to {high}", lambda v: is_real(v) and v == int(v) and low <= v <= high, low)
 
 
-def _is_slope(v: Literal) -> bool:
-    return isinstance(v, int | float) and (v == 0 or (2.0**-8 <= v <= 1 and math.frexp(v)[0] == 0.5))
+def _one_of(*values: Literal) -> Values:
+    """These values; True is 1 and False 0, as in QKeras's own texts."""
+
+    def accepts(value: Literal) -> bool:
+        return any(value == v and (value is None) == (v is None) for v in values)
+
+    return Values(" or ".join(repr(v) for v in values), accepts, values[0])
 
 
-def _is_positive(v: Literal) -> bool:
-    return isinstance(v, int | float) and math.isfinite(v) and v > 0
-
-
+_LARGEST_SCALE = 2.0**16
 _FLAG = _one_of(False, True)
 _NEVER = _one_of(False)
-_SCALE_ALPHA = _is_alpha("auto", "auto_po2")
-_BITS = _is_integer(1, 8)
+_NOTHING = _one_of(None)
+_POSITIVE = Values("a number above 0", lambda v: is_real(v) and v > 0, 1.0)
+_POSITIVE_OR_NONE = Values("None, or a number above 0", lambda v: v is None or (is_real(v) and v > 0), None)
+_ALPHA = Values(
+    "None, a number above 0, 'auto' or 'auto_po2'",
+    lambda v: v in (None, "auto", "auto_po2") or (is_real(v) and 0 < v <= _LARGEST_SCALE),
+    None,
+)
+_SLOPE = Values(
+    "0, or a power of two from 2**-15 to 1",
+    lambda v: is_real(v) and (v == 0 or (2.0**-15 <= v <= 1 and math.frexp(v)[0] == 0.5)),
+    0.0,
+)
+_AXIS = Values("None, an axis of the kernel, or -1 for one scale", lambda v: v is None or v in range(-1, 4), None)
+_BITS = _whole(1, 32)
+_INTEGER = _whole(0, 31)  # below 0, QKeras itself fails
+# What acts in training only, or says nothing about the result: stochastic rounding is to the nearest at inference.
+_NOISE: dict[str, tuple[Literal, Values]] = {
+    "qnoise_factor": (1.0, _one_of(1.0)),
+    "var_name": (None, _NOTHING),
+    "use_ste": (True, _FLAG),
+    "use_variables": (False, _FLAG),
+}
+_PO2: dict[str, tuple[Literal, Values]] = {
+    "use_stochastic_rounding": (False, _FLAG),
+    "quadratic_approximation": (False, _FLAG),
+    "log2_rounding": ("rnd", _one_of("rnd", "floor")),
+    **_NOISE,
+}
 
 # class -> parameters in QKeras's order: (default, accepted values). One that takes only its default value is
 # listed so that a file may state it.
-_PARAMETERS: dict[str, dict[str, tuple[Literal, _Check]]] = {
+PARAMETERS: dict[str, dict[str, tuple[Literal, Values]]] = {
     "quantized_bits": {
         "bits": (8, _BITS),
-        "integer": (0, _is_integer(0, 16)),  # QKeras itself fails below 0
+        "integer": (0, _INTEGER),
         "symmetric": (0, _FLAG),
         "keep_negative": (True, _FLAG),
-        "alpha": (None, _SCALE_ALPHA),
-        "use_stochastic_rounding": (False, _NEVER),
-        "scale_axis": (None, _one_of(None)),
+        "alpha": (None, _ALPHA),
+        "use_stochastic_rounding": (False, _FLAG),
+        "scale_axis": (None, _AXIS),
+        **_NOISE,
+    },
+    "quantized_linear": {
+        "bits": (8, _BITS),
+        "integer": (0, _whole(-16, 31)),
+        "symmetric": (1, _FLAG),
+        "keep_negative": (True, _FLAG),
+        "alpha": (None, _ALPHA),
+        "use_stochastic_rounding": (False, _FLAG),
+        "scale_axis": (None, _AXIS),
         "qnoise_factor": (1.0, _one_of(1.0)),
-        "var_name": (None, _one_of(None)),
-        "use_ste": (True, _FLAG),
+        "var_name": (None, _NOTHING),
         "use_variables": (False, _FLAG),
     },
     "quantized_relu": {
         "bits": (8, _BITS),
-        "integer": (0, _is_integer(0, 16)),  # QKeras itself fails below 0
-        "use_sigmoid": (0, _NEVER),
-        "negative_slope": (0.0, _is_slope),
-        "use_stochastic_rounding": (False, _NEVER),
-        "relu_upper_bound": (None, _one_of(None)),
-        "is_quantized_clip": (True, _one_of(True)),
-        "qnoise_factor": (1.0, _one_of(1.0)),
-        "var_name": (None, _one_of(None)),
-        "use_ste": (True, _FLAG),
-        "use_variables": (False, _FLAG),
+        "integer": (0, _INTEGER),
+        "use_sigmoid": (0, _FLAG),
+        "negative_slope": (0.0, _SLOPE),
+        "use_stochastic_rounding": (False, _FLAG),
+        "relu_upper_bound": (None, _POSITIVE_OR_NONE),
+        "is_quantized_clip": (True, _FLAG),
+        **_NOISE,
     },
     "quantized_sigmoid": {
         "bits": (8, _BITS),
         "symmetric": (False, _FLAG),
         "use_real_sigmoid": (False, _FLAG),
-        "use_stochastic_rounding": (False, _NEVER),
+        "use_stochastic_rounding": (False, _FLAG),
     },
     "quantized_tanh": {
-        "bits": (8, _is_integer(2, 8)),
-        "use_stochastic_rounding": (False, _NEVER),
+        "bits": (8, _whole(2, 32)),
+        "use_stochastic_rounding": (False, _FLAG),
         "symmetric": (False, _FLAG),
         "use_real_tanh": (False, _FLAG),
     },
     "ternary": {
-        "alpha": (None, _SCALE_ALPHA),
-        "threshold": (None, lambda v: v is None or _is_positive(v)),
-        "use_stochastic_rounding": (False, _NEVER),
-        "number_of_unrolls": (5, _is_integer(0, 100)),
+        "alpha": (None, _ALPHA),
+        "threshold": (None, _POSITIVE_OR_NONE),
+        "use_stochastic_rounding": (False, _FLAG),
+        "number_of_unrolls": (5, _whole(0, 100)),
     },
     "stochastic_ternary": {
-        "alpha": (None, _SCALE_ALPHA),
-        "threshold": (None, lambda v: v is None or _is_positive(v)),
-        "temperature": (8.0, _is_positive),
+        "alpha": (None, _ALPHA),
+        "threshold": (None, _POSITIVE_OR_NONE),
+        "temperature": (8.0, _POSITIVE),
         "use_real_sigmoid": (True, _FLAG),
-        "number_of_unrolls": (5, _is_integer(0, 100)),
+        "number_of_unrolls": (5, _whole(0, 100)),
     },
     "binary": {
         "use_01": (False, _FLAG),
-        "alpha": (None, _SCALE_ALPHA),
-        "use_stochastic_rounding": (False, _NEVER),
+        "alpha": (None, _ALPHA),
+        "use_stochastic_rounding": (False, _NEVER),  # QKeras itself fails
     },
     "stochastic_binary": {
-        "alpha": (None, _SCALE_ALPHA),
-        "temperature": (6.0, _is_positive),
+        "alpha": (None, _ALPHA),
+        "temperature": (6.0, _POSITIVE),
         "use_real_sigmoid": (True, _FLAG),
+    },
+    "quantized_po2": {
+        "bits": (8, _whole(2, 8)),
+        "max_value": (None, _POSITIVE_OR_NONE),
+        **_PO2,
+    },
+    "quantized_relu_po2": {
+        "bits": (8, _whole(2, 8)),
+        "max_value": (None, _POSITIVE_OR_NONE),
+        "negative_slope": (0, _SLOPE),
+        **_PO2,
     },
 }
 _DEFAULTS: dict[str, dict[str, Literal]] = {
-    name: {key: default for key, (default, _) in parameters.items()} for name, parameters in _PARAMETERS.items()
+    name: {key: default for key, (default, _) in parameters.items()} for name, parameters in PARAMETERS.items()
 }
 
 _LEADING = {
     "quantized_bits": ("bits", "integer"),
+    "quantized_linear": ("bits", "integer"),
     "quantized_relu": ("bits", "integer"),
     "quantized_sigmoid": ("bits",),
     "quantized_tanh": ("bits",),
+    "quantized_po2": ("bits",),
+    "quantized_relu_po2": ("bits",),
 }
 
-KERNEL_QUANTIZERS = ("quantized_bits", "ternary", "stochastic_ternary", "binary", "stochastic_binary")
-BIAS_QUANTIZERS = KERNEL_QUANTIZERS
-ACTIVATION_QUANTIZERS = (
-    "quantized_relu", "quantized_bits", "quantized_sigmoid", "quantized_tanh", "ternary", "binary",
-)  # fmt: skip
-
 _ALTERNATIVES = {
-    "quantized_linear": "quantized_bits",
-    "quantized_po2": "quantized_bits(8,0,1,alpha='auto_po2')",
+    "quantized_po2": "quantized_bits",
     "quantized_relu_po2": "quantized_relu",
     "quantized_ulaw": "quantized_bits",
     "quantized_hswish": "quantized_relu",
     "bernoulli": "stochastic_binary",
-    "stochastic_ternary": "ternary",
-    "stochastic_binary": "binary",
+    "quantized_relu": "quantized_bits",
+    "quantized_sigmoid": "quantized_bits",
+    "quantized_tanh": "quantized_bits",
 }
+_REASONS = {
+    "quantized_po2": "its levels are not evenly spaced",
+    "quantized_relu_po2": "its levels are not evenly spaced",
+    "quantized_ulaw": "its levels are not evenly spaced",
+    "quantized_hswish": "it falls and rises",
+    "bernoulli": "it draws at random at inference, too",
+}
+"""Why a quantizer is not taken, where that is not plain."""
 
 
-def read_quantizer(described: Any, allowed: tuple[str, ...]) -> Quantizer:
+def make_quantizer(name: str, **parameters: Literal) -> Quantizer:
+    """A quantizer of ours: the class's defaults but for `parameters`."""
+    return Quantizer(name, _DEFAULTS[name] | parameters)
+
+
+def read_quantizer(described: Any, role: Role) -> Quantizer:
     """A quantizer from a model file: a text, or `{"class_name": ..., "config": {...}}`.
 
     Raises:
-        StqError: unreadable, not in `allowed`, or with a parameter that cannot be converted. It says which and what
-            to do; the caller adds the layer.
+        StqError: unreadable, not taken for the role, or with a parameter that cannot be converted. It says which and
+            what to do; the caller adds the layer.
     """
     positional: list[Literal] = []
     named: dict[str, Literal]
@@ -182,18 +261,24 @@ def read_quantizer(described: Any, allowed: tuple[str, ...]) -> Quantizer:
             raise StqError(f"the quantizer {shown(name)} has no settings", next="save the model again")
         named = config
     else:
-        raise StqError(f"{shown(described)} is not a quantizer", next=f"use one of: {', '.join(allowed)}")
-    if name not in allowed:
-        nearest = _ALTERNATIVES.get(name, "")
-        raise StqError(
-            f"the quantizer {shown(name)} is not supported here",
-            next=f"use {nearest} instead" if nearest in allowed else f"use one of: {', '.join(allowed)}",
-        )
-    return Quantizer(name, _check_parameters(name, positional, named))
+        raise StqError(f"{shown(described)} is not a quantizer", next=f"use one of: {', '.join(role.quantizers)}")
+    if name not in role.quantizers:
+        raise _not_taken(name, role)
+    quantizer = Quantizer(name, _check_parameters(name, positional, named))
+    _check_together(quantizer, role)
+    return quantizer
+
+
+def _not_taken(name: str, role: Role) -> StqError:
+    nearest, reason = _ALTERNATIVES.get(name, ""), _REASONS.get(name, "")
+    return StqError(
+        f"the quantizer {shown(name)} is not supported for {role.what}" + (f": {reason}" if reason else ""),
+        next=f"use {nearest} instead" if nearest in role.quantizers else f"use one of: {', '.join(role.quantizers)}",
+    )
 
 
 def _check_parameters(name: str, positional: list[Literal], named: Mapping[str, Any]) -> dict[str, Literal]:
-    known = _PARAMETERS[name]
+    known = PARAMETERS[name]
     if len(positional) > len(known) or any(key in list(known)[: len(positional)] for key in named):
         raise StqError(f"{name} has too many or repeated parameters", next="check the quantizer's text")
     given = dict(zip(known, positional, strict=False)) | dict(named)
@@ -205,12 +290,63 @@ def _check_parameters(name: str, positional: list[Literal], named: Mapping[str, 
                 next=f"use only: {', '.join(known)}",
             )
     values: dict[str, Literal] = {}
-    for key, (default, accepts) in known.items():
+    for key, (default, accepted) in known.items():
         value = given.get(key, default)
-        if not (value is None or isinstance(value, int | float | str)) or not accepts(value):
-            raise StqError(
-                f"{name}: {key}={shown(value)} is not supported",
-                next=f"use {key}={default!r}, QKeras's default, or the nearest value in range",
-            )
+        if not (value is None or isinstance(value, int | float | str)) or not accepted.accepts(value):
+            raise StqError(f"{name}: {key}={shown(value)} is not supported", next=f"set {key} to {accepted.shown}")
         values[key] = value
     return values
+
+
+def _check_together(quantizer: Quantizer, role: Role) -> None:
+    """What no parameter shows by itself."""
+    if "bits" in quantizer.parameters and not quantizer.name.endswith("po2"):
+        most, why = _most_bits(quantizer, role)
+        if quantizer.integer("bits") > most:
+            raise StqError(
+                f"{quantizer.name}: bits={quantizer.integer('bits')} is not supported for {role.what}",
+                cause=why, next=f"use up to {most} bits",
+            )  # fmt: skip
+    if quantizer.name == "quantized_relu":
+        _check_upper_bound(quantizer)
+    if quantizer.name in ("ternary", "stochastic_ternary"):
+        _check_ternary(quantizer, role)
+
+
+def _most_bits(quantizer: Quantizer, role: Role) -> tuple[int, str]:
+    """(the most bits, why no more)."""
+    name, slope = quantizer.name, quantizer.parameters.get("negative_slope")
+    if role is ACTIVATION and (slope or any(quantizer.parameters.get(key) for key in _CURVES)):
+        return 8, "more than 256 levels can only be evenly spaced"
+    if slope or name == "quantized_tanh" or quantizer.parameters.get("keep_negative"):
+        return role.bits, ""
+    return role.bits - 1, f"levels are stored in {role.bits} bits, of which one is the sign"
+
+
+_CURVES = ("use_real_sigmoid", "use_real_tanh", "use_sigmoid")
+
+
+def _check_ternary(quantizer: Quantizer, role: Role) -> None:
+    alpha = quantizer.parameters["alpha"]
+    fitted = isinstance(alpha, str) or (alpha is None and role is KERNEL)  # a kernel's scale is fitted without an alpha
+    if fitted and quantizer.parameters["threshold"] is not None:
+        raise StqError(
+            f"{quantizer.name}: a threshold with a fitted alpha is not supported",
+            cause="QKeras itself fails", next="leave out the threshold, or set alpha to a number",
+        )  # fmt: skip
+    if not fitted and quantizer.parameters.get("use_stochastic_rounding"):
+        raise StqError(
+            f"{quantizer.name}: use_stochastic_rounding=True with a fixed alpha is not supported",
+            cause="QKeras itself fails", next="set alpha to 'auto_po2'",
+        )  # fmt: skip
+
+
+def _check_upper_bound(quantizer: Quantizer) -> None:
+    bound = quantizer.number("relu_upper_bound")
+    bits = quantizer.integer("bits") - (quantizer.number("negative_slope") != 0)
+    step = 2.0 ** (quantizer.integer("integer") - bits)
+    if bound and not quantizer.flag("is_quantized_clip") and bound < step * (2**bits - 1) and bound % step:
+        raise StqError(
+            f"quantized_relu: relu_upper_bound={bound:g} is none of its levels, which are {step:g} apart",
+            next=f"use a multiple of {step:g}, or none",
+        )

@@ -53,8 +53,16 @@ def _relu(quantizer: Quantizer, v: Reals) -> Reals:
     slope = quantizer.number("negative_slope")
     m = 2.0 ** (quantizer.integer("bits") - (slope != 0))
     p = v * m / 2.0 ** quantizer.integer("integer")
-    level = np.clip(np.rint(p), 0.0, m - 1)
-    return level + np.clip(np.rint(p * slope), -slope * m, 0.0) if slope else level
+    if quantizer.flag("use_sigmoid"):
+        p = np.clip(0.5 * p + 0.5 * m, 0.0, m)
+        level = np.clip(2.0 * np.rint(p) - m, 0.0, m - 1)
+        level += np.clip(2.0 * np.rint(p * slope) - m * slope, -slope * m, 0.0)
+    else:
+        level = np.clip(np.rint(p), 0.0, m - 1) + np.clip(np.rint(p * slope), -slope * m, 0.0)
+    bound = quantizer.number("relu_upper_bound")
+    if bound and not quantizer.flag("is_quantized_clip"):
+        level = np.minimum(level, bound * m / 2.0 ** quantizer.integer("integer"))
+    return level
 
 
 def _bits(quantizer: Quantizer, v: Reals) -> Reals:
@@ -70,16 +78,19 @@ def _bits(quantizer: Quantizer, v: Reals) -> Reals:
     )
 
 
+def _linear(quantizer: Quantizer, v: Reals) -> Reals:
+    alpha = quantizer.parameters["alpha"]
+    return _bits(quantizer, v if alpha is None else v / float(np.float32(alpha)))
+
+
 def _sigmoid(quantizer: Quantizer, v: Reals) -> Reals:
     m = 2.0 ** quantizer.integer("bits")
-    p = _sigmoid_function(v) if quantizer.flag("use_real_sigmoid") else np.clip(0.5 * v + 0.5, 0.0, 1.0)
-    return np.clip(np.rint(p * m), float(quantizer.flag("symmetric")), m - 1)
+    return np.clip(np.rint(_sigmoid_function(v) * m), float(quantizer.flag("symmetric")), m - 1)
 
 
 def _tanh(quantizer: Quantizer, v: Reals) -> Reals:
     m = 2.0 ** (quantizer.integer("bits") - 1)
-    p = np.tanh(v) if quantizer.flag("use_real_tanh") else np.clip(v, -1.0, 1.0)
-    return np.clip(np.rint(p * m), -m + quantizer.flag("symmetric"), m - 1)
+    return np.clip(np.rint(np.tanh(v) * m), -m + quantizer.flag("symmetric"), m - 1)
 
 
 def _ternary(quantizer: Quantizer, v: Reals) -> Reals:
@@ -104,6 +115,7 @@ def _through(stage: Clip | Leaky | Monotone, v: Reals) -> Reals:
 _QUANTIZERS = {
     "quantized_relu": _relu,
     "quantized_bits": _bits,
+    "quantized_linear": _linear,
     "quantized_sigmoid": _sigmoid,
     "quantized_tanh": _tanh,
     "ternary": _ternary,

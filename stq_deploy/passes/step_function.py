@@ -9,9 +9,11 @@ theorem ln(q) of a rational q > 0 other than 1 is not rational.
 from __future__ import annotations
 
 import decimal
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -57,26 +59,28 @@ ALWAYS = Boundary(None, True)
 NEVER = Boundary(None, False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StepFunction:
     """Level of v: `minimum` + the number of `boundaries` whose condition holds.
 
     Attributes:
-        minimum: the lowest level.
-        boundaries: one per further level, ascending.
+        minimum, maximum: the lowest and the highest level.
         step: real value of one level, exact.
         spacing: distance of neighbouring boundaries, where they are evenly spaced; the activation's `alpha` makes it
             differ from `step`.
+        boundary: the boundary of a level in minimum + 1 .. maximum; they ascend.
     """
 
     minimum: int
-    boundaries: tuple[Boundary, ...]
+    maximum: int
     step: Fraction
     spacing: Fraction
+    boundary: Callable[[int], Boundary]
 
-    @property
-    def maximum(self) -> int:
-        return self.minimum + len(self.boundaries)
+    @cached_property
+    def boundaries(self) -> tuple[Boundary, ...]:
+        """One per level but the lowest; made when asked for, as there may be 65,535."""
+        return tuple(self.boundary(level) for level in range(self.minimum + 1, self.maximum + 1))
 
     @property
     def zero_point(self) -> int:
@@ -100,6 +104,8 @@ class StepFunction:
 def step_function(quantizer: Quantizer) -> StepFunction:
     """The function of a quantizing activation, as in qkeras 0.9.0 at inference but in exact arithmetic.
 
+    Those of `QuantizeNode`s only: the import has rewritten the others (layers/activation.py).
+
     Raises:
         ValueError: QKeras's levels are not whole steps.
     """
@@ -109,8 +115,8 @@ def step_function(quantizer: Quantizer) -> StepFunction:
 def is_linear(quantizer: Quantizer) -> bool:
     """Whether it only rounds and clips: level = clip(round(v / step))."""
     if quantizer.name == "quantized_relu":
-        return quantizer.number("negative_slope") == 0
-    return quantizer.name == "quantized_bits" and not _is_sign(quantizer)
+        return quantizer.number("negative_slope") == 0 and not quantizer.flag("use_sigmoid")
+    return quantizer.name in ("quantized_bits", "quantized_linear") and not _is_sign(quantizer)
 
 
 def pull_back(boundary: Boundary, stage: Clip | Leaky | Monotone) -> Boundary:
@@ -127,16 +133,23 @@ def pull_back(boundary: Boundary, stage: Clip | Leaky | Monotone) -> Boundary:
 
 def rounded(low: int, high: int, step: Fraction, origin: Callable[[Fraction], Boundary] | None = None) -> StepFunction:
     """`clip(round_half_to_even(v / step), low, high)`, of `v = f(u)` where `origin` inverts f."""
-    boundaries = []
-    for k in range(low + 1, high + 1):
-        # k - 1/2 rounds to the even one of k - 1 and k.
-        boundary = Boundary((k - _HALF) * step, inclusive=k % 2 == 0)
-        if origin is not None:
-            assert boundary.value is not None
-            found = origin(boundary.value)
-            boundary = Boundary(found.value, boundary.inclusive, found.exact)
-        boundaries.append(boundary)
-    return StepFunction(low, tuple(boundaries), step, step)
+
+    def boundary(level: int) -> Boundary:
+        at = _tie(level) * step
+        found = Boundary(at, True) if origin is None else origin(at)
+        return Boundary(found.value, _reached_at_tie(level), found.exact)
+
+    return StepFunction(low, high, step, step, boundary)
+
+
+def _tie(level: int) -> Fraction:
+    """Where rounding goes over from `level - 1` to `level`."""
+    return level - _HALF
+
+
+def _reached_at_tie(level: int) -> bool:
+    """Whether that very point rounds to `level`: to the even one of the two."""
+    return level % 2 == 0
 
 
 def _float32(value: float) -> Fraction:
@@ -155,47 +168,73 @@ def _alpha(quantizer: Quantizer) -> Fraction:
 def _relu(quantizer: Quantizer) -> StepFunction:
     slope = Fraction(quantizer.number("negative_slope"))
     bits = quantizer.integer("bits") - (slope != 0)
-    step = Fraction(2) ** (quantizer.integer("integer") - bits)
-    positive = rounded(0, 2**bits - 1, step)
-    if slope == 0:
-        return positive
-    low = -slope * 2**bits
+    levels = 2**bits
+    low = -slope * levels
     if low.denominator != 1:
         raise ValueError("negative_slope is below one level: the slope has no effect QKeras could represent exactly")
-    # QKeras rounds slope * v / step below zero.
-    negative = rounded(int(low), 0, step / slope)
-    return StepFunction(int(low), negative.boundaries + positive.boundaries, step, step)
+    high, step = levels - 1, Fraction(2) ** (quantizer.integer("integer") - bits)
+    bound = Fraction(quantizer.number("relu_upper_bound"))
+    if bound and not quantizer.flag("is_quantized_clip"):
+        high = min(high, int(bound / step))
+    if quantizer.flag("use_sigmoid"):
+        return StepFunction(int(low), high, step, step, partial(_sigmoid_relu_boundary, levels, slope, step))
+
+    def boundary(level: int) -> Boundary:
+        # QKeras rounds slope * v / step below zero.
+        return Boundary(_tie(level) * (step if level > 0 else step / slope), _reached_at_tie(level))
+
+    return StepFunction(int(low), high, step, step, boundary)
+
+
+def _sigmoid_relu_boundary(levels: int, slope: Fraction, step: Fraction, level: int) -> Boundary:
+    """Of `use_sigmoid`, where QKeras counts in steps of two.
+
+    With p = (v / step + levels) / 2 the level is 2 * round(p) - levels above zero, at most levels - 1, and below
+    2 * round(slope * p) - slope * levels.
+    """
+    factor = 1 if level > 0 else slope
+    half = math.ceil((level + factor * levels) / Fraction(2))
+    return Boundary((2 * _tie(half) / factor - levels) * step, _reached_at_tie(half))
 
 
 def _bits(quantizer: Quantizer) -> StepFunction:
     if _is_sign(quantizer):
         return _sign(-1, _alpha(quantizer))
+    low, high, step = _signed_levels(quantizer)
+    steps = rounded(low, high, step)
+    return StepFunction(low, high, step * _alpha(quantizer), step, steps.boundary)
+
+
+def _linear(quantizer: Quantizer) -> StepFunction:
+    low, high, step = _signed_levels(quantizer)
+    step *= _alpha(quantizer)
+    return _sign(-1, step / 2) if _is_sign(quantizer) else rounded(low, high, step)
+
+
+def _signed_levels(quantizer: Quantizer) -> tuple[int, int, Fraction]:
+    """(lowest level, highest level, step) of quantized_bits and quantized_linear."""
     negative = quantizer.flag("keep_negative")
     m = 2 ** (quantizer.integer("bits") - negative)
-    step = Fraction(2) ** quantizer.integer("integer") / m
     low = -m + quantizer.flag("symmetric") if negative else 0
-    steps = rounded(low, m - 1, step)
-    return StepFunction(low, steps.boundaries, step * _alpha(quantizer), step)
+    return low, m - 1, Fraction(2) ** quantizer.integer("integer") / m
 
 
 def _sigmoid(quantizer: Quantizer) -> StepFunction:
+    assert quantizer.flag("use_real_sigmoid")
     m = 2 ** quantizer.integer("bits")
-    low = int(quantizer.flag("symmetric"))
-    real = quantizer.flag("use_real_sigmoid")
-    return rounded(low, m - 1, Fraction(1, m), _logit if real else lambda t: Boundary(2 * t - 1, True))
+    return rounded(int(quantizer.flag("symmetric")), m - 1, Fraction(1, m), _logit)
 
 
 def _tanh(quantizer: Quantizer) -> StepFunction:
+    assert quantizer.flag("use_real_tanh")
     m = 2 ** (quantizer.integer("bits") - 1)
-    low = -m + quantizer.flag("symmetric")
-    real = quantizer.flag("use_real_tanh")
-    return rounded(low, m - 1, Fraction(1, m), _atanh if real else None)
+    return rounded(-m + quantizer.flag("symmetric"), m - 1, Fraction(1, m), _atanh)
 
 
 def _ternary(quantizer: Quantizer) -> StepFunction:
     threshold = _float32(quantizer.number("threshold") or 0.33)
-    edges = (Boundary(-threshold, False), Boundary(threshold, True))
-    return StepFunction(-1, edges, _alpha(quantizer), 2 * threshold)
+    edges = {0: Boundary(-threshold, False), 1: Boundary(threshold, True)}
+    return StepFunction(-1, 1, _alpha(quantizer), 2 * threshold, edges.__getitem__)
 
 
 def _binary(quantizer: Quantizer) -> StepFunction:
@@ -204,12 +243,13 @@ def _binary(quantizer: Quantizer) -> StepFunction:
 
 def _sign(low: int, step: Fraction) -> StepFunction:
     """`low` below zero, 1 from zero on (QKeras's sign of 0 is +1); level 0 of -1, 0, 1 is never taken."""
-    return StepFunction(low, (Boundary(Fraction(0), True),) * (1 - low), step, step)
+    return StepFunction(low, 1, step, step, lambda level: Boundary(Fraction(0), True))
 
 
 _MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
     "quantized_relu": _relu,
     "quantized_bits": _bits,
+    "quantized_linear": _linear,
     "quantized_sigmoid": _sigmoid,
     "quantized_tanh": _tanh,
     "ternary": _ternary,

@@ -89,6 +89,26 @@ QUANTIZED: list[Case] = [
     ("ActivityRegularization", {"l1": 0.1}, ROW),
 ]  # fmt: skip
 
+QUANTIZERS = [
+    "quantized_relu(4,2)",
+    "quantized_relu(12,3)",
+    "quantized_relu(4,1,1,0.25)",
+    "quantized_relu(4,1,relu_upper_bound=0.75,is_quantized_clip=False)",
+    "quantized_bits(16,5,1,alpha=1)",
+    "quantized_bits(4,0,1,alpha=0.3)",
+    "quantized_sigmoid(4)",
+    "quantized_sigmoid(3,symmetric=True)",
+    "quantized_sigmoid(12)",
+    "quantized_sigmoid(6,use_real_sigmoid=True)",
+    "quantized_tanh(4)",
+    "quantized_tanh(3,symmetric=True)",
+    "quantized_tanh(14)",
+    "quantized_tanh(6,use_real_tanh=True)",
+    "ternary(alpha=0.5,threshold=0.75)",
+    "stochastic_ternary()",
+    "binary(use_01=True)",
+    "stochastic_binary(alpha=2)",
+]
 FLOAT: list[Case] = [
     ("Conv1D", {"filters": 6, "kernel_size": 3, "strides": 2, "padding": "causal", "activation": "relu"}, ROW),
     ("Conv2D", {"filters": 6, "kernel_size": 3, "groups": 2, "padding": "same", "activation": "hard_sigmoid"}, IMAGE),
@@ -156,6 +176,21 @@ def check(model: Any, folder: Path) -> SourceGraph:
 def test_layer(case: Case, tmp_path: Path) -> None:
     kind, settings, shape = case
     check(model_of(keras_layer(kind, settings), shape), tmp_path)
+
+
+@pytest.mark.parametrize("text", QUANTIZERS)
+def test_activation_quantizer(text: str, tmp_path: Path) -> None:
+    """As a text, as an object, and as the activation of another layer."""
+    import qkeras
+    from tf_keras import layers
+
+    built = qkeras.get_quantizer(text)
+    check(model_of(qkeras.QActivation(text), ROW), tmp_path)
+    if "is_quantized_clip" not in text:  # which objects do not keep
+        check(model_of(qkeras.QActivation(built), ROW), tmp_path)
+        check(model_of(layers.Activation(built), ROW), tmp_path)
+        conv = {"filters": 2, "kernel_size": 1, "use_bias": False, "kernel_quantizer": "binary(alpha=1)"}
+        check(model_of(lambda x: qkeras.QConv2D(**conv, activation=text)(layers.ReLU()(x)), (3, 3, 1)), tmp_path)
 
 
 @pytest.mark.parametrize("case", FLOAT, ids=identity)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, Quantizer, read_quantizer
+from stq_deploy.frontend.quantizers import ACTIVATION, Quantizer, read_quantizer
 from stq_deploy.network.requantize import (
     MultiplierRequantize,
     Requantize,
@@ -29,7 +29,7 @@ CLIPS = [RELU, Clip(Fraction(-1), Fraction(3)), Clip(Fraction(0), Fraction(6))]
 
 
 def epilogue(text: str, *stages: Stage) -> Epilogue:
-    return Epilogue(chain(*stages), read_quantizer(text, ACTIVATION_QUANTIZERS))
+    return Epilogue(chain(*stages), read_quantizer(text, ACTIVATION))
 
 
 def exact_level(e: Epilogue, channel: int, acc: int) -> int:
@@ -71,8 +71,8 @@ TEXT = st.sampled_from(
         "quantized_relu(4,2,negative_slope=0.25)",
         "ternary()",
         "binary()",
-        "quantized_sigmoid(4)",
-        "quantized_tanh(5)",
+        "quantized_sigmoid(4,use_real_sigmoid=True)",
+        "quantized_tanh(5,use_real_tanh=True)",
     ]
 )
 
@@ -113,7 +113,7 @@ def test_levels_that_nothing_reaches_are_left_out() -> None:
 
 @pytest.mark.parametrize("factor", [Fraction(1, 3), Fraction(-7, 1000), Fraction(0)])
 def test_thousands_of_levels_take_64_bit_sums(factor: Fraction) -> None:
-    narrow = read_quantizer("quantized_bits(8,3,1)", ACTIVATION_QUANTIZERS)
+    narrow = read_quantizer("quantized_bits(8,3,1)", ACTIVATION)
     wide = Quantizer(narrow.name, {**narrow.parameters, "bits": 13})
     e = Epilogue((Affine((factor, factor * 2), (Fraction(1, 7), Fraction(-2))),), wide)
     low, high = [-40_000, -1000], [30_000, 2000]

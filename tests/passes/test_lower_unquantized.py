@@ -12,7 +12,7 @@ from source_values import source_values
 
 from stq_deploy.errors import StqError
 from stq_deploy.frontend import source as s
-from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, read_quantizer
+from stq_deploy.frontend.quantizers import ACTIVATION, read_quantizer
 from stq_deploy.network import Network
 from stq_deploy.network.ops import Window
 from stq_deploy.network.reference import run_layers
@@ -39,7 +39,7 @@ class Draft:
         return len(self.nodes) - 1
 
     def quantize(self, at: int, text: str) -> int:
-        return self.add(s.QuantizeNode, at, quantizer=read_quantizer(text, ACTIVATION_QUANTIZERS))
+        return self.add(s.QuantizeNode, at, quantizer=read_quantizer(text, ACTIVATION))
 
     def conv(self, at: int, filters: int, scale: Sequence[float] = (0.25,), size: int = 1, groups: int = 1) -> int:
         height, width, channels = self.nodes[at].shape
@@ -241,7 +241,7 @@ def test_batch_norm_after_a_concatenation_is_split() -> None:
 def test_a_sum_read_twice_is_added_up_once() -> None:
     draft = Draft(shape=(3, 3, 2))
     sums = draft.norm(draft.conv(draft.x, 3, scale=(0.3, 0.5, 0.7)))
-    a, b = draft.quantize(sums, RELU), draft.quantize(sums, "quantized_tanh(6)")
+    a, b = draft.quantize(sums, RELU), draft.quantize(sums, "quantized_tanh(6,use_real_tanh=True)")
     joined = draft.add(s.ConcatenateNode, a, b, shape=(3, 3, 6), axis=2)
     assert kinds(check(finish(draft, joined, BITS))).count("convolve") == 1
 

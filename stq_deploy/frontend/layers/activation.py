@@ -13,7 +13,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.layers.reader import LayerReader
 from stq_deploy.frontend.layers.registry import register
-from stq_deploy.frontend.quantizers import ACTIVATION_QUANTIZERS, Quantizer, read_quantizer
+from stq_deploy.frontend.quantizers import ACTIVATION, Quantizer, make_quantizer, read_quantizer
 from stq_deploy.frontend.source import (
     AffineNode,
     ClipNode,
@@ -77,6 +77,10 @@ _REFUSED = {
 """Functions that have no integer form here -> what to use instead."""
 
 
+_SETTLED = {"stochastic_ternary": ("ternary", ("alpha", "threshold")), "stochastic_binary": ("binary", ("alpha",))}
+"""What draws in training -> what it is at inference, and the parameters that the two have in common."""
+
+
 @register("Activation", "QActivation")
 def import_activation(reader: LayerReader) -> None:
     position, shape = reader.only_input()
@@ -124,12 +128,31 @@ def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -
     functions = {**_KERAS, **_QKERAS} if of_qkeras else {**_QKERAS, **_KERAS}
     if value is None:
         return False
-    if name not in functions:
-        reader.add(QuantizeNode(reader.name, (position,), shape, _activation_quantizer(reader, value)))
-        return True
-    for make in functions[name]:
+    makers = functions[name] if name in functions else _quantizing(_activation_quantizer(reader, value))
+    for make in makers:
         position = reader.add(make(reader.name, (position,), shape))
-    return bool(functions[name])
+    return bool(makers)
+
+
+def _quantizing(quantizer: Quantizer) -> tuple[_MakeNode, ...]:
+    """The quantizer's nodes. What is linear but for its name becomes the linear quantizer that it is.
+
+    QKeras's hard sigmoid and tanh are lines: quantizing them is quantizing a scaled and shifted number. (Its
+    `set_internal_sigmoid` would change these functions; a model file says nothing of it.)
+    """
+    bits, symmetric = quantizer.parameters.get("bits"), quantizer.parameters.get("symmetric")
+    before: tuple[_MakeNode, ...] = ()
+    if quantizer.name == "quantized_sigmoid" and not quantizer.flag("use_real_sigmoid"):
+        before = (partial(AffineNode, factor=(_HALF,), offset=(_HALF,)),)
+        if symmetric:
+            before += (partial(ClipNode, low=Fraction(1, 2 ** quantizer.integer("bits")), high=None),)
+        quantizer = make_quantizer("quantized_relu", bits=bits)
+    elif quantizer.name == "quantized_tanh" and not quantizer.flag("use_real_tanh"):
+        quantizer = make_quantizer("quantized_bits", bits=bits, symmetric=symmetric)
+    elif quantizer.name in _SETTLED:
+        name, kept = _SETTLED[quantizer.name]
+        quantizer = make_quantizer(name, **{key: quantizer.parameters[key] for key in kept})
+    return (*before, partial(QuantizeNode, quantizer=quantizer))
 
 
 def _function_name(value: Any) -> str | None:
@@ -144,7 +167,7 @@ def _activation_quantizer(reader: LayerReader, value: object) -> Quantizer:
     if name in _REFUSED:
         raise reader.error(f"activation={name!r} has no integer form here", f"use {_REFUSED[name]}")
     try:
-        quantizer = read_quantizer(value, ACTIVATION_QUANTIZERS)
+        quantizer = read_quantizer(value, ACTIVATION)
     except StqError as error:
         raise unsupported(
             reader.name, reader.layer.kind, f"activation: {error.what}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stq_deploy.frontend.layers.activation import add_activation
 from stq_deploy.frontend.layers.reader import LayerReader
 from stq_deploy.frontend.layers.registry import register
-from stq_deploy.frontend.quantizers import BIAS_QUANTIZERS
+from stq_deploy.frontend.quantizers import CONSTANT
 from stq_deploy.frontend.source import BiasNode, ConvolveNode, DepthwiseNode
 from stq_deploy.network.ops import Window
 
@@ -102,7 +102,7 @@ def finish_weighted(reader: LayerReader, bias: object) -> None:
     """What follows the sum in every weighted layer: bias, then activation."""
     import numpy as np
 
-    quantizer = None if reader.plain else reader.quantizer("bias_quantizer", BIAS_QUANTIZERS)
+    quantizer = None if reader.plain else reader.quantizer("bias_quantizer", CONSTANT)
     if bias is not None:
         position, shape = reader.last
         at = reader.add(BiasNode(reader.name, (position,), shape))

@@ -9,7 +9,7 @@ from typing import Any
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
-from stq_deploy.frontend.quantizers import KERNEL_QUANTIZERS, Quantizer, read_quantizer
+from stq_deploy.frontend.quantizers import KERNEL, Quantizer, Role, read_quantizer
 from stq_deploy.frontend.source import FloatArray, FloatKernel, Node, ReshapeNode
 from stq_deploy.frontend.values import Values, flag, is_whole, one_of, real, whole
 
@@ -215,14 +215,14 @@ class LayerReader:
 
         return tuple(self.take(key, Values(shown, accepts, (smallest,))))
 
-    def quantizer(self, key: str, allowed: tuple[str, ...]) -> Quantizer | None:
+    def quantizer(self, key: str, role: Role) -> Quantizer | None:
         """A quantizer, or None where the file has null."""
         self._taken.add(key)
         value = self.layer.config.get(key)
         if value is None:
             return None
         try:
-            quantizer = read_quantizer(value, allowed)
+            quantizer = read_quantizer(value, role)
         except StqError as error:
             raise unsupported(self.name, self.layer.kind, f"{key}: {error.what}", error.next, error.cause) from error
         self.quantizers[key.removesuffix("_quantizer")] = str(quantizer)
@@ -242,7 +242,7 @@ class LayerReader:
 
     def kernel_quantizer(self, key: str, example: str) -> Quantizer | None:
         """The quantizer of a kernel; None if its weights are floating-point numbers, which `obstacle` then says."""
-        quantizer = None if self.plain else self.quantizer(key, KERNEL_QUANTIZERS)
+        quantizer = None if self.plain else self.quantizer(key, KERNEL)
         if quantizer is None:
             self._unquantized[key] = example
         return quantizer
