@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "stq_deploy"
 ORDER = [
     "errors", "resources", "files", "intervals", "network", "quantizers", "datasets", "zoo", "training", "attacks",
     "quarantine", "frontend", "passes", "boards", "planner", "packing", "codegen", "toolchain", "emulator", "flash",
-    "link", "executors", "evaluation", "report", "cli",
+    "link", "executors", "evaluation", "report", "cli", "hls4ml_backend",
 ]  # fmt: skip
 """Folders and modules of the package, top of docs/DESIGN.md's table first."""
 
@@ -62,6 +62,12 @@ def test_packages_import_nothing_heavy_by_themselves() -> None:
     for path in PACKAGE.rglob("__init__.py"):
         found = {name.split(".")[0] for name in imports(path, top_level_only=True)} & HEAVY
         assert not found, f"{path.relative_to(PACKAGE)} imports {found}"
+
+
+def test_only_its_backend_imports_hls4ml() -> None:
+    for path in modules():
+        if owner(path) != "hls4ml_backend":
+            assert "hls4ml" not in {name.split(".")[0] for name in imports(path, top_level_only=False)}, path
 
 
 def test_help_imports_neither_numpy_nor_any_heavy_package() -> None:

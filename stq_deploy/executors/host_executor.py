@@ -38,6 +38,9 @@ class HostExecutor(Executor):
         workers: inferences at a time; by default one per processor.
         cache_dir: see `build_host_library`.
 
+    Attributes:
+        library: path of the shared library.
+
     Raises:
         StqError: the network cannot be built.
     """
@@ -54,10 +57,10 @@ class HostExecutor(Executor):
     ) -> None:
         self.network = network
         self._layers = emitted_ops(network)
-        path = build_host_library(network, kernels=kernels, cache_dir=cache_dir)
+        self.library = build_host_library(network, kernels=kernels, cache_dir=cache_dir)
         self._workers = workers or os.cpu_count() or 1
         self._free: SimpleQueue[ctypes.CDLL] = SimpleQueue()
-        for library in _load_copies(path, self._workers):
+        for library in _load_copies(self.library, self._workers):
             self._free.put(library)
 
     def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:

@@ -47,7 +47,7 @@ from stq_deploy.passes.expression import (
 from stq_deploy.passes.materialize import Materializer, probe
 from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, shifted
 from stq_deploy.passes.step_function import step_function
-from stq_deploy.passes.structure import find_input_quantizer, find_live, find_logits
+from stq_deploy.passes.structure import find_ending, find_input_quantizer, find_live
 
 _SAMPLE_SCALE = Fraction(1, 255)  # an input that no quantizer reads is taken as uint8 samples / 255
 _WEIGHTED: dict[type[s.Node], type[WeightedOp]] = {
@@ -81,7 +81,9 @@ class _Lowering:
         self.materializer = Materializer(self.built)
         self.values: dict[int, Expression] = {}
         self.last_of_layer = {node.layer: n for n, node in enumerate(source.nodes)}
-        self.outputs, self.dropped = find_logits(source)
+        self.endings = [find_ending(source, n) for n in source.outputs]
+        self.outputs = tuple(ending.logits for ending in self.endings)
+        self.dropped = list({k: v for ending in self.endings for k, v in ending.dropped.items()}.values())
         self.live = find_live(source, self.outputs)
         self.readers = Counter(m for n in self.live for m in set(source.nodes[n].inputs)) + Counter(set(self.outputs))
         self.input_quantizer = find_input_quantizer(source, self.live)
@@ -258,6 +260,7 @@ class _Lowering:
             "classes": self.source.nodes[self.outputs[0]].shape[-1],
             "layers": self.source.table,
             "dropped": self.dropped,
+            "output_functions": [list(ending.functions) for ending in self.endings],
             "certificates": self.built.certificates,
             "keras_outputs": self.built.keras_outputs,
         }

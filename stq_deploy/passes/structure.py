@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from stq_deploy.frontend import source as s
 from stq_deploy.passes.step_function import is_linear, step_function
 
+_RISING = ("sigmoid", "tanh")
 
-def find_logits(source: s.SourceGraph) -> tuple[tuple[int, ...], list[dict[str, str]]]:
-    """For each output the node whose largest value is the class, and the layers after those nodes.
 
-    These are softmax, sigmoid and tanh, which keep the classes' order; they are left out of the integer network.
+@dataclass(frozen=True)
+class Ending:
+    """How one output of the model ends.
+
+    Attributes:
+        logits: the node whose largest value is the class.
+        functions: softmax, sigmoid, tanh: what the model computes of the logits, first to last. They keep the classes'
+            order, and are left out of the integer network.
+        dropped: layer -> the entry of the network's `dropped`, for the layers after `logits`.
     """
-    found = [_before_last_activation(source, n) for n in source.outputs]
-    dropped = {entry["layer"]: entry for _, entries in found for entry in entries}
-    return tuple(n for n, _ in found), list(dropped.values())
+
+    logits: int
+    functions: tuple[str, ...]
+    dropped: dict[str, dict[str, str]]
 
 
-def _before_last_activation(source: s.SourceGraph, n: int) -> tuple[int, list[dict[str, str]]]:
-    dropped = list[dict[str, str]]()
+def find_ending(source: s.SourceGraph, n: int) -> Ending:
+    """The ending of the output that is node `n`."""
+    functions, dropped = tuple[str, ...](), dict[str, dict[str, str]]()
     while True:
         node = source.nodes[n]
-        rises = isinstance(node, s.FunctionNode) and node.function in ("sigmoid", "tanh")
-        if not rises and not isinstance(node, s.SoftmaxNode | s.PassNode):
-            return n, dropped
-        reason = node.reason if isinstance(node, s.PassNode) else "keeps the order of the logits"
-        dropped.insert(0, {"layer": node.layer, "reason": reason})
+        if isinstance(node, s.PassNode):
+            reason = node.reason
+        elif isinstance(node, s.SoftmaxNode) or (isinstance(node, s.FunctionNode) and node.function in _RISING):
+            reason = "keeps the order of the logits"
+            functions = ("softmax" if isinstance(node, s.SoftmaxNode) else node.function, *functions)
+        else:
+            return Ending(n, functions, dropped)
+        dropped = {node.layer: {"layer": node.layer, "reason": reason}} | dropped
         n = node.inputs[0]
 
 

@@ -181,10 +181,10 @@ def _check_replaceable(out: Path) -> None:
         raise StqError(
             "the output folder holds something that is not a build",
             where=str(out),
-            next="choose another --out, or empty the folder",
+            next="choose another output folder, or empty that one",
         )
     if out.exists() and not out.is_dir():
-        raise StqError("the output folder is a file", where=str(out), next="choose another --out")
+        raise StqError("the output folder is a file", where=str(out), next="choose another output folder")
 
 
 def _measure_and_place(builder: Builder, objects: list[str], manifest: dict[str, Any]) -> Placed:

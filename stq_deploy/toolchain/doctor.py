@@ -54,6 +54,7 @@ EXTRAS = (
         ("tensorflow", "tf_keras", "qkeras", "h5py", "sklearn", "art"),
         "train, attack, convert of QKeras models",
     ),
+    Extra("hls4ml", ("hls4ml",), "backend STM32 in hls4ml"),
 )
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "tf_keras": "tf-keras", "art": "adversarial-robustness-toolbox"}
 

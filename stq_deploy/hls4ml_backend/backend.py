@@ -1,0 +1,150 @@
+"""hls4ml's `Backend` for our boards.
+
+hls4ml parses the Keras model into a graph of its own and drives the backend through it: at conversion it applies the
+backend's default flow, `write` applies the writer flow, `compile` writes, asks for a library and loads it, `predict`
+and `build` are passed on. None of the arithmetic is taken from that graph: the default flow imports the Keras model,
+which hls4ml keeps in its configuration, by our own frontend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from hls4ml.backends.backend import Backend
+from hls4ml.backends.fpga.fpga_backend import FPGABackend
+from hls4ml.model.flow import register_flow
+from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
+
+from stq_deploy.boards import load_board
+from stq_deploy.errors import StqError
+from stq_deploy.hls4ml_backend.conversion import convert_keras_model
+from stq_deploy.hls4ml_backend.deployment import Deployment
+from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras
+from stq_deploy.hls4ml_backend.values import Floats
+
+NAME = "STM32"
+DEFAULT_BOARD = "stm32h743"
+
+
+class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotations
+    """One for all models, as hls4ml wants it; what belongs to a model is its `Deployment`."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        self._deployments: WeakKeyDictionary[Any, Deployment] = WeakKeyDictionary()
+        self._default_flow = self._register("convert", self._convert)
+        self._writer_flow = self._register("write", self._write, requires=[self._default_flow])
+
+    def _register(self, name: str, transform: Callable[[Any], None], requires: list[str] | None = None) -> str:
+        """A flow of one pass over the whole model; returns the flow's name."""
+        step = register_pass(name, ModelOptimizerPass(name, transform), backend=self.name)
+        flow: str = register_flow(name, [step], requires=requires, backend=self.name)
+        return flow
+
+    # Conversion
+
+    def create_initial_config(
+        self, board: str = DEFAULT_BOARD, compiler: str | None = None, **others: Any
+    ) -> dict[str, Any]:
+        """The options of `convert_from_keras_model` that are ours.
+
+        Args:
+            board: `stq-deploy boards` lists them.
+            compiler: path or name of the board's C compiler; by default as `stq-deploy build` chooses.
+
+        Raises:
+            StqError: an unknown board or option, or tf_keras is not installed.
+        """
+        _refuse(others, "convert_from_keras_model", "board and compiler")
+        load_board(board)
+        let_hls4ml_read_qkeras()
+        return {"Board": board, "Compiler": compiler, "HLSConfig": {}}
+
+    def create_layer_class(self, layer_class: type) -> type:
+        """hls4ml's layers as they are: they need no attributes of ours."""
+        return layer_class
+
+    def convert_precision_string(self, precision: Any) -> Any:
+        """As the FPGA backends read it; hls4ml types its graph by it, and we do not use the types."""
+        return FPGABackend.convert_precision_string(precision)
+
+    def get_default_flow(self) -> str:
+        """The flow that converts."""
+        return self._default_flow
+
+    def get_writer_flow(self) -> str:
+        """The flow that writes."""
+        return self._writer_flow
+
+    def _convert(self, graph: Any) -> None:
+        config = graph.config.config
+        if "KerasModel" not in config:
+            raise StqError(
+                f"backend {NAME} takes Keras models only",
+                where="hls4ml",
+                next="call convert_from_keras_model with a QKeras model",
+            )
+        network = convert_keras_model(config["KerasModel"])
+        self._deployments[graph] = Deployment(network, load_board(config["Board"]), graph.config.get_output_dir())
+
+    # What a ModelGraph passes on
+
+    def write(self, model: Any) -> None:
+        """Write the C project, built, into the model's output folder.
+
+        Raises:
+            StqError: see `Deployment.build`.
+        """
+        model.apply_flow(self._writer_flow)
+
+    def _write(self, graph: Any) -> None:
+        self._deployment(graph).build(graph.config.get_config_value("Compiler"))
+
+    def compile(self, model: Any) -> str:
+        """Path of the library that hls4ml then loads; `predict` uses it through an executor of ours.
+
+        Raises:
+            StqError: no C compiler for this computer.
+        """
+        return str(self._deployment(model).load())
+
+    def predict(self, model: Any, x: Any, logits: bool = False) -> Floats | list[Floats]:
+        """See `Deployment.predict`."""
+        return self._deployment(model).predict(x, logits=logits)
+
+    def build(self, model: Any, **others: Any) -> dict[str, Any]:
+        """Build the firmware.
+
+        Returns:
+            The content of build.json (flash_bytes, ram_bytes, stack_bytes, memories, layers, ...), and the paths
+            `folder`, `elf`, `bin`, `hex`, `map`.
+
+        Raises:
+            StqError: an option, of which there are none; otherwise see `Deployment.build`.
+        """
+        _refuse(others, "build", "those of convert_from_keras_model: board and compiler")
+        result = self._deployment(model).build(model.config.get_config_value("Compiler"))
+        paths = {"folder": result.folder, "elf": result.elf, "bin": result.bin, "hex": result.hex, "map": result.map}
+        return result.to_json() | {name: str(path) for name, path in paths.items()}
+
+    def _deployment(self, graph: Any) -> Deployment:
+        try:
+            return self._deployments[graph]
+        except KeyError:
+            raise StqError(
+                "this hls4ml model has not been converted in this process",
+                cause="it was loaded from a file, which does not hold the Keras model",
+                next="call convert_from_keras_model with the Keras model",
+            ) from None
+
+
+def _refuse(others: dict[str, Any], function: str, options: str) -> None:
+    if others:
+        raise StqError(
+            f"backend {NAME} has no option {', '.join(map(repr, others))}",
+            where=function,
+            cause="the call was written for one of hls4ml's FPGA backends",
+            next=f"leave it out; the options are {options}",
+        )

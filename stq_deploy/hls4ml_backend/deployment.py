@@ -1,0 +1,97 @@
+"""A network that runs on this computer and builds for a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.boards import Board
+from stq_deploy.errors import StqError
+from stq_deploy.executors.host_executor import HostExecutor
+from stq_deploy.hls4ml_backend.values import Floats, checked_samples, real_output
+from stq_deploy.network import Network
+from stq_deploy.network.input_format import quantize_input
+from stq_deploy.planner import emitted_ops
+from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.toolchain.compilers import find_compiler
+
+BUILD_COMMAND = "hls4ml, backend STM32"
+"""Named in the generated sources, where `stq-deploy build` names its command line."""
+
+
+class Deployment:
+    """What belongs to one model.
+
+    Attributes:
+        network: what runs.
+        board: what it is built for.
+        folder: what it is built in.
+    """
+
+    def __init__(self, network: Network, board: Board, folder: str) -> None:
+        self.network = network
+        self.board = board
+        self.folder = folder
+        self._executor: HostExecutor | None = None
+
+    def build(self, compiler: str | None) -> BuildResult:
+        """As `stq-deploy build`: the C project and the image in `folder`.
+
+        Args:
+            compiler: path or name; None takes the first that is found.
+
+        Raises:
+            StqError: no compiler, the network does not fit, or the folder holds something else.
+        """
+        return build_firmware(
+            self.network, self.board, self.folder, compiler=find_compiler(compiler), command=BUILD_COMMAND
+        )
+
+    def load(self) -> Path:
+        """Compile the network for this computer, with the kernels that the board runs; gives the library's path.
+
+        Raises:
+            StqError: no compiler for this computer.
+        """
+        self._executor = HostExecutor(self.network)
+        return self._executor.library
+
+    def predict(self, x: Any, *, logits: bool) -> Floats | list[Floats]:
+        """The model's output for `x`, computed by the C that was loaded.
+
+        Args:
+            x: floats as the Keras model takes them, (N, *input shape) or any other shape of as many numbers.
+            logits: leave out the softmax (sigmoid, tanh) at the model's end.
+
+        Returns:
+            See `real_output`; for several outputs a list of such.
+
+        Raises:
+            StqError: not loaded, or samples of another type or size.
+        """
+        executor, network = self._executor, self.network
+        if executor is None:
+            raise StqError("the model is not compiled", next="call compile() before predict()")
+        levels = quantize_input(checked_samples(x, network.input_type), network.input_type)
+        found = [executor.run(levels), *(self._tensor(executor, name, levels) for name in network.outputs[1:])]
+        functions = network.metadata["output_functions"]
+        outputs = [
+            real_output(output, network.tensors[name], () if logits else applied)
+            for output, name, applied in zip(found, network.outputs, functions, strict=True)
+        ]
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _tensor(self, executor: HostExecutor, name: str, levels: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """A tensor's levels (N, *shape): executors return the first output only, but any layer's."""
+        network = self.network
+        if name == network.input:
+            return levels
+        op = next(op for op in network.ops if op.output == name)
+        layers = emitted_ops(network)
+        if op in layers:
+            return np.stack([executor.layer_output(sample, layers.index(op)) for sample in levels])
+        inputs = [self._tensor(executor, source, levels).astype(np.int64) for source in op.inputs]
+        return op.run(inputs, network.input_types(op), network.tensors[name])  # a view: it moves levels only

@@ -1,0 +1,271 @@
+"""`backend="STM32"`, called as hls4ml's users call it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stq_deploy.errors import StqError
+from stq_deploy.hls4ml_backend.conversion import convert_keras_model
+from stq_deploy.hls4ml_backend.values import FUNCTIONS
+from stq_deploy.network.input_format import quantize_input
+from stq_deploy.network.reference import run
+from stq_deploy.toolchain import host_compiler
+
+pytestmark = pytest.mark.keras
+SHAPE = (6, 5, 2)
+
+
+def build_model(*middle: Any, end: str = "softmax", seed: int = 0) -> Any:
+    import qkeras
+    import tf_keras
+    from tf_keras import layers
+
+    tf_keras.utils.set_random_seed(seed)
+    kernel = "stochastic_ternary(alpha='auto_po2')"
+    return tf_keras.Sequential(
+        [
+            layers.InputLayer(SHAPE),
+            qkeras.QActivation("quantized_relu(8,0)"),
+            qkeras.QConv2D(4, 3, use_bias=False, kernel_quantizer=kernel),
+            qkeras.QActivation("quantized_relu(4,2)"),
+            *middle,
+            layers.Flatten(),
+            qkeras.QDense(3, use_bias=False, kernel_quantizer=kernel),
+            layers.Activation(end),
+        ],
+        name="small",
+    )
+
+
+def convert(model: Any, **options: Any) -> Any:
+    import hls4ml
+
+    return hls4ml.converters.convert_from_keras_model(model, backend="STM32", **options)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return build_model()
+
+
+@pytest.fixture(scope="module")
+def compiled(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    graph = convert(model, board="stm32h743", output_dir=str(tmp_path_factory.mktemp("hls4ml") / "out"))
+    graph.compile()
+    return graph
+
+
+@pytest.fixture(scope="module")
+def samples() -> Any:
+    """float32 (40, *SHAPE): two constant ones, some beyond the input's range, rounding ties among the rest."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-20, 540, (40, *SHAPE)).astype(np.float32) / 512
+    x[0], x[1] = 0, 1
+    return x
+
+
+def test_the_entry_point_is_installed() -> None:
+    (found,) = importlib.metadata.entry_points(group="hls4ml.backends", name="stm32")
+    assert found.value == "stq_deploy.hls4ml_backend.register:register"
+
+
+def test_logits_are_the_integer_references(compiled: Any, model: Any, samples: Any) -> None:
+    network = convert_keras_model(model)
+    levels = run(network, quantize_input(samples, network.input_type))
+    expected = levels.astype(np.float64) * network.output_type.scale
+    found = compiled.predict(samples, logits=True)
+    assert found.dtype == np.float64
+    assert len(np.unique(found)) > 30
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_probabilities_are_those_of_the_keras_model(compiled: Any, model: Any, samples: Any) -> None:
+    np.testing.assert_allclose(compiled.predict(samples), model.predict(samples, verbose=0), rtol=1e-5)
+
+
+def test_samples_may_have_any_shape_of_as_many_numbers(compiled: Any, samples: Any) -> None:
+    whole = compiled.predict(samples)
+    assert whole.shape == (40, 3)
+    np.testing.assert_array_equal(compiled.predict(samples.astype(np.float64).reshape(40, -1)), whole)
+    np.testing.assert_array_equal(compiled.predict(samples[:, ::-1, ::-1][:, ::-1, ::-1]), whole)
+    for one in (samples[5], samples[5:6]):  # hls4ml gives one sample's output without the first axis
+        np.testing.assert_array_equal(compiled.predict(one), whole[5])
+
+
+def test_two_models_do_not_mix(compiled: Any, samples: Any, tmp_path: Path) -> None:
+    before = compiled.predict(samples)
+    other = convert(build_model(seed=1), output_dir=str(tmp_path / "other"))
+    other.compile()
+    assert (other.predict(samples) != before).any()
+    np.testing.assert_array_equal(compiled.predict(samples), before)
+
+
+def test_the_output_folder_holds_a_whole_project(compiled: Any) -> None:
+    folder = Path(compiled.config.get_output_dir())
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    assert names >= {
+        "Makefile",
+        "network/network.c",
+        "network/weights.c",
+        "kernels/include/stq_nn.h",
+        "kernels/cortex_m7/stq_convolve_t2_s8.c",
+        "board/linker.ld",
+        "firmware.elf",
+    }
+
+
+def test_build_reports_sizes_and_paths(compiled: Any) -> None:
+    report = compiled.build()
+    assert report["board"] == "stm32h743"
+    assert report["flash_bytes"] > 1000
+    assert report["ram_bytes"] > 1000
+    assert report["stack_bytes"] > 100
+    written = json.loads((Path(report["folder"]) / "build.json").read_text())
+    assert json.loads(json.dumps({key: report[key] for key in written})) == written
+    for kind in ("elf", "bin", "hex", "map"):
+        assert Path(report[kind]).stat().st_size > 1000
+
+
+def test_hls4mls_own_configuration_is_accepted(model: Any) -> None:
+    import hls4ml
+
+    from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras
+
+    let_hls4ml_read_qkeras()
+    config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="STM32")
+    assert convert(model, hls_config=config).config.config["Backend"] == "STM32"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"board": "nucleo"}, r"there is no board 'nucleo'[^$]*choose one of: .*stm32h743"),
+        ({"part": "xcu50", "io_type": "io_stream"}, r"has no option 'part', 'io_type'[^$]*FPGA[^$]*board and compiler"),
+    ],
+)
+def test_options_that_cannot_be(model: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(StqError) as caught:
+        convert(model, **options)
+    assert_says(caught.value, message)
+
+
+def test_a_layer_that_we_do_not_support_is_named(tmp_path: Path) -> None:
+    from tf_keras import layers
+
+    with pytest.raises(StqError) as caught:
+        convert(build_model(layers.ELU(name="curve")), output_dir=str(tmp_path / "out"))
+    assert_says(caught.value, r"^Keras model 'small': layer 'curve' \(ELU\): .*not supported")
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_sources_than_keras_are_refused(model: Any) -> None:
+    from hls4ml.backends import get_backend
+
+    graph = type("Graph", (), {"config": type("Config", (), {"config": {"OnnxModel": "model.onnx"}})})
+    with pytest.raises(StqError, match="takes Keras models only"):
+        get_backend("STM32")._convert(graph)
+
+
+def test_predict_before_compile(model: Any, samples: Any) -> None:
+    with pytest.raises(StqError) as caught:
+        convert(model).predict(samples)
+    assert_says(caught.value, r"not compiled[^$]*call compile\(\)")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda x: (x * 255).astype(np.uint8), r"type uint8[^$]*/ 255"),
+        (lambda x: x[:, :-1], r"shape \(40, 5, 5, 2\) are not whole inputs of shape \(6, 5, 2\)"),
+        (lambda x: x[:0], r"not whole inputs"),
+        (lambda x: x + np.float32(np.nan), r"NaN or infinite"),
+        (lambda x: [["a"]], r"type <U1"),
+    ],
+)
+def test_wrong_samples(compiled: Any, samples: Any, wrong: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(StqError) as caught:
+        compiled.predict(wrong(samples))
+    assert_says(caught.value, message)
+
+
+def test_build_has_no_options(compiled: Any) -> None:
+    with pytest.raises(StqError) as caught:
+        compiled.build(csim=True)
+    assert_says(caught.value, r"^build: backend STM32 has no option 'csim'")
+
+
+def test_a_compiler_that_is_missing(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = convert(model, compiler="no-such-cc", output_dir=str(tmp_path / "out"))
+    with pytest.raises(StqError, match="no compiler 'no-such-cc'"):
+        graph.compile()
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(host_compiler, "_candidates", lambda: [])
+    with pytest.raises(StqError, match="no C compiler for this computer was found"):
+        convert(model, output_dir=str(tmp_path / "out")).compile()
+
+
+def test_a_folder_of_something_else_is_left_alone(model: Any, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(StqError, match="holds something that is not a build"):
+        convert(model, output_dir=str(tmp_path)).compile()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_graph_loaded_from_a_file_says_what_it_lacks(compiled: Any, samples: Any, tmp_path: Path) -> None:
+    import hls4ml
+
+    compiled.save(str(tmp_path / "graph.fml"))
+    with pytest.raises(StqError) as caught:
+        hls4ml.converters.load_saved_model(str(tmp_path / "graph.fml")).predict(samples)
+    assert_says(caught.value, r"not been converted in this process[^$]*does not hold the Keras model")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_final_functions_do_not_overflow(name: str) -> None:
+    import tensorflow as tf
+
+    logits = np.array([[-1e4, 0.0, 1e4], [700.0, -700.0, 0.25], [-3.0, -2.0, -1.0]])
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        found = FUNCTIONS[name](logits)
+    np.testing.assert_allclose(found, getattr(tf.nn, name)(logits).numpy(), atol=1e-15)
+
+
+@pytest.mark.parametrize("end", ["sigmoid", "linear"])
+def test_the_models_last_function_is_applied(end: str, samples: Any, tmp_path: Path) -> None:
+    model = build_model(end=end)
+    graph = convert(model, output_dir=str(tmp_path / "out"))
+    graph.compile()
+    np.testing.assert_allclose(graph.predict(samples), model.predict(samples, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_several_outputs_come_as_a_list(samples: Any, tmp_path: Path) -> None:
+    import qkeras
+    import tf_keras
+    from tf_keras import layers
+
+    trunk = build_model(seed=2)
+    inner = trunk.layers[2].output  # the activations
+    kernel = "stochastic_ternary(alpha='auto_po2')"
+    second = qkeras.QDense(5, use_bias=False, kernel_quantizer=kernel)(layers.Flatten()(inner))
+    model = tf_keras.Model(trunk.input, [trunk.output, layers.Activation("sigmoid")(second), layers.Flatten()(inner)])
+    graph = convert(model, output_dir=str(tmp_path / "out"))
+    graph.compile()
+    found, expected = graph.predict(samples), model.predict(samples, verbose=0)
+    assert [output.shape for output in found] == [(40, 3), (40, 5), (40, 4 * 3 * 4)]
+    for ours, keras in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, keras, rtol=1e-5, atol=1e-6)
+    for whole, one in zip(found, graph.predict(samples[3]), strict=True):
+        np.testing.assert_array_equal(one, whole[3])
+
+
+def assert_says(error: StqError, pattern: str) -> None:
+    """The message, as printed, matches; `[^$]*` spans its lines."""
+    assert re.search(pattern, str(error)), str(error)
