@@ -11,7 +11,7 @@ import numpy.typing as npt
 from stq_deploy.network.tensor import STORAGE_RANGE
 
 LINE_LENGTH = 110
-C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint32": "uint32_t"}
+C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint32": "uint32_t"}
 STQ_TYPES = {"int8": "STQ_S8", "int16": "STQ_S16", "int32": "STQ_S32"}
 _INT32_MIN, _INT32_MAX = STORAGE_RANGE["int32"]
 
@@ -28,6 +28,18 @@ def int32(value: int) -> str:
     return "INT32_MIN" if value == _INT32_MIN else str(int(value))
 
 
+def int64(value: int) -> str:
+    """A C constant that int64_t holds.
+
+    Raises:
+        OverflowError: it does not fit.
+    """
+    if not -(1 << 63) <= value < 1 << 63:
+        raise OverflowError(f"{value} does not fit int64")
+    # As with INT32_MIN. C99 gives a decimal constant the first type that holds it; long long always does.
+    return "INT64_MIN" if value == -(1 << 63) else str(int(value))
+
+
 def uint32(value: int) -> str:
     """A C constant of type uint32_t.
 
@@ -42,9 +54,9 @@ def uint32(value: int) -> str:
 def initializers(array: npt.NDArray[np.integer[Any]], indent: int = 4) -> str:
     """The elements of an array as lines of C constants; each row of a 2-D array starts a line.
 
-    uint32 arrays (packed words) are written in hexadecimal, int8 and int32 ones in decimal.
+    uint32 arrays (packed words) are written in hexadecimal, signed ones in decimal.
     """
-    write = _word if array.dtype == np.uint32 else int32
+    write = {"uint32": _word, "int64": int64}.get(array.dtype.name, int32)
     rows = array.reshape(-1, array.shape[-1]).tolist()
     return "\n".join(wrap(map(write, row), indent) for row in rows)
 

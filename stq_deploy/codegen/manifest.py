@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from stq_deploy.network import Network
-from stq_deploy.network.ops import Add, Multiply, WeightedOp
+from stq_deploy.network.ops import RequantizedOp
 from stq_deploy.planner import LayerPlan, Plan
 
 FORMAT = "stq-manifest"
@@ -69,6 +69,6 @@ def _layer(network: Network, layer: LayerPlan) -> dict[str, Any]:
         "scratch_bytes": layer.scratch_bytes,
         "replaces": layer.replaces,
     }
-    if isinstance(op, (WeightedOp, Add, Multiply)):
+    if isinstance(op, RequantizedOp):
         described["requantize"] = op.requantize.kind
     return described

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.emulator.bare_metal import Struct
+from stq_deploy.emulator.bare_metal import Argument, Struct
 
-Kind = Literal["multiplier", "threshold", "table", "keep", "shift"]
+Kind = Literal["multiplier", "threshold", "table", "keep", "shift", "wide"]
 
-KINDS: dict[Kind, int] = {"multiplier": 0, "threshold": 1, "table": 2, "keep": 3, "shift": 4}
+KINDS: dict[Kind, int] = {"multiplier": 0, "threshold": 1, "table": 2, "keep": 3, "shift": 4, "wide": 5}
 """`stq_requantize_kind`."""
 
 TYPES: dict[str, int] = {"int8": 0, "int16": 1, "int32": 2}
@@ -52,9 +53,55 @@ def dense_params(input_offset: int = 0, weight_offset: int = 0) -> Struct:
     return Struct((input_offset, weight_offset))
 
 
-def pool_params(window: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int] = (0, 0)) -> Struct:
-    """`stq_pool_params`."""
-    return Struct((*window, *stride, *pad))
+def pool_params(
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int] = (0, 0),
+    input_offset: int = 0,
+    multiple: int = 0,
+) -> Struct:
+    """`stq_pool_params`; pairs are (vertical, horizontal), `pad` is (top, left). The last two are average pooling's."""
+    return Struct((*window, *stride, *pad, input_offset, multiple))
+
+
+def rescale_params(input_type: str, input_offset: int = 0) -> Struct:
+    """`stq_rescale_params`."""
+    return Struct((TYPES[input_type], input_offset))
+
+
+def elementwise_params(
+    types: tuple[str, str], offsets: tuple[int, int] = (0, 0), factors: tuple[int, int] = (1, 1)
+) -> Struct:
+    """`stq_elementwise_params`; pairs are those of the inputs a and b."""
+    return Struct((TYPES[types[0]], TYPES[types[1]], *offsets, *factors))
+
+
+def pad_params(level_type: str, before: tuple[int, int], level: int) -> Struct:
+    """`stq_pad_params`; `before` is (top, left)."""
+    return Struct((TYPES[level_type], *before, level))
+
+
+def crop_params(level_type: str, before: tuple[int, int]) -> Struct:
+    """`stq_crop_params`; `before` is (top, left)."""
+    return Struct((TYPES[level_type], *before))
+
+
+def upsample_params(level_type: str, size: tuple[int, int]) -> Struct:
+    """`stq_upsample_params`; `size` is (vertical, horizontal)."""
+    return Struct((TYPES[level_type], *size))
+
+
+def concatenate_params(parts: int, rows: int, output_type: str, output_offset: int = 0) -> Struct:
+    """`stq_concatenate_params`."""
+    return Struct((parts, rows, TYPES[output_type], output_offset))
+
+
+def concatenate_parts(parts: Sequence[tuple[npt.NDArray[Any], int, int, int]]) -> Struct:
+    """An array of `stq_concatenate_part`, each (levels, elements of a row, input offset, factor)."""
+    fields: list[Argument] = []
+    for levels, elements, input_offset, factor in parts:
+        fields += [levels, TYPES[levels.dtype.name], elements, input_offset, factor]
+    return Struct(tuple(fields))
 
 
 def requantize(
@@ -73,6 +120,7 @@ def requantize(
     table_base: int = 0,
     shift: npt.NDArray[np.int8] | None = None,
     zero_point: int = 0,
+    wide_offset: npt.NDArray[np.int64] | None = None,
 ) -> Struct:
     """`stq_requantize`.
 
@@ -85,6 +133,6 @@ def requantize(
     return Struct(
         (
             KINDS[kind], TYPES[output_type], left_shift, right_shift, minimum, maximum, multiplier, offset, thresholds,
-            sign, levels, table, table_base, stride, shift, zero_point,
+            sign, levels, table, table_base, stride, shift, zero_point, wide_offset,
         )
     )  # fmt: skip

@@ -10,6 +10,7 @@ from stq_deploy.boards import load_board
 from stq_deploy.errors import StqError
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.compilers import Compiler
+from stq_deploy.toolchain.kernel_sources import kernel_sources
 
 IMPLEMENTATIONS = ("reference", "cortex_m7")
 
@@ -20,7 +21,7 @@ _COMPILE_TIMEOUT_S = 300.0
 
 
 def build_kernel_program(compiler: Compiler, implementation: str, folder: Path) -> Path:
-    """Compile and link every kernel of one implementation, with the flags that firmware gets.
+    """Compile and link every kernel of one implementation, and the run-time, with the flags that firmware gets.
 
     Args:
         implementation: one of `IMPLEMENTATIONS`.
@@ -32,10 +33,11 @@ def build_kernel_program(compiler: Compiler, implementation: str, folder: Path) 
     Raises:
         StqError: a kernel does not compile or link.
     """
+    if implementation not in IMPLEMENTATIONS:
+        raise StqError(f"there are no kernels named {implementation!r}", next=f"choose {' or '.join(IMPLEMENTATIONS)}")
     kernels = firmware_templates() / "kernels"
-    sources = sorted((kernels / implementation).glob("*.c"))
-    if not sources:
-        raise StqError(f"there are no kernels named {implementation!r}", where=str(kernels))
+    runtime = firmware_templates() / "runtime"
+    sources = [*kernel_sources(kernels, implementation), *sorted(runtime.glob("*.c"))]
     common = [
         *compiler.command, *(("cc",) if compiler.family == "zig" else ()),
         *load_board(_BOARD).cpu.flags[compiler.family], *compiler.compile_flags,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stq_deploy.network import Network, TensorType
-from stq_deploy.network.ops import ElementwiseOp, MaxPool, Op, PairTable, Table, Window
+from stq_deploy.network.ops import AveragePool, Crop, ElementwiseOp, MaxPool, Op, PairTable, Table, Window
 from stq_deploy.planner.views import Views
 
 _ELEMENTWISE = (Table, PairTable, ElementwiseOp)
@@ -28,9 +28,10 @@ def replaceable_inputs(op: Op, network: Network, views: Views) -> tuple[str, ...
 def _kernel_allows(op: Op, index: int, inputs: Sequence[TensorType], output: TensorType) -> bool:
     if isinstance(op, _ELEMENTWISE):
         return _element_bytes(output) <= _element_bytes(inputs[index])
-    if isinstance(op, MaxPool):
-        return _reads_ahead(op.window, inputs[0], output)
-    return False
+    if isinstance(op, (MaxPool, AveragePool)):
+        no_wider = _element_bytes(output) <= _element_bytes(inputs[0])
+        return no_wider and _reads_ahead(op.window, inputs[0], output)
+    return isinstance(op, Crop)
 
 
 def _element_bytes(tensor: TensorType) -> int:

@@ -32,6 +32,8 @@ class Kernel:
         return op.kind == self.kind and bits == self.weight_bits and all(t.dtype in self.input_types for t in inputs)
 
 
+_ANY_TYPE = ("int8", "int16", "int32")
+
 KERNELS = (
     Kernel("stq_convolve_t2_s8", "convolve", ("int8",), 2),
     Kernel("stq_convolve_s4_s8", "convolve", ("int8",), 4),
@@ -52,10 +54,22 @@ KERNELS = (
     Kernel("stq_dense_s4_s16", "dense", ("int16",), 4),
     Kernel("stq_dense_s8_s16", "dense", ("int16",), 8),
     Kernel("stq_max_pool_s8", "max_pool", ("int8",)),
+    Kernel("stq_max_pool_s16", "max_pool", ("int16",)),
+    Kernel("stq_max_pool_s32", "max_pool", ("int32",)),
+    Kernel("stq_average_pool_s8", "average_pool", ("int8",)),
+    Kernel("stq_average_pool_s16", "average_pool", ("int16",)),
+    Kernel("stq_average_pool_s32", "average_pool", ("int32",)),
     Kernel("stq_table_s8", "table", ("int8",)),
     Kernel("stq_pair_table_s8", "pair_table", ("int8",)),
-    Kernel("stq_add", "add", ("int8", "int16")),
-    Kernel("stq_multiply", "multiply", ("int8", "int16")),
+    Kernel("stq_rescale", "rescale", _ANY_TYPE),
+    Kernel("stq_add", "add", _ANY_TYPE),
+    Kernel("stq_maximum", "maximum", _ANY_TYPE),
+    Kernel("stq_minimum", "minimum", _ANY_TYPE),
+    Kernel("stq_multiply", "multiply", _ANY_TYPE),
+    Kernel("stq_pad", "pad", _ANY_TYPE),
+    Kernel("stq_crop", "crop", _ANY_TYPE),
+    Kernel("stq_upsample", "upsample", _ANY_TYPE),
+    Kernel("stq_concatenate", "concatenate", _ANY_TYPE),
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network, TensorType
-from stq_deploy.network.ops import Add, Multiply, Op, WeightedOp
+from stq_deploy.network.ops import AveragePool, Concatenate, Op, RequantizedOp, ScaledOp, WeightedOp
 from stq_deploy.network.requantize import TableRequantize, ThresholdRequantize
 from stq_deploy.network.tensor import STORAGE_RANGE
 from stq_deploy.planner.layers import emitted_ops
@@ -38,20 +38,23 @@ def _check_op(op: Op, inputs: Sequence[TensorType], output: TensorType) -> None:
                           "a 16-bit activation has a zero point far from 0")  # fmt: skip
         if not _fits("int32", -t.zero_point, low, high):
             raise _refuse(f"the zero point {t.zero_point} does not fit 32 bits", where, "the .stq file is hand-made")
-    if isinstance(op, Add):
+    if isinstance(op, (ScaledOp, Concatenate)):
         for t, factor in zip(inputs, op.factors, strict=True):
             terms = ((t.minimum - t.zero_point) * factor, (t.maximum - t.zero_point) * factor)
             if not _fits("int32", factor, *terms):
-                raise _refuse(
-                    f"the factor {factor} overflows 32 bits",
-                    where,
-                    "the two inputs' scales are too far apart",
-                )
-    if isinstance(op, (WeightedOp, Add, Multiply)):
+                raise _refuse(f"the factor {factor} overflows 32 bits", where, "the inputs' scales are too far apart")
+    if isinstance(op, Concatenate) and not _fits("int32", output.zero_point, -output.zero_point):
+        raise _refuse(f"the zero point {output.zero_point} does not fit 32 bits", where, "the .stq file is hand-made")
+    if isinstance(op, AveragePool) and not _fits("int32", op.multiple(inputs[0])):
+        raise _refuse("its windows' sizes have no common multiple of 32 bits", where,
+                      "many windows are cut off at the image's edge, each in its own way")  # fmt: skip
+    if isinstance(op, RequantizedOp):
         searched = isinstance(op.requantize, (ThresholdRequantize, TableRequantize))
         if searched and output.dtype != "int8":
             raise _refuse(f"requantisation by {op.requantize.kind} gives {output.dtype}", where,
                           "thresholds and tables give int8 levels only")  # fmt: skip
+        if isinstance(op.requantize, TableRequantize) and not _fits("int32", op.requantize.base):
+            raise _refuse(f"its table begins at {op.requantize.base}", where, "the .stq file is hand-made")
 
 
 def _fits(dtype: str, *values: int) -> bool:

@@ -7,13 +7,14 @@ from functools import cached_property
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network
-from stq_deploy.network.ops import Add, Multiply, Op, PairTable, Table, WeightedOp
+from stq_deploy.network.ops import Op, PairTable, RequantizedOp, Table, WeightedOp
 from stq_deploy.network.requantize import (
     MultiplierRequantize,
     Requantize,
     ShiftRequantize,
     TableRequantize,
     ThresholdRequantize,
+    WideRequantize,
 )
 from stq_deploy.planner.arena import arena_size, lower_bound, place
 from stq_deploy.planner.buffers import Block, Buffer
@@ -173,7 +174,7 @@ def _plan_layer(network: Network, index: int, op: Op, replaces: str | None) -> L
 def _table_bytes(op: Op) -> int:
     if isinstance(op, (Table, PairTable)):
         return op.table.nbytes
-    if isinstance(op, (WeightedOp, Add, Multiply)):
+    if isinstance(op, RequantizedOp):
         return _requantize_bytes(op.requantize)
     return 0
 
@@ -181,6 +182,8 @@ def _table_bytes(op: Op) -> int:
 def _requantize_bytes(requantize: Requantize) -> int:
     if isinstance(requantize, MultiplierRequantize):
         return requantize.multiplier.nbytes + requantize.offset.nbytes
+    if isinstance(requantize, WideRequantize):
+        return requantize.multiplier.nbytes + requantize.offset.nbytes + requantize.shift.nbytes
     if isinstance(requantize, ShiftRequantize):
         return requantize.offset.nbytes + requantize.shift.nbytes
     if isinstance(requantize, ThresholdRequantize):

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stq_deploy.network import TensorType
-from stq_deploy.network.ops import Add, Convolve, Dense, DepthwiseConvolve, Multiply, Op
+from stq_deploy.network.ops import AveragePool, Convolve, Dense, DepthwiseConvolve, ElementwiseOp, Op
 
 DEPTHWISE_BLOCK = 32
 """Channels a depthwise kernel works on at a time (STQ_DEPTHWISE_BLOCK)."""
+CHANNEL_BLOCK = 64
+"""Channels that average pooling and the elementwise kernels work on at a time (STQ_CHANNEL_BLOCK)."""
 
 
 def scratch_bytes(op: Op, inputs: Sequence[TensorType], output: TensorType) -> int:
@@ -22,8 +24,8 @@ def scratch_bytes(op: Op, inputs: Sequence[TensorType], output: TensorType) -> i
         return depthwise_convolve(*op.window.size)
     if isinstance(op, Dense):
         return dense(inputs[0].elements, op.weight_bits, output.elements)
-    if isinstance(op, (Add, Multiply)):
-        return elementwise(output.channels)
+    if isinstance(op, (AveragePool, ElementwiseOp)):
+        return channel_block(output.channels)
     return 0
 
 
@@ -43,9 +45,9 @@ def dense(inputs: int, bits: int, outputs: int) -> int:
     return 2 * row_elements(inputs, bits) + 4 * _even(outputs)
 
 
-def elementwise(channels: int) -> int:
-    """One pixel's int32 accumulators."""
-    return 4 * channels
+def channel_block(channels: int) -> int:
+    """int32 accumulators of a block of one pixel's channels."""
+    return 4 * min(channels, CHANNEL_BLOCK)
 
 
 def row_elements(count: int, bits: int) -> int:

@@ -17,6 +17,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.network import Network
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import HostCompiler, find_host_compiler
+from stq_deploy.toolchain.kernel_sources import kernel_sources
 
 KERNELS = ("reference", "cortex_m7")
 """Implementations of the kernel library; `cortex_m7` runs here with its intrinsics in portable C."""
@@ -80,8 +81,8 @@ def build_host_library(
 def _kernel_objects(compiler: HostCompiler, kernels: str, flags: Sequence[str], cache: Path) -> list[Path]:
     """The kernel library's object files: compiled once for all networks."""
     root = firmware_templates() / "kernels"
-    sources = sorted((root / kernels).glob("*.c"))
-    includes = _include_flags(root / "include", root / kernels)
+    sources = kernel_sources(root, kernels)
+    includes = _include_flags(root / "include")
 
     def build(folder: Path) -> None:
         _compile(compiler, flags, includes, sources, folder)
@@ -95,7 +96,8 @@ def _kernel_objects(compiler: HostCompiler, kernels: str, flags: Sequence[str], 
 
 def _headers(kernels: str) -> list[Path]:
     root = firmware_templates() / "kernels"
-    return sorted([*(root / "include").glob("*.h"), *(root / kernels).glob("*.h")])
+    folders = {root / "include", *(source.parent for source in kernel_sources(root, kernels))}
+    return sorted(header for folder in folders for header in folder.glob("*.h"))
 
 
 def _include_flags(*folders: Path) -> list[str]:

@@ -21,6 +21,7 @@ from stq_deploy.boards import Board
 from stq_deploy.planner.kernels import KERNELS
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.compilers import Compiler
+from stq_deploy.toolchain.kernel_sources import kernel_sources
 from stq_deploy.toolchain.templates import render
 
 BUILD_ID_BYTES = 16
@@ -130,20 +131,11 @@ def _copy_kernels(folder: Path, variant: str, wanted: set[str]) -> list[str]:
     root = firmware_templates() / "kernels"
     _copy(root / "include", folder / "kernels" / "include", "kernels/include")
     unwanted = {kernel.function for kernel in KERNELS} - wanted
-    present = {path.name for path in (root / variant).glob("*.c")}
-    sources: list[str] = []
-    for name in (variant, "reference"):
-        chosen = [
-            path
-            for path in sorted((root / name).glob("*.c"))
-            if path.stem not in unwanted and (name == variant or path.name not in present)
-        ]
-        if not chosen:
-            continue
-        for path in (*chosen, *sorted((root / name).glob("*.h"))):
-            _copy_file(path, folder / "kernels" / name / path.name)
-        sources += [f"kernels/{name}/{path.name}" for path in chosen]
-    return sources
+    chosen = [path for path in kernel_sources(root, variant) if path.stem not in unwanted]
+    folders = {path.parent for path in chosen}
+    for path in (*chosen, *(header for source in folders for header in source.glob("*.h"))):
+        _copy_file(path, folder / "kernels" / path.parent.name / path.name)
+    return [f"kernels/{path.parent.name}/{path.name}" for path in chosen]
 
 
 def _copy(source: Path, target: Path, prefix: str) -> list[str]:

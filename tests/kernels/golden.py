@@ -61,12 +61,77 @@ def max_pool(
     x: Levels, output_size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int]
 ) -> Levels:
     out = np.zeros((*output_size, x.shape[2]), np.int64)
-    for oy, ox in np.ndindex(*output_size):
-        rows = [y for y in range(oy * stride[0] - pad[0], oy * stride[0] - pad[0] + window[0]) if 0 <= y < x.shape[0]]
-        columns = [
-            z for z in range(ox * stride[1] - pad[1], ox * stride[1] - pad[1] + window[1]) if 0 <= z < x.shape[1]
-        ]
-        out[oy, ox] = x[rows][:, columns].max(axis=(0, 1))
+    for place in np.ndindex(*output_size):
+        out[place] = covered(x, place, window, stride, pad).max(axis=(0, 1))
+    return out
+
+
+def average_pool(
+    x: Levels,
+    multiple: int,
+    output_size: tuple[int, int],
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+) -> Levels:
+    """`multiple` times the mean of x, offset already added."""
+    out = np.zeros((*output_size, x.shape[2]), np.int64)
+    for *place, c in np.ndindex(*out.shape):
+        levels = [int(level) for level in covered(x[:, :, c : c + 1], (place[0], place[1]), window, stride, pad).flat]
+        scaled_mean = Fraction(sum(levels), len(levels)) * multiple
+        assert scaled_mean.denominator == 1
+        out[(*place, c)] = scaled_mean.numerator
+    return out
+
+
+def window_counts(
+    size: tuple[int, int],
+    output_size: tuple[int, int],
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+) -> Levels:
+    """How many levels each window covers."""
+    image = np.zeros((*size, 1), np.int64)
+    counts = [covered(image, place, window, stride, pad).size for place in np.ndindex(*output_size)]
+    return np.array(counts).reshape(output_size)
+
+
+def covered(
+    x: Levels, place: tuple[int, int], window: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int]
+) -> Levels:
+    """The part of x (H, W, C) under the window of an output place."""
+    inside = []
+    for i in range(2):
+        first = place[i] * stride[i] - pad[i]
+        inside.append([n for n in range(first, first + window[i]) if 0 <= n < x.shape[i]])
+    return x[inside[0]][:, inside[1]]
+
+
+def elementwise(op: str, a: Levels, b: Levels, offsets: tuple[int, int], factors: tuple[int, int]) -> Levels:
+    """Accumulators, in Python's integers."""
+    x, y = (v.astype(object) + offset for v, offset in zip((a, b), offsets, strict=True))
+    if op == "multiply":
+        acc = x * y
+    else:
+        function = {"add": np.add, "maximum": np.maximum, "minimum": np.minimum}[op]
+        acc = function(x * factors[0], y * factors[1])
+    assert all(-(2**31) <= v < 2**31 for v in acc.flat)
+    return acc.astype(np.int64)
+
+
+def pad(x: Levels, before: tuple[int, int], after: tuple[int, int], level: int) -> Levels:
+    height, width, channels = x.shape
+    out = np.full((before[0] + height + after[0], before[1] + width + after[1], channels), level, np.int64)
+    for y, z in np.ndindex(height, width):
+        out[y + before[0], z + before[1]] = x[y, z]
+    return out
+
+
+def upsample(x: Levels, size: tuple[int, int]) -> Levels:
+    out = np.zeros((x.shape[0] * size[0], x.shape[1] * size[1], x.shape[2]), np.int64)
+    for y, z in np.ndindex(*out.shape[:2]):
+        out[y, z] = x[y // size[0], z // size[1]]
     return out
 
 
@@ -84,3 +149,7 @@ def by_thresholds(acc: int, thresholds: Sequence[int], sign: int, minimum: int) 
 def by_shift(acc: int, offset: int, shift: int, zero_point: int, minimum: int, maximum: int) -> int:
     """Python rounds fractions half to even."""
     return min(max(round(Fraction(acc + offset, 2**shift)) + zero_point, minimum), maximum)
+
+
+def by_wide(acc: int, multiplier: int, offset: int, shift: int, minimum: int, maximum: int) -> int:
+    return min(max((acc * multiplier + offset) // 2**shift, minimum), maximum)

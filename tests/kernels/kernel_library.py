@@ -16,6 +16,7 @@ import numpy as np
 from stq_deploy.emulator.bare_metal import Argument, BareMetalProgram, Struct
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
+from stq_deploy.toolchain.kernel_sources import kernel_sources
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 
@@ -77,5 +78,5 @@ def build_host_library(implementation: str, folder: Path, *, sanitize: bool) -> 
     """All kernels of `implementation`."""
     kernels = firmware_templates() / "kernels"
     library = folder / f"{implementation}.so"
-    compile_for_host(sorted((kernels / implementation).glob("*.c")), [kernels / "include"], library, sanitize=sanitize)
+    compile_for_host(kernel_sources(kernels, implementation), [kernels / "include"], library, sanitize=sanitize)
     return HostLibrary(library)

@@ -22,11 +22,16 @@ FORMS = (
     "shared_table",
     "keep_s16",
     "keep_s32",
+    "wide",
+    "wide_s16",
+    "wide_s32",
 )
 
 
 LARGEST_TABLE = 50_000
 """Accumulators of a wider range get thresholds instead of a table."""
+LARGEST_SHIFTED = 2**29
+"""Accumulators beyond it, with an offset and a step more, could leave int32: they get thresholds too."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def _multiplier(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Genera
     def maker(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
         channels = acc.shape[-1]
         largest = max(1, int(np.abs(acc).max()))
-        left = int(rng.integers(0, 31 - largest.bit_length()))
+        left = int(rng.integers(0, max(1, 31 - largest.bit_length())))
         right = int(rng.integers(0, 8))
         info = np.iinfo(dtype)
         reach = (largest << left >> 32 - 30 if left else largest) or 1
@@ -67,6 +72,8 @@ def _multiplier(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Genera
 def _shift(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
     channels = acc.shape[-1]
     largest = max(1, int(np.abs(acc).max()))
+    if largest > LARGEST_SHIFTED:
+        return _threshold(acc, rng)
     shift = rng.integers(0, min(largest.bit_length(), 30) + 1, channels).astype(np.int8)
     offset = rng.integers(-min(largest, 1 << 20), min(largest, 1 << 20) + 1, channels).astype(np.int32)
     zero_point = int(rng.integers(-128, 128))
@@ -78,7 +85,7 @@ def _shift(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantizati
 
 def _threshold(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
     channels = acc.shape[-1]
-    reach = int(np.abs(acc).max()) + 2
+    reach = min(int(np.abs(acc).max()) + 2, 2**31 - 1)
     levels = int(rng.integers(2, 18))
     minimum = int(rng.integers(-128, 128 - levels))
     thresholds = np.sort(rng.integers(-reach, reach, (channels, levels - 1)), axis=1).astype(np.int32)
@@ -113,6 +120,28 @@ def _keep(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], 
     return maker
 
 
+def _wide(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], Requantization]:
+    def maker(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
+        channels = acc.shape[-1]
+        info = np.iinfo(dtype)
+        low, high = sorted(int(v) for v in rng.integers(info.min, info.max, 2, endpoint=True))
+        multiplier = rng.integers(-(2**31), 2**31, channels).astype(np.int32)
+        # Products reach 2**62; so may offsets. Shifts are such that levels lie about the output's range.
+        reach = max(1, int(np.abs(acc).max()) << 31)
+        offset = rng.integers(-min(reach, 2**62 - 1), min(reach, 2**62 - 1), channels, np.int64, endpoint=True)
+        bits = reach.bit_length() - info.bits
+        shift = np.clip(bits + rng.integers(-3, 4, channels), 0, 62).astype(np.int8)
+        struct = arguments.requantize(
+            "wide", dtype, minimum=low, maximum=high, multiplier=multiplier, wide_offset=offset, shift=shift
+        )
+        expected = _each(
+            acc, lambda a, c: golden.by_wide(a, int(multiplier[c]), int(offset[c]), int(shift[c]), low, high)
+        )
+        return Requantization(struct, dtype, expected)
+
+    return maker
+
+
 def _each(acc: npt.NDArray[np.int64], function: Callable[[int, int], int]) -> npt.NDArray[np.int64]:
     """function(accumulator, channel) of every element, in Python integers."""
     channels = acc.shape[-1]
@@ -130,4 +159,7 @@ _MAKERS = {
     "shared_table": _table(shared=True),
     "keep_s16": _keep("int16"),
     "keep_s32": _keep("int32"),
+    "wide": _wide("int8"),
+    "wide_s16": _wide("int16"),
+    "wide_s32": _wide("int32"),
 }

@@ -89,33 +89,94 @@ def test_dense(library: KernelLibrary, position: int) -> None:
     assert output is None or (isinstance(output, np.ndarray) and (output == UNTOUCHED).all())
 
 
-@pytest.mark.parametrize("position", range(5))
-def test_max_pool(library: KernelLibrary, position: int) -> None:
-    called: list[Argument] = [
-        arguments.pool_params((2, 2), (2, 2)), arguments.dims(2, 2, 3), np.zeros(12, np.int8),
-        arguments.dims(1, 1, 3), np.full(3, UNTOUCHED, np.int8),
-    ]  # fmt: skip
-    assert library.call("stq_max_pool_s8", *called) == 0
-    called[position] = None
-    assert library.call("stq_max_pool_s8", *called) == ARGUMENT_ERROR
+def scratch(words: int) -> Struct:
+    return arguments.context(np.zeros(words, np.int32))
 
 
-@pytest.mark.parametrize("op", ["add", "multiply"])
-def test_elementwise(library: KernelLibrary, op: str) -> None:
-    a = np.zeros(4, np.int8)
-    output = np.full(4, UNTOUCHED, np.int32)
+IMAGE = np.zeros((2, 2, 3), np.int8)
+DIMS, ONE = arguments.dims(2, 2, 3), arguments.dims(1, 1, 3)
+POOL = arguments.pool_params((2, 2), (2, 2), multiple=4)
+PAIR = arguments.elementwise_params(("int8", "int8"))
+PART = (np.zeros(12, np.int8), 6, 0, 1)
 
-    def call(params: Argument, context: Argument, channels: int = 4) -> int:
-        return library.call(f"stq_{op}", context, params, keep(), 1, channels, a, a, output)
+GOOD: dict[str, list[Argument]] = {
+    **{f"stq_max_pool_s{bits}": [POOL, DIMS, IMAGE.astype(f"int{bits}"), ONE] for bits in (8, 16, 32)},
+    **{
+        f"stq_average_pool_s{bits}": [scratch(3), POOL, keep(), DIMS, IMAGE.astype(f"int{bits}"), ONE]
+        for bits in (8, 16, 32)
+    },
+    **{f"stq_{op}": [scratch(3), PAIR, keep(), 4, 3, IMAGE, IMAGE] for op in ("add", "maximum", "minimum", "multiply")},
+    "stq_rescale": [scratch(3), arguments.rescale_params("int8"), keep(), 4, 3, IMAGE],
+    "stq_pad": [arguments.pad_params("int8", (1, 0), 7), DIMS, IMAGE, arguments.dims(3, 2, 3)],
+    "stq_crop": [arguments.crop_params("int8", (1, 0)), DIMS, IMAGE, arguments.dims(1, 2, 3)],
+    "stq_upsample": [arguments.upsample_params("int8", (2, 1)), DIMS, IMAGE],
+    "stq_concatenate": [arguments.concatenate_params(2, 2, "int8"), arguments.concatenate_parts([PART, PART])],
+}  # fmt: skip
+"""Good arguments, but for the output, of every kernel without weights or table."""
 
-    params = Struct((0, 0, 0, 0, 1, 1))
-    scratch = arguments.context(np.zeros(4, np.int32))
-    assert call(Struct((2, 0, 0, 0, 1, 1)), scratch) == ARGUMENT_ERROR  # int32 operands are not supported
-    assert call(None, scratch) == ARGUMENT_ERROR
-    assert call(params, arguments.context(np.zeros(3, np.int32))) == ARGUMENT_ERROR
-    assert call(params, scratch, 0) == ARGUMENT_ERROR
-    assert (output == UNTOUCHED).all()
-    assert call(params, scratch) == 0
+NARROW = Struct((None, 4096))
+
+
+def part(**changed: Argument) -> Struct:
+    fields = {"levels": PART[0], "type": 0, "elements": 6, "offset": 0, "factor": 1} | changed
+    return Struct((*fields.values(), *fields.values()))
+
+
+WRONG_STRUCTS: list[tuple[str, int, Argument]] = [
+    ("stq_max_pool_s8", 0, arguments.pool_params((0, 2), (2, 2))),
+    ("stq_max_pool_s16", 0, arguments.pool_params((2, 2), (2, 0))),
+    ("stq_max_pool_s32", 0, arguments.pool_params((2, 2), (2, 2), (-1, 0))),
+    ("stq_max_pool_s8", 3, arguments.dims(1, 1, 2)),
+    ("stq_average_pool_s8", 0, scratch(2)),
+    ("stq_average_pool_s8", 0, NARROW),
+    ("stq_average_pool_s16", 1, arguments.pool_params((2, 2), (2, 2), multiple=0)),
+    ("stq_average_pool_s32", 1, arguments.pool_params((2, 0), (2, 2), multiple=4)),
+    ("stq_average_pool_s8", 5, arguments.dims(0, 1, 3)),
+    ("stq_add", 0, scratch(2)),
+    ("stq_maximum", 1, Struct((3, 0, 0, 0, 1, 1))),  # there is no such type
+    ("stq_multiply", 1, Struct((0, -1, 0, 0, 1, 1))),
+    ("stq_rescale", 0, scratch(2)),
+    ("stq_rescale", 1, Struct((3, 0))),
+    ("stq_pad", 0, Struct((3, 1, 0, 7))),
+    ("stq_pad", 0, arguments.pad_params("int8", (2, 0), 7)),  # leaves the output below
+    ("stq_pad", 0, arguments.pad_params("int8", (0, 1), 7)),
+    ("stq_pad", 0, arguments.pad_params("int8", (-1, 0), 7)),
+    ("stq_pad", 3, arguments.dims(3, 2, 4)),
+    ("stq_crop", 0, Struct((3, 1, 0))),
+    ("stq_crop", 0, arguments.crop_params("int8", (2, 0))),
+    ("stq_crop", 0, arguments.crop_params("int8", (0, 1))),
+    ("stq_crop", 0, arguments.crop_params("int8", (0, -1))),
+    ("stq_upsample", 0, Struct((3, 2, 1))),
+    ("stq_upsample", 0, arguments.upsample_params("int8", (0, 1))),
+    ("stq_upsample", 1, arguments.dims(2, 2, 0)),
+    ("stq_concatenate", 0, arguments.concatenate_params(0, 2, "int8")),
+    ("stq_concatenate", 0, arguments.concatenate_params(2, 0, "int8")),
+    ("stq_concatenate", 0, Struct((2, 2, 3, 0))),
+    ("stq_concatenate", 1, part(levels=None)),
+    ("stq_concatenate", 1, part(type=3)),
+    ("stq_concatenate", 1, part(elements=0)),
+]
+
+
+def refuses(library: KernelLibrary, kernel: str, called: list[Argument]) -> bool:
+    output = np.full(36, UNTOUCHED, np.int32)
+    return library.call(kernel, *called, output) == ARGUMENT_ERROR and bool((output == UNTOUCHED).all())
+
+
+@pytest.mark.parametrize("kernel", GOOD)
+def test_every_argument_is_needed(library: KernelLibrary, kernel: str) -> None:
+    good = GOOD[kernel]
+    assert library.call(kernel, *good, np.zeros(36, np.int32)) == 0
+    assert library.call(kernel, *good, None) == ARGUMENT_ERROR
+    for i, argument in enumerate(good):
+        missing = 0 if isinstance(argument, int) else None
+        assert refuses(library, kernel, [*good[:i], missing, *good[i + 1 :]])
+
+
+@pytest.mark.parametrize(("kernel", "position", "argument"), WRONG_STRUCTS)
+def test_wrong_parameters(library: KernelLibrary, kernel: str, position: int, argument: Argument) -> None:
+    good = GOOD[kernel]
+    assert refuses(library, kernel, [*good[:position], argument, *good[position + 1 :]])
 
 
 def test_tables(library: KernelLibrary) -> None:

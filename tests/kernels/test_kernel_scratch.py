@@ -9,8 +9,10 @@ from kernel_library import KernelLibrary
 
 from stq_deploy.emulator import kernel_arguments as arguments
 from stq_deploy.planner import scratch
+from stq_deploy.planner.kernels import KERNELS
 
 SIZES = [1, 2, 3, 15, 16, 17, 255, 800, 4096]
+BLOCKED = ("average_pool", "rescale", "add", "maximum", "minimum", "multiply")
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
@@ -28,7 +30,7 @@ def test_weighted_kernels(library: KernelLibrary, bits: int, dtype: str) -> None
         assert library.call(name, inputs, outputs) == scratch.dense(inputs, bits, outputs)
 
 
-@pytest.mark.parametrize("op", ["add", "multiply"])
-def test_elementwise_kernels(library: KernelLibrary, op: str) -> None:
+@pytest.mark.parametrize("kernel", [k.function for k in KERNELS if k.kind in BLOCKED])
+def test_kernels_that_work_on_blocks_of_channels(library: KernelLibrary, kernel: str) -> None:
     for channels in SIZES:
-        assert library.call(f"stq_{op}_get_buffer_size", channels) == scratch.elementwise(channels)
+        assert library.call(f"{kernel}_get_buffer_size", channels) == scratch.channel_block(channels)

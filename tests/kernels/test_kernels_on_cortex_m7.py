@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 import requantizations
 from conftest import SANITIZE
+from elementwise_cases import ELEMENTWISE, ELEMENTWISE_IN_PLACE, RESCALES, run_elementwise, run_rescale
 from kernel_library import EmulatedLibrary
+from movement_cases import (
+    CONCATENATIONS,
+    CROPS,
+    PADS,
+    TYPES,
+    UPSAMPLES,
+    run_concatenate,
+    run_crop,
+    run_pad,
+    run_upsample,
+)
+from pooling_cases import IN_PLACE as POOLS_IN_PLACE
+from pooling_cases import POOLS, run_average_pool, run_max_pool
 from weighted_cases import CONVOLUTIONS, DENSE, DEPTHWISE, OK, run_convolve, run_dense, run_depthwise
 
 from stq_deploy.emulator import kernel_arguments as arguments
@@ -84,15 +98,32 @@ def test_tables(library: EmulatedLibrary) -> None:
         np.testing.assert_array_equal(output, pairs[x.astype(int) + 128, y.astype(int) + 128])
 
 
-@pytest.mark.parametrize("op", ["add", "multiply"])
-def test_elementwise(library: EmulatedLibrary, op: str) -> None:
-    rng = np.random.default_rng(2)
-    a, b = rng.integers(-128, 128, (2, 3, 9))
-    acc = (a + 1) * 3 + (b - 2) * -5 if op == "add" else (a + 1) * (b - 2)
-    made = requantizations.make("multiplier", acc, rng)
-    output = np.zeros(a.shape, made.dtype)
-    params = Struct((arguments.TYPES["int8"], arguments.TYPES["int16"], 1, -2, 3, -5))
-    scratch = arguments.context(np.zeros(9, np.int32))
-    operands = (a.astype(np.int8), b.astype(np.int16))
-    assert library.call(f"stq_{op}", scratch, params, made.struct, 3, 9, *operands, output) == OK
-    np.testing.assert_array_equal(output, made.expected)
+def test_pools(library: EmulatedLibrary) -> None:
+    for case in POOLS:
+        run_max_pool(library, case)
+        run_average_pool(library, case)
+    for case in POOLS_IN_PLACE:
+        run_max_pool(library, case, in_place=True)
+        run_average_pool(library, case, in_place=True)
+
+
+def test_elementwise(library: EmulatedLibrary) -> None:
+    for case in ELEMENTWISE:
+        run_elementwise(library, case)
+    for case, onto in ELEMENTWISE_IN_PLACE:
+        run_elementwise(library, case, onto)
+    for rescale in RESCALES:
+        run_rescale(library, rescale)
+
+
+def test_movement(library: EmulatedLibrary) -> None:
+    for dtype in TYPES:
+        for shape, before, after in PADS:
+            run_pad(library, shape, before, after, dtype, -7)
+        for shape, before, size in CROPS:
+            run_crop(library, shape, before, size, dtype)
+            run_crop(library, shape, before, size, dtype, in_place=True)
+        for shape, size in UPSAMPLES:
+            run_upsample(library, shape, size, dtype)
+    for concatenation in CONCATENATIONS:
+        run_concatenate(library, *concatenation)

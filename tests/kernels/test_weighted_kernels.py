@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import requantizations
-from conftest import SANITIZE
-from hypothesis import HealthCheck, given, settings
+from conftest import PROPERTY
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_library import HostLibrary, KernelLibrary
 from weighted_cases import (
@@ -18,11 +18,6 @@ from weighted_cases import (
     run_dense,
     run_depthwise,
 )
-
-PROPERTY = settings(
-    max_examples=15 if SANITIZE else 60, deadline=None, derandomize=True, database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)

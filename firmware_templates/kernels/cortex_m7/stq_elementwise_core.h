@@ -1,43 +1,75 @@
-/* stq_elementwise_core.h - addition and multiplication: every element of two tensors, then requantisation. */
+/*
+ * stq_elementwise_core.h - ops on every element of two tensors, then requantisation; each public name is a small file.
+ *
+ * A block of a pixel's channels is accumulated, in a loop made for the two types, and then requantised together.
+ */
 #ifndef STQ_ELEMENTWISE_CORE_H
 #define STQ_ELEMENTWISE_CORE_H
 
+#include "stq_intrinsics.h"
 #include "stq_nn_arguments.h"
+#include "stq_nn_define.h"
 #include "stq_nn_elements.h"
 #include "stq_nn_scratch.h"
 
 typedef enum {
     STQ_ELEMENTWISE_ADD,
+    STQ_ELEMENTWISE_MAXIMUM,
+    STQ_ELEMENTWISE_MINIMUM,
     STQ_ELEMENTWISE_MULTIPLY,
 } stq_elementwise_op;
 
-/* Accumulators of one pixel. `op` and the types are constants in each call, so that the loop has no branches. */
-static inline void stq_accumulate(stq_elementwise_op op, const stq_elementwise_params *params, stq_type a_type,
-                                  const void *a, stq_type b_type, const void *b, int32_t channels, int32_t *acc)
+/* Two levels as words: factors and offsets are applied modulo 2^32, and what they give is known to fit. */
+static inline int32_t stq_combine(stq_elementwise_op op, const stq_elementwise_params *params, uint32_t a, uint32_t b)
 {
-    const int32_t a_offset = params->a_offset;
-    const int32_t b_offset = params->b_offset;
-    const int32_t a_factor = params->a_factor;
-    const int32_t b_factor = params->b_factor;
+    const uint32_t a_offset = (uint32_t)params->a_offset;
+    const uint32_t b_offset = (uint32_t)params->b_offset;
+    if (op == STQ_ELEMENTWISE_MULTIPLY) {
+        return (int32_t)((a + a_offset) * (b + b_offset));
+    }
+    const uint32_t a_factor = (uint32_t)params->a_factor;
+    const uint32_t b_factor = (uint32_t)params->b_factor;
+    if (op == STQ_ELEMENTWISE_ADD) { // one MLA each: what the offsets add is the same for every element
+        return (int32_t)(a * a_factor + (b * b_factor + (a_offset * a_factor + b_offset * b_factor)));
+    }
+    const int32_t x = (int32_t)(a * a_factor + a_offset * a_factor);
+    const int32_t y = (int32_t)(b * b_factor + b_offset * b_factor);
+    return (op == STQ_ELEMENTWISE_MAXIMUM) == (x > y) ? x : y;
+}
 
-    for (int32_t c = 0; c < channels; c++) {
-        const int32_t x = stq_level(a, a_type, c) + a_offset;
-        const int32_t y = stq_level(b, b_type, c) + b_offset;
-        acc[c] = op == STQ_ELEMENTWISE_ADD ? x * a_factor + y * b_factor : x * y;
+/* `op` and the types are constants in every call, so that the loop has no branches. */
+static inline void stq_accumulate(stq_elementwise_op op, const stq_elementwise_params *params, stq_type a_type,
+                                  const void *a, stq_type b_type, const void *b, int32_t count, int32_t *acc)
+{
+    const stq_elementwise_params constants = *params; // `acc` cannot alias a copy
+
+    STQ_UNROLL(4)
+    for (int32_t i = 0; i < count; i++) {
+        acc[i] = stq_combine(op, &constants, (uint32_t)stq_level(a, a_type, i), (uint32_t)stq_level(b, b_type, i));
     }
 }
 
-static inline void stq_accumulate_pixel(stq_elementwise_op op, const stq_elementwise_params *params, const void *a,
-                                        const void *b, int32_t channels, int32_t *acc)
+static inline void stq_accumulate_with(stq_elementwise_op op, const stq_elementwise_params *params, stq_type a_type,
+                                       const void *a, const void *b, int32_t count, int32_t *acc)
 {
-    if (params->a_type == STQ_S8 && params->b_type == STQ_S8) {
-        stq_accumulate(op, params, STQ_S8, a, STQ_S8, b, channels, acc);
-    } else if (params->a_type == STQ_S8) {
-        stq_accumulate(op, params, STQ_S8, a, STQ_S16, b, channels, acc);
-    } else if (params->b_type == STQ_S8) {
-        stq_accumulate(op, params, STQ_S16, a, STQ_S8, b, channels, acc);
+    if (params->b_type == STQ_S8) {
+        stq_accumulate(op, params, a_type, a, STQ_S8, b, count, acc);
+    } else if (params->b_type == STQ_S16) {
+        stq_accumulate(op, params, a_type, a, STQ_S16, b, count, acc);
     } else {
-        stq_accumulate(op, params, STQ_S16, a, STQ_S16, b, channels, acc);
+        stq_accumulate(op, params, a_type, a, STQ_S32, b, count, acc);
+    }
+}
+
+static inline void stq_accumulate_block(stq_elementwise_op op, const stq_elementwise_params *params, const void *a,
+                                        const void *b, int32_t count, int32_t *acc)
+{
+    if (params->a_type == STQ_S8) {
+        stq_accumulate_with(op, params, STQ_S8, a, b, count, acc);
+    } else if (params->a_type == STQ_S16) {
+        stq_accumulate_with(op, params, STQ_S16, a, b, count, acc);
+    } else {
+        stq_accumulate_with(op, params, STQ_S32, a, b, count, acc);
     }
 }
 
@@ -46,15 +78,20 @@ static inline stq_status stq_elementwise(stq_elementwise_op op, const stq_contex
                                          int32_t channels, const void *a, const void *b, void *output)
 {
     if (!stq_elementwise_valid(params, pixels, channels) || rq == NULL || a == NULL || b == NULL || output == NULL ||
-        !stq_scratch_valid(ctx, stq_elementwise_buffer_size(channels))) {
+        !stq_scratch_valid(ctx, stq_channel_block_buffer_size(channels))) {
         return STQ_ARGUMENT_ERROR;
     }
 
     int32_t *acc = ctx->buffer;
     for (int32_t pixel = 0; pixel < pixels; pixel++) {
-        stq_accumulate_pixel(op, params, stq_level_address(a, params->a_type, pixel * channels),
-                             stq_level_address(b, params->b_type, pixel * channels), channels, acc);
-        stq_requantize_pixel(rq, acc, 0, channels, stq_output_pixel(output, rq->output_type, channels, pixel));
+        void *output_pixel = stq_output_pixel(output, rq->output_type, channels, pixel);
+        for (int32_t first = 0; first < channels; first += STQ_CHANNEL_BLOCK) {
+            const int32_t left = channels - first;
+            const int32_t count = left < STQ_CHANNEL_BLOCK ? left : STQ_CHANNEL_BLOCK;
+            stq_accumulate_block(op, params, stq_level_address(a, params->a_type, pixel * channels + first),
+                                 stq_level_address(b, params->b_type, pixel * channels + first), count, acc);
+            stq_requantize_pixel(rq, acc, first, count, output_pixel);
+        }
     }
     return STQ_OK;
 }

@@ -155,6 +155,45 @@ static inline uint32_t stq_ssub16(uint32_t a, uint32_t b)
 #endif
 }
 
+/* acc + byte 0 of `bytes`, sign-extended */
+static inline uint32_t stq_sxtab(uint32_t acc, uint32_t bytes)
+{
+#if STQ_DSP
+    uint32_t result;
+    __asm__("sxtab %0, %1, %2" : "=r"(result) : "r"(acc), "r"(bytes));
+    return result;
+#else
+    const int32_t byte = (int8_t)(uint8_t)bytes;
+    return acc + (uint32_t)byte;
+#endif
+}
+
+/* acc + byte 1 of `bytes`, sign-extended */
+static inline uint32_t stq_sxtab_ror8(uint32_t acc, uint32_t bytes)
+{
+#if STQ_DSP
+    uint32_t result;
+    __asm__("sxtab %0, %1, %2, ror #8" : "=r"(result) : "r"(acc), "r"(bytes));
+    return result;
+#else
+    const int32_t byte = (int8_t)(uint8_t)(bytes >> 8);
+    return acc + (uint32_t)byte;
+#endif
+}
+
+/* acc + byte 2 of `bytes`, sign-extended */
+static inline uint32_t stq_sxtab_ror16(uint32_t acc, uint32_t bytes)
+{
+#if STQ_DSP
+    uint32_t result;
+    __asm__("sxtab %0, %1, %2, ror #16" : "=r"(result) : "r"(acc), "r"(bytes));
+    return result;
+#else
+    const int32_t byte = (int8_t)(uint8_t)(bytes >> 16);
+    return acc + (uint32_t)byte;
+#endif
+}
+
 /* pair + bytes 0 and 2 of `bytes`, sign-extended */
 static inline uint32_t stq_sxtab16(uint32_t pair, uint32_t bytes)
 {
@@ -275,6 +314,19 @@ static inline uint32_t stq_max_bytes(uint32_t a, uint32_t b)
     return result;
 #else
     return stq_select_bytes(a, b, 1);
+#endif
+}
+
+/* The larger of each lane of two pairs. */
+static inline uint32_t stq_max_pair(uint32_t a, uint32_t b)
+{
+#if STQ_DSP
+    uint32_t result;
+    __asm__("ssub16 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+#else
+    return stq_pair(stq_pair_low(a) > stq_pair_low(b) ? stq_pair_low(a) : stq_pair_low(b),
+                    stq_pair_high(a) > stq_pair_high(b) ? stq_pair_high(a) : stq_pair_high(b));
 #endif
 }
 

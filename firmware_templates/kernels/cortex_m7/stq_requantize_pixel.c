@@ -1,17 +1,6 @@
-/* Accumulators to output levels: the five forms of stq_requantize_kind, one loop over channels for each. */
+/* Accumulators to output levels: the six forms of stq_requantize_kind, one loop over channels for each. */
 #include "stq_intrinsics.h"
-#include "stq_nn.h"
-
-static inline void store_level(stq_type type, void *output, int32_t channel, int32_t level)
-{
-    if (type == STQ_S8) {
-        ((int8_t *)output)[channel] = (int8_t)level;
-    } else if (type == STQ_S16) {
-        ((int16_t *)output)[channel] = (int16_t)level;
-    } else {
-        ((int32_t *)output)[channel] = level;
-    }
-}
+#include "stq_nn_elements.h"
 
 /* Not clamped yet. LSL, SMMLA, ASR. */
 static inline int32_t scaled(const stq_requantize *rq, int32_t channel, int32_t acc)
@@ -27,7 +16,7 @@ static void by_multiplier(const stq_requantize *rq, const int32_t *acc, int32_t 
 
     for (int32_t i = 0; i < count; i++) {
         const int32_t level = scaled(rq, first + i, acc[i]);
-        store_level(rq->output_type, output, first + i, level < minimum ? minimum : level > maximum ? maximum : level);
+        stq_set_level(output, rq->output_type, first + i, level < minimum ? minimum : level > maximum ? maximum : level);
     }
 }
 
@@ -69,8 +58,23 @@ static void by_shift(const stq_requantize *rq, const int32_t *acc, int32_t first
         const int32_t up = shift > 0 ? ((1 << (shift - 1)) - 1) + ((value >> shift) & 1) : 0;
         const int32_t level = ((value + up) >> shift) + rq->zero_point;
 
-        store_level(rq->output_type, output, first + i,
-                    level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level);
+        stq_set_level(output, rq->output_type, first + i,
+                      level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level);
+    }
+}
+
+/* SMLAL, then a shift of two words. */
+static void by_wide(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    const int32_t minimum = rq->minimum;
+    const int32_t maximum = rq->maximum;
+
+    for (int32_t i = 0; i < count; i++) {
+        const int64_t total = (int64_t)acc[i] * rq->multiplier[first + i] + rq->wide_offset[first + i];
+        const int64_t level = total >> rq->shift[first + i];
+
+        stq_set_level(output, rq->output_type, first + i,
+                      level < minimum ? minimum : level > maximum ? maximum : (int32_t)level);
     }
 }
 
@@ -90,7 +94,7 @@ static void by_thresholds(const stq_requantize *rq, const int32_t *acc, int32_t 
             reached += thresholds[reached + half - 1] <= value ? half : 0;
             left -= half;
         }
-        store_level(STQ_S8, output, first + i, rq->minimum + reached);
+        stq_set_level(output, STQ_S8, first + i, rq->minimum + reached);
     }
 }
 
@@ -99,7 +103,7 @@ static void by_table(const stq_requantize *rq, const int32_t *acc, int32_t first
     const int8_t *row = rq->table + first * rq->table_stride;
 
     for (int32_t i = 0; i < count; i++) {
-        store_level(STQ_S8, output, first + i, row[acc[i] - rq->table_base]);
+        stq_set_level(output, STQ_S8, first + i, row[acc[i] - rq->table_base]);
         row += rq->table_stride;
     }
 }
@@ -107,7 +111,7 @@ static void by_table(const stq_requantize *rq, const int32_t *acc, int32_t first
 static void keep(stq_type type, const int32_t *acc, int32_t first, int32_t count, void *output)
 {
     for (int32_t i = 0; i < count; i++) {
-        store_level(type, output, first + i, acc[i]);
+        stq_set_level(output, type, first + i, acc[i]);
     }
 }
 
@@ -123,6 +127,9 @@ void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t 
         break;
     case STQ_REQUANTIZE_SHIFT:
         by_shift(rq, acc, first, count, output);
+        break;
+    case STQ_REQUANTIZE_WIDE:
+        by_wide(rq, acc, first, count, output);
         break;
     case STQ_REQUANTIZE_THRESHOLD:
         by_thresholds(rq, acc, first, count, output);

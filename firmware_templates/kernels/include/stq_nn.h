@@ -10,9 +10,9 @@
  *  - In kernels with weights, level + input_offset fits int16 for every level that occurs.
  *  - Kernels own no memory. Scratch comes in through stq_context; each kernel's `_get_buffer_size` says how many bytes,
  *    by the formula beside its prototype; it is the same for both implementations.
- *  - Scratch, packed weights and arrays of int32 are aligned to 4 bytes, of int16 to 2; int8 to none. The Cortex-M7
- *    kernels load int8 and int16 levels as words at any address, with LDR and STR only, which the core allows in normal
- *    memory while CCR.UNALIGN_TRP is 0.
+ *  - Scratch, packed weights and arrays of int32 are aligned to 4 bytes, of int64 to 8, of int16 to 2; int8 to none. The
+ *    Cortex-M7 kernels load int8 and int16 levels as words at any address, with LDR and STR only, which the core allows in
+ *    normal memory while CCR.UNALIGN_TRP is 0.
  *  - Input and output never overlap, unless stated. Where the output may replace an input, it begins where that begins.
  *  - Arguments are checked once, on the host, when the network is converted; kernels check only what is cheap and
  *    answer STQ_ARGUMENT_ERROR without having written anything.
@@ -71,6 +71,8 @@ typedef enum {
     STQ_REQUANTIZE_KEEP = 3,
     /* clamp(round_half_to_even((acc + offset[c]) / 2^shift[c]) + zero_point, minimum, maximum); shift is 0..30 */
     STQ_REQUANTIZE_SHIFT = 4,
+    /* clamp(((int64)acc * multiplier[c] + wide_offset[c]) >> shift[c], minimum, maximum); shift is 0..62 */
+    STQ_REQUANTIZE_WIDE = 5,
 } stq_requantize_kind;
 
 typedef struct {
@@ -90,6 +92,7 @@ typedef struct {
     int32_t table_stride;
     const int8_t *shift;
     int32_t zero_point;
+    const int64_t *wide_offset;
 } stq_requantize;
 
 /*
@@ -167,15 +170,37 @@ STQ_DECLARE_DENSE(stq_dense_s8_s16, uint32_t, int16_t);
 typedef struct {
     int32_t window_h, window_w;
     int32_t stride_h, stride_w;
-    int32_t pad_top, pad_left; /* padding never wins a maximum */
+    int32_t pad_top, pad_left; /* padding never wins a maximum, and does not count in a mean */
+    int32_t input_offset;      /* average_pool only: added to every level */
+    int32_t multiple;          /* average_pool only: a multiple of every window's number of levels */
 } stq_pool_params;
 
 /*
- * Output may replace the input if no window begins before the place of its own output: for every (y, x) of the output,
+ * Max pooling. Output may replace the input if no window begins before the place of its own output: for every (y, x) of the output,
  * max(0, y * stride_h - pad_top) * input width + max(0, x * stride_w - pad_left) >= y * output width + x.
  */
 stq_status stq_max_pool_s8(const stq_pool_params *params, const stq_dims *input_dims, const int8_t *input,
                            const stq_dims *output_dims, int8_t *output);
+stq_status stq_max_pool_s16(const stq_pool_params *params, const stq_dims *input_dims, const int16_t *input,
+                            const stq_dims *output_dims, int16_t *output);
+stq_status stq_max_pool_s32(const stq_pool_params *params, const stq_dims *input_dims, const int32_t *input,
+                            const stq_dims *output_dims, int32_t *output);
+
+/*
+ * Average pooling: acc = (sum of level + input_offset under the window) * (multiple / number of levels summed), which is
+ * `multiple` times the mean; then requantised. No window lies wholly in the padding. Output may replace the input where
+ * that of max pooling may, if its elements are no wider.
+ *
+ * Scratch: 4 * min(channels, 64) bytes.
+ */
+#define STQ_DECLARE_AVERAGE_POOL(name, input_type)                                                                     \
+    stq_status name(const stq_context *ctx, const stq_pool_params *params, const stq_requantize *rq,                   \
+                    const stq_dims *input_dims, const input_type *input, const stq_dims *output_dims, void *output);   \
+    int32_t name##_get_buffer_size(int32_t channels)
+
+STQ_DECLARE_AVERAGE_POOL(stq_average_pool_s8, int8_t);
+STQ_DECLARE_AVERAGE_POOL(stq_average_pool_s16, int16_t);
+STQ_DECLARE_AVERAGE_POOL(stq_average_pool_s32, int32_t);
 
 /* output[i] = table[input[i] + 128]; output may replace input. */
 stq_status stq_table_s8(const int8_t *table, int32_t count, const int8_t *input, int8_t *output);
@@ -191,24 +216,83 @@ stq_status stq_pair_table_s8(const stq_pair_table_params *params, const int8_t *
                              const int8_t *b, int8_t *output);
 
 /*
- * Elementwise ops on `pixels` x `channels` elements; a and b are STQ_S8 or STQ_S16. acc is then requantised. Output may
- * replace a or b if its elements are no wider; the other of the two may be the same array, or lie elsewhere.
+ * Elementwise ops on `pixels` x `channels` elements of any types; acc is then requantised. Every level + offset, that
+ * times its factor, and acc fit int32. Output may replace an input if its elements are no wider; the other of two inputs
+ * may be the same array, or lie elsewhere.
  *
- * Scratch: 4 * channels bytes.
+ * Scratch: 4 * min(channels, 64) bytes.
  */
+typedef struct {
+    stq_type input_type;
+    int32_t input_offset; /* acc = input + input_offset */
+} stq_rescale_params;
+
+stq_status stq_rescale(const stq_context *ctx, const stq_rescale_params *params, const stq_requantize *rq,
+                       int32_t pixels, int32_t channels, const void *input, void *output);
+int32_t stq_rescale_get_buffer_size(int32_t channels);
+
 typedef struct {
     stq_type a_type, b_type;
     int32_t a_offset, b_offset; /* added to every level */
-    int32_t a_factor, b_factor; /* add: acc = (a + a_offset) * a_factor + (b + b_offset) * b_factor */
+    int32_t a_factor, b_factor; /* multiply has none */
 } stq_elementwise_params;
 
-stq_status stq_add(const stq_context *ctx, const stq_elementwise_params *params, const stq_requantize *rq,
-                   int32_t pixels, int32_t channels, const void *a, const void *b, void *output);
-int32_t stq_add_get_buffer_size(int32_t channels);
+#define STQ_DECLARE_ELEMENTWISE(name)                                                                                  \
+    stq_status name(const stq_context *ctx, const stq_elementwise_params *params, const stq_requantize *rq,            \
+                    int32_t pixels, int32_t channels, const void *a, const void *b, void *output);                     \
+    int32_t name##_get_buffer_size(int32_t channels)
 
-/* acc = (a + a_offset) * (b + b_offset); the factors are not used. */
-stq_status stq_multiply(const stq_context *ctx, const stq_elementwise_params *params, const stq_requantize *rq,
-                        int32_t pixels, int32_t channels, const void *a, const void *b, void *output);
-int32_t stq_multiply_get_buffer_size(int32_t channels);
+STQ_DECLARE_ELEMENTWISE(stq_add);      /* acc = (a + a_offset) * a_factor + (b + b_offset) * b_factor */
+STQ_DECLARE_ELEMENTWISE(stq_maximum);  /* the larger of (a + a_offset) * a_factor and (b + b_offset) * b_factor */
+STQ_DECLARE_ELEMENTWISE(stq_minimum);  /* the smaller of the two */
+STQ_DECLARE_ELEMENTWISE(stq_multiply); /* acc = (a + a_offset) * (b + b_offset) */
+
+/* Rows and columns of `level` around an image; its size is the output's less the input's and what is before it. */
+typedef struct {
+    stq_type type;
+    int32_t top, left;
+    int32_t level;
+} stq_pad_params;
+
+stq_status stq_pad(const stq_pad_params *params, const stq_dims *input_dims, const void *input,
+                   const stq_dims *output_dims, void *output);
+
+/* The part of an image that begins at (top, left). Output may replace the input. */
+typedef struct {
+    stq_type type;
+    int32_t top, left;
+} stq_crop_params;
+
+stq_status stq_crop(const stq_crop_params *params, const stq_dims *input_dims, const void *input,
+                    const stq_dims *output_dims, void *output);
+
+/* Every pixel size_h times below itself and size_w times beside itself: nearest-neighbour interpolation. */
+typedef struct {
+    stq_type type;
+    int32_t size_h, size_w;
+} stq_upsample_params;
+
+stq_status stq_upsample(const stq_upsample_params *params, const stq_dims *input_dims, const void *input, void *output);
+
+/*
+ * Concatenation: `rows` rows of the output, each consisting of `elements` levels of every part in turn.
+ * An output level is (level + input_offset) * factor + output_offset; every step of it fits int32.
+ */
+typedef struct {
+    const void *levels;
+    stq_type type;
+    int32_t elements; /* of one row */
+    int32_t input_offset;
+    int32_t factor;
+} stq_concatenate_part;
+
+typedef struct {
+    int32_t parts;
+    int32_t rows;
+    stq_type output_type;
+    int32_t output_offset;
+} stq_concatenate_params;
+
+stq_status stq_concatenate(const stq_concatenate_params *params, const stq_concatenate_part *parts, void *output);
 
 #endif /* STQ_NN_H */

@@ -37,10 +37,22 @@ static inline int stq_pool_valid(const stq_pool_params *params, const stq_dims *
            stq_dims_valid(output_dims) && input_dims->c == output_dims->c;
 }
 
+static inline int stq_type_valid(stq_type type)
+{
+    return type == STQ_S8 || type == STQ_S16 || type == STQ_S32;
+}
+
 static inline int stq_elementwise_valid(const stq_elementwise_params *params, int32_t pixels, int32_t channels)
 {
-    return params != NULL && (params->a_type == STQ_S8 || params->a_type == STQ_S16) &&
-           (params->b_type == STQ_S8 || params->b_type == STQ_S16) && pixels > 0 && channels > 0;
+    return params != NULL && stq_type_valid(params->a_type) && stq_type_valid(params->b_type) && pixels > 0 &&
+           channels > 0;
+}
+
+/* An image within a larger one, `top` rows and `left` columns from its corner. */
+static inline int stq_inset_valid(const stq_dims *inner, const stq_dims *outer, int32_t top, int32_t left)
+{
+    return stq_dims_valid(inner) && stq_dims_valid(outer) && inner->c == outer->c && top >= 0 && left >= 0 &&
+           top <= outer->h - inner->h && left <= outer->w - inner->w;
 }
 
 #endif /* STQ_NN_ARGUMENTS_H */

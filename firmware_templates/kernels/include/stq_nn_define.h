@@ -1,8 +1,8 @@
 /*
- * stq_nn_define.h - the public names of the kernels that come in weight widths and input types (internal).
+ * stq_nn_define.h - the public names of the kernels that come in variants: weight widths, types, ops (internal).
  *
  * One macro call is one public function and its buffer size. Both implementations use these; what is called is the
- * static inline function of the implementation's own `stq_..._core.h`, which takes width and type as constants.
+ * static inline function of the implementation's own `stq_..._core.h`, which takes what varies as constants.
  */
 #ifndef STQ_NN_DEFINE_H
 #define STQ_NN_DEFINE_H
@@ -49,6 +49,38 @@
     int32_t name##_get_buffer_size(int32_t inputs, int32_t outputs)                                                    \
     {                                                                                                                  \
         return stq_dense_buffer_size(inputs, bits, outputs);                                                           \
+    }
+
+/* A public max pool: name, C type and stq_type of an element. */
+#define STQ_DEFINE_MAX_POOL(name, c_type, type)                                                                        \
+    stq_status name(const stq_pool_params *params, const stq_dims *input_dims, const c_type *input,                    \
+                    const stq_dims *output_dims, c_type *output)                                                       \
+    {                                                                                                                  \
+        return stq_max_pool(params, input_dims, input, type, output_dims, output);                                     \
+    }
+
+/* A public average pool: name, C type and stq_type of an input element. */
+#define STQ_DEFINE_AVERAGE_POOL(name, input_c_type, input_type)                                                        \
+    stq_status name(const stq_context *ctx, const stq_pool_params *params, const stq_requantize *rq,                   \
+                    const stq_dims *input_dims, const input_c_type *input, const stq_dims *output_dims, void *output)  \
+    {                                                                                                                  \
+        return stq_average_pool(ctx, params, rq, input_dims, input, input_type, output_dims, output);                  \
+    }                                                                                                                  \
+    int32_t name##_get_buffer_size(int32_t channels)                                                                   \
+    {                                                                                                                  \
+        return stq_channel_block_buffer_size(channels);                                                                \
+    }
+
+/* A public elementwise kernel of two inputs: name and stq_elementwise_op. */
+#define STQ_DEFINE_ELEMENTWISE(name, op)                                                                               \
+    stq_status name(const stq_context *ctx, const stq_elementwise_params *params, const stq_requantize *rq,            \
+                    int32_t pixels, int32_t channels, const void *a, const void *b, void *output)                      \
+    {                                                                                                                  \
+        return stq_elementwise(op, ctx, params, rq, pixels, channels, a, b, output);                                   \
+    }                                                                                                                  \
+    int32_t name##_get_buffer_size(int32_t channels)                                                                   \
+    {                                                                                                                  \
+        return stq_channel_block_buffer_size(channels);                                                                \
     }
 
 #endif /* STQ_NN_DEFINE_H */

@@ -1,5 +1,5 @@
 /*
- * stq_nn_elements.h - activations of either type, by index (internal to the kernels).
+ * stq_nn_elements.h - activations of any type, by index (internal to the kernels).
  *
  * Types are compile-time constants in almost every caller, so each call compiles to the plain access.
  */
@@ -8,24 +8,41 @@
 
 #include "stq_nn.h"
 
-/* Element `index` of an int8 or int16 array. */
+static inline int32_t stq_type_bytes(stq_type type)
+{
+    return type == STQ_S8 ? 1 : type == STQ_S16 ? 2 : 4;
+}
+
+/* Element `index` of an array. */
 static inline int32_t stq_level(const void *levels, stq_type type, int32_t index)
 {
-    return type == STQ_S8 ? ((const int8_t *)levels)[index] : ((const int16_t *)levels)[index];
+    return type == STQ_S8    ? ((const int8_t *)levels)[index]
+           : type == STQ_S16 ? ((const int16_t *)levels)[index]
+                             : ((const int32_t *)levels)[index];
+}
+
+/* Set element `index` of an array to a level that fits its type. */
+static inline void stq_set_level(void *levels, stq_type type, int32_t index, int32_t level)
+{
+    if (type == STQ_S8) {
+        ((int8_t *)levels)[index] = (int8_t)level;
+    } else if (type == STQ_S16) {
+        ((int16_t *)levels)[index] = (int16_t)level;
+    } else {
+        ((int32_t *)levels)[index] = level;
+    }
 }
 
 /* Where element `index` of an array lies. */
 static inline const void *stq_level_address(const void *levels, stq_type type, int32_t index)
 {
-    return type == STQ_S8 ? (const void *)((const int8_t *)levels + index)
-                          : (const void *)((const int16_t *)levels + index);
+    return (const uint8_t *)levels + (int32_t)(index * stq_type_bytes(type));
 }
 
 /* The first output element of pixel `pixel`. */
 static inline void *stq_output_pixel(void *output, stq_type type, int32_t channels, int32_t pixel)
 {
-    const int32_t bytes = type == STQ_S8 ? 1 : type == STQ_S16 ? 2 : 4;
-    return (uint8_t *)output + (int32_t)(pixel * channels * bytes);
+    return (uint8_t *)output + (int32_t)(pixel * channels * stq_type_bytes(type));
 }
 
 #endif /* STQ_NN_ELEMENTS_H */

@@ -12,6 +12,9 @@
 /* Channels that a depthwise convolution works on at a time: the unpacked weights of so many are in scratch. */
 #define STQ_DEPTHWISE_BLOCK 32
 
+/* Channels that average pooling and the elementwise kernels work on at a time. */
+#define STQ_CHANNEL_BLOCK 64
+
 /* Elements of a row of `count` weights of `bits` bits, padded to whole words. */
 static inline int32_t stq_row_elements(int32_t count, int32_t bits)
 {
@@ -44,10 +47,10 @@ static inline int32_t stq_dense_buffer_size(int32_t inputs, int32_t bits, int32_
     return 2 * stq_row_elements(inputs, bits) + 4 * (outputs + outputs % 2);
 }
 
-/* One pixel's int32 accumulators. */
-static inline int32_t stq_elementwise_buffer_size(int32_t channels)
+/* int32 accumulators of a block of one pixel's channels. */
+static inline int32_t stq_channel_block_buffer_size(int32_t channels)
 {
-    return 4 * channels;
+    return 4 * (channels < STQ_CHANNEL_BLOCK ? channels : STQ_CHANNEL_BLOCK);
 }
 
 #endif /* STQ_NN_SCRATCH_H */

@@ -1,5 +1,5 @@
-/* Accumulators to output levels: the five forms of stq_requantize_kind. */
-#include "stq_nn.h"
+/* Accumulators to output levels: the six forms of stq_requantize_kind. */
+#include "stq_nn_elements.h"
 
 /* Right shifts of negative numbers are arithmetic in every compiler we build with; left shifts go through unsigned. */
 static int32_t by_multiplier(const stq_requantize *rq, int32_t channel, int32_t acc)
@@ -25,6 +25,14 @@ static int32_t by_shift(const stq_requantize *rq, int32_t channel, int32_t acc)
     return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level;
 }
 
+static int32_t by_wide(const stq_requantize *rq, int32_t channel, int32_t acc)
+{
+    const int64_t total = (int64_t)acc * rq->multiplier[channel] + rq->wide_offset[channel];
+    const int64_t level = total >> rq->shift[channel];
+
+    return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : (int32_t)level;
+}
+
 static int32_t by_thresholds(const stq_requantize *rq, int32_t channel, int32_t acc)
 {
     const int32_t *thresholds = rq->thresholds + channel * (rq->levels - 1);
@@ -44,6 +52,8 @@ static int32_t level_of(const stq_requantize *rq, int32_t channel, int32_t acc)
         return by_multiplier(rq, channel, acc);
     case STQ_REQUANTIZE_SHIFT:
         return by_shift(rq, channel, acc);
+    case STQ_REQUANTIZE_WIDE:
+        return by_wide(rq, channel, acc);
     case STQ_REQUANTIZE_THRESHOLD:
         return by_thresholds(rq, channel, acc);
     case STQ_REQUANTIZE_TABLE:
@@ -58,13 +68,6 @@ void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t 
 {
     for (int32_t i = 0; i < count; i++) {
         const int32_t channel = first + i;
-        const int32_t level = level_of(rq, channel, acc[i]);
-        if (rq->output_type == STQ_S8) {
-            ((int8_t *)output)[channel] = (int8_t)level;
-        } else if (rq->output_type == STQ_S16) {
-            ((int16_t *)output)[channel] = (int16_t)level;
-        } else {
-            ((int32_t *)output)[channel] = level;
-        }
+        stq_set_level(output, rq->output_type, channel, level_of(rq, channel, acc[i]));
     }
 }

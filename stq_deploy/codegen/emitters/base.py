@@ -22,7 +22,7 @@ class Constant:
 
     Attributes:
         name: C identifier.
-        array: int8, int32, or uint32 for packed weights; not empty.
+        array: int8, int32, int64, or uint32 for packed weights; not empty.
         note: what it is, for the reader of weights.c; trusted text.
     """
 
@@ -51,9 +51,37 @@ class Struct:
     @property
     def lines(self) -> tuple[str, ...]:
         """Its definition, line by line: on one line if it has one row of initialisers."""
-        rows = [", ".join(f".{field} = {value}" for field, value in row) for row in self.rows]
+        rows = [_initializers(row) for row in self.rows]
         start = f"static const {self.c_type} {self.name} = {{"
         return (f"{start}{rows[0]}}};",) if len(rows) == 1 else (start, *(f"    {row}," for row in rows), "};")
+
+
+@dataclass(frozen=True)
+class StructArray:
+    """A `static const` array of parameter structs.
+
+    Attributes:
+        c_type: of an element.
+        name: of the variable.
+        elements: the designated initialisers of each.
+    """
+
+    c_type: str
+    name: str
+    elements: tuple[Row, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its definition: one line an element."""
+        return (
+            f"static const {self.c_type} {self.name}[] = {{",
+            *(f"    {{{_initializers(element)}}}," for element in self.elements),
+            "};",
+        )
+
+
+def _initializers(row: Row) -> str:
+    return ", ".join(f".{field} = {value}" for field, value in row)
 
 
 @dataclass(frozen=True)
@@ -68,7 +96,7 @@ class LayerCode:
     """
 
     constants: tuple[Constant, ...]
-    structs: tuple[Struct, ...]
+    structs: tuple[Struct | StructArray, ...]
     arguments: tuple[str, ...]
     notes: tuple[str, ...] = ()
 

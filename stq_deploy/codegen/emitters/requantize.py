@@ -10,6 +10,7 @@ from stq_deploy.network.requantize import (
     ShiftRequantize,
     TableRequantize,
     ThresholdRequantize,
+    WideRequantize,
 )
 
 ARGUMENT = "&requantize"
@@ -45,6 +46,17 @@ def emit_requantize(context: LayerContext, requantize: Requantize) -> tuple[tupl
             kind,
             fields(zero_point=requantize.zero_point, minimum=requantize.minimum, maximum=requantize.maximum),
             fields(offset=constants[0].name, shift=constants[1].name),
+        )
+    elif isinstance(requantize, WideRequantize):
+        constants = (
+            Constant(context.constant_name("multiplier"), requantize.multiplier, "multiplier of each output channel"),
+            Constant(context.constant_name("offset"), requantize.offset, "offset of each output channel"),
+            Constant(context.constant_name("shift"), requantize.shift, "right shift of each output channel"),
+        )
+        rows = (
+            kind,
+            fields(minimum=requantize.minimum, maximum=requantize.maximum),
+            fields(multiplier=constants[0].name, wide_offset=constants[1].name, shift=constants[2].name),
         )
     elif isinstance(requantize, ThresholdRequantize):
         sign = Constant(context.constant_name("sign"), requantize.sign, "1 for a rising, -1 for a falling channel")

@@ -16,6 +16,9 @@ from stq_deploy.network.ops.table import PairTable, Table
 from stq_deploy.network.ops.weighted import WeightedOp
 from stq_deploy.network.ops.window import Window
 
+RequantizedOp = WeightedOp | AveragePool | ElementwiseOp
+"""Ops with an accumulator that `requantize` makes a level of."""
+
 OP_KINDS: dict[str, type[Op]] = {
     cls.kind: cls
     for cls in (
@@ -44,6 +47,7 @@ __all__ = [
     "Op",
     "Pad",
     "PairTable",
+    "RequantizedOp",
     "Rescale",
     "Reshape",
     "ScaledOp",

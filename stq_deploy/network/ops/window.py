@@ -75,6 +75,7 @@ def check_pooling(window: Window, x: TensorType, output: TensorType) -> None:
     """ValueError unless `window` pools images of x's shape to output's, and never lies wholly in the padding."""
     require(len(x.shape) == 3 and len(output.shape) == 3, "2-D pooling needs (height, width, channels)")
     window.check()
+    require(window.dilation == (1, 1), "a pooling window has gaps")
     require(
         all(p < k for pad in (window.pad_before, window.pad_after) for p, k in zip(pad, window.size, strict=True)),
         "a pooling window can lie wholly in the padding",
