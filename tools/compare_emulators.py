@@ -22,7 +22,8 @@ from stq_deploy.files import write_whole
 from stq_deploy.network import Network, load_network
 from stq_deploy.toolchain.compilers import find_compiler
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
-from tests.networks import COVERING_SEEDS, random_levels, random_network
+from tests.covering_networks import LAYERS, SEEDS
+from tests.networks import random_levels, random_network
 
 BOARDS = ("stm32h743", "mps2-an500")
 ROW = "{:26} {:29} {:>12} {:>14} {:>14}  {}"
@@ -31,7 +32,7 @@ ROW = "{:26} {:29} {:>12} {:>14} {:>14}  {}"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="a .stq network or zoo:NAME; default: %(default)s")
-    parser.add_argument("--seeds", type=int, nargs="*", default=COVERING_SEEDS, help="of random networks")
+    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS, help="of random networks")
     parser.add_argument("--samples", type=int, default=2, help="samples for each network; default: %(default)s")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to FILE")
     options = parser.parse_args()

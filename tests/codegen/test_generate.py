@@ -130,7 +130,7 @@ def test_manifest_agrees_with_the_plan_and_the_sources(tmp_path: Path, seed: int
     assert sum(layer["macs"] for layer in manifest["layers"]) == manifest["macs"]
     assert sum(layer["weight_bytes"] for layer in manifest["layers"]) == manifest["weight_bytes"]
     assert f"arena[{manifest['arena_bytes']}]" in source
-    sizes = {"int8_t": 1, "int32_t": 4, "uint32_t": 4}
+    sizes = {"int8_t": 1, "int32_t": 4, "int64_t": 8, "uint32_t": 4}
     arrays = re.findall(r"^const (\w+) \w+\[(\d+)\]", (tmp_path / "weights.c").read_text(), re.M)
     emitted = sum(sizes[c_type] * int(count) for c_type, count in arrays)
     assert emitted == manifest["weight_bytes"] + manifest["table_bytes"]

@@ -1,5 +1,5 @@
 /*
- * stq_elementwise_core.h - ops on every element of two tensors, then requantisation; each public name is a small file.
+ * stq_elementwise_core.h - ops on every element of two tensors, then requantisation; a small file for each op.
  *
  * A block of a pixel's channels is accumulated, in a loop made for the two types, and then requantised together.
  */

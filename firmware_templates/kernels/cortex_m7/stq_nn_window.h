@@ -4,7 +4,7 @@
 
 #include "stq_nn_elements.h"
 
-/* The part of a window that lies inside the image: its first level of channel 0, and its size. Steps are in elements. */
+/* The part of a window inside the image: its first level of channel 0, and its size. Steps are in elements. */
 typedef struct {
     const void *first;
     int32_t rows;

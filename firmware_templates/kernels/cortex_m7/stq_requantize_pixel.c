@@ -16,7 +16,9 @@ static void by_multiplier(const stq_requantize *rq, const int32_t *acc, int32_t 
 
     for (int32_t i = 0; i < count; i++) {
         const int32_t level = scaled(rq, first + i, acc[i]);
-        stq_set_level(output, rq->output_type, first + i, level < minimum ? minimum : level > maximum ? maximum : level);
+
+        stq_set_level(output, rq->output_type, first + i,
+                      level < minimum ? minimum : level > maximum ? maximum : level);
     }
 }
 

@@ -38,7 +38,8 @@ stq_status stq_rescale(const stq_context *ctx, const stq_rescale_params *params,
         for (int32_t first = 0; first < channels; first += STQ_CHANNEL_BLOCK) {
             const int32_t left = channels - first;
             const int32_t count = left < STQ_CHANNEL_BLOCK ? left : STQ_CHANNEL_BLOCK;
-            accumulate_block(params, stq_level_address(input, params->input_type, pixel * channels + first), count, acc);
+            const void *levels = stq_level_address(input, params->input_type, pixel * channels + first);
+            accumulate_block(params, levels, count, acc);
             stq_requantize_pixel(rq, acc, first, count, output_pixel);
         }
     }

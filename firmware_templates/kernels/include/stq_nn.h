@@ -10,9 +10,9 @@
  *  - In kernels with weights, level + input_offset fits int16 for every level that occurs.
  *  - Kernels own no memory. Scratch comes in through stq_context; each kernel's `_get_buffer_size` says how many bytes,
  *    by the formula beside its prototype; it is the same for both implementations.
- *  - Scratch, packed weights and arrays of int32 are aligned to 4 bytes, of int64 to 8, of int16 to 2; int8 to none. The
- *    Cortex-M7 kernels load int8 and int16 levels as words at any address, with LDR and STR only, which the core allows in
- *    normal memory while CCR.UNALIGN_TRP is 0.
+ *  - Scratch, packed weights and arrays of int32 are aligned to 4 bytes, of int64 to 8, of int16 to 2; int8 to none.
+ *    The Cortex-M7 kernels load int8 and int16 levels as words at any address, with LDR and STR only, which the core
+ *    allows in normal memory while CCR.UNALIGN_TRP is 0.
  *  - Input and output never overlap, unless stated. Where the output may replace an input, it begins where that begins.
  *  - Arguments are checked once, on the host, when the network is converted; kernels check only what is cheap and
  *    answer STQ_ARGUMENT_ERROR without having written anything.
@@ -176,8 +176,8 @@ typedef struct {
 } stq_pool_params;
 
 /*
- * Max pooling. Output may replace the input if no window begins before the place of its own output: for every (y, x) of the output,
- * max(0, y * stride_h - pad_top) * input width + max(0, x * stride_w - pad_left) >= y * output width + x.
+ * Max pooling. Output may replace the input if no window begins before the place of its own output: for every (y, x) of
+ * the output, max(0, y * stride_h - pad_top) * input width + max(0, x * stride_w - pad_left) >= y * output width + x.
  */
 stq_status stq_max_pool_s8(const stq_pool_params *params, const stq_dims *input_dims, const int8_t *input,
                            const stq_dims *output_dims, int8_t *output);
@@ -187,7 +187,7 @@ stq_status stq_max_pool_s32(const stq_pool_params *params, const stq_dims *input
                             const stq_dims *output_dims, int32_t *output);
 
 /*
- * Average pooling: acc = (sum of level + input_offset under the window) * (multiple / number of levels summed), which is
+ * Average pooling: acc = (sum of level + input_offset under the window) * (multiple / number of levels summed), that is
  * `multiple` times the mean; then requantised. No window lies wholly in the padding. Output may replace the input where
  * that of max pooling may, if its elements are no wider.
  *
@@ -217,8 +217,8 @@ stq_status stq_pair_table_s8(const stq_pair_table_params *params, const int8_t *
 
 /*
  * Elementwise ops on `pixels` x `channels` elements of any types; acc is then requantised. Every level + offset, that
- * times its factor, and acc fit int32. Output may replace an input if its elements are no wider; the other of two inputs
- * may be the same array, or lie elsewhere.
+ * times its factor, and acc fit int32. Output may replace an input if its elements are no wider; the other of two
+ * inputs may be the same array, or lie elsewhere.
  *
  * Scratch: 4 * min(channels, 64) bytes.
  */
