@@ -73,6 +73,11 @@ def fits_int32(*values: int) -> bool:
     return all(-(2**31) <= value < 2**31 for value in values)
 
 
+def divisors(number: int) -> list[int]:
+    """Every divisor, 1 and the number itself among them."""
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
 class _Builder:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -134,11 +139,12 @@ class _Builder:
         t = self.tensors[x]
         window = self.window(t, dilated=True)
         rows, columns = window.output_size(*t.shape[:2])
-        outputs = self.integer(1, 3) if depthwise else self.choice((1, 2, 3, 4, 5, 8, 17))
+        groups = 1 if depthwise or self.integer(0, 2) else self.choice(divisors(t.channels))
+        outputs = self.integer(1, 3) if depthwise else groups * self.choice((1, 2, 3, 4, 5, 8, 17))
         channels = t.channels * outputs if depthwise else outputs
         if rows < 1 or columns < 1 or rows * columns * channels > LARGEST_TENSOR:
             return None
-        bits, weights = self.weights((*window.size, t.channels, outputs))
+        bits, weights = self.weights((*window.size, t.channels // groups, outputs))
         cls = DepthwiseConvolve if depthwise else Convolve
         return self.weighted(cls, x, (rows, columns, channels), weights=weights, weight_bits=bits, window=window)
 
@@ -308,10 +314,14 @@ class _Builder:
             after = (self.integer(0, size[0] - 1), self.integer(0, size[1] - 1))
         return Window(size, stride, dilation, before, after)
 
-    def weights(self, shape: tuple[int, ...]) -> tuple[int, npt.NDArray[np.int8]]:
-        bits, low = self.choice(((2, -1), (2, -2), (4, -8), (8, -128)))
-        high = min(2 ** (bits - 1) - 1, 127)
-        return bits, self.rng.integers(low, high + 1, shape).astype(np.int8)
+    def weights(self, shape: tuple[int, ...]) -> tuple[int, npt.NDArray[Any]]:
+        bits, low = self.choice(((1, -1), (1, 0), (2, -1), (2, -2), (4, -8), (8, -128), (16, 0)))
+        if bits == 1:
+            return bits, self.rng.choice(np.array([low, 1], np.int8), shape)
+        if bits == 16:  # powers of two, as quantized_po2 gives
+            powers = np.left_shift(1, self.rng.integers(0, 15, shape))
+            return bits, (self.rng.integers(-1, 2, shape) * powers).astype(np.int16)
+        return bits, self.rng.integers(low, 2 ** (bits - 1), shape).astype(np.int8)
 
     def activation(self, shape: tuple[int, ...], dtype: str) -> TensorType:
         if dtype == "int8":

@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from covering_networks import LAYERS, SEEDS
+from networks import random_levels, random_network
 
 from stq_deploy.boards import load_board
 from stq_deploy.errors import StqError
@@ -22,8 +26,6 @@ from stq_deploy.files import write_whole
 from stq_deploy.network import Network, load_network
 from stq_deploy.toolchain.compilers import find_compiler
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
-from tests.covering_networks import LAYERS, SEEDS
-from tests.networks import random_levels, random_network
 
 BOARDS = ("stm32h743", "mps2-an500")
 ROW = "{:26} {:29} {:>12} {:>14} {:>14}  {}"
@@ -73,7 +75,7 @@ def compare(options: argparse.Namespace) -> int:
 def networks(options: argparse.Namespace) -> Iterator[tuple[str, Network]]:
     yield options.model, load_network(resolve_model(options.model))
     for seed in options.seeds:
-        yield f"random network {seed}", random_network(seed)
+        yield f"random network {seed}", random_network(seed, LAYERS)
 
 
 def show(name: str, rows: list[LayerCounts]) -> None:

@@ -18,7 +18,7 @@ KINDS: dict[Kind, int] = {"multiplier": 0, "threshold": 1, "table": 2, "keep": 3
 TYPES: dict[str, int] = {"int8": 0, "int16": 1, "int32": 2}
 """`stq_type` by the name of a NumPy dtype."""
 
-WEIGHT_NAMES = {2: "t2", 4: "s4", 8: "s8"}
+WEIGHT_NAMES = {1: "b1", 2: "t2", 4: "s4", 8: "s8", 16: "s16"}
 """Suffix of a kernel's name by the width of its weights in bits."""
 
 

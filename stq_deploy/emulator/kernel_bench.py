@@ -15,7 +15,7 @@ from stq_deploy.emulator import kernel_arguments as arguments
 from stq_deploy.emulator.bare_metal import Argument, BareMetalProgram, Struct
 from stq_deploy.errors import StqError
 
-_WEIGHT_OFFSETS = {2: 1, 4: 8, 8: 0}
+_WEIGHT_OFFSETS = {1: 1, 2: 1, 4: 8, 8: 0, 16: 0}
 _OUTPUT_DTYPES = {"multiplier": "int8", "keep_s16": "int16", "keep_s32": "int32"}
 
 

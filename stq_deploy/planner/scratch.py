@@ -19,7 +19,7 @@ CHANNEL_BLOCK = 64
 def scratch_bytes(op: Op, inputs: Sequence[TensorType], output: TensorType) -> int:
     """Bytes of scratch that the kernel of `op` needs, whichever implementation is linked; 0 if it needs none."""
     if isinstance(op, Convolve):
-        return convolve(*op.window.size, inputs[0].channels, op.weight_bits, output.channels)
+        return convolve(*op.window.size, op.weights.shape[2], op.weight_bits, output.channels)
     if isinstance(op, DepthwiseConvolve):
         return depthwise_convolve(*op.window.size)
     if isinstance(op, Dense):
@@ -29,9 +29,9 @@ def scratch_bytes(op: Op, inputs: Sequence[TensorType], output: TensorType) -> i
     return 0
 
 
-def convolve(kernel_height: int, kernel_width: int, input_channels: int, bits: int, output_channels: int) -> int:
-    """Of two pixels: int16 columns, then int32 accumulators."""
-    column = row_elements(kernel_height * kernel_width * input_channels, bits)
+def convolve(kernel_height: int, kernel_width: int, group_channels: int, bits: int, output_channels: int) -> int:
+    """Of two pixels: int16 columns, then int32 accumulators. `group_channels` are the input channels of a group."""
+    column = row_elements(kernel_height * kernel_width * group_channels, bits)
     return 2 * 2 * column + 2 * 4 * _even(output_channels)
 
 
@@ -51,7 +51,7 @@ def channel_block(channels: int) -> int:
 
 
 def row_elements(count: int, bits: int) -> int:
-    """Elements of a row of `count` weights of `bits` (2, 4, 8) bits, padded to whole 32-bit words."""
+    """Elements of a row of `count` weights of `bits` (1, 2, 4, 8, 16) bits, padded to whole 32-bit words."""
     per_word = 32 // bits
     return -(-count // per_word) * per_word
 

@@ -18,8 +18,8 @@ class WeightLayout:
     """Rows of weight fields in 32-bit words; `stq_nn.h`, "Packed weights", defines the bit order.
 
     Attributes:
-        bits: width of a field: 2, 4 or 8.
-        offset: added to a weight to give its field; 0 with 8 bits, where the field is two's complement.
+        bits: width of a field: 1, 2, 4, 8 or 16.
+        offset: added to a weight to give its field; 0 with 8 and 16 bits, where the field is two's complement.
         rows, columns: a convolution and a dense layer have one row per output, a depthwise convolution one
         per tap.
     """
@@ -44,10 +44,13 @@ def weight_offset(weights: npt.NDArray[np.integer[Any]], bits: int) -> int:
     """What is added to a weight to give its stored field.
 
     Ternary weights (-1, 0, 1) are stored 0..2, so that field - 1 needs no sign extension and the fourth code
-    is free; weights that use all of -2..1 are stored 0..3; 4-bit weights 0..15; 8-bit weights as they are.
+    is free; weights that use all of -2..1 are stored 0..3; 4-bit weights 0..15; 8- and 16-bit weights as they are.
+    Of 1-bit weights, -1 and 1 become 0 and 2, of which one bit is stored, and 0 and 1 stay.
     """
-    if bits == 8:
+    if bits >= 8:
         return 0
+    if bits == 1:
+        return int(weights.min() < 0)
     if bits == 2 and int(weights.min()) >= -1:
         return 1
     return 1 << (bits - 1)

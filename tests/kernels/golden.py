@@ -13,6 +13,8 @@ Levels = npt.NDArray[np.int64]
 
 def pack_row(weights: Sequence[int], bits: int, weight_offset: int) -> list[int]:
     """One row of fields in 32-bit words: element 2j at bit b*j, element 2j + 1 at bit 16 + b*j."""
+    if bits == 1:
+        return pack_bits(weights, weight_offset)
     per_word = 32 // bits
     padded = [*weights, *[0] * (-len(weights) % per_word)]
     words = []
@@ -22,6 +24,15 @@ def pack_row(weights: Sequence[int], bits: int, weight_offset: int) -> list[int]
             field = (padded[start + element] + weight_offset) % (1 << bits)
             word |= field << (bits * (element // 2) + 16 * (element % 2))
         words.append(word)
+    return words
+
+
+def pack_bits(weights: Sequence[int], weight_offset: int) -> list[int]:
+    """One row of 1-bit weights: the larger weight sets bit j + weight_offset or (16 + j + weight_offset) mod 32."""
+    words = [0] * -(-len(weights) // 32)
+    for i, weight in enumerate(weights):
+        if weight == 1:
+            words[i // 32] |= 1 << ((i % 32 // 2 + 16 * (i % 2) + weight_offset) % 32)
     return words
 
 
@@ -38,13 +49,18 @@ def convolve(
     pad: tuple[int, int],
     dilation: tuple[int, int],
 ) -> Levels:
-    """Accumulators (OH, OW, O) of x (H, W, C), offset already added, and weights (KH, KW, C, O)."""
+    """Accumulators (OH, OW, O) of x (H, W, C), offset already added, and weights (KH, KW, C, O).
+
+    Weights of fewer input channels (KH, KW, C / groups, O) mean as many groups as that takes.
+    """
+    groups = x.shape[2] // weights.shape[2]
     acc = np.zeros((*output_size, weights.shape[3]), np.int64)
     for oy, ox, ky, kx in np.ndindex(*output_size, *weights.shape[:2]):
         y = oy * stride[0] - pad[0] + ky * dilation[0]
         z = ox * stride[1] - pad[1] + kx * dilation[1]
         if 0 <= y < x.shape[0] and 0 <= z < x.shape[1]:
-            acc[oy, ox] += x[y, z] @ weights[ky, kx]
+            parts = zip(np.split(x[y, z], groups), np.split(weights[ky, kx], groups, axis=1), strict=True)
+            acc[oy, ox] += np.concatenate([levels @ rows for levels, rows in parts])
     return acc
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import SANITIZE
 
+from stq_deploy.emulator import kernel_arguments as arguments
 from stq_deploy.emulator.bare_metal import BareMetalProgram
 from stq_deploy.emulator.kernel_bench import STQ_LAYERS, Layer, compared_layers, measure
 from stq_deploy.emulator.kernel_program import build_kernel_program
@@ -52,7 +53,7 @@ def test_measures_every_kind_of_small_layer(program: BareMetalProgram, layer: La
     assert measured.instructions > layer.macs / 2  # no instruction does more than two MACs
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("bits", arguments.WEIGHT_NAMES)
 def test_large_convolutions_stay_fast(program: BareMetalProgram, bits: int) -> None:
     """A compiler that spills in the hot loop shows here (1.0 to 1.25 with gcc 12 and clang)."""
     layer = Layer("conv 3x3 4x4x128->64", "convolve", (4, 4, 128), 64, (3, 3), bits=bits)

@@ -15,7 +15,7 @@ SIZES = [1, 2, 3, 15, 16, 17, 255, 800, 4096]
 BLOCKED = ("average_pool", "rescale", "add", "maximum", "minimum", "multiply")
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("bits", arguments.WEIGHT_NAMES)
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 def test_weighted_kernels(library: KernelLibrary, bits: int, dtype: str) -> None:
     for kernel, channels, outputs in itertools.product([(1, 1), (3, 3), (5, 4)], SIZES, [1, 2, 7, 128]):

@@ -12,6 +12,7 @@ from weighted_cases import (
     CONVOLUTIONS,
     DENSE,
     DEPTHWISE,
+    KINDS,
     DenseCase,
     WindowCase,
     run_convolve,
@@ -35,6 +36,14 @@ def test_dense(library: KernelLibrary, case: DenseCase) -> None:
     run_dense(library, case)
 
 
+@pytest.mark.parametrize(("weight", "weight_offset"), [(-1, 1), (1, 1), (0, 0), (1, 0)])
+@pytest.mark.parametrize("inputs", [16, 33])
+def test_one_bit_weights_that_are_all_equal(
+    library: KernelLibrary, inputs: int, weight: int, weight_offset: int
+) -> None:
+    run_dense(library, DenseCase(inputs, 3, 5, bits=1, weight_offset=weight_offset), weight)
+
+
 def test_ternary_weights_stored_with_offset_two(library: KernelLibrary) -> None:
     """2-bit weights -2..1."""
     run_convolve(library, WindowCase(4, 4, 5, 3, weight_offset=2, input_offset=128))
@@ -51,14 +60,18 @@ def windows(draw: st.DrawFn, depthwise: bool) -> WindowCase:
     pad_after = (draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1)))
     reach = [(kernel[i] - 1) * dilation[i] + 1 for i in range(2)]
     height, width = (draw(st.integers(max(1, reach[i] - pad[i] - pad_after[i]), 9)) for i in range(2))
-    channels = draw(st.integers(1, 37 if depthwise else 19))
-    outputs = channels * draw(st.sampled_from([1, 1, 1, 2, 3])) if depthwise else draw(st.integers(1, 9))
+    groups = 1 if depthwise else draw(st.sampled_from([1, 1, 1, 2, 3]))
+    channels = draw(st.integers(1, 37)) if depthwise else groups * draw(st.integers(1, 19 // groups))
+    outputs = channels * draw(st.sampled_from([1, 1, 1, 2, 3])) if depthwise else groups * draw(st.integers(1, 9))
+    bits, weight_offset, input_type = draw(st.sampled_from(KINDS))
     return WindowCase(
         height, width, channels, outputs, kernel, stride, pad, pad_after, dilation,
         input_offset=draw(st.integers(-128, 128)),
-        bits=draw(st.sampled_from([2, 4, 8])),
-        input_type=draw(st.sampled_from(["int8", "int16"])),
+        bits=bits,
+        weight_offset=weight_offset,
+        input_type=input_type,
         form=draw(st.sampled_from(requantizations.FORMS)),
+        groups=groups,
     )  # fmt: skip
 
 
@@ -76,18 +89,22 @@ def test_depthwise_convolve_random_shapes(host_libraries: dict[str, HostLibrary]
         run_depthwise(library, case)
 
 
-@PROPERTY
-@given(
-    case=st.builds(
-        DenseCase,
-        inputs=st.integers(1, 100),
-        outputs=st.integers(1, 20),
-        input_offset=st.integers(-128, 128),
-        bits=st.sampled_from([2, 4, 8]),
-        input_type=st.sampled_from(["int8", "int16"]),
-        form=st.sampled_from(requantizations.FORMS),
+@st.composite
+def vectors(draw: st.DrawFn) -> DenseCase:
+    bits, weight_offset, input_type = draw(st.sampled_from(KINDS))
+    return DenseCase(
+        inputs=draw(st.integers(1, 100)),
+        outputs=draw(st.integers(1, 20)),
+        input_offset=draw(st.integers(-128, 128)),
+        bits=bits,
+        weight_offset=weight_offset,
+        input_type=input_type,
+        form=draw(st.sampled_from(requantizations.FORMS)),
     )
-)
+
+
+@PROPERTY
+@given(case=vectors())
 def test_dense_random_shapes(host_libraries: dict[str, HostLibrary], case: DenseCase) -> None:
     for library in host_libraries.values():
         run_dense(library, case)

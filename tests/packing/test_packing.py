@@ -31,7 +31,15 @@ BY_HAND = [
     ([-128, 127, -1, 1], 8, 0, [0x017F_FF80]),  # low 0x80 0xff, high 0x7f 0x01
     ([5], 8, 0, [0x0000_0005]),
     ([0] * 16 + [-1], 2, 1, [0x5555_5555, 0x5555_5554]),  # the seventeenth begins a word
+    ([1, 0, 0, 1], 1, 0, [0x0002_0001]),  # elements 0 and 3: bits 0 and 16 + 1
+    ([1, -1, 1, 1], 1, 1, [0x0004_0006]),  # elements 0, 2 and 3: bits 0 + 1, 1 + 1 and 16 + 1 + 1
+    ([-1] * 30 + [1, 1, 1], 1, 1, [0x0001_0001, 0x0000_0002]),  # elements 30, 31, 32: bits 16, 32 mod 32; 1 of the next
+    ([-1] * 33, 1, 1, [0, 0]),
+    ([-32768, 32767, 5], 16, 0, [0x7FFF_8000, 0x0000_0005]),
 ]
+
+CODES = [(1, 0), (1, 1), (2, 1), (2, 2), (4, 8), (8, 0), (16, 0)]
+"""Every pair of width and offset that the kernels know."""
 
 
 @pytest.mark.parametrize(("weights", "bits", "offset", "words"), BY_HAND)
@@ -40,20 +48,20 @@ def test_words_by_hand(weights: list[int], bits: int, offset: int, words: list[i
     assert unpack_rows(np.array([words], np.uint32), bits, offset, len(weights)).tolist() == [weights]
 
 
-@given(st.data(), st.sampled_from([(2, 1), (2, 2), (4, 8), (8, 0)]), st.integers(0, 5), st.integers(0, 70))
+@given(st.data(), st.sampled_from(CODES), st.integers(0, 5), st.integers(0, 70))
 def test_unpack_inverts_pack(data: st.DataObject, code: tuple[int, int], rows: int, columns: int) -> None:
     bits, offset = code
-    low = -offset or -128
-    values = st.integers(low, min(low + 2**bits - 1, 127))
+    low = -offset or -(2 ** (bits - 1))
+    values = st.sampled_from([-offset, 1]) if bits == 1 else st.integers(low, low + 2**bits - 1)
     flat = data.draw(st.lists(values, min_size=rows * columns, max_size=rows * columns))
-    weights = np.array(flat, np.int8).reshape(rows, columns)
+    weights = np.array(flat, np.int16).reshape(rows, columns)
     words = pack_rows(weights, bits, offset)
     assert words.dtype == np.uint32
     assert words.shape == (rows, -(-columns * bits // 32))
     assert np.array_equal(unpack_rows(words, bits, offset, columns), weights)
 
 
-@given(st.sampled_from([(2, 1), (2, 2), (4, 8), (8, 0)]), st.integers(1, 40))
+@given(st.sampled_from([code for code in CODES if code[0] > 1]), st.integers(1, 40))
 def test_padding_stands_for_weight_zero(code: tuple[int, int], columns: int) -> None:
     bits, offset = code
     words = pack_rows(np.full((2, columns), -1), bits, offset)
@@ -62,28 +70,36 @@ def test_padding_stands_for_weight_zero(code: tuple[int, int], columns: int) -> 
     assert (whole[:, columns:] == 0).all()
 
 
-@pytest.mark.parametrize(
-    ("weight", "bits", "offset"),
-    [(3, 2, 1), (-2, 2, 1), (2, 2, 2), (8, 4, 8), (-9, 4, 8), (128, 8, 0), (-129, 8, 0)],
-)
+NO_FIELD = [
+    (-1, 1, 0), (2, 1, 0), (0, 1, 1), (2, 1, 1), (-2, 1, 1), (3, 2, 1), (-2, 2, 1), (2, 2, 2), (8, 4, 8), (-9, 4, 8),
+    (128, 8, 0), (-129, 8, 0), (32768, 16, 0), (-32769, 16, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("weight", "bits", "offset"), NO_FIELD)
 def test_weights_without_a_field_are_refused(weight: int, bits: int, offset: int) -> None:
-    with pytest.raises(ValueError, match="lies outside"):
-        pack_rows(np.array([[0, weight]]), bits, offset)
+    with pytest.raises(ValueError, match="has no field"):
+        pack_rows(np.array([[1, weight]]), bits, offset)
 
 
 def test_odd_field_widths_and_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="2, 4 or 8 bits"):
+    with pytest.raises(ValueError, match="8 or 16 bits, not 3"):
         pack_rows(np.zeros((1, 1), np.int8), 3, 0)
+    with pytest.raises(ValueError, match="offset 0 or 1, not 2"):
+        pack_rows(np.zeros((1, 1), np.int8), 1, 2)
     with pytest.raises(ValueError, match="do not take 2 words"):
         unpack_rows(np.zeros((1, 2), np.uint32), 2, 1, 16)
 
 
-@pytest.mark.parametrize(
-    ("weights", "bits", "offset"),
-    [([-1, 0, 1], 2, 1), ([0, 1], 2, 1), ([-2, 1], 2, 2), ([-1, 1], 4, 8), ([-1, 1], 8, 0)],
-)
+OFFSETS = [
+    ([-1, 0, 1], 2, 1), ([0, 1], 2, 1), ([-2, 1], 2, 2), ([-1, 1], 4, 8), ([-1, 1], 8, 0), ([-1, 300], 16, 0),
+    ([-1, 1], 1, 1), ([-1, -1], 1, 1), ([0, 1], 1, 0), ([0, 0], 1, 0), ([1, 1], 1, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("weights", "bits", "offset"), OFFSETS)
 def test_weight_offset(weights: list[int], bits: int, offset: int) -> None:
-    assert weight_offset(np.array(weights, np.int8), bits) == offset
+    assert weight_offset(np.array(weights, np.int16), bits) == offset
 
 
 def test_row_order_is_the_kernels() -> None:
@@ -107,4 +123,4 @@ def test_layout_foretells_the_packed_size() -> None:
         assert words.nbytes == layout.bytes
         assert np.array_equal(unpack_rows(words, layout.bits, layout.offset, layout.columns), weight_rows(op))
         seen.add((op.kind, layout.bits))
-    assert len(seen) >= 8
+    assert len(seen) >= 12

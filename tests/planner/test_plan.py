@@ -177,7 +177,7 @@ def test_kernels_follow_weights_and_input_type() -> None:
     layers = [(net, layer) for net in map(random_network, range(12)) for layer in plan_network(net).layers]
     for net, layer in layers:
         if isinstance(layer.op, WeightedOp):
-            weights = {2: "t2", 4: "s4", 8: "s8"}[layer.op.weight_bits]
+            weights = {1: "b1", 2: "t2", 4: "s4", 8: "s8", 16: "s16"}[layer.op.weight_bits]
             levels = {"int8": "s8", "int16": "s16"}[net.input_types(layer.op)[0].dtype]
             assert layer.kernel == f"stq_{layer.op.kind}_{weights}_{levels}"
 

@@ -17,40 +17,96 @@
 typedef struct {
     int32_t row0;
     int32_t row1;
-} stq_two_rows;
+} stq_block;
 
-/* A column times two rows of weights. */
-static STQ_NOINLINE stq_two_rows stq_multiply_rows(stq_two_rows acc, const stq_word *column, const uint32_t *row0,
-                                                   const uint32_t *row1, int32_t words, int32_t bits)
+#if STQ_HAND_WRITTEN
+// Two pairs of weights of each row times two pairs of levels, in the order that is fastest by LLVM's model of the core.
+#define STQ_MULTIPLY_TWO_PAIRS(unpack, first, second)                                                                  \
+    unpack(a, word0, first)                                                                                            \
+    "ldrd %[x0], %[x1], [%[column]], #8\n\t"                                                                           \
+    unpack(b, word1, first)                                                                                            \
+    "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"                                                                          \
+    unpack(a, word0, second)                                                                                           \
+    "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"                                                                          \
+    unpack(b, word1, second)                                                                                           \
+    "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"                                                                          \
+    "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+#define STQ_MULTIPLY_S16_PAIR                                                                                          \
+    "ldr %[x0], [%[column]], #4\n\t"                                                                                   \
+    "smlad %[acc0], %[x0], %[word0], %[acc0]\n\t"                                                                      \
+    "smlad %[acc1], %[x0], %[word1], %[acc1]\n\t"
+#define STQ_MULTIPLY(code, counted, masked)                                                                            \
+    __asm__(code                                                                                                       \
+            : [acc0] "+r"(acc.row0), [acc1] "+r"(acc.row1), [column] "+r"(*column), [x0] "=&r"(x0), [x1] "=&r"(x1),    \
+              [a] "=&r"(a), [b] "=&r"(b) counted                                                                       \
+            : [word0] "r"(word0), [word1] "r"(word1) masked                                                            \
+            : "memory", "cc")
+#endif
+
+/* See stq_nn_rows.h. */
+static inline stq_block stq_multiply_word(stq_block acc, const stq_word **column, uint32_t word0, uint32_t word1,
+                                          int32_t bits, uint32_t mask, int32_t *steps)
 {
-    const uint32_t mask = stq_field_mask(bits);
-    const uint32_t *end = row0 + words;
-
-    do {
-        const uint32_t word0 = *row0++;
-        const uint32_t word1 = *row1++;
-        STQ_UNROLL(4)
-        for (int32_t j = 0; j < STQ_PAIRS_PER_WORD(bits); j += 2) {
-            const stq_two_words levels = stq_load_two(column + j);
-            acc.row0 = stq_smlad(levels.first, stq_weight_pair(word0, bits, mask, j), acc.row0);
-            acc.row1 = stq_smlad(levels.first, stq_weight_pair(word1, bits, mask, j), acc.row1);
-            acc.row0 = stq_smlad(levels.second, stq_weight_pair(word0, bits, mask, j + 1), acc.row0);
-            acc.row1 = stq_smlad(levels.second, stq_weight_pair(word1, bits, mask, j + 1), acc.row1);
-        }
-        column += STQ_PAIRS_PER_WORD(bits);
-    } while (row0 < end);
+#if STQ_HAND_WRITTEN
+    uint32_t x0, x1, a, b;
+    if (bits == 1) {
+        STQ_MULTIPLY(STQ_B1_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_COUNTED, STQ_MASKED);
+    } else if (bits == 2) {
+        STQ_MULTIPLY(STQ_T2_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_MASKED);
+    } else if (bits == 4) {
+        STQ_MULTIPLY(STQ_S4_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_MASKED);
+    } else if (bits == 8) {
+        STQ_MULTIPLY(STQ_S8_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_NO_OPERAND);
+    } else {
+        STQ_MULTIPLY(STQ_MULTIPLY_S16_PAIR, STQ_NO_OPERAND, STQ_NO_OPERAND);
+    }
+#else
+    const int32_t pairs = bits == 1 && *steps == 1 ? 8 : STQ_PAIRS_PER_WORD(bits);
+    *steps -= bits == 1 ? 2 : 0;
+    for (int32_t j = 0; j < pairs; j++) {
+        const uint32_t levels = *(*column)++;
+        acc.row0 = stq_smlad(levels, stq_weight_pair(word0, bits, mask, j), acc.row0);
+        acc.row1 = stq_smlad(levels, stq_weight_pair(word1, bits, mask, j), acc.row1);
+    }
+#endif
     return acc;
 }
 
-/* Sum of a column of `pairs` pairs. */
+#include "stq_nn_rows.h"
+
+/* Sum of a column of `pairs` pairs, an even number. */
 static inline int32_t stq_column_sum(const stq_word *column, int32_t pairs)
 {
     int32_t sum = 0;
 
-    for (int32_t j = 0; j < pairs; j++) {
-        sum = stq_smlad(column[j], 0x00010001U, sum);
+    for (int32_t j = 0; j < pairs; j += 2) {
+        const stq_two_words levels = stq_load_two(column + j);
+        sum = stq_smlad(levels.first, 0x00010001U, sum);
+        sum = stq_smlad(levels.second, 0x00010001U, sum);
     }
     return sum;
+}
+
+/* All outputs: as many accumulators, rounded up to even. */
+static STQ_NOINLINE void stq_multiply_column(const stq_word *column, const uint32_t *filter, int32_t inputs,
+                                             int32_t bits, int32_t weight_offset, int32_t outputs,
+                                             int32_t *accumulators)
+{
+    const uint32_t mask = stq_field_mask(bits, weight_offset);
+    const int32_t words = stq_row_words(inputs, bits);
+    const int32_t steps = stq_row_steps(inputs, bits);
+    const int32_t sum = weight_offset != 0 ? stq_column_sum(column, words * STQ_PAIRS_PER_WORD(bits)) : 0;
+    const int32_t initial = stq_initial_accumulator(weight_offset, sum);
+
+    for (int32_t left = outputs; left > 0; left -= 2) {
+        const uint32_t *next = left > 1 ? filter + words : filter; // an odd last output is done twice
+        const stq_block acc =
+            stq_multiply_rows((stq_block){initial, initial}, column, filter, next, steps, bits, mask);
+
+        *accumulators++ = acc.row0;
+        *accumulators++ = acc.row1;
+        filter += 2 * words;
+    }
 }
 
 static inline stq_status stq_dense(const stq_context *ctx, const stq_dense_params *params, const stq_requantize *rq,
@@ -62,24 +118,13 @@ static inline stq_status stq_dense(const stq_context *ctx, const stq_dense_param
         return STQ_ARGUMENT_ERROR;
     }
 
-    const int32_t words = stq_row_words(inputs, bits);
-    const int32_t pairs = words * STQ_PAIRS_PER_WORD(bits);
+    const int32_t elements = stq_row_elements(inputs, bits);
     stq_word *column = ctx->buffer;
-    int32_t *accumulators = (int32_t *)ctx->buffer + pairs;
+    int32_t *accumulators = (int32_t *)ctx->buffer + elements / 2;
 
     stq_column_widen(column, 1, 0, input, input_type, inputs, stq_pair(params->input_offset, params->input_offset));
-    stq_column_zero(column, 1, inputs, 2 * pairs - inputs);
-    const int32_t initial = stq_initial_accumulator(params->weight_offset, stq_column_sum(column, pairs));
-
-    for (int32_t o = 0; o < outputs; o += 2) {
-        const uint32_t *row = filter + o * words;
-        const uint32_t *next = o + 1 < outputs ? row + words : row; // an odd last output is done twice
-        const stq_two_rows acc =
-            stq_multiply_rows((stq_two_rows){initial, initial}, column, row, next, words, bits);
-
-        accumulators[o] = acc.row0;
-        accumulators[o + 1] = acc.row1;
-    }
+    stq_column_zero(column, 1, inputs, elements - inputs);
+    stq_multiply_column(column, filter, inputs, bits, params->weight_offset, outputs, accumulators);
     stq_requantize_pixel(rq, accumulators, 0, outputs, output);
     return STQ_OK;
 }

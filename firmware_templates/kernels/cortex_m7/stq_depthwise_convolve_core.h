@@ -73,6 +73,35 @@ static inline stq_visible_window stq_find_visible(const stq_conv_params *params,
     return window;
 }
 
+/* The weights of a quad, channels 0 and 1 in `first`, 2 and 3 in `second`, as stq_unpack_block leaves them. */
+static inline void stq_put_quad(stq_word *unpacked, stq_type input_type, uint32_t first, uint32_t second)
+{
+    unpacked[0] = input_type == STQ_S8 ? stq_pack_low(first, second) : first;
+    unpacked[1] = input_type == STQ_S8 ? stq_pack_high(first, second) : second;
+}
+
+static inline void stq_unpack_row(const uint32_t *row, int32_t words, int32_t bits, int32_t weight_offset,
+                                  stq_type input_type, stq_word *unpacked)
+{
+    const uint32_t mask = stq_field_mask(bits, weight_offset);
+    const uint32_t offsets = stq_pair(weight_offset, weight_offset);
+
+    if (bits == 16) {
+        for (int32_t i = 0; i < words; i += 2) {
+            stq_put_quad(unpacked + i, input_type, row[i], i + 1 < words ? row[i + 1] : 0);
+        }
+        return;
+    }
+    for (int32_t i = 0; i < words; i++) {
+        for (int32_t j = 0; j < STQ_PAIRS_PER_WORD(bits); j += 2) {
+            const uint32_t first = stq_ssub16(stq_weight_pair(row[i], bits, mask, j), offsets);
+            const uint32_t second = stq_ssub16(stq_weight_pair(row[i], bits, mask, j + 1), offsets);
+            stq_put_quad(unpacked, input_type, first, second);
+            unpacked += 2;
+        }
+    }
+}
+
 /*
  * A block's weights, weight_offset subtracted: STQ_BLOCK_WORDS words per tap. The four channels of a quad lie in two
  * words in the order in which levels are widened: (0, 2), (1, 3) for int8, whose bytes SXTAB16 takes alternately;
@@ -82,21 +111,9 @@ static inline void stq_unpack_block(const uint32_t *filter, int32_t bits, int32_
                                     int32_t block, int32_t count, int32_t weight_offset, stq_type input_type,
                                     stq_word *weights)
 {
-    const uint32_t mask = stq_field_mask(bits);
-    const uint32_t offsets = stq_pair(weight_offset, weight_offset);
-    const int32_t words = stq_row_words(count, bits);
-
     for (int32_t tap = 0; tap < taps; tap++) {
-        const uint32_t *row = filter + tap * row_words + block * bits / 32;
-        stq_word *unpacked = weights + tap * STQ_BLOCK_WORDS;
-        for (int32_t i = 0; i < words; i++) {
-            for (int32_t j = 0; j < STQ_PAIRS_PER_WORD(bits); j += 2) {
-                const uint32_t first = stq_ssub16(stq_weight_pair(row[i], bits, mask, j), offsets);
-                const uint32_t second = stq_ssub16(stq_weight_pair(row[i], bits, mask, j + 1), offsets);
-                *unpacked++ = input_type == STQ_S8 ? stq_pack_low(first, second) : first;
-                *unpacked++ = input_type == STQ_S8 ? stq_pack_high(first, second) : second;
-            }
-        }
+        stq_unpack_row(filter + tap * row_words + block * bits / 32, stq_row_words(count, bits), bits,
+                       weight_offset, input_type, weights + tap * STQ_BLOCK_WORDS);
     }
 }
 

@@ -76,6 +76,11 @@ static inline uint32_t stq_opaque(uint32_t value)
     return value;
 }
 
+static inline uint32_t stq_rotate_right(uint32_t word, int32_t bits)
+{
+    return (word >> bits) | (word << (-bits & 31));
+}
+
 static inline uint32_t stq_pair(int32_t low, int32_t high)
 {
     return ((uint32_t)low & 0xFFFFU) | ((uint32_t)high << 16);

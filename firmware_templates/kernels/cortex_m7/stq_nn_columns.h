@@ -37,28 +37,32 @@ static inline void stq_column_widen(stq_word *column, int32_t stride, int32_t fi
                                     int32_t count, uint32_t offsets)
 {
     const int32_t offset = stq_pair_low(offsets);
-    int32_t i = 0;
+    int32_t element = first;
+    int32_t left = count;
 
-    if ((first & 1) != 0 && count > 0) {
-        stq_column_put(column, stride, first, stq_level(levels, type, 0) + offset);
-        i = 1;
+    if ((element & 1) != 0 && left > 0) {
+        stq_column_put(column, stride, element++, stq_level(levels, type, 0) + offset);
+        levels = stq_level_address(levels, type, 1);
+        left--;
     }
-    stq_word *pair = column + ((first + i) >> 1) * stride;
-    for (; i + 4 <= count; i += 4) {
+    stq_word *pair = column + (element >> 1) * stride;
+    for (; left >= 4; left -= 4) {
         if (type == STQ_S8) {
-            const uint32_t bytes = stq_load_unaligned((const int8_t *)levels + i);
+            const uint32_t bytes = stq_load_unaligned(levels);
             const uint32_t even = stq_sxtab16(offsets, bytes);
             const uint32_t odd = stq_sxtab16_ror8(offsets, bytes);
             pair[0] = stq_pack_low(even, odd);
             pair[stride] = stq_pack_high(even, odd);
         } else {
-            pair[0] = stq_sadd16(stq_load_unaligned((const int16_t *)levels + i), offsets);
-            pair[stride] = stq_sadd16(stq_load_unaligned((const int16_t *)levels + i + 2), offsets);
+            pair[0] = stq_sadd16(stq_load_unaligned(levels), offsets);
+            pair[stride] = stq_sadd16(stq_load_unaligned(stq_level_address(levels, type, 2)), offsets);
         }
         pair += 2 * stride;
+        levels = stq_level_address(levels, type, 4);
+        element += 4;
     }
-    for (; i < count; i++) {
-        stq_column_put(column, stride, first + i, stq_level(levels, type, i) + offset);
+    for (int32_t i = 0; i < left; i++) {
+        stq_column_put(column, stride, element + i, stq_level(levels, type, i) + offset);
     }
 }
 

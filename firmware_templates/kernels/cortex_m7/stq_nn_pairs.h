@@ -3,24 +3,72 @@
 #define STQ_NN_PAIRS_H
 
 #include "stq_intrinsics.h"
+#include "stq_nn_scratch.h"
 
 /* Pairs in a word of packed weights. */
 #define STQ_PAIRS_PER_WORD(bits) (16 / (bits))
 
-/* Two fields of 2 or 4 bits, one in each half. */
-static inline uint32_t stq_field_mask(int32_t bits)
+/*
+ * Steps in which a row of `count` weights is multiplied: words, but of 1-bit weights half words, as a row that does not
+ * fill its last word seldom needs all of it.
+ */
+static inline int32_t stq_row_steps(int32_t count, int32_t bits)
 {
-    // AND takes a shifted second operand only if the first is a register, not a constant.
-    return stq_opaque(bits == 2 ? 0x00030003U : 0x000F000FU);
+    return bits == 1 ? (count + 15) / 16 : stq_row_words(count, bits);
 }
 
-/* Pair j of a word: 2- and 4-bit fields as stored (weight_offset not subtracted), 8-bit weights sign-extended. */
+/* Two fields of up to 4 bits, one in each half. */
+static inline uint32_t stq_field_mask(int32_t bits, int32_t weight_offset)
+{
+    // AND takes a shifted second operand only if the first is a register, not a constant.
+    return stq_opaque(bits == 1 ? 0x00010001U << weight_offset : bits == 2 ? 0x00030003U : 0x000F000FU);
+}
+
+/* Pair j of a word: fields of up to 4 bits as w + weight_offset, 8-bit weights sign-extended, 16-bit as they are. */
 static inline uint32_t stq_weight_pair(uint32_t word, int32_t bits, uint32_t mask, int32_t j)
 {
+    if (bits == 16) {
+        return word;
+    }
+    if (bits == 1) {
+        return stq_rotate_right(word, j) & mask;
+    }
     if (bits == 8) {
         return j == 0 ? stq_sxtb16(word) : stq_sxtb16_ror8(word);
     }
     return (word >> (bits * j)) & mask;
 }
+
+// Without optimisation the compiler keeps too few registers free for the assembly.
+#if STQ_DSP && defined(__OPTIMIZE__)
+#define STQ_HAND_WRITTEN 1
+#else
+#define STQ_HAND_WRITTEN 0
+#endif
+
+#if STQ_HAND_WRITTEN
+// The pairs of a word for assembly, by twos: two(how to unpack one, which is first, which is second). Operands are the
+// pair, the word and, if STQ_MASKED, the mask; of 1-bit weights also the steps that are left.
+#define STQ_B1_PAIRS(two)                                                                                              \
+    two(STQ_FIELDS, "", ", ror #1") two(STQ_FIELDS, ", ror #2", ", ror #3")                                            \
+    two(STQ_FIELDS, ", ror #4", ", ror #5") two(STQ_FIELDS, ", ror #6", ", ror #7")                                    \
+    "subs %[steps], %[steps], #2\n\t"                                                                                  \
+    "bmi.w 1f\n\t"                                                                                                     \
+    two(STQ_FIELDS, ", ror #8", ", ror #9") two(STQ_FIELDS, ", ror #10", ", ror #11")                                  \
+    two(STQ_FIELDS, ", ror #12", ", ror #13") two(STQ_FIELDS, ", ror #14", ", ror #15")                                \
+    "1:\n\t"
+#define STQ_T2_PAIRS(two)                                                                                              \
+    two(STQ_FIELDS, "", ", lsr #2") two(STQ_FIELDS, ", lsr #4", ", lsr #6")                                            \
+    two(STQ_FIELDS, ", lsr #8", ", lsr #10") two(STQ_FIELDS, ", lsr #12", ", lsr #14")
+#define STQ_S4_PAIRS(two)                                                                                              \
+    two(STQ_FIELDS, "", ", lsr #4") two(STQ_FIELDS, ", lsr #8", ", lsr #12")
+#define STQ_S8_PAIRS(two)                                                                                              \
+    two(STQ_BYTES, "", ", ror #8")
+#define STQ_FIELDS(pair, word, from) "and %[" #pair "], %[mask], %[" #word "]" from "\n\t"
+#define STQ_BYTES(pair, word, from) "sxtb16 %[" #pair "], %[" #word "]" from "\n\t"
+#define STQ_MASKED , [mask] "r"(mask)
+#define STQ_COUNTED , [steps] "+r"(*steps)
+#define STQ_NO_OPERAND
+#endif
 
 #endif /* STQ_NN_PAIRS_H */

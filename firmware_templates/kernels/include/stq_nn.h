@@ -49,12 +49,16 @@ typedef enum {
 /*
  * Packed weights
  *
- * A weight w of b bits (t2: b = 2, s4: b = 4, s8: b = 8) is stored as the field w + weight_offset for t2 and s4
- * (t2: weight_offset 1 for ternary, 2 for -2..1; s4: 8), and as two's complement (weight_offset 0) for s8.
+ * A weight w of b bits (b1: b = 1, t2: 2, s4: 4, s8: 8, s16: 16) is stored as the field w + weight_offset for t2 and s4
+ * (t2: weight_offset 1 for ternary, 2 for -2..1; s4: 8), and as two's complement (weight_offset 0) for s8 and s16.
  * A row of fields is padded to whole 32-bit words, with fields that stand for weight 0. Element 2j of a word's 32/b
  * elements lies in bits [b*j, b*j + b), element 2j + 1 in bits [16 + b*j, 16 + b*j + b): one shift and one mask give
  * two neighbouring weights in the two halves of a register, as SMLAD wants them.
- *  - convolve: one row per output channel, elements in (kernel row, kernel column, input channel) order.
+ * Of a b1 weight, which is -1 or 1 (weight_offset 1) or 0 or 1 (weight_offset 0), w + weight_offset is 0 or
+ * 1 << weight_offset: only that bit is stored. Element 2j's is bit j + weight_offset, element 2j + 1's is bit
+ * (16 + j + weight_offset) mod 32, so that a rotation and a mask give w + weight_offset in two halves. -1 and 1 have no
+ * field for weight 0: b1 rows are padded with zeros, and kernels let padding count for nothing.
+ *  - convolve: one row per output channel, elements in (kernel row, kernel column, input channel of the group) order.
  *  - depthwise_convolve: one row per kernel tap, in (kernel row, kernel column) order; elements are output channels.
  *  - dense: one row per output.
  */
@@ -104,18 +108,19 @@ void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t 
 
 typedef struct {
     int32_t input_offset;  /* added to every input level */
-    int32_t weight_offset; /* subtracted from every stored weight field */
+    int32_t weight_offset; /* see "Packed weights" */
     int32_t stride_h, stride_w;
     int32_t pad_top, pad_left; /* bottom and right padding follow from the output size */
     int32_t dilation_h, dilation_w;
 } stq_conv_params;
 
 /*
- * 2-D convolution. `filter_dims` is (kernel height, kernel width, input channels); output channels are
- * output_dims->c. input_dims->c equals filter_dims->c. The suffix names weights, then input: t2_s8 is 2-bit weights on
- * int8 activations. `output` is of rq->output_type.
+ * 2-D convolution. `filter_dims` is (kernel height, kernel width, input channels of a group); output channels are
+ * output_dims->c. There are input_dims->c / filter_dims->c groups, mostly one: the output channels fall into as many
+ * equal parts, part i reading the i-th part of the input channels. The suffix names weights, then input: t2_s8 is 2-bit
+ * weights on int8 activations. `output` is of rq->output_type.
  *
- * Scratch, with b bits a weight and K = kernel height * kernel width * input channels rounded up to a multiple of
+ * Scratch, with b bits a weight and K = kernel height * kernel width * filter_dims->c rounded up to a multiple of
  * 32 / b: 4 * K + 8 * (output channels, rounded up to even) bytes.
  */
 #define STQ_DECLARE_CONVOLVE(name, weight_word, input_type)                                                            \
@@ -124,12 +129,16 @@ typedef struct {
                     const weight_word *filter, const stq_dims *output_dims, void *output);                             \
     int32_t name##_get_buffer_size(const stq_dims *filter_dims, const stq_dims *output_dims)
 
+STQ_DECLARE_CONVOLVE(stq_convolve_b1_s8, uint32_t, int8_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_t2_s8, uint32_t, int8_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_s4_s8, uint32_t, int8_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_s8_s8, uint32_t, int8_t);
+STQ_DECLARE_CONVOLVE(stq_convolve_s16_s8, uint32_t, int8_t);
+STQ_DECLARE_CONVOLVE(stq_convolve_b1_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_t2_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_s4_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_s8_s16, uint32_t, int16_t);
+STQ_DECLARE_CONVOLVE(stq_convolve_s16_s16, uint32_t, int16_t);
 
 /*
  * 2-D depthwise convolution: output channel c * depth_multiplier + m reads input channel c, where depth_multiplier is
@@ -137,16 +146,20 @@ STQ_DECLARE_CONVOLVE(stq_convolve_s8_s16, uint32_t, int16_t);
  *
  * Scratch: 64 * kernel height * kernel width + 128 bytes.
  */
+STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_b1_s8, uint32_t, int8_t);
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_t2_s8, uint32_t, int8_t);
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s4_s8, uint32_t, int8_t);
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s8_s8, uint32_t, int8_t);
+STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s16_s8, uint32_t, int8_t);
+STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_b1_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_t2_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s4_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s8_s16, uint32_t, int16_t);
+STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s16_s16, uint32_t, int16_t);
 
 typedef struct {
     int32_t input_offset;
-    int32_t weight_offset;
+    int32_t weight_offset; /* see "Packed weights" */
 } stq_dense_params;
 
 /*
@@ -160,12 +173,16 @@ typedef struct {
                     const input_type *input, const weight_word *filter, int32_t outputs, void *output);                \
     int32_t name##_get_buffer_size(int32_t inputs, int32_t outputs)
 
+STQ_DECLARE_DENSE(stq_dense_b1_s8, uint32_t, int8_t);
 STQ_DECLARE_DENSE(stq_dense_t2_s8, uint32_t, int8_t);
 STQ_DECLARE_DENSE(stq_dense_s4_s8, uint32_t, int8_t);
 STQ_DECLARE_DENSE(stq_dense_s8_s8, uint32_t, int8_t);
+STQ_DECLARE_DENSE(stq_dense_s16_s8, uint32_t, int8_t);
+STQ_DECLARE_DENSE(stq_dense_b1_s16, uint32_t, int16_t);
 STQ_DECLARE_DENSE(stq_dense_t2_s16, uint32_t, int16_t);
 STQ_DECLARE_DENSE(stq_dense_s4_s16, uint32_t, int16_t);
 STQ_DECLARE_DENSE(stq_dense_s8_s16, uint32_t, int16_t);
+STQ_DECLARE_DENSE(stq_dense_s16_s16, uint32_t, int16_t);
 
 typedef struct {
     int32_t window_h, window_w;

@@ -29,6 +29,13 @@ static inline int stq_window_valid(const stq_conv_params *params, const stq_dims
            stq_dims_valid(filter_dims) && stq_dims_valid(output_dims);
 }
 
+/* Groups of a convolution whose sizes are all positive; 0 if the channels do not fall into equal groups. */
+static inline int32_t stq_groups(const stq_dims *input_dims, const stq_dims *filter_dims, const stq_dims *output_dims)
+{
+    const int32_t groups = input_dims->c / filter_dims->c;
+    return groups * filter_dims->c == input_dims->c && output_dims->c % groups == 0 ? groups : 0;
+}
+
 static inline int stq_pool_valid(const stq_pool_params *params, const stq_dims *input_dims,
                                  const stq_dims *output_dims)
 {

@@ -15,17 +15,17 @@
 /* Channels that average pooling and the elementwise kernels work on at a time. */
 #define STQ_CHANNEL_BLOCK 64
 
-/* Elements of a row of `count` weights of `bits` bits, padded to whole words. */
-static inline int32_t stq_row_elements(int32_t count, int32_t bits)
-{
-    const int32_t per_word = 32 / bits;
-    return (count + per_word - 1) / per_word * per_word;
-}
-
 /* 32-bit words of a row of `count` weights of `bits` bits. */
 static inline int32_t stq_row_words(int32_t count, int32_t bits)
 {
-    return stq_row_elements(count, bits) * bits / 32;
+    const int32_t per_word = 32 / bits;
+    return (count + per_word - 1) / per_word;
+}
+
+/* Elements of a row of `count` weights of `bits` bits, padded to whole words. */
+static inline int32_t stq_row_elements(int32_t count, int32_t bits)
+{
+    return stq_row_words(count, bits) * (32 / bits);
 }
 
 /* int16 columns of two pixels, then int32 accumulators of two pixels and an even number of channels. */

@@ -12,12 +12,14 @@
 #include "stq_nn_scratch.h"
 #include "stq_nn_weight.h"
 
-/* Sum over one pixel's window. Taps outside the image are real 0 and add nothing. */
+/*
+ * Sum over one pixel's window, of the group that starts at input channel `first_channel`. Taps outside the image are
+ * real 0 and add nothing.
+ */
 static inline int32_t stq_convolve_window(const stq_conv_params *params, const stq_dims *input_dims, const void *input,
                                           stq_type input_type, const stq_dims *filter_dims, const int16_t *weights,
-                                          int32_t output_y, int32_t output_x)
+                                          int32_t first_channel, int32_t output_y, int32_t output_x)
 {
-    const int32_t channels = input_dims->c;
     int32_t acc = 0;
 
     for (int32_t ky = 0; ky < filter_dims->h; ky++) {
@@ -30,9 +32,9 @@ static inline int32_t stq_convolve_window(const stq_conv_params *params, const s
             if (x < 0 || x >= input_dims->w) {
                 continue;
             }
-            const int32_t first = (y * input_dims->w + x) * channels;
-            const int16_t *tap = weights + (ky * filter_dims->w + kx) * channels;
-            for (int32_t c = 0; c < channels; c++) {
+            const int32_t first = (y * input_dims->w + x) * input_dims->c + first_channel;
+            const int16_t *tap = weights + (ky * filter_dims->w + kx) * filter_dims->c;
+            for (int32_t c = 0; c < filter_dims->c; c++) {
                 acc += (stq_level(input, input_type, first + c) + params->input_offset) * tap[c];
             }
         }
@@ -45,24 +47,26 @@ static inline stq_status stq_convolve(const stq_context *ctx, const stq_conv_par
                                       const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
                                       const stq_dims *output_dims, void *output)
 {
-    if (!stq_window_valid(params, input_dims, filter_dims, output_dims) || input_dims->c != filter_dims->c ||
-        rq == NULL || input == NULL || filter == NULL || output == NULL ||
-        !stq_scratch_valid(ctx, stq_convolve_buffer_size(filter_dims, bits, output_dims))) {
+    if (!stq_window_valid(params, input_dims, filter_dims, output_dims) ||
+        stq_groups(input_dims, filter_dims, output_dims) == 0 || rq == NULL || input == NULL || filter == NULL ||
+        output == NULL || !stq_scratch_valid(ctx, stq_convolve_buffer_size(filter_dims, bits, output_dims))) {
         return STQ_ARGUMENT_ERROR;
     }
 
     const int32_t row_weights = filter_dims->h * filter_dims->w * filter_dims->c;
     const int32_t row_words = stq_row_words(row_weights, bits);
+    const int32_t group_outputs = output_dims->c / stq_groups(input_dims, filter_dims, output_dims);
     int16_t *weights = ctx->buffer;
 
     for (int32_t channel = 0; channel < output_dims->c; channel++) {
+        const int32_t first_channel = channel / group_outputs * filter_dims->c;
         for (int32_t i = 0; i < row_weights; i++) {
             weights[i] = (int16_t)stq_weight(filter + channel * row_words, bits, params->weight_offset, i);
         }
         for (int32_t y = 0; y < output_dims->h; y++) {
             for (int32_t x = 0; x < output_dims->w; x++) {
-                const int32_t acc =
-                    stq_convolve_window(params, input_dims, input, input_type, filter_dims, weights, y, x);
+                const int32_t acc = stq_convolve_window(params, input_dims, input, input_type, filter_dims, weights,
+                                                        first_channel, y, x);
                 stq_requantize_pixel(
                     rq, &acc, channel, 1,
                     stq_output_pixel(output, rq->output_type, output_dims->c, y * output_dims->w + x));

@@ -10,9 +10,15 @@ static inline int32_t stq_weight(const uint32_t *row, int32_t bits, int32_t weig
     const int32_t per_word = 32 / bits;
     const int32_t element = index % per_word;
     const int32_t shift = (element & 1) * 16 + (element >> 1) * bits;
-    const int32_t field = (int32_t)((row[index / per_word] >> shift) & ((1U << bits) - 1U));
+    const uint32_t word = row[index / per_word];
 
-    return (bits == 8 && field >= 128 ? field - 256 : field) - weight_offset;
+    if (bits == 1) {
+        const uint32_t bit = (word >> ((shift + weight_offset) % 32)) & 1U;
+        return (int32_t)(bit << weight_offset) - weight_offset;
+    }
+    const int32_t field = (int32_t)((word >> shift) & ((1U << bits) - 1U));
+    const int32_t sign = bits >= 8 ? 1 << (bits - 1) : 0;
+    return (field ^ sign) - sign - weight_offset;
 }
 
 #endif /* STQ_NN_WEIGHT_H */

@@ -27,8 +27,8 @@ def emit_convolve(context: LayerContext) -> LayerCode:
     weights, layout = emit_weights(context, op)
     tables, requantize = emit_requantize(context, op.requantize)
     window = op.window
-    # A convolution's filter is as deep as its input, a depthwise one's as its output.
-    filter_channels = x.channels if isinstance(op, Convolve) else context.output.channels
+    # A convolution's filter is as deep as a group of its input channels, a depthwise one's as its output.
+    filter_channels = op.weights.shape[2] if isinstance(op, Convolve) else context.output.channels
     params = Struct(
         "stq_conv_params",
         "params",
@@ -51,4 +51,6 @@ def emit_convolve(context: LayerContext) -> LayerCode:
         "&output_dims", context.output_pointer,
     )  # fmt: skip
     note = f"{window.size[0]}x{window.size[1]} window, stride {window.stride[0]}x{window.stride[1]}"
-    return LayerCode((weights, *tables), structs, arguments, (note, f"{layout.bits}-bit weights"))
+    groups = x.channels // filter_channels if isinstance(op, Convolve) else 1
+    notes = (note, *((f"{groups} groups",) if groups > 1 else ()), f"{layout.bits}-bit weights")
+    return LayerCode((weights, *tables), structs, arguments, notes)

@@ -1,0 +1,4 @@
+/* Convolution: 16-bit weights, int16 activations. */
+#include "stq_convolve_core.h"
+
+STQ_DEFINE_CONVOLVE(stq_convolve_s16_s16, 16, int16_t, STQ_S16)

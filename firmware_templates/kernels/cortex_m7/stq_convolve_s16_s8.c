@@ -1,0 +1,4 @@
+/* Convolution: 16-bit weights, int8 activations. */
+#include "stq_convolve_core.h"
+
+STQ_DEFINE_CONVOLVE(stq_convolve_s16_s8, 16, int8_t, STQ_S8)

@@ -1,0 +1,66 @@
+/*
+ * stq_nn_rows.h - two rows of packed weights times one or more columns of activations (internal to the kernels).
+ *
+ * Included by a core that has defined `stq_block`, its accumulators, and `stq_multiply_word`: a word of each row times as
+ * many pairs of its columns, which it moves `*columns` on by. Of 1-bit weights `*steps` is how many half words are left,
+ * and is made two less; of one, only the first half of the word is multiplied. Widths are constants in every caller.
+ */
+#ifndef STQ_NN_ROWS_H
+#define STQ_NN_ROWS_H
+
+#include "stq_intrinsics.h"
+#include "stq_nn_pairs.h"
+
+/* The next word of a row. */
+static inline uint32_t stq_next_word(const uint32_t **row)
+{
+#if STQ_DSP
+    // Left to itself, gcc gives each word of an unrolled loop an address of its own, and runs out of registers.
+    uint32_t word;
+    __asm__("ldr %0, [%1], #4" : "=r"(word), "+r"(*row) : : "memory");
+    return word;
+#else
+    return *(*row)++;
+#endif
+}
+
+static inline stq_block stq_multiply_next_words(stq_block acc, const stq_word **columns, const uint32_t **row0,
+                                                const uint32_t **row1, int32_t bits, uint32_t mask, int32_t *steps)
+{
+    const uint32_t word0 = stq_next_word(row0);
+    const uint32_t word1 = stq_next_word(row1);
+    return stq_multiply_word(acc, columns, word0, word1, bits, mask, steps);
+}
+
+/* Rows of `steps` steps: see stq_row_steps. */
+static inline stq_block stq_multiply_rows(stq_block acc, const stq_word *columns, const uint32_t *row0,
+                                          const uint32_t *row1, int32_t steps, int32_t bits, uint32_t mask)
+{
+    if (bits == 1) {
+        do {
+            acc = stq_multiply_next_words(acc, &columns, &row0, &row1, bits, mask, &steps);
+        } while (steps > 0);
+        return acc;
+    }
+
+    const int32_t round = bits == 2 ? 1 : bits == 4 ? 2 : 4; // words
+    const uint32_t *end = row0 + steps;
+    const uint32_t *end_of_rounds = row0 + steps / round * round;
+
+    while (row0 < end_of_rounds) {
+        acc = stq_multiply_next_words(acc, &columns, &row0, &row1, bits, mask, &steps);
+        if (round >= 2) {
+            acc = stq_multiply_next_words(acc, &columns, &row0, &row1, bits, mask, &steps);
+        }
+        if (round >= 4) {
+            acc = stq_multiply_next_words(acc, &columns, &row0, &row1, bits, mask, &steps);
+            acc = stq_multiply_next_words(acc, &columns, &row0, &row1, bits, mask, &steps);
+        }
+    }
+    while (round > 1 && row0 < end) {
+        acc = stq_multiply_next_words(acc, &columns, &row0, &row1, bits, mask, &steps);
+    }
+    return acc;
+}
+
+#endif /* STQ_NN_ROWS_H */
