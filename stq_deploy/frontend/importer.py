@@ -13,10 +13,10 @@ from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import damaged, located
 from stq_deploy.frontend.layer_graph import LayerConfig, LayerGraph, read_layer_graph
 from stq_deploy.frontend.layers import LayerReader, handler_for
-from stq_deploy.frontend.model_file import ModelFile, open_model_file
+from stq_deploy.frontend.model_file import ModelFile, Shapes, open_model_file
 from stq_deploy.frontend.objects import check_objects
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.frontend.source import DepthwiseNode, FloatArray, FloatKernel, Node, SourceGraph
+from stq_deploy.frontend.source import DepthwiseNode, FloatBias, FloatKernel, Node, SourceGraph
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,17 @@ class LayerRow:
 
 @dataclass(frozen=True, eq=False)
 class ParsedModel:
-    """A checked model whose weights are still floats; nodes and positions as in `SourceGraph`."""
+    """A checked model whose weights are still floats; nodes and positions as in `SourceGraph`.
+
+    Attributes:
+        numbers: of a node that QKeras quantizes numbers of, by position: field -> quantizer.
+    """
 
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
     kernels: dict[int, FloatKernel]
-    biases: dict[int, tuple[FloatArray, Quantizer | None]]
+    biases: dict[int, FloatBias]
+    numbers: dict[int, dict[str, Quantizer]]
     name: str
     file: dict[str, str]
     table: tuple[LayerRow, ...]
@@ -119,14 +124,19 @@ def read_source(path: str | os.PathLike[str]) -> SourceGraph:
     """
     parsed = parse_model(path)
     try:
+        from stq_deploy.frontend.fold import folded_bias
         from stq_deploy.frontend.integer_kernels import integer_kernel
-        from stq_deploy.frontend.quantizer_values import quantized_numbers
+        from stq_deploy.frontend.quantizer_values import quantized_numbers, with_quantized_numbers
 
         kernels = {
             at: integer_kernel(kernel, parsed.nodes[at].layer, isinstance(parsed.nodes[at], DepthwiseNode))
             for at, kernel in parsed.kernels.items()
         }
-        biases = {at: quantized_numbers(*bias, parsed.nodes[at].layer) for at, bias in parsed.biases.items()}
+        biases = {
+            at: quantized_numbers(folded_bias(bias), bias.quantizer, parsed.nodes[at].layer)
+            for at, bias in parsed.biases.items()
+        }
+        nodes = tuple(with_quantized_numbers(node, parsed.numbers.get(at, {})) for at, node in enumerate(parsed.nodes))
     except StqError as error:
         raise located(error, str(path)) from error
     except ImportError as error:
@@ -136,7 +146,7 @@ def read_source(path: str | os.PathLike[str]) -> SourceGraph:
             next="install them with `pip install stq-deploy[train]`, or give a converted .stq network",
         ) from error
     return SourceGraph(
-        parsed.nodes,
+        nodes,
         parsed.outputs,
         kernels,
         biases,
@@ -164,7 +174,8 @@ class _Walk:
         self.file = file
         self.nodes: list[Node] = []
         self.kernels: dict[int, FloatKernel] = {}
-        self.biases: dict[int, tuple[FloatArray, Quantizer | None]] = {}
+        self.biases: dict[int, FloatBias] = {}
+        self.numbers: dict[int, dict[str, Quantizer]] = {}
         self.rows: list[LayerRow] = []
         self.position: dict[str, int] = {}
         self.obstacle: StqError | None = None
@@ -197,7 +208,7 @@ class _Walk:
         if not inputs and layer.kind != "InputLayer":
             raise damaged("a layer reads nothing")
 
-        def arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+        def arrays(shapes: Shapes) -> dict[str, Any]:
             return self.file.read_arrays(layer.path, layer.container, shapes)
 
         reader = LayerReader(layer, inputs, arrays, len(self.nodes))
@@ -206,6 +217,7 @@ class _Walk:
         self.nodes += reader.nodes
         self.kernels |= reader.kernels
         self.biases |= reader.biases
+        self.numbers |= reader.numbers
         # The InputLayer of an inner model adds nothing.
         self.position[layer.name] = len(self.nodes) - 1 if reader.nodes else inputs[0][0]
         self.obstacle = self.obstacle or reader.obstacle
@@ -231,7 +243,7 @@ class _Walk:
     def finish(self, graph: LayerGraph) -> ParsedModel:
         return ParsedModel(
             tuple(self.nodes), tuple(self.position[name] for name in graph.outputs), self.kernels, self.biases,
-            graph.name, self.file.facts, tuple(self.rows),
+            self.numbers, graph.name, self.file.facts, tuple(self.rows),
         )  # fmt: skip
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend.errors import unsupported
+from stq_deploy.frontend.fold import folded_kernel
 from stq_deploy.frontend.quantizer_values import quantized_integers
-from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.frontend.quantizers import Quantizer, trainable
 from stq_deploy.frontend.source import FloatKernel, IntegerKernel
 
 _WIDTHS = (2, 4, 8, 16)
@@ -25,8 +26,8 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
     """
     quantizer = kernel.quantizer
     assert quantizer is not None  # such a layer is an obstacle, which stops the conversion
-    quantizer = _trainable(quantizer)
-    integers, unit = quantized_integers(kernel.values, quantizer, layer)
+    quantizer = trainable(quantizer)
+    integers, unit = quantized_integers(folded_kernel(kernel, depthwise), quantizer, layer)
     per_output = np.broadcast_to(unit, integers.shape).reshape(kernel.shape)
     per_output = per_output.reshape(-1, *kernel.shape[-2 if depthwise else -1 :])
     if (per_output != per_output[0]).any():
@@ -38,14 +39,6 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
     integers = integers.reshape(kernel.shape)
     stored = integers.astype(np.int16) if bits == 16 else integers.astype(np.int8)
     return IntegerKernel(stored, per_output[0].reshape(-1).copy(), bits)
-
-
-def _trainable(quantizer: Quantizer) -> Quantizer:
-    """What `_set_trainable_parameter` of qkeras's kernel quantizers does: no alpha means 'auto_po2'."""
-    if quantizer.parameters.get("alpha", 1) is not None:
-        return quantizer
-    fitted = {"alpha": "auto_po2"} | ({"symmetric": True} if "symmetric" in quantizer.parameters else {})
-    return Quantizer(quantizer.name, {**quantizer.parameters, **fitted})
 
 
 def _weight_bits(quantizer: Quantizer, integers: npt.NDArray[np.int64]) -> int:

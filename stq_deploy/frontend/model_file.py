@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,9 +21,13 @@ from stq_deploy.frontend.errors import damaged, shown
 from stq_deploy.frontend.source import FloatArray
 from stq_deploy.quarantine import HDF5_MAGIC, MAXIMUM_FILE_BYTES, ZIP_MAGIC, Contents, Unusable, read_contents
 
-Shapes = dict[str, tuple[int, ...]]
+Shapes = Mapping[str, tuple[int, ...] | None]
+"""Every array that a layer stores, in Keras's order: name -> shape, or None for one that is not read.
+
+The arrays of a layer inside the layer are named `inner/name`, after the attribute that holds it.
+"""
 ArrayReader = Callable[[tuple[str, ...], str, Shapes], dict[str, FloatArray]]
-"""(`LayerConfig.path`, its `container`, weight name -> shape in Keras's order) -> arrays by weight name."""
+"""(`LayerConfig.path`, its `container`, shapes) -> arrays by name."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +105,18 @@ def _h5_reader(found: Contents) -> ArrayReader:
     def read(path: tuple[str, ...], container: str, shapes: Shapes) -> dict[str, FloatArray]:
         scopes = scopes_of(path[0])
         if len(path) == 1:  # all of them are the layer's, whatever it was named when they were made
-            names = {what: name for scope in scopes.values() for what, name in scope.items()}
+            own = list(scopes.values())
         else:  # those of all layers of an inner model; the layer's are under its name, or under more of its path
             ends = ("/".join(path[i:]) for i in range(len(path)))
-            names = next((scopes[end] for end in ends if end in scopes), {})
+            end = next((end for end in ends if end in scopes), "")
+            inner = any("/" in what for what in shapes)  # whether there is a layer inside it, under some name
+            own = [scopes[s] for s in scopes if s == end or (inner and s.rpartition("/")[0] == end)]
+        names = {what: name for scope in own for what, name in scope.items()}
         layer = shown("/".join(path))
-        if set(names) != set(shapes):
-            raise damaged(f"layer {layer} stores the arrays {shown(sorted(names))}, not {sorted(shapes)}")
+        if set(names) != {_last(what) for what in shapes}:
+            raise damaged(f"layer {layer} stores the arrays {shown(sorted(names))}, not {sorted(map(_last, shapes))}")
         stored = {what: found.arrays.get(f"{path[0]}/{name}", "is missing") for what, name in names.items()}
-        return {what: _checked(stored[what], shape, layer, what) for what, shape in shapes.items()}
+        return {w: _checked(stored[_last(w)], shape, layer, w) for w, shape in shapes.items() if shape is not None}
 
     return read
 
@@ -118,13 +125,25 @@ def _keras_reader(found: Contents) -> ArrayReader:
     counts = Counter(path.rpartition("/")[0] for path in found.arrays)
 
     def read(path: tuple[str, ...], container: str, shapes: Shapes) -> dict[str, FloatArray]:
-        group, layer = f"{container}/vars", shown("/".join(path))
-        if counts[group] != len(shapes):
-            raise damaged(f"layer {layer} stores {counts[group]} arrays, not {sorted(shapes)}")
-        stored = (found.arrays.get(f"{group}/{i}", "is missing") for i in range(len(shapes)))
-        return {what: _checked(array, shapes[what], layer, what) for what, array in zip(shapes, stored, strict=True)}
+        layer = shown("/".join(path))
+        by_group: dict[str, list[str]] = {}  # those of a layer inside it are in a group in its own
+        for what in shapes:
+            inner = what.rpartition("/")[0]
+            by_group.setdefault(f"{container}/{inner}/vars" if inner else f"{container}/vars", []).append(what)
+        if any(counts[group] != len(names) for group, names in by_group.items()) or not shapes:
+            raise damaged(f"layer {layer} stores {[counts[group] for group in by_group]} arrays, not {sorted(shapes)}")
+        return {
+            what: _checked(found.arrays.get(f"{group}/{i}", "is missing"), shape, layer, what)
+            for group, names in by_group.items()
+            for i, what in enumerate(names)
+            if (shape := shapes[what]) is not None
+        }
 
     return read
+
+
+def _last(what: str) -> str:
+    return what.rpartition("/")[2]
 
 
 def _checked(stored: FloatArray | str, shape: tuple[int, ...], layer: str, what: str) -> FloatArray:

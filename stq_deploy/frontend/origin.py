@@ -13,7 +13,11 @@ from stq_deploy.frontend.errors import shown
 
 MODEL_MODULES = frozenset({"keras", "tf_keras", "tf_keras.src.engine.functional", "tf_keras.src.engine.sequential"})
 LAYER_MODULES = frozenset(
-    {"keras.layers", "tf_keras.layers", "qkeras.qlayers", "qkeras.qconvolutional", "qkeras.qpooling"}
+    {
+        *("keras.layers", "tf_keras.layers"),
+        *("qkeras.qlayers", "qkeras.qconvolutional", "qkeras.qpooling", "qkeras.qnormalization"),
+        *("qkeras.qconv2d_batchnorm", "qkeras.qdepthwiseconv2d_batchnorm"),
+    }
 )
 OBJECT_MODULES = frozenset(
     {

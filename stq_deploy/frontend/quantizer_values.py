@@ -1,6 +1,6 @@
 """What a quantizer makes of stored numbers: integers times a unit, by evaluating qkeras's own quantizers.
 
-The one use of TensorFlow in this package, with `fold`. QKeras computes a quantized number as
+TensorFlow is used here and in `fold`, and nowhere else in this package. QKeras computes a quantized number as
 `x + stop_gradient(-x + s*k)`. In float32 that can differ from `s*k` by a unit in the last place; the integer network
 means `s*k` exactly.
 
@@ -11,6 +11,9 @@ A stochastic quantizer settles at inference: qkeras's `stochastic_ternary` is th
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ import numpy.typing as npt
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.frontend.source import FloatArray
+from stq_deploy.frontend.source import AffineNode, BatchNormNode, FloatArray, Node
 
 Reals = npt.NDArray[np.float64]
 
@@ -58,6 +61,27 @@ def quantized_numbers(values: FloatArray, quantizer: Quantizer | None, layer: st
         return _evaluated(values, quantizer, layer)[0]  # exact as they are, however far apart
     integers, unit = quantized_integers(values, quantizer, layer)
     return integers * unit
+
+
+def with_quantized_numbers(node: Node, quantizers: Mapping[str, Quantizer]) -> Node:
+    """The node with some of its numbers quantized: `quantizers` by the name of the field.
+
+    Raises:
+        StqError: as `quantized_integers`; or a quantized variance is negative.
+    """
+    fields: dict[str, Any] = {}
+    for name, quantizer in quantizers.items():
+        stored = np.array([float(number) for number in getattr(node, name)], np.float32)
+        numbers = quantized_numbers(stored, quantizer, node.layer)
+        exact_fractions = isinstance(node, AffineNode)
+        fields[name] = tuple(Fraction(number) for number in numbers.tolist()) if exact_fractions else numbers
+    node = replace(node, **fields)
+    if isinstance(node, BatchNormNode) and (node.variance + np.float32(node.epsilon) <= 0).any():
+        raise unsupported(
+            node.layer, str(quantizers["variance"]), "the quantized variance plus epsilon is not above 0",
+            next="use QKeras's own variance_quantizer, quantized_relu_po2(6,quadratic_approximation=True)",
+        )  # fmt: skip
+    return node
 
 
 def _is_power_of_two(quantizer: Quantizer) -> bool:

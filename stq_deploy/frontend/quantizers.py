@@ -64,7 +64,8 @@ KERNEL = Role(
     ),
     bits=16,
 )  # fmt: skip
-CONSTANT = Role("biases, and the numbers of batch normalization and averages", KERNEL.quantizers, bits=32)
+CONSTANT = Role("biases and the numbers of batch normalization", KERNEL.quantizers, bits=32)
+AVERAGE = Role("averages", ("quantized_bits", "quantized_linear"), bits=32)
 ACTIVATION = Role(
     "activations",
     (
@@ -242,6 +243,14 @@ _REASONS = {
 def make_quantizer(name: str, **parameters: Literal) -> Quantizer:
     """A quantizer of ours: the class's defaults but for `parameters`."""
     return Quantizer(name, _DEFAULTS[name] | parameters)
+
+
+def trainable(quantizer: Quantizer) -> Quantizer:
+    """What QKeras makes of a quantizer of weights by `_set_trainable_parameter`: no alpha means 'auto_po2'."""
+    if quantizer.parameters.get("alpha", 1) is not None:
+        return quantizer
+    fitted = {"alpha": "auto_po2"} | ({"symmetric": True} if "symmetric" in quantizer.parameters else {})
+    return Quantizer(quantizer.name, {**quantizer.parameters, **fitted})
 
 
 def read_quantizer(described: Any, role: Role) -> Quantizer:

@@ -17,6 +17,19 @@ from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.network.ops import Window
 
 FloatArray = npt.NDArray[np.float32]
+FloatNumbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+"""float32 as stored, or float64 once quantized: the exact product of an integer and a float32 scale."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Batch normalization that a QKeras layer folds into its weights before it quantizes them; float32 (outputs,)."""
+
+    gamma: FloatArray
+    beta: FloatArray
+    mean: FloatArray
+    variance: FloatArray
+    epsilon: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +39,22 @@ class FloatKernel:
     Attributes:
         quantizer: None where the layer has none.
         shape: of the node's kernel, which has the same elements; 1-D and dense kernels lack axes of size 1.
+        fold: what is multiplied into the weights first, if anything.
     """
 
     values: FloatArray
     quantizer: Quantizer | None
     shape: tuple[int, ...]
+    fold: Fold | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FloatBias:
+    """A bias as stored, float32 (outputs,); the rest as in `FloatKernel`."""
+
+    values: FloatArray
+    quantizer: Quantizer | None
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +118,12 @@ class BiasNode(Node):
 
 @dataclass(frozen=True, eq=False)
 class BatchNormNode(Node):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta` per channel; all float32 (C,)."""
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta` per channel; all (C,)."""
 
-    gamma: FloatArray
-    beta: FloatArray
-    mean: FloatArray
-    variance: FloatArray
+    gamma: FloatNumbers
+    beta: FloatNumbers
+    mean: FloatNumbers
+    variance: FloatNumbers
     epsilon: float
 
 

@@ -108,10 +108,10 @@ def shifted(offset: npt.NDArray[np.floating[Any]]) -> Affine:
 
 
 def batch_norm(
-    gamma: npt.NDArray[np.float32],
-    beta: npt.NDArray[np.float32],
-    mean: npt.NDArray[np.float32],
-    variance: npt.NDArray[np.float32],
+    gamma: npt.NDArray[np.floating[Any]],
+    beta: npt.NDArray[np.floating[Any]],
+    mean: npt.NDArray[np.floating[Any]],
+    variance: npt.NDArray[np.floating[Any]],
     epsilon: float,
 ) -> Affine:
     """Batch normalisation at inference, `gamma * (x - mean) / sqrt(variance + epsilon) + beta`.

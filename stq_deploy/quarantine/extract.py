@@ -6,7 +6,8 @@ Layouts, as tf_keras 2.21 writes them:
   .h5     root attribute `model_config`; arrays in `model_weights/<layer>/<weight name>`, the names in the group's
           attribute `weight_names`. The group of an inner model holds the arrays of all its layers, however deep.
   .keras  a zip of `config.json` and `model.weights.h5`; arrays in `layers/<snake-case class>[_<n>]/vars/<i>`,
-          counted in the order of the configuration; those of an inner model in `layers` in its own group.
+          counted in the order of the configuration; those of an inner model in `layers` in its own group, those of a
+          layer inside a layer in `<attribute>/vars/<i>` in the outer one's.
 """
 
 from __future__ import annotations
@@ -120,12 +121,19 @@ def _from_keras(content: bytes) -> Extract:
                 if groups > MAXIMUM_GROUPS:
                     raise Unusable(f"it has arrays of more than the {MAXIMUM_GROUPS} layers allowed")
                 layer, place = _group(layers, container), f"{path}/{container}"
-                variables = _group(layer, "vars") if layer else None
-                for name in _names(variables) if variables else ():
-                    found.take(variables, name, f"{place}/vars/{name}")
-                if layer:
-                    models.append((layer, f"{place}/layers"))
+                for member in _names(layer) if layer else ():
+                    if member == "layers":
+                        models.append((layer, f"{place}/layers"))
+                    else:
+                        _take_variables(found, layer, "vars" if member == "vars" else f"{member}/vars", place)
     return found
+
+
+def _take_variables(found: Extract, layer: Any, path: str, place: str) -> None:
+    """Take all arrays of a group below a layer's."""
+    variables = _group(layer, path)
+    for name in _names(variables) if variables else ():
+        found.take(variables, name, f"{place}/{path}/{name}")
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

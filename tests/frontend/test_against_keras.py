@@ -60,6 +60,27 @@ QUANTIZED: list[Case] = [
     ("LeakyReLU", {}, ROW),
     ("LeakyReLU", {"alpha": 0.0}, ROW),
     ("Softmax", {}, VECTOR),
+    ("QConv2DBatchnorm", {"filters": 6, "kernel_size": 3, "strides": 2, "padding": "same", **KERNEL}, IMAGE),
+    ("QConv2DBatchnorm", {"filters": 6, "kernel_size": 3, "use_bias": False, "scale": False, "epsilon": 0.1,
+                          "folding_mode": "batch_stats_folding", "ema_freeze_delay": 10, **KERNEL}, IMAGE),
+    ("QConv2DBatchnorm", {"filters": 6, "kernel_size": 2, "ema_freeze_delay": -1, "activation": "relu",
+                          "kernel_quantizer": TERNARY, "bias_quantizer": None}, IMAGE),
+    ("QDepthwiseConv2DBatchnorm", {"kernel_size": 3, "depth_multiplier": 2, **DEPTHWISE}, IMAGE),
+    ("QDepthwiseConv2DBatchnorm", {"kernel_size": 3, "strides": 2, "padding": "same", "use_bias": False,
+                                   "folding_mode": "batch_stats_folding", **DEPTHWISE,
+                                   "bias_quantizer": "quantized_po2(5)"}, IMAGE),
+    ("QBatchNormalization", {}, IMAGE),
+    ("QBatchNormalization", {"scale": False, "center": False, "epsilon": 1e-7}, ROW),
+    ("QBatchNormalization", {"gamma_quantizer": None, "beta_quantizer": "quantized_bits(8,1,alpha='auto')",
+                             "mean_quantizer": "quantized_bits(6,0,1)", "variance_quantizer": None}, VECTOR),
+    ("QBatchNormalization", {"gamma_quantizer": "quantized_bits(8,1)", "mean_quantizer": None, "axis": -1,
+                             "variance_quantizer": "quantized_bits(8,1,0,keep_negative=False)"}, IMAGE),
+    ("QAveragePooling2D", {"pool_size": 3, "average_quantizer": "quantized_bits(4,0,1)"}, IMAGE),
+    ("QAveragePooling2D", {"pool_size": (2, 3), "padding": "same", "strides": 1,
+                           "average_quantizer": "quantized_bits(8,0,1,alpha=1)", "activation": "hard_tanh"}, IMAGE),
+    ("QAveragePooling2D", {"activation": "quantized_relu(6,2)"}, IMAGE),
+    ("QGlobalAveragePooling2D", {"average_quantizer": "quantized_bits(8,0,1)"}, IMAGE),
+    ("QGlobalAveragePooling2D", {"keepdims": True, "activation": "quantized_bits(8,1,1)"}, IMAGE),
     ("BatchNormalization", {"epsilon": 0.01}, IMAGE),
     ("BatchNormalization", {"epsilon": 1e-7, "scale": False}, IMAGE),
     ("BatchNormalization", {"epsilon": 1e-7, "center": False}, ROW),
@@ -133,7 +154,7 @@ def keras_layer(kind: str, settings: dict[str, Any]) -> Any:
 
 
 def model_of(body: Callable[[Any], Any], *shapes: tuple[int, ...]) -> Any:
-    """`body` of one input for each shape, all cut from the model's only one; random weights, as far from 0 as 1."""
+    """`body` of one input for each shape, all cut from the model's only one; with random weights in [-1, 1]."""
     import tf_keras
     from tf_keras import layers
 
@@ -149,8 +170,9 @@ def model_of(body: Callable[[Any], Any], *shapes: tuple[int, ...]) -> Any:
     model = tf_keras.Model(inputs, body(parts if len(shapes) > 1 else parts[0]))
     rng = np.random.default_rng(1)
     for variable in model.weights:
-        positive = "variance" in variable.name
-        variable.assign(rng.uniform(0 if positive else -1, 1, variable.shape))
+        if "iteration" not in variable.name:  # a counter of some layers, which is an integer
+            lowest = 0.05 if "variance" in variable.name else -1
+            variable.assign(rng.uniform(lowest, 1, variable.shape))
     return model
 
 
@@ -168,7 +190,8 @@ def check(model: Any, folder: Path) -> SourceGraph:
         assert found.shape == expected.shape
         assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
     assert sources[0].table[-1]["shape"] == list(expected.shape[1:])
-    assert sum(row["parameters"] for row in sources[0].table) == model.count_params()
+    counters = sum("iteration" in variable.name for variable in model.weights)
+    assert sum(row["parameters"] for row in sources[0].table) == model.count_params() - counters
     return sources[0]
 
 

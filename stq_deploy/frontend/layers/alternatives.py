@@ -55,13 +55,6 @@ ALTERNATIVES: dict[str, tuple[str, str]] = {
     "Masking": ("samples are of one length", "pad the samples, and train the model without it"),
     "RepeatVector": ("it copies a vector along a new axis", "use Reshape to (1, n) followed by UpSampling1D"),
     "QAdaptiveActivation": ("its integer bits are a variable of the training", "use QActivation with fixed bits"),
-    "QConv2DBatchnorm": ("its folded weights are not read yet", "use QConv2D followed by BatchNormalization"),
-    "QDepthwiseConv2DBatchnorm": (
-        "its folded weights are not read yet", "use QDepthwiseConv2D followed by BatchNormalization",
-    ),
-    "QBatchNormalization": ("its quantizers are not read yet", _USE_BATCH_NORM),
-    "QAveragePooling2D": ("its quantizer is not read yet", "use AveragePooling2D followed by QActivation"),
-    "QGlobalAveragePooling2D": ("its quantizer is not read yet", "use GlobalAveragePooling2D followed by QActivation"),
     "QDenseBatchnorm": ("qkeras 0.9 has no such layer", "use QDense followed by BatchNormalization"),
     "QOctaveConv2D": ("it is a model of several layers under one name", "use QConv2D"),
 }  # fmt: skip

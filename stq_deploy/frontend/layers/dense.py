@@ -17,7 +17,7 @@ def import_dense(reader: LayerReader) -> None:
     position, shape = reader.only_input()
     inputs, units = shape[-1], reader.integer("units")
     quantizer = reader.kernel_quantizer("kernel_quantizer", "quantized_bits(4,0,1,alpha='auto_po2')")
-    arrays = reader.arrays({"kernel": (inputs, units)} | bias_shape(reader, units))
+    arrays = reader.arrays({"kernel": (inputs, units), **bias_shape(reader, units)})
     if len(shape) == 1:
         at = reader.add(DenseNode(reader.name, (position,), (units,)))
         reader.add_kernel(at, arrays["kernel"], quantizer)

@@ -9,8 +9,9 @@ from typing import Any
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
+from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.quantizers import KERNEL, Quantizer, Role, read_quantizer
-from stq_deploy.frontend.source import FloatArray, FloatKernel, Node, ReshapeNode
+from stq_deploy.frontend.source import FloatArray, FloatBias, FloatKernel, Fold, Node, ReshapeNode
 from stq_deploy.frontend.values import Values, flag, is_whole, one_of, real, whole
 
 MAXIMUM_SIZE = 1 << 16
@@ -19,7 +20,9 @@ MAXIMUM_ELEMENTS = 1 << 24
 # Settings that act in training only, or say nothing about the computation.
 _WITHOUT_EFFECT = frozenset(
     {"name", "trainable", "batch_input_shape", "activity_regularizer"}
-    | {f"{part}_range" for part in ("kernel", "bias", "depthwise")}  # deprecated in QKeras, which ignores them
+    | {
+        f"{part}_range" for part in ("kernel", "bias", "depthwise", "gamma", "beta")
+    }  # deprecated in QKeras, which ignores them
     | {
         f"{part}_{what}"
         for part in ("kernel", "bias", "depthwise", "pointwise", "gamma", "beta")
@@ -38,7 +41,7 @@ _QUANTIZED_KINDS = {
 }
 """Keras's weighted layers -> QKeras's, which have the same settings, and quantizers besides."""
 
-Arrays = Callable[[dict[str, tuple[int, ...]]], dict[str, FloatArray]]
+Arrays = Callable[[Shapes], dict[str, FloatArray]]
 
 
 class LayerReader:
@@ -64,7 +67,8 @@ class LayerReader:
         self.quantizers: dict[str, str] = {}
         self.nodes: list[Node] = []
         self.kernels: dict[int, FloatKernel] = {}
-        self.biases: dict[int, tuple[FloatArray, Quantizer | None]] = {}
+        self.biases: dict[int, FloatBias] = {}
+        self.numbers: dict[int, dict[str, Quantizer]] = {}
         self.parameters = 0
         self.macs = 0
         self._arrays = arrays
@@ -215,10 +219,10 @@ class LayerReader:
 
         return tuple(self.take(key, Values(shown, accepts, (smallest,))))
 
-    def quantizer(self, key: str, role: Role) -> Quantizer | None:
-        """A quantizer, or None where the file has null."""
+    def quantizer(self, key: str, role: Role, default: str | None = None) -> Quantizer | None:
+        """A quantizer, or None where the file has null; `default` where it says nothing."""
         self._taken.add(key)
-        value = self.layer.config.get(key)
+        value = self.layer.config.get(key, default)
         if value is None:
             return None
         try:
@@ -259,14 +263,23 @@ class LayerReader:
         return self.error(f"{next(iter(self._unquantized))} is None: floating-point weights", f"set {settings}")
 
     def add_kernel(
-        self, position: int, values: FloatArray, quantizer: Quantizer | None, shape: tuple[int, ...] | None = None
+        self,
+        position: int,
+        values: FloatArray,
+        quantizer: Quantizer | None,
+        shape: tuple[int, ...] | None = None,
+        fold: Fold | None = None,
     ) -> None:
         """Keep a node's weights; `shape` is that of the node's kernel, where it is not stored in it."""
-        self.kernels[position] = FloatKernel(values, quantizer, shape or values.shape)
+        self.kernels[position] = FloatKernel(values, quantizer, shape or values.shape, fold)
 
-    def arrays(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, FloatArray]:
-        """The layer's stored arrays, by name in Keras's order; counts the parameters."""
-        if sum(math.prod(shape) for shape in shapes.values()) > MAXIMUM_ELEMENTS:
+    def arrays(self, shapes: Shapes) -> dict[str, FloatArray]:
+        """The layer's stored arrays, by name in Keras's order; counts the parameters.
+
+        Args:
+            shapes: as for a `model_file.ArrayReader`.
+        """
+        if sum(math.prod(shape) for shape in shapes.values() if shape) > MAXIMUM_ELEMENTS:
             raise self.error(f"its weights have the shapes {shown(shapes)}", f"stay below {MAXIMUM_ELEMENTS} weights")
         found = self._arrays(shapes)
         self.parameters += sum(a.size for a in found.values())

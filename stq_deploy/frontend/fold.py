@@ -1,0 +1,44 @@
+"""Batch normalization folded into weights, as QKeras's Batchnorm layers do at inference: in float32, by TensorFlow.
+
+What QKeras's `get_folded_weights` gives. Its settings `folding_mode` and `ema_freeze_delay` say which statistics the
+layer folds in training; at inference these are always the moving ones.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from stq_deploy.frontend.source import FloatArray, FloatBias, FloatKernel, Fold
+
+
+def folded_kernel(kernel: FloatKernel, depthwise: bool) -> FloatArray:
+    """The kernel that QKeras quantizes, shaped like `kernel.values`.
+
+    Args:
+        depthwise: the kernel is (kh, kw, channels, multiplier), with an output for each of the last two.
+    """
+    if kernel.fold is None:
+        return kernel.values
+    factor = _factor(kernel.fold)
+    return (factor.reshape(kernel.values.shape[-2:]) if depthwise else factor) * kernel.values
+
+
+def folded_bias(bias: FloatBias) -> FloatArray:
+    """The bias that QKeras quantizes, (outputs,)."""
+    if bias.fold is None:
+        return bias.values
+    return _factor(bias.fold) * (bias.values - bias.fold.mean) + bias.fold.beta
+
+
+def _factor(fold: Fold) -> FloatArray:
+    """`gamma / sqrt(variance + epsilon)`, (outputs,)."""
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    # TensorFlow's reciprocal square root need not be the nearest float32; sums and products are.
+    with tf.device("/CPU:0"):
+        inverse = tf.math.rsqrt(tf.constant(fold.variance) + fold.epsilon)
+    return np.asarray(inverse, np.float32) * fold.gamma
