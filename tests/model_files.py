@@ -37,6 +37,8 @@ class ModelDraft:
     ) -> ModelDraft:
         """Add a layer; the last one added is the model's output, unless `outputs` is set afterwards."""
         settings = {"name": name, "trainable": True, "dtype": "float32", **config}
+        if kind == "InputLayer":  # Keras writes none there, and refuses one
+            del settings["trainable"]
         self.layers.append({"class_name": kind, "config": settings, "name": name, "inbound_nodes": []})
         self.arrays[name] = arrays or {}
         return self.apply(name, *inputs) if inputs else self

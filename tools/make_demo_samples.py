@@ -44,7 +44,7 @@ def _make(data: Path | None, samples: int, square_queries: int) -> None:
     path = resolve_model(DEFAULT_MODEL, keras=True)
     network, model = convert_model(path), FloatModel(path)
     save_network(network, path.with_suffix(".stq"))
-    target = Target(art_classifier(model.keras), model.name, model.file_sha256, network.input_type, network.sha256())
+    target = Target(art_classifier(model.keras), model.name, model.file_sha256, network.input_format, network.sha256())
     clean = _balanced(samples_of_dataset("cifar10", data), samples)
     settings = {"fgsm": {}, "pgd": {"max_iter": "40"}, "square": {"max_iter": str(square_queries)}}
     attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in settings.items()}

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.attacks.base import Images
-from stq_deploy.errors import StqError
 
 PREDICT_BATCH = 128
 
@@ -19,9 +18,6 @@ def logits_model(model: Any) -> Any:
 
     Where a softmax saturates its gradient vanishes, and an attack looks weaker than it is; logits do not have
     this. A model without a softmax at its end is taken to give logits.
-
-    Raises:
-        StqError: the softmax cannot be cut off (it sits inside a layer with weights).
     """
     import tf_keras
 
@@ -29,17 +25,19 @@ def logits_model(model: Any) -> Any:
     activation = getattr(getattr(last, "activation", None), "__name__", "")
     if type(last).__name__ != "Softmax" and activation != "softmax":
         return model
-    if last.weights:
-        raise StqError(
-            "the last layer applies its softmax itself, so its logits are not accessible",
-            where=f"layer {last.name}",
-            next="build the model with a separate Activation('softmax') as its last layer",
-        )
-    return tf_keras.Model(model.input, last.input, name=f"{model.name}_logits")
+    logits = last.input
+    if last.weights:  # a Dense that applies the softmax itself: one of the same weights that does not
+        linear = type(last).from_config(last.get_config() | {"activation": "linear"})
+        logits = linear(last.input)
+        linear.set_weights(last.get_weights())
+    return tf_keras.Model(model.input, logits, name=f"{model.name}_logits")
 
 
-def art_classifier(model: Any) -> Any:
+def art_classifier(model: Any, input_range: tuple[float, float] = (0.0, 1.0)) -> Any:
     """ART's `TensorFlowV2Classifier` over the logits of a Keras model, for pixels in [0, 1].
+
+    Args:
+        input_range: the values of the model's input that pixels 0 and 1 stand for.
 
     Gradients through quantizers are those of training: straight-through estimates.
     """
@@ -49,12 +47,12 @@ def art_classifier(model: Any) -> Any:
         warnings.simplefilter("ignore")  # ART tells that PyTorch is absent; nothing here would use it
         from art.estimators.classification import TensorFlowV2Classifier
 
-    logits = logits_model(model)
+    logits, (low, high) = logits_model(model), input_range
 
     # ART calls the model once per step; traced, it is several times faster than eager.
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # tensorflow has no types
     def forward(x: Any, training: bool = False) -> Any:
-        return logits(x, training=training)
+        return logits(low + x * (high - low), training=training)
 
     return TensorFlowV2Classifier(
         model=forward,

@@ -17,8 +17,7 @@ from stq_deploy.attacks.classifier import predict_classes
 from stq_deploy.attacks.seeding import seeded
 from stq_deploy.datasets.samples import CLEAN, Pixels, SampleSet
 from stq_deploy.errors import StqError
-from stq_deploy.network.input_format import dequantize_input, quantize_input, unit_interval
-from stq_deploy.network.tensor import TensorType
+from stq_deploy.network.input_format import InputFormat, quantize_input, unit_interval
 
 BATCH = 64
 STORAGE = ("uint8", "float32")
@@ -35,17 +34,17 @@ class Target:
     """The model under attack.
 
     Attributes:
-        classifier: ART classifier of the model (`art_classifier`).
+        classifier: ART classifier of the model, for pixels in [0, 1] (`art_classifier`).
         name: the model's name, for the record.
         file_sha256: SHA-256 (hex) of the model file.
-        input_type: input of the integer network converted from it; with floating-point weights, pixels of 8 bits.
+        input_format: input of the integer network converted from it; if there is none, pixels of 8 bits.
         model_hash: `Network.sha256()` of that network; None if there is none.
     """
 
     classifier: Any
     name: str
     file_sha256: str
-    input_type: TensorType
+    input_format: InputFormat
     model_hash: str | None
 
 
@@ -80,8 +79,8 @@ def craft(
     if attack is not None:
         adversarial = _perturb(attack, target.classifier, x, clean.y, seed, batch, progress)
     stored = _store(adversarial, storage)
-    levels = quantize_input(stored, target.input_type)
-    predictions = predict_classes(target.classifier, dequantize_input(levels, target.input_type))
+    levels = quantize_input(stored, target.input_format)
+    predictions = predict_classes(target.classifier, target.input_format.samples(levels))
     correct = {
         "clean": _correct(target.classifier, x, clean.y),
         "attacked": _correct(target.classifier, adversarial, clean.y),
@@ -172,9 +171,11 @@ def _describe(attack: Attack | None, change: Images) -> dict[str, Any]:
 
 
 def _check_fits(target: Target, clean: SampleSet) -> None:
-    if clean.x.shape[1:] != target.input_type.shape:
+    if clean.holds_features:
+        raise StqError("the samples are features, and attacks change pixels", next="attack samples of pixels")
+    if clean.x.shape[1:] != target.input_format.type.shape:
         raise StqError(
-            f"samples have shape {clean.x.shape[1:]}, the model takes {target.input_type.shape}",
+            f"samples have shape {clean.x.shape[1:]}, the model takes {target.input_format.type.shape}",
             next="choose samples made for this model",
         )
     classes = int(target.classifier.nb_classes)

@@ -30,13 +30,14 @@ def op_table(rows: Sequence[OpRow]) -> Table:
 
 
 def layer_table(rows: Sequence[LayerRow]) -> Table:
-    """One row per layer of a QKeras model."""
+    """One row per layer of a Keras or QKeras model."""
     table = _table(("layer", "type", "output", "quantizers"), ("params", "MACs"), ("supported",))
     for row in rows:
         quantizers = "\n".join(row.quantizers.values())
         shape = "" if row.shape is None else _shape(row.shape)
         numbers = _count(row.parameters), _count(row.macs)
-        _add(table, row.name, row.type, shape, quantizers, *numbers, row.problem or "yes")
+        supported = row.problem or ("with --post-training" if row.floating else "yes")
+        _add(table, row.name, row.type, shape, quantizers, *numbers, supported)
     totals = _count(sum(row.parameters for row in rows)), _count(sum(row.macs for row in rows))
     _add(table, "total", "", "", "", *totals, "")
     return table

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+
 if TYPE_CHECKING:
     from stq_deploy.attacks.base import Attack
 
@@ -44,6 +46,7 @@ NONE = "none"
     "-o", "--out", type=click.Path(path_type=Path), required=True,
     help="Sample file to write (.npz); with several attacks a folder.",
 )  # fmt: skip
+@conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def attack(
     model: str,
@@ -59,6 +62,7 @@ def attack(
     batch: int,
     storage: str,
     out: Path,
+    conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
     """Make adversarial samples of a Keras or QKeras model.
@@ -80,12 +84,13 @@ def attack(
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.zoo.shipped import resolve_model
 
-    float_model = FloatModel(resolve_model(model, keras=True))
+    float_model = FloatModel(resolve_model(model, keras=True), conversion.load())
+    seen = float_model.input_format
     target = Target(
-        classifier=art_classifier(float_model.keras),
+        classifier=art_classifier(float_model.keras, (seen.low, seen.high)),
         name=float_model.name,
         file_sha256=float_model.file_sha256,
-        input_type=float_model.input_type,
+        input_format=seen,
         model_hash=float_model.model_hash,
     )
     written = []

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"show_default": True})
 @click.option("--board", "board_name", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
-@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a QKeras model, or zoo:NAME.")
+@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -27,8 +29,16 @@ if TYPE_CHECKING:
     "--compiler",
     help="Path or name of the compiler.  [default: $STQ_DEPLOY_CC, else as `stq-deploy doctor` says]",
 )
+@conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
-def build(board_name: str, model: str, out: Path | None, compiler: str | None, as_json: bool) -> None:
+def build(
+    board_name: str,
+    model: str,
+    out: Path | None,
+    compiler: str | None,
+    conversion: ConversionOptions,
+    as_json: bool,
+) -> None:
     """Build the firmware of a network for a board.
 
     Writes firmware.elf, .bin, .hex and .map, build.json, and the C project they come from, which `make`
@@ -42,7 +52,7 @@ def build(board_name: str, model: str, out: Path | None, compiler: str | None, a
     from stq_deploy.zoo.shipped import resolve_model
 
     board = load_board(board_name)
-    network = load_any(resolve_model(model))
+    network = load_any(resolve_model(model), conversion.load())
     # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
     command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
     with human_console().status("building") as status:

@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from stq_deploy.network import Network
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.argument("model")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Network file to write (.stq).")
+@conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
-def convert(model: str, out: Path, as_json: bool) -> None:
-    """Turn MODEL, a QKeras .h5 or .keras file, into an integer network.
+def convert(model: str, out: Path, conversion: ConversionOptions, as_json: bool) -> None:
+    """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network.
 
     Every layer's function from sum to output level is certified: for all sums its weights and inputs allow,
-    the integers give what the trained network's arithmetic gives. Prints how, layer by layer.
+    the integers give what the trained network's arithmetic gives. Prints how, layer by layer. What a model has in
+    floating point, --post-training quantizes first; certified is then what it made of it.
     """
     from stq_deploy.cli._screen import human_console, print_json, result_console
     from stq_deploy.network import save_network
@@ -29,9 +33,9 @@ def convert(model: str, out: Path, as_json: bool) -> None:
     from stq_deploy.passes import convert_model
     from stq_deploy.zoo.shipped import resolve_model
 
-    path = resolve_model(model, keras=True)
-    with human_console().status("importing TensorFlow, quantizing weights, certifying"):
-        network = convert_model(path)
+    path, asked = resolve_model(model, keras=True), conversion.load()
+    with human_console().status("quantizing, certifying"):
+        network = convert_model(path, asked)
     save_network(network, out)
     if as_json:
         facts = {key: network.metadata[key] for key in ("name", "source", "converter", "classes", "dropped")}

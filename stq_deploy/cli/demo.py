@@ -112,7 +112,7 @@ def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, lis
     network = convert_model(path)
     model = FloatModel(path)
     progress("converting", 1, 1)
-    target = Target(art_classifier(model.keras), model.name, model.file_sha256, network.input_type, network.sha256())
+    target = Target(art_classifier(model.keras), model.name, model.file_sha256, network.input_format, network.sha256())
     clean = load_samples(shipped_samples()[CLEAN]).first(limit)
     attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in FRESH_ATTACKS.items()}
     files = []

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+
 if TYPE_CHECKING:
     from stq_deploy.evaluation.scores import Classes
-    from stq_deploy.network import TensorType
+    from stq_deploy.network.input_format import InputFormat
+    from stq_deploy.passes import Conversion
 
     Predictor = Callable[[Any, Callable[[int], None]], Classes]
 
@@ -21,7 +24,7 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a QKeras model, or zoo:NAME.")
+@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
 @click.option("--dataset", help="Score on the test samples of this data set, such as cifar10.")
 @click.option(
     "--data",
@@ -38,6 +41,7 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
 )
 @click.option("--board", default="stm32h743", help="Board to emulate.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N samples.")
+@conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def evaluate(
     model: str,
@@ -47,12 +51,13 @@ def evaluate(
     executor: str,
     board: str,
     limit: int | None,
+    conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
     """Score a model on a data set or sample file: top-1 accuracy with its Wilson 95 % interval.
 
     The samples are quantised to the network's input levels first, for the float model too. A model with
-    floating-point weights has no network: `--executor float` scores it on pixels of 8 bits.
+    floating-point weights and no --post-training has no network: `--executor float` scores it on pixels of 8 bits.
     """
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars
@@ -62,8 +67,8 @@ def evaluate(
 
     source, chosen = chosen_samples(dataset, data, samples, limit)
     path = resolve_model(model, keras=executor == "float")
-    with _opened(executor, board, path) as scored, progress_bars() as progress:
-        levels = quantize_input(chosen.x, scored.input_type)
+    with _opened(executor, board, path, conversion.load()) as scored, progress_bars() as progress:
+        levels = quantize_input(chosen.x, scored.input_format)
         started = time.monotonic()
         predictions = scored.predict(levels, lambda done: progress(executor, done, len(chosen)))
         seconds = time.monotonic() - started
@@ -92,30 +97,30 @@ class _Scored:
 
     name: str
     model_hash: str | None
-    input_type: TensorType
+    input_format: InputFormat
     predict: Predictor
 
 
 @contextmanager
-def _opened(executor: str, board: str, path: Path) -> Iterator[_Scored]:
+def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> Iterator[_Scored]:
     """The model in the executor named: built, started and ready."""
     if executor == "float":
         from stq_deploy.evaluation.float_model import FloatModel
 
-        model = FloatModel(path)
-        spec = model.input_type
-        yield _Scored(model.name, model.model_hash, spec, lambda levels, _progress: model.classes(levels, spec))
+        model = FloatModel(path, conversion)
+        format = model.input_format
+        yield _Scored(model.name, model.model_hash, format, lambda levels, _: model.classes(levels, format.type))
         return
 
     from stq_deploy.evaluation.open_executor import open_executor
     from stq_deploy.evaluation.scores import classes_of
     from stq_deploy.passes import load_any
 
-    network = load_any(path)
+    network = load_any(path, conversion)
     with open_executor(board if executor == "emulated" else executor, network) as opened:
         yield _Scored(
             str(network.metadata.get("name", "")),
             network.sha256(),
-            network.input_type,
+            network.input_format,
             lambda levels, progress: classes_of(opened.run(levels, progress)),
         )

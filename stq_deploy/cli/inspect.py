@@ -56,6 +56,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
 
     name, facts, rows = list_layers(path)
     problems = sum(bool(row.problem) for row in rows)
+    floating = [row for row in rows if row.floating]
     if as_json:
         print_json(
             {
@@ -64,6 +65,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
                 "name": name,
                 "sha256": facts["sha256"],
                 "convertible_layers": len(rows) - problems,
+                "floating_point_layers": len(floating),
                 "layers": [row.to_json() for row in rows],
             }
         )
@@ -71,3 +73,6 @@ def _inspect_model(path: Path, as_json: bool) -> None:
     console = result_console(as_json)
     print_table(console, layer_table(rows))
     console.print(f"{len(rows) - problems} of {len(rows)} layers are supported", soft_wrap=True)
+    if floating:
+        what = f"{len(floating)} of them with post-training quantization: {floating[0].floating}"
+        console.print(what, soft_wrap=True, markup=False, highlight=False)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+
 if TYPE_CHECKING:
     from stq_deploy.evaluation.board_run import FloatClasses
     from stq_deploy.network import Network
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"show_default": True})
 @click.option("--board", "board_name", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
-@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a QKeras model, or zoo:NAME.")
+@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
 @click.option("--port", help="Serial port of a board that runs the build.")
 @click.option("--emulated", is_flag=True, help="Run the build on emulated boards instead.")
 @click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     help="Folder for results and report. A build in it, or in build/BOARD, is used; else one is made in it.  "
     "[default: out/BOARD]",
 )
+@conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def run(
     board_name: str,
@@ -44,6 +47,7 @@ def run(
     paths: tuple[Path, ...],
     limit: int | None,
     out: Path | None,
+    conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
     """Stream samples to a board and score what comes back.
@@ -69,7 +73,7 @@ def run(
     board = load_board(board_name)
     files = [SampleFile.load(path) for path in paths]
     path = resolve_model(model)
-    network = load_any(path)
+    network = load_any(path, conversion.load())
     folder = out or Path("out") / board.name
     console = human_console()
     with console.status("building") as status:

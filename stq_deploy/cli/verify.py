@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from stq_deploy.evaluation.float_comparison import FloatComparison, FloatLayer
     from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison
+    from stq_deploy.evaluation.quantization_noise import QuantizationNoise
     from stq_deploy.executors import Executor
     from stq_deploy.network import Network
+
+    Floats = FloatComparison | QuantizationNoise
 
 SANITIZED_SUFFIX = "-sanitized"
 SECOND_EMULATOR = "mps2-an500"
@@ -23,7 +28,7 @@ DEFAULT_EXECUTORS = f"numpy,host,host-cortex-m7,host-sanitized,stm32h743,{SECOND
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a QKeras model, or zoo:NAME.")
+@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
 @click.option(
     "--executors",
     default=DEFAULT_EXECUTORS,
@@ -37,8 +42,16 @@ DEFAULT_EXECUTORS = f"numpy,host,host-cortex-m7,host-sanitized,stm32h743,{SECOND
     help="Sample file (.npz).  [default: the extremes, noise, and shipped samples where they fit]",
 )
 @click.option("--limit", type=click.IntRange(min=1), default=4, help="Only the first N samples.")
+@conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
-def verify(model: str, executors: str, samples: Path | None, limit: int, as_json: bool) -> None:
+def verify(
+    model: str,
+    executors: str,
+    samples: Path | None,
+    limit: int,
+    conversion: ConversionOptions,
+    as_json: bool,
+) -> None:
     """Compare every layer's output between NumPy, host C, sanitized C and emulated boards.
 
     Prints one row per layer, and the first layer, element and values that differ; exit code 1 if any does.
@@ -52,7 +65,7 @@ def verify(model: str, executors: str, samples: Path | None, limit: int, as_json
 
     names = _names(executors)
     path = resolve_model(model)
-    network = load_any(path)
+    network = load_any(path, conversion.load())
     levels = verification_levels(network, samples, limit)
     with ExitStack() as stack:
         opened, skipped = _open(stack, names, network, required=executors != DEFAULT_EXECUTORS)
@@ -110,16 +123,18 @@ def _why_not_here(name: str) -> str:
     return ""
 
 
-def _compare_with_float(path: Path, network: Network, levels: Any) -> FloatComparison | None:
+def _compare_with_float(path: Path, network: Network, levels: Any) -> Floats | None:
     if path.suffix.lower() == ".stq":
         return None
     from stq_deploy.evaluation.float_comparison import compare_with_float
     from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.quantization_noise import measure_noise
 
-    return compare_with_float(FloatModel(path), network, levels)
+    compare = measure_noise if "post_training" in network.metadata else compare_with_float
+    return compare(FloatModel(path), network, levels)
 
 
-def _print(console: Console, found: LayerComparison, skipped: dict[str, str], floats: FloatComparison | None) -> None:
+def _print(console: Console, found: LayerComparison, skipped: dict[str, str], floats: Floats | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -128,15 +143,14 @@ def _print(console: Console, found: LayerComparison, skipped: dict[str, str], fl
     table = Table(title=f"{found.samples} samples, compared with {found.reference}", title_justify="left")
     for column in ("layer", "op", f"digest ({found.reference})", *found.executors):
         table.add_column(escape(column))
+    title, by_name, explanation = _float_column(floats)
     if floats is not None:
-        table.add_column("float32 activations that differ", justify="right")
-    by_name = {layer.name: layer for layer in floats.layers} if floats else {}
+        table.add_column(title, justify="right")
     for row in found.rows:
         cells = [plain(row.name), row.op, f"{row.digest:08x}"]
         cells += [f"[red]{n} of {found.samples} differ[/red]" if n else "equal" for n in row.differing_samples.values()]
         if floats is not None:
-            layer = by_name.get(row.name)
-            cells.append(_differing(layer) if layer else "")
+            cells.append(by_name.get(row.name, ""))
         table.add_row(*cells)
     console.print(table)
     for difference in found.differences:
@@ -146,10 +160,21 @@ def _print(console: Console, found: LayerComparison, skipped: dict[str, str], fl
     if found.differing_layers == 0:
         console.print(f"Equal in all {len(found.rows)} layers.")
     if floats is not None:
-        from stq_deploy.evaluation.float_comparison import EXPLANATION
-
         flips = f"{floats.differing_predictions} of {floats.samples}"
-        console.print(f"Predictions that differ from the float model's: {flips}. {EXPLANATION}", soft_wrap=True)
+        console.print(f"Predictions that differ from the float model's: {flips}. {explanation}", soft_wrap=True)
+
+
+def _float_column(floats: Floats | None) -> tuple[str, dict[str, str], str]:
+    """The table's last column: its title, its cell by layer, and what it means."""
+    from stq_deploy.evaluation import float_comparison, quantization_noise
+
+    if floats is None:
+        return "", {}, ""
+    if isinstance(floats, quantization_noise.QuantizationNoise):
+        ratios = {x.name: "" if x.decibels is None else f"{x.decibels:.1f} dB" for x in floats.layers}
+        return "signal to quantization noise", ratios, quantization_noise.EXPLANATION
+    counts = {layer.name: _differing(layer) for layer in floats.layers}
+    return "float32 activations that differ", counts, float_comparison.EXPLANATION
 
 
 def _differing(layer: FloatLayer) -> str:
@@ -170,7 +195,7 @@ def _describe(difference: Difference) -> str:
 
 
 def _as_json(
-    network: Network, found: LayerComparison, skipped: dict[str, str], floats: FloatComparison | None
+    network: Network, found: LayerComparison, skipped: dict[str, str], floats: Floats | None
 ) -> dict[str, Any]:
     import dataclasses
 

@@ -1,10 +1,11 @@
 """Sample files: pictures to be classified, clean or attacked, and where they came from. One .npz, no pickles.
 
 Members:
- - `x`: (N, H, W, C), uint8 (0..255) or float in [0, 1];
+ - `x`: (N, H, W, C), uint8 (0..255) or float in [0, 1]; or features, floats in the range that the metadata states;
  - `y`: (N,), whole numbers, the true classes;
- - `metadata`: a 0-d text or bytes array of JSON. Optional: `attack` (name, settings, threat model),
-   `dataset`, `source_indices`, `seed`, `versions`, `float_model` (what the QKeras model says of them).
+ - `metadata`: a 0-d text or bytes array of JSON. Optional: `range` ([smallest, largest]: x holds features, the
+   model's own input, and not pixels), `attack` (name, settings, threat model), `dataset`, `source_indices`, `seed`,
+   `versions`, `float_model` (what the QKeras model says of them).
 
 A sample file is untrusted: read member by member, each bounded before it is unpacked, nothing is unpickled.
 """
@@ -52,12 +53,12 @@ class SampleSet:
     """Checked samples.
 
     Attributes:
-        x: (N, H, W, C), uint8 or float32 in [0, 1]; N > 0.
+        x: (N, H, W, C), uint8, or float32 in [0, 1] or in the metadata's `range`; N > 0.
         y: int64 (N,), the true classes, >= 0.
         metadata: JSON-able; see the module's text.
 
     Raises:
-        StqError: on construction, when the arrays do not fit each other or hold NaN or values outside [0, 1].
+        StqError: on construction, when the arrays do not fit each other or hold NaN or values out of range.
     """
 
     x: Pixels
@@ -65,7 +66,7 @@ class SampleSet:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_pixels(self.x)
+        _check_values(self.x, self.metadata)
         if self.y.ndim != 1 or len(self.y) != len(self.x):
             raise StqError(
                 f"there are {len(self.x)} samples but labels of shape {self.y.shape}",
@@ -86,6 +87,11 @@ class SampleSet:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def holds_features(self) -> bool:
+        """Whether x is the model's own input, an audio clip's MFCC say, and not pixels."""
+        return "range" in self.metadata
 
     @property
     def attack(self) -> str:
@@ -296,13 +302,16 @@ def _labels(y: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return y.astype(np.int64)
 
 
-def _check_pixels(x: Pixels) -> None:
+def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:
     if x.ndim != 4 or x.size == 0:
         raise StqError(
             f"x has shape {x.shape}, not (N, H, W, C) with at least one sample",
             next="a gray picture has C = 1: use x[..., numpy.newaxis]",
         )
+    least, most = _stated_range(metadata) if "range" in metadata else (0.0, 1.0)
     if x.dtype == np.uint8:
+        if "range" in metadata:
+            raise StqError("x is stored as uint8, but metadata `range` says it holds features", next="store floats")
         return
     finite = np.isfinite(x)
     if not finite.all():
@@ -313,9 +322,21 @@ def _check_pixels(x: Pixels) -> None:
             next="remove or repair those samples",
         )
     low, high = float(x.min()), float(x.max())
-    if low < 0 or high > 1:
+    if low < least or high > most:
         raise StqError(
-            f"sample values run from {low:g} to {high:g}, outside [0, 1]",
+            f"sample values run from {low:g} to {high:g}, outside [{least:g}, {most:g}]",
             cause="they are on the 0..255 scale, or were not clipped after an attack",
-            next="store them as uint8, or divide by 255 and clip to [0, 1]",
+            next="store pixels as uint8, or divide by 255 and clip to [0, 1]; state the range of features in metadata",
         )
+
+
+def _stated_range(metadata: Mapping[str, Any]) -> tuple[float, float]:
+    bounds = metadata["range"]
+    if (
+        not isinstance(bounds, list)
+        or len(bounds) != 2
+        or not all(type(b) in (int, float) and math.isfinite(b) for b in bounds)
+        or bounds[0] >= bounds[1]
+    ):
+        raise StqError("metadata 'range' is not a list of the smallest and the largest value")
+    return float(bounds[0]), float(bounds[1])

@@ -81,7 +81,7 @@ def run_files(
         StqError: samples of another shape, a board or the link fails, or results of another run.
     """
     for file in files:
-        quantize_input(file.samples.x[:1], network.input_type)  # a wrong shape shows before anything is started
+        quantize_input(file.samples.x[:1], network.input_format)  # a wrong shape shows before anything is started
     with ExitStack() as stack:
         if port is None:
             executors = stack.enter_context(open_emulated(network, board, firmware, count=boards))
@@ -104,7 +104,7 @@ def run_files(
     if port is None:
         with open_emulated(network, board, firmware, counting=True) as (counting,):
             progress("counting instructions", 0, 1)
-            sample = quantize_input(files[0].samples.x[:1], network.input_type)[0]
+            sample = quantize_input(files[0].samples.x[:1], network.input_format)[0]
             counts = count_instructions(counting, sample)
             progress("counting instructions", 1, 1)
     return RunSummary(
@@ -148,7 +148,7 @@ def run_file(
     """
     network, facts = executors[0].network, executors[0].session.facts
     samples = file.samples.first(limit)
-    levels = quantize_input(samples.x, network.input_type)
+    levels = quantize_input(samples.x, network.input_format)
     identity = RunIdentity(
         board=facts.board,
         model_hash=facts.model_hash,

@@ -116,7 +116,7 @@ def run_demo(
 
 def _score(host: HostExecutor, file: SampleFile, progress: Progress) -> HostScore:
     network, samples = host.network, file.samples
-    levels = quantize_input(samples.x, network.input_type)
+    levels = quantize_input(samples.x, network.input_format)
     what = f"host C: {file.name}"
     predictions = classes_of(host.run(levels, lambda done: progress(what, done, len(levels))))
     recorded = samples.float_predictions(network.sha256())

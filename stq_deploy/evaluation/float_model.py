@@ -18,9 +18,9 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.scores import Classes, classes_of
 from stq_deploy.frontend import check_model
 from stq_deploy.network import Network
-from stq_deploy.network.input_format import dequantize_input
+from stq_deploy.network.input_format import InputFormat, dequantize_input
 from stq_deploy.network.tensor import TensorType
-from stq_deploy.passes import convert_model
+from stq_deploy.passes import Conversion, convert_model
 
 BATCH = 128
 
@@ -37,19 +37,19 @@ class FloatModel:
 
     Args:
         path: .h5 or .keras.
+        conversion: how to make a network of it.
 
     Attributes:
         keras: the tf_keras Model.
         path: of the file.
         name: its name.
         file_sha256: SHA-256 (hex) of the file.
-        quantized: whether its weights are; without, there is no integer network of it.
 
     Raises:
         StqError: the file is unusable or not supported, or TensorFlow is not installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], conversion: Conversion | None = None) -> None:
         if Path(path).suffix.lower() == ".stq":
             raise StqError(
                 "a converted network holds no float model",
@@ -71,22 +71,25 @@ class FloatModel:
         self.path = Path(path)
         self.name = checked.name
         self.file_sha256 = checked.file["sha256"]
-        self.quantized = checked.obstacle is None
+        self._convertible = checked.obstacle is None or (
+            conversion is not None and conversion.post_training is not None
+        )
+        self._conversion = conversion
         self._input_shape = checked.input_shape
 
     @cached_property
     def network(self) -> Network | None:
-        """The integer network converted from it; None with floating-point weights.
+        """The integer network converted from it; None with floating-point weights, unless `conversion` quantizes them.
 
         Raises:
-            StqError: its weights are quantized, but it cannot be converted.
+            StqError: it cannot be converted.
         """
-        return convert_model(self.path) if self.quantized else None
+        return convert_model(self.path, self._conversion) if self._convertible else None
 
     @property
-    def input_type(self) -> TensorType:
+    def input_format(self) -> InputFormat:
         """How it sees samples: as the integer network does, or as pixels of 8 bits if there is none."""
-        return pixel_input(self._input_shape) if self.network is None else self.network.input_type
+        return InputFormat(pixel_input(self._input_shape)) if self.network is None else self.network.input_format
 
     @property
     def model_hash(self) -> str | None:

@@ -24,12 +24,12 @@ def verification_levels(network: Network, samples: Path | None, limit: int) -> n
     """
     spec = network.input_type
     if samples is not None:
-        return quantize_input(load_samples(samples).first(limit).x, spec)
+        return quantize_input(load_samples(samples).first(limit).x, network.input_format)
     parts = [np.full((1, *spec.shape), level, np.int64) for level in (spec.maximum, spec.minimum)]
     for path in shipped_samples().values():
         shipped = load_samples(path).x[:1] if path.is_file() else None
         if shipped is not None and shipped.shape[1:] == spec.shape:
-            parts.append(quantize_input(shipped, spec))
+            parts.append(quantize_input(shipped, network.input_format))
     missing = max(0, limit - len(parts))
     parts.append(np.random.default_rng(0).integers(spec.minimum, spec.maximum + 1, (missing, *spec.shape)))
     return np.concatenate(parts)[:limit]

@@ -29,6 +29,7 @@ class LayerRow:
         quantizers: role ("kernel", "activation", ...) -> quantizer.
         parameters: numbers stored for it. macs: multiply-accumulates per inference.
         problem: why it cannot be converted, or "".
+        floating: of a layer with floating-point weights, what to do about them; else "".
     """
 
     name: str
@@ -38,6 +39,7 @@ class LayerRow:
     parameters: int = 0
     macs: int = 0
     problem: str = ""
+    floating: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The row as JSON-able values."""
@@ -90,15 +92,18 @@ def check_model(path: str | os.PathLike[str]) -> CheckedModel:
         return CheckedModel(graph.name, walk.file.facts, walk.input_shape, walk.obstacle)
 
 
-def parse_model(path: str | os.PathLike[str]) -> ParsedModel:
-    """Read and check a QKeras model file; needs no TensorFlow.
+def parse_model(path: str | os.PathLike[str], *, post_training: bool = False) -> ParsedModel:
+    """Read and check a Keras or QKeras model file; needs no TensorFlow.
+
+    Args:
+        post_training: accept floating-point weights, as kernels without a quantizer.
 
     Raises:
         StqError: unreadable, damaged, or with a layer or setting that cannot be converted (the first one, named).
     """
     with _opened(path) as (graph, walk):
         walk.take_all(graph)
-        if walk.obstacle is not None:
+        if walk.obstacle is not None and not post_training:
             raise walk.obstacle
         return walk.finish(graph)
 
@@ -116,13 +121,16 @@ def list_layers(path: str | os.PathLike[str]) -> tuple[str, dict[str, str], list
         return graph.name, walk.file.facts, rows
 
 
-def read_source(path: str | os.PathLike[str]) -> SourceGraph:
-    """Read, check and quantize a QKeras model file: imports TensorFlow and qkeras for the weight quantizers.
+def read_source(path: str | os.PathLike[str], *, post_training: bool = False) -> SourceGraph:
+    """Read, check and quantize a model file: imports TensorFlow and qkeras if any of its weights have a quantizer.
+
+    Args:
+        post_training: quantize floating-point weights to int8 per channel; without it they are an error.
 
     Raises:
         StqError: as `parse_model`; or qkeras is not installed.
     """
-    parsed = parse_model(path)
+    parsed = parse_model(path, post_training=post_training)
     try:
         from stq_deploy.frontend.fold import folded_bias
         from stq_deploy.frontend.integer_kernels import integer_kernel
@@ -223,7 +231,7 @@ class _Walk:
         self.obstacle = self.obstacle or reader.obstacle
         row = LayerRow(
             layer.name, layer.kind, self.nodes[self.position[layer.name]].shape, reader.quantizers,
-            reader.parameters, reader.macs, _problem(reader.obstacle),
+            reader.parameters, reader.macs, floating=_problem(reader.obstacle),
         )  # fmt: skip
         self.rows.append(row)
         return row

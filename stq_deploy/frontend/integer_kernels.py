@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.fold import folded_kernel
+from stq_deploy.frontend.int8_kernels import int8_kernel
 from stq_deploy.frontend.quantizer_values import quantized_integers
 from stq_deploy.frontend.quantizers import Quantizer, trainable
 from stq_deploy.frontend.source import FloatKernel, IntegerKernel
@@ -15,7 +16,7 @@ _WIDTHS = (2, 4, 8, 16)
 
 
 def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerKernel:
-    """Quantize a kernel.
+    """Quantize a kernel, by int8 per channel where it has no quantizer.
 
     Args:
         layer: the Keras layer's name, for errors.
@@ -25,7 +26,8 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
         StqError: the quantizer's values are not integers times one scale per output channel.
     """
     quantizer = kernel.quantizer
-    assert quantizer is not None  # such a layer is an obstacle, which stops the conversion
+    if quantizer is None:
+        return int8_kernel(kernel.values.reshape(kernel.shape), depthwise)
     quantizer = trainable(quantizer)
     integers, unit = quantized_integers(folded_kernel(kernel, depthwise), quantizer, layer)
     per_output = np.broadcast_to(unit, integers.shape).reshape(kernel.shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from stq_deploy.errors import StqError
@@ -218,6 +219,7 @@ _LEADING = {
     "quantized_tanh": ("bits",),
     "quantized_po2": ("bits",),
     "quantized_relu_po2": ("bits",),
+    "affine": ("low", "high", "scale"),
 }
 
 _ALTERNATIVES = {
@@ -251,6 +253,18 @@ def trainable(quantizer: Quantizer) -> Quantizer:
         return quantizer
     fitted = {"alpha": "auto_po2"} | ({"symmetric": True} if "symmetric" in quantizer.parameters else {})
     return Quantizer(quantizer.name, {**quantizer.parameters, **fitted})
+
+
+def affine_quantizer(low: int, high: int, scale: Fraction) -> Quantizer:
+    """`clip(floor(v / scale + 1/2), low, high) * scale`: what post-training quantization inserts.
+
+    It is none of QKeras's: no list of accepted quantizers holds it, so no model file can name it.
+
+    Args:
+        low, high: low <= 0 <= high, of 256 levels at most.
+        scale: of one level, > 0.
+    """
+    return Quantizer("affine", {"low": low, "high": high, "scale": str(scale)})
 
 
 def read_quantizer(described: Any, role: Role) -> Quantizer:

@@ -75,7 +75,7 @@ class Deployment:
         executor, network = self._executor, self.network
         if executor is None:
             raise StqError("the model is not compiled", next="call compile() before predict()")
-        levels = quantize_input(checked_samples(x, network.input_type), network.input_type)
+        levels = quantize_input(checked_samples(x, network.input_type), network.input_format)
         found = [executor.run(levels), *(self._tensor(executor, name, levels) for name in network.outputs[1:])]
         functions = network.metadata["output_functions"]
         outputs = [

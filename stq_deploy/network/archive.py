@@ -120,10 +120,13 @@ def load_network(path: str | os.PathLike[str]) -> Network:
 
 
 def _document(network: Network, arrays: Arrays) -> dict[str, Any]:
+    # Left out where samples are the model's values, as they mostly are.
+    mapped = {} if network.input_range == (0.0, 1.0) else {"input_range": list(network.input_range)}
     return {
         "format": FORMAT,
         "version": VERSION,
         "input": network.input,
+        **mapped,
         "outputs": list(network.outputs),
         "tensors": {name: dataclasses.asdict(t) for name, t in network.tensors.items()},
         "ops": [_describe_op(op, f"op{i:03}", arrays) for i, op in enumerate(network.ops)],
@@ -188,6 +191,7 @@ def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
         ops=tuple(_op(described, archive) for described in document["ops"]),
         input=_text(document["input"]),
         outputs=_texts(document["outputs"]),
+        input_range=_range(document.get("input_range", [0.0, 1.0])),
         metadata=metadata,
     )
 
@@ -272,13 +276,18 @@ def _integer(value: Any) -> int:
 
 def _real(value: Any) -> float:
     if type(value) not in (int, float):
-        raise TypeError("a scale is not a number")
+        raise TypeError("a scale or bound is not a number")
     return float(value)
 
 
 def _pair(value: Any) -> tuple[int, int]:
     first, second = value
     return _integer(first), _integer(second)
+
+
+def _range(value: Any) -> tuple[float, float]:
+    low, high = value
+    return _real(low), _real(high)
 
 
 def _check_version(path: Path, document: Any) -> None:

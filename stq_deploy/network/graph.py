@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from stq_deploy.errors import StqError
+from stq_deploy.network.input_format import InputFormat
 from stq_deploy.network.ops import Op
 from stq_deploy.network.tensor import TensorType
 
@@ -23,6 +25,8 @@ class Network:
         outputs: names of the output tensors; the first holds the logits.
         metadata: JSON-able facts that change no result: model name, source file and its SHA-256, converter version,
             the source's layer table, certificates.
+        input_range: the values of the model's input that a sample's 0 and 1 (as uint8: 0 and 255) stand for, by which
+            the host makes levels of samples (`InputFormat`).
 
     Raises:
         StqError: on construction, if anything is inconsistent; every later step relies on this check.
@@ -33,6 +37,7 @@ class Network:
     input: str
     outputs: tuple[str, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
+    input_range: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         written = {self.input}
@@ -57,6 +62,8 @@ class Network:
             written.add(op.output)
         if not self.outputs or any(name not in written for name in self.outputs):
             raise _inconsistent("an output tensor is never written", ", ".join(self.outputs))
+        if not (all(map(math.isfinite, self.input_range)) and self.input_range[0] < self.input_range[1]):
+            raise _inconsistent(f"the input's range is {self.input_range}", self.input)
         unused = set(self.tensors) - written
         if unused:
             raise _inconsistent("a tensor is never written", sorted(unused)[0])
@@ -68,6 +75,11 @@ class Network:
     @property
     def input_type(self) -> TensorType:
         return self.tensors[self.input]
+
+    @property
+    def input_format(self) -> InputFormat:
+        """How samples become levels of the input tensor."""
+        return InputFormat(self.input_type, *self.input_range)
 
     @property
     def output_type(self) -> TensorType:

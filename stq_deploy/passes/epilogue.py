@@ -126,8 +126,8 @@ class Epilogue:
     def _linear_firsts(self, channel: int) -> tuple[bool, list[int | bool]] | None:
         """`_first_integers` of all conditions by arithmetic, for a linear quantizer of a scaled and clipped value.
 
-        Level k is reached where `factor * u + offset` is `(k - 1/2) * spacing` or more (more, if k is odd: ties go to
-        the even level): at an accumulator that is linear in k.
+        Level k is reached where `factor * u + offset` is `(k - 1/2) * spacing` or more (more, where ties go to the even
+        level and k is odd): at an accumulator that is linear in k.
         """
         affine, *clips = self.stages or (Affine((Fraction(1),), (Fraction(0),)),)
         if not (is_linear(self.quantizer) and isinstance(affine, Affine) and all(isinstance(s, Clip) for s in clips)):
@@ -139,7 +139,7 @@ class Epilogue:
             constant = offset
             for clip in clips:
                 constant = run_stage(clip, channel, constant)
-            return False, [k <= round(constant / spacing) for k in levels]
+            return False, [k <= self.steps.nearest(constant) for k in levels]
         slope, start = spacing / (2 * factor), -offset / factor
         denominator = math.lcm(slope.denominator, start.denominator)
         a, b = int(slope * denominator), int(start * denominator)
@@ -147,17 +147,17 @@ class Epilogue:
         for k in levels:
             floor, rest = divmod((2 * k - 1) * a + b, denominator)
             if factor > 0:
-                firsts.append(floor if rest == 0 and k % 2 == 0 else floor + 1)
+                firsts.append(floor if rest == 0 and self.steps.reaches(k) else floor + 1)
             else:  # reached where u <= boundary, that is -u >= -boundary
-                firsts.append(1 - floor if rest == 0 and k % 2 else -floor)
+                firsts.append(1 - floor if rest == 0 and not self.steps.reaches(k) else -floor)
         for clip in clips:
             assert isinstance(clip, Clip)
             # The clip's own bounds round to a level: those up to it are always reached, those above it never.
             if clip.low is not None:
-                always = round(clip.low / spacing)
+                always = self.steps.nearest(clip.low)
                 firsts = [True if k <= always else first for k, first in zip(levels, firsts, strict=True)]
             if clip.high is not None:
-                last = round(clip.high / spacing)
+                last = self.steps.nearest(clip.high)
                 firsts = [False if k > last else first for k, first in zip(levels, firsts, strict=True)]
         return factor < 0, firsts
 

@@ -8,6 +8,7 @@ must lie between them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +103,11 @@ def _binary(quantizer: Quantizer, v: Reals) -> Reals:
     return np.where(v >= 0, 1.0, 0.0 if quantizer.flag("use_01") else -1.0)
 
 
+def _affine(quantizer: Quantizer, v: Reals) -> Reals:
+    scale = float(Fraction(str(quantizer.parameters["scale"])))
+    return np.clip(np.floor(v / scale + 0.5), quantizer.integer("low"), quantizer.integer("high"))
+
+
 def _through(stage: Clip | Leaky | Monotone, v: Reals) -> Reals:
     if isinstance(stage, Clip):
         low = -np.inf if stage.low is None else float(stage.low)
@@ -120,4 +126,5 @@ _QUANTIZERS = {
     "quantized_tanh": _tanh,
     "ternary": _ternary,
     "binary": _binary,
+    "affine": _affine,
 }

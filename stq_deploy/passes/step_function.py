@@ -69,6 +69,7 @@ class StepFunction:
         spacing: distance of neighbouring boundaries, where they are evenly spaced; the activation's `alpha` makes it
             differ from `step`.
         boundary: the boundary of a level in minimum + 1 .. maximum; they ascend.
+        half_up: whether a number half-way between two levels is rounded to the upper one, not to the even one.
     """
 
     minimum: int
@@ -76,6 +77,15 @@ class StepFunction:
     step: Fraction
     spacing: Fraction
     boundary: Callable[[int], Boundary]
+    half_up: bool = False
+
+    def reaches(self, level: int) -> bool:
+        """Whether a number half-way below `level` is rounded to it."""
+        return self.half_up or level % 2 == 0
+
+    def nearest(self, value: Fraction) -> int:
+        """The level that `value` is rounded to, unclipped, of evenly spaced boundaries."""
+        return math.floor(value / self.spacing + _HALF) if self.half_up else round(value / self.spacing)
 
     @cached_property
     def boundaries(self) -> tuple[Boundary, ...]:
@@ -116,6 +126,8 @@ def is_linear(quantizer: Quantizer) -> bool:
     """Whether it only rounds and clips: level = clip(round(v / step))."""
     if quantizer.name == "quantized_relu":
         return quantizer.number("negative_slope") == 0 and not quantizer.flag("use_sigmoid")
+    if quantizer.name == "affine":
+        return True
     return quantizer.name in ("quantized_bits", "quantized_linear") and not _is_sign(quantizer)
 
 
@@ -246,6 +258,12 @@ def _sign(low: int, step: Fraction) -> StepFunction:
     return StepFunction(low, 1, step, step, lambda level: Boundary(Fraction(0), True))
 
 
+def _affine(quantizer: Quantizer) -> StepFunction:
+    low, high, scale = quantizer.integer("low"), quantizer.integer("high"), Fraction(str(quantizer.parameters["scale"]))
+    # Half is rounded up, as an offset and a shift do it: half to even would cost thresholds where scales have few bits.
+    return StepFunction(low, high, scale, scale, lambda level: Boundary((level - _HALF) * scale, True), half_up=True)
+
+
 _MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
     "quantized_relu": _relu,
     "quantized_bits": _bits,
@@ -254,6 +272,7 @@ _MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
     "quantized_tanh": _tanh,
     "ternary": _ternary,
     "binary": _binary,
+    "affine": _affine,
 }
 
 

@@ -33,11 +33,17 @@ class Scheme:
     relu_dense: str | None = "quantized_relu(8,5)"  # fc1 has no batch norm: its outputs reach 30
     pre_sigmoid: str | None = "quantized_bits(8,3,1,alpha=1)"
     sigmoid: str | None = _SIGMOID_8
+    branch: str | None = "quantized_bits(8,3,1,alpha=1)"  # a summand of a residual sum that no ReLU precedes
 
     @property
     def quantized(self) -> bool:
         """Whether anything at all is quantized."""
         return self.conv is not None
+
+    @property
+    def identifier(self) -> str:
+        """The name as part of a model's."""
+        return self.name.replace("-", "_")
 
     @property
     def stochastic(self) -> bool:
@@ -61,7 +67,7 @@ def _ternary(name: str, title: str, kernel: str) -> Scheme:
 
 
 _ALL = (
-    Scheme("fp", "FP", input=None, relu=None, gate=None, relu_dense=None, pre_sigmoid=None, sigmoid=None),
+    Scheme("fp", "FP", input=None, relu=None, gate=None, relu_dense=None, pre_sigmoid=None, sigmoid=None, branch=None),
     _uniform("8bit", "8-bit", "quantized_bits(8,0,1,alpha='auto_po2')", relu="quantized_relu(8,3)", gate=_SIGMOID_8),
     _uniform("4bit", "4-bit", _BITS_4),
     _ternary("ternary", "Ternary", "ternary(alpha='auto_po2')"),

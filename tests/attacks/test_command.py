@@ -41,8 +41,8 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = tf_keras.Model(inputs, tf_keras.layers.Activation("softmax", name="softmax")(x), name="small")
     model.save(work / "m.h5")
     pixels = np.random.default_rng(0).integers(0, 256, (12, *SHAPE)).astype(np.uint8)
-    spec = convert_model(work / "m.h5").input_type
-    labels = FloatModel(work / "m.h5").classes(quantize_input(pixels, spec), spec)
+    seen = convert_model(work / "m.h5").input_format
+    labels = FloatModel(work / "m.h5").classes(quantize_input(pixels, seen), seen.type)
     save_samples(SampleSet(pixels, labels, {"dataset": "noise"}), work / "in.npz")
     return work
 
@@ -127,7 +127,7 @@ def test_a_float_model_of_other_weights_is_seen_to_differ(work: Path) -> None:
     network, model = convert_model(work / "m.h5"), FloatModel(work / "m.h5")
     layer = model.keras.get_layer("conv")
     layer.set_weights([-w for w in layer.get_weights()])
-    levels = quantize_input(load_samples(work / "in.npz").x, network.input_type)
+    levels = quantize_input(load_samples(work / "in.npz").x, network.input_format)
     found = compare_with_float(model, network, levels)
     assert {x.name: x.differing > 0 for x in found.layers}["conv"]
     assert found.differing_predictions > 0

@@ -10,11 +10,12 @@ from stq_deploy.attacks.registry import get_attack
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.errors import StqError
 from stq_deploy.network import TensorType
+from stq_deploy.network.input_format import InputFormat
 
 pytestmark = pytest.mark.keras
 
 SHAPE = (12, 12, 1)
-COARSE_INPUT = TensorType(SHAPE, "int8", 0, 15, 1 / 16)
+COARSE_INPUT = InputFormat(TensorType(SHAPE, "int8", 0, 15, 1 / 16))
 """16 input levels: small perturbations do not survive them."""
 FAST = {"fgsm": {}, "pgd": {"max_iter": "8"}, "square": {"max_iter": "300"}}
 
@@ -48,7 +49,8 @@ def _target(clean: SampleSet) -> Target:
     # The weights are set, not trained: upper half against lower half.
     half = np.repeat([1.0, -1.0], 72)[:, None] * [[0.5, -0.5]]
     model.layers[-2].set_weights([half.astype(np.float32), np.zeros(2, np.float32)])
-    return Target(art_classifier(model), "halves", "f" * 64, TensorType(SHAPE, "int8", -128, 127, 1 / 256, -128), "aa")
+    seen = InputFormat(TensorType(SHAPE, "int8", -128, 127, 1 / 256, -128))
+    return Target(art_classifier(model), "halves", "f" * 64, seen, "aa")
 
 
 def _largest_change(made: SampleSet, clean: SampleSet, norm: float) -> float:
@@ -112,10 +114,27 @@ def test_what_input_quantisation_takes_away_is_seen(target: Target, clean: Sampl
     """An attack of one pixel level vanishes in a network with 16 input levels; the record must say so."""
     import dataclasses
 
-    coarse = dataclasses.replace(target, input_type=COARSE_INPUT)
+    coarse = dataclasses.replace(target, input_format=COARSE_INPUT)
     attack = get_attack("fgsm").from_text({"eps": "8/255"})
     correct = craft(coarse, clean, attack).metadata["float_model"]["correct"]
     assert correct["attacked"] == correct["stored"] < correct["after_input_quantisation"]
+
+
+def test_features_are_not_attacked(target: Target, clean: SampleSet) -> None:
+    features = SampleSet(clean.x / np.float32(50), clean.y, {"range": [0, 6]})
+    with pytest.raises(StqError, match="attacks change pixels"):
+        craft(target, features, None)
+
+
+def test_pixels_are_mapped_before_the_model_sees_them(clean: SampleSet) -> None:
+    import tf_keras
+
+    from stq_deploy.attacks.classifier import art_classifier
+
+    model = tf_keras.Sequential([tf_keras.layers.Flatten(input_shape=SHAPE), tf_keras.layers.Dense(2)])
+    x = clean.x[:4] / np.float32(255)
+    mapped = art_classifier(model, (-1.0, 1.0)).predict(x)
+    np.testing.assert_allclose(mapped, model(2 * x - 1).numpy(), atol=1e-5)
 
 
 def test_other_shape_and_too_many_classes(target: Target, clean: SampleSet) -> None:
@@ -125,14 +144,16 @@ def test_other_shape_and_too_many_classes(target: Target, clean: SampleSet) -> N
         craft(target, SampleSet(clean.x, clean.y + 1), None)
 
 
-def test_a_softmax_inside_a_layer_is_refused() -> None:
+def test_a_softmax_is_cut_off_wherever_it_is() -> None:
     import tf_keras
 
     from stq_deploy.attacks.classifier import logits_model
 
     model: Any = tf_keras.Sequential([tf_keras.layers.Dense(3, activation="softmax", input_shape=(4,))])
-    with pytest.raises(StqError, match="applies its softmax itself"):
-        logits_model(model)
+    x = np.float32([[1, 2, 3, 4]])
+    inside = logits_model(model)
+    np.testing.assert_allclose(inside(x), x @ model.layers[-1].kernel.numpy(), rtol=1e-6)
+    assert not np.allclose(inside(x), model(x))
     plain = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))])
     assert logits_model(plain) is plain
     cut = logits_model(tf_keras.Sequential([*plain.layers, tf_keras.layers.Softmax()]))

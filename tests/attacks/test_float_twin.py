@@ -106,14 +106,13 @@ def test_samples_of_another_shape_are_refused(work: Path) -> None:
 
 def test_pixels_reach_the_model_exactly() -> None:
     from stq_deploy.evaluation.float_model import pixel_input
-    from stq_deploy.network.input_format import dequantize_input, quantize_input, unit_interval
+    from stq_deploy.network.input_format import InputFormat, quantize_input, unit_interval
 
-    spec = pixel_input((256,))
+    format = InputFormat(pixel_input((256,)))
     pixels = np.arange(256, dtype=np.uint8)[None]
-    np.testing.assert_array_equal(dequantize_input(quantize_input(pixels, spec), spec), unit_interval(pixels))
-    between = np.float32([[0.0, 0.4 / 255, 0.6 / 255, 1.0]])
-    seen = dequantize_input(quantize_input(between, pixel_input((4,))), pixel_input((4,)))
-    np.testing.assert_array_equal(seen, np.float32([[0, 0, 1 / 255, 1]]))
+    np.testing.assert_array_equal(format.samples(quantize_input(pixels, format)), unit_interval(pixels))
+    between, few = np.float32([[0.0, 0.4 / 255, 0.6 / 255, 1.0]]), InputFormat(pixel_input((4,)))
+    np.testing.assert_array_equal(few.samples(quantize_input(between, few)), np.float32([[0, 0, 1 / 255, 1]]))
 
 
 def test_what_keras_would_execute_is_refused_before_keras_sees_it(

@@ -47,6 +47,19 @@ def _members(**replaced: np.ndarray) -> dict[str, bytes]:
     return {f"{name}.npy": _npy(np.asanyarray(array)) for name, array in arrays.items()}
 
 
+def _range(bounds: object) -> np.ndarray:
+    return np.array(json.dumps({"range": bounds}))
+
+
+def test_features_state_their_range(tmp_path: Path) -> None:
+    x = np.linspace(-120, 25, 120, dtype=np.float32).reshape(3, 4, 5, 2)
+    save_samples(SampleSet(x, _y(), {"range": [-120, 25.5]}), tmp_path / "s.npz")
+    loaded = load_samples(tmp_path / "s.npz")
+    np.testing.assert_array_equal(loaded.x, x)
+    assert loaded.holds_features and loaded.first(1).holds_features
+    assert not SampleSet(_x(), _y()).holds_features
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_round_trip(tmp_path: Path, dtype: type) -> None:
     samples = SampleSet(_x(dtype=dtype), _y(), _metadata())
@@ -104,6 +117,12 @@ def test_float_predictions_of_another_model_do_not_count() -> None:
         ({"x": np.full((3, 2, 2, 1), -np.inf)}, "NaN or infinite"),
         ({"x": np.full((3, 2, 2, 1), 255.0)}, r"outside \[0, 1\]"),
         ({"x": np.full((3, 2, 2, 1), -0.01)}, r"outside \[0, 1\]"),
+        ({"x": np.full((3, 2, 2, 1), -5.0), "metadata": _range([-4, 4])}, r"outside \[-4, 4\]"),
+        ({"metadata": _range([-4, 4])}, "metadata `range` says it holds features"),
+        ({"x": _x(dtype=np.float32), "metadata": _range([4, -4])}, "metadata 'range' is not a list of the smallest"),
+        ({"x": _x(dtype=np.float32), "metadata": _range([0])}, "metadata 'range' is not a list"),
+        ({"x": _x(dtype=np.float32), "metadata": _range("0..1")}, "metadata 'range' is not a list"),
+        ({"x": _x(dtype=np.float32), "metadata": _range([True, 2])}, "metadata 'range' is not a list"),
         ({"y": _y()[:2]}, "3 samples but labels of shape"),
         ({"y": _y()[:, None]}, "labels of shape"),
         ({"y": _y().astype(np.float32)}, "not as whole numbers"),

@@ -75,7 +75,7 @@ def _built(work: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def _reference(network: Network, x: np.ndarray) -> np.ndarray:
-    return classes_of(NumpyExecutor(network).run(quantize_input(x, network.input_type)))
+    return classes_of(NumpyExecutor(network).run(quantize_input(x, network.input_format)))
 
 
 def _invoke(*arguments: object) -> Result:

@@ -55,7 +55,7 @@ def test_the_reference_predicts_what_the_float_model_was_recorded_to(
     """All but float32's rounding at ties, which flips a prediction in a hundred at the very most."""
     for samples in files.values():
         first = samples.first(64)
-        levels = quantize_input(first.x, network.input_type)
+        levels = quantize_input(first.x, network.input_format)
         predicted = classes_of(NumpyExecutor(network).run(levels))
         assert (predicted != first.float_predictions(network.sha256())).mean() <= 0.01
 
@@ -71,7 +71,7 @@ def test_recorded_float_predictions_can_be_recomputed(files: dict[str, SampleSet
     model = FloatModel(path)
     for samples in files.values():
         assert samples.metadata["float_model"]["file_sha256"] == model.file_sha256
-        predicted = model.classes(quantize_input(samples.x, network.input_type), network.input_type)
+        predicted = model.classes(quantize_input(samples.x, network.input_format), network.input_type)
         recorded = samples.float_predictions(network.sha256())
         # Another processor may add up float32 in another order, and so decide a near tie otherwise.
         assert (predicted != recorded).mean() <= 0.01

@@ -65,15 +65,17 @@ def test_a_quantized_model_has_no_obstacle(tmp_path: Path) -> None:
 def test_every_layer_is_listed_with_its_size_and_what_to_use(tmp_path: Path) -> None:
     _, _, rows = list_layers(float_model().save_h5(tmp_path / "m.h5"))
     found = {row.name: row for row in rows}
-    assert [name for name, row in found.items() if row.problem] == ["conv", "dw", "sep", "fc"]
+    assert [name for name, row in found.items() if row.floating] == ["conv", "dw", "sep", "fc"]
+    assert not any(row.problem for row in rows)
     for name, kind, settings in (
         ("conv", "QConv2D", ["kernel_quantizer="]),
         ("dw", "QDepthwiseConv2D", ["depthwise_quantizer="]),
         ("sep", "QSeparableConv2D", ["depthwise_quantizer=", "pointwise_quantizer="]),
         ("fc", "QDense", ["kernel_quantizer="]),
     ):
-        assert found[name].problem.startswith(f"floating-point weights; use {kind} with ")
-        assert all(setting in found[name].problem for setting in settings)
+        assert found[name].floating.startswith("floating-point weights; add --post-training int8 --calibrate ")
+        assert f"or use {kind} with " in found[name].floating
+        assert all(setting in found[name].floating for setting in settings)
     assert (found["dw"].shape, found["dw"].parameters, found["dw"].macs) == ((6, 5, 8), 80, 30 * 72)
     assert (found["sep"].shape, found["sep"].parameters, found["sep"].macs) == ((6, 5, 5), 112, 30 * 112)
     assert (found["fc"].shape, found["fc"].parameters, found["fc"].macs) == ((3,), 453, 450)
@@ -83,10 +85,11 @@ def test_inspect_shows_it_and_convert_refuses_it(tmp_path: Path) -> None:
     path = str(float_model().save_h5(tmp_path / "m.h5"))
     shown = CliRunner().invoke(cli, ["inspect", path])
     assert shown.exit_code == 0
-    assert "floating-point weights; use QDense" in " ".join(shown.stdout.split())
-    assert "4 of 8 layers are supported" in shown.stdout
+    assert shown.stdout.count("with --post-training") == 4
+    assert "8 of 8 layers are supported" in shown.stdout
+    assert "4 of them with post-training quantization: floating-point weights; add --post-training" in shown.stdout
     answer = json.loads(CliRunner().invoke(cli, ["inspect", path, "--json"]).stdout)
-    assert answer["convertible_layers"] == 4
+    assert (answer["convertible_layers"], answer["floating_point_layers"]) == (8, 4)
     refused = CliRunner().invoke(cli, ["convert", path, "-o", str(tmp_path / "m.stq")])
     assert refused.exit_code == 1
     assert "layer 'conv' (Conv2D): floating-point weights" in refused.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def test_round_trip(seed: int, tmp_path: Path) -> None:
     save_network(loaded, tmp_path / "b.stq")
     assert (tmp_path / "a.stq").read_bytes() == (tmp_path / "b.stq").read_bytes()
     assert list(tmp_path.iterdir()) == [tmp_path / "a.stq", tmp_path / "b.stq"] or len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_input_range_is_kept_and_part_of_the_hash(tmp_path: Path) -> None:
+    plain = random_network(3)
+    mapped = replace(plain, input_range=(-1.0, 1.0))
+    save_network(mapped, tmp_path / "net.stq")
+    loaded = load_network(tmp_path / "net.stq")
+    assert loaded.input_range == (-1.0, 1.0)
+    assert loaded.sha256() == mapped.sha256() != plain.sha256()
+    for wrong in ([1, 0], [0], [0, "1"], "01", [0, 1e999]):
+        edit(tmp_path / "net.stq", lambda d, wrong=wrong: d.update(input_range=wrong))
+        refused(tmp_path / "net.stq")
 
 
 def test_model_hash_covers_what_is_computed_and_not_the_metadata(path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stq_deploy.frontend.quantizers import ACTIVATION, Quantizer, read_quantizer
+from stq_deploy.frontend.quantizers import ACTIVATION, Quantizer, affine_quantizer, read_quantizer
 from stq_deploy.network.requantize import (
     MultiplierRequantize,
     Requantize,
@@ -28,8 +28,9 @@ RELU = Clip(Fraction(0), None)
 CLIPS = [RELU, Clip(Fraction(-1), Fraction(3)), Clip(Fraction(0), Fraction(6))]
 
 
-def epilogue(text: str, *stages: Stage) -> Epilogue:
-    return Epilogue(chain(*stages), read_quantizer(text, ACTIVATION))
+def epilogue(what: str | Quantizer, *stages: Stage) -> Epilogue:
+    quantizer = what if isinstance(what, Quantizer) else read_quantizer(what, ACTIVATION)
+    return Epilogue(chain(*stages), quantizer)
 
 
 def exact_level(e: Epilogue, channel: int, acc: int) -> int:
@@ -73,6 +74,8 @@ TEXT = st.sampled_from(
         "binary()",
         "quantized_sigmoid(4,use_real_sigmoid=True)",
         "quantized_tanh(5,use_real_tanh=True)",
+        affine_quantizer(-3, 12, Fraction(1, 4)),
+        affine_quantizer(0, 255, Fraction(3, 64)),
     ]
 )
 
@@ -164,6 +167,15 @@ def test_shifts_with_a_bias_and_constant_channels(text: str, bias: float) -> Non
     low, high = [-700, -900], [800, 1000]
     form = certify(epilogue(text, *stages), *arrays(low, high))
     assert_exact(form, epilogue(text, *stages), low, high)
+
+
+def test_ties_that_round_up_are_a_multiplier() -> None:
+    e = epilogue(affine_quantizer(-8, 7, Fraction(1, 4)), scaled([Fraction(1, 32), Fraction(-3, 32)]))
+    low, high = [-100, -40], [90, 50]
+    form = certify(e, *arrays(low, high))
+    assert isinstance(form, MultiplierRequantize)
+    assert form.certificate["near_ties"] > 0
+    assert_exact(form, e, low, high)
 
 
 def test_ties_of_a_falling_channel_need_thresholds_or_a_table() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from stq_deploy.frontend.quantizers import ACTIVATION, read_quantizer
+from stq_deploy.errors import StqError
+from stq_deploy.frontend.quantizers import ACTIVATION, ANYTHING, CONSTANT, KERNEL, affine_quantizer, read_quantizer
 from stq_deploy.passes.float_evaluation import quantized_level
 from stq_deploy.passes.stages import Clip, Leaky, Monotone
 from stq_deploy.passes.step_function import Boundary, StepFunction, pull_back, step_function
@@ -129,6 +131,33 @@ def test_qkeras_agrees_with_the_exact_steps(text: str) -> None:
     sigmoid = quantizer.parameters.get("use_sigmoid") or "real" in text
     if not sigmoid:
         assert len(differing) == 0  # rounding and clipping alone are exact in float32, too
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scale"), [(0, 255, "1/255"), (-128, 127, "3/64"), (-10, 245, "0.1"), (-1, 0, "7")]
+)
+def test_affine_levels_are_scaled_rounded_half_up_and_clipped(low: int, high: int, scale: str) -> None:
+    quantizer = affine_quantizer(low, high, Fraction(scale))
+    steps = step_function(quantizer)
+    assert (steps.minimum, steps.maximum, steps.step) == (low, high, Fraction(scale))
+    assert steps.zero_point == (0 if low >= -128 and high <= 127 else -128 - low)
+    values = np.arange(4 * low - 8, 4 * high + 8) / 4 * float(Fraction(scale))  # every tie, nearly
+    expected = [
+        min(max(math.floor(Fraction(v) / Fraction(scale) + Fraction(1, 2)), low), high) for v in values.tolist()
+    ]
+    assert exact_levels(steps, values).tolist() == expected
+    ties = [boundary.value for boundary in steps.boundaries]
+    assert [steps.nearest(tie) for tie in ties if tie is not None] == list(range(low + 1, high + 1))
+    away = np.array([v for v in values if min(abs(float(tie or 0) - v) for tie in ties) > 1e-9])
+    assert np.array_equal(quantized_level(quantizer, away), exact_levels(steps, away))
+
+
+def test_no_model_file_can_name_the_affine_quantizer() -> None:
+    for allowed in (ACTIVATION, KERNEL, CONSTANT, ANYTHING):
+        with pytest.raises(StqError, match="the quantizer 'affine' is not supported"):
+            read_quantizer("affine(0,255,1)", allowed)
+        with pytest.raises(StqError, match="'affine' is not supported"):
+            read_quantizer({"class_name": "affine", "config": {"low": 0, "high": 255, "scale": 1}}, allowed)
 
 
 def test_half_to_even() -> None:

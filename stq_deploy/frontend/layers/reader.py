@@ -30,6 +30,8 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 
+POST_TRAINING = "add --post-training int8 --calibrate SAMPLES.npz"
+
 _QUANTIZED_KINDS = {
     "Conv1D": "QConv1D",
     "Conv2D": "QConv2D",
@@ -259,8 +261,11 @@ class LayerReader:
         settings = ", ".join(f'{key}="{example}"' for key, example in self._unquantized.items())
         if self.plain:
             quantized = _QUANTIZED_KINDS[self.layer.kind]
-            return self.error("floating-point weights", f"use {quantized} with {settings}, and train again")
-        return self.error(f"{next(iter(self._unquantized))} is None: floating-point weights", f"set {settings}")
+            return self.error(
+                "floating-point weights", f"{POST_TRAINING}, or use {quantized} with {settings}, and train again"
+            )
+        what = f"{next(iter(self._unquantized))} is None: floating-point weights"
+        return self.error(what, f"{POST_TRAINING}, or set {settings}")
 
     def add_kernel(
         self,
@@ -270,7 +275,10 @@ class LayerReader:
         shape: tuple[int, ...] | None = None,
         fold: Fold | None = None,
     ) -> None:
-        """Keep a node's weights; `shape` is that of the node's kernel, where it is not stored in it."""
+        """Keep a node's weights; `shape` is that of the node's kernel, where it is not stored in it.
+
+        Those without a quantizer wait for post-training quantization.
+        """
         self.kernels[position] = FloatKernel(values, quantizer, shape or values.shape, fold)
 
     def arrays(self, shapes: Shapes) -> dict[str, FloatArray]:

@@ -1,0 +1,85 @@
+"""A network quantized after training against its float model: no layer is equal, so how much noise has each?
+
+`float_comparison` counts differing levels where the Keras model has the same quantizers. Here it has none, and the
+count would be nearly all of them. What says something is a layer's signal-to-quantization-noise ratio, 10 lg(signal
+power / error power): every further bit gives 6 dB, and a layer far below its neighbours is the one to look at.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.scores import classes_of, mismatches
+from stq_deploy.network import Network
+from stq_deploy.network.reference import run_layers
+
+BATCH = 32
+
+EXPLANATION = (
+    "The network was quantized after training: it equals the fake-quantized model exactly, and the float model only "
+    "about. Per layer: signal to quantization noise in dB, on these samples."
+)
+
+Levels = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class NoiseLayer:
+    """A layer whose output the Keras model has too.
+
+    Attributes:
+        decibels: its signal-to-noise ratio; None where the signal or the noise is zero.
+    """
+
+    name: str
+    keras_layer: str
+    decibels: float | None
+
+
+@dataclass(frozen=True)
+class QuantizationNoise:
+    """What quantization did, in the order the layers run; and of how many of the samples the class changed."""
+
+    samples: int
+    layers: tuple[NoiseLayer, ...]
+    differing_predictions: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For --json."""
+        return asdict(self) | {"layers": [asdict(layer) for layer in self.layers], "explanation": EXPLANATION}
+
+
+def measure_noise(model: FloatModel, network: Network, levels: Levels) -> QuantizationNoise:
+    """Run both on input levels (N, *input shape).
+
+    Raises:
+        StqError: the model is not the one the network was converted from (a layer is missing).
+    """
+    named = network.metadata.get("keras_outputs")
+    pairs = named if isinstance(named, dict) else {}
+    compared = [op for op in network.ops if "/" not in pairs.get(op.name, "/") and op.output not in network.outputs]
+    powers = {op.name: np.zeros(2) for op in compared}
+    predictions = 0
+    for start in range(0, len(levels), BATCH):
+        part = levels[start : start + BATCH]
+        integer = {op.name: output for op, output in run_layers(network, part)}
+        reals = model.layer_outputs(part, network.input_type, [pairs[op.name] for op in compared])
+        for op, real in zip(compared, reals, strict=True):
+            spec = network.tensors[op.output]
+            signal = real.astype(np.float64).reshape(integer[op.name].shape)
+            noise = (integer[op.name].astype(np.int64) - spec.zero_point) * spec.scale - signal
+            powers[op.name] += [float((signal**2).sum()), float((noise**2).sum())]
+        logits = next(integer[op.name] for op in network.ops if op.output == network.outputs[0])
+        predictions += len(mismatches(classes_of(logits), model.classes(part, network.input_type)))
+    layers = tuple(NoiseLayer(op.name, pairs[op.name], _decibels(*powers[op.name].tolist())) for op in compared)
+    return QuantizationNoise(len(levels), layers, predictions)
+
+
+def _decibels(signal: float, noise: float) -> float | None:
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None

@@ -1,0 +1,79 @@
+"""The layers that networks are built of, each as its scheme says: None there gives a plain Keras layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qkeras
+from tf_keras import layers
+
+from stq_deploy.quantizers.factory import make_quantizer
+from stq_deploy.zoo.schemes import Scheme
+
+_INITIALIZER = "he_normal"
+Pair = int | tuple[int, int]
+
+
+class SchemeLayers:
+    """Every method applies a new layer of that name to x."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme = scheme
+
+    def conv(self, x: Any, name: str, filters: int, kernel: Pair, strides: Pair = 1, *, bias: bool = False) -> Any:
+        options = {
+            "padding": "same",
+            "use_bias": bias,
+            "strides": strides,
+            "kernel_initializer": _INITIALIZER,
+            "name": name,
+        }
+        if self.scheme.conv is None:
+            return layers.Conv2D(filters, kernel, **options)(x)
+        quantizer = make_quantizer(self.scheme.conv)
+        return qkeras.QConv2D(filters, kernel, kernel_quantizer=quantizer, **options)(x)
+
+    def depthwise(self, x: Any, name: str, *, bias: bool = False) -> Any:
+        """3x3."""
+        options = {"padding": "same", "use_bias": bias, "depthwise_initializer": _INITIALIZER, "name": name}
+        if self.scheme.depthwise is None:
+            return layers.DepthwiseConv2D(3, **options)(x)
+        quantizer = make_quantizer(self.scheme.depthwise)
+        return qkeras.QDepthwiseConv2D(3, depthwise_quantizer=quantizer, **options)(x)
+
+    def separable(self, x: Any, name: str, filters: int) -> Any:
+        """3x3."""
+        options = {
+            "padding": "same",
+            "use_bias": False,
+            "depthwise_initializer": _INITIALIZER,
+            "pointwise_initializer": _INITIALIZER,
+            "name": name,
+        }
+        if self.scheme.conv is None or self.scheme.depthwise is None:
+            return layers.SeparableConv2D(filters, 3, **options)(x)
+        return qkeras.QSeparableConv2D(
+            filters,
+            3,
+            depthwise_quantizer=make_quantizer(self.scheme.depthwise),
+            pointwise_quantizer=make_quantizer(self.scheme.conv),
+            **options,
+        )(x)
+
+    def dense(self, x: Any, name: str, units: int, *, bias: bool = False) -> Any:
+        options = {"use_bias": bias, "name": name}
+        if self.scheme.dense is None:
+            return layers.Dense(units, **options)(x)
+        return qkeras.QDense(units, kernel_quantizer=make_quantizer(self.scheme.dense), **options)(x)
+
+    def batch_norm(self, x: Any, name: str) -> Any:
+        return layers.BatchNormalization(momentum=0.9, name=name)(x)
+
+    def activation(self, x: Any, name: str, quantizer: str | None, plain: str) -> Any:
+        """QActivation given the quantizer's *text*: that is what a model file stores and reads back."""
+        if quantizer is None:
+            return layers.Activation(plain, name=name)(x)
+        return qkeras.QActivation(quantizer, name=name)(x)
+
+    def relu(self, x: Any, name: str) -> Any:
+        return self.activation(x, name, self.scheme.relu, "relu")

@@ -1,0 +1,146 @@
+"""The commands on a model without quantizers, and what quantization does to the shipped one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from float_models import SHAPE, float_draft, float_pixels
+
+from stq_deploy.cli import cli
+from stq_deploy.datasets.samples import CLEAN, SampleSet, load_samples, save_samples
+from stq_deploy.evaluation.scores import classes_of
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.frontend import read_source
+from stq_deploy.network import load_network
+from stq_deploy.network.input_format import model_values, quantize_input
+from stq_deploy.passes import Conversion, PostTraining, convert_model
+from stq_deploy.passes.float_graph import run_graph
+from stq_deploy.zoo.shipped import resolve_model, shipped_samples
+
+INT8 = ("--post-training", "int8", "--calibrate")
+RANGE = ("--input-range", "0", "255")
+
+
+@pytest.fixture(name="work", scope="module")
+def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float model of pixels in 0..255, samples of it, and features."""
+    work = tmp_path_factory.mktemp("floats")
+    draft = float_draft()
+    draft.arrays["conv1"]["kernel"] /= 255
+    draft.save_h5(work / "m.h5")
+    save_samples(SampleSet(float_pixels(16), np.zeros(16, np.int64)), work / "pixels.npz")
+    x = np.random.default_rng(0).normal(0, 30, (4, *SHAPE)).astype(np.float32)
+    save_samples(SampleSet(x, np.zeros(4, np.int64), {"range": [-300, 300]}), work / "features.npz")
+    return work
+
+
+def _invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def _json(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    value = json.loads(result.stdout)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_convert_writes_a_network_that_knows_its_pixels(work: Path) -> None:
+    out = work / "net.stq"
+    _json(_invoke("convert", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "-o", out, "--json"))
+    network = load_network(out)
+    assert network.input_range == (0.0, 255.0)
+    assert network.metadata["post_training"]["samples"] == 16
+    assert all(op.weight_bits == 8 for op in network.ops if hasattr(op, "weight_bits"))
+    found = _json(_invoke("verify", "--model", out, "--executors", "numpy,host,host-cortex-m7", "--json"))
+    assert found["differing_layers"] == 0
+    again = _invoke("build", "--model", out, *INT8, work / "pixels.npz")
+    assert again.exit_code == 1
+    assert "the network is converted already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "add --post-training int8 --calibrate SAMPLES.npz"),
+        (["--post-training", "int8"], "--post-training and --calibrate belong together"),
+        (["--calibrate", "pixels.npz"], "--post-training and --calibrate belong together"),
+        ([*INT8, "absent.npz"], "there is no such file"),
+        ([*INT8, "m.h5"], "this is not a usable sample file"),
+        ([*INT8, "pixels.npz", "--input-range", "1", "0"], "--input-range 1 0 is no range"),
+        ([*INT8, "pixels.npz", "--input-range", "0", "inf"], "is no range"),
+        ([*INT8, "pixels.npz", "--input-range", "nan", "1"], "is no range"),
+        ([*INT8, "features.npz", *RANGE], "calibration samples are features"),
+        (["--post-training", "int4", "--calibrate", "pixels.npz"], "'int4' is not 'int8'"),
+    ],
+)
+def test_what_cannot_be_quantized_says_why_and_leaves_no_file(
+    work: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(work)
+    result = _invoke("convert", "m.h5", *arguments, "-o", "bad.stq")
+    assert result.exit_code != 0
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+    assert not (work / "bad.stq").exists()
+
+
+def test_features_where_pixels_are_mapped_are_refused(work: Path) -> None:
+    _invoke("convert", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "-o", work / "mapped.stq")
+    result = _invoke("evaluate", "--model", work / "mapped.stq", "--samples", work / "features.npz")
+    assert result.exit_code == 1
+    assert "the network takes pixels in [0, 1] and maps them to 0..255 itself" in result.stderr
+
+
+@pytest.mark.keras
+def test_the_float_model_sees_what_the_network_sees(work: Path) -> None:
+    from stq_deploy.evaluation.float_model import FloatModel
+
+    made = load_samples(work / "pixels.npz")
+    asked = Conversion((0.0, 255.0), PostTraining(made))
+    model = FloatModel(work / "m.h5", asked)
+    levels = quantize_input(made.x, model.input_format)
+    logits = model.logits(levels, model.input_format.type)
+    source = read_source(work / "m.h5", post_training=True)
+    *_, (_, expected) = run_graph(source, made.x.astype(np.float32), range(len(source.nodes) - 1))
+    assert model.network is not None
+    np.testing.assert_allclose(logits, expected, atol=0.02 * np.abs(expected).max())
+    scored = _json(
+        _invoke("evaluate", "--model", work / "m.h5", *INT8, work / "pixels.npz", *RANGE,
+                "--samples", work / "pixels.npz", "--executor", "float", "--json")
+    )  # fmt: skip
+    assert (scored["model_hash"], scored["correct"]) == (model.network.sha256(), int((logits.argmax(1) == 0).sum()))
+
+
+@pytest.mark.keras
+def test_verify_tells_each_layers_noise(work: Path) -> None:
+    arguments = ["verify", "--model", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "--samples",
+                 work / "pixels.npz", "--limit", "8", "--executors", "numpy,host"]  # fmt: skip
+    found = _json(_invoke(*arguments, "--json"))
+    noise = {layer["name"]: layer["decibels"] for layer in found["float"]["layers"]}
+    assert noise.keys() >= {"conv1", "conv2", "add", "gated", "pool"}
+    assert all(20 < ratio < 70 for ratio in noise.values())
+    assert found["float"]["differing_predictions"] <= 1
+    shown = _invoke(*arguments)
+    assert "signal to quantization noise" in " ".join(shown.stdout.split())
+    assert f"{noise['conv1']:.1f} dB" in shown.stdout
+
+
+def test_the_shipped_float_model_keeps_its_accuracy_in_8_bits() -> None:
+    """Calibrated on 32 of its samples, scored on 128 others: as many right as in floating point, but for two."""
+    path, clean = resolve_model("zoo:fp-cifar10"), load_samples(shipped_samples()[CLEAN])
+    scored = SampleSet(clean.x[32:160], clean.y[32:160])
+    network = convert_model(path, Conversion(post_training=PostTraining(clean.first(32))))
+    assert sum(op.weights.size for op in network.ops if hasattr(op, "weights")) == 996_096
+    integer = classes_of(NumpyExecutor(network).run(quantize_input(scored.x, network.input_format)))
+    source = read_source(path, post_training=True)
+    *_, (_, floats) = run_graph(source, model_values(scored.x, 0.0, 1.0))
+    right = [int((predicted == scored.y).sum()) for predicted in (integer, classes_of(floats))]
+    assert right[1] > 90
+    assert right[0] >= right[1] - 2
+    assert (integer != classes_of(floats)).sum() <= 4
