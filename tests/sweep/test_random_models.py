@@ -1,0 +1,29 @@
+"""A few dozen random models on this computer; `tools/sweep_networks` runs thousands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from check_model import check_model
+from hypothesis import HealthCheck, event, given, settings
+from random_models import Recipe, recipes
+
+
+@pytest.mark.keras
+@given(recipe=recipes())
+@settings(max_examples=24, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_random_model_is_the_same_everywhere(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outcome = check_model(recipe, Path(tmp_path_factory.mktemp("model")))
+    event(f"refused: {outcome.refused}" if outcome.refused else "converted")
+    assert not outcome.mismatches
+    assert not outcome.float_differences
+
+
+def test_a_recipe_prints_as_code() -> None:
+    from hypothesis import find
+
+    recipe = find(recipes(), lambda r: "QConv2D" in r.layers() and len(r.outputs) == 1)
+    lines = repr(recipe).splitlines()
+    assert any(line.startswith("x") and " = QConv2D(" in line and "kernel_quantizer=" in line for line in lines)
+    assert lines[-1].startswith("model = Model(x0, [x")
