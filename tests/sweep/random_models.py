@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from stq_deploy.frontend.layers import supported_kinds
+
 Shape = tuple[int, ...]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -271,7 +273,7 @@ class Drawer:
         shape = self.values[here].shape
         channels, size = shape[-1], self.sizes(shape, two_d)
         kinds = ["QConv"] if not two_d else ["QConv", "QConv", "QDepthwise", "QSeparable", "QConvBN", "QDepthwiseBN"]
-        kind = self.one_of([*kinds, "QSeparable"])
+        kind = self.one_of([k for k in (*kinds, "QSeparable") if _CONVOLUTIONS[k, two_d] in supported_kinds()])
         stride = self.integer(1, 2)
         dilation = self.integer(1, 2) if kind == "QConv" and stride == 1 else 1
         reach = [(k - 1) * dilation + 1 for k in size]
@@ -321,7 +323,7 @@ class Drawer:
 
     def norm(self, here: int) -> int:
         value = Value(self.values[here].shape)
-        if self.flag():
+        if "QBatchNormalization" not in supported_kinds() or self.flag():
             return self.add("BatchNormalization", (here,), value, **self.maybe({"scale": False, "center": False}))
         return self.add("QBatchNormalization", (here,), value)
 
