@@ -79,7 +79,7 @@ def test_the_entry_point_is_installed() -> None:
 
 def test_logits_are_the_integer_references(compiled: Any, model: Any, samples: Any) -> None:
     network = convert_keras_model(model)
-    levels = run(network, quantize_input(samples, network.input_type))
+    levels = run(network, quantize_input(samples, network.input_format))
     expected = levels.astype(np.float64) * network.output_type.scale
     found = compiled.predict(samples, logits=True)
     assert found.dtype == np.float64
