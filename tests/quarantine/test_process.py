@@ -21,7 +21,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.quarantine import Unusable, process, read_contents
 from stq_deploy.quarantine.process import FRAME
 
-HANGS = Path(__file__).parent.parent / "frontend" / "corpus" / "heap_without_end.h5"
+HANGS = Path(__file__).parent.parent / "frontend" / "corpus" / "found_heap_without_end.h5"
 
 
 @pytest.fixture
