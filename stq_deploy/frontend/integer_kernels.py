@@ -12,7 +12,7 @@ from stq_deploy.frontend.quantizer_values import quantized_integers
 from stq_deploy.frontend.quantizers import Quantizer, trainable
 from stq_deploy.frontend.source import FloatKernel, IntegerKernel
 
-_WIDTHS = (2, 4, 8, 16)
+_WIDTHS = (1, 2, 4, 8, 16)
 
 
 def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerKernel:
@@ -25,11 +25,11 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
     Raises:
         StqError: the quantizer's values are not integers times one scale per output channel.
     """
-    quantizer = kernel.quantizer
-    if quantizer is None:
-        return int8_kernel(kernel.values.reshape(kernel.shape), depthwise)
-    quantizer = trainable(quantizer)
-    integers, unit = quantized_integers(folded_kernel(kernel, depthwise), quantizer, layer)
+    values = folded_kernel(kernel, depthwise)
+    if kernel.quantizer is None:
+        return int8_kernel(values.reshape(kernel.shape), depthwise)
+    quantizer = trainable(kernel.quantizer)
+    integers, unit = quantized_integers(values, quantizer, layer)
     per_output = np.broadcast_to(unit, integers.shape).reshape(kernel.shape)
     per_output = per_output.reshape(-1, *kernel.shape[-2 if depthwise else -1 :])
     if (per_output != per_output[0]).any():
@@ -46,7 +46,7 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
 def _weight_bits(quantizer: Quantizer, integers: npt.NDArray[np.int64]) -> int:
     """Narrowest packed width for every value the quantizer can give; of powers of two, for those that it gave."""
     if quantizer.name in ("binary", "stochastic_binary"):
-        return _width(1)
+        return 1
     if quantizer.name in ("ternary", "stochastic_ternary"):
         return 2
     if "keep_negative" not in quantizer.parameters:
@@ -54,7 +54,7 @@ def _weight_bits(quantizer: Quantizer, integers: npt.NDArray[np.int64]) -> int:
         return _width(most.bit_length() + 1)
     bits, negative = quantizer.integer("bits"), quantizer.flag("keep_negative")
     if bits == 1:
-        return _width(1)  # -1 and 1, or 0 and 1
+        return 1  # -1 and 1, or 0 and 1
     signed = negative or (quantizer.name == "quantized_bits" and isinstance(quantizer.parameters["alpha"], str))
     return _width(bits + (not signed))  # 0 .. 2**bits - 1 needs a sign bit more in two's complement
 

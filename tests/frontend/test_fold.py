@@ -13,6 +13,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.frontend import parse_model, read_source
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.fold import folded_bias, folded_kernel
+from stq_deploy.frontend.integer_kernels import integer_kernel
 
 pytestmark = pytest.mark.keras
 
@@ -81,6 +82,18 @@ def batchnorm_layer(**changes: Any) -> ModelDraft:
            "kernel_quantizer": BITS, "bias_quantizer": None, **BATCH_NORM, "folding_mode": "ema_stats_folding",
            "ema_freeze_delay": None, **changes},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("multiplier", [0, 2])
+def test_floating_point_weights_are_folded_before_post_training_quantization(multiplier: int) -> None:
+    depthwise = multiplier > 0
+    values = random(3, 3, 4, multiplier or 5)
+    outputs = 4 * multiplier or 5
+    fold = s.Fold(random(outputs), random(outputs), random(outputs), random(outputs) ** 2, 1e-3)
+    kernel = s.FloatKernel(values, None, values.shape, fold)
+    found = integer_kernel(kernel, "conv", depthwise)
+    scale = found.scale.reshape(4, multiplier) if depthwise else found.scale
+    assert np.allclose(found.integers * scale, folded_kernel(kernel, depthwise), rtol=0, atol=scale.max() / 2)
 
 
 @pytest.mark.parametrize(
