@@ -59,12 +59,14 @@ def attempt(content: bytes, path: Path) -> str:
     try:
         _, _, rows = list_layers(path)
         json.dumps([row.to_json() for row in rows], allow_nan=False)
-        parse_model(path)
-        outcome = "accepted"
+        outcome = "listed"
+        if not any(row.problem for row in rows):
+            parse_model(path)
+            outcome = "accepted"
     except StqError as error:
         str(error).encode("ascii", "replace")
         stopped = (name for text, name in STOPPED.items() if text in error.what)
-        outcome = next(stopped, "listed" if "rows" in locals() else "refused")
+        outcome = next(stopped, "refused")
     except BaseException:  # the very thing that is looked for
         outcome = traceback.format_exc()
     finally:
@@ -116,6 +118,12 @@ def merge(figures: dict[str, Any], batch: dict[str, Any], size: int) -> None:
     figures["longest_processor_seconds"] = max(figures["longest_processor_seconds"], round(batch["seconds"], 2))
 
 
+def limit_memory() -> None:
+    """Make of whatever takes far too much memory an exception, and thereby a failure with a traceback."""
+    limit = 3 * MAXIMUM_MEGABYTES << 20  # addresses, of which the libraries reserve more than they use
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 def batches(first: int, count: int) -> Iterator[range]:
     for start in range(first, count, BATCH):
         yield range(start, min(start + BATCH, count))
@@ -135,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     figures = unfinished(options.out, options.seed)
     if figures["files"]:
         print(f"going on after {figures['files']} files")
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with ProcessPoolExecutor(options.jobs, initializer=limit_memory) as pool:
         todo = list(batches(figures["files"], options.count))
         for numbers, batch in zip(todo, pool.map(run_batch, todo, [options.seed] * len(todo)), strict=True):
             merge(figures, batch, len(numbers))

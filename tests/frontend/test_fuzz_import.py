@@ -1,0 +1,62 @@
+"""The fuzz target: a sample of it, its corpus, and that it would notice a failure and goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import fuzz_import
+import pytest
+from mutations import MUTATIONS
+
+OUTCOMES = {
+    "keras_float.h5": "listed",
+    "keras_lambda.h5": "listed",
+    "keras_layers.h5": "accepted",
+    "keras_layers.keras": "accepted",
+    "keras_nested.h5": "accepted",
+    "keras_nested.keras": "accepted",
+    "found_heap_without_end.h5": "out of time",
+}
+
+
+@pytest.mark.parametrize("path", sorted(fuzz_import.CORPUS.iterdir()), ids=lambda path: path.name)
+def test_the_corpus(path: Path, tmp_path: Path) -> None:
+    assert fuzz_import.attempt(path.read_bytes(), tmp_path / "m") == OUTCOMES[path.name]
+
+
+def test_a_sample() -> None:
+    batch = fuzz_import.run_batch(range(200), seed=7)
+    assert not batch["failures"]
+    assert set(batch["outcomes"]) == set(MUTATIONS)
+    assert batch["megabytes"] < fuzz_import.MAXIMUM_MEGABYTES
+
+
+def test_equal_numbers_are_equal_files() -> None:
+    originals = fuzz_import.originals()
+    for number in range(20):
+        assert fuzz_import.file_number(number, 3, originals) == fuzz_import.file_number(number, 3, originals)
+
+
+def test_it_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz_import, "BATCH", 10)
+    for name, counts in (("whole", (40,)), ("parts", (20, 40))):
+        for count in counts:
+            assert fuzz_import.main(["--count", str(count), "--seed", "5", "--out", str(tmp_path / name)]) == 0
+    whole, parts = (json.loads((tmp_path / name).read_text()) for name in ("whole", "parts"))
+    assert whole["files"] == parts["files"] == 40
+    assert whole["outcomes"] == parts["outcomes"]
+
+
+def test_any_other_exception_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> None:
+        raise OverflowError("int too large")
+
+    monkeypatch.setattr(fuzz_import, "list_layers", broken)
+    assert fuzz_import.main(["--count", "3", "--jobs", "1", "--out", str(tmp_path / "f")]) == 1
+    failures = json.loads((tmp_path / "f").read_text())["failures"]
+    assert list(failures) == ["0", "1", "2"]
+    assert "OverflowError: int too large" in failures["0"]
+    monkeypatch.setattr(fuzz_import, "HANG_SECONDS", 1)
+    monkeypatch.setattr(fuzz_import, "list_layers", lambda path: [None for _ in iter(int, 1)])
+    assert "not done in 1 s" in fuzz_import.attempt(b"", tmp_path / "m")
