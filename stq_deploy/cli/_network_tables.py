@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from stq_deploy.cli._screen import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from stq_deploy.frontend import LayerRow
     from stq_deploy.network.summary import OpRow
@@ -31,15 +34,19 @@ def op_table(rows: Sequence[OpRow]) -> Table:
 
 def layer_table(rows: Sequence[LayerRow]) -> Table:
     """One row per layer of a Keras or QKeras model."""
-    table = _table(("layer", "type", "output", "quantizers"), ("params", "MACs"), ("supported",))
+    from stq_deploy.frontend.layer_table import NOT_REACHED
+
+    numbers = ("params", "MACs", "bits", "bytes")
+    table = _table(("layer", "type", "input", "output", "quantizers"), numbers, ("supported",))
     for row in rows:
-        quantizers = "\n".join(row.quantizers.values())
-        shape = "" if row.shape is None else _shape(row.shape)
-        numbers = _count(row.parameters), _count(row.macs)
-        supported = row.problem or ("with --post-training" if row.floating else "yes")
-        _add(table, row.name, row.type, shape, quantizers, *numbers, supported)
-    totals = _count(sum(row.parameters for row in rows)), _count(sum(row.macs for row in rows))
-    _add(table, "total", "", "", "", *totals, "")
+        inputs = [_shape(shape) for shape in row.inputs]
+        output = "" if row.shape is None else _shape(row.shape)
+        bits = "/".join(str(width) for width in dict.fromkeys(row.weight_bits))
+        counts = _count(row.parameters), _count(row.macs), bits, _count(row.weight_bytes)
+        supported = "?" if row.problem == NOT_REACHED else "no" if row.problem else "as int8" if row.floating else "yes"
+        _add(table, row.name, row.type, inputs, output, row.quantizers.values(), *counts, supported)
+    totals = (_count(sum(getattr(row, what) for row in rows)) for what in ("parameters", "macs"))
+    _add(table, "total", "", "", "", "", *totals, "", _count(sum(row.weight_bytes for row in rows)), "")
     return table
 
 
@@ -64,15 +71,17 @@ def _table(texts: Sequence[str], numbers: Sequence[str], last: Sequence[str]) ->
     return table
 
 
-def _add(table: Table, *cells: str) -> None:
+def _add(table: Table, *cells: str | Iterable[str]) -> None:
     # Names come from the model file: as Text they cannot act as rich's markup.
     from rich.text import Text
 
-    table.add_row(*(Text(_printable(cell)) for cell in cells))
+    table.add_row(*(Text(printable(cell)) if isinstance(cell, str) else _lines(cell) for cell in cells))
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+def _lines(texts: Iterable[str]) -> Text:
+    from rich.text import Text
+
+    return Text("\n".join(map(printable, texts)))
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -34,11 +34,16 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=1, allow_nan=False))
 
 
+def printable(text: str) -> str:
+    """Untrusted text without control characters, line ends, or marks that turn the writing's direction."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def plain(text: str) -> str:
-    """Untrusted text for a console: without rich's markup and without control characters."""
+    """Untrusted text for a console that reads rich's markup."""
     from rich.markup import escape
 
-    return escape("".join(c if c.isprintable() else "?" for c in text))
+    return escape(printable(text))
 
 
 @contextmanager

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from stq_deploy.frontend import LayerRow
 
 
 @click.command()
@@ -13,8 +19,9 @@ import click
 def inspect(model: str, as_json: bool) -> None:
     """Show MODEL as a table: a QKeras .h5 or .keras file, or a converted .stq network.
 
-    Of a QKeras model every layer is listed, with what is wrong with those that cannot be converted. Needs no
-    TensorFlow.  [default: the shipped network]
+    Of a Keras model every layer is listed, with what is wrong with those that cannot be converted; bytes are those
+    of the packed weights. Exits with 1 if a layer is not supported. Needs no TensorFlow.
+    [default: the shipped network]
     """
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -55,8 +62,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
     from stq_deploy.frontend import list_layers
 
     name, facts, rows = list_layers(path)
-    problems = sum(bool(row.problem) for row in rows)
-    floating = [row for row in rows if row.floating]
+    verdict, convertible = _verdict(rows)
     if as_json:
         print_json(
             {
@@ -64,15 +70,48 @@ def _inspect_model(path: Path, as_json: bool) -> None:
                 "form": facts["format"],
                 "name": name,
                 "sha256": facts["sha256"],
-                "convertible_layers": len(rows) - problems,
-                "floating_point_layers": len(floating),
                 "layers": [row.to_json() for row in rows],
+                "convertible_layers": sum(not row.problem for row in rows),
+                "floating_point_layers": sum(bool(row.floating) for row in rows),
+                "parameters": sum(row.parameters for row in rows),
+                "macs": sum(row.macs for row in rows),
+                "weight_bytes": sum(row.weight_bytes for row in rows),
+                "convertible": convertible,
+                "verdict": verdict,
             }
         )
-        return
-    console = result_console(as_json)
-    print_table(console, layer_table(rows))
-    console.print(f"{len(rows) - problems} of {len(rows)} layers are supported", soft_wrap=True)
+    else:
+        console = result_console(as_json)
+        print_table(console, layer_table(rows))
+        for line in (*_remarks(rows), verdict):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+    sys.exit(0 if convertible else 1)
+
+
+def _remarks(rows: Sequence[LayerRow]) -> Iterator[str]:
+    """Why layers are not supported, or not as they are; layers with one reason together."""
+    from stq_deploy.cli._screen import printable
+    from stq_deploy.frontend.layer_table import NOT_REACHED
+
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        reason = row.problem or row.floating
+        if reason and reason != NOT_REACHED:
+            reasons.setdefault((row.type, reason), []).append(row.name)
+    for (kind, reason), names in reasons.items():
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield printable(f"{names[0]}{others} ({kind}): {reason}")
+
+
+def _verdict(rows: Sequence[LayerRow]) -> tuple[str, bool]:
+    """The last line, and whether the model can be converted as far as its layers tell."""
+    unsupported = sum(bool(row.problem) for row in rows)
+    if unsupported:
+        return f"cannot be converted: {len(rows) - unsupported} of {len(rows)} layers are supported", False
+    floating = sum(bool(row.floating) for row in rows)
     if floating:
-        what = f"{len(floating)} of them with post-training quantization: {floating[0].floating}"
-        console.print(what, soft_wrap=True, markup=False, highlight=False)
+        return (
+            f"can be converted with --post-training: {len(rows)} of {len(rows)} layers are supported, "
+            f"{floating} of them as int8"
+        ), True
+    return f"can be converted: {len(rows)} of {len(rows)} layers are supported", True

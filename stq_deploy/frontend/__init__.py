@@ -6,13 +6,13 @@ for nothing else.
 
 from stq_deploy.frontend.importer import (
     CheckedModel,
-    LayerRow,
     ParsedModel,
     check_model,
     list_layers,
     parse_model,
     read_source,
 )
+from stq_deploy.frontend.layer_table import LayerRow
 from stq_deploy.frontend.source import SourceGraph
 
 __all__ = [

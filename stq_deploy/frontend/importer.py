@@ -5,45 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import damaged, located
 from stq_deploy.frontend.layer_graph import LayerConfig, LayerGraph, read_layer_graph
+from stq_deploy.frontend.layer_table import NOT_REACHED, LayerRow, description, supported_row, unsupported_row
 from stq_deploy.frontend.layers import LayerReader, handler_for
 from stq_deploy.frontend.model_file import ModelFile, Shapes, open_model_file
 from stq_deploy.frontend.objects import check_objects
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.frontend.source import DepthwiseNode, FloatBias, FloatKernel, Node, SourceGraph
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """What `inspect` shows of one Keras layer.
-
-    Attributes:
-        name, type: the layer's name and Keras class. Untrusted text.
-        shape: of its output, or None where an earlier layer is not supported.
-        quantizers: role ("kernel", "activation", ...) -> quantizer.
-        parameters: numbers stored for it. macs: multiply-accumulates per inference.
-        problem: why it cannot be converted, or "".
-        floating: of a layer with floating-point weights, what to do about them; else "".
-    """
-
-    name: str
-    type: str
-    shape: tuple[int, ...] | None = None
-    quantizers: dict[str, str] = field(default_factory=dict)
-    parameters: int = 0
-    macs: int = 0
-    problem: str = ""
-    floating: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The row as JSON-able values."""
-        return asdict(self) | {"shape": None if self.shape is None else list(self.shape)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,10 +203,7 @@ class _Walk:
         # The InputLayer of an inner model adds nothing.
         self.position[layer.name] = len(self.nodes) - 1 if reader.nodes else inputs[0][0]
         self.obstacle = self.obstacle or reader.obstacle
-        row = LayerRow(
-            layer.name, layer.kind, self.nodes[self.position[layer.name]].shape, reader.quantizers,
-            reader.parameters, reader.macs, floating=_problem(reader.obstacle),
-        )  # fmt: skip
+        row = supported_row(layer, reader, self.nodes[self.position[layer.name]].shape)
         self.rows.append(row)
         return row
 
@@ -242,21 +213,17 @@ class _Walk:
             handler_for(layer.name, layer.kind)
             if layer.problem is not None:
                 raise layer.problem
-            if any(name not in self.position for name in layer.inputs):
-                return LayerRow(layer.name, layer.kind, problem="not checked: an earlier layer is not supported")
-            return self.take(layer)
+            if all(name in self.position for name in layer.inputs):
+                return self.take(layer)
+            problem = NOT_REACHED
         except StqError as error:
-            return LayerRow(layer.name, layer.kind, problem=_problem(error))
+            problem = description(error)
+        known = (self.position[name] for name in layer.inputs if name in self.position)
+        inputs = tuple(self.nodes[position].shape for position in known)
+        return unsupported_row(layer, inputs, self.file.count_numbers(layer.path, layer.container), problem)
 
     def finish(self, graph: LayerGraph) -> ParsedModel:
         return ParsedModel(
             tuple(self.nodes), tuple(self.position[name] for name in graph.outputs), self.kernels, self.biases,
             self.numbers, graph.name, self.file.facts, tuple(self.rows),
         )  # fmt: skip
-
-
-def _problem(error: StqError | None) -> str:
-    """What a layer's row says of it: what is wrong, and what to do."""
-    if error is None:
-        return ""
-    return f"{error.what}; {error.next}" if error.next else error.what

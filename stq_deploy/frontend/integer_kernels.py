@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.fold import folded_kernel
@@ -37,26 +36,32 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
             layer, quantizer.name, f"the quantizer {quantizer} has several scales within one output channel",
             next="leave out scale_axis",
         )  # fmt: skip
-    bits = _weight_bits(quantizer, integers)
+    bits = packed_bits(quantizer)
+    if _is_power_of_two(quantizer):  # they seldom span what 16 bits hold
+        bits = _width(int(max(integers.max(), -integers.min() - 1)).bit_length() + 1)
     integers = integers.reshape(kernel.shape)
     stored = integers.astype(np.int16) if bits == 16 else integers.astype(np.int8)
     return IntegerKernel(stored, per_output[0].reshape(-1).copy(), bits)
 
 
-def _weight_bits(quantizer: Quantizer, integers: npt.NDArray[np.int64]) -> int:
-    """Narrowest packed width for every value the quantizer can give; of powers of two, for those that it gave."""
+def packed_bits(quantizer: Quantizer) -> int:
+    """Narrowest width of a packed weight for every value that the quantizer of a kernel can give."""
+    quantizer = trainable(quantizer)
     if quantizer.name in ("binary", "stochastic_binary"):
         return 1
     if quantizer.name in ("ternary", "stochastic_ternary"):
         return 2
-    if "keep_negative" not in quantizer.parameters:
-        most = int(max(integers.max(), -integers.min() - 1))
-        return _width(most.bit_length() + 1)
+    if _is_power_of_two(quantizer):
+        return _WIDTHS[-1]
     bits, negative = quantizer.integer("bits"), quantizer.flag("keep_negative")
     if bits == 1:
         return 1  # -1 and 1, or 0 and 1
     signed = negative or (quantizer.name == "quantized_bits" and isinstance(quantizer.parameters["alpha"], str))
     return _width(bits + (not signed))  # 0 .. 2**bits - 1 needs a sign bit more in two's complement
+
+
+def _is_power_of_two(quantizer: Quantizer) -> bool:
+    return "keep_negative" not in quantizer.parameters
 
 
 def _width(bits: int) -> int:

@@ -37,11 +37,13 @@ class ModelFile:
     Attributes:
         config: `{"class_name": ..., "config": {...}}`, as parsed from JSON. Untrusted.
         read_arrays: the arrays of one layer. Raises StqError: absent, of another shape or type, or not finite.
+        count_numbers: how many numbers are stored for a layer at this path and container, whatever they are.
         facts: file name (without folder), SHA-256 of its bytes, and "h5" or "keras".
     """
 
     config: dict[str, Any]
     read_arrays: ArrayReader
+    count_numbers: Callable[[tuple[str, ...], str], int]
     facts: dict[str, str]
 
 
@@ -77,9 +79,8 @@ def read_model(content: bytes, name: str) -> ModelFile:
     except Unusable as error:
         raise damaged(str(error)) from error
     reader = _h5_reader(found) if form == "h5" else _keras_reader(found)
-    return ModelFile(
-        _json(found.config), reader, {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "format": form}
-    )
+    facts = {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "format": form}
+    return ModelFile(_json(found.config), reader, _counter(found, form), facts)
 
 
 def _json(text: str) -> dict[str, Any]:
@@ -90,6 +91,16 @@ def _json(text: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise damaged("its configuration is not an object")
     return config
+
+
+def _counter(found: Contents, form: str) -> Callable[[tuple[str, ...], str], int]:
+    def count(path: tuple[str, ...], container: str) -> int:
+        beginning = f"{container}/" if form == "keras" else f"{path[0]}/"
+        within = f"/{path[-1]}/" if form == "h5" and len(path) > 1 else ""
+        own = (array for name, array in found.arrays.items() if name.startswith(beginning) and within in name)
+        return sum(array.size for array in own if not isinstance(array, str))
+
+    return count
 
 
 def _h5_reader(found: Contents) -> ArrayReader:

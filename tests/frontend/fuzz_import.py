@@ -61,7 +61,7 @@ def attempt(content: bytes, path: Path) -> str:
         json.dumps([row.to_json() for row in rows], allow_nan=False)
         outcome = "listed"
         if not any(row.problem for row in rows):
-            parse_model(path)
+            parse_model(path, post_training=True)
             outcome = "accepted"
     except StqError as error:
         str(error).encode("ascii", "replace")

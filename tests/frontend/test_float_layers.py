@@ -85,9 +85,10 @@ def test_inspect_shows_it_and_convert_refuses_it(tmp_path: Path) -> None:
     path = str(float_model().save_h5(tmp_path / "m.h5"))
     shown = CliRunner().invoke(cli, ["inspect", path])
     assert shown.exit_code == 0
-    assert shown.stdout.count("with --post-training") == 4
-    assert "8 of 8 layers are supported" in shown.stdout
-    assert "4 of them with post-training quantization: floating-point weights; add --post-training" in shown.stdout
+    assert shown.stdout.count("as int8") == 4 + 1
+    assert "conv (Conv2D): floating-point weights; add --post-training int8" in shown.stdout
+    verdict = "can be converted with --post-training: 8 of 8 layers are supported, 4 of them as int8"
+    assert shown.stdout.splitlines()[-1] == verdict
     answer = json.loads(CliRunner().invoke(cli, ["inspect", path, "--json"]).stdout)
     assert (answer["convertible_layers"], answer["floating_point_layers"]) == (8, 4)
     refused = CliRunner().invoke(cli, ["convert", path, "-o", str(tmp_path / "m.stq")])

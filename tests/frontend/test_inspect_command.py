@@ -12,6 +12,7 @@ from model_files import tiny_model
 from networks import random_network
 
 from stq_deploy.cli import cli
+from stq_deploy.frontend import list_layers
 from stq_deploy.network import save_network
 
 
@@ -19,12 +20,21 @@ def test_model_file(tmp_path: Path) -> None:
     model = str(tiny_model().save_keras(tmp_path / "model.keras"))
     shown = CliRunner().invoke(cli, ["inspect", model])
     assert shown.exit_code == 0
-    assert "9 of 9 layers are supported" in shown.stdout
+    assert shown.stdout.splitlines()[-1] == "can be converted: 9 of 9 layers are supported"
     assert "ternary(alpha='auto_po2')" in shown.stdout
     answer = json.loads(CliRunner().invoke(cli, ["inspect", model, "--json"]).stdout)
     assert answer["form"] == "keras"
     assert sum(layer["parameters"] for layer in answer["layers"]) == 72 + 16 + 72 + 3
+    assert answer["parameters"] == 72 + 16 + 72 + 3
+    assert answer["macs"] == 6 * 5 * 72 + 72
     assert answer["convertible_layers"] == 9
+    assert answer["convertible"] is True
+    found = {layer["name"]: (layer["weight_bits"], layer["weight_bytes"]) for layer in answer["layers"]}
+    assert found["conv"] == ([2], 72 * 2 // 8)
+    assert found["fc"] == ([4], 72 * 4 // 8)
+    assert answer["weight_bytes"] == 18 + 36
+    pool = next(layer for layer in answer["layers"] if layer["name"] == "pool")
+    assert (pool["inputs"], pool["shape"]) == ([[6, 5, 4]], [3, 2, 4])
 
 
 def test_unsupported_layer_is_listed_with_what_to_do(tmp_path: Path) -> None:
@@ -32,9 +42,33 @@ def test_unsupported_layer_is_listed_with_what_to_do(tmp_path: Path) -> None:
     draft.entry("relu")["class_name"] = "Lambda"
     model = str(draft.save_h5(tmp_path / "model.h5"))
     shown = CliRunner().invoke(cli, ["inspect", model])
-    assert shown.exit_code == 0
-    assert "never run" in " ".join(shown.stdout.split())
-    assert "4 of 9 layers are supported" in shown.stdout
+    assert shown.exit_code == 1
+    lines = shown.stdout.splitlines()
+    assert lines[-1] == "cannot be converted: 4 of 9 layers are supported"
+    assert lines[-2].startswith("relu (Lambda): ")
+    assert "never run" in lines[-2]
+    answer = json.loads(CliRunner().invoke(cli, ["inspect", model, "--json"]).stdout)
+    assert answer["convertible"] is False
+    # What the file itself says is shown even of layers that are not reached.
+    fc = next(layer for layer in answer["layers"] if layer["name"] == "fc")
+    assert (fc["parameters"], fc["shape"]) == (75, None)
+    assert fc["quantizers"] == {"kernel": "quantized_bits(4,0,1,alpha='auto_po2')"}
+    assert "an earlier layer" in fc["problem"]
+
+
+def test_layers_with_one_reason_are_named_together(tmp_path: Path) -> None:
+    draft = tiny_model()
+    for name in ("quantize", "relu"):
+        draft.entry(name)["class_name"] = "LSTM"
+    shown = CliRunner().invoke(cli, ["inspect", str(draft.save_h5(tmp_path / "model.h5"))])
+    assert "quantize and 1 more (LSTM): this layer type is not supported" in shown.stdout
+
+
+def test_weights_of_powers_of_two_are_counted_at_their_widest(tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.settings("conv")["kernel_quantizer"] = "quantized_po2(4)"
+    _, _, rows = list_layers(draft.save_h5(tmp_path / "m.h5"))
+    assert [(row.weight_bits, row.weight_bytes) for row in rows if row.weight_bits] == [((16,), 144), ((4,), 36)]
 
 
 def test_network_file(tmp_path: Path) -> None:
@@ -55,9 +89,10 @@ def test_control_characters_in_names_do_not_reach_the_terminal(tmp_path: Path) -
             call[0][0] = call[0][0].replace("relu", "re\x1b[31mlu[bold]")
     draft.entry("relu")["config"]["name"] = "re\x1b[31mlu[bold]"
     shown = CliRunner().invoke(cli, ["inspect", str(draft.save_h5(tmp_path / "m.h5"))])
-    assert shown.exit_code == 0
+    assert shown.exit_code == 1
     assert "\x1b" not in shown.stdout
     assert "re?[31mlu[bold]" in shown.stdout
+    assert "its name has characters that cannot be printed" in shown.stdout
 
 
 def test_no_tensorflow_is_imported(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""The layers of a model as rows of a table: what `inspect` shows of each, supported or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from stq_deploy.errors import StqError
+from stq_deploy.frontend.errors import shown
+from stq_deploy.frontend.integer_kernels import packed_bits
+from stq_deploy.frontend.layer_graph import LayerConfig
+from stq_deploy.frontend.layers import LayerReader
+from stq_deploy.frontend.source import FloatKernel
+
+NOT_REACHED = "not checked: an earlier layer is not supported"
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """What `inspect` shows of one Keras layer.
+
+    Attributes:
+        name, type: the layer's name and Keras class. Untrusted text.
+        inputs, shape: shapes of what it reads and of its output, as far as the layers before it are supported.
+        quantizers: role ("kernel", "activation", ...) -> quantizer. Of an unsupported layer, untrusted text.
+        parameters: numbers stored for it. macs: multiply-accumulates per inference.
+        weight_bits: widths of its packed weights; of powers of two the widest possible. weight_bytes: their size.
+        problem: why it cannot be converted, or "".
+        floating: of a layer with floating-point weights, what to do about them; else "".
+    """
+
+    name: str
+    type: str
+    inputs: tuple[Shape, ...] = ()
+    shape: Shape | None = None
+    quantizers: dict[str, str] = field(default_factory=dict)
+    parameters: int = 0
+    macs: int = 0
+    weight_bits: tuple[int, ...] = ()
+    weight_bytes: int = 0
+    problem: str = ""
+    floating: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as JSON-able values."""
+        shapes = {"inputs": [list(shape) for shape in self.inputs], "shape": self.shape and list(self.shape)}
+        return asdict(self) | shapes | {"weight_bits": list(self.weight_bits)}
+
+
+def supported_row(layer: LayerConfig, reader: LayerReader, shape: Shape) -> LayerRow:
+    """The row of a layer that its handler has read, with an output of this shape."""
+    bits = [(_bits(kernel), kernel.values.size) for kernel in reader.kernels.values()]
+    return LayerRow(
+        layer.name, layer.kind, tuple(shape for _, shape in reader.inputs), shape, reader.quantizers, reader.parameters,
+        reader.macs, tuple(width for width, _ in bits), sum(-(-width * size // 8) for width, size in bits),
+        floating=description(reader.obstacle),
+    )  # fmt: skip
+
+
+def unsupported_row(layer: LayerConfig, inputs: tuple[Shape, ...], parameters: int, problem: str) -> LayerRow:
+    """The row of a layer that cannot be converted: what its settings and its arrays say, for what it is worth."""
+    quantizers = dict(_stated_quantizers(layer.config))
+    return LayerRow(layer.name, layer.kind, inputs, None, quantizers, parameters, problem=problem)
+
+
+def description(error: StqError | None) -> str:
+    """What is wrong, and what to do, in one line."""
+    if error is None:
+        return ""
+    return f"{error.what}; {error.next}" if error.next else error.what
+
+
+def _bits(kernel: FloatKernel) -> int:
+    return packed_bits(kernel.quantizer) if kernel.quantizer is not None else 8  # post-training quantization's
+
+
+def _stated_quantizers(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in config.items():
+        if key.endswith("_quantizer"):
+            kind = value.get("class_name") if isinstance(value, dict) else value
+            if isinstance(kind, str):
+                yield shown(key.removesuffix("_quantizer"))[1:-1], shown(kind)[1:-1]
