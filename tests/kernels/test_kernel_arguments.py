@@ -49,6 +49,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "no input": {"input": None},
     "empty kernel": {"filter_dims": arguments.dims(2, 0, 2)},
     "other channels": {"filter_dims": arguments.dims(2, 2, 3)},
+    "unequal groups": {"filter_dims": arguments.dims(2, 2, 1), "output_dims": arguments.dims(2, 2, 3)},
     "no weights": {"filter": None},
     "empty output": {"output_dims": arguments.dims(2, 2, 0)},
     "no output": {"output": None},

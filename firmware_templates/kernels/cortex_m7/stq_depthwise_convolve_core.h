@@ -37,38 +37,38 @@ typedef struct {
     const stq_word *weights;
 } stq_depthwise_layer;
 
-/* First and one-past-last of `taps` taps, `dilation` apart from `start`, that lie in 0 .. size - 1. */
-static inline void stq_visible_taps(int32_t start, int32_t dilation, int32_t taps, int32_t size, int32_t *first,
-                                    int32_t *last)
-{
-    int32_t low = 0;
-    int32_t high = taps;
+/* The taps first .. last - 1. */
+typedef struct {
+    int32_t first;
+    int32_t last;
+} stq_taps;
 
-    while (low < high && start + low * dilation < 0) {
-        low++;
+/* Those of `taps` taps, `dilation` apart from `start`, that lie in 0 .. size - 1. */
+static inline stq_taps stq_visible_taps(int32_t start, int32_t dilation, int32_t taps, int32_t size)
+{
+    stq_taps visible = {0, taps};
+
+    while (visible.first < visible.last && start + visible.first * dilation < 0) {
+        visible.first++;
     }
-    while (high > low && start + (high - 1) * dilation >= size) {
-        high--;
+    while (visible.last > visible.first && start + (visible.last - 1) * dilation >= size) {
+        visible.last--;
     }
-    *first = low;
-    *last = high;
+    return visible;
 }
 
+/* Of the window that starts at input row y and column x, whose visible rows are known. */
 static inline stq_visible_window stq_find_visible(const stq_conv_params *params, const stq_dims *input_dims,
-                                                  const stq_dims *filter_dims, int32_t output_y, int32_t output_x)
+                                                  const stq_dims *filter_dims, int32_t y, stq_taps rows, int32_t x)
 {
-    const int32_t y = output_y * params->stride_h - params->pad_top;
-    const int32_t x = output_x * params->stride_w - params->pad_left;
-    int32_t top, bottom, left, right;
-
-    stq_visible_taps(y, params->dilation_h, filter_dims->h, input_dims->h, &top, &bottom);
-    stq_visible_taps(x, params->dilation_w, filter_dims->w, input_dims->w, &left, &right);
-
+    const stq_taps columns = stq_visible_taps(x, params->dilation_w, filter_dims->w, input_dims->w);
+    const int32_t top = y + rows.first * params->dilation_h;
+    const int32_t left = x + columns.first * params->dilation_w;
     const stq_visible_window window = {
-        .rows = bottom - top,
-        .columns = right - left,
-        .level = ((y + top * params->dilation_h) * input_dims->w + x + left * params->dilation_w) * input_dims->c,
-        .tap = top * filter_dims->w + left,
+        .rows = rows.last - rows.first,
+        .columns = columns.last - columns.first,
+        .level = (top * input_dims->w + left) * input_dims->c,
+        .tap = rows.first * filter_dims->w + columns.first,
     };
     return window;
 }
@@ -107,9 +107,9 @@ static inline void stq_unpack_row(const uint32_t *row, int32_t words, int32_t bi
  * words in the order in which levels are widened: (0, 2), (1, 3) for int8, whose bytes SXTAB16 takes alternately;
  * (0, 1), (2, 3) for int16.
  */
-static inline void stq_unpack_block(const uint32_t *filter, int32_t bits, int32_t row_words, int32_t taps,
-                                    int32_t block, int32_t count, int32_t weight_offset, stq_type input_type,
-                                    stq_word *weights)
+static STQ_NOINLINE void stq_unpack_block(const uint32_t *filter, int32_t bits, int32_t row_words, int32_t taps,
+                                          int32_t block, int32_t count, int32_t weight_offset, stq_type input_type,
+                                          stq_word *weights)
 {
     for (int32_t tap = 0; tap < taps; tap++) {
         stq_unpack_row(filter + tap * row_words + block * bits / 32, stq_row_words(count, bits), bits,
@@ -275,8 +275,12 @@ static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const st
         stq_unpack_block(filter, bits, stq_row_words(channels, bits), taps, block, count, params->weight_offset,
                          input_type, weights);
         for (int32_t y = 0; y < output_dims->h; y++) {
+            const int32_t input_y = y * params->stride_h - params->pad_top;
+            const stq_taps rows = stq_visible_taps(input_y, params->dilation_h, filter_dims->h, input_dims->h);
             for (int32_t x = 0; x < output_dims->w; x++) {
-                const stq_visible_window window = stq_find_visible(params, input_dims, filter_dims, y, x);
+                const int32_t input_x = x * params->stride_w - params->pad_left;
+                const stq_visible_window window =
+                    stq_find_visible(params, input_dims, filter_dims, input_y, rows, input_x);
                 if (taps == 9 && window.rows == 3 && window.columns == 3) {
                     stq_multiply_quads_3x3(&layer, &window, input_type, block, in_quads, accumulators);
                 } else {

@@ -1,4 +1,10 @@
-/* stq_nn_pairs.h - packed weights as pairs of int16, which SMLAD multiplies. Widths are constants in every caller. */
+/*
+ * stq_nn_pairs.h - packed weights as pairs of int16, which SMLAD multiplies. Widths are constants in every caller.
+ *
+ * So are 1-bit weights, by a rotation and a mask that one AND takes. To pick levels by the bits instead (UADD8 moves four
+ * into the flags, SEL picks bytes, USADA8 sums them) takes fewer instructions, but as many cycles by LLVM's model of the
+ * core, and does for int8 alone.
+ */
 #ifndef STQ_NN_PAIRS_H
 #define STQ_NN_PAIRS_H
 
