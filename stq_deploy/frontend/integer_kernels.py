@@ -11,7 +11,7 @@ from stq_deploy.frontend.quantizer_values import quantized_integers
 from stq_deploy.frontend.quantizers import Quantizer, trainable
 from stq_deploy.frontend.source import FloatKernel, IntegerKernel
 
-_WIDTHS = (1, 2, 4, 8, 16)
+PACKED_WIDTHS = (1, 2, 4, 8, 16)
 
 
 def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerKernel:
@@ -37,7 +37,7 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
             next="leave out scale_axis",
         )  # fmt: skip
     bits = packed_bits(quantizer)
-    if _is_power_of_two(quantizer):  # they seldom span what 16 bits hold
+    if quantizer.powers_of_two:  # they seldom span what 16 bits hold
         bits = _width(int(max(integers.max(), -integers.min() - 1)).bit_length() + 1)
     integers = integers.reshape(kernel.shape)
     stored = integers.astype(np.int16) if bits == 16 else integers.astype(np.int8)
@@ -51,8 +51,8 @@ def packed_bits(quantizer: Quantizer) -> int:
         return 1
     if quantizer.name in ("ternary", "stochastic_ternary"):
         return 2
-    if _is_power_of_two(quantizer):
-        return _WIDTHS[-1]
+    if quantizer.powers_of_two:
+        return PACKED_WIDTHS[-1]
     bits, negative = quantizer.integer("bits"), quantizer.flag("keep_negative")
     if bits == 1:
         return 1  # -1 and 1, or 0 and 1
@@ -60,9 +60,5 @@ def packed_bits(quantizer: Quantizer) -> int:
     return _width(bits + (not signed))  # 0 .. 2**bits - 1 needs a sign bit more in two's complement
 
 
-def _is_power_of_two(quantizer: Quantizer) -> bool:
-    return "keep_negative" not in quantizer.parameters
-
-
 def _width(bits: int) -> int:
-    return next(width for width in _WIDTHS if bits <= width)
+    return next(width for width in PACKED_WIDTHS if bits <= width)

@@ -26,7 +26,7 @@ from stq_deploy.frontend.source import AffineNode, BatchNormNode, FloatArray, No
 
 Reals = npt.NDArray[np.float64]
 
-_LARGEST_SPAN = 14  # of powers of two in one kernel: what 16-bit integers hold
+LARGEST_SPAN = 14  # of powers of two in one kernel: what 16-bit integers hold
 
 
 def quantized_integers(values: FloatArray, quantizer: Quantizer, layer: str) -> tuple[npt.NDArray[np.int64], Reals]:
@@ -36,7 +36,7 @@ def quantized_integers(values: FloatArray, quantizer: Quantizer, layer: str) -> 
         StqError: QKeras's values are not integers times a unit, or it cannot compute them; `layer` is named.
     """
     quantized, unit = _evaluated(values, quantizer, layer)
-    if _is_power_of_two(quantizer):
+    if quantizer.powers_of_two:
         unit = _smallest_power(quantized, quantizer, layer)
     unit = np.where(unit == 0, 1.0, unit)
     if not np.isfinite(quantized).all() or not (np.isfinite(unit) & (unit > 0)).all():
@@ -57,7 +57,7 @@ def quantized_numbers(values: FloatArray, quantizer: Quantizer | None, layer: st
     """
     if quantizer is None:
         return values.astype(np.float64)
-    if _is_power_of_two(quantizer):
+    if quantizer.powers_of_two:
         return _evaluated(values, quantizer, layer)[0]  # exact as they are, however far apart
     integers, unit = quantized_integers(values, quantizer, layer)
     return integers * unit
@@ -84,19 +84,15 @@ def with_quantized_numbers(node: Node, quantizers: Mapping[str, Quantizer]) -> N
     return node
 
 
-def _is_power_of_two(quantizer: Quantizer) -> bool:
-    return quantizer.name in ("quantized_po2", "quantized_relu_po2")
-
-
 def _smallest_power(quantized: Reals, quantizer: Quantizer, layer: str) -> Reals:
     """The smallest of powers of two, all of which are integers in multiples of it."""
     exponents = np.frexp(quantized)[1] - 1
     low, high = int(exponents.min()), int(exponents.max())
-    if high - low > _LARGEST_SPAN or (quantized == 0).any():
+    if high - low > LARGEST_SPAN or (quantized == 0).any():
         raise unsupported(
             layer, quantizer.name, f"the quantizer {quantizer} gives powers of two from 2**{low} to 2**{high}",
             next=f"use fewer bits, such as {quantizer.name}(4), and train again: "
-            f"the largest may be 2**{_LARGEST_SPAN} times the smallest",
+            f"the largest may be 2**{LARGEST_SPAN} times the smallest",
             cause="a weight of 0 becomes the smallest power of all, and the weights are stored as 16-bit integers",
         )  # fmt: skip
     return np.asarray(2.0**low)

@@ -34,6 +34,11 @@ class Quantizer:
     def flag(self, name: str) -> bool:
         return bool(self.parameters[name])
 
+    @property
+    def powers_of_two(self) -> bool:
+        """Whether its levels are powers of two, and not evenly spaced."""
+        return self.name in ("quantized_po2", "quantized_relu_po2")
+
     def __str__(self) -> str:
         """As one writes it in QKeras: bits and integer bits first, then whatever is not the default."""
         leading = _LEADING.get(self.name, ())
@@ -232,7 +237,7 @@ _ALTERNATIVES = {
     "quantized_sigmoid": "quantized_bits",
     "quantized_tanh": "quantized_bits",
 }
-_REASONS = {
+REASONS = {
     "quantized_po2": "its levels are not evenly spaced",
     "quantized_relu_po2": "its levels are not evenly spaced",
     "quantized_ulaw": "its levels are not evenly spaced",
@@ -293,7 +298,7 @@ def read_quantizer(described: Any, role: Role) -> Quantizer:
 
 
 def _not_taken(name: str, role: Role) -> StqError:
-    nearest, reason = _ALTERNATIVES.get(name, ""), _REASONS.get(name, "")
+    nearest, reason = _ALTERNATIVES.get(name, ""), REASONS.get(name, "")
     return StqError(
         f"the quantizer {shown(name)} is not supported for {role.what}" + (f": {reason}" if reason else ""),
         next=f"use {nearest} instead" if nearest in role.quantizers else f"use one of: {', '.join(role.quantizers)}",
@@ -323,7 +328,7 @@ def _check_parameters(name: str, positional: list[Literal], named: Mapping[str, 
 
 def _check_together(quantizer: Quantizer, role: Role) -> None:
     """What no parameter shows by itself."""
-    if "bits" in quantizer.parameters and not quantizer.name.endswith("po2"):
+    if "bits" in quantizer.parameters and not quantizer.powers_of_two:
         most, why = _most_bits(quantizer, role)
         if quantizer.integer("bits") > most:
             raise StqError(

@@ -39,12 +39,12 @@ def whole(low: int, high: int) -> Values:
 
 def real(low: float, high: float) -> Values:
     """A finite number."""
-    return Values(f"a number from {low:g} to {high:g}", lambda v: is_real(v) and low <= v <= high, low)
+    return Values(f"a number from {low:g} to {high:g}", lambda v: is_real(v) and low <= v <= high, high)
 
 
 def flag() -> Values:
     """True or False."""
-    return Values("True or False", lambda v: isinstance(v, bool), False)
+    return Values("True or False", lambda v: isinstance(v, bool), True)
 
 
 def is_whole(value: Any, low: int, high: int) -> bool:

@@ -24,6 +24,7 @@ from stq_deploy.frontend.source import (
     QuantizeNode,
     SoftmaxNode,
 )
+from stq_deploy.frontend.values import Values, is_real, one_of
 
 _MakeNode = Callable[[str, tuple[int, ...], tuple[int, ...]], Node]
 """(layer, inputs, shape) -> a node."""
@@ -43,6 +44,9 @@ def _line(factor: Fraction, offset: Fraction, low: int, high: int) -> tuple[_Mak
 
 
 _LARGEST = 2.0**16
+_UPPER_BOUND = Values(
+    f"None, or a number from 0 to {_LARGEST:g}", lambda v: v is None or (is_real(v) and 0 <= v <= _LARGEST), None
+)
 _HALF = Fraction(1, 2)
 _SMOOTH = Fraction(3, 16)
 _KERAS: dict[str, tuple[_MakeNode, ...]] = {
@@ -66,7 +70,7 @@ _QKERAS: dict[str, tuple[_MakeNode, ...]] = {
 FUNCTIONS = frozenset({*_KERAS, *_QKERAS})
 """The names of activations that quantize nothing."""
 
-_REFUSED = {
+REFUSED_FUNCTIONS = {
     **dict.fromkeys(("elu", "selu", "softplus", "exponential"), "relu, or quantized_relu"),
     **dict.fromkeys(("swish", "silu", "gelu", "mish", "hard_swish", "hard_silu"), "relu6, or quantized_relu"),
     "softsign": "hard_tanh, or quantized_tanh",
@@ -83,6 +87,7 @@ _SETTLED = {"stochastic_ternary": ("ternary", ("alpha", "threshold")), "stochast
 
 @register("Activation", "QActivation")
 def import_activation(reader: LayerReader) -> None:
+    """One of the activations below."""
     position, shape = reader.only_input()
     if not add_activation(reader, position, shape):
         reader.add(PassNode(reader.name, (position,), shape, "linear activation"))
@@ -90,13 +95,12 @@ def import_activation(reader: LayerReader) -> None:
 
 @register("ReLU")
 def import_relu(reader: LayerReader) -> None:
+    """A clip where the slope is 0."""
     position, shape = reader.only_input()
     slope = reader.number("negative_slope", 0.0, 0, _LARGEST)
     reader.fixed("threshold", 0.0)
-    high = None
-    if reader.layer.config.get("max_value") is not None:
-        high = _float32(reader.number("max_value", None, 0, _LARGEST))
-    reader.any_value("max_value")
+    largest = reader.take("max_value", _UPPER_BOUND)
+    high = None if largest is None else _float32(largest)
     if slope:
         position = reader.add(LeakyNode(reader.name, (position,), shape, _float32(slope)))
     if not slope or high is not None:
@@ -116,7 +120,7 @@ def import_leaky_relu(reader: LayerReader) -> None:
 @register("Softmax")
 def import_softmax(reader: LayerReader) -> None:
     position, shape = reader.only_input()
-    reader.fixed("axis", -1, len(shape))
+    reader.take("axis", Values("-1, the last axis", one_of(-1, len(shape)).accepts, -1), -1)
     reader.add(SoftmaxNode(reader.name, (position,), shape))
 
 
@@ -164,8 +168,8 @@ def _function_name(value: Any) -> str | None:
 
 def _activation_quantizer(reader: LayerReader, value: object) -> Quantizer:
     name = _function_name(value)
-    if name in _REFUSED:
-        raise reader.error(f"activation={name!r} has no integer form here", f"use {_REFUSED[name]}")
+    if name in REFUSED_FUNCTIONS:
+        raise reader.error(f"activation={name!r} has no integer form here", f"use {REFUSED_FUNCTIONS[name]}")
     try:
         quantizer = read_quantizer(value, ACTIVATION)
     except StqError as error:

@@ -150,16 +150,15 @@ class LayerReader:
         """Settings whose value changes nothing at inference."""
         self._taken.update(keys)
 
-    def raw(self, key: str) -> Any:
-        """A setting that the handler checks itself."""
-        self._taken.add(key)
-        return self.layer.config.get(key)
+    def raw(self, key: str, shown: str) -> Any:
+        """A setting that the handler checks itself; `shown` as in `Values`."""
+        return self.take(key, Values(shown, lambda _: True, None))
 
     def integer(self, key: str, default: int | None = None) -> int:
         """A setting from 1 to MAXIMUM_SIZE."""
         return int(self.take(key, whole(1, MAXIMUM_SIZE), default))
 
-    def number(self, key: str, default: float | None, low: float, high: float) -> float:
+    def number(self, key: str, default: float, low: float, high: float) -> float:
         """A real setting in [low, high]."""
         return float(self.take(key, real(low, high), default))
 
@@ -212,14 +211,14 @@ class LayerReader:
         (top, bottom), (left, right) = ((n, n) if isinstance(n, int) else tuple(n) for n in value)
         return (top, bottom), (left, right)
 
-    def sizes(self, key: str, shown: str, smallest: int) -> tuple[int, ...]:
-        """One to four integers from `smallest` on; `shown` says of what."""
+    def sizes(self, key: str, shown: str, smallest: int, example: tuple[int, ...]) -> tuple[int, ...]:
+        """One to four integers from `smallest` on; `shown` and `example` as in `Values`."""
 
         def accepts(value: Any) -> bool:
             listed = isinstance(value, list | tuple) and 1 <= len(value) <= 4
             return listed and all(is_whole(n, smallest, MAXIMUM_ELEMENTS) for n in value)
 
-        return tuple(self.take(key, Values(shown, accepts, (smallest,))))
+        return tuple(self.take(key, Values(shown, accepts, example)))
 
     def quantizer(self, key: str, role: Role, default: str | None = None) -> Quantizer | None:
         """A quantizer, or None where the file has null; `default` where it says nothing."""

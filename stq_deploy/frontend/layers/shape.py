@@ -12,7 +12,8 @@ from stq_deploy.frontend.source import InputNode, PassNode, ReshapeNode
 
 @register("InputLayer")
 def import_input(reader: LayerReader) -> None:
-    batch_shape = reader.raw("batch_input_shape") or reader.raw("batch_shape")
+    known = "a shape whose every size but the batch's is fixed"
+    batch_shape = reader.raw("batch_input_shape", known) or reader.raw("batch_shape", known)
     reader.fixed("sparse", False)
     reader.fixed("ragged", False)
     reader.any_value("optional", "input_shape")
@@ -47,7 +48,7 @@ def import_flatten(reader: LayerReader) -> None:
 @register("Reshape")
 def import_reshape(reader: LayerReader) -> None:
     position, shape = reader.only_input()
-    target = reader.sizes("target_shape", "one to four sizes, one of which may be -1", -1)
+    target = reader.sizes("target_shape", "one to four sizes, one of which may be -1", -1, example=(-1,))
     sizes = list(target)
     known = math.prod(n for n in sizes if n != -1)
     if sizes.count(-1) == 1 and known > 0:
@@ -61,7 +62,8 @@ def import_reshape(reader: LayerReader) -> None:
 def import_permute(reader: LayerReader) -> None:
     """Where it moves axes of size 1 only: then the elements stay in their order."""
     position, shape = reader.only_input()
-    order = tuple(n - 1 for n in reader.sizes("dims", "the input's axes in their new order, from 1 on", 1))
+    as_it_is = tuple(range(1, len(shape) + 1))
+    order = tuple(n - 1 for n in reader.sizes("dims", "the input's axes in their new order, from 1 on", 1, as_it_is))
     if sorted(order) != list(range(len(shape))):
         raise reader.error(f"dims={[n + 1 for n in order]} are not the axes of {shape}", "name each axis once")
     large = [n for n in order if shape[n] > 1]

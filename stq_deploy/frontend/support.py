@@ -1,0 +1,252 @@
+"""What the import accepts, as docs/SUPPORT.md says it: read off the handlers, the quantizers' table and the refusals.
+
+A handler takes every setting through its `LayerReader`; here it gets one that answers each with an example and writes
+down what was asked. So the document says what the code checks.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stq_deploy.errors import StqError
+from stq_deploy.frontend.integer_kernels import PACKED_WIDTHS
+from stq_deploy.frontend.layer_graph import LayerConfig
+from stq_deploy.frontend.layers import LayerReader, handler_for, supported_kinds
+from stq_deploy.frontend.layers.activation import FUNCTIONS, REFUSED_FUNCTIONS
+from stq_deploy.frontend.layers.alternatives import ALTERNATIVES
+from stq_deploy.frontend.layers.reader import POST_TRAINING
+from stq_deploy.frontend.model_file import Shapes
+from stq_deploy.frontend.quantizer_values import LARGEST_SPAN
+from stq_deploy.frontend.quantizers import (
+    ACTIVATION,
+    CONSTANT,
+    KERNEL,
+    PARAMETERS,
+    REASONS,
+    Quantizer,
+    Role,
+    read_quantizer,
+)
+from stq_deploy.frontend.source import FloatArray, ReshapeNode
+from stq_deploy.frontend.values import Values
+
+_WIDEST = 32
+_INTRODUCTION = """\
+# What is supported
+
+Generated from the code by `tools/write_support`; a test holds the two equal.
+
+A model file is read against an allow-list: a layer, a setting or a value that is not named here is one clear error,
+which names the layer and the nearest alternative. `stq-deploy inspect MODEL` says it of each layer of a model. Models
+may be Sequential or functional, nest others, branch, and have several outputs; they have one input. Data are in the
+order `channels_last`, numbers in `float32`.
+
+"Becomes" names the arithmetic steps that a layer is read as. A step is not an op of the network yet: bias, batch
+normalization and activations are folded into the op before them, and a reshape costs nothing.
+"""
+_ACTIVATIONS = """\
+## Activations
+
+Without quantizing: {functions}.
+
+Behind `sigmoid` and `tanh` a quantizer must follow; these two and `softmax` may end the model, and keep its classes'
+order. `hard_sigmoid` is Keras's in a layer of Keras, and QKeras's in one of QKeras.
+"""
+_QUANTIZERS = """\
+## Quantizers
+
+Weights are packed to {widths} bits, the fewest that hold every level. Of powers of two the largest may
+be 2**{span} times the smallest. A stochastic quantizer is at inference what its namesake is.
+
+The most bits for: {roles}.
+"""
+
+
+def support_document() -> str:
+    """docs/SUPPORT.md."""
+    return "\n".join([_INTRODUCTION, *_layers(), *_refused_layers(), *_activations(), *_quantizers()])
+
+
+# Layers
+
+
+class _Asking(LayerReader):
+    """Answers every setting with its example; the layer reads two branches where one is too few.
+
+    Attributes:
+        settings: setting -> the values that are accepted.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.settings: dict[str, str] = {}
+        entry: dict[str, Any] = {"class_name": kind, "config": {}}
+        super().__init__(LayerConfig(kind, kind, {}, (), (kind,), "", entry), [], self._examples, 0)
+        shape = (16, 4) if self.in_rows else (16,) if kind.endswith("Dense") else (8, 8, 4)
+        self.inputs = [] if kind == "InputLayer" else [(0, shape)]
+
+    @staticmethod
+    def _examples(shapes: Shapes) -> dict[str, FloatArray]:
+        return {name: np.ones(shape, np.float32) for name, shape in shapes.items() if shape is not None}
+
+    def take(self, key: str, values: Values, default: Any = None) -> Any:
+        self.settings[key] = values.shown
+        return values.example
+
+    def raw(self, key: str, shown: str) -> Any:
+        self.settings[key] = shown
+        return [None, 8, 8, 4]
+
+    def quantizer(self, key: str, role: Role, default: str | None = None) -> Quantizer | None:
+        self.settings[key] = f"None, or a quantizer of {role.what}"
+        return read_quantizer(default or role.quantizers[0], role)
+
+    def activation_setting(self) -> Any:
+        self.settings["activation"] = "None, or an activation (below)"
+        return "quantized_relu"
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer: setting -> accepted values, the steps it becomes, and whether its weights have no quantizer."""
+
+    settings: dict[str, str]
+    becomes: str
+    unquantized: bool
+
+
+def _described(kind: str) -> _Layer:
+    reader = _Asking(kind)
+    try:
+        handler_for(kind, kind)(reader)
+    except StqError:  # it joins branches
+        reader = _Asking(kind)
+        reader.inputs *= 2
+        handler_for(kind, kind)(reader)
+    steps = [type(node).__name__.removesuffix("Node") for node in reader.nodes]
+    kept = [type(node) is not ReshapeNode for node in reader.nodes]
+    shown = [step for step, keep in zip(steps, kept, strict=True) if keep] or steps
+    return _Layer(reader.settings, ", ".join(_words(step) for step in shown), reader.obstacle is not None)
+
+
+def _words(name: str) -> str:
+    """BatchNorm -> batch norm."""
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+
+
+def _layers() -> Iterator[str]:
+    yield "## Layers\n"
+    families: dict[Any, list[str]] = {}
+    for kind in supported_kinds():
+        families.setdefault(handler_for(kind, kind), []).append(kind)
+    for handler, kinds in sorted(families.items(), key=lambda item: (item[0].__module__, item[1])):
+        layers = {kind: _described(kind) for kind in kinds}
+        yield f"### {', '.join(kinds)}\n"
+        if handler.__doc__:
+            yield inspect.cleandoc(handler.__doc__) + "\n"
+        yield f"Becomes: {_by_kind({kind: layer.becomes for kind, layer in layers.items()})}.\n"
+        unquantized = [kind for kind, layer in layers.items() if layer.unquantized]
+        if unquantized:
+            yield f"{', '.join(unquantized)}: floating-point weights; {POST_TRAINING}.\n"
+        keys = dict.fromkeys(key for layer in layers.values() for key in layer.settings)
+        keys.pop("dtype")
+        rows = [
+            (f"`{key}`", _by_kind({kind: layer.settings.get(key) for kind, layer in layers.items()})) for key in keys
+        ]
+        if rows:
+            yield from _table(("setting", "values"), rows)
+
+
+def _by_kind(values: dict[str, str | None]) -> str:
+    """What all layers of a family share, or each with the layers that it is of."""
+    kinds: dict[str, list[str]] = {}
+    for kind, value in values.items():
+        if value is not None:
+            kinds.setdefault(value, []).append(kind)
+    if len(kinds) == 1 and None not in values.values():
+        return next(iter(kinds))
+    return "; ".join(f"{value} ({_name(of, list(values))})" for value, of in kinds.items())
+
+
+def _name(some: list[str], family: list[str]) -> str:
+    """What some layers of a family have in common, or their names."""
+    common = {
+        "1-D": [kind for kind in family if kind.endswith("1D")],
+        "2-D": [kind for kind in family if not kind.endswith("1D")],
+        "QKeras": [kind for kind in family if kind.startswith("Q")],
+        "Batchnorm": [kind for kind in family if kind.endswith("Batchnorm")],
+    }
+    return next((name for name, kinds in common.items() if kinds == some != family), ", ".join(some))
+
+
+def _refused_layers() -> Iterator[str]:
+    yield "## Layers that are not supported\n"
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for kind, reason in ALTERNATIVES.items():
+        kinds.setdefault(reason, []).append(kind)
+    rows = [(", ".join(of), reason, instead) for (reason, instead), of in kinds.items()]
+    yield from _table(("layer", "because", "instead"), rows)
+
+
+# Activations and quantizers
+
+
+def _activations() -> Iterator[str]:
+    yield _ACTIVATIONS.format(functions=", ".join(f"`{name}`" for name in sorted(FUNCTIONS)))
+    yield from _table(("not supported", "instead"), [(f"`{name}`", use) for name, use in REFUSED_FUNCTIONS.items()])
+
+
+def _quantizers() -> Iterator[str]:
+    roles = (KERNEL, CONSTANT, ACTIVATION)
+    numbered = "; ".join(f"({i}) {role.what}" for i, role in enumerate(roles, 1))
+    yield _QUANTIZERS.format(widths=", ".join(map(str, PACKED_WIDTHS)), span=LARGEST_SPAN, roles=numbered)
+    rows = []
+    for name, parameters in PARAMETERS.items():
+        for variant in ("", *(key for key in _VARIANTS if key in parameters)):
+            bits = [_most_bits(name, variant, role) for role in roles]
+            if variant == "" or bits != [_most_bits(name, "", role) for role in roles]:
+                rows.append((f"`{name}`" + (f" with `{variant}={_VARIANTS[variant]}`" if variant else ""), *bits))
+    yield from _table(("quantizer", "(1)", "(2)", "(3)"), rows)
+    for name, parameters in PARAMETERS.items():
+        yield f"### {name}\n"
+        rows = [(f"`{key}`", f"`{default!r}`", values.shown) for key, (default, values) in parameters.items()]
+        yield from _table(("parameter", "default", "values"), rows)
+    yield "## Quantizers that are not supported\n"
+    refused = [
+        (name, [role.what for role in roles if name not in role.quantizers], why) for name, why in REASONS.items()
+    ]
+    rows = [(f"`{name}`", "; ".join(of) if len(of) < len(roles) else "anything", why) for name, of, why in refused]
+    yield from _table(("quantizer", "for", "because"), rows)
+
+
+_VARIANTS = {"negative_slope": 0.5, "use_sigmoid": 1, "use_real_sigmoid": 1, "use_real_tanh": 1, "keep_negative": False}
+"""Parameters on which the number of bits depends."""
+
+
+def _most_bits(name: str, variant: str, role: Role) -> str:
+    """The largest `bits` that the role accepts; "yes" for a quantizer without bits."""
+    other = {variant: _VARIANTS[variant]} if variant else {}
+    if "bits" not in PARAMETERS[name]:
+        return "yes" if _accepts(name, other, role) else "-"
+    return next((str(n) for n in range(_WIDEST, 0, -1) if _accepts(name, {"bits": n} | other, role)), "-")
+
+
+def _accepts(name: str, config: dict[str, Any], role: Role) -> bool:
+    try:
+        read_quantizer({"class_name": name, "config": config}, role)
+    except StqError:
+        return False
+    return True
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """A Markdown table, and an empty line."""
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
