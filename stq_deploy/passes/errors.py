@@ -11,10 +11,10 @@ def lowering_error(layer: str, what: str, next: str) -> StqError:
     return StqError(what, where=f"layer {shown(layer)}", next=next)
 
 
-def unquantized(reader: str, producer: str, why: str = "it is not quantized") -> StqError:
+def unquantized(reader: str, producer: str) -> StqError:
     """Layer `reader` needs levels, and `producer` gives none."""
     return lowering_error(
         reader,
-        f"it reads the output of layer {shown(producer)} as it is, and {why}",
+        f"it reads the output of layer {shown(producer)} as it is, and it is not quantized",
         f"put a QActivation after {shown(producer)}: quantized_relu(8,3), or quantized_bits(8,3,1,alpha=1)",
     )

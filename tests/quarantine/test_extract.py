@@ -258,8 +258,7 @@ def test_texts_that_share_one_object_of_the_heap(h5: Path) -> None:
     at = next(at.start() for at in re.finditer(re.escape(length), content) if content[at.end() + 12 :].startswith(one))
     entry = content[at : at + 16]  # length, address in the heap, index there
     h5.write_bytes(content[:at] + entry * 2000 + content[at + 2000 * 16 :])
-    # Copying so much meets the limit on memory or, on a busy machine, first the one on time.
-    assert any(limit in refused(h5) for limit in ("memory", "too long"))
+    assert "memory" in refused(h5)
 
 
 @pytest.mark.parametrize("value", [7, 1.5, np.zeros(3), np.array([b"a", b"b"]), h5py.Empty("f4"), b"\xff\xfe"])
