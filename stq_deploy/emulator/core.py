@@ -25,7 +25,11 @@ class Core:
 
     def __init__(self) -> None:
         # Not UC_MODE_MCLASS: with it, Unicorn 2.1.4 makes a Cortex-M33, whose FPU lacks double precision.
-        self.uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB, cpu=arm.UC_CPU_ARM_CORTEX_M7)
+        uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB, cpu=arm.UC_CPU_ARM_CORTEX_M7)
+        # Unicorn builds the core at its first call, `emu_stop` too: two threads that both call first abort the process
+        # ("tcg.c:547 assertion failed"). So nobody sees it before this first call.
+        uc.reg_read(arm.UC_ARM_REG_PC)
+        self.uc = uc
 
     def register(self, number: int) -> int:
         """R0 to R12, SP (13), LR (14), PC (15)."""

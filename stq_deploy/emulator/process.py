@@ -62,7 +62,7 @@ class EmulatedBoard:
         self._process: subprocess.Popen[str] | None = None
         self._threads: list[threading.Thread] = []
         self._error: StqError | None = None
-        self._stderr = ""
+        self._last_words = ""
 
     def __enter__(self) -> Self:
         return self.start()
@@ -160,7 +160,7 @@ class EmulatedBoard:
                 cause=last.why,
                 next="correct the firmware; docs/EMULATOR.md lists what is modelled and refused",
             )
-        return StqError("the emulated board has stopped unexpectedly", cause=self._stderr.strip()[-2000:])
+        return StqError("the emulated board has stopped unexpectedly", cause=self._last_words.strip()[-2000:])
 
     def _read_in_background(
         self,
@@ -179,7 +179,11 @@ class EmulatedBoard:
         self._threads.append(thread)
 
     def _on_line(self, line: str) -> None:
-        event = json.loads(line)
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:  # the emulator's library, before it aborts
+            self._on_stderr_line(line)
+            return
         kind = event.pop("event")
         if kind == "refused":
             refusal = Refusal(**event)
@@ -192,4 +196,4 @@ class EmulatedBoard:
             self._ready.put(json.loads(line))
 
     def _on_stderr_line(self, line: str) -> None:
-        self._stderr += line
+        self._last_words += line

@@ -101,6 +101,27 @@ def test_the_diagnosis_of_a_board_that_stopped(build: Build) -> None:
     assert "RCC_AHB4ENR" in caught.value.cause
 
 
+def test_what_a_library_prints_before_it_aborts_is_told(build: Build) -> None:
+    with EmulatedBoard(build("echo.c")) as board:
+        board._on_line("tcg.c:547 assertion failed\n")
+        os.kill(process_id(board), signal.SIGKILL)
+        wait_until_gone(process_id(board))
+        with pytest.raises(StqError, match="stopped unexpectedly") as caught:
+            board.check()
+    assert caught.value.cause == "tcg.c:547 assertion failed"
+
+
+def test_a_core_can_be_stopped_from_the_moment_it_is_there() -> None:
+    """As `Machine.stop` does when a board is stopped in the middle of a reset. What fails aborts the process."""
+    code = (
+        "import threading; from stq_deploy.emulator.core import Core\n"
+        "for _ in range(40):\n"
+        "    core = Core(); other = threading.Thread(target=core.uc.emu_stop); other.start()\n"
+        "    core.uc.mem_map(0, 0x10000); other.join()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_other_baud_rate_on_the_host(build: Build) -> None:
     with EmulatedBoard(build("echo.c")) as board, open_port(board, 115_200) as port:
         port.write(b"x")
