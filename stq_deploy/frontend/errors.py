@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from reprlib import Repr
+
 from stq_deploy.errors import StqError
 
 _SHOWN = 120
+_SHORT = Repr()
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 40
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 2 * _SHOWN
 
 
 def shown(value: object) -> str:
-    """An untrusted value as one short, printable line."""
-    text = ascii(value)
+    """An untrusted value as one short, printable line, at little cost however large it is or deeply it nests."""
+    text = _SHORT.repr(value).encode("ascii", "backslashreplace").decode()
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 

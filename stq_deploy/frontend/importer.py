@@ -15,7 +15,7 @@ from stq_deploy.frontend.layer_graph import LayerConfig, LayerGraph, read_layer_
 from stq_deploy.frontend.layer_table import NOT_REACHED, LayerRow, description, supported_row, unsupported_row
 from stq_deploy.frontend.layers import LayerReader, handler_for
 from stq_deploy.frontend.model_file import ModelFile, Shapes, open_model_file
-from stq_deploy.frontend.objects import check_objects
+from stq_deploy.frontend.objects import check_build, check_objects
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.frontend.source import DepthwiseNode, FloatBias, FloatKernel, Node, SourceGraph
 
@@ -189,6 +189,7 @@ class _Walk:
         inputs = [(self.position[name], self.nodes[self.position[name]].shape) for name in layer.inputs]
         if not inputs and layer.kind != "InputLayer":
             raise damaged("a layer reads nothing")
+        check_build(layer, [shape for _, shape in inputs])
 
         def arrays(shapes: Shapes) -> dict[str, Any]:
             return self.file.read_arrays(layer.path, layer.container, shapes)

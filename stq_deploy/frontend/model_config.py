@@ -23,6 +23,7 @@ MODEL_KINDS = ("Sequential", "Functional", "Model")
 
 # Arguments of a call that change nothing at inference.
 _WITHOUT_EFFECT: tuple[dict[str, Any], ...] = ({}, {"training": False}, {"training": None})
+_SETTINGS = frozenset({"name", "trainable", "layers", "input_layers", "output_layers", "build_input_shape"})
 _CONSTANT = ["_CONSTANT_VALUE", -1]  # how Keras begins the reference to a tensor that no layer made
 
 
@@ -93,7 +94,8 @@ def read_model_config(entry: dict[str, Any], *, nested: bool) -> ModelConfig:
     kind, settings = entry.get("class_name"), entry.get("config")
     if str(entry.get("module")).startswith("keras.src."):
         raise _keras_3()
-    check_origin(entry, MODEL_MODULES)
+    # What the outermost model was compiled with, Keras is told not to read.
+    check_origin(entry, MODEL_MODULES, *(() if nested else ("compile_config",)))
     if isinstance(settings, list):  # the oldest Sequential form
         settings = {"layers": settings}
     if not isinstance(settings, dict) or not isinstance(settings.get("layers"), list):
@@ -103,15 +105,28 @@ def read_model_config(entry: dict[str, Any], *, nested: bool) -> ModelConfig:
         raise damaged(f"it has {len(described)} layers; 1 to {MAXIMUM_LAYERS} are possible")
     name = settings.get("name")
     name = name if isinstance(name, str) and len(name) <= MAXIMUM_NAME else "model"
-    if kind == "Sequential":
-        return _sequential(name, described, nested)
     if kind in MODEL_KINDS:
-        return _functional(name, described, settings)
+        read = _sequential if kind == "Sequential" else _functional
+        model = read(name, described, settings, nested)
+        _check_settings(entry, settings, model)
+        return model
     raise StqError(
         f"the model is a {shown(kind)}, not a Sequential or Functional model",
         cause="a subclassed model keeps its structure in Python code, which a model file does not hold",
         next="rebuild it with tf_keras.Sequential or the functional API, copy the weights, and save that",
     )
+
+
+def _check_settings(entry: dict[str, Any], settings: dict[str, Any], model: ModelConfig) -> None:
+    """Check what of a model's entry only Keras reads, when it loads a file that has passed the import."""
+    if unknown := settings.keys() - _SETTINGS:
+        raise damaged(f"a model has the settings {shown(sorted(unknown))}, which Keras does not write")
+    built = entry.get("build_config")
+    if built is not None and (not isinstance(built, dict) or built.keys() != {"input_shape"}):
+        raise damaged(f"a model was built for {shown(built)}")
+    # Keras would make weights for that shape, whatever its size.
+    if not model.inputs and (built is not None or settings.get("build_input_shape") is not None):
+        raise damaged("it has a Sequential model that was built, but for no input")
 
 
 def _keras_3() -> StqError:
@@ -167,7 +182,7 @@ def _first_call(layer: LayerEntry) -> int:
 # Sequential models
 
 
-def _sequential(name: str, described: list[Any], nested: bool) -> ModelConfig:
+def _sequential(name: str, described: list[Any], settings: dict[str, Any], nested: bool) -> ModelConfig:
     layers = _layers(described)
     if layers[0].kind != "InputLayer":
         shape = _input_shape(layers[0].entry)
@@ -202,11 +217,13 @@ def _implied_input(shape: Any, taken: set[str]) -> LayerEntry:
 # Functional models
 
 
-def _functional(name: str, described: list[Any], settings: dict[str, Any]) -> ModelConfig:
+def _functional(name: str, described: list[Any], settings: dict[str, Any], nested: bool) -> ModelConfig:
     layers = _layers(described)
-    calls = [call for layer in layers for call in _calls(layer)]
-    if len(calls) > MAXIMUM_LAYERS:
-        raise damaged(f"its layers are applied {len(calls)} times; {MAXIMUM_LAYERS} are possible")
+    calls: list[Call] = []
+    for layer in layers:
+        calls += _calls(layer)
+        if len(calls) > MAXIMUM_LAYERS:
+            raise damaged(f"its layers are applied more than {MAXIMUM_LAYERS} times")
     known = {(call.layer.name, call.number) for call in calls}
     for call in calls:
         for source in call.sources:
@@ -237,7 +254,7 @@ def _calls(layer: LayerEntry) -> list[Call]:
     if isinstance(nodes[0], dict):
         raise _keras_3()
     first = _first_call(layer)
-    return [_call(layer, first + i, node) for i, node in enumerate(nodes)]
+    return [_call(layer, first + i, node) for i, node in enumerate(nodes[: MAXIMUM_LAYERS + 1])]
 
 
 def _call(layer: LayerEntry, number: int, node: Any) -> Call:

@@ -54,14 +54,16 @@ def open_model_file(path: Path) -> ModelFile:
         StqError: absent, unreadable, too large, truncated, damaged, or of another kind.
     """
     try:
-        size = path.stat().st_size
-        if size > MAXIMUM_FILE_BYTES:
-            raise damaged(f"it has {size} bytes, more than the {MAXIMUM_FILE_BYTES} allowed")
-        content = path.read_bytes()
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise damaged("it is a device or a pipe, not a file")
+        with path.open("rb") as file:
+            content = file.read(MAXIMUM_FILE_BYTES + 1)
     except FileNotFoundError as error:
         raise StqError("there is no such file", next="check the path") from error
     except OSError as error:
         raise StqError(f"cannot read the file: {error.strerror}", next="give the path of a model file") from error
+    if len(content) > MAXIMUM_FILE_BYTES:
+        raise damaged(f"it has more than the {MAXIMUM_FILE_BYTES} bytes allowed")
     return read_model(content, path.name)
 
 

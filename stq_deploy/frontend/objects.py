@@ -7,6 +7,7 @@ let Keras load a file that has passed the import, and Keras would import whateve
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from stq_deploy.errors import StqError
@@ -15,6 +16,7 @@ from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers.activation import FUNCTIONS
 from stq_deploy.frontend.origin import LAYER_MODULES, OBJECT_MODULES, check_origin
 from stq_deploy.frontend.quantizers import ANYTHING, read_quantizer
+from stq_deploy.frontend.values import is_whole
 
 _TRAINING_CLASSES = frozenset(
     {
@@ -26,6 +28,8 @@ _TRAINING_CLASSES = frozenset(
 )
 _WORD = re.compile(r"\w{0,64}", re.ASCII)  # the name of an initializer, say; QKeras evaluates texts with brackets
 _DEPTH = 6
+_MAXIMUM_ITEMS = 1 << 16
+_MAXIMUM_SIZE = 1 << 24
 
 
 def check_objects(layer: LayerConfig) -> None:
@@ -46,6 +50,33 @@ def check_objects(layer: LayerConfig) -> None:
             raise unsupported(layer.name, layer.kind, what, error.next) from error
 
 
+def check_build(layer: LayerConfig, inputs: Sequence[tuple[int, ...]]) -> None:
+    """Check that what Keras would build the layer for has the rank and the channels of the layer's inputs.
+
+    The other sizes may differ, of a layer that is applied to several images.
+
+    Raises:
+        StqError: it has not. Keras would make weights for it.
+    """
+    built = layer.entry.get("build_config")
+    if built in (None, {"input_shape": None}):
+        return
+    shapes = built.get("input_shape") if isinstance(built, dict) and len(built) == 1 else None
+    if isinstance(shapes, list) and shapes and not isinstance(shapes[0], list):
+        shapes = [shapes]
+    if not isinstance(shapes, list) or len(shapes) != len(inputs) or not all(map(_may_be, shapes, inputs)):
+        raise unsupported(
+            layer.name, layer.kind, f"it was built for {shown(built)}, and is applied to {list(inputs)}",
+            next="save the model again",
+        )  # fmt: skip
+
+
+def _may_be(shape: Any, found: tuple[int, ...]) -> bool:
+    if not isinstance(shape, list) or len(shape) != len(found) + 1 or shape[-1] not in (None, found[-1]):
+        return False
+    return all(size is None or is_whole(size, 1, _MAXIMUM_SIZE) for size in shape)
+
+
 def _check(value: Any, depth: int) -> None:
     if depth == 0:
         raise _refused("it nests objects too deeply")
@@ -54,6 +85,8 @@ def _check(value: Any, depth: int) -> None:
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, list):
+        if len(value) > _MAXIMUM_ITEMS:
+            raise _refused(f"it lists {len(value)} values; {_MAXIMUM_ITEMS} are possible")
         for item in value:
             _check(item, depth - 1)
     elif isinstance(value, dict) and value:
@@ -72,6 +105,8 @@ def _check_object(value: dict[str, Any], depth: int) -> None:
     kind = value.get("class_name")
     if _is_function(value):
         return
+    if kind == "__numpy__":
+        raise StqError("it holds an array", next="give a quantizer one number for its alpha, or 'auto_po2'")
     if not isinstance(kind, str) or kind not in {*ANYTHING.quantizers, *_TRAINING_CLASSES}:
         raise _refused(f"it holds an object of class {shown(kind)}")
     check_origin(value, OBJECT_MODULES)

@@ -40,19 +40,22 @@ _KEYS = frozenset(
             "shared_object_id",
             "__passive_serialization__",
         ),
-        *("build_config", "compile_config", "name", "inbound_nodes", "keras_version", "backend"),
+        *("build_config", "name", "inbound_nodes", "keras_version", "backend"),
     }
 )
 
 
-def check_origin(entry: dict[str, Any], modules: frozenset[str]) -> None:
+def check_origin(entry: dict[str, Any], modules: frozenset[str], *also: str) -> None:
     """Check a serialised object's module and registered name.
+
+    Args:
+        also: entries that this object may have besides those that all may.
 
     Raises:
         StqError: it comes from elsewhere than `modules`, or has entries that Keras does not write.
     """
     kind, module, registered = (entry.get(key) for key in ("class_name", "module", "registered_name"))
-    unknown = entry.keys() - _KEYS
+    unknown = entry.keys() - {*_KEYS, *also}
     if module not in (None, *modules) or registered not in (None, kind) or unknown:
         raise StqError(
             f"it holds an object of class {shown(kind)} from module {shown(module)}, registered as {shown(registered)}",

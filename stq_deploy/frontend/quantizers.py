@@ -359,13 +359,13 @@ def _check_ternary(quantizer: Quantizer, role: Role) -> None:
     fitted = isinstance(alpha, str) or (alpha is None and role is KERNEL)  # a kernel's scale is fitted without an alpha
     if fitted and quantizer.parameters["threshold"] is not None:
         raise StqError(
-            f"{quantizer.name}: a threshold with a fitted alpha is not supported",
-            cause="QKeras itself fails", next="leave out the threshold, or set alpha to a number",
+            f"{quantizer.name}: with a threshold and a fitted alpha, QKeras itself fails",
+            next="leave out the threshold, or set alpha to a number",
         )  # fmt: skip
     if not fitted and quantizer.parameters.get("use_stochastic_rounding"):
         raise StqError(
-            f"{quantizer.name}: use_stochastic_rounding=True with a fixed alpha is not supported",
-            cause="QKeras itself fails", next="set alpha to 'auto_po2'",
+            f"{quantizer.name}: with use_stochastic_rounding=True and a fixed alpha, QKeras itself fails",
+            next="set alpha to 'auto_po2'",
         )  # fmt: skip
 
 

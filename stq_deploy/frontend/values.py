@@ -53,5 +53,5 @@ def is_whole(value: Any, low: int, high: int) -> bool:
 
 
 def is_real(value: Any) -> bool:
-    """Whether it is a finite number; True and False are none."""
-    return type(value) in (int, float) and math.isfinite(value)
+    """Whether it is a finite number, and an integer one that float64 holds exactly; True and False are none."""
+    return (type(value) is float and math.isfinite(value)) or is_whole(value, -(2**53), 2**53)

@@ -107,7 +107,11 @@ def _from_h5(content: bytes) -> Extract:
 
 def _from_keras(content: bytes) -> Extract:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        # Nothing is unpacked to disk, so the members' paths cannot lead anywhere.
+        # Nothing is unpacked to disk, so the members' paths cannot lead anywhere. But Keras, once it may run the model,
+        # unpacks all of them.
+        members = archive.infolist()
+        if len(members) > MAXIMUM_GROUPS or sum(member.file_size for member in members) > 2 * MAXIMUM_FILE_BYTES:
+            raise Unusable("its members unpack to more than any model file holds")
         found = Extract(_member(archive, "config.json", MAXIMUM_CONFIG_BYTES))
         weights = _member(archive, "model.weights.h5", MAXIMUM_FILE_BYTES)
     with h5py.File(io.BytesIO(weights), "r") as root:

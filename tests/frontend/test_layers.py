@@ -12,6 +12,7 @@ from model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
 from stq_deploy.errors import StqError
 from stq_deploy.frontend import parse_model
 from stq_deploy.frontend import source as s
+from stq_deploy.frontend.errors import shown
 
 
 def refused(draft: ModelDraft, tmp_path: Path) -> StqError:
@@ -48,6 +49,7 @@ def refused(draft: ModelDraft, tmp_path: Path) -> StqError:
         ("bn", "axis", None),
         ("bn", "epsilon", -1e-7),
         ("bn", "epsilon", float("nan")),
+        ("bn", "epsilon", 10**400),
         ("bn", "renorm", True),
         ("relu", "activation", "quantized_relu(99,2)"),
         ("relu", "activation", "quantized_bits(8,0,alpha='auto')"),
@@ -70,6 +72,20 @@ def test_unsupported_setting_is_named(layer: str, setting: str, value: Any, tmp_
     assert draft.entry(layer)["class_name"] in error.where
     words = {"batch_input_shape": "input shape", "filters": "filters"}
     assert words.get(setting, setting) in error.what
+
+
+def test_values_of_any_size_and_depth_are_shown_in_one_line(tmp_path: Path) -> None:
+    deep: Any = []
+    for _ in range(10_000):
+        deep = [deep]
+    for value in (deep, [0] * 10**6, {str(i): "x" * 1000 for i in range(1000)}, "\n\x1b\u202e" * 10**5, 10**4000):
+        text = shown(value)
+        assert len(text) <= 123
+        assert text.isascii()
+        assert text.isprintable()
+    draft = tiny_model()
+    draft.settings("conv")["filters"] = [[[[0] * 10**5] * 8]]
+    assert len(refused(draft, tmp_path).what) < 300
 
 
 @pytest.mark.parametrize(
@@ -107,6 +123,8 @@ def test_unsupported_layer_says_why_and_what_to_use(kind: str, reason: str, hint
         {"module": "os", "class_name": "Zeros", "config": {}},
         {"module": "keras.initializers", "class_name": "system", "config": {}},
         {"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "function"},
+        {"module": "os", "class_name": "function", "config": "smooth_tanh", "registered_name": "function"},
+        {"class_name": "__numpy__", "config": {"value": [1.0], "dtype": "float32"}},
         {
             "module": "keras.initializers",
             "class_name": "Zeros",
@@ -121,6 +139,7 @@ def test_unsupported_layer_says_why_and_what_to_use(kind: str, reason: str, hint
         {"no": "class"},
         "__import__('os').system('x')",
         [[[[[[[[1]]]]]]]],
+        [0] * 70_000,
     ],
 )
 def test_objects_that_act_in_training_only_are_checked_too(value: Any, tmp_path: Path) -> None:
@@ -140,6 +159,47 @@ def test_classes_of_other_modules_are_refused(tmp_path: Path) -> None:
     config = draft.config() | {"module": "evil"}
     with pytest.raises(StqError, match="module 'evil'"):
         parse_model(draft.save_h5(tmp_path / "m.h5", config))
+
+
+@pytest.mark.parametrize(
+    "built",
+    [
+        {"input_shape": [None, 6, 5, 10**6]},
+        {"input_shape": [None, 6, 5, True]},
+        {"input_shape": [None, 6, 5]},
+        {"input_shape": [None, 10**9, 5, 2]},
+        {"input_shape": [10**9, 6, 5, 2]},
+        {"input_shape": [None, -6, 5, 2]},
+        {"input_shape": [[None, 6, 5, 2], [None, 6, 5, 2]]},
+        {"input_shape": "6x5x2"},
+        {"input_shape": [None, 6, 5, 2], "hook": 1},
+        {},
+        [],
+        7,
+    ],
+)
+def test_what_keras_would_build_a_layer_for(built: Any, tmp_path: Path) -> None:
+    """Before it applies the layer: it would make weights for any shape."""
+    draft = tiny_model()
+    draft.entry("conv")["build_config"] = built
+    error = refused(draft, tmp_path)
+    assert "it was built for" in error.what
+    assert "layer 'conv'" in error.where
+
+
+@pytest.mark.parametrize("built", [None, {"input_shape": None}, {"input_shape": [None, 6, 5, 2]}])
+def test_layers_built_for_what_they_read(built: Any, tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.entry("conv")["build_config"] = built
+    parse_model(draft.save_h5(tmp_path / "m.h5"))
+
+
+def test_functions_of_qkeras_pass_as_keras_writes_them(tmp_path: Path) -> None:
+    draft = tiny_model()
+    function = {"module": "builtins", "class_name": "function", "config": "smooth_tanh", "registered_name": "function"}
+    draft.settings("conv")["activation"] = function | {"shared_object_id": 7}
+    parsed = parse_model(draft.save_h5(tmp_path / "m.h5"))
+    assert [type(node) for node in parsed.nodes][3:5] == [s.AffineNode, s.ClipNode]
 
 
 def test_harmless_training_objects_pass(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -83,9 +84,17 @@ def test_absent_folder_and_foreign_files(tmp_path: Path) -> None:
     assert_refused(text, "neither an HDF5 file nor a .keras archive")
 
 
+def test_devices_and_pipes_are_not_opened(tmp_path: Path) -> None:
+    """A pipe would wait for a writer, and /dev/zero fills any memory."""
+    pipe = tmp_path / "pipe.h5"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        assert_refused(path, "a device or a pipe")
+
+
 def test_size_limit(h5: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_file, "MAXIMUM_FILE_BYTES", 100)
-    assert_refused(h5, "more than the 100 allowed")
+    assert_refused(h5, "more than the 100 bytes allowed")
 
 
 @pytest.mark.parametrize(

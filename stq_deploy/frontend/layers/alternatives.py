@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_RECURRENT = "it carries a state from step to step, and the network runs each sample once, without any"
+_RECURRENT = "it carries a state from step to step, and a network here has none"
 _3D = "images have two axes here"
 _TRANSPOSED = "there is no transposed convolution"
 _LOCAL = "every pixel would have weights of its own"
