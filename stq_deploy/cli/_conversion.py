@@ -60,7 +60,7 @@ def conversion_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--calibrate",
         type=click.Path(path_type=Path),
-        help="Sample file (.npz) for --post-training; 1024 are looked at.",
+        help="Sample file (.npz) for --post-training; 1024, spread evenly, are looked at.",
     )
     @click.option(
         "--ranges",

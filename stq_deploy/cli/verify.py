@@ -60,18 +60,23 @@ def verify(
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.layer_comparison import compare_layers
     from stq_deploy.evaluation.verification_samples import verification_levels
+    from stq_deploy.network.input_format import quantize_input
     from stq_deploy.passes import load_any
     from stq_deploy.zoo.shipped import resolve_model
 
     names = _names(executors)
     path = resolve_model(model)
-    network = load_any(path, conversion.load())
+    asked = conversion.load()
+    network = load_any(path, asked)
     levels = verification_levels(network, samples, limit)
     with ExitStack() as stack:
         opened, skipped = _open(stack, names, network, required=executors != DEFAULT_EXECUTORS)
         with progress_bars() as progress:
             found = compare_layers(opened[0], opened[1:], levels, lambda name, done: progress(name, done, len(levels)))
-    floats = _compare_with_float(path, network, levels)
+    # Ranges are calibrated for samples such as these; noise and extremes would show what saturates.
+    typical = asked.post_training.samples.spread(limit) if asked.post_training and samples is None else None
+    seen = levels if typical is None else quantize_input(typical.x, network.input_format)
+    floats = _compare_with_float(path, network, seen)
     _print(result_console(as_json), found, skipped, floats)
     if as_json:
         print_json(_as_json(network, found, skipped, floats))

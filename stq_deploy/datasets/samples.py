@@ -110,16 +110,21 @@ class SampleSet:
 
     def first(self, limit: int | None) -> SampleSet:
         """The first `limit` samples (all of them for None), with the metadata that belongs to each."""
-        if limit is None or limit >= len(self):
-            return self
+        return self if limit is None or limit >= len(self) else self._at(np.arange(limit))
+
+    def spread(self, limit: int) -> SampleSet:
+        """`limit` samples at even distances (all of them, if no more): of a file sorted by class, some of each."""
+        return self if limit >= len(self) else self._at(np.arange(limit) * len(self) // limit)
+
+    def _at(self, indices: npt.NDArray[np.int64]) -> SampleSet:
         metadata = dict(self.metadata)
         for name in _PER_SAMPLE:
             if name in metadata:
-                metadata[name] = metadata[name][:limit]
+                metadata[name] = [metadata[name][i] for i in indices]
         recorded = metadata.get("float_model")
         if recorded is not None and "predictions" in recorded:
-            metadata["float_model"] = recorded | {"predictions": recorded["predictions"][:limit]}
-        return SampleSet(self.x[:limit], self.y[:limit], metadata)
+            metadata["float_model"] = recorded | {"predictions": [recorded["predictions"][i] for i in indices]}
+        return SampleSet(self.x[indices], self.y[indices], metadata)
 
     def sha256(self) -> str:
         """SHA-256 (hex) of pixels and labels, not of metadata: what ties results to their samples."""

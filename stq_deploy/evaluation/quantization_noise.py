@@ -23,7 +23,7 @@ BATCH = 32
 
 EXPLANATION = (
     "The network was quantized after training: it equals the fake-quantized model exactly, and the float model only "
-    "about. Per layer: signal to quantization noise in dB, on these samples."
+    "about. Per layer: signal to quantization noise in dB, on calibration samples where no others are given."
 )
 
 Levels = npt.NDArray[np.integer[Any]]

@@ -28,7 +28,7 @@ class PostTraining:
     """How to quantize what a model has in floating point: weights to int8, activations to ranges seen on samples.
 
     Attributes:
-        samples: the first `MAXIMUM_CALIBRATION` of them are looked at.
+        samples: `MAXIMUM_CALIBRATION` of them are looked at, spread evenly: they may be sorted by class.
         method: a key of `passes.ranges.METHODS`.
     """
 
@@ -91,7 +91,7 @@ def _calibrated(
     source: SourceGraph, asked: PostTraining, input_range: tuple[float, float]
 ) -> tuple[SourceGraph, dict[str, Any]]:
     """The graph with calibrated quantizers, and what the network's metadata says of it."""
-    used = asked.samples.first(MAXIMUM_CALIBRATION)
+    used = asked.samples.spread(MAXIMUM_CALIBRATION)
     if used.holds_features and input_range != UNMAPPED:
         raise StqError(
             "the calibration samples are features, and --input-range says what pixels mean",

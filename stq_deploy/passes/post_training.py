@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from stq_deploy.errors import StqError
 from stq_deploy.frontend import source as s
+from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.passes.float_graph import run_graph
 from stq_deploy.passes.ranges import METHODS, Range, coarse_grid, finest_grid
@@ -60,6 +61,7 @@ def find_places(source: s.SourceGraph) -> Places:
     return Places(nodes, groups)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is an error that names the layer
 def observe(source: s.SourceGraph, places: Sequence[int], x: Reals, method: str) -> dict[int, Range]:
     """The range to quantize after each of `places`, from what inputs x (N, *input shape) give there.
 
@@ -74,15 +76,14 @@ def observe(source: s.SourceGraph, places: Sequence[int], x: Reals, method: str)
 
     def batches() -> Iterator[tuple[int, Reals]]:
         for start in range(0, len(x), BATCH):
-            with np.errstate(over="ignore", invalid="ignore"):  # `observe` says which layer overflows
-                yield from (found for found in run_graph(source, x[start : start + BATCH], nodes) if found[0] in wanted)
+            yield from (found for found in run_graph(source, x[start : start + BATCH], nodes) if found[0] in wanted)
 
     seen: dict[int, Range] = {}
     for n, values in batches():
         if not np.isfinite(values).all():
             raise StqError(
                 "its output overflows on the calibration samples",
-                where=f"layer {source.nodes[n].layer!a}",
+                where=f"layer {shown(source.nodes[n].layer)}",
                 next="check the samples' range (--input-range), or the training",
             )
         seen[n] = seen[n].union(Range.of(values)) if n in seen else Range.of(values)

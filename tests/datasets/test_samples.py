@@ -102,6 +102,14 @@ def test_first_takes_the_metadata_along() -> None:
     assert two.first(None) is two and two.first(9) is two
 
 
+def test_a_spread_has_some_of_every_part() -> None:
+    made = SampleSet(_x(10), np.arange(10) // 2, _metadata(10))
+    assert made.spread(5).y.tolist() == [0, 1, 2, 3, 4]
+    assert made.spread(4).metadata["source_indices"] == [0, 2, 5, 7]
+    np.testing.assert_array_equal(made.spread(4).x, made.x[[0, 2, 5, 7]])
+    assert made.spread(10) is made and made.spread(11) is made
+
+
 def test_float_predictions_of_another_model_do_not_count() -> None:
     assert SampleSet(_x(), _y(), _metadata()).float_predictions("cd") is None
     assert SampleSet(_x(), _y(), {}).float_predictions("ab") is None

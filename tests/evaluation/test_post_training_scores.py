@@ -131,6 +131,16 @@ def test_verify_tells_each_layers_noise(work: Path) -> None:
     assert f"{noise['conv1']:.1f} dB" in shown.stdout
 
 
+@pytest.mark.keras
+def test_noise_is_that_on_samples_like_those_calibrated_on(work: Path) -> None:
+    """Not on the extremes and the noise that the bytes are compared on: ranges are not made for these."""
+    float_draft().save_h5(work / "dark.h5")
+    save_samples(SampleSet(float_pixels(16) // 32, np.zeros(16, np.int64)), work / "dark.npz")
+    arguments = ["verify", "--model", work / "dark.h5", *INT8, work / "dark.npz", "--executors", "numpy,host", "--json"]
+    for layer in _json(_invoke(*arguments))["float"]["layers"]:
+        assert layer["decibels"] > 20, layer
+
+
 def test_the_shipped_float_model_keeps_its_accuracy_in_8_bits() -> None:
     """Calibrated on 32 of its samples, scored on 128 others: as many right as in floating point, but for two."""
     path, clean = resolve_model("zoo:fp-cifar10"), load_samples(shipped_samples()[CLEAN])

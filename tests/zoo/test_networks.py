@@ -1,4 +1,4 @@
-"""The reconstructed network: its totals, its layers, its schemes."""
+"""The networks: their totals, their layers, their schemes."""
 
 from __future__ import annotations
 
@@ -33,15 +33,37 @@ def test_twelve_classes() -> None:
     assert build_network(classes=12).count_params() == 998_896
 
 
-def test_weights_have_the_same_names_and_shapes_in_every_scheme() -> None:
+@pytest.mark.parametrize(
+    ("network", "classes", "shape", "parameters", "macs"),
+    [("resnet_v1", 10, (32, 32, 3), 78_666, 12_501_632), ("ds_cnn", 12, (49, 10, 1), 24_908, 2_656_768)],
+)
+def test_mlperf_tinys_totals(
+    network: str, classes: int, shape: tuple[int, int, int], parameters: int, macs: int, tmp_path: Path
+) -> None:
+    """As counted in the files that MLPerf Tiny publishes; and what is trained in few bits converts."""
+    from stq_deploy.passes import convert_model
+    from stq_deploy.zoo.networks import build_network
+
+    assert build_network(network, scheme="fp", classes=classes, input_shape=shape).count_params() == parameters
+    build_network(network, scheme="stq", classes=classes, input_shape=shape).save(tmp_path / "m.h5")
+    converted = convert_model(tmp_path / "m.h5")
+    assert sum(count for _, count in converted.macs()) == macs
+    assert {op.weight_bits for op in converted.ops if hasattr(op, "weight_bits")} == {2, 4}
+    assert {converted.tensors[op.output].dtype for op in converted.ops[:-3]} == {"int8"}
+
+
+@pytest.mark.parametrize(
+    ("network", "schemes"), [("stq", tuple(SCHEMES)), ("resnet_v1", ("stq", "binary")), ("ds_cnn", ("stq", "binary"))]
+)
+def test_weights_have_the_same_names_and_shapes_in_every_scheme(network: str, schemes: tuple[str, ...]) -> None:
     from stq_deploy.zoo.networks import build_network
 
     def shapes(scheme: str) -> dict[str, list[tuple[int, ...]]]:
-        layers = build_network(scheme=scheme, input_shape=(16, 16, 1)).layers
+        layers = build_network(network, scheme=scheme, input_shape=(16, 16, 1)).layers
         return {layer.name: [tuple(weight.shape) for weight in layer.weights] for layer in layers}
 
     expected = shapes("fp")
-    for scheme in SCHEMES:
+    for scheme in schemes:
         assert shapes(scheme) == expected
 
 
@@ -84,3 +106,5 @@ def test_unknown_names_are_explained() -> None:
         build_network(variant="round")
     with pytest.raises(StqError, match="unknown network"):
         build_network("resnet")
+    with pytest.raises(StqError, match="ds_cnn has no variant 'strided'"):
+        build_network("ds_cnn", variant="strided")

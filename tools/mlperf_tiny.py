@@ -1,0 +1,245 @@
+"""MLPerf Tiny's ResNetV1 and DS-CNN, quantized after training, on the emulated board: accuracy beside their references.
+
+The data folder holds, under the names that their publishers gave them,
+  mlperf_tiny/pretrainedResnet.h5, pretrainedResnet_quant.tflite, kws_ref_model_float32.tflite, kws_ref_model.tflite
+      (mlcommons/tiny), and the test samples of image classification and keyword spotting as ic01_perf_rgb.npz (x uint8
+      (N, 32, 32, 3), y) and kws01_mfcc_int8.npz (x int8 (N, 49, 10) on the int8 model's input grid, y);
+  cifar10_gray.npz and gsc12_mfcc.npz: calibration samples, none of them among the test samples.
+
+ResNetV1 was trained on RGB images, of which only the 200 test samples are at hand: it is calibrated on gray training
+images, their one channel given three times, and scored on the gray test images as well. Calibration takes the
+defaults of `stq-deploy convert`; what it is given is drawn once, with a fixed seed, of all training samples.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import ds_cnn_from_tflite as tflite
+
+from stq_deploy.boards import load_board
+from stq_deploy.datasets import load_dataset
+from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.board_run import SampleFile, run_files
+from stq_deploy.evaluation.firmware import build_afresh
+from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, mismatches
+from stq_deploy.executors.host_executor import HostExecutor
+from stq_deploy.files import write_whole
+from stq_deploy.network.input_format import model_values, quantize_input
+from stq_deploy.passes import Conversion, PostTraining, convert_model
+
+CALIBRATION = 256
+ALLOWED_POINTS = 0.5
+FLOAT, REFERENCE, NUMPY, HOST = "float", "reference int8", "NumPy", "host C"
+BOARD = "stm32h743"
+EMULATED = f"emulated {BOARD}"
+Values = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One benchmark.
+
+    Attributes:
+        model: Keras file. conversion: how it becomes a network.
+        samples: to score on, on the board as well. more: sets to score on in C on the host alone, by name.
+        int8: the reference .tflite file.
+    """
+
+    name: str
+    model: Path
+    conversion: Conversion
+    samples: SampleSet
+    more: dict[str, SampleSet]
+    int8: Path
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False, exists=True), envvar="STQ_DEPLOY_DATA", required=True,
+    help="Folder of models and samples.  [default: $STQ_DEPLOY_DATA]",
+)  # fmt: skip
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the figures to this file.")
+@click.option("--gray", default=10_000, help="Gray test images for ResNetV1.")
+@click.option("--ranges", default="mse", help="Ranges of activations, mse or minmax.")
+def main(data: Path, json_path: Path | None, gray: int, ranges: str) -> None:
+    """Score MLPerf Tiny's ResNetV1 and DS-CNN in int8 on the emulated STM32H743, beside their references."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="stq-mlperf-") as folder:
+            tasks = (_resnet(data, gray, ranges), _ds_cnn(data, Path(folder), ranges))
+            found = {task.name: _score(task, Path(folder)) for task in tasks}
+    except StqError as error:
+        raise click.ClickException(str(error)) from error
+    if json_path is not None:
+        write_whole(json_path, json.dumps(found, indent=1) + "\n")
+    scored = [part for result in found.values() for part in (result, *result["more"].values())]
+    worst = max(abs(part["points_from_reference"]) for part in scored)
+    differing = sum(result["board_mismatches"] + result["host_mismatches"] for result in found.values())
+    click.echo(f"At most {worst:.1f} points from the int8 references; logits that differ from NumPy's: {differing}.")
+    sys.exit(1 if worst > ALLOWED_POINTS or differing else 0)
+
+
+def _resnet(data: Path, gray: int, ranges: str) -> Task:
+    folder = data / "mlperf_tiny"
+    x, y = _arrays(folder / "ic01_perf_rgb.npz", "x", "y")
+    images = load_dataset("cifar10", data)
+    drawn = _drawn(np.arange(len(images.x_train)))
+    calibration = SampleSet(_rgb(images.x_train[drawn]), images.y_train[drawn].astype(np.int64))
+    return Task(
+        "resnet_v1",
+        folder / "pretrainedResnet.h5",
+        Conversion((0.0, 255.0), PostTraining(calibration, ranges)),
+        SampleSet(x, y.astype(np.int64)),
+        {"cifar10_gray": SampleSet(_rgb(images.x_test[:gray]), images.y_test[:gray].astype(np.int64))},
+        folder / "pretrainedResnet_quant.tflite",
+    )
+
+
+def _drawn(training: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Which samples to calibrate on. The files are sorted by class, so the first ones would be of one class."""
+    return np.random.default_rng(0).permutation(training)[:CALIBRATION]
+
+
+def _rgb(gray: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return np.repeat(gray, 3, axis=-1).astype(np.uint8)
+
+
+def _ds_cnn(data: Path, made: Path, ranges: str) -> Task:
+    folder = data / "mlperf_tiny"
+    model, _ = tflite.rebuild(folder / "kws_ref_model_float32.tflite")
+    model.save(made / "ds_cnn.h5")
+    reference = folder / "kws_ref_model.tflite"
+    scale, zero_point = tflite.input_grid(reference.read_bytes())
+    x, y = _arrays(folder / "kws01_mfcc_int8.npz", "x", "y")
+    features = (x[..., None].astype(np.float32) - zero_point) * np.float32(scale)
+    mfcc, split = _arrays(data / "gsc12_mfcc.npz", "x", "split")
+    drawn = _drawn(np.flatnonzero(split == 0))
+    calibration = _features(mfcc[drawn][..., None].astype(np.float32), np.zeros(CALIBRATION, np.int64))
+    return Task(
+        "ds_cnn",
+        made / "ds_cnn.h5",
+        Conversion(post_training=PostTraining(calibration, ranges)),
+        _features(features, y.astype(np.int64)),
+        {},
+        reference,
+    )
+
+
+def _features(x: Values, y: Classes) -> SampleSet:
+    return SampleSet(x, y, {"range": [float(x.min()), float(x.max())]})
+
+
+def _arrays(path: Path, *names: str) -> Iterator[npt.NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            yield from [file[name] for name in names]
+    except (OSError, KeyError, ValueError) as error:
+        raise StqError(f"it cannot be read ({error})", where=str(path), next="give the folder with --data") from error
+
+
+def _score(task: Task, folder: Path) -> dict[str, Any]:
+    """All accuracies of one task, printed as they come."""
+    network, board = convert_model(task.model, task.conversion), load_board(BOARD)
+    macs = sum(count for _, count in network.macs())
+    click.echo(f"{task.name}: {macs:,} multiply-accumulates")
+    firmware = build_afresh(network, board, folder / task.name)
+    floats = FloatModel(task.model, task.conversion)
+    file = SampleFile(task.name, task.samples)
+    summary = run_files(network, board, firmware, [file], folder / task.name, port=None, boards=os.cpu_count() or 1)
+    (comparison,) = summary.comparisons
+    with HostExecutor(network) as host:
+        shown, host_logits = _score_on_host(task, host, floats, task.samples)
+        shown.add(NUMPY, classes_of(comparison.reference))
+        shown.add(EMULATED, classes_of(comparison.board))
+        footprint = summary.footprint
+        click.echo(
+            f"  flash {footprint.flash:,} bytes, RAM {footprint.ram:,} bytes, "
+            f"{summary.per_inference:,} instructions per inference"
+        )
+        more = {}
+        for name, samples in task.more.items():
+            click.echo(f"  {name}, {len(samples):,} samples:")
+            more[name] = _score_on_host(task, host, floats, samples)[0].as_json(HOST)
+    return {
+        **shown.as_json(EMULATED),
+        "board_mismatches": len(comparison.differing_logits),
+        "host_mismatches": len(mismatches(host_logits, comparison.reference)),
+        "more": more,
+        "model_hash": network.sha256(),
+        "post_training": network.metadata["post_training"],
+        "input_range": list(network.input_range),
+        "macs": macs,
+        "compiler": firmware.compiler,
+        "flash_bytes": footprint.flash,
+        "ram_bytes": footprint.ram,
+        "stack_bytes": footprint.stack,
+        "instructions_per_inference": summary.per_inference,
+    }
+
+
+class _Shown:
+    """Predictions by executor, each printed when it is known; the float model's come first."""
+
+    def __init__(self, y: Classes) -> None:
+        self.y = y
+        self.classes: dict[str, Classes] = {}
+        self.accuracies: dict[str, Accuracy] = {}
+
+    def add(self, name: str, classes: Classes) -> None:
+        self.classes[name], self.accuracies[name] = classes, Accuracy.of(classes, self.y)
+        flips = "" if name == FLOAT else f", {self._differing(name, FLOAT)} differ from the float model"
+        click.echo(f"  {name:20} {self.accuracies[name]}{flips}")
+
+    def as_json(self, ours: str) -> dict[str, Any]:
+        """What there is, and how far the executor named `ours` is from both references, in points of accuracy."""
+        shares = {name: accuracy.share for name, accuracy in self.accuracies.items()}
+        return {
+            "samples": len(self.y),
+            "accuracy": {name: accuracy.as_json() for name, accuracy in self.accuracies.items()},
+            "predictions_differing_from_float": {name: self._differing(name, FLOAT) for name in self.classes},
+            "predictions_differing_from_reference": {name: self._differing(name, REFERENCE) for name in self.classes},
+            "points_from_float": round(100 * (shares[ours] - shares[FLOAT]), 3),
+            "points_from_reference": round(100 * (shares[ours] - shares[REFERENCE]), 3),
+        }
+
+    def _differing(self, a: str, b: str) -> int:
+        return len(mismatches(self.classes[a], self.classes[b]))
+
+
+def _score_on_host(
+    task: Task, host: HostExecutor, floats: FloatModel, samples: SampleSet
+) -> tuple[_Shown, npt.NDArray[Any]]:
+    """The float model, the int8 reference, and the network in C on the host, whose logits (N, K) come besides."""
+    shown, range_ = _Shown(samples.y), host.network.input_range
+    # The float model sees the samples themselves, the reference their places on its own grid: not the network's levels.
+    values = model_values(samples.x, *range_)
+    predict: Callable[..., npt.NDArray[Any]] = floats.keras.predict
+    shown.add(FLOAT, classes_of(predict(values, batch_size=128, verbose=0)))
+    reference = task.int8.read_bytes()
+    scale, zero_point = tflite.input_grid(reference)
+    levels = np.clip(np.rint(values / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
+    shown.add(REFERENCE, classes_of(tflite.run(reference, levels)))
+    logits = host.run(quantize_input(samples.x, host.network.input_format))
+    shown.add(HOST, classes_of(logits))
+    return shown, logits
+
+
+if __name__ == "__main__":
+    main()
