@@ -16,20 +16,19 @@ from stq_deploy.training.augment import Augmenter
 _AHEAD = 4
 _EPOCH_STREAM = 1  # separates these generators from others derived of the same seed
 
-Batch = tuple[NDArray[Any], NDArray[np.int64]]
+Batch = tuple[NDArray[Any], NDArray[np.float32]]
+"""Samples (B, H, W, C), and how much of each class they are (B, classes)."""
 
 
-def epoch_batches(
-    augmenter: Augmenter, labels: NDArray[np.int64], batch_size: int, seed: int, epoch: int
-) -> Iterator[Batch]:
-    """Shuffled, augmented (x, y) batches. Order and augmentation depend on (seed, epoch) only.
+def epoch_batches(augmenter: Augmenter, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
+    """Shuffled, augmented batches. Order and augmentation depend on (seed, epoch) only.
 
     The last short batch is left out, so that batch statistics always rest on `batch_size` samples, unless
     there is no full one.
     """
     rng = np.random.default_rng([_EPOCH_STREAM, seed, epoch])
-    order = rng.permutation(len(labels))
-    count = max(len(labels) // batch_size, 1)
+    order = rng.permutation(len(augmenter))
+    count = max(len(order) // batch_size, 1)
     made: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
     stop = threading.Event()
 
@@ -44,8 +43,7 @@ def epoch_batches(
             for number in range(count):
                 if stop.is_set():
                     return
-                chosen = order[number * batch_size : (number + 1) * batch_size]
-                put((augmenter.batch(chosen, rng), labels[chosen]))
+                put(augmenter.batch(order[number * batch_size : (number + 1) * batch_size], rng))
             put(None)
         except BaseException as error:  # handed to the consumer, who raises it
             put(error)

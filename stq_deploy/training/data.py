@@ -32,11 +32,12 @@ def split(dataset: Dataset, config: TrainingConfig) -> Split:
     samples.
     """
     order = np.random.default_rng([_SPLIT_STREAM, config.seed]).permutation(len(dataset.y_train))
-    order = order[: config.train_limit]
-    held, kept = order[: config.validation_samples], order[config.validation_samples :]
+    order = order[: config.recipe.train_limit]
+    held_out = config.recipe.validation_samples
+    held, kept = order[:held_out], order[held_out:]
     if not len(kept):
         raise StqError(
-            f"no training samples left: {len(order)} in all, {config.validation_samples} held out for validation",
+            f"no training samples left: {len(order)} in all, {held_out} held out for validation",
             where=dataset.source,
         )
     test = np.arange(len(dataset.y_test))

@@ -8,43 +8,46 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from stq_deploy.errors import StqError
+from stq_deploy.quantizers.bfloat16 import bfloat16_convolutions
+from stq_deploy.training.averaging import WeightAverage
 from stq_deploy.training.inputs import to_input
-from stq_deploy.zoo.networks import logits_view
+from stq_deploy.training.objective import Objective
+from stq_deploy.training.recipe import Recipe
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
-def make_optimizer(name: str, model: Any) -> Any:
-    """A built optimizer for `model`'s trainable weights; the step sets its learning rate."""
-    kinds = {
-        "adamax": tf_keras.optimizers.Adamax,
-        "adam": tf_keras.optimizers.Adam,
-        "sgd": lambda rate: tf_keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+def make_optimizer(model: Any, recipe: Recipe) -> Any:
+    """The recipe's, built for `model`'s trainable weights; the step sets its learning rate."""
+    options = {
+        "weight_decay": recipe.weight_decay or None,
+        "global_clipnorm": recipe.gradient_clip or None,
     }
-    if name not in kinds:
-        raise StqError(f"unknown optimizer {name!r}", next=f"choose one of: {', '.join(kinds)}")
-    optimizer = kinds[name](1e-3)
+    if recipe.optimizer == "sgd":
+        optimizer = tf_keras.optimizers.SGD(1e-3, momentum=0.9, nesterov=True, **options)
+    else:
+        kinds = {"adamax": tf_keras.optimizers.Adamax, "adam": tf_keras.optimizers.Adam}
+        optimizer = kinds[recipe.optimizer](1e-3, **options)
+    if recipe.weight_decay:
+        # Biases and batch norm keep their size: they do not fit to noise.
+        optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
     optimizer.build(model.trainable_variables)
     return optimizer
 
 
-def make_step(model: Any, optimizer: Any) -> Step:
-    """A function (x, y, learning rate) -> (mean cross-entropy, number right), which updates the weights.
-
-    The loss is taken from the logits, before the softmax, for its numerical range.
-    """
-    view = logits_view(model)
+def make_step(
+    model: Any, optimizer: Any, objective: Objective, average: WeightAverage, precision: str = "float32"
+) -> Step:
+    """A function (x, labels (B, classes), learning rate) -> (loss, number right), which updates the weights."""
     variables = model.trainable_variables
 
-    def step(x: Any, y: Any, rate: Any) -> tuple[Any, Any]:
+    def step(x: Any, labels: Any, rate: Any) -> tuple[Any, Any]:
         optimizer.learning_rate.assign(rate)
-        with tf.GradientTape() as tape:
-            logits = view(to_input(x), training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
-            loss = tf.reduce_mean(losses)
+        with tf.GradientTape() as tape, bfloat16_convolutions(precision == "bfloat16"):
+            loss, logits = objective(to_input(x), labels)
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, -1), y), tf.int32))
+        average.update(optimizer.iterations)
+        right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, -1), tf.argmax(labels, -1)), tf.int32))
         return loss, right
 
     compiled: Step = tf.function(step, reduce_retracing=True)

@@ -12,18 +12,22 @@ import tf_keras
 from stq_deploy.datasets import load_dataset
 from stq_deploy.errors import StqError
 from stq_deploy.quantizers import noise
+from stq_deploy.quantizers.bfloat16 import allow_bfloat16
 from stq_deploy.quantizers.fast import use_fast_activations
 from stq_deploy.training import batch_norm, checkpoint, result
 from stq_deploy.training.augment import Augmenter
+from stq_deploy.training.averaging import WeightAverage
 from stq_deploy.training.batches import epoch_batches
 from stq_deploy.training.config import TrainingConfig
 from stq_deploy.training.data import split
+from stq_deploy.training.early_stop import EarlyStop
 from stq_deploy.training.epoch import run_epoch
 from stq_deploy.training.evaluate import Evaluator
+from stq_deploy.training.objective import make_objective
 from stq_deploy.training.progress import Reporter, Silent
 from stq_deploy.training.schedule import cosine, geometric, warm_up
+from stq_deploy.training.source_model import read_teacher, take_weights
 from stq_deploy.training.step import make_optimizer, make_step
-from stq_deploy.training.warm_start import warm_start
 from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import get_scheme
 
@@ -53,6 +57,7 @@ def train(
 class _Run:
     def __init__(self, config: TrainingConfig, reporter: Reporter, resume: bool) -> None:
         self.config = config
+        self.recipe = config.recipe
         self.reporter = reporter
         self.checkpoint = config.out / result.CHECKPOINT_FILE
         if self.checkpoint.exists() and not resume:
@@ -61,81 +66,110 @@ class _Run:
                 where=str(config.out),
                 next="go on with it with --resume, or choose another --out",
             )
+        self.history: list[dict[str, Any]] = []
+        if self.checkpoint.exists():
+            self._check_settings()
         config.out.mkdir(parents=True, exist_ok=True)
         self.dataset = load_dataset(config.dataset, config.data)
         self.data = split(self.dataset, config)
         self._build()
-        self.history: list[dict[str, Any]] = []
-        self.done = 0
-        if resume and self.checkpoint.exists():
-            self._restore()
+        if self.checkpoint.exists():
+            checkpoint.restore(self.checkpoint, self._state())
+            reporter.note(f"resuming after epoch {len(self.history)}")
 
-    def _build(self) -> None:
-        config = self.config
-        tf_keras.utils.set_random_seed(config.seed)
-        noise.set_state(noise.NoiseState(seed=config.seed))
-        self.model = build_network(
-            config.network,
-            scheme=config.scheme,
-            classes=len(self.dataset.class_names),
-            input_shape=self.dataset.input_shape,
-            variant=config.variant,
-        )
-        if config.warm_start is not None:
-            warm_start(self.model, config.warm_start)
-        use_fast_activations(self.model)
-        self.optimizer = make_optimizer(config.optimizer, self.model)
-        self.step = make_step(self.model, self.optimizer)
-        self.estimator = batch_norm.BatchNormEstimator(self.model)
-        self.evaluator = Evaluator(self.model)
-        self.augmenter = Augmenter(self.data.x_train, config.augment)
-
-    def _restore(self) -> None:
-        saved = checkpoint.restore(self.checkpoint, self.model, self.optimizer)
-        here = self.config.as_record()
-        changed = [name for name in here if here[name] != saved.settings.get(name)]
+    def _check_settings(self) -> None:
+        """Take over the history of the run to resume, if it is the same run."""
+        saved = checkpoint.read_progress(self.checkpoint)
+        then, now = _flat(saved.settings), _flat(self.config.as_record())
+        changed = [name for name in now if now[name] != then.get(name) and name != "recipe_sha256"]
         if changed:
             raise StqError(
                 "the run to resume had other settings",
                 where=str(self.checkpoint),
-                cause="; ".join(f"{name}: {saved.settings.get(name)} then, {here[name]} now" for name in changed),
+                cause="; ".join(f"{name}: {then.get(name)} then, {now[name]} now" for name in changed),
                 next="resume with the same settings, or choose another --out",
             )
-        self.done = saved.epochs_done
         self.history = saved.history
-        self.reporter.note(f"resuming after epoch {self.done}")
+
+    def _build(self) -> None:
+        config, recipe = self.config, self.recipe
+        tf_keras.utils.set_random_seed(config.seed)
+        noise.set_state(noise.NoiseState(seed=config.seed))
+        classes = len(self.dataset.class_names)
+        self.model = build_network(
+            config.network,
+            scheme=config.scheme,
+            classes=classes,
+            input_shape=self.dataset.input_shape,
+            variant=config.variant,
+        )
+        if recipe.warm_start is not None:
+            take_weights(self.model, recipe.warm_start)
+        teacher = self._teacher()
+        for model in (self.model, teacher):
+            if model is not None:
+                use_fast_activations(model)
+                allow_bfloat16(model)
+        self.optimizer = make_optimizer(self.model, recipe)
+        self.average = WeightAverage(self.model, recipe.average_decay)
+        self.early_stop = EarlyStop(self.model.trainable_variables, recipe.patience)
+        objective = make_objective(self.model, teacher, recipe)
+        self.step = make_step(self.model, self.optimizer, objective, self.average, recipe.precision)
+        self.estimator = batch_norm.BatchNormEstimator(self.model)
+        self.evaluator = Evaluator(self.model)
+        self.augmenter = Augmenter(self.data.x_train, self.data.y_train, classes, recipe)
+
+    def _teacher(self) -> Any | None:
+        if not self.recipe.distillation:
+            return None
+        source = self.recipe.teacher or self.recipe.warm_start
+        if source is None:
+            raise StqError(
+                "the recipe distils, but there is no teacher",
+                next="give a trained model to start from (--warm-start), or one to learn from (--teacher)",
+            )
+        return read_teacher(source, self.model)
+
+    def _state(self) -> checkpoint.Groups:
+        """Every variable that decides how the run goes on."""
+        return {
+            "weight": self.model.weights,
+            "optimizer": self.optimizer.variables,
+            "average": self.average.variables,
+            "best": self.early_stop.variables,
+        }
 
     def go(self, stop_after: int | None) -> dict[str, Any]:
-        config = self.config
-        steps = max(len(self.data.y_train) // config.batch_size, 1)
+        config, recipe = self.config, self.recipe
+        steps = max(len(self.augmenter) // recipe.batch_size, 1)
         self.reporter.start(
-            f"training {config.network}/{config.variant}, scheme {config.scheme}: {config.epochs} epochs "
-            f"of {steps} steps on {len(self.data.y_train)} samples of {config.dataset}",
-            config.epochs,
+            f"training {config.network}/{config.variant}, scheme {config.scheme}: {recipe.epochs} epochs "
+            f"of {steps} steps on {len(self.augmenter)} samples of {config.dataset}",
+            recipe.epochs,
             steps,
         )
-        last = config.epochs if stop_after is None else min(stop_after, config.epochs)
-        for epoch in range(self.done, last):
-            self._epoch(epoch, steps)
-        if self.done < config.epochs:
-            return {"finished": False, "epochs_done": self.done}
-        return self._finish()
+        last = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
+        while len(self.history) < last and not self.early_stop.is_due(self.history):
+            self._epoch(len(self.history), steps)
+        if len(self.history) == recipe.epochs or self.early_stop.is_due(self.history):
+            return self._finish()
+        return {"finished": False, "epochs_done": len(self.history)}
 
     def _epoch(self, epoch: int, steps: int) -> None:
-        config = self.config
+        config, recipe = self.config, self.recipe
         started = time.monotonic()
-        total = config.epochs * steps
-        temperature = geometric(config.temperature_start, config.temperature_end, epoch / max(config.epochs - 1, 1))
+        total = recipe.epochs * steps
+        temperature = geometric(recipe.temperature_start, recipe.temperature_end, epoch / max(recipe.epochs - 1, 1))
         noise.set_temperature_factor(temperature / get_scheme(config.scheme).temperature)
 
         def rate(step: int) -> float:
             done = epoch * steps + step
-            full = cosine(config.learning_rate, config.final_learning_rate, done / total)
-            return full * warm_up(done, config.warm_up_steps)
+            full = cosine(recipe.learning_rate, recipe.final_learning_rate, done / total)
+            return full * warm_up(done, recipe.warm_up_steps)
 
         trained = run_epoch(
             self.step,
-            epoch_batches(self.augmenter, self.data.y_train, config.batch_size, config.seed, epoch),
+            epoch_batches(self.augmenter, recipe.batch_size, config.seed, epoch),
             rate,
             lambda step, loss: self.reporter.step(epoch, step, loss),
         )
@@ -143,19 +177,16 @@ class _Run:
             "epoch": epoch + 1,
             "train_loss": trained.loss,
             "train_accuracy": trained.accuracy,
-            "validation_accuracy": self._validate(),
             "learning_rate": rate(steps - 1),
             "temperature": temperature if get_scheme(config.scheme).stochastic else None,
-            "seconds": round(time.monotonic() - started, 1),
         }
-        self.history.append(record)
-        self.done = epoch + 1
-        checkpoint.save(
-            self.checkpoint,
-            self.model,
-            self.optimizer,
-            checkpoint.Progress(self.done, config.as_record(), self.history),
-        )
+        with self.average.in_place():
+            record["validation_accuracy"] = self._validate()
+            self.history.append(record)
+            self.early_stop.watch(self.history)
+        record["seconds"] = round(time.monotonic() - started, 1)
+        progress = checkpoint.Progress(epoch + 1, config.as_record(), self.history)
+        checkpoint.save(self.checkpoint, self._state(), progress)
         result.write_history(config.out / result.HISTORY_FILE, self.history)
         self.reporter.epoch(record)
 
@@ -165,15 +196,17 @@ class _Run:
             return None
         kept = batch_norm.get_statistics(self.model)
         try:
-            self.estimator.estimate(self.data.x_train[: self.config.batch_norm_samples])
+            self.estimator.estimate(self.data.x_train[: self.recipe.batch_norm_samples])
             return self.evaluator.accuracy(self.data.x_validation, self.data.y_validation)
         finally:
             batch_norm.set_statistics(self.model, kept)
 
     def _finish(self) -> dict[str, Any]:
-        """Final statistics, the one test, and the files."""
+        """Final weights and statistics, the one test, and the files."""
         config = self.config
-        self.estimator.estimate(self.data.x_train[: config.final_batch_norm_samples])
+        self.average.adopt()
+        self.early_stop.adopt_best()
+        self.estimator.estimate(self.data.x_train[: self.recipe.final_batch_norm_samples])
         path = config.out / result.MODEL_FILE
         result.save_model(self.model, path)
         accuracy = self.evaluator.accuracy(self.data.x_test, self.data.y_test)
@@ -185,7 +218,7 @@ class _Run:
             "classes": list(self.dataset.class_names),
             "dataset_source": Path(self.dataset.source).name,
             "parameters": self.model.count_params(),
-            "epochs_done": self.done,
+            "epochs_done": len(self.history),
             "last_epoch": self.history[-1],
             "training_seconds": round(sum(line["seconds"] for line in self.history), 1),
             "config": config.as_record(),
@@ -197,3 +230,8 @@ class _Run:
         result.write_json(config.out / result.RESULT_FILE, record)
         self.reporter.note(f"test accuracy {100 * accuracy:.2f} % of {len(self.data.y_test)} samples; wrote {path}")
         return record
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """A run's record with the recipe's entries among its own."""
+    return settings | settings["recipe"] if "recipe" in settings else settings

@@ -51,4 +51,4 @@ def build_network(
 
 def logits_view(model: Any) -> Any:
     """A model sharing every layer of `model` but ending before its softmax: outputs logits (N, classes)."""
-    return tf_keras.Model(model.input, model.get_layer("softmax").input, name=f"{model.name}_logits")
+    return tf_keras.Model(model.input, model.layers[-1].input, name=f"{model.name}_logits")

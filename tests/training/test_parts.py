@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +12,57 @@ import pytest
 from stq_deploy.errors import StqError
 from stq_deploy.training.augment import Augmenter
 from stq_deploy.training.batches import epoch_batches
-from stq_deploy.training.config import TrainingConfig
+from stq_deploy.training.recipe import Recipe, load_recipe, parse_changes, recipe_names
 from stq_deploy.training.schedule import cosine, geometric, warm_up
 
 
-def test_defaults_are_the_papers_table_ii() -> None:
-    config = TrainingConfig(out=Path("run"))
-    assert (config.epochs, config.batch_size, config.optimizer) == (1000, 64, "adamax")
-    assert (config.learning_rate, config.final_learning_rate) == (1e-3, 1e-6)
-    assert config.augment == "none"
+@pytest.mark.parametrize("recipe", [Recipe(), load_recipe("paper")])
+def test_the_paper_recipe_and_the_defaults_are_table_ii(recipe: Recipe) -> None:
+    assert (recipe.epochs, recipe.batch_size, recipe.optimizer) == (1000, 64, "adamax")
+    assert (recipe.learning_rate, recipe.final_learning_rate) == (1e-3, 1e-6)
+    assert recipe.augment == "none"
+    assert (recipe.weight_decay, recipe.label_smoothing, recipe.mixup, recipe.cutout) == (0, 0, 0, 0)
+    assert (recipe.warm_start, recipe.distillation, recipe.average_decay, recipe.patience) == (None, 0, 0, 0)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_is_valid_and_has_a_title(name: str) -> None:
+    assert load_recipe(name).title
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("text", "said"),
     [
-        {"epochs": 0},
-        {"learning_rate": 0.0},
-        {"augment": "mixup"},
-        {"optimizer": "lion"},
-        {"validation_samples": -1},
+        ("epochs = 3\n  epoks = 4", r"recipe\.toml, line 2: a recipe has no entry 'epoks'[\s\S]*slip for 'epochs'"),
+        ("\n\nbatch_size = 'many'", r"line 3: batch_size: .*valid integer.*'many'"),
+        ("epochs = 0", r"line 1: epochs: .*greater than or equal to 1, not 0"),
+        ("learning_rate = 0.0", "learning_rate: .*greater than 0"),
+        ("augment = 'mirror'", "augment: .*'none', 'crop'"),
+        ("validation_samples = 0\npatience = 3", "patience needs validation_samples"),
+        ("epochs = 1\nepochs", "not a TOML file: .*at end of document"),
+        ("[schedule]\nepochs = 3", "no entry 'schedule'"),
     ],
 )
-def test_nonsense_is_refused(change: dict) -> None:
-    with pytest.raises(StqError, match=next(iter(change))):
-        TrainingConfig(out=Path("run"), **change)
+def test_a_wrong_recipe_is_explained(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(StqError) as error:
+        load_recipe(str(path))
+    assert re.search(said, str(error.value)), error.value
+
+
+def test_changes_replace_entries_and_are_checked_too() -> None:
+    changes = parse_changes(["epochs=7", "augment=crop", "learning_rate = 2e-3", "warm_start=runs/fp/model.h5"])
+    recipe = load_recipe("fp", changes)
+    assert (recipe.epochs, recipe.augment, recipe.learning_rate) == (7, "crop", 2e-3)
+    assert recipe.as_record()["warm_start"] == "model.h5"  # records tell nothing about folders
+    assert recipe.sha256() != load_recipe("fp").sha256() == load_recipe("fp", {}).sha256()
+    with pytest.raises(StqError, match="--set epoks: a recipe has no entry"):
+        load_recipe("fp", parse_changes(["epoks=7"]))
+    with pytest.raises(StqError, match="entry=value"):
+        parse_changes(["epochs"])
+    with pytest.raises(StqError, match="no recipe 'papre'"):
+        load_recipe("papre")
 
 
 def test_schedules() -> None:
@@ -48,7 +76,9 @@ def test_schedules() -> None:
 
 def test_crop_flip_gives_shifted_or_mirrored_windows() -> None:
     x = np.random.default_rng(0).integers(1, 256, (4, 8, 8, 1), dtype=np.uint8)
-    out = Augmenter(x, "crop-flip").batch(np.array([2] * 200), np.random.default_rng(1))
+    augmenter = Augmenter(x, np.arange(4), 4, Recipe(augment="crop-flip"))
+    out, labels = augmenter.batch(np.array([2] * 200), np.random.default_rng(1))
+    assert (labels == np.eye(4)[2]).all()
     assert out.shape == (200, 8, 8, 1)
     assert out.dtype == np.uint8
     padded = np.pad(x[2, :, :, 0], 4)
@@ -61,12 +91,41 @@ def test_crop_flip_gives_shifted_or_mirrored_windows() -> None:
     assert len(set(found)) > 60
 
 
+def test_time_shift_moves_rows_only() -> None:
+    x = np.random.default_rng(0).random((1, 12, 3, 1), dtype=np.float32)
+    augmenter = Augmenter(x, np.zeros(1, np.int64), 1, Recipe(augment="time-shift"))
+    out, _ = augmenter.batch(np.zeros(100, np.int64), np.random.default_rng(1))
+    shifted = {x[0, np.clip(np.arange(12) + by, 0, 11)].tobytes() for by in range(-4, 5)}
+    assert {one.tobytes() for one in out} == shifted
+
+
+def test_cutout_clears_a_square_and_nothing_else() -> None:
+    x = np.full((300, 9, 9, 1), 7, np.uint8)
+    augmenter = Augmenter(x, np.zeros(300, np.int64), 1, Recipe(cutout=4))
+    out, _ = augmenter.batch(np.arange(300), np.random.default_rng(1))
+    assert out.dtype == np.uint8
+    for picture in out[..., 0]:
+        rows, columns = np.where(picture == 0)
+        assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1) <= 16
+    assert {int((picture == 0).sum()) for picture in out} >= {16, 4}  # whole, and cut at a corner
+
+
+def test_mixup_and_label_smoothing_keep_labels_whole_and_mix_both_alike() -> None:
+    x = np.stack([np.full((2, 2, 1), 200 * i, np.uint8) for i in range(2)])
+    augmenter = Augmenter(x, np.arange(2), 2, Recipe(mixup=1.0))
+    for seed in range(20):
+        pictures, labels = augmenter.batch(np.array([0, 1]), np.random.default_rng(seed))
+        np.testing.assert_allclose(labels.sum(1), 1, rtol=1e-6)
+        np.testing.assert_allclose(pictures[:, 0, 0, 0], 200 * labels[:, 1], atol=0.51)
+    smoothed = Augmenter(x, np.arange(2), 5, Recipe(label_smoothing=0.1)).batch(np.array([1]), np.random.default_rng(0))
+    np.testing.assert_allclose(smoothed[1], [[0.02, 0.92, 0.02, 0.02, 0.02]], rtol=1e-6)
+
+
 def test_batches_cover_an_epoch_once_and_repeat_by_seed() -> None:
-    x = np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1)
-    y = np.arange(50)
+    augmenter = Augmenter(np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1), np.arange(50), 50, Recipe())
 
     def labels(seed: int, epoch: int) -> list[list[int]]:
-        return [b.tolist() for _, b in epoch_batches(Augmenter(x, "none"), y, 8, seed, epoch)]
+        return [b.argmax(1).tolist() for _, b in epoch_batches(augmenter, 8, seed, epoch)]
 
     first = labels(0, 0)
     assert [len(batch) for batch in first] == [8] * 6  # the short rest is left out
@@ -74,14 +133,15 @@ def test_batches_cover_an_epoch_once_and_repeat_by_seed() -> None:
     assert labels(0, 0) == first
     assert labels(0, 1) != first
     assert labels(1, 0) != first
-    for pictures, part in epoch_batches(Augmenter(x, "none"), y, 8, 0, 0):
-        np.testing.assert_array_equal(pictures.ravel(), part)
+    for pictures, part in epoch_batches(augmenter, 8, 0, 0):
+        np.testing.assert_array_equal(pictures.ravel(), part.argmax(1))
 
 
 def test_a_failing_helper_thread_is_heard() -> None:
-    x = np.zeros((4, 1, 1, 1), np.uint8)
+    augmenter = Augmenter(np.zeros((4, 1, 1, 1), np.uint8), np.zeros(4, np.int64), 1, Recipe())
+    augmenter._labels = augmenter._labels[:2]
     with pytest.raises(IndexError):
-        list(epoch_batches(Augmenter(x, "none"), np.arange(8), 4, 0, 0))
+        list(epoch_batches(augmenter, 4, 0, 0))
 
 
 @pytest.mark.keras

@@ -11,6 +11,7 @@ import pytest
 
 from stq_deploy.errors import StqError
 from stq_deploy.training import TrainingConfig, train
+from stq_deploy.training.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 
@@ -23,9 +24,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     pictures = rng.integers(0, 256, (80, 8, 8), dtype=np.uint8)
     data = folder / "cifar10_gray.npz"
     np.savez(data, x_train=pictures, y_train=labels, x_test=pictures[:20], y_test=labels[:20])
-    return TrainingConfig(
-        out=folder / "straight",
-        data=data,
+    recipe = Recipe(
         epochs=2,
         batch_size=16,
         augment="crop-flip",
@@ -33,14 +32,19 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
         batch_norm_samples=32,
         final_batch_norm_samples=32,
         temperature_end=64.0,
-        seed=3,
     )
+    return TrainingConfig(out=folder / "straight", recipe=recipe, data=data, seed=3)
 
 
 @pytest.fixture(scope="module")
 def straight(config: TrainingConfig) -> TrainingConfig:
     train(config)
     return config
+
+
+def _with(config: TrainingConfig, **changes: object) -> TrainingConfig:
+    """The same run with other entries in its recipe."""
+    return dataclasses.replace(config, recipe=Recipe.model_validate(config.recipe.model_dump() | changes))
 
 
 def _arrays(config: TrainingConfig) -> dict[str, np.ndarray]:
@@ -105,7 +109,7 @@ def test_a_run_is_not_overwritten_nor_mixed(straight: TrainingConfig) -> None:
         train(straight)
     assert "--resume" in str(error.value)
     with pytest.raises(StqError, match=r"learning_rate: 0\.001 then, 0\.01 now"):
-        train(dataclasses.replace(straight, learning_rate=0.01), resume=True)
+        train(_with(straight, learning_rate=0.01), resume=True)
 
 
 def test_damaged_checkpoint_is_explained(straight: TrainingConfig, tmp_path: Path) -> None:
@@ -117,21 +121,21 @@ def test_damaged_checkpoint_is_explained(straight: TrainingConfig, tmp_path: Pat
 
 def test_warm_start_takes_every_weight(straight: TrainingConfig, tmp_path: Path) -> None:
     from stq_deploy.quantizers.factory import load_model
-    from stq_deploy.training.warm_start import warm_start
+    from stq_deploy.training.source_model import take_weights
     from stq_deploy.zoo.networks import build_network
 
     trained = load_model(str(straight.out / "model.h5"))
     twin = build_network(scheme="fp", input_shape=(8, 8, 1))
-    warm_start(twin, straight.out / "model.h5")
+    take_weights(twin, str(straight.out / "model.h5"))
     for ours, theirs in zip(twin.weights, trained.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
     with pytest.raises(StqError, match="does not fit at layer 'fc1'"):
-        warm_start(build_network(scheme="fp", input_shape=(16, 16, 1)), straight.out / "model.h5")
-    with pytest.raises(StqError, match="no model"):
-        warm_start(twin, tmp_path / "absent.h5")
+        take_weights(build_network(scheme="fp", input_shape=(16, 16, 1)), str(straight.out / "model.h5"))
+    with pytest.raises(StqError, match="no such model"):
+        take_weights(twin, str(tmp_path / "absent.h5"))
     (tmp_path / "junk.h5").write_bytes(b"junk")
     with pytest.raises(StqError, match="cannot read"):
-        warm_start(twin, tmp_path / "junk.h5")
+        take_weights(twin, str(tmp_path / "junk.h5"))
 
 
 def test_batch_norm_estimate_is_deterministic_and_exact(straight: TrainingConfig) -> None:

@@ -1,0 +1,41 @@
+"""Stopping when validation accuracy no longer grows, with the best epoch's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+
+class EarlyStop:
+    """Keeps a copy of the best epoch's weights, and says when `patience` epochs brought none better.
+
+    With patience 0 it keeps none and never stops.
+    """
+
+    def __init__(self, weights: Sequence[Any], patience: int) -> None:
+        self._weights = weights
+        self._patience = patience
+        self.variables = [tf.Variable(weight, trainable=False) for weight in weights] if patience else []
+        """The best weights: part of a checkpoint."""
+
+    def watch(self, history: Sequence[dict[str, Any]]) -> None:
+        """Keep the present weights if the last epoch of `history` is the best."""
+        if self.variables and _best_epoch(history) == len(history) - 1:
+            for kept, weight in zip(self.variables, self._weights, strict=True):
+                kept.assign(weight)
+
+    def is_due(self, history: Sequence[dict[str, Any]]) -> bool:
+        """Whether the last `patience` epochs brought nothing better."""
+        return bool(self.variables and history) and len(history) - 1 - _best_epoch(history) >= self._patience
+
+    def adopt_best(self) -> None:
+        """Give the model the best epoch's weights."""
+        for weight, kept in zip(self._weights, self.variables, strict=bool(self.variables)):
+            weight.assign(kept)
+
+
+def _best_epoch(history: Sequence[dict[str, Any]]) -> int:
+    """The number (from 0) of the first epoch with the highest validation accuracy."""
+    return max(range(len(history)), key=lambda number: history[number]["validation_accuracy"])

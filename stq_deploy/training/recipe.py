@@ -1,0 +1,178 @@
+"""Recipes: how a network is trained, one TOML file each; docs/TRAINING.md says what each entry does, and its source.
+
+The fields' defaults are the paper's Table II; what the paper leaves open has defaults of ours. Those that come with the
+package lie in `recipes/`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stq_deploy.errors import StqError
+
+_FOLDER = Path(__file__).parent / "recipes"
+_NEXT = "docs/TRAINING.md says what each entry means"
+
+
+class Recipe(BaseModel):
+    """Everything about *how* is trained; on what, and where to, is `TrainingConfig`'s. Unknown entries are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    title: str = ""
+    """One line for people."""
+
+    # Schedule
+    epochs: int = Field(default=1000, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    train_limit: int | None = Field(default=None, ge=1)
+    """Use only so many training samples, drawn by the seed: for trials."""
+    optimizer: Literal["adamax", "adam", "sgd"] = "adamax"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    final_learning_rate: float = Field(default=1e-6, gt=0)
+    """Reached by half a cosine wave."""
+    warm_up_steps: int = Field(default=0, ge=0)
+    """Linear from 0; the network's fc1 has 4096 inputs and no batch norm: large first steps kill its ReLUs."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled: every step, kernels shrink by learning rate x this."""
+    gradient_clip: float = Field(default=0.0, ge=0)
+    """Largest norm of all gradients together; 0 is no limit."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the convolutions' products while training; all else is float32 always."""
+
+    # Data
+    augment: Literal["none", "crop", "crop-flip", "time-shift"] = "none"
+    cutout: int = Field(default=0, ge=0)
+    """Side of the square set to 0 at a random place; 0 is none."""
+    mixup: float = Field(default=0.0, ge=0)
+    """Alpha of the Beta distribution that two samples are mixed by; 0 is none."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+    # Start and teacher
+    warm_start: str | None = None
+    """Model file (.h5, .keras) or zoo name whose weights are taken over, layer by layer, by name."""
+    teacher: str | None = None
+    """Model file or zoo name to distil from; None: the one the run starts from."""
+    distillation: float = Field(default=0.0, ge=0, le=1)
+    """Share of the loss that is the divergence from the teacher; 0 is no distillation."""
+    distillation_temperature: float = Field(default=1.0, gt=0)
+
+    # Quantization
+    temperature_start: float = Field(default=8.0, gt=0)
+    """Of the stochastic draws (8 is qkeras' default for ternary); higher is less random."""
+    temperature_end: float = Field(default=8.0, gt=0)
+    """Reached by equal factors."""
+
+    # Averaging and statistics
+    average_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Of the exponential moving average of the (latent) weights, which is what is kept; 0 is none."""
+    batch_norm_samples: int = Field(default=2000, ge=1)
+    """Training samples for the batch-norm statistics that each epoch is validated with."""
+    final_batch_norm_samples: int = Field(default=20000, ge=1)
+    """And for those of the model that is written."""
+
+    # Watching
+    validation_samples: int = Field(default=2000, ge=0)
+    """Held out of the training part."""
+    patience: int = Field(default=0, ge=0)
+    """Stop after so many epochs without a better validation accuracy, and keep the best epoch's weights; 0 is never."""
+
+    @model_validator(mode="after")
+    def _check_patience(self) -> Self:
+        if self.patience and not self.validation_samples:
+            raise ValueError("patience needs validation_samples to watch")
+        return self
+
+    def as_record(self) -> dict[str, Any]:
+        """JSON-ready and whole; files by name only, so that records do not tell about somebody's folders."""
+        record = self.model_dump()
+        for name in ("warm_start", "teacher"):
+            record[name] = None if record[name] is None else Path(record[name]).name
+        return record
+
+    def sha256(self) -> str:
+        """Hex digest of `as_record`."""
+        return hashlib.sha256(json.dumps(self.as_record(), sort_keys=True).encode()).hexdigest()
+
+
+def recipe_names() -> list[str]:
+    """Those that come with the package, sorted."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """The shipped recipe of that name, or the one in that .toml file; `changes` replace entries of it.
+
+    Raises:
+        StqError: there is none, it is not TOML, or an entry is unknown or has a wrong value.
+    """
+    path = _FOLDER / f"{name_or_path}.toml" if name_or_path in recipe_names() else Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        entries = tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise StqError(
+            f"there is no recipe {name_or_path!r}",
+            next=f"choose one of: {', '.join(recipe_names())}; or give a .toml file",
+        ) from error
+    except OSError as error:
+        raise StqError(f"cannot read the recipe: {error.strerror}", where=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StqError(f"the recipe is not a TOML file: {error}", where=str(path), next=_NEXT) from error
+    recipe = _checked(entries, lambda entry: _place(path, text, entry))
+    return _checked(recipe.model_dump() | dict(changes), lambda entry: f"--set {entry}") if changes else recipe
+
+
+def parse_changes(settings: list[str]) -> dict[str, Any]:
+    """Changes from texts `entry=value`, the value as TOML writes it; what is not TOML is text.
+
+    Raises:
+        StqError: a text has no "=".
+    """
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        entry, equals, value = setting.partition("=")
+        if not equals:
+            raise StqError(f"{setting!r} is not entry=value", where="--set", next="for example: --set epochs=10")
+        try:
+            changes[entry.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[entry.strip()] = value.strip()
+    return changes
+
+
+def _checked(entries: dict[str, Any], place: Any) -> Recipe:
+    try:
+        return Recipe.model_validate(entries)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:
+            raise StqError(first["msg"].removeprefix("Value error, "), where=place(""), next=_NEXT) from error
+        entry = str(first["loc"][0])
+        where = place(entry)
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(entry, Recipe.model_fields, n=1)
+            raise StqError(
+                f"a recipe has no entry {entry!r}",
+                where=where,
+                cause=f"a slip for {near[0]!r}" if near else "",
+                next=_NEXT,
+            ) from error
+        raise StqError(f"{entry}: {first['msg']}, not {first['input']!r}", where=where, next=_NEXT) from error
+
+
+def _place(path: Path, text: str, entry: str) -> str:
+    """File and line of an entry."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(rf"\s*[\"']?{re.escape(entry)}[\"']?\s*=", line):
+            return f"{path}, line {number}"
+    return str(path)
