@@ -38,13 +38,13 @@ Floats = npt.NDArray[np.float32]
 @click.argument("destination", type=click.Path(path_type=Path))
 def main(source: Path, destination: Path) -> None:
     """Write DESTINATION (.h5) from SOURCE, MLPerf Tiny's kws_ref_model_float32.tflite."""
+    from stq_deploy.training.result import save_model
+
     try:
         model, difference = rebuild(source)
     except StqError as error:
         raise click.ClickException(str(error)) from error
-    beside = destination.with_name(f".{destination.name}.part.h5")
-    model.save(beside)
-    beside.replace(destination)
+    save_model(model, destination)
     click.echo(f"{destination}: {model.count_params():,} parameters; differs from TensorFlow Lite by {difference:.1g}")
 
 
@@ -124,8 +124,9 @@ def _kernels(graph: Any, path: Path) -> Iterator[tuple[Floats, Floats]]:
     subgraph = graph.subgraphs[0]
     weighted = (BuiltinOperator.CONV_2D, BuiltinOperator.DEPTHWISE_CONV_2D, BuiltinOperator.FULLY_CONNECTED)
     for operator in subgraph.operators:
-        if graph.operatorCodes[operator.opcodeIndex].builtinCode in weighted:
-            tensors = [subgraph.tensors[i] for i in operator.inputs[1:]]
+        # The deprecated field is the one that files of every age have for these operators.
+        if graph.operatorCodes[operator.opcodeIndex].deprecatedBuiltinCode in weighted:
+            tensors = [subgraph.tensors[i] for i in operator.inputs[1:] if i >= 0]
             data = [graph.buffers[tensor.buffer].data for tensor in tensors]
             if len(tensors) != 2 or any(found is None for found in data):
                 raise _no_ds_cnn(path)

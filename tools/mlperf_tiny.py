@@ -44,6 +44,7 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.files import write_whole
 from stq_deploy.network.input_format import model_values, quantize_input
 from stq_deploy.passes import Conversion, PostTraining, convert_model
+from stq_deploy.training.result import save_model
 
 CALIBRATION = 256
 ALLOWED_POINTS = 0.5
@@ -124,7 +125,7 @@ def _rgb(gray: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 def _ds_cnn(data: Path, made: Path, ranges: str) -> Task:
     folder = data / "mlperf_tiny"
     model, _ = tflite.rebuild(folder / "kws_ref_model_float32.tflite")
-    model.save(made / "ds_cnn.h5")
+    save_model(model, made / "ds_cnn.h5")
     reference = folder / "kws_ref_model.tflite"
     scale, zero_point = tflite.input_grid(reference.read_bytes())
     x, y = _arrays(folder / "kws01_mfcc_int8.npz", "x", "y")
