@@ -1,0 +1,130 @@
+"""The STQ network in every scheme of the paper's Table III: converted, built, every layer compared on all executors.
+
+The weights are those of the shipped floating-point twin, put through each scheme's quantizers without training: shown
+is that every scheme deploys, what it takes, and that all executors give the same bytes. Nothing is said of accuracy.
+The twin itself deploys in int8, calibrated on the demo's clean samples.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stq_deploy.boards import Board, load_board
+from stq_deploy.datasets.samples import CLEAN, load_samples
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.boards import open_emulated
+from stq_deploy.evaluation.firmware import build_afresh
+from stq_deploy.evaluation.layer_comparison import compare_layers
+from stq_deploy.evaluation.open_executor import open_executor
+from stq_deploy.evaluation.verification_samples import verification_levels
+from stq_deploy.files import write_whole
+from stq_deploy.network import Network
+from stq_deploy.network.ops import WeightedOp
+from stq_deploy.passes import Conversion, PostTraining, convert_model
+from stq_deploy.planner import plan_network
+from stq_deploy.toolchain.compilers import find_compiler
+from stq_deploy.training.result import save_model
+from stq_deploy.training.source_model import take_weights
+from stq_deploy.zoo.networks import build_network
+from stq_deploy.zoo.schemes import SCHEMES, Scheme
+from stq_deploy.zoo.shipped import shipped_samples
+from stq_deploy.zoo.stq import VARIANTS
+
+TWIN = "zoo:fp-cifar10"
+LOCAL = ("numpy", "host", "host-cortex-m7")
+BYTES = ("qstats", "packed", "linked", "ram", "arena", "scratch")
+COLUMNS = ("variant", "scheme", "weight bits", "layers", "differing", *BYTES, "fits")
+ROW = "{:8} {:9} {:>11} {:>7} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8}  {}"
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--scheme", "schemes", type=click.Choice(list(SCHEMES)), multiple=True, help="[default: all]")
+@click.option("--variant", "variants", type=click.Choice(VARIANTS), multiple=True, help="[default: all]")
+@click.option("--board", "board_name", default="stm32h743", help="To build for, and to run on, emulated.")
+@click.option("--samples", default=4, help="Samples that every layer is compared on.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the figures to this file.")
+def main(
+    schemes: tuple[str, ...], variants: tuple[str, ...], board_name: str, samples: int, json_path: Path | None
+) -> None:
+    """Convert, build and verify the STQ network in the schemes of Table III; sizes are in bytes."""
+    try:
+        board, compiler = load_board(board_name), find_compiler().version
+        click.echo(f"{board.name}, {compiler}; {samples} samples on {', '.join(LOCAL)} and the emulated board.")
+        click.echo(ROW.format(*COLUMNS))
+        rows = [
+            _row(variant, SCHEMES[scheme], board, samples)
+            for variant in variants or VARIANTS
+            for scheme in schemes or SCHEMES
+        ]
+    except StqError as error:
+        raise click.ClickException(str(error)) from error
+    if json_path is not None:
+        found = {"board": board.name, "compiler": compiler, "samples": samples, "rows": rows}
+        write_whole(json_path, json.dumps(found, indent=1) + "\n")
+    sys.exit(1 if any(row["differing_layers"] for row in rows) else 0)
+
+
+def _row(variant: str, scheme: Scheme, board: Board, samples: int) -> dict[str, Any]:
+    """One network's figures, printed as they come. A network that does not fit the board is run on the others."""
+    with tempfile.TemporaryDirectory(prefix="stq-schemes-") as folder, ExitStack() as stack:
+        network = _network(variant, scheme, Path(folder) / "model.h5")
+        plan = plan_network(network)
+        reference, *others = (stack.enter_context(open_executor(name, network)) for name in LOCAL)
+        size: dict[str, Any] = {}
+        try:
+            firmware = build_afresh(network, board, folder)
+            others += stack.enter_context(open_emulated(network, board, firmware))
+            footprint = firmware.footprint
+            size = {"qstats_bytes": footprint.qstats, "packed_bytes": footprint.packed}
+            size |= {"linked_bytes": footprint.flash, "ram_bytes": footprint.ram, "stack_bytes": footprint.stack}
+            obstacle = ""
+        except StqError as error:
+            obstacle = str(error)
+        compared = compare_layers(reference, others, verification_levels(network, None, samples))
+    row = {
+        "variant": variant,
+        "scheme": scheme.name,
+        "title": scheme.title,
+        "weight_bits": sorted({op.weight_bits for op in network.ops if isinstance(op, WeightedOp)}),
+        "executors": [compared.reference, *compared.executors],
+        "layers": len(compared.rows),
+        "differing_layers": compared.differing_layers,
+        "obstacle": obstacle,
+        **size,
+        "arena_bytes": plan.arena_bytes,
+        "scratch_bytes": plan.scratch_bytes,
+        "macs": plan.macs,
+        "model_hash": network.sha256(),
+    }
+    bits = " and ".join(map(str, row["weight_bits"]))
+    numbers = (f"{row[f'{name}_bytes']:,}" if f"{name}_bytes" in row else "-" for name in BYTES)
+    click.echo(
+        ROW.format(variant, scheme.title, bits, row["layers"], row["differing_layers"], *numbers, obstacle or "yes")
+    )
+    return row
+
+
+def _network(variant: str, scheme: Scheme, path: Path) -> Network:
+    """The twin's weights in this scheme; `path` is where its Keras model may be saved."""
+    model = build_network(scheme=scheme, variant=variant)
+    take_weights(model, TWIN)
+    save_model(model, path)
+    if scheme.quantized:
+        return convert_model(path)
+    return convert_model(path, Conversion(post_training=PostTraining(load_samples(shipped_samples()[CLEAN]))))
+
+
+if __name__ == "__main__":
+    main()
