@@ -10,9 +10,9 @@ import click
 
 @click.command(context_settings={"show_default": True})
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the run.")
-@click.option("--recipe", default="paper", help="How to train: paper, fp, quantized, smoke, or a .toml file.")
+@click.option("--recipe", default="paper", help="How to train: paper, fp, quantized, gradual, smoke, or a .toml file.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, to the same result bit for bit.")
-@click.option("--network", default="stq", help="stq, resnet_v1 or ds_cnn.")
+@click.option("--network", default="stq", help="stq, resnet_v1, ds_cnn, or FILE.py:FUNCTION of your own, which is run.")
 @click.option("--variant", default="pooled", help="Of the network stq: pooled or strided.")
 @click.option("--scheme", default="stq", help="Quantization: fp, 8bit, 4bit, ternary, stq, 2bit, binary, s-binary.")
 @click.option("--dataset", default="cifar10", help="Data set.")
@@ -27,8 +27,9 @@ import click
 @click.option("--teacher", help="Model to distil from, if the recipe distils.  [default: the one of --warm-start]")
 @click.option("--set", "settings", metavar="ENTRY=VALUE", multiple=True, help="Any other entry of the recipe.")
 @click.option("--test-limit", type=int, help="Test on only so many samples: for a trial.")
+@click.option("--tensorboard", is_flag=True, help="Also write the history for TensorBoard.")
 @click.option("--seed", type=int, default=0, help="Decides everything random.")
-def train(recipe: str, resume: bool, settings: tuple[str, ...], **options: Any) -> None:
+def train(recipe: str, resume: bool, tensorboard: bool, settings: tuple[str, ...], **options: Any) -> None:
     """Train one of the paper's networks by a recipe.
 
     The default recipe is the paper's Table II: 1000 epochs, batches of 64, Adamax, cosine from 1e-3 to 1e-6, no
@@ -45,4 +46,4 @@ def train(recipe: str, resume: bool, settings: tuple[str, ...], **options: Any) 
     flags = {name: options.pop(name) for name in ("epochs", "batch_size", "warm_start", "teacher")}
     changes = {name: value for name, value in flags.items() if value is not None}
     chosen = load_recipe(recipe, parse_changes(list(settings)) | changes)
-    run(TrainingConfig(recipe=chosen, **options), default_reporter(), resume=resume)
+    run(TrainingConfig(recipe=chosen, **options), default_reporter(), resume=resume, tensorboard=tensorboard)

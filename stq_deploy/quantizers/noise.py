@@ -1,6 +1,6 @@
 """The random source of the stochastic quantizers, held apart from every model.
 
-One process has one noise state: a seed, a draw counter and a temperature factor. They are plain module-level
+One process has one noise state: a seed, a draw counter, a temperature factor and a share. They are plain module-level
 variables, so that they never appear in `model.weights` nor in a saved model, yet a compiled training step
 reads their present values. A checkpoint saves `get_state()`, and `set_state()` makes a resumed run draw the
 very numbers an uninterrupted run would have drawn.
@@ -20,11 +20,14 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class NoiseState:
-    """A snapshot: the seed, the draws made so far, and the temperature factor (1.0 = as configured)."""
+    """A snapshot: the seed, the draws made so far, the temperature factor (1.0 = as configured), and the share of rows
+    that gradual quantization quantizes.
+    """
 
     seed: int = 0
     counter: int = 0
     temperature_factor: float = 1.0
+    share: float = 1.0
 
 
 class _Variables:
@@ -35,6 +38,7 @@ class _Variables:
             self.seed = tf.Variable(0, dtype=tf.int64, trainable=False, name="stq_noise_seed")
             self.counter = tf.Variable(0, dtype=tf.int64, trainable=False, name="stq_noise_counter")
             self.factor = tf.Variable(1.0, dtype=tf.float32, trainable=False, name="stq_noise_temperature")
+            self.share = tf.Variable(1.0, dtype=tf.float32, trainable=False, name="stq_gradual_share")
 
 
 _enabled: ContextVar[bool] = ContextVar("stq_noise_enabled", default=True)
@@ -46,9 +50,11 @@ def _live() -> _Variables:
 
 
 def get_state() -> NoiseState:
-    """The present seed, counter and temperature factor, as Python numbers."""
+    """The present state, as Python numbers."""
     live = _live()
-    return NoiseState(int(live.seed.numpy()), int(live.counter.numpy()), float(live.factor.numpy()))
+    return NoiseState(
+        int(live.seed.numpy()), int(live.counter.numpy()), float(live.factor.numpy()), float(live.share.numpy())
+    )
 
 
 def set_state(state: NoiseState) -> None:
@@ -57,6 +63,7 @@ def set_state(state: NoiseState) -> None:
     live.seed.assign(state.seed)
     live.counter.assign(state.counter)
     live.factor.assign(state.temperature_factor)
+    live.share.assign(state.share)
 
 
 def set_temperature_factor(factor: float) -> None:
@@ -74,14 +81,35 @@ def temperature_factor() -> Any:
     return _live().factor.read_value()
 
 
+def set_share(share: float) -> None:
+    """Let gradual quantization quantize this share (0 .. 1) of every kernel's rows from now on."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share lies in 0 .. 1, not at {share}")
+    _live().share.assign(share)
+
+
+def share() -> Any:
+    """The share as a scalar float32 tensor, for use inside a quantizer."""
+    return _live().share.read_value()
+
+
 def uniform(shape: Any) -> Any:
     """One float32 tensor of `shape`, uniform in [0, 1); each call counts as one draw.
 
     The numbers depend on (seed, counter) only, not on TensorFlow's global generator or on thread timing.
     """
+    return tf.random.stateless_uniform(shape, seed=_next_seed())
+
+
+def normal(shape: Any) -> Any:
+    """The same of the standard normal distribution."""
+    return tf.random.stateless_normal(shape, seed=_next_seed())
+
+
+def _next_seed() -> Any:
     live = _live()
     counter = live.counter.assign_add(1, read_value=True)
-    return tf.random.stateless_uniform(shape, seed=tf.stack([live.seed.read_value(), tf.identity(counter)]))
+    return tf.stack([live.seed.read_value(), tf.identity(counter)])
 
 
 def enabled() -> bool:

@@ -21,7 +21,7 @@ from stq_deploy.quantizers import noise
 _EPSILON = 1e-7  # qkeras uses K.epsilon(), which is this unless someone changes it
 
 
-def _drawing() -> Any:
+def drawing() -> Any:
     """The training flag of the Keras call we are in: a bool, or a bool tensor in an old-style graph."""
     if not noise.enabled():
         return False
@@ -31,11 +31,11 @@ def _drawing() -> Any:
     return tf.cast(training, tf.bool) if tf.is_tensor(training) else bool(training)
 
 
-def _choose(drawing: Any, draw: Any, settle: Any) -> Any:
+def choose(condition: Any, draw: Any, settle: Any) -> Any:
     """`draw()` or `settle()`, decided now for a bool, at run time for a tensor."""
-    if tf.is_tensor(drawing):
-        return tf.cond(drawing, draw, settle)
-    return draw() if drawing else settle()
+    if tf.is_tensor(condition):
+        return tf.cond(condition, draw, settle)
+    return draw() if condition else settle()
 
 
 def _channel_axes(x: Any) -> list[int]:
@@ -60,7 +60,7 @@ class stochastic_ternary(qk.stochastic_ternary):  # type: ignore[misc]  # qkeras
     """
 
     def __call__(self, x: Any) -> Any:
-        return _choose(_drawing(), lambda: self._draw(x), lambda: qk.ternary.__call__(self, x))
+        return choose(drawing(), lambda: self._draw(x), lambda: qk.ternary.__call__(self, x))
 
     def _draw(self, x: Any) -> Any:
         if self.alpha not in ("auto", "auto_po2"):
@@ -100,7 +100,7 @@ class stochastic_binary(qk.stochastic_binary):  # type: ignore[misc]  # qkeras h
     """Kernel quantizer to {-s, +s}: P(+) = sigmoid(t x / std(x)) in training, qkeras' `binary` otherwise."""
 
     def __call__(self, x: Any) -> Any:
-        return _choose(_drawing(), lambda: self._draw(x), lambda: qk.binary.__call__(self, x))
+        return choose(drawing(), lambda: self._draw(x), lambda: qk.binary.__call__(self, x))
 
     def _draw(self, x: Any) -> Any:
         latent = tf.stop_gradient(x)

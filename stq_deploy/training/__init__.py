@@ -18,6 +18,7 @@ def train(
     *,
     resume: bool = False,
     stop_after: int | None = None,
+    tensorboard: bool = False,
 ) -> dict[str, Any]:
     """See `stq_deploy.training.trainer.train`. TensorFlow is imported only when this is called.
 
@@ -33,4 +34,4 @@ def train(
             cause=f"the Python module {error.name!r} is not installed",
             next='install them with: pip install "stq-deploy[train]"',
         ) from error
-    return run(config, progress, resume=resume, stop_after=stop_after)
+    return run(config, progress, resume=resume, stop_after=stop_after, tensorboard=tensorboard)

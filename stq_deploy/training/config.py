@@ -26,7 +26,7 @@ class TrainingConfig:
     def as_record(self) -> dict[str, Any]:
         """JSON-ready; files by name only, so that records do not tell about somebody's folders."""
         return {
-            "network": self.network,
+            "network": Path(self.network).name,
             "variant": self.variant,
             "scheme": self.scheme,
             "dataset": self.dataset,

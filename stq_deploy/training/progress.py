@@ -111,6 +111,33 @@ class Rich(Silent):
         self._progress.stop()
 
 
+class Several(Silent):
+    """Tells several reporters."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters = reporters
+
+    def start(self, title: str, epochs: int, steps: int) -> None:
+        for reporter in self._reporters:
+            reporter.start(title, epochs, steps)
+
+    def step(self, epoch: int, step: int, loss: float) -> None:
+        for reporter in self._reporters:
+            reporter.step(epoch, step, loss)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        for reporter in self._reporters:
+            reporter.epoch(record)
+
+    def note(self, text: str) -> None:
+        for reporter in self._reporters:
+            reporter.note(text)
+
+    def close(self) -> None:
+        for reporter in self._reporters:
+            reporter.close()
+
+
 def default_reporter() -> Reporter:
     """Rich on a terminal, plain lines otherwise."""
     return Rich() if sys.stdout.isatty() else Plain()

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from stq_deploy.errors import StqError
 
@@ -66,7 +66,20 @@ class Recipe(BaseModel):
     """Share of the loss that is the divergence from the teacher; 0 is no distillation."""
     distillation_temperature: float = Field(default=1.0, gt=0)
 
+    # Jacobian regularization
+    jacobian: float = Field(default=0.0, ge=0)
+    """Weight of half the squared norm of the Jacobian of the logits by the input."""
+    jacobian_layers: float = Field(default=0.0, ge=0)
+    """And of those by what each inner layer takes in."""
+    jacobian_projections: int = Field(default=1, ge=1)
+    """Random directions a sample that the norms are estimated with."""
+
     # Quantization
+    stochastic: Literal["draws", "gradual", "none"] = "draws"
+    """How kernels are quantized while training: as the scheme's quantizer draws them, row by row (Dong 2017), or as in
+    inference."""
+    gradual_shares: list[float] = [0.5, 0.75, 0.875, 1.0]
+    """Of `gradual`: the share of rows that is quantized in each of as many equal stages."""
     temperature_start: float = Field(default=8.0, gt=0)
     """Of the stochastic draws (8 is qkeras' default for ternary); higher is less random."""
     temperature_end: float = Field(default=8.0, gt=0)
@@ -91,6 +104,13 @@ class Recipe(BaseModel):
         if self.patience and not self.validation_samples:
             raise ValueError("patience needs validation_samples to watch")
         return self
+
+    @field_validator("gradual_shares")
+    @classmethod
+    def _check_shares(cls, shares: list[float]) -> list[float]:
+        if not shares or sorted(shares) != shares or shares[0] < 0 or shares[-1] != 1:
+            raise ValueError("the shares must grow from at least 0 to 1")
+        return shares
 
     def as_record(self) -> dict[str, Any]:
         """JSON-ready and whole; files by name only, so that records do not tell about somebody's folders."""

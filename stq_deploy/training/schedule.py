@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def cosine(start: float, end: float, progress: float) -> float:
@@ -22,3 +23,8 @@ def geometric(start: float, end: float, progress: float) -> float:
 def warm_up(step: int, steps: int) -> float:
     """The share of the learning rate at step `step` (from 0): rising linearly to 1 over the first `steps`."""
     return min((step + 1) / steps, 1.0) if steps > 0 else 1.0
+
+
+def stage(values: Sequence[float], epoch: int, epochs: int) -> float:
+    """The one of `values` whose turn it is in epoch `epoch` (from 0): equal stages, and the last value at the end."""
+    return values[-1] if epoch >= epochs - 1 else values[epoch * len(values) // epochs]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
+from stq_deploy.quantizers import noise
 from stq_deploy.quantizers.bfloat16 import bfloat16_convolutions
 from stq_deploy.training.averaging import WeightAverage
 from stq_deploy.training.inputs import to_input
@@ -35,15 +37,14 @@ def make_optimizer(model: Any, recipe: Recipe) -> Any:
     return optimizer
 
 
-def make_step(
-    model: Any, optimizer: Any, objective: Objective, average: WeightAverage, precision: str = "float32"
-) -> Step:
+def make_step(model: Any, optimizer: Any, objective: Objective, average: WeightAverage, recipe: Recipe) -> Step:
     """A function (x, labels (B, classes), learning rate) -> (loss, number right), which updates the weights."""
     variables = model.trainable_variables
 
     def step(x: Any, labels: Any, rate: Any) -> tuple[Any, Any]:
         optimizer.learning_rate.assign(rate)
-        with tf.GradientTape() as tape, bfloat16_convolutions(precision == "bfloat16"):
+        settled = noise.deterministic() if recipe.stochastic == "none" else nullcontext()
+        with tf.GradientTape() as tape, bfloat16_convolutions(recipe.precision == "bfloat16"), settled:
             loss, logits = objective(to_input(x), labels)
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         average.update(optimizer.iterations)

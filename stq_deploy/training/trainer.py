@@ -14,6 +14,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.quantizers import noise
 from stq_deploy.quantizers.bfloat16 import allow_bfloat16
 from stq_deploy.quantizers.fast import use_fast_activations
+from stq_deploy.quantizers.gradual import GradualQuantization
 from stq_deploy.training import batch_norm, checkpoint, result
 from stq_deploy.training.augment import Augmenter
 from stq_deploy.training.averaging import WeightAverage
@@ -24,10 +25,11 @@ from stq_deploy.training.early_stop import EarlyStop
 from stq_deploy.training.epoch import run_epoch
 from stq_deploy.training.evaluate import Evaluator
 from stq_deploy.training.objective import make_objective
-from stq_deploy.training.progress import Reporter, Silent
-from stq_deploy.training.schedule import cosine, geometric, warm_up
+from stq_deploy.training.progress import Reporter, Several, Silent
+from stq_deploy.training.schedule import cosine, geometric, stage, warm_up
 from stq_deploy.training.source_model import read_teacher, take_weights
 from stq_deploy.training.step import make_optimizer, make_step
+from stq_deploy.training.tensorboard import TensorBoard
 from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import get_scheme
 
@@ -38,18 +40,23 @@ def train(
     *,
     resume: bool = False,
     stop_after: int | None = None,
+    tensorboard: bool = False,
 ) -> dict[str, Any]:
     """Run (or with `resume` go on with) the training that `config` describes; return the result record.
 
     Writes into `config.out`: checkpoint.npz and history.jsonl after every epoch, model.h5 and result.json at
     the end. The model's accuracy on the test part is measured once, after the last epoch; nothing is chosen
     by it. `stop_after` ends the process's work after that many epochs in all, leaving a checkpoint (for tests
-    and budgets); the record is then that of an unfinished run, and no model is written. Raises StqError: data
-    or files missing or unfit, a checkpoint of other settings, a run already there.
+    and budgets); the record is then that of an unfinished run, and no model is written. `tensorboard` also writes
+    the history for TensorBoard. Raises StqError: data or files missing or unfit, a checkpoint of other settings, a run
+    already there.
     """
     reporter = progress or Silent()
     try:
-        return _Run(config, reporter, resume).go(stop_after)
+        run = _Run(config, reporter, resume)
+        if tensorboard:
+            reporter = run.reporter = Several(reporter, TensorBoard(config.out))
+        return run.go(stop_after)
     finally:
         reporter.close()
 
@@ -110,11 +117,13 @@ class _Run:
             if model is not None:
                 use_fast_activations(model)
                 allow_bfloat16(model)
+        # Created before anything is traced: the step is to see the quantizers it puts in place.
+        self.gradual = GradualQuantization(self.model) if recipe.stochastic == "gradual" else None
         self.optimizer = make_optimizer(self.model, recipe)
         self.average = WeightAverage(self.model, recipe.average_decay)
         self.early_stop = EarlyStop(self.model.trainable_variables, recipe.patience)
         objective = make_objective(self.model, teacher, recipe)
-        self.step = make_step(self.model, self.optimizer, objective, self.average, recipe.precision)
+        self.step = make_step(self.model, self.optimizer, objective, self.average, recipe)
         self.estimator = batch_norm.BatchNormEstimator(self.model)
         self.evaluator = Evaluator(self.model)
         self.augmenter = Augmenter(self.data.x_train, self.data.y_train, classes, recipe)
@@ -161,6 +170,7 @@ class _Run:
         total = recipe.epochs * steps
         temperature = geometric(recipe.temperature_start, recipe.temperature_end, epoch / max(recipe.epochs - 1, 1))
         noise.set_temperature_factor(temperature / get_scheme(config.scheme).temperature)
+        noise.set_share(stage(recipe.gradual_shares, epoch, recipe.epochs))
 
         def rate(step: int) -> float:
             done = epoch * steps + step
@@ -178,7 +188,8 @@ class _Run:
             "train_loss": trained.loss,
             "train_accuracy": trained.accuracy,
             "learning_rate": rate(steps - 1),
-            "temperature": temperature if get_scheme(config.scheme).stochastic else None,
+            "temperature": temperature if self._draws() else None,
+            "quantized_share": self.gradual.quantized_share() if self.gradual else None,
         }
         with self.average.in_place():
             record["validation_accuracy"] = self._validate()
@@ -189,6 +200,9 @@ class _Run:
         checkpoint.save(self.checkpoint, self._state(), progress)
         result.write_history(config.out / result.HISTORY_FILE, self.history)
         self.reporter.epoch(record)
+
+    def _draws(self) -> bool:
+        return self.recipe.stochastic == "draws" and get_scheme(self.config.scheme).stochastic
 
     def _validate(self) -> float | None:
         """Deterministic accuracy with re-estimated batch norm; the training statistics are put back after."""
@@ -207,6 +221,8 @@ class _Run:
         self.average.adopt()
         self.early_stop.adopt_best()
         self.estimator.estimate(self.data.x_train[: self.recipe.final_batch_norm_samples])
+        if self.gradual:
+            self.gradual.remove()
         path = config.out / result.MODEL_FILE
         result.save_model(self.model, path)
         accuracy = self.evaluator.accuracy(self.data.x_test, self.data.y_test)

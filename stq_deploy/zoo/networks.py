@@ -15,6 +15,7 @@ from stq_deploy.zoo.ds_cnn import build_ds_cnn
 from stq_deploy.zoo.resnet_v1 import build_resnet_v1
 from stq_deploy.zoo.schemes import Scheme, get_scheme
 from stq_deploy.zoo.stq import VARIANTS, build_stq
+from stq_deploy.zoo.user_network import build_user_network, is_user_network
 
 NETWORKS = ("stq", "resnet_v1", "ds_cnn")
 
@@ -30,18 +31,22 @@ def build_network(
     """A new, untrained tf_keras Model: float32 input (N, H, W, C) -> softmax (N, classes).
 
     Args:
+        network: one of `NETWORKS`, or `file.py:function` to run a file of the user's own (`zoo.user_network`).
         input_shape: of pixels in [0, 1], or for ds_cnn of MFCC.
         variant: of the network stq, see `zoo.stq`; the others have one only.
 
     Raises:
         StqError: an unknown network, scheme or variant.
     """
-    if network not in NETWORKS:
-        raise StqError(f"unknown network {network!r}", next=f"choose one of: {', '.join(NETWORKS)}")
-    if variant not in (VARIANTS if network == "stq" else VARIANTS[:1]):
-        raise StqError(f"{network} has no variant {variant!r}", next=f"of stq, choose one of: {', '.join(VARIANTS)}")
     keep_order_of_additions()
     chosen = get_scheme(scheme)
+    if is_user_network(network):
+        return build_user_network(network, chosen, classes, input_shape)
+    if network not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise StqError(f"unknown network {network!r}", next=f"choose one of: {known}; or FILE.py:FUNCTION of your own")
+    if variant not in (VARIANTS if network == "stq" else VARIANTS[:1]):
+        raise StqError(f"{network} has no variant {variant!r}", next=f"of stq, choose one of: {', '.join(VARIANTS)}")
     if network == "resnet_v1":
         return build_resnet_v1(chosen, classes, input_shape)
     if network == "ds_cnn":

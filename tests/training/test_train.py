@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +20,24 @@ from stq_deploy.training.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 
+FEW: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 16,
+    "augment": "crop-flip",
+    "validation_samples": 16,
+    "batch_norm_samples": 32,
+    "final_batch_norm_samples": 32,
+}
+EVERYTHING: dict[str, Any] = {
+    "epochs": 4,
+    "average_decay": 0.9,
+    "patience": 4,
+    "distillation": 0.5,
+    "weight_decay": 0.01,
+    "cutout": 3,
+    "label_smoothing": 0.1,
+}
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
@@ -24,16 +47,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     pictures = rng.integers(0, 256, (80, 8, 8), dtype=np.uint8)
     data = folder / "cifar10_gray.npz"
     np.savez(data, x_train=pictures, y_train=labels, x_test=pictures[:20], y_test=labels[:20])
-    recipe = Recipe(
-        epochs=2,
-        batch_size=16,
-        augment="crop-flip",
-        validation_samples=16,
-        batch_norm_samples=32,
-        final_batch_norm_samples=32,
-        temperature_end=64.0,
-    )
-    return TrainingConfig(out=folder / "straight", recipe=recipe, data=data, seed=3)
+    return TrainingConfig(out=folder / "straight", recipe=Recipe(**FEW, temperature_end=64.0), data=data, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -52,34 +66,156 @@ def _arrays(config: TrainingConfig) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files if name != "record"}
 
 
-def test_resumed_is_bit_for_bit_the_straight_run(straight: TrainingConfig) -> None:
-    """One epoch, then a kill in the middle of the second, then resume."""
-    config = dataclasses.replace(straight, out=straight.out.with_name("resumed"))
+def _model_weights(config: TrainingConfig) -> list[np.ndarray]:
+    """Of the model that was written; the file's bytes hold the time, too."""
+    from stq_deploy.quantizers.factory import load_model
 
-    class Kill(Exception):
-        pass
+    return load_model(str(config.out / "model.h5")).get_weights()
 
-    class Killer:
-        def __getattr__(self, name: str) -> object:
-            return lambda *_: None
 
-        def step(self, epoch: int, step: int, loss: float) -> None:
-            if (epoch, step) == (1, 1):
-                raise Kill
+NETWORK = """
+from tf_keras import Model, layers
+from stq_deploy.zoo.layers import SchemeLayers
 
-    with pytest.raises(Kill):
-        train(config, Killer())
-    assert len((config.out / "history.jsonl").read_text().splitlines()) == 1
-    assert not (config.out / "model.h5").exists()
-    result = train(config, resume=True)
+def build(scheme, classes, input_shape):
+    make = SchemeLayers(scheme)
+    inputs = layers.Input(input_shape)
+    x = make.relu(make.batch_norm(make.conv(inputs, "conv1", 8, 3, 2), "bn1"), "relu1")
+    x = make.dense(layers.Flatten(name="flatten")(x), "fc", classes)
+    return Model(inputs, layers.Activation("softmax", name="softmax")(x))
+"""
 
-    expected, found = _arrays(straight), _arrays(config)
+KILLER = """
+import os, pickle, signal, sys
+from stq_deploy.training import train
+from stq_deploy.training.progress import Silent
+
+class Killer(Silent):
+    def step(self, epoch, step, loss):
+        if (epoch, step) == (2, 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+train(pickle.load(sys.stdin.buffer), Killer())
+"""
+
+
+@pytest.fixture(scope="module")
+def small(config: TrainingConfig) -> TrainingConfig:
+    """A run of a network of the user's own, a few seconds long."""
+    source = config.out.with_name("my_network.py")
+    source.write_text(NETWORK)
+    return dataclasses.replace(
+        config, out=config.out.with_name("small"), network=f"{source}:build", scheme="ternary", recipe=Recipe(**FEW)
+    )
+
+
+@pytest.fixture(scope="module")
+def teacher(small: TrainingConfig) -> str:
+    fp = dataclasses.replace(small, out=small.out.with_name("fp"), scheme="fp", recipe=Recipe(**FEW | {"epochs": 1}))
+    train(fp)
+    return str(fp.out / "model.h5")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "changes"),
+    [
+        ("s-binary", {"stochastic": "draws", "jacobian": 0.01, "jacobian_layers": 0.01, "optimizer": "sgd"}),
+        ("stq", {"stochastic": "gradual", "gradual_shares": [0.5, 1.0], "mixup": 0.4, "precision": "bfloat16"}),
+    ],
+)
+def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
+    scheme: str, changes: dict[str, object], small: TrainingConfig, teacher: str, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of the third epoch, with everything on that has a state: averages, the best weights, a
+    teacher, draws, momentum.
+    """
+    recipe = Recipe(**FEW | EVERYTHING | changes, warm_start=teacher)
+    straight = dataclasses.replace(small, out=tmp_path / "straight", scheme=scheme, recipe=recipe)
+    killed = dataclasses.replace(straight, out=tmp_path / "killed")
+    train(straight)
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLER], input=pickle.dumps(killed), capture_output=True, check=False, timeout=300
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert len((killed.out / "history.jsonl").read_text().splitlines()) == 2
+    assert not (killed.out / "model.h5").exists()
+    result = train(killed, resume=True)
+
+    expected, found = _arrays(straight), _arrays(killed)
     assert expected.keys() == found.keys()
+    assert {name.partition("_")[0] for name in expected} == {"weight", "optimizer", "average", "best"}
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
     reference = json.loads((straight.out / "result.json").read_text())
-    assert result["test_accuracy"] == reference["test_accuracy"]
+    for ours, theirs in zip(_model_weights(killed), _model_weights(straight), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     assert result["last_epoch"]["train_loss"] == reference["last_epoch"]["train_loss"]
+    if changes["stochastic"] == "gradual":
+        history = [json.loads(line) for line in (killed.out / "history.jsonl").read_text().splitlines()]
+        assert [line["quantized_share"] for line in history] == [0.5, 0.5, 1.0, 1.0]
+
+
+def test_early_stop_keeps_the_best_epoch(small: TrainingConfig, tmp_path: Path) -> None:
+    """With a learning rate that moves nothing no epoch beats the first."""
+    recipe = Recipe(**FEW | {"epochs": 9, "patience": 2, "learning_rate": 1e-12, "final_learning_rate": 1e-12})
+    config = dataclasses.replace(small, out=tmp_path / "run", recipe=recipe)
+    result = train(config, tensorboard=True)
+    assert result["finished"]
+    assert result["epochs_done"] == 3
+    assert [path.suffix for path in (config.out / "tensorboard").iterdir()] == [".v2"]
+    best = _model_weights(config)
+    train(config, resume=True)
+    for ours, theirs in zip(_model_weights(config), best, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_average_of_the_weights_is_kept_and_the_present_ones_are_put_back() -> None:
+    import tensorflow as tf
+    import tf_keras
+
+    from stq_deploy.training.averaging import WeightAverage
+
+    model = tf_keras.Sequential([tf_keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    model.build((None, 1))
+    average = WeightAverage(model, 0.5)
+    expected = 0.0
+    for step in range(1, 4):
+        model.weights[0].assign([[float(step)]])
+        average.update(tf.constant(step, tf.int64))
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    with average.in_place():
+        assert model.weights[0].numpy().item() == pytest.approx(expected, rel=1e-6)
+    assert model.weights[0].numpy().item() == 3.0
+    average.adopt()
+    assert model.weights[0].numpy().item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_distillation_pulls_towards_the_teacher(small: TrainingConfig, teacher: str) -> None:
+    """Its part of the loss is KL's definition, and nothing for a student that is the teacher."""
+    import tensorflow as tf
+
+    from stq_deploy.training.objective import make_objective
+    from stq_deploy.training.source_model import read_model, read_teacher
+    from stq_deploy.zoo.networks import build_network, logits_view
+
+    student = build_network(small.network, scheme="fp", input_shape=(8, 8, 1))
+    x = tf.constant(np.random.default_rng(0).random((6, 8, 8, 1), dtype=np.float32))
+    y = tf.one_hot([0, 1, 2, 3, 4, 5], 10)
+    objective = make_objective(
+        student, read_teacher(teacher, student), Recipe(distillation=1, distillation_temperature=3)
+    )
+    loss, logits = objective(x, y)
+    p = tf.nn.softmax(logits_view(read_model(teacher))(x) / 3).numpy().astype(np.float64)
+    q = tf.nn.softmax(logits / 3).numpy().astype(np.float64)
+    assert float(loss) == pytest.approx(9 * (p * np.log(p / q)).sum(1).mean(), rel=1e-4)
+    with pytest.raises(StqError, match=r"teacher's input has shape \(None, 8, 8, 1\)"):
+        read_teacher(teacher, build_network(small.network, scheme="fp", input_shape=(8, 9, 1)))
+
+
+def test_a_recipe_that_distils_wants_a_teacher(small: TrainingConfig, tmp_path: Path) -> None:
+    with pytest.raises(StqError, match=r"no teacher[\s\S]*--warm-start"):
+        train(dataclasses.replace(small, out=tmp_path / "run", recipe=Recipe(**FEW | {"distillation": 0.5})))
 
 
 def test_record_and_files(straight: TrainingConfig) -> None:
