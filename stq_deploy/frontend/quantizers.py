@@ -337,6 +337,7 @@ def _check_together(quantizer: Quantizer, role: Role) -> None:
             )  # fmt: skip
     if quantizer.name == "quantized_relu":
         _check_upper_bound(quantizer)
+        _check_slope(quantizer, role)
     if quantizer.name in ("ternary", "stochastic_ternary"):
         _check_ternary(quantizer, role)
 
@@ -351,6 +352,7 @@ def _most_bits(quantizer: Quantizer, role: Role) -> tuple[int, str]:
     return role.bits - 1, f"levels are stored in {role.bits} bits, of which one is the sign"
 
 
+_FINEST_SLOPE = 1 / 128
 _CURVES = ("use_real_sigmoid", "use_real_tanh", "use_sigmoid")
 
 
@@ -366,6 +368,23 @@ def _check_ternary(quantizer: Quantizer, role: Role) -> None:
         raise StqError(
             f"{quantizer.name}: with use_stochastic_rounding=True and a fixed alpha, QKeras itself fails",
             next="set alpha to 'auto_po2'",
+        )  # fmt: skip
+
+
+def _check_slope(quantizer: Quantizer, role: Role) -> None:
+    """A slope below one level makes the levels finer: `passes/step_function.py`, `_shallow_relu`."""
+    slope, bits = quantizer.number("negative_slope"), quantizer.integer("bits")
+    if role is not ACTIVATION or not slope or slope * 2 ** (bits - 1) >= 1:
+        return
+    if quantizer.flag("use_sigmoid"):
+        raise StqError(
+            f"quantized_relu: with use_sigmoid, negative_slope={slope:g} is below one level",
+            next=f"use a negative_slope of {2.0 ** (1 - bits):g} or more",
+        )
+    if slope < _FINEST_SLOPE:
+        raise StqError(
+            f"quantized_relu: negative_slope={slope:g} is not supported",
+            cause="its levels would be more than 256", next=f"use {_FINEST_SLOPE:g} or more",
         )  # fmt: skip
 
 

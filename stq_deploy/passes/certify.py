@@ -29,6 +29,7 @@ from stq_deploy.network.requantize import (
     ThresholdRequantize,
     WideRequantize,
 )
+from stq_deploy.network.tensor import fits
 from stq_deploy.passes.epilogue import Epilogue, Thresholds
 from stq_deploy.passes.float_evaluation import level_bounds
 
@@ -225,10 +226,13 @@ def _threshold(target: Thresholds) -> ThresholdRequantize:
 
 
 def _table(target: Thresholds) -> TableRequantize | None:
-    """A row per channel, or one for all if no two channels contradict each other where both are reachable."""
+    """A row per channel, or one for all if no two channels contradict each other where both are reachable.
+
+    None where the accumulators are too many, or few levels of many are reached, beyond a table's 8 bits.
+    """
     low, high = target.accumulators()
     base, size = int(low.min()), int(high.max() - low.min()) + 1
-    if size > MAXIMUM_TABLE:
+    if size > MAXIMUM_TABLE or not fits("int8", target.minimum, target.maximum):
         return None
     # Outside its own range a channel's row is never read; it repeats the nearest level.
     acc = np.clip(base + np.arange(size, dtype=np.int64), low[:, None], high[:, None]) * target.sign[:, None]

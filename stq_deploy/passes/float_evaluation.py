@@ -63,7 +63,7 @@ def _relu(quantizer: Quantizer, v: Reals) -> Reals:
     bound = quantizer.number("relu_upper_bound")
     if bound and not quantizer.flag("is_quantized_clip"):
         level = np.minimum(level, bound * m / 2.0 ** quantizer.integer("integer"))
-    return level
+    return level / min(1.0, slope * m or 1.0)  # a slope below one level: levels are that much finer
 
 
 def _bits(quantizer: Quantizer, v: Reals) -> Reals:

@@ -181,13 +181,13 @@ def _relu(quantizer: Quantizer) -> StepFunction:
     slope = Fraction(quantizer.number("negative_slope"))
     bits = quantizer.integer("bits") - (slope != 0)
     levels = 2**bits
-    low = -slope * levels
-    if low.denominator != 1:
-        raise ValueError("negative_slope is below one level: the slope has no effect QKeras could represent exactly")
+    low = -slope * levels  # of v / step
     high, step = levels - 1, Fraction(2) ** (quantizer.integer("integer") - bits)
     bound = Fraction(quantizer.number("relu_upper_bound"))
     if bound and not quantizer.flag("is_quantized_clip"):
         high = min(high, int(bound / step))
+    if low.denominator != 1:
+        return _shallow_relu(quantizer, slope, step, high, low.denominator)
     if quantizer.flag("use_sigmoid"):
         return StepFunction(int(low), high, step, step, partial(_sigmoid_relu_boundary, levels, slope, step))
 
@@ -196,6 +196,20 @@ def _relu(quantizer: Quantizer) -> StepFunction:
         return Boundary(_tie(level) * (step if level > 0 else step / slope), _reached_at_tie(level))
 
     return StepFunction(int(low), high, step, step, boundary)
+
+
+def _shallow_relu(quantizer: Quantizer, slope: Fraction, step: Fraction, high: int, parts: int) -> StepFunction:
+    """Of a slope so small that QKeras clips below zero at 1 / `parts` of a step: there is that one value, and 0.
+
+    The levels are such parts, so those above zero are multiples of `parts`, and the others are never taken.
+    """
+    assert not quantizer.flag("use_sigmoid")  # the import has refused it
+
+    def boundary(level: int) -> Boundary:
+        coarse = -(-level // parts)
+        return Boundary(_tie(coarse) * (step if coarse > 0 else step / slope), _reached_at_tie(coarse))
+
+    return StepFunction(-1, high * parts, step / parts, step, boundary)
 
 
 def _sigmoid_relu_boundary(levels: int, slope: Fraction, step: Fraction, level: int) -> Boundary:

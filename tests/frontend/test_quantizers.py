@@ -107,6 +107,8 @@ def test_refuses_saying_what_to_do(described: Any, what: str) -> None:
         (ACTIVATION, "quantized_tanh(8,0,0,1)", "quantized_tanh(9,0,0,1)", "up to 8 bits"),
         (ACTIVATION, "quantized_relu(8,2,0,0.5)", "quantized_relu(9,2,0,0.5)", "up to 8 bits"),
         (ACTIVATION, "quantized_relu(8,2,1)", "quantized_relu(9,2,1)", "up to 8 bits"),
+        (ACTIVATION, "quantized_relu(2,0,0,0.0078125)", "quantized_relu(2,0,0,0.00390625)", "0.0078125 or more"),
+        (ACTIVATION, "quantized_relu(3,1,1,0.25)", "quantized_relu(3,1,1,0.125)", "a negative_slope of 0.25 or more"),
         (ACTIVATION, "quantized_bits(4,0)", "quantized_po2(4)", "use quantized_bits instead"),
         (ACTIVATION, "quantized_relu(4,0)", "quantized_relu_po2(4)", "use quantized_relu instead"),
         (ACTIVATION, "quantized_relu(4,0)", "quantized_hswish(4)", "use quantized_relu instead"),

@@ -21,7 +21,7 @@ from stq_deploy.network.requantize import (
 from stq_deploy.passes import certify as certify_module
 from stq_deploy.passes.certify import certify
 from stq_deploy.passes.epilogue import Epilogue
-from stq_deploy.passes.stages import Affine, Clip, Stage, batch_norm, chain, scaled, shifted
+from stq_deploy.passes.stages import Affine, Clip, Monotone, Stage, batch_norm, chain, scaled, shifted
 
 ROUND = "quantized_relu(4,2)"
 RELU = Clip(Fraction(0), None)
@@ -70,6 +70,7 @@ TEXT = st.sampled_from(
         "quantized_relu(8,3)",
         "quantized_relu(2,1)",
         "quantized_relu(4,2,negative_slope=0.25)",
+        "quantized_relu(2,1,negative_slope=0.125)",
         "ternary()",
         "binary()",
         "quantized_sigmoid(4,use_real_sigmoid=True)",
@@ -112,6 +113,15 @@ def test_levels_that_nothing_reaches_are_left_out() -> None:
     assert (form.minimum, form.maximum) == (0, 24)
     constant = certify(epilogue("quantized_relu(7,5)", scaled([Fraction(1, 9)])), *arrays([-500], [-3]))
     assert (constant.minimum, constant.maximum) == (0, 0)
+
+
+def test_few_levels_beyond_a_table_get_thresholds() -> None:
+    """A sigmoid between 0.5 and 0.95 reaches levels 128 to 244 of a quantizer with 4,096."""
+    e = epilogue("quantized_relu(12,4)", scaled([Fraction(1, 100)]), Monotone("sigmoid"))
+    form = certify(e, *arrays([0], [300]))
+    assert isinstance(form, ThresholdRequantize)
+    assert (form.minimum, form.maximum) == (128, 244)
+    assert_exact(form, e, [0], [300])
 
 
 @pytest.mark.parametrize("factor", [Fraction(1, 3), Fraction(-7, 1000), Fraction(0)])

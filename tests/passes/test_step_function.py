@@ -22,6 +22,10 @@ TEXTS = [
     "quantized_relu(15,4)",
     "quantized_relu(4,2,negative_slope=0.25)",
     "quantized_relu(8,1,negative_slope=0.5)",
+    "quantized_relu(2,0,negative_slope=0.25)",
+    "quantized_relu(2,1,negative_slope=0.0078125)",
+    "quantized_relu(1,1,negative_slope=0.5)",
+    "quantized_relu(3,1,negative_slope=0.0625,relu_upper_bound=1,is_quantized_clip=False)",
     "quantized_relu(5,1,use_stochastic_rounding=True)",
     "quantized_relu(3,1,use_sigmoid=1)",
     "quantized_relu(1,0,use_sigmoid=1)",
@@ -182,6 +186,7 @@ def test_real_sigmoid_boundaries_are_logits() -> None:
     [
         ("quantized_relu(8,0)", (0, 255)),
         ("quantized_relu(4,2,negative_slope=0.25)", (-2, 7)),
+        ("quantized_relu(3,1,negative_slope=0.0625)", (-1, 12)),  # clipped at 1/4 of a step: levels are quarters
         ("quantized_bits(8,3,1)", (-127, 127)),
         ("quantized_bits(8,3)", (-128, 127)),
         ("quantized_sigmoid(8,use_real_sigmoid=True)", (0, 255)),
@@ -194,11 +199,6 @@ def test_level_ranges_and_storage(text: str, range_: tuple[int, int]) -> None:
     steps = steps_of(text)
     assert (steps.minimum, steps.maximum) == range_
     assert steps.zero_point == (-128 if range_[1] > 127 else 0)
-
-
-def test_slope_below_one_level_is_refused() -> None:
-    with pytest.raises(ValueError, match="negative_slope"):
-        steps_of("quantized_relu(3,1,negative_slope=0.0625)")
 
 
 def test_pull_back() -> None:

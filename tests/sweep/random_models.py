@@ -46,12 +46,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model: layer i of `steps` gives value i + 1; `seed` decides the weights."""
+    """A model: layer i of `steps` gives value i + 1; `seed` decides the weights.
+
+    `nested`: whether the model is one layer of another model.
+    """
 
     input_shape: Shape
     steps: tuple[Step, ...]
     outputs: tuple[int, ...]
     seed: int
+    nested: bool = False
 
     def __repr__(self) -> str:
         lines = [f"x0 = Input({self.input_shape})"]
@@ -60,7 +64,10 @@ class Recipe:
             inputs = ", ".join(f"x{n}" for n in step.inputs)
             lines.append(f"x{i} = {step.layer}({settings})({f'[{inputs}]' if len(step.inputs) > 1 else inputs})")
         outputs = ", ".join(f"x{n}" for n in self.outputs)
-        return "\n" + "\n".join([*lines, f"model = Model(x0, [{outputs}])  # weights: seed {self.seed}"])
+        lines.append(f"model = Model(x0, [{outputs}])  # weights: seed {self.seed}")
+        if self.nested:
+            lines.append(f"x = Input({self.input_shape}); model = Model(x, model(x))")
+        return "\n" + "\n".join(lines)
 
     @property
     def exact(self) -> bool:
@@ -70,8 +77,13 @@ class Recipe:
         return not any(word in text for word in inexact)
 
     def layers(self) -> list[str]:
-        """Class names of all layers."""
-        return [step.layer for step in self.steps]
+        """Class names of all layers; of activations that do not quantize, with their function."""
+        names = [step.layer for step in self.steps] + ["nested model"] * self.nested
+        for step in self.steps:
+            function = step.settings.get("activation", "(")
+            if "(" not in function:
+                names.append(f"{step.layer}({function})")
+        return names + ["several outputs"] * (len(self.outputs) > 1)
 
     def quantizers(self) -> list[str]:
         """Class names of all quantizers."""
@@ -91,6 +103,9 @@ class Recipe:
             settings = {k: v.build() if isinstance(v, QuantizerCode) else v for k, v in step.settings.items()}
             values.append(cls(**settings)(inputs if len(inputs) > 1 else inputs[0]))
         model = tf_keras.Model(values[0], [values[n] for n in self.outputs])
+        if self.nested:
+            outer = tf_keras.Input(self.input_shape)
+            model = tf_keras.Model(outer, model(outer))
         rng = np.random.default_rng(self.seed)
         for weight in model.weights:
             if weight.dtype.is_floating:
@@ -116,7 +131,7 @@ class Value:
     """What a value may be used for.
 
     Attributes:
-        levels: it is quantized, in at most 16 bits, with one scale: weighted layers may read it.
+        levels: it is quantized, in at most 16 bits, with one scale.
         bent: a sigmoid, tanh or leaky relu is pending, so nothing but a quantizer may follow (or a maximum).
     """
 
@@ -174,7 +189,7 @@ class Drawer:
             other = self.one_of(self.usable(levels=False) or [here])
             if not self.values[other].bent and other not in outputs:
                 outputs.append(other)
-        return Recipe(shape, tuple(self.steps), tuple(outputs), self.integer(0, 2**16))
+        return Recipe(shape, tuple(self.steps), tuple(outputs), self.integer(0, 2**16), self.integer(0, 7) == 7)
 
     def step(self, here: int) -> int:
         """One more layer after value `here`, or, now and then, after an earlier one."""
@@ -186,8 +201,7 @@ class Drawer:
         choices = [self.quantize, self.function, self.norm, self.merge, self.movement, self.nothing]
         if len(value.shape) > 1:
             choices += [self.pool] * 2
-        if value.levels:
-            choices += [self.weighted] * 6
+        choices += [self.weighted] * (6 if value.levels else 1)
         return int(self.one_of(choices)(here))
 
     # Quantizers
@@ -203,6 +217,7 @@ class Drawer:
 
     def kernel(self) -> str:
         bits, alpha = self.integer(1, 8), self.alpha()
+        fitted = alpha if bits > 1 else "1"  # QKeras fits no scale to quantized_bits(1): it gives NaN
         return self.quantizer(
             [
                 f"ternary(alpha={alpha})",
@@ -210,7 +225,7 @@ class Drawer:
                 f"binary(alpha={alpha})",
                 f"binary(use_01=True,alpha={self.one_of(['None', '1', '0.5'])})",
                 f"stochastic_binary(alpha={alpha})",
-                f"quantized_bits({bits},{self.integer(0, min(bits - 1, 2))},1,alpha={alpha})",
+                f"quantized_bits({bits},{self.integer(0, min(bits - 1, 2))},1,alpha={fitted})",
                 f"quantized_po2({self.integer(2, 4)})",
                 f"quantized_relu_po2({self.integer(2, 4)})",
             ]
@@ -225,13 +240,14 @@ class Drawer:
         bits = self.integer(2, 8)
         whole = self.integer(0, min(4, bits - 1))
         choices = [
-            f"quantized_relu({bits},{whole})",
+            f"quantized_relu({bits - 1},{whole})",
             f"quantized_bits({bits},{whole},1,alpha=1)",
             f"quantized_bits({bits},{whole},0)",
         ]
         if not narrow:
             choices += [
-                f"quantized_relu({bits},{min(whole, bits - 2)},negative_slope=0.25)",
+                f"quantized_relu({bits},{whole},negative_slope={self.one_of([0.5, 0.25, 0.125])})",
+                f"quantized_relu({bits},{whole},1)",
                 f"quantized_bits({bits},{whole},1,alpha=0.3)",
                 f"quantized_tanh({bits})",
                 f"quantized_tanh({bits},use_real_tanh=True)",
@@ -239,7 +255,9 @@ class Drawer:
                 f"quantized_sigmoid({bits},use_real_sigmoid=True)",
                 "ternary(alpha=1)",
                 "binary(alpha=1)",
+                "quantized_bits(1,0,1,alpha=1)",
                 "quantized_bits(14,5,1,alpha=1)",
+                "quantized_relu(12,4)",
             ]
         return self.quantizer(choices)
 
@@ -335,6 +353,9 @@ class Drawer:
     def merge(self, here: int) -> int:
         shape = self.values[here].shape
         same = [n for n in self.usable(levels=False) if self.values[n].shape == shape]
+        gates = [n for n in self.usable(levels=False) if self.values[n].shape == (1, 1, shape[-1])]
+        if len(shape) == 3 and gates and self.flag():
+            return self.add(self.one_of(["Add", "Multiply"]), (here, self.one_of(gates)), Value(shape))
         other = self.one_of(same)
         name = self.one_of(["Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average", "Concatenate"])
         inputs = (here, other)

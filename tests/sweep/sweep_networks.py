@@ -28,6 +28,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from stq_deploy import __version__
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
+from stq_deploy.frontend.layers import supported_kinds
+from stq_deploy.frontend.quantizers import ACTIVATION, KERNEL
 
 BATCH = 25
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "sweep_networks.json"
@@ -49,9 +51,9 @@ def run_batch(start: int, count: int, sweep_seed: int, emulated_every: int, boar
         with tempfile.TemporaryDirectory(prefix="stq-sweep-") as folder:
             try:
                 outcome = check_model(recipe, Path(folder), executors)
-            except StqError as error:
-                counts["sanitizer findings" if "sanitized program failed" in error.what else "errors"] += 1
-                failures.append(f"{error}{recipe!r}")
+            except Exception as error:  # whatever it is, the sweep goes on and names the model
+                counts["sanitizer findings" if "sanitized program failed" in str(error) else "errors"] += 1
+                failures.append(f"{type(error).__name__}: {error}{recipe!r}")
                 return
         if outcome.refused:
             counts["refused"] += 1
@@ -116,6 +118,7 @@ def summary(options: argparse.Namespace, batches: dict[int, dict[str, Any]]) -> 
     def group(prefix: str) -> dict[str, int]:
         return {k.removeprefix(f"{prefix} "): n for k, n in sorted(counts.items()) if k.startswith(f"{prefix} ")}
 
+    drawn = group("layer").keys() | group("quantizer").keys()
     return {
         "command": f"tools/sweep_networks --count {options.count} --seed {options.seed}"
         f" --emulated-every {options.emulated_every} --board {options.board}",
@@ -132,6 +135,7 @@ def summary(options: argparse.Namespace, batches: dict[int, dict[str, Any]]) -> 
         "layers": group("layer"),
         "quantizers": group("quantizer"),
         "ops": group("op"),
+        "not_drawn": sorted({*supported_kinds(), *KERNEL.quantizers, *ACTIVATION.quantizers} - drawn),
         "failures": [text for start in sorted(batches) for text in batches[start]["failures"]],
     }
 
@@ -145,6 +149,7 @@ def show(found: dict[str, Any]) -> None:
         print(f"\n{title}")
         for name, count in found[title].items():
             print(f"  {name:60} {count:>7,}")
+    print(f"\nsupported, and not drawn: {', '.join(found['not_drawn'])}")
     for text in found["failures"][:SHOWN_FAILURES]:
         print(f"\nFAILED: {text}")
 
