@@ -58,14 +58,15 @@ class Groups:
         if host is guest:
             return shift == 0
         moved = {name: at + shift for name, at in guest.items()}
-        if not all(self._is_aligned(name, at) for name, at in moved.items()):
+        joined = host | moved
+        start = min(joined.values())
+        if not all(self._is_aligned(name, at - start) for name, at in joined.items()):
             return False
         for name, at in moved.items():
             for other, there in host.items():
                 apart = at + self._types[name].bytes <= there or there + self._types[other].bytes <= at
                 if not apart and not self._may_share(name, other):
                     return False
-        joined = host | moved
         self._group_of.update(dict.fromkeys(joined, joined))
         return True
 

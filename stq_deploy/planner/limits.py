@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import AveragePool, Concatenate, Op, RequantizedOp, ScaledOp, WeightedOp
-from stq_deploy.network.requantize import TableRequantize, ThresholdRequantize
+from stq_deploy.network.requantize import TableRequantize
 from stq_deploy.network.tensor import STORAGE_RANGE
 from stq_deploy.planner.layers import emitted_ops
 
@@ -48,13 +48,12 @@ def _check_op(op: Op, inputs: Sequence[TensorType], output: TensorType) -> None:
     if isinstance(op, AveragePool) and not _fits("int32", op.multiple(inputs[0])):
         raise _refuse("its windows' sizes have no common multiple of 32 bits", where,
                       "many windows are cut off at the image's edge, each in its own way")  # fmt: skip
-    if isinstance(op, RequantizedOp):
-        searched = isinstance(op.requantize, (ThresholdRequantize, TableRequantize))
-        if searched and output.dtype != "int8":
-            raise _refuse(f"requantisation by {op.requantize.kind} gives {output.dtype}", where,
-                          "thresholds and tables give int8 levels only")  # fmt: skip
-        if isinstance(op.requantize, TableRequantize) and not _fits("int32", op.requantize.base):
-            raise _refuse(f"its table begins at {op.requantize.base}", where, "the .stq file is hand-made")
+    if (
+        isinstance(op, RequantizedOp)
+        and isinstance(op.requantize, TableRequantize)
+        and not _fits("int32", op.requantize.base)
+    ):
+        raise _refuse(f"its table begins at {op.requantize.base}", where, "the .stq file is hand-made")
 
 
 def _fits(dtype: str, *values: int) -> bool:

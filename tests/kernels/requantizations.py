@@ -18,6 +18,7 @@ FORMS = (
     "multiplier_s32",
     "shift",
     "threshold",
+    "threshold_s16",
     "table",
     "shared_table",
     "keep_s16",
@@ -73,7 +74,7 @@ def _shift(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantizati
     channels = acc.shape[-1]
     largest = max(1, int(np.abs(acc).max()))
     if largest > LARGEST_SHIFTED:
-        return _threshold(acc, rng)
+        return _threshold("int8")(acc, rng)
     shift = rng.integers(0, min(largest.bit_length(), 30) + 1, channels).astype(np.int8)
     offset = rng.integers(-min(largest, 1 << 20), min(largest, 1 << 20) + 1, channels).astype(np.int32)
     zero_point = int(rng.integers(-128, 128))
@@ -83,24 +84,29 @@ def _shift(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantizati
     return Requantization(struct, "int8", expected)
 
 
-def _threshold(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
-    channels = acc.shape[-1]
-    reach = min(int(np.abs(acc).max()) + 2, 2**31 - 1)
-    levels = int(rng.integers(2, 18))
-    minimum = int(rng.integers(-128, 128 - levels))
-    thresholds = np.sort(rng.integers(-reach, reach, (channels, levels - 1)), axis=1).astype(np.int32)
-    thresholds[:, -1:][rng.random((channels, 1)) < 0.3] = 2**31 - 1  # never reached
-    sign = rng.choice(np.array([-1, 1], np.int8), channels)
-    struct = arguments.requantize("threshold", minimum=minimum, thresholds=thresholds, sign=sign)
-    expected = _each(acc, lambda a, c: golden.by_thresholds(a, [int(t) for t in thresholds[c]], int(sign[c]), minimum))
-    return Requantization(struct, "int8", expected)
+def _threshold(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], Requantization]:
+    def maker(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
+        channels, info = acc.shape[-1], np.iinfo(dtype)
+        reach = min(int(np.abs(acc).max()) + 2, 2**31 - 1)
+        levels = int(rng.integers(2, 18))
+        minimum = int(rng.integers(info.min, info.max + 1 - levels))
+        thresholds = np.sort(rng.integers(-reach, reach, (channels, levels - 1)), axis=1).astype(np.int32)
+        thresholds[:, -1:][rng.random((channels, 1)) < 0.3] = 2**31 - 1  # never reached
+        sign = rng.choice(np.array([-1, 1], np.int8), channels)
+        struct = arguments.requantize("threshold", dtype, minimum=minimum, thresholds=thresholds, sign=sign)
+        expected = _each(
+            acc, lambda a, c: golden.by_thresholds(a, [int(t) for t in thresholds[c]], int(sign[c]), minimum)
+        )
+        return Requantization(struct, dtype, expected)
+
+    return maker
 
 
 def _table(shared: bool) -> Callable[[npt.NDArray[np.int64], np.random.Generator], Requantization]:
     def maker(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
         base = int(acc.min())
         if acc.max() - base > LARGEST_TABLE:
-            return _threshold(acc, rng)
+            return _threshold("int8")(acc, rng)
         rows = 1 if shared else acc.shape[-1]
         table = rng.integers(-128, 128, (rows, int(acc.max()) - base + 1)).astype(np.int8)
         struct = arguments.requantize("table", table=table, table_base=base)
@@ -154,7 +160,8 @@ _MAKERS = {
     "multiplier_s16": _multiplier("int16"),
     "multiplier_s32": _multiplier("int32"),
     "shift": _shift,
-    "threshold": _threshold,
+    "threshold": _threshold("int8"),
+    "threshold_s16": _threshold("int16"),
     "table": _table(shared=False),
     "shared_table": _table(shared=True),
     "keep_s16": _keep("int16"),

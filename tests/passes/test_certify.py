@@ -121,7 +121,8 @@ def test_few_levels_beyond_a_table_get_thresholds() -> None:
     form = certify(e, *arrays([0], [300]))
     assert isinstance(form, ThresholdRequantize)
     assert (form.minimum, form.maximum) == (128, 244)
-    assert_exact(form, e, [0], [300])
+    acc = np.arange(301)
+    assert np.array_equal(form.apply(acc[:, None])[:, 0], np.rint(256 / (1 + np.exp(-acc / 100))))
 
 
 @pytest.mark.parametrize("factor", [Fraction(1, 3), Fraction(-7, 1000), Fraction(0)])

@@ -84,6 +84,7 @@ static void by_wide(const stq_requantize *rq, const int32_t *acc, int32_t first,
 static void by_thresholds(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
 {
     const int32_t per_channel = rq->levels - 1;
+    const stq_type type = rq->output_type;
 
     for (int32_t i = 0; i < count; i++) {
         // INT32_MIN has no negative; INT32_MAX stands for it, as no threshold lies above.
@@ -96,16 +97,17 @@ static void by_thresholds(const stq_requantize *rq, const int32_t *acc, int32_t 
             reached += thresholds[reached + half - 1] <= value ? half : 0;
             left -= half;
         }
-        stq_set_level(output, STQ_S8, first + i, rq->minimum + reached);
+        stq_set_level(output, type, first + i, rq->minimum + reached);
     }
 }
 
 static void by_table(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
 {
     const int8_t *row = rq->table + first * rq->table_stride;
+    const stq_type type = rq->output_type;
 
     for (int32_t i = 0; i < count; i++) {
-        stq_set_level(output, STQ_S8, first + i, row[acc[i] - rq->table_base]);
+        stq_set_level(output, type, first + i, row[acc[i] - rq->table_base]);
         row += rq->table_stride;
     }
 }
