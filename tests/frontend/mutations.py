@@ -36,6 +36,7 @@ _KINDS = (
 )  # fmt: skip
 _MODULES = ("keras.layers", "qkeras.quantizers", "builtins", "os", "keras.src.models.functional", None)
 _ODD = (None, True, False, 0.5, -0.0, 1e-300, 1e300, float("inf"), float("nan"), [], {}, [[]], [None], [[0, 0]])
+_MAXIMUM_PLACES = 1 << 17  # of a tree that is still changed: lists of 50 copies, in each other, soon fill the memory
 
 _FAILURES = (ArithmeticError, KeyError, OSError, RuntimeError, TypeError, ValueError)  # what h5py raises
 
@@ -187,6 +188,8 @@ def _config_of(seed: bytes) -> str:
 def _twist(config: Any, state: random.Random, seeds: list[bytes]) -> None:
     """One change somewhere in the tree."""
     places = list(_places(config))
+    if len(places) > _MAXIMUM_PLACES:
+        return
     container, key = state.choice(places)
     value = container[key]
     step = state.randrange(12)
@@ -237,7 +240,7 @@ def _twist_layer(config: Any, state: random.Random) -> None:
 def _other_value(value: Any, state: random.Random) -> Any:
     """Something else, of the same type if it is one that has few values in a file."""
     if state.random() < 0.2:
-        return state.choice((*_ODD, *_LARGE, *_TEXTS))
+        return copy.deepcopy(state.choice((*_ODD, *_LARGE, *_TEXTS)))
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -246,7 +249,7 @@ def _other_value(value: Any, state: random.Random) -> Any:
         return state.choice((-value, value * 2, 0.0, 1e-300, 1e300, float("nan"), float("inf")))
     if isinstance(value, str):
         return state.choice((*_TEXTS, *_KINDS, value.upper(), value + "x", value[:-1]))
-    return state.choice(_ODD)
+    return copy.deepcopy(state.choice(_ODD))
 
 
 def _places(tree: Any) -> list[tuple[Any, Any]]:
