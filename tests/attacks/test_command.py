@@ -1,14 +1,11 @@
 """`attack`, and what needs the float model beside it: recorded predictions, `evaluate --executor float`, `verify`."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke, json_of
 
-from stq_deploy.cli import cli
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 
 pytestmark = pytest.mark.keras
@@ -47,20 +44,9 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def _invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments])
-
-
-def _json(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.output
-    value = json.loads(result.stdout)
-    assert isinstance(value, dict)
-    return value
-
-
 def test_attack_writes_files_that_the_other_commands_understand(work: Path) -> None:
-    found = _json(
-        _invoke(
+    found = json_of(
+        invoke(
             "attack",
             "--model",
             work / "m.h5",
@@ -87,7 +73,7 @@ def test_attack_writes_files_that_the_other_commands_understand(work: Path) -> N
     for name in ("clean", "fgsm"):
         path = work / "made" / f"{name}.npz"
         scores = [
-            _json(_invoke("evaluate", "--model", work / "m.h5", "--samples", path, "--executor", e, "--json"))
+            json_of(invoke("evaluate", "--model", work / "m.h5", "--samples", path, "--executor", e, "--json"))
             for e in ("float", "numpy")
         ]
         recorded = load_samples(path).float_predictions(found["model_hash"])
@@ -99,18 +85,18 @@ def test_one_attack_into_one_file_and_the_same_bytes_again(work: Path) -> None:
     command = ["attack", "--model", work / "m.h5", "--attack", "square", "--set", "max_iter=5", "--samples",
                work / "in.npz", "--limit", "4", "--seed", "3", "-o"]  # fmt: skip
     for name in ("a.npz", "b.npz"):
-        done = _invoke(*command, work / name)
+        done = invoke(*command, work / name)
         assert done.exit_code == 0, done.output
         assert "of 4 samples the float model gets right 4 clean" in done.stdout
     assert (work / "a.npz").read_bytes() == (work / "b.npz").read_bytes()
 
 
 def test_verify_counts_what_differs_from_the_float_model(work: Path) -> None:
-    done = _invoke(
+    done = invoke(
         "verify", "--model", work / "m.h5", "--executors", "numpy,host", "--samples", work / "in.npz", "--limit",
         "12", "--json",
     )  # fmt: skip
-    found = _json(done)
+    found = json_of(done)
     # Weights, levels and scales are small binary fractions here: float32 is exact, so nothing may differ.
     assert found["float"]["differing_activations"] == 0
     assert found["float"]["activations"] >= 12 * 8 * 8 * 4

@@ -1,14 +1,11 @@
 """A model with floating-point weights: scored and attacked as it is, on pixels, and never as a network."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke, json_of
 
-from stq_deploy.cli import cli
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 
 pytestmark = pytest.mark.keras
@@ -46,29 +43,18 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def _invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments])
-
-
-def _json(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.output
-    value = json.loads(result.stdout)
-    assert isinstance(value, dict)
-    return value
-
-
 @pytest.mark.parametrize("file", ["m.h5", "m.keras"])
 def test_evaluate_scores_what_keras_says(work: Path, file: str) -> None:
-    found = _json(
-        _invoke("evaluate", "--model", work / file, "--samples", work / "in.npz", "--executor", "float", "--json")
+    found = json_of(
+        invoke("evaluate", "--model", work / file, "--samples", work / "in.npz", "--executor", "float", "--json")
     )
     assert (found["correct"], found["samples"]) == (COUNT * 2 // 3, COUNT)
     assert (found["model"], found["model_hash"]) == ("twin", None)
 
 
 def test_attack_and_score_what_it_made(work: Path) -> None:
-    found = _json(
-        _invoke(
+    found = json_of(
+        invoke(
             "attack", "--model", work / "m.h5", "--attack", "none", "--attack", "pgd", "--set", "pgd.max_iter=5",
             "--eps", "16/255", "--samples", work / "in.npz", "-o", work / "made", "--json",
         )
@@ -81,8 +67,8 @@ def test_attack_and_score_what_it_made(work: Path) -> None:
         assert recorded["model_hash"] is None
         # Stored as pixels of 8 bits already: rounding to them again takes nothing away.
         assert entry["correct"]["stored"] == entry["correct"]["after_input_quantisation"]
-        scored = _json(
-            _invoke("evaluate", "--model", work / "m.h5", "--samples", entry["file"], "--executor", "float", "--json")
+        scored = json_of(
+            invoke("evaluate", "--model", work / "m.h5", "--samples", entry["file"], "--executor", "float", "--json")
         )
         assert scored["correct"] == entry["correct"]["stored"] == int((samples.y == recorded["predictions"]).sum())
     assert found["files"][0]["correct"]["clean"] == COUNT * 2 // 3 > found["files"][1]["correct"]["stored"]
@@ -90,7 +76,7 @@ def test_attack_and_score_what_it_made(work: Path) -> None:
 
 @pytest.mark.parametrize("executor", ["numpy", "host"])
 def test_as_a_network_it_is_refused(work: Path, executor: str) -> None:
-    refused = _invoke("evaluate", "--model", work / "m.h5", "--samples", work / "in.npz", "--executor", executor)
+    refused = invoke("evaluate", "--model", work / "m.h5", "--samples", work / "in.npz", "--executor", executor)
     assert refused.exit_code == 1
     assert "layer 'conv' (Conv2D): floating-point weights" in refused.stderr
     assert "use QConv2D with kernel_quantizer" in refused.stderr
@@ -99,7 +85,7 @@ def test_as_a_network_it_is_refused(work: Path, executor: str) -> None:
 def test_samples_of_another_shape_are_refused(work: Path) -> None:
     save_samples(SampleSet(np.zeros((1, 3, 3, 7), np.uint8), np.zeros(1, np.int64)), work / "shape.npz")
     for arguments in (["evaluate", "--executor", "float"], ["attack", "--attack", "fgsm", "-o", work / "x.npz"]):
-        refused = _invoke(*arguments, "--model", work / "m.h5", "--samples", work / "shape.npz")
+        refused = invoke(*arguments, "--model", work / "m.h5", "--samples", work / "shape.npz")
         assert refused.exit_code == 1
         assert "samples have shape (3, 3, 7)" in refused.stderr
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke, json_of
 
-from stq_deploy.cli import cli
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation import open_executor
@@ -68,7 +67,7 @@ def _built(work: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     folder = work / "build" / "stm32h743"
     monkeypatch.setattr("stq_deploy.evaluation.firmware.default_build_folder", lambda board: work / "build" / board)
     if not folder.is_dir():
-        assert _invoke("build", "--model", work / "net.stq", "--out", folder).exit_code == 0
+        assert invoke("build", "--model", work / "net.stq", "--out", folder).exit_code == 0
     value = json.loads((folder / "build.json").read_text())
     assert isinstance(value, dict)
     return value
@@ -78,25 +77,15 @@ def _reference(network: Network, x: np.ndarray) -> np.ndarray:
     return classes_of(NumpyExecutor(network).run(quantize_input(x, network.input_format)))
 
 
-def _invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments])
-
-
-def _json(result: Result) -> dict[str, Any]:
-    value = json.loads(result.stdout)
-    assert isinstance(value, dict)
-    return value
-
-
 @needs_emulator
 def test_run_resumes_scores_and_reports(work: Path, network: Network, built: dict[str, Any]) -> None:
     arguments = [
         "run", "--emulated", "--boards", "2", "--model", work / "net.stq", "--samples", work / "clean.npz",
         "--samples", work / "fgsm.npz", "--out", work / "out", "--json",
     ]  # fmt: skip
-    first = _invoke(*arguments, "--limit", "4")
+    first = invoke(*arguments, "--limit", "4")
     assert first.exit_code == 0, first.stderr
-    found = _json(first)
+    found = json_of(first)
     assert (found["samples"], found["samples_run"], found["model_hash"]) == (8, 8, network.sha256())
     assert (found["build_id"], found["flash_bytes"]) == (built["build_id"], built["flash_bytes"])
     clean, fgsm = found["results"]
@@ -105,7 +94,7 @@ def test_run_resumes_scores_and_reports(work: Path, network: Network, built: dic
     assert clean["float_reference_mismatches"] == 1
     assert found["instructions_per_inference"] == sum(layer["instructions"] for layer in found["layers"]) > 1000
 
-    again = _json(_invoke(*arguments))
+    again = json_of(invoke(*arguments))
     assert (again["samples"], again["samples_run"], again["build_id"]) == (12, 4, found["build_id"])
     assert again["instructions_per_inference"] == found["instructions_per_inference"]
     assert (work / "out" / "report.html").read_text().count("<svg") >= 4
@@ -113,7 +102,7 @@ def test_run_resumes_scores_and_reports(work: Path, network: Network, built: dic
 
     (results,) = (work / "out" / "results").glob("clean-*.jsonl")
     results.write_text(results.read_text().replace(found["build_id"], "0" * 32))
-    refused = _invoke(*arguments)
+    refused = invoke(*arguments)
     assert refused.exit_code == 1
     assert "another run: their build_id" in refused.stderr
 
@@ -126,15 +115,14 @@ def test_a_board_that_differs_fails_the_run(work: Path) -> None:
         "run", "--emulated", "--boards", "1", "--model", work / "net.stq", "--samples", work / "clean.npz",
         "--out", work / "wrong", "--json", "--limit", "2",
     ]  # fmt: skip
-    assert _invoke(*arguments).exit_code == 0
+    assert invoke(*arguments).exit_code == 0
     (path,) = (work / "wrong" / "results").glob("*.jsonl")
     header, first, second = path.read_text().splitlines()
     result = json.loads(first)
     result["logits"][0] += 1
     path.write_text("\n".join([header, json.dumps(result), second, ""]))
-    failed = _invoke(*arguments)
-    assert failed.exit_code == 1
-    assert _json(failed)["results"][0]["board_reference_logit_mismatches"] == 1
+    failed = invoke(*arguments)
+    assert json_of(failed, exit_code=1)["results"][0]["board_reference_logit_mismatches"] == 1
     assert "differ from the integer reference" in (work / "wrong" / "report.html").read_text()
 
 
@@ -143,9 +131,9 @@ def test_demo(work: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("stq_deploy.zoo.shipped.DEFAULT_MODEL", str(work / "net.stq"))
     files = {kind: work / f"{kind}.npz" for kind in ("clean", "fgsm")}
     monkeypatch.setattr("stq_deploy.zoo.shipped.shipped_samples", lambda: files)
-    done = _invoke("demo", "--samples", "2", "--boards", "1", "--out", work / "demo", "--json")
+    done = invoke("demo", "--samples", "2", "--boards", "1", "--out", work / "demo", "--json")
     assert done.exit_code == 0, done.stderr
-    found = _json(done)
+    found = json_of(done)
     assert found["samples"] == 4
     assert found["differing_layers"] == 0
     assert found["verified"]["executors"] == ["numpy", "host", "emulated"]
@@ -160,15 +148,15 @@ def test_demo(work: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> 
     assert found["samples_per_second"] > 0
     assert Path(found["report"]).is_file()
     # A second demo measures anew instead of repeating what it finds.
-    again = _json(_invoke("demo", "--samples", "2", "--boards", "1", "--out", work / "demo", "--json"))
+    again = json_of(invoke("demo", "--samples", "2", "--boards", "1", "--out", work / "demo", "--json"))
     assert again["samples_run"] == 4
 
 
 @needs_emulator
 def test_verify_on_the_emulated_board(work: Path) -> None:
-    done = _invoke("verify", "--model", work / "net.stq", "--executors", "numpy,host,stm32h743", "--json")
+    done = invoke("verify", "--model", work / "net.stq", "--executors", "numpy,host,stm32h743", "--json")
     assert done.exit_code == 0, done.stderr
-    found = _json(done)
+    found = json_of(done)
     assert (found["differing_layers"], found["executors"]) == (0, ["host", "stm32h743"])
     assert all(set(row["differing_samples"]) == {"host", "stm32h743"} for row in found["layers"])
 
@@ -177,9 +165,8 @@ def test_verify_names_what_differs(work: Path, network: Network, monkeypatch: py
     """The first verification sample is the input's maximum everywhere: break it there."""
     top = np.full(network.input_type.shape, network.input_type.maximum)
     monkeypatch.setitem(open_executor._LOCAL, "host", lambda net: BrokenExecutor(net, 1, top))
-    done = _invoke("verify", "--model", work / "net.stq", "--executors", "numpy,host", "--json")
-    assert done.exit_code == 1
-    (difference,) = _json(done)["differences"]
+    done = invoke("verify", "--model", work / "net.stq", "--executors", "numpy,host", "--json")
+    (difference,) = json_of(done, exit_code=1)["differences"]
     assert (difference["executor"], difference["layer"], difference["sample"]) == ("host", 1, 0)
     assert "host differs first in layer 1" in done.stderr
     assert f"{difference['found']} instead of {difference['expected']}" in done.stderr
@@ -187,18 +174,18 @@ def test_verify_names_what_differs(work: Path, network: Network, monkeypatch: py
 
 @pytest.mark.parametrize("executor", ["numpy", "host"])
 def test_evaluate(work: Path, executor: str) -> None:
-    done = _invoke(
+    done = invoke(
         "evaluate", "--model", work / "net.stq", "--samples", work / "fgsm.npz", "--executor", executor, "--json"
     )
     assert done.exit_code == 0, done.stderr
-    found = _json(done)
+    found = json_of(done)
     assert (found["correct"], found["samples"], found["attack"]) == (4, COUNT, "fgsm")
     assert found["top1"] == pytest.approx(4 / 6)
     assert found["wilson95"] == pytest.approx([0.3000, 0.9032], abs=1e-4)
 
 
 def test_evaluate_for_people(work: Path) -> None:
-    done = _invoke("evaluate", "--model", work / "net.stq", "--samples", work / "clean.npz", "--limit", "3")
+    done = invoke("evaluate", "--model", work / "net.stq", "--samples", work / "clean.npz", "--limit", "3")
     assert "clean.npz (clean), host: top-1 33.3 % [6.1, 79.2], 3 samples" in done.stdout
 
 
@@ -230,7 +217,7 @@ def test_mistakes_are_explained(work: Path, tmp_path: Path) -> None:
         (["attack", "--model", "m.h5", "--attack", "fgsm", "--eps", "x", "-o", "f"], "'x' is not a number"),
     ]  # fmt: skip
     for arguments, message in cases:
-        result = _invoke(*arguments)
+        result = invoke(*arguments)
         assert result.exit_code == 1, (arguments, result.output)
         assert message in result.stderr, (arguments, result.stderr)
         assert "Traceback" not in result.output
@@ -240,7 +227,7 @@ def test_mistakes_are_explained(work: Path, tmp_path: Path) -> None:
 @needs_emulator
 @pytest.mark.usefixtures("built")
 def test_an_absent_port(work: Path, tmp_path: Path) -> None:
-    result = _invoke(
+    result = invoke(
         "run", "--model", work / "net.stq", "--samples", work / "clean.npz", "--port", tmp_path / "tty", "--out",
         tmp_path / "out",
     )  # fmt: skip
@@ -257,21 +244,21 @@ def test_a_build_in_the_output_folder_is_used_or_refused(work: Path, tmp_path: P
         "run", "--model", work / "net.stq", "--samples", work / "clean.npz", "--emulated", "--boards", "1",
         "--limit", "1", "--out", folder, "--json",
     ]  # fmt: skip
-    done = _invoke(*arguments)
+    done = invoke(*arguments)
     assert done.exit_code == 0, done.stderr
-    assert _json(done)["build_id"] == built["build_id"]
+    assert json_of(done)["build_id"] == built["build_id"]
     assert not (folder / "firmware").exists()
     for key, value, message in (
         ("model_hash", "0" * 64, "the build there has model_hash 000"),
         ("stack_bytes", "many", "the build cannot be read"),
     ):
         (folder / "build.json").write_text(json.dumps(built | {key: value}))
-        refused = _invoke(*arguments)
+        refused = invoke(*arguments)
         assert refused.exit_code == 1
         assert message in refused.stderr
     (folder / "build.json").write_text(json.dumps(built))
     (folder / "firmware.elf").unlink()
-    assert "the image is missing" in _invoke(*arguments).stderr
+    assert "the image is missing" in invoke(*arguments).stderr
 
 
 def test_verification_samples_begin_with_the_extremes(network: Network) -> None:

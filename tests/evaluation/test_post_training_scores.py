@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import invoke, json_of
 from float_models import SHAPE, float_draft, float_pixels
 
-from stq_deploy.cli import cli
 from stq_deploy.datasets.samples import CLEAN, SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.scores import classes_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor
@@ -39,27 +36,16 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def _invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments])
-
-
-def _json(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.output
-    value = json.loads(result.stdout)
-    assert isinstance(value, dict)
-    return value
-
-
 def test_convert_writes_a_network_that_knows_its_pixels(work: Path) -> None:
     out = work / "net.stq"
-    _json(_invoke("convert", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "-o", out, "--json"))
+    json_of(invoke("convert", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "-o", out, "--json"))
     network = load_network(out)
     assert network.input_range == (0.0, 255.0)
     assert network.metadata["post_training"]["samples"] == 16
     assert all(op.weight_bits == 8 for op in network.ops if hasattr(op, "weight_bits"))
-    found = _json(_invoke("verify", "--model", out, "--executors", "numpy,host,host-cortex-m7", "--json"))
+    found = json_of(invoke("verify", "--model", out, "--executors", "numpy,host,host-cortex-m7", "--json"))
     assert found["differing_layers"] == 0
-    again = _invoke("build", "--model", out, *INT8, work / "pixels.npz")
+    again = invoke("build", "--model", out, *INT8, work / "pixels.npz")
     assert again.exit_code == 1
     assert "the network is converted already" in again.stderr
 
@@ -83,7 +69,7 @@ def test_what_cannot_be_quantized_says_why_and_leaves_no_file(
     work: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(work)
-    result = _invoke("convert", "m.h5", *arguments, "-o", "bad.stq")
+    result = invoke("convert", "m.h5", *arguments, "-o", "bad.stq")
     assert result.exit_code != 0
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.output
@@ -91,8 +77,8 @@ def test_what_cannot_be_quantized_says_why_and_leaves_no_file(
 
 
 def test_features_where_pixels_are_mapped_are_refused(work: Path) -> None:
-    _invoke("convert", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "-o", work / "mapped.stq")
-    result = _invoke("evaluate", "--model", work / "mapped.stq", "--samples", work / "features.npz")
+    invoke("convert", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "-o", work / "mapped.stq")
+    result = invoke("evaluate", "--model", work / "mapped.stq", "--samples", work / "features.npz")
     assert result.exit_code == 1
     assert "the network takes pixels in [0, 1] and maps them to 0..255 itself" in result.stderr
 
@@ -110,8 +96,8 @@ def test_the_float_model_sees_what_the_network_sees(work: Path) -> None:
     *_, (_, expected) = run_graph(source, made.x.astype(np.float32), range(len(source.nodes) - 1))
     assert model.network is not None
     np.testing.assert_allclose(logits, expected, atol=0.02 * np.abs(expected).max())
-    scored = _json(
-        _invoke("evaluate", "--model", work / "m.h5", *INT8, work / "pixels.npz", *RANGE,
+    scored = json_of(
+        invoke("evaluate", "--model", work / "m.h5", *INT8, work / "pixels.npz", *RANGE,
                 "--samples", work / "pixels.npz", "--executor", "float", "--json")
     )  # fmt: skip
     assert (scored["model_hash"], scored["correct"]) == (model.network.sha256(), int((logits.argmax(1) == 0).sum()))
@@ -121,12 +107,12 @@ def test_the_float_model_sees_what_the_network_sees(work: Path) -> None:
 def test_verify_tells_each_layers_noise(work: Path) -> None:
     arguments = ["verify", "--model", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "--samples",
                  work / "pixels.npz", "--limit", "8", "--executors", "numpy,host"]  # fmt: skip
-    found = _json(_invoke(*arguments, "--json"))
+    found = json_of(invoke(*arguments, "--json"))
     noise = {layer["name"]: layer["decibels"] for layer in found["float"]["layers"]}
     assert noise.keys() >= {"conv1", "conv2", "add", "gated", "pool"}
     assert all(20 < ratio < 70 for ratio in noise.values())
     assert found["float"]["differing_predictions"] <= 1
-    shown = _invoke(*arguments)
+    shown = invoke(*arguments)
     assert "signal to quantization noise" in " ".join(shown.stdout.split())
     assert f"{noise['conv1']:.1f} dB" in shown.stdout
 
@@ -137,7 +123,7 @@ def test_noise_is_that_on_samples_like_those_calibrated_on(work: Path) -> None:
     float_draft().save_h5(work / "dark.h5")
     save_samples(SampleSet(float_pixels(16) // 32, np.zeros(16, np.int64)), work / "dark.npz")
     arguments = ["verify", "--model", work / "dark.h5", *INT8, work / "dark.npz", "--executors", "numpy,host", "--json"]
-    for layer in _json(_invoke(*arguments))["float"]["layers"]:
+    for layer in json_of(invoke(*arguments))["float"]["layers"]:
         assert layer["decibels"] > 20, layer
 
 
