@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._attacks import NONE, chosen_attacks
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
-
-if TYPE_CHECKING:
-    from stq_deploy.attacks.base import Attack
-
-NONE = "none"
 
 
 @click.command()
@@ -74,7 +69,7 @@ def attack(
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
 
-    attacks = _attacks(names, {"eps": eps, "norm": norm}, settings)
+    attacks = chosen_attacks(names, {"eps": eps, "norm": norm}, settings)
     paths = _paths(list(attacks), out)
     _, clean = chosen_samples(dataset, data, samples, limit)
 
@@ -113,29 +108,6 @@ def attack(
 
 def _advance(progress: Callable[[str, int, int], None], name: str, total: int, done: int) -> None:
     progress(name, done, total)
-
-
-def _attacks(
-    names: tuple[str, ...], common: dict[str, str | None], settings: tuple[str, ...]
-) -> dict[str, Attack | None]:
-    """Attack by name, each with its settings; None for clean samples."""
-    from stq_deploy.attacks.registry import get_attack
-    from stq_deploy.errors import StqError
-
-    texts: dict[str, dict[str, str]] = {
-        name: {k: v for k, v in common.items() if v is not None} for name in names if name != NONE
-    }
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        owner, dot, name = key.rpartition(".")
-        if not equals or not name or (dot and owner not in texts):
-            raise StqError(
-                f"--set {setting} names no setting of the attacks chosen",
-                next="write --set max_iter=40, or --set pgd.max_iter=40 to mean one attack alone",
-            )
-        for attack_name in [owner] if dot else texts:
-            texts[attack_name][name] = value
-    return {name: None if name == NONE else get_attack(name).from_text(texts[name]) for name in names}
 
 
 def _paths(names: list[str], out: Path) -> dict[str, Path]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stq_deploy.training.folds import Fold
 from stq_deploy.training.recipe import Recipe
 
 
@@ -22,6 +23,7 @@ class TrainingConfig:
     data: Path | None = None  # a file or folder; None: $STQ_DEPLOY_DATA, else the public source
     seed: int = 0
     test_limit: int | None = None  # test on only so many samples (drawn by the seed): for trials
+    fold: Fold | None = None  # train and test on one part of a cross validation instead of the data set's own parts
 
     def as_record(self) -> dict[str, Any]:
         """JSON-ready; files by name only, so that records do not tell about somebody's folders."""
@@ -33,6 +35,7 @@ class TrainingConfig:
             "data": None if self.data is None else Path(self.data).name,
             "seed": self.seed,
             "test_limit": self.test_limit,
+            "fold": None if self.fold is None else str(self.fold),
             "recipe": self.recipe.as_record(),
             "recipe_sha256": self.recipe.sha256(),
         }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stq_deploy.datasets import Dataset
 from stq_deploy.errors import StqError
 from stq_deploy.training.config import TrainingConfig
+from stq_deploy.training.folds import take_fold
 
 _SPLIT_STREAM = 2
 
@@ -29,8 +30,10 @@ class Split:
 
 def split(dataset: Dataset, config: TrainingConfig) -> Split:
     """Shuffle the training part by the seed (a file may be sorted by class) and hold out the validation
-    samples.
+    samples; of a cross validation, after it has been parted into folds.
     """
+    if config.fold is not None:
+        dataset = take_fold(dataset, config.fold, config.seed)
     order = np.random.default_rng([_SPLIT_STREAM, config.seed]).permutation(len(dataset.y_train))
     order = order[: config.recipe.train_limit]
     held_out = config.recipe.validation_samples

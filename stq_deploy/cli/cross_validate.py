@@ -1,0 +1,83 @@
+"""`stq-deploy cross-validate`: how much accuracy varies with the part of the data that was trained on."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stq_deploy.cli._training import training_options
+
+if TYPE_CHECKING:
+    from stq_deploy.training import TrainingConfig
+
+
+@click.command()
+@training_options
+@click.option("--folds", type=click.IntRange(min=2), default=10, show_default=True, help="Parts of the data set.")
+@click.option("--attack", "names", multiple=True, metavar="NAME", help="Also under fgsm, pgd or square; several times.")
+@click.option(
+    "--attack-set",
+    "attack_settings",
+    multiple=True,
+    metavar="[ATTACK.]SETTING=VALUE",
+    help="A setting of the attacks, such as eps=8/255 or pgd.max_iter=7.",
+)
+@click.option(
+    "--attack-samples", type=click.IntRange(min=1), default=100, show_default=True, help="Attacked in a fold."
+)
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where folds are trained."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def cross_validate(
+    config: TrainingConfig,
+    folds: int,
+    names: tuple[str, ...],
+    attack_settings: tuple[str, ...],
+    attack_samples: int,
+    engine: str,
+    as_json: bool,
+) -> None:
+    """Train and test on every fold of a data set, as in the paper's Table V.
+
+    The whole data set is parted by scikit-learn's KFold, shuffled by --seed. Writes fold_01, fold_02, ... and
+    cross_validation.json into --out. Given again, it goes on where it stopped. --engine ray trains folds side by side
+    (pip install stq-deploy[ray]).
+    """
+    from stq_deploy.cli._attacks import chosen_attacks
+    from stq_deploy.cli._screen import human_console, print_json, result_console
+
+    attacks = chosen_attacks(names, {}, attack_settings)
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # qkeras 0.9 needs Keras 2
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+    from stq_deploy.evaluation.cross_validation import CrossValidation
+    from stq_deploy.evaluation.cross_validation import cross_validate as run
+    from stq_deploy.evaluation.fold_engines import ENGINES
+
+    console = human_console()
+
+    def tell(number: int, scores: dict[str, Any]) -> None:
+        found = ", ".join(f"{name} {100 * score['top1']:.2f} %" for name, score in scores.items())
+        console.print(f"fold {number + 1} of {folds}: {found}")
+
+    validation = CrossValidation(config, folds, {n: a for n, a in attacks.items() if a is not None}, attack_samples)
+    result = run(validation, ENGINES[engine], tell)
+    if as_json:
+        print_json(result)
+    else:
+        result_console(as_json).print(_table(result, folds))
+
+
+def _table(result: dict[str, Any], folds: int) -> Any:
+    from rich.table import Table
+
+    table = Table("procedure", title=f"Accuracy over {folds} folds, in percent")
+    for title in ("mean", "95 % interval of the mean", "variance"):
+        table.add_column(title, justify="right")
+    for name, found in result["procedures"].items():
+        low, high = found["interval95"]
+        table.add_row(name, f"{found['mean']:.2f}", f"{low:.2f} .. {high:.2f}", f"{found['variance']:.2f}")
+    return table

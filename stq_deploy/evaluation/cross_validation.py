@@ -1,0 +1,146 @@
+"""K-fold cross validation: one training a fold, scored clean and under attacks, as in the paper's Table V.
+
+Every fold has a folder of its own; what is finished in it is not done again, and its training goes on where it
+stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stq_deploy.attacks.base import Attack
+from stq_deploy.attacks.classifier import art_classifier
+from stq_deploy.attacks.craft import Target, craft
+from stq_deploy.datasets import load_dataset
+from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.fold_engines import Engine
+from stq_deploy.evaluation.scores import Accuracy
+from stq_deploy.files import write_whole
+from stq_deploy.training import Reporter, TrainingConfig, train
+from stq_deploy.training.data import split
+from stq_deploy.training.folds import Fold
+from stq_deploy.training.result import MODEL_FILE
+
+CLEAN = "none"
+RESULT_FILE = "cross_validation.json"
+_SCORES_FILE = "scores.json"
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What is validated.
+
+    Attributes:
+        training: of every fold; its `out` is the folder of the whole, its seed also parts the data set.
+        folds: how many.
+        attacks: by name, beside the clean samples.
+        attack_samples: of each fold's test part, drawn by the seed, that are attacked; None for all.
+    """
+
+    training: TrainingConfig
+    folds: int = 10
+    attacks: Mapping[str, Attack] = dataclasses.field(default_factory=dict)
+    attack_samples: int | None = None
+
+    def fold(self, number: int) -> TrainingConfig:
+        """The training of fold `number` (from 0)."""
+        out = self.training.out / f"fold_{number + 1:02d}"
+        return dataclasses.replace(self.training, out=out, fold=Fold(number, self.folds))
+
+
+def cross_validate(
+    validation: CrossValidation, engine: Engine, on_fold: Callable[[int, dict[str, Any]], None] = lambda *_: None
+) -> dict[str, Any]:
+    """Train and score every fold not yet done; write RESULT_FILE into the folder, and return what it holds.
+
+    `on_fold` is told each fold's number (from 0) and scores as they come. Raises StqError as training and attacks do.
+    """
+    scores: dict[int, dict[str, Any]] = {}
+    for number, found in engine(_Task(validation), range(validation.folds)):
+        scores[number] = found
+        on_fold(number, found)
+    folds = [scores[number] for number in sorted(scores)]
+    result = {
+        "training": validation.training.as_record(),
+        "attacks": _describe(validation),
+        "folds": folds,
+        "procedures": {name: spread([fold[name]["top1"] for fold in folds]) for name in (CLEAN, *validation.attacks)},
+    }
+    write_whole(validation.training.out / RESULT_FILE, json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def spread(shares: Sequence[float]) -> dict[str, Any]:
+    """Of accuracies (0 .. 1), one a fold, in percent: mean, variance (n - 1), and Student's 95 % interval of the mean.
+
+    Folds share most of their training samples, so that the interval is narrower than it should be (Bengio & Grandvalet,
+    "No Unbiased Estimator of the Variance of K-Fold Cross-Validation", JMLR 5, 2004).
+    """
+    from scipy import stats
+
+    percent = 100 * np.asarray(shares, np.float64)
+    mean, variance = float(percent.mean()), float(percent.var(ddof=1))
+    half = float(stats.t.ppf(0.975, len(percent) - 1)) * (variance / len(percent)) ** 0.5
+    return {"mean": mean, "variance": variance, "interval95": [mean - half, mean + half]}
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What an engine does with a fold's number, perhaps in another process."""
+
+    validation: CrossValidation
+
+    def __call__(self, number: int, progress: Reporter | None = None) -> dict[str, Any]:
+        config = self.validation.fold(number)
+        path = config.out / _SCORES_FILE
+        record = {"training": config.as_record(), "attacks": _describe(self.validation)}
+        done = _read(path)
+        if done is not None and all(done.get(key) == value for key, value in record.items()):
+            scores: dict[str, Any] = done["scores"]
+            return scores
+        result = train(config, progress, resume=True)
+        right = round(result["test_accuracy"] * result["test_samples"])
+        scores = {CLEAN: Accuracy(right, result["test_samples"]).as_json()}
+        if self.validation.attacks:
+            scores |= self._attacked(config)
+        write_whole(path, json.dumps(record | {"scores": scores}, indent=1) + "\n")
+        return scores
+
+    def _attacked(self, config: TrainingConfig) -> dict[str, Any]:
+        """Accuracy of the float model under each attack."""
+        limited = dataclasses.replace(config, test_limit=self.validation.attack_samples)
+        data = split(load_dataset(config.dataset, config.data), limited)
+        clean = SampleSet(data.x_test, data.y_test, {"dataset": config.dataset})
+        model = FloatModel(config.out / MODEL_FILE)
+        target = Target(art_classifier(model.keras), model.name, model.file_sha256, model.input_format, None)
+        scores = {}
+        for name, attack in self.validation.attacks.items():
+            made = craft(target, clean, attack, seed=config.seed, storage="float32")
+            correct = made.metadata["float_model"]["correct"]["attacked"]
+            scores[name] = Accuracy(correct, len(made)).as_json()
+        return scores
+
+
+def _describe(validation: CrossValidation) -> dict[str, Any]:
+    """JSON-ready: every attack's settings, and on how many samples."""
+    return {
+        "samples": validation.attack_samples,
+        "settings": {name: attack.settings for name, attack in validation.attacks.items()},
+    }
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A finished fold's scores; None if there are none, or the file is not whole."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "scores" in found else None
