@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from stq_deploy.datasets import safe_pickle
 from stq_deploy.datasets.base import Dataset
-from stq_deploy.datasets.gray import rgb_to_gray
+from stq_deploy.datasets.gray import pictures_to_gray
 from stq_deploy.errors import StqError
 
 _FOLDER = "cifar-10-batches-py"
 _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 _TEST = ("test_batch",)
 _PIXELS = 32 * 32
+_MAXIMUM_BATCH_BYTES = 64 << 20  # a batch has about 31 MB
 
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -60,9 +61,12 @@ def _batch(archive: tarfile.TarFile, name: str) -> Part:
     file = archive.extractfile(name)
     if file is None:
         raise ValueError(f"{name} is not a file")
-    content: dict[bytes, Any] = safe_pickle.loads(file.read())
+    packed = file.read(_MAXIMUM_BATCH_BYTES + 1)
+    if len(packed) > _MAXIMUM_BATCH_BYTES:
+        raise ValueError(f"{name} has more than {_MAXIMUM_BATCH_BYTES} bytes")
+    content: dict[bytes, Any] = safe_pickle.loads(packed)
     data, labels = content[b"data"], content[b"labels"]
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (len(labels), 3 * _PIXELS):
         raise ValueError(f"{name} holds no pictures of 32 x 32 x 3 bytes")
     rgb = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return rgb_to_gray(rgb)[..., np.newaxis], np.asarray(labels, np.int64)
+    return pictures_to_gray(rgb), np.asarray(labels, np.int64)

@@ -2,63 +2,72 @@
 
 from __future__ import annotations
 
-import hashlib
+import http.client
 import logging
 import os
-import shutil
 import tempfile
 import urllib.request
 from pathlib import Path
+from typing import IO
 
+from stq_deploy.datasets.checksum import sha256
+from stq_deploy.datasets.source import PublicFile
 from stq_deploy.errors import StqError
 
 _log = logging.getLogger(__name__)
 _TIMEOUT = 30.0
+_CHUNK = 1 << 20
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: $XDG_CACHE_HOME (or LOCALAPPDATA, or ~/.cache) / stq-deploy."""
+    """Where fetched files and what is computed of them are kept: $XDG_CACHE_HOME (or LOCALAPPDATA, or ~/.cache) /
+    stq-deploy.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     return (Path(base) if base else Path.home() / ".cache") / "stq-deploy"
 
 
-def md5(path: Path) -> str:
-    """Hex digest of a file; the publisher gives md5 sums. It finds damage, not malice."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def in_words(size: int) -> str:
+    """A number of bytes for people, in powers of ten: 2.43 GB, 64.3 MB, 5.15 KB."""
+    value = float(size)
+    for unit in ("bytes", "KB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"
 
 
-def fetch(address: str, expected_md5: str) -> Path:
-    """The cached copy of `address`, fetched if need be.
+def fetch(file: PublicFile, folder: str, by_hand: str) -> Path:
+    """The kept copy of `file`, in `folder` of the cache; fetched if there is none, or a damaged one.
 
-    Raises StqError if it cannot be had or is not the known file.
+    No more than the file's known size is ever read. Raises StqError, which ends with the advice `by_hand`, if it cannot
+    be had or is not the known file; nothing is left of it then.
     """
-    path = cache_folder() / address.rsplit("/", 1)[-1]
-    if path.is_file() and md5(path) == expected_md5:
+    path = cache_folder() / folder / file.name
+    if path.is_file() and path.stat().st_size == file.size and sha256(path) == file.sha256:
         return path
-    _log.warning("fetching %s to %s", address, path)
-    by_hand = f"fetch {address} by hand and give it with --data, or set STQ_DEPLOY_DATA to it"
+    _log.warning("fetching %s (%s) to %s", file.address, in_words(file.size), path)
     beside: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         beside = Path(name)
-        # S310 fears file: addresses; ours are constants of this package, and the md5 is checked below.
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:  # noqa: S310
-            shutil.copyfileobj(answer, file)
-        found = md5(beside)
-        if found != expected_md5:
+        # S310 fears file: addresses; ours are constants of this package, and the content is checked below.
+        with os.fdopen(handle, "wb") as out, urllib.request.urlopen(file.address, timeout=_TIMEOUT) as answer:  # noqa: S310
+            _copy(answer, out, file, by_hand)
+        if beside.stat().st_size != file.size or sha256(beside) != file.sha256:
             raise StqError(
-                f"the fetched file is not the known one: its md5 is {found}, not {expected_md5}",
-                where=address,
+                f"the fetched file is not the known one: {beside.stat().st_size} bytes with SHA-256 {sha256(beside)}, "
+                f"not {file.size} with {file.sha256}",
+                where=file.address,
                 cause="an interrupted download, or a proxy that answers in its place",
                 next=by_hand,
             )
         beside.replace(path)
-    except OSError as error:  # urllib's errors are OSErrors too
+    except (OSError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
         raise StqError(
             "cannot fetch the data",
-            where=address,
+            where=file.address,
             cause=f"no network, or no room in the cache ({error})",
             next=by_hand,
         ) from error
@@ -66,3 +75,17 @@ def fetch(address: str, expected_md5: str) -> Path:
         if beside is not None:
             beside.unlink(missing_ok=True)
     return path
+
+
+def _copy(answer: IO[bytes], out: IO[bytes], file: PublicFile, by_hand: str) -> None:
+    left = file.size
+    while chunk := answer.read(_CHUNK):
+        left -= len(chunk)
+        if left < 0:
+            raise StqError(
+                f"the answer is longer than the {file.size} bytes of the known file",
+                where=file.address,
+                cause="a proxy that answers in its place, or a new version of the file",
+                next=by_hand,
+            )
+        out.write(chunk)

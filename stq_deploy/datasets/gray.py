@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 # ITU-R BT.601 luma, as PIL's convert("L") and OpenCV use it. The paper says only "converted to gray scale".
 LUMA = (0.299, 0.587, 0.114)
+_AT_A_TIME = 10_000
 
 
 def rgb_to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -19,3 +20,12 @@ def rgb_to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     gray: NDArray[Any] = (rgb.astype(np.float32) / np.float32(255.0)) @ np.array(LUMA, np.float32)
     return np.rint(gray * 255.0).astype(np.uint8)
+
+
+def pictures_to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, H, W, 3) RGB bytes -> (N, H, W, 1) gray bytes, by `rgb_to_gray`, some at a time as floats need more room."""
+    gray = np.empty((*rgb.shape[:3], 1), np.uint8)
+    for start in range(0, len(rgb), _AT_A_TIME):
+        part = slice(start, start + _AT_A_TIME)
+        gray[part, ..., 0] = rgb_to_gray(rgb[part])
+    return gray

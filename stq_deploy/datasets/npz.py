@@ -1,44 +1,52 @@
-"""A data set in one .npz file: x_train, y_train, x_test, y_test, and optionally class names."""
+"""A data set in one .npz file.
+
+Members: x_train, y_train, x_test, y_test; or x, y and split, where split says of each sample whether it is for training
+(0), validation (1) or testing (2). Optionally class names: classes, class_names or words. Others are passed over.
+"""
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stq_deploy.datasets.base import Dataset
+from stq_deploy.datasets.npz_member import read_member
 from stq_deploy.errors import StqError
 
-_PARTS = ("x_train", "y_train", "x_test", "y_test")
-_CLASS_KEYS = ("classes", "class_names")
+MAXIMUM_MEMBER_BYTES = 4 << 30
+_PARTED = ("x_train", "y_train", "x_test", "y_test")
+_WHOLE = ("x", "y", "split")
+_CLASS_KEYS = ("classes", "class_names", "words")
+_VALIDATION, _TESTING = 1, 2
+
+Array = NDArray[Any]
 
 
 def load_npz(path: Path, name: str, class_names: tuple[str, ...] | None = None) -> Dataset:
-    """Read `path` without ever unpickling (allow_pickle=False).
+    """Read `path` without ever unpickling.
 
-    x_*: (N, H, W) or (N, H, W, C), uint8 or float; y_*: (N,) whole numbers. Class names come from the file
-    ("classes" or "class_names"), else from the argument, else they are the class numbers.
-    Raises StqError for a missing, foreign or incomplete file.
+    x: (N, H, W) or (N, H, W, C), uint8 or float; y and split: (N,) whole numbers. Class names come from the file, else
+    from the argument, else they are the class numbers.
+    Raises StqError for a missing, damaged, foreign, incomplete or too large file.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [part for part in _PARTS if part not in archive.files]
-            if missing:
-                raise StqError(
-                    f"{', '.join(missing)} missing from the data file",
-                    where=str(path),
-                    cause=f"it holds: {', '.join(archive.files) or 'nothing'}",
-                    next=f"the file must hold {', '.join(_PARTS)}",
-                )
-            arrays = {part: archive[part] for part in _PARTS}
-            for key in _CLASS_KEYS:
-                if key in archive.files:
-                    class_names = tuple(str(item) for item in archive[key])
-                    break
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
+        with zipfile.ZipFile(path) as archive:
+            arrays = _members(archive, path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        # RuntimeError: zipfile's answer to an encrypted member.
         raise StqError("cannot read the data file", where=str(path), cause=str(error)) from error
+    for key in _CLASS_KEYS:
+        if key in arrays:
+            class_names = tuple(str(item) for item in arrays[key].reshape(-1))
+            break
+    validation = None
+    if "split" in arrays:
+        arrays, validation = _part(arrays, path)
     if class_names is None:
         highest = max((int(arrays[part].max()) for part in ("y_train", "y_test") if arrays[part].size), default=-1)
         class_names = tuple(str(number) for number in range(highest + 1))
@@ -47,18 +55,46 @@ def load_npz(path: Path, name: str, class_names: tuple[str, ...] | None = None) 
         source=str(path),
         class_names=class_names,
         x_train=_samples(arrays["x_train"]),
-        y_train=_labels(arrays["y_train"], path),
+        y_train=_whole_numbers(arrays["y_train"], path),
         x_test=_samples(arrays["x_test"]),
-        y_test=_labels(arrays["y_test"], path),
+        y_test=_whole_numbers(arrays["y_test"], path),
+        validation=validation,
     )
 
 
-def _samples(x: Any) -> Any:
+def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, Array]:
+    held = {member.removesuffix(".npy") for member in archive.namelist()}
+    wanted = _WHOLE if "split" in held else _PARTED
+    missing = [part for part in wanted if part not in held]
+    if missing:
+        raise StqError(
+            f"{', '.join(missing)} missing from the data file",
+            where=str(path),
+            cause=f"it holds: {', '.join(sorted(held)) or 'nothing'}",
+            next=f"the file must hold {', '.join(_PARTED)}; or {', '.join(_WHOLE)}",
+        )
+    read = (*wanted, *(key for key in _CLASS_KEYS if key in held))
+    return {part: read_member(archive, f"{part}.npy", MAXIMUM_MEMBER_BYTES) for part in read}
+
+
+def _part(arrays: dict[str, Array], path: Path) -> tuple[dict[str, Array], NDArray[np.int64] | None]:
+    x, y, split = arrays["x"], arrays["y"], _whole_numbers(arrays["split"], path)
+    if not (x.ndim and len(x) == len(y) == len(split)):
+        raise StqError(
+            f"x, y and split are not of one length: shapes {x.shape}, {y.shape} and {split.shape}", where=str(path)
+        )
+    test = split == _TESTING
+    validation = np.flatnonzero(split[~test] == _VALIDATION)
+    parted = {"x_train": x[~test], "y_train": y[~test], "x_test": x[test], "y_test": y[test]}
+    return parted, validation if len(validation) else None
+
+
+def _samples(x: Array) -> Any:
     x = x if x.dtype == np.uint8 else x.astype(np.float32)
     return x[..., np.newaxis] if x.ndim == 3 else x
 
 
-def _labels(y: Any, path: Path) -> Any:
+def _whole_numbers(y: Array, path: Path) -> Any:
     if y.dtype.kind not in "iu":
         raise StqError(f"labels must be whole numbers, not {y.dtype}", where=str(path))
     return y.reshape(-1).astype(np.int64)

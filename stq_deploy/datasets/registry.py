@@ -1,35 +1,46 @@
-"""Which data sets there are, and where each is looked for."""
+"""Which data sets there are."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
+from stq_deploy.datasets import locate
 from stq_deploy.datasets.base import Dataset
-from stq_deploy.datasets.cifar10 import load_cifar10
+from stq_deploy.datasets.cifar10 import CIFAR10
+from stq_deploy.datasets.fashion_mnist import FASHION_MNIST
+from stq_deploy.datasets.source import DataSource
+from stq_deploy.datasets.speech_commands import SPEECH_COMMANDS, SPEECH_COMMANDS_OFFICIAL
+from stq_deploy.datasets.speech_other_words import SPEECH_OTHER_WORDS
+from stq_deploy.datasets.svhn import SVHN
+from stq_deploy.datasets.svhn_mini import SVHN_MINI
 from stq_deploy.errors import StqError
 
-DATA_VARIABLE = "STQ_DEPLOY_DATA"
-
-# A loader takes an explicit file or folder, or None for its public source.
-Loader = Callable[[Path | None], Dataset]
-_LOADERS: dict[str, Loader] = {"cifar10": load_cifar10}
+SOURCES: dict[str, DataSource] = {
+    source.name: source
+    for source in (
+        CIFAR10,
+        SVHN,
+        SVHN_MINI,
+        FASHION_MNIST,
+        SPEECH_COMMANDS,
+        SPEECH_COMMANDS_OFFICIAL,
+        SPEECH_OTHER_WORDS,
+    )
+}
+"""Every data set by the name that `--dataset` takes."""
 
 
 def dataset_names() -> tuple[str, ...]:
     """The names `load_dataset` knows."""
-    return tuple(_LOADERS)
+    return tuple(SOURCES)
 
 
 def load_dataset(name: str, path: str | Path | None = None) -> Dataset:
-    """The data set `name` from `path` (a file or folder), else from $STQ_DEPLOY_DATA, else its public source.
+    """The data set `name` from `path` (a file or folder), else from where `locate.load` finds it.
 
     Raises StqError for an unknown name or data that cannot be found, fetched or read.
     """
-    loader = _LOADERS.get(name)
-    if loader is None:
-        raise StqError(f"unknown data set {name!r}", next=f"choose one of: {', '.join(_LOADERS)}")
-    if path is None:
-        path = os.environ.get(DATA_VARIABLE) or None
-    return loader(None if path is None else Path(path))
+    source = SOURCES.get(name)
+    if source is None:
+        raise StqError(f"unknown data set {name!r}", next=f"choose one of: {', '.join(SOURCES)}")
+    return locate.load(source, None if path is None else Path(path))

@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.datasets.npz_member import read_member
 from stq_deploy.datasets.registry import load_dataset
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
@@ -179,8 +180,8 @@ def load_samples(path: str | os.PathLike[str]) -> SampleSet:
             raise StqError(f"the file has {size} bytes, more than the {MAXIMUM_FILE_BYTES} allowed")
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
-            x = _read_array(archive, "x.npy", MAXIMUM_MEMBER_BYTES)
-            y = _read_array(archive, "y.npy", MAXIMUM_MEMBER_BYTES)
+            x = read_member(archive, "x.npy", MAXIMUM_MEMBER_BYTES)
+            y = read_member(archive, "y.npy", MAXIMUM_MEMBER_BYTES)
             metadata = _read_metadata(archive) if "metadata.npy" in archive.namelist() else {}
         return SampleSet(_pixels(x), _labels(y), metadata)
     except StqError as error:
@@ -206,18 +207,20 @@ def samples_of_dataset(name: str, path: Path | None, limit: int | None = None) -
     would be no fair ones. A smaller `limit` gives the first of a larger one's.
 
     Raises:
-        StqError: an unknown data set, or data that cannot be found, fetched or read, or is not in [0, 1].
+        StqError: an unknown data set, or data that cannot be found, fetched or read.
     """
     dataset = load_dataset(name, path)
     chosen = np.arange(len(dataset.x_test))
     if limit is not None and limit < len(chosen):
         chosen = np.random.default_rng(0).permutation(chosen)[:limit]
-    metadata = {
+    metadata: dict[str, Any] = {
         "dataset": dataset.name,
         "class_names": list(dataset.class_names),
         "source_indices": [int(i) for i in chosen],
         "attack": {"name": CLEAN},
     }
+    if dataset.feature_range is not None:
+        metadata["range"] = list(dataset.feature_range)
     return SampleSet(dataset.x_test[chosen], dataset.y_test[chosen], metadata)
 
 
@@ -240,33 +243,8 @@ def _check_members(archive: zipfile.ZipFile) -> None:
         )
 
 
-def _read_array(archive: zipfile.ZipFile, name: str, limit: int) -> npt.NDArray[Any]:
-    """One array; its claimed size is checked against the bytes there before anything is allocated."""
-    # The directory's sizes are a claim; reading stops at the limit whatever it says.
-    with archive.open(name) as member:
-        content = member.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"{name} is larger than the {limit} bytes allowed")
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise ValueError(f"{name} has the unknown .npy version {version}")
-    if dtype.hasobject or dtype.kind not in "biufSU":
-        raise ValueError(f"{name} holds {dtype}, not numbers or text")
-    data = content[stream.tell() :]
-    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError(f"{name} is not as long as its shape {shape} says")
-    if dtype.itemsize == 0:
-        return np.zeros(shape, dtype)
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
-
-
 def _read_metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
-    array = _read_array(archive, "metadata.npy", MAXIMUM_METADATA_BYTES)
+    array = read_member(archive, "metadata.npy", MAXIMUM_METADATA_BYTES)
     if array.shape != () or array.dtype.kind not in "SU":
         raise ValueError("metadata is not a single text")
     value = array.item()

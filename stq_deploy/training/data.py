@@ -29,8 +29,9 @@ class Split:
 
 
 def split(dataset: Dataset, config: TrainingConfig) -> Split:
-    """Shuffle the training part by the seed (a file may be sorted by class) and hold out the validation
-    samples; of a cross validation, after it has been parted into folds.
+    """Shuffle the training part by the seed (a file may be sorted by class) and hold out the validation samples: those
+    that the publisher set aside, where it did, else as many as the settings say. Of a cross validation, after it has
+    been parted into folds.
     """
     if config.fold is not None:
         dataset = take_fold(dataset, config.fold, config.seed)
@@ -38,9 +39,12 @@ def split(dataset: Dataset, config: TrainingConfig) -> Split:
     order = order[: config.recipe.train_limit]
     held_out = config.recipe.validation_samples
     held, kept = order[:held_out], order[held_out:]
+    if dataset.validation is not None and held_out:
+        set_aside = np.isin(order, dataset.validation)
+        held, kept = order[set_aside], order[~set_aside]
     if not len(kept):
         raise StqError(
-            f"no training samples left: {len(order)} in all, {held_out} held out for validation",
+            f"no training samples left: {len(order)} in all, {len(held)} held out for validation",
             where=dataset.source,
         )
     test = np.arange(len(dataset.y_test))

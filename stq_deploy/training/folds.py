@@ -39,4 +39,6 @@ def take_fold(dataset: Dataset, fold: Fold, seed: int) -> Dataset:
         )
     parts = list(KFold(fold.count, shuffle=True, random_state=seed).split(x))
     train, test = parts[fold.number]
-    return dataclasses.replace(dataset, x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])
+    return dataclasses.replace(
+        dataset, x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test], validation=None
+    )
