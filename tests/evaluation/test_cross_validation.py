@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import invoke
 
 from stq_deploy.errors import StqError
 
@@ -193,14 +194,10 @@ def test_real_ray_gives_the_same_scores(validation: Any, tmp_path: Path) -> None
 
 
 def test_command_prints_the_table(folder: Path, validation: Any) -> None:
-    from click.testing import CliRunner
-
-    from stq_deploy.cli import cli
-
-    options = ["cross-validate", "--folds", "2", "--network", validation.training.network, "--scheme", "fp"]
-    options += ["--data", str(folder / "cifar10.npz"), "--out", str(folder / "two"), "--epochs", "1"]
-    options += ["--set", "validation_samples=0", "--batch-size", "8"]
-    result = CliRunner().invoke(cli, options)
+    result = invoke(
+        "cross-validate", "--folds", 2, "--network", validation.training.network, "--scheme", "fp", "--epochs", 1,
+        "--data", folder / "cifar10.npz", "--out", folder / "two", "--set", "validation_samples=0", "--batch-size", 8,
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "95 % interval" in result.output
     assert "fold 2 of 2: none" in result.output

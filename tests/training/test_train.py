@@ -155,6 +155,20 @@ def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
         assert [line["quantized_share"] for line in history] == [0.5, 0.5, 1.0, 1.0]
 
 
+@pytest.mark.parametrize("scheme", ["fp", "8bit", "4bit", "ternary", "stq", "2bit", "binary", "s-binary"])
+def test_every_scheme_learns(scheme: str, small: TrainingConfig, tmp_path: Path) -> None:
+    """One class dark, one bright: a few steps tell them apart, in every scheme and with every kind of product."""
+    y = np.arange(64) % 2
+    x = np.random.default_rng(1).integers(0, 100, (64, 8, 8), dtype=np.uint8) + (155 * y[:, None, None]).astype(
+        np.uint8
+    )
+    data = tmp_path / "two.npz"
+    np.savez(data, x_train=x, y_train=y, x_test=x, y_test=y, classes=["dark", "bright"])
+    recipe = Recipe(epochs=4, batch_size=16, learning_rate=0.02, validation_samples=0, precision="bfloat16")
+    config = dataclasses.replace(small, out=tmp_path / "run", data=data, scheme=scheme, recipe=recipe)
+    assert train(config)["test_accuracy"] > 0.9
+
+
 def test_early_stop_keeps_the_best_epoch(small: TrainingConfig, tmp_path: Path) -> None:
     """With a learning rate that moves nothing no epoch beats the first."""
     recipe = Recipe(**FEW | {"epochs": 9, "patience": 2, "learning_rate": 1e-12, "final_learning_rate": 1e-12})

@@ -1,0 +1,94 @@
+"""Write finished training runs down: a line each in docs/experiments.json, and the table of docs/TRAINING.md anew.
+
+    python tools/record_experiment.py RUN... [--group "What was asked"]
+
+RUN is the --out folder of `stq-deploy train`; its name is the experiment's. Without RUN the table is written anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stq_deploy.files import write_whole
+from stq_deploy.training.recipe import Recipe
+from stq_deploy.training.result import HISTORY_FILE, RESULT_FILE
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+RECORDS = DOCS / "experiments.json"
+PAGE = DOCS / "TRAINING.md"
+BEGIN, END = "<!-- experiments: written by tools/record_experiment.py -->", "<!-- end of experiments -->"
+
+
+def read_run(run: Path, group: str) -> dict[str, Any]:
+    """What is kept of a run."""
+    result = json.loads((run / RESULT_FILE).read_text(encoding="utf-8"))
+    last = json.loads((run / HISTORY_FILE).read_text(encoding="utf-8").splitlines()[-1])
+    config = result["config"]
+    defaults = Recipe().as_record()
+    return {
+        "group": group,
+        "name": run.name,
+        "network": f"{config['network']}/{config['variant']}",
+        "scheme": config["scheme"],
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "recipe": {key: value for key, value in config["recipe"].items() if value != defaults.get(key)},
+        "train_samples": result["train_samples"],
+        "epochs": result["epochs_done"],
+        "train_accuracy": last["train_accuracy"],
+        "validation_accuracy": last["validation_accuracy"],
+        "test_accuracy": result["test_accuracy"],
+        "test_samples": result["test_samples"],
+        "seconds": result["training_seconds"],
+        "commit": result["git_commit"],
+    }
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """Markdown: a table a group, in the order of the records."""
+    lines = []
+    for group in dict.fromkeys(record["group"] for record in records):
+        members = [record for record in records if record["group"] == group]
+        common = set.intersection(*(set(_entries(record)) for record in members))
+        shared = ", ".join(sorted(common - {"title"})) or "nothing"
+        lines += [f"**{group}** Common to all: {shared}.", ""]
+        lines += ["| run | scheme | what differs | train | validation | test |", "|---|---|---|---|---|---|"]
+        for record in members:
+            own = ", ".join(sorted(set(_entries(record)) - common)) or "-"
+            shares = " | ".join(
+                "-" if record[key] is None else f"{100 * record[key]:.1f} %"
+                for key in ("train_accuracy", "validation_accuracy", "test_accuracy")
+            )
+            lines.append(f"| {record['name']} | {record['scheme']} | {own} | {shares} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _entries(record: dict[str, Any]) -> list[str]:
+    recipe = {key: value for key, value in record["recipe"].items() if key not in ("title", "epochs", "train_limit")}
+    facts = {key: record[key] for key in ("network", "dataset", "train_samples", "epochs")}
+    return [f"`{key}={value}`" for key, value in (facts | recipe).items()]
+
+
+@click.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--group", default="Trials.", show_default=True, help="What the runs were to show.")
+def main(runs: tuple[Path, ...], group: str) -> None:
+    """Add RUNS to the records, and write the table."""
+    records = json.loads(RECORDS.read_text(encoding="utf-8")) if RECORDS.exists() else []
+    new = [read_run(run, group) for run in runs]
+    replaced = {(record["group"], record["name"]) for record in new}
+    records = [record for record in records if (record["group"], record["name"]) not in replaced] + new
+    write_whole(RECORDS, json.dumps(records, indent=1) + "\n")
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    write_whole(PAGE, f"{before}{BEGIN}\n\n{table(records)}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
