@@ -3,30 +3,13 @@
 #include <stdint.h>
 
 #include "linker_symbols.h"
+#include "memory_contents.h"
 #include "registers.h"
 
 #define CODE_SPACE_ADDRESS 0x00000000u
 #define CODE_SPACE_LOG2_BYTES 29 /* up to the stack's bottom */
 #define FLASH_ADDRESS 0x00000000u
 #define FLASH_LOG2_BYTES 22
-
-static void fill_with_zero(uint32_t *first, const uint32_t *end)
-{
-    while (first < end) {
-        *first++ = 0;
-    }
-}
-
-static void prepare_memory(void)
-{
-    const uint32_t *image = stq_data_image;
-    for (uint32_t *word = stq_data_start; word < stq_data_end; word++) {
-        *word = *image++;
-    }
-    fill_with_zero(stq_bss_start, stq_bss_end);
-    fill_with_zero(stq_arena_start, stq_arena_end);
-    fill_with_zero(stq_scratch_start, stq_scratch_end);
-}
 
 /*
  * What lies below the stack ignores writes and reads as zero, or mirrors the flash; and that is RAM. Forbidden, an
@@ -47,7 +30,7 @@ __attribute__((noreturn, used)) static void start(void)
 {
     SCB_SHCSR |= SCB_SHCSR_MEM_BUS_USAGE_FAULT_ENABLE;
     SCB_CCR |= SCB_CCR_DIV_0_TRP;
-    prepare_memory();
+    memory_fill();
     protect_memory();
     (void)main();
     for (;;) {

@@ -51,6 +51,8 @@
 #define RCC_PLL1DIVR_VALUE(n, p) (((uint32_t)(n) - 1u) | (((uint32_t)(p) - 1u) << 9))
 #define RCC_RSR REGISTER(0x580244D0u)
 #define RCC_RSR_RMVF (1u << 16)
+#define RCC_AHB2ENR REGISTER(0x580244DCu)
+#define RCC_AHB2ENR_SRAM1EN_SRAM2EN_SRAM3EN (7u << 29)
 #define RCC_AHB4ENR REGISTER(0x580244E0u)
 #define RCC_AHB4ENR_GPIODEN (1u << 3)
 #define RCC_APB1LENR REGISTER(0x580244E8u)

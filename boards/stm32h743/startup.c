@@ -5,33 +5,18 @@
 
 #include "clocks.h"
 #include "linker_symbols.h"
+#include "memory_contents.h"
 #include "registers.h"
 
 #define ITCM_ADDRESS 0x00000000u
 #define ITCM_LOG2_BYTES 16
+#define ITCM_EIGHTH_LOG2_BYTES (ITCM_LOG2_BYTES - 3)
 #define WHOLE_SPACE_ADDRESS 0x00000000u
 #define WHOLE_SPACE_LOG2_BYTES 32
 #define EIGHTHS_BELOW_0X60000000_AND_ABOVE_0XDFFFFFFF 0x87u
 
-static void fill_with_zero(uint32_t *first, const uint32_t *end)
-{
-    while (first < end) {
-        *first++ = 0;
-    }
-}
-
-static void prepare_memory(void)
-{
-    const uint32_t *image = stq_data_image;
-    for (uint32_t *word = stq_data_start; word < stq_data_end; word++) {
-        *word = *image++;
-    }
-    fill_with_zero(stq_bss_start, stq_bss_end);
-    /* Whole words: a byte written into SRAM never written before would be merged with random check bits (RM0433
-     * "Embedded SRAM", error code correction). */
-    fill_with_zero(stq_arena_start, stq_arena_end);
-    fill_with_zero(stq_scratch_start, stq_scratch_end);
-}
+/* From the linker script: where the contents of ITCM begin, at a multiple of an eighth of it; its end without any. */
+extern uint32_t stq_itcm_contents[];
 
 /*
  * Errata ES0392, "Reading from AXI SRAM may lead to data read corruption", silicon before revision X. It must come
@@ -44,9 +29,18 @@ static void work_around_axi_sram(void)
     }
 }
 
+/* They are off after reset. RM0433 "RCC clock enable delays": an access right after the write may come too early. */
+static void start_clocks_of_sram1_2_3(void)
+{
+    RCC_AHB2ENR |= RCC_AHB2ENR_SRAM1EN_SRAM2EN_SRAM3EN;
+    (void)RCC_AHB2ENR;
+    data_synchronisation_barrier();
+}
+
 /*
  * Region 0 keeps the core's speculative reads off 0x60000000 - 0xDFFFFFFF, where the unclocked external memory
- * controllers would stall them (ST AN4838). Region 1 makes a null pointer fault: nothing of ours lies in ITCM.
+ * controllers would stall them (ST AN4838). Region 1 makes ITCM, which memory_fill() has filled, read-only; region 2
+ * takes all access to what lies below its contents, so that a null pointer faults.
  */
 static void protect_memory(void)
 {
@@ -55,7 +49,11 @@ static void protect_memory(void)
                MPU_RASR_SUBREGIONS_OFF(EIGHTHS_BELOW_0X60000000_AND_ABOVE_0XDFFFFFFF) |
                MPU_RASR_SIZE(WHOLE_SPACE_LOG2_BYTES) | MPU_RASR_ENABLE;
     MPU_RBAR = MPU_RBAR_REGION(1u, ITCM_ADDRESS);
-    MPU_RASR = MPU_RASR_NO_ACCESS | MPU_RASR_EXECUTE_NEVER | MPU_RASR_SIZE(ITCM_LOG2_BYTES) | MPU_RASR_ENABLE;
+    MPU_RASR = MPU_RASR_READ_ONLY | MPU_RASR_NORMAL_MEMORY | MPU_RASR_SIZE(ITCM_LOG2_BYTES) | MPU_RASR_ENABLE;
+    const uint32_t eighths_below = ((uint32_t)(uintptr_t)stq_itcm_contents - ITCM_ADDRESS) >> ITCM_EIGHTH_LOG2_BYTES;
+    MPU_RBAR = MPU_RBAR_REGION(2u, ITCM_ADDRESS);
+    MPU_RASR = MPU_RASR_NO_ACCESS | MPU_RASR_EXECUTE_NEVER | MPU_RASR_SUBREGIONS_OFF(0xFFu << eighths_below & 0xFFu) |
+               MPU_RASR_SIZE(ITCM_LOG2_BYTES) | MPU_RASR_ENABLE;
     MPU_CTRL = MPU_CTRL_PRIVDEFENA | MPU_CTRL_ENABLE;
     data_synchronisation_barrier();
     instruction_synchronisation_barrier();
@@ -96,7 +94,8 @@ __attribute__((noreturn, used)) static void start(void)
     SCB_SHCSR |= SCB_SHCSR_MEM_BUS_USAGE_FAULT_ENABLE;
     SCB_CCR |= SCB_CCR_DIV_0_TRP;
     work_around_axi_sram();
-    prepare_memory();
+    start_clocks_of_sram1_2_3();
+    memory_fill();
     protect_memory();
     enable_caches();
     start_cycle_counter();

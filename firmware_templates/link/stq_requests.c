@@ -3,6 +3,7 @@
 #include "stq_bytes.h"
 #include "stq_crc32.h"
 #include "stq_fault.h"
+#include "stq_inference.h"
 #include "stq_port.h"
 #include "stq_server.h"
 
@@ -106,9 +107,7 @@ static void input(const uint8_t *payload, uint32_t length, stq_answer *answer)
 static int run_layer(uint32_t layer, uint8_t type, uint32_t *cycles, stq_answer *answer)
 {
     running_layer = (int32_t)layer;
-    const uint32_t before = stq_port_cycles();
-    const stq_status status = stq_network_run_layer((int32_t)layer);
-    *cycles = stq_port_cycles() - before;
+    const stq_status status = stq_run_timed((int32_t)layer, cycles);
     running_layer = -1;
     if (status != STQ_OK) {
         refuse(answer, type, STQ_LINK_ERROR_KERNEL, layer);

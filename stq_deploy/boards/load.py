@@ -51,7 +51,7 @@ def read_board(path: Path) -> Board:
         raise _wrong(path, f"{entry}: {first['msg']}" if entry else first["msg"]) from error
     if board.name != path.parent.name:
         raise _wrong(path, f"the board is called {board.name!r}, its folder {path.parent.name!r}")
-    for source in (*board.firmware.sources, board.firmware.linker_script):
+    for source in board.firmware.sources:
         if not (path.parent / source).is_file():
             raise _wrong(path, f"it names {source}, which is not in its folder")
     board._folder = path.parent

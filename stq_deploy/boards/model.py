@@ -28,6 +28,8 @@ class Memory(_Entry):
     Attributes:
         origin, bytes: its address range.
         kind: "flash" holds code and weights and is written by the flash tool; "ram" everything else.
+        guard: if not 0, the memory is for code alone, which lies at its end, and what is below begins at a multiple of
+            this many bytes; the lowest of them stay empty. The firmware forbids all access to what is empty.
         note: what a reader should know about it.
     """
 
@@ -35,6 +37,7 @@ class Memory(_Entry):
     origin: Address
     bytes: Positive
     kind: Literal["flash", "ram"]
+    guard: Annotated[int, Field(ge=0, lt=2**32)] = 0
     note: str = ""
 
     @property
@@ -59,15 +62,28 @@ class Cpu(_Entry):
     flags: dict[Literal["gcc", "zig"], list[str]]
 
 
+Candidates = Annotated[list[Identifier], Field(min_length=1)]
+"""Memories in order of preference."""
+
+
 class Placement(_Entry):
-    """Memory for each part of the image; for arena and scratch, candidates in order of preference."""
+    """Memory for each part of the image, or candidates for it.
+
+    Attributes:
+        code: what does not run during an inference, and the image of all that is copied at start.
+        kernels: code that runs during an inference.
+        weights: constants of the layers.
+        stack, data: the stack, and variables.
+        arena, scratch: activations, and the kernels' working memory.
+    """
 
     code: Identifier
-    weights: Identifier
+    kernels: Candidates
+    weights: Candidates
     stack: Identifier
     data: Identifier
-    arena: Annotated[list[Identifier], Field(min_length=1)]
-    scratch: Annotated[list[Identifier], Field(min_length=1)]
+    arena: Candidates
+    scratch: Candidates
 
 
 class Stack(_Entry):
@@ -143,10 +159,9 @@ Emulator = Annotated[UnicornEmulator | QemuEmulator, Field(discriminator="kind")
 
 
 class Firmware(_Entry):
-    """C sources and linker template in the board's folder, and numbers for `board_config.h`."""
+    """C sources in the board's folder, and numbers for `board_config.h`."""
 
     sources: Annotated[list[FileName], Field(min_length=1)]
-    linker_script: FileName
     constants: dict[Identifier, int] = {}
 
 
@@ -184,6 +199,26 @@ class Board(_Entry):
                 return memory
         raise KeyError(name)
 
+    def flash_run(self) -> Memory:
+        """The flash that has the code, and the banks directly behind it, as one memory."""
+        run = self.memory_named(self.placement.code)
+        for bank in sorted(self.memory, key=lambda m: m.origin):
+            if bank.kind == "flash" and bank.origin == run.end:
+                run = run.model_copy(update={"bytes": run.bytes + bank.bytes})
+        return run
+
+    def allowed_memories(self, part: str) -> list[str]:
+        """Memories that a part of the image, an entry of `[placement]`, may be placed in; as the file orders them."""
+        flash = {memory.name for memory in self.memory if memory.kind == "flash"}
+        guarded = {memory.name for memory in self.memory if memory.guard}
+        data = {memory.name for memory in self.memory} - flash - guarded
+        allowed = {
+            "code": flash,
+            "kernels": guarded | {self.placement.code},
+            "weights": data | flash,
+        }.get(part, data)
+        return [memory.name for memory in self.memory if memory.name in allowed]
+
     def baud_error(self) -> float:
         """Largest relative error of the baud rate over the clocks the board may run at.
 
@@ -204,15 +239,17 @@ class Board(_Entry):
                 raise ValueError(f"memories {below.name} and {above.name} overlap")
         if len({m.name for m in self.memory}) < len(self.memory):
             raise ValueError("two memories have the same name")
-        place = self.placement
-        wanted = {
-            "flash": [place.code, place.weights],
-            "ram": [place.stack, place.data, *place.arena, *place.scratch],
-        }
-        for kind, names in wanted.items():
-            for name in names:
-                if name not in [m.name for m in self.memory if m.kind == kind]:
-                    raise ValueError(f"placement names {name!r}, which is not a memory of kind {kind!r}")
+        self._check_placement()
         if self.baud_error() >= MAXIMUM_BAUD_ERROR:
             raise ValueError(f"the baud rate would be off by {self.baud_error():.2%}; choose another")
         return self
+
+    def _check_placement(self) -> None:
+        for part, value in self.placement.model_dump().items():
+            allowed = self.allowed_memories(part)
+            for name in [value] if isinstance(value, str) else value:
+                if name not in allowed:
+                    raise ValueError(f"{part} cannot go to {name!r}; it can to: {', '.join(allowed)}")
+        for memory in self.memory:
+            if memory.guard and memory.bytes % memory.guard:
+                raise ValueError(f"the guard of {memory.name} does not divide its size")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from stq_deploy.toolchain.build import BuildResult
+    from stq_deploy.toolchain.placement import Placement
     from stq_deploy.toolchain.size_figures import SizeFigures
 
 
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     "--compiler",
     help="Path or name of the compiler.  [default: $STQ_DEPLOY_CC, else as `stq-deploy doctor` says]",
 )
+@click.option(
+    "--place",
+    "places",
+    multiple=True,
+    metavar="PART=MEMORY[,MEMORY...]",
+    help="Where kernels, weights, arena or scratch go: the first of these memories with room. May be given for each.",
+)
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def build(
@@ -36,15 +44,18 @@ def build(
     model: str,
     out: Path | None,
     compiler: str | None,
+    places: tuple[str, ...],
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
     """Build the firmware of a network for a board.
 
     Writes firmware.elf, .bin, .hex and .map, build.json, and the C project they come from, which `make`
-    builds without this tool. Prints flash and RAM by memory and by layer, and the worst-case stack.
+    builds without this tool. Prints flash and RAM by memory and by layer, what lies where and why, and the
+    worst-case stack.
     """
     from stq_deploy.boards import load_board
+    from stq_deploy.boards.override import parse_places
     from stq_deploy.cli._screen import human_console, print_json, result_console
     from stq_deploy.passes import load_any
     from stq_deploy.toolchain.build import build_firmware
@@ -55,6 +66,7 @@ def build(
     network = load_any(resolve_model(model), conversion.load())
     # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
     command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
+    command += "".join(f" --place {place}" for place in places)
     with human_console().status("building") as status:
         result = build_firmware(
             network,
@@ -62,6 +74,7 @@ def build(
             out or Path("build") / board.name,
             compiler=find_compiler(compiler),
             command=command,
+            places=parse_places(places),
             progress=status.update,
         )
     if as_json:
@@ -99,6 +112,8 @@ def _print(console: Console, result: BuildResult) -> None:
         memories.add_row(use.name, f"{use.used_bytes:,}", f"{use.bytes:,}", share, parts)
     console.print(memories)
 
+    console.print(_placement(result.placement))
+    console.print(f"RAM {result.ram_bytes:,} bytes, of them {result.copied_bytes:,} copies of code and constants.")
     console.print(_figures(result.figures))
     if result.stack:
         stack = result.stack
@@ -110,6 +125,28 @@ def _print(console: Console, result: BuildResult) -> None:
         console.print(f"Stack: no bound ({result.stack_reason}).")
     console.print(f"Built with {result.compiler.version}; build id {result.build_id}.")
     console.print(f"Firmware: {result.elf}", soft_wrap=True)
+
+
+def _placement(placement: Placement) -> Table:
+    from rich.table import Table
+
+    table = Table(title="What lies where; accesses are bytes, of code MACs, per inference", title_justify="left")
+    table.add_column("part", overflow="fold")
+    for column in ("bytes", "accesses", "per byte"):
+        table.add_column(column, justify="right")
+    table.add_column("memory")
+    table.add_column("why", overflow="fold")
+    for placed, memory in placement.rows():
+        parts = [one.part for one in placed]
+        size, accesses = sum(part.bytes for part in parts), sum(part.accesses for part in parts)
+        if parts[0].group == "kernels":
+            name, density = f"{len(parts)} functions that an inference runs", ""
+        else:
+            names = ", ".join(_plain(part.name) for part in parts)
+            name = f"constants of {names}" if parts[0].group == "weights" else names
+            density = f"{accesses / max(size, 1):,.1f}"
+        table.add_row(name, f"{size:,}", f"{accesses:,}" if density else "", density, memory, placed[0].reason)
+    return table
 
 
 def _figures(figures: SizeFigures) -> Table:

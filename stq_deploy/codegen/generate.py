@@ -96,8 +96,9 @@ def generate(network: Network, out_dir: str | os.PathLike[str], *, command: str,
         StqError: the kernels cannot run the network, or `out_dir` cannot be written.
     """
     plan = plan_network(network)
-    manifest = describe_plan(plan, command=command, tool_version=tool_version)
     context = _template_context(plan, command=command, tool_version=tool_version)
+    constants = [[constant.name for constant in layer.code.constants] for layer in context["layers"]]
+    manifest = describe_plan(plan, constants, command=command, tool_version=tool_version)
     environment = _environment()
     rendered = {name: environment.get_template(f"{name}.j2").render(context) for name in TEMPLATES}
     folder = Path(out_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from stq_deploy.network import Network
@@ -13,8 +14,12 @@ FORMAT = "stq-manifest"
 VERSION = 1
 
 
-def describe_plan(plan: Plan, *, command: str, tool_version: str) -> dict[str, Any]:
-    """The manifest as a JSON-able dict; equal plans give equal manifests."""
+def describe_plan(plan: Plan, constants: Sequence[Sequence[str]], *, command: str, tool_version: str) -> dict[str, Any]:
+    """The manifest as a JSON-able dict; equal plans give equal manifests.
+
+    Args:
+        constants: names of each layer's arrays in weights.c.
+    """
     network = plan.network
     return {
         "format": FORMAT,
@@ -25,7 +30,7 @@ def describe_plan(plan: Plan, *, command: str, tool_version: str) -> dict[str, A
         "input": network.input,
         "outputs": list(network.outputs),
         "tensors": {name: _tensor(plan, name) for name in network.tensors},
-        "layers": [_layer(network, layer) for layer in plan.layers],
+        "layers": [_layer(network, layer, names) for layer, names in zip(plan.layers, constants, strict=True)],
         "macs": plan.macs,
         "weight_bytes": plan.weight_bytes,
         "table_bytes": plan.table_bytes,
@@ -49,7 +54,7 @@ def _tensor(plan: Plan, name: str) -> dict[str, Any]:
     }
 
 
-def _layer(network: Network, layer: LayerPlan) -> dict[str, Any]:
+def _layer(network: Network, layer: LayerPlan, constants: Sequence[str]) -> dict[str, Any]:
     op = layer.op
     described: dict[str, Any] = {
         "index": layer.index,
@@ -68,6 +73,8 @@ def _layer(network: Network, layer: LayerPlan) -> dict[str, Any]:
         "table_bytes": layer.table_bytes,
         "scratch_bytes": layer.scratch_bytes,
         "replaces": layer.replaces,
+        "constants": list(constants),
+        "traffic": dataclasses.asdict(layer.traffic),
     }
     if isinstance(op, RequantizedOp):
         described["requantize"] = op.requantize.kind

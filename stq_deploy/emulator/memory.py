@@ -36,10 +36,12 @@ class Memories:
             contents = mmap.mmap(-1, memory.bytes)
             contents[:] = _ERASED * memory.bytes if memory.kind == "flash" else noise.randbytes(memory.bytes)
             self._banks.append(_Bank(memory, contents))
-        for segment in program.segments:
-            bank = next(b for b in self._banks if b.memory.origin <= segment.address < b.memory.end)
-            start = segment.address - bank.memory.origin
-            bank.contents[start : start + len(segment.data)] = segment.data
+        for segment, bank in itertools.product(program.segments, self._banks):
+            first = max(segment.address, bank.memory.origin)
+            end = min(segment.address + len(segment.data), bank.memory.end)
+            if first < end:
+                part = segment.data[first - segment.address : end - segment.address]
+                bank.contents[first - bank.memory.origin : end - bank.memory.origin] = part
 
     def map_into(self, uc: Uc) -> None:
         """Give a core these memories, with all rights but writing to flash."""

@@ -26,12 +26,12 @@ class Program:
 
     Attributes:
         segments: initial contents of memory by load address (LMA): .data lies in flash until start-up copies it.
-        code: address ranges of instructions.
+        code: instructions where they will run, as (address, bytes): what start-up copies is not there at first.
         functions: (start, end, name), ascending.
     """
 
     segments: tuple[Segment, ...]
-    code: tuple[tuple[int, int], ...]
+    code: tuple[tuple[int, bytes], ...]
     functions: tuple[tuple[int, int, str], ...]
 
     def function_at(self, address: int) -> str:
@@ -50,8 +50,8 @@ class Program:
         return b""
 
     def instructions(self) -> list[Instruction]:
-        """Every instruction that lies in flash."""
-        return [item for start, end in self.code for item in walk(start, self.read(start, end - start))]
+        """Every instruction, where it will run."""
+        return [item for start, content in self.code for item in walk(start, content)]
 
 
 def load_program(path: Path, memories: list[Memory]) -> Program:
@@ -89,7 +89,7 @@ def _read_segments(elf: Any, path: Path, memories: list[Memory]) -> tuple[Segmen
         address, data = header["p_paddr"], header.data()
         if len(data) != header["p_filesz"]:
             raise StqError("the file is cut off", where=str(path), next="build it again")
-        if not any(m.kind == "flash" and m.origin <= address and address + len(data) <= m.end for m in memories):
+        if not _lies_in_flash(address, len(data), memories):
             raise StqError(
                 f"{len(data)} bytes are to be loaded at 0x{address:08X}, outside of the board's flash",
                 where=str(path),
@@ -101,8 +101,17 @@ def _read_segments(elf: Any, path: Path, memories: list[Memory]) -> tuple[Segmen
     return tuple(segments)
 
 
-def _read_sections(elf: Any) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int, str], ...]]:
-    """Ranges of instructions, without the data between them, and functions."""
+def _lies_in_flash(address: int, size: int, memories: list[Memory]) -> bool:
+    """In one bank, or in several directly behind each other."""
+    reached = address
+    for memory in sorted(memories, key=lambda m: m.origin):
+        if memory.kind == "flash" and memory.origin <= reached < memory.end:
+            reached = memory.end
+    return address + size <= reached
+
+
+def _read_sections(elf: Any) -> tuple[tuple[tuple[int, bytes], ...], tuple[tuple[int, int, str], ...]]:
+    """Runs of instructions, without the data between them, and functions."""
     symbols = [symbol for section in elf.iter_sections("SHT_SYMTAB") for symbol in section.iter_symbols()]
     functions = sorted(
         (symbol["st_value"] & ~1, (symbol["st_value"] & ~1) + symbol["st_size"], symbol.name)
@@ -115,9 +124,9 @@ def _read_sections(elf: Any) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[i
     for section in elf.iter_sections():
         if not section["sh_flags"] & 4 or not section["sh_size"]:  # SHF_EXECINSTR
             continue
-        start, end = section["sh_addr"], section["sh_addr"] + section["sh_size"]
+        start, end, content = section["sh_addr"], section["sh_addr"] + section["sh_size"], section.data()
         inside = [(at, kind) for at, kind in marks if start <= at < end]
         for (at, kind), (following, _) in zip(inside, [*inside[1:], (end, "")], strict=True):
             if kind == "t" and following > at:
-                code.append((at, following))
+                code.append((at, content[at - start : following - start]))
     return tuple(code), tuple(functions)

@@ -23,6 +23,7 @@ from stq_deploy.planner.lifetimes import find_lifetimes
 from stq_deploy.planner.limits import check_limits
 from stq_deploy.planner.order import Execution, execution
 from stq_deploy.planner.scratch import scratch_bytes
+from stq_deploy.planner.traffic import Traffic, traffic
 from stq_deploy.planner.weights import WeightLayout, weight_layout
 
 MAXIMUM_BYTES = 1 << 30
@@ -42,6 +43,7 @@ class LayerPlan:
         table_bytes: constants beside the weights: requantisation arrays and look-up tables.
         scratch_bytes: working memory of the kernel while the layer runs.
         replaces: the input whose memory the output takes; None if it has memory of its own.
+        traffic: bytes it reads and writes in one inference.
     """
 
     index: int
@@ -52,6 +54,7 @@ class LayerPlan:
     table_bytes: int
     scratch_bytes: int
     replaces: str | None
+    traffic: Traffic
 
     @property
     def weight_bytes(self) -> int:
@@ -159,15 +162,18 @@ def plan_network(network: Network) -> Plan:
 
 def _plan_layer(network: Network, index: int, op: Op, replaces: str | None) -> LayerPlan:
     inputs, output = network.input_types(op), network.tensors[op.output]
+    weights = weight_layout(op) if isinstance(op, WeightedOp) else None
+    weight_bytes, table_bytes = weights.bytes if weights else 0, _table_bytes(op)
     return LayerPlan(
         index=index,
         op=op,
         kernel=choose_kernel(op, inputs),
         macs=op.macs(inputs, output),
-        weights=weight_layout(op) if isinstance(op, WeightedOp) else None,
-        table_bytes=_table_bytes(op),
+        weights=weights,
+        table_bytes=table_bytes,
         scratch_bytes=scratch_bytes(op, inputs, output),
         replaces=replaces,
+        traffic=traffic(op, inputs, output, weight_bytes=weight_bytes, table_bytes=table_bytes),
     )
 
 

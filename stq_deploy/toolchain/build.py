@@ -6,13 +6,14 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stq_deploy import __version__
 from stq_deploy.boards import Board
+from stq_deploy.boards.override import with_places
 from stq_deploy.codegen import generate
 from stq_deploy.errors import StqError
 from stq_deploy.files import whole_folder
@@ -21,7 +22,17 @@ from stq_deploy.toolchain import images
 from stq_deploy.toolchain.compile import OBJECTS, Builder
 from stq_deploy.toolchain.compilers import Compiler, find_compiler
 from stq_deploy.toolchain.elf import Image, read_image
-from stq_deploy.toolchain.placement import Placed, measuring_bytes, place
+from stq_deploy.toolchain.hot_code import hot_functions, kernel_work
+from stq_deploy.toolchain.parts import find_parts
+from stq_deploy.toolchain.placement import (
+    Placed,
+    Placement,
+    is_placed_section,
+    linked_bytes,
+    measuring_bytes,
+    place,
+    unplaced,
+)
 from stq_deploy.toolchain.project import (
     BUILD_ID_BYTES,
     BUILD_ID_SOURCE,
@@ -33,7 +44,7 @@ from stq_deploy.toolchain.project import (
 from stq_deploy.toolchain.size_figures import SizeFigures, size_figures
 from stq_deploy.toolchain.sizes import LayerSize, MemoryUse, layer_sizes, memory_use, total_bytes
 from stq_deploy.toolchain.stack import StackUse, analyse, read_call_graph
-from stq_deploy.toolchain.stack_graph import UnboundedStackError
+from stq_deploy.toolchain.stack_graph import CallGraph, UnboundedStackError
 
 FORMAT = "stq-build"
 VERSION = 1
@@ -54,7 +65,7 @@ class BuildResult:
         compiler: what built it.
         build_id: hex; the firmware announces it.
         model_hash: hex, of the network.
-        placed: memories of arena and scratch.
+        placement: where everything lies that had a choice, and why.
         memories, layers: what it takes.
         figures: the network's size by each convention.
         stack: worst case; None if there is no bound, and `stack_reason` says why.
@@ -65,7 +76,7 @@ class BuildResult:
     compiler: Compiler
     build_id: str
     model_hash: str
-    placed: Placed
+    placement: Placement
     memories: list[MemoryUse]
     layers: list[LayerSize]
     figures: SizeFigures
@@ -100,6 +111,12 @@ class BuildResult:
     def ram_bytes(self) -> int:
         return total_bytes(self.memories, "ram")
 
+    @property
+    def copied_bytes(self) -> int:
+        """Bytes of RAM that hold copies of what is in flash too: code and constants in faster memory."""
+        ram = [use for use in self.memories if use.kind == "ram"]
+        return sum(size for use in ram for name, size in use.sections.items() if is_placed_section(name))
+
     def to_json(self) -> dict[str, Any]:
         """The content of build.json: no dates and no paths of this machine."""
         return {
@@ -113,11 +130,11 @@ class BuildResult:
             "flash_bytes": self.flash_bytes,
             "size_figures": dataclasses.asdict(self.figures),
             "ram_bytes": self.ram_bytes,
+            "ram_copies_bytes": self.copied_bytes,
             "stack_bytes": self.stack.bytes if self.stack else None,
             "stack": dataclasses.asdict(self.stack) if self.stack else {"unbounded": self.stack_reason},
             "macs": sum(layer.macs for layer in self.layers),
-            "arena_memory": self.placed.arena,
-            "scratch_memory": self.placed.scratch,
+            "placement": [_describe_placed(one) for one in self.placement.placed],
             "memories": [dataclasses.asdict(use) for use in self.memories],
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
         }
@@ -130,6 +147,7 @@ def build_firmware(
     *,
     compiler: Compiler | None = None,
     command: str = "stq-deploy build",
+    places: dict[str, list[str]] | None = None,
     progress: Progress = lambda _: None,
 ) -> BuildResult:
     """Build the firmware of a network for a board into `out_dir`, which is replaced whole.
@@ -139,6 +157,7 @@ def build_firmware(
     Args:
         compiler: None takes the first that `find_compiler` finds.
         command: named in the headers of generated files, and so part of the build id.
+        places: other memories than the board's file says for some parts, as `boards.override` gives them.
         progress: told what is being done.
 
     Raises:
@@ -149,6 +168,8 @@ def build_firmware(
     out = Path(out_dir)
     _check_replaceable(out)
     compiler = compiler or find_compiler()
+    places = places or {}
+    board = with_places(board, places)
     with whole_folder(out) as folder:
         progress("generating C")
         generated = generate(network, folder / "network", command=command, tool_version=__version__)
@@ -158,14 +179,15 @@ def build_firmware(
         progress(f"compiling {len(project.sources)} files with {compiler.version}")
         objects = builder.compile(project.sources)
         progress("linking")
-        placed = _measure_and_place(builder, objects, manifest)
-        build_id = _link(builder, objects, placed)
+        graph, unbounded = _read_calls(builder, objects)
+        placement = _measure_and_place(builder, objects, manifest, graph, places)
+        build_id = _link(builder, objects, placement)
         image = read_image(folder / ELF)
-        stack, reason = _measure_stack(builder, objects)
+        stack, reason = _measure_stack(builder, graph, unbounded)
         memories = memory_use(image, board)
         result = BuildResult(
-            out, board.name, compiler, build_id, manifest["model_hash"], placed, memories, layer_sizes(image, manifest),
-            size_figures(generated.plan, total_bytes(memories, "flash")), stack, reason,
+            out, board.name, compiler, build_id, manifest["model_hash"], placement, memories,
+            layer_sizes(image, manifest), size_figures(generated.plan, total_bytes(memories, "flash")), stack, reason,
         )  # fmt: skip
         _write_images(folder, image)
         write_makefile(project, board, compiler)
@@ -187,7 +209,18 @@ def _check_replaceable(out: Path) -> None:
         raise StqError("the output folder is a file", where=str(out), next="choose another output folder")
 
 
-def _measure_and_place(builder: Builder, objects: list[str], manifest: dict[str, Any]) -> Placed:
+def _read_calls(builder: Builder, objects: list[str]) -> tuple[CallGraph | None, str]:
+    """The program's call graph, or why it cannot be told."""
+    paths = [builder.project.folder / name for name in objects]
+    try:
+        return read_call_graph(paths, builder.compiler.family, builder.board.stack.assembly_calls), ""
+    except UnboundedStackError as error:
+        return None, str(error)
+
+
+def _measure_and_place(
+    builder: Builder, objects: list[str], manifest: dict[str, Any], graph: CallGraph | None, asked: Iterable[str]
+) -> Placement:
     """Link once with memories of any size, and choose places by what came out."""
     project, board = builder.project, builder.board
     # A build id of the right size: the true one is a hash over the linker script that this link decides on.
@@ -195,33 +228,31 @@ def _measure_and_place(builder: Builder, objects: list[str], manifest: dict[str,
         f'#include "stq_server.h"\nconst uint8_t stq_build_id[{BUILD_ID_BYTES}] = {{0}};\n'
     )
     (placeholder,) = builder.compile([BUILD_ID_SOURCE])
-    write_linker_script(
-        project, board, arena=board.placement.arena[-1], scratch=board.placement.scratch[-1],
-        memory_bytes=measuring_bytes(board),
-    )  # fmt: skip
+    write_linker_script(project, board, unplaced(board), measuring_bytes(board))
     measured = f"{OBJECTS}/measured.elf"
     builder.link([*objects, placeholder], measured, f"{OBJECTS}/measured.map")
     (project.folder / BUILD_ID_SOURCE).unlink()
-    return place(read_image(project.folder / measured), board, manifest)
+    image = read_image(project.folder / measured)
+    # Without a call graph nobody knows what an inference runs, and all code stays in flash.
+    functions = hot_functions(graph, kernel_work(manifest)) if graph else []
+    return place(find_parts(image, manifest, functions, project.folder), image, board, manifest, asked)
 
 
-def _link(builder: Builder, objects: list[str], placed: Placed) -> str:
+def _link(builder: Builder, objects: list[str], placement: Placement) -> str:
     project, board = builder.project, builder.board
-    write_linker_script(
-        project, board, arena=placed.arena, scratch=placed.scratch,
-        memory_bytes={memory.name: memory.bytes for memory in board.memory},
-    )  # fmt: skip
+    write_linker_script(project, board, placement, linked_bytes(board, placement))
     build_id = write_build_id(project, builder.compiler, builder.flags)
     builder.link([*objects, *builder.compile([BUILD_ID_SOURCE])], ELF, MAP)
     return build_id
 
 
-def _measure_stack(builder: Builder, objects: list[str]) -> tuple[StackUse | None, str]:
+def _measure_stack(builder: Builder, graph: CallGraph | None, reason: str) -> tuple[StackUse | None, str]:
     """The worst-case stack, or why there is no bound; StqError if it exceeds what is reserved."""
+    if graph is None:
+        return None, reason
     reserved = builder.board.stack
-    paths = [builder.project.folder / name for name in objects]
     try:
-        use = analyse(read_call_graph(paths, builder.compiler.family, reserved.assembly_calls), reserved)
+        use = analyse(graph, reserved)
     except UnboundedStackError as error:
         return None, str(error)
     for what, needed, room in (
@@ -242,3 +273,15 @@ def _write_images(folder: Path, image: Image) -> None:
     (folder / HEX).write_text(images.intel_hex(image))
     if not (folder / MAP).exists():
         (folder / MAP).write_text(images.text_map(image))
+
+
+def _describe_placed(one: Placed) -> dict[str, Any]:
+    part = one.part
+    return {
+        "group": part.group,
+        "part": part.name,
+        "memory": one.memory,
+        "bytes": part.bytes,
+        "accesses": part.accesses,
+        "reason": one.reason,
+    }

@@ -14,7 +14,7 @@ from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
 from stq_deploy.toolchain.compilers import Compiler
-from stq_deploy.toolchain.project import LINKER_SCRIPT, Project, is_kernel
+from stq_deploy.toolchain.project import FAST_SOURCES, LINKER_SCRIPT, Project
 
 OBJECTS = "objects"
 JOBS = 2
@@ -80,7 +80,7 @@ class Builder:
         includes = [f"-I{folder}" for folder in self.project.include_folders]
         # Debug information names files by folder; mapped to ".", equal sources give equal bytes anywhere.
         prefix = f"-ffile-prefix-map={self.project.folder.absolute()}=."
-        optimised = self.compiler.compile_flags if is_kernel(source) else self.compiler.small_flags
+        optimised = self.compiler.compile_flags if source.startswith(FAST_SOURCES) else self.compiler.small_flags
         command = [
             *self._driver(), *self.cpu_flags, *optimised, prefix, *includes,
             "-c", source, "-o", target,

@@ -47,7 +47,8 @@ _COMPILE_FLAGS: dict[Family, tuple[str, ...]] = {
     # sanitizer on by itself, whose run-time does not exist here.
     "zig": (*_COMMON_FLAGS, "-fstack-size-section", "-fno-sanitize=undefined", "-fno-stack-protector"),
 }
-_LINK_FLAGS = ("-nostdlib", "-Wl,--gc-sections")
+# nmagic: no pages, or lld puts the ELF's headers below the lowest section, as something to be loaded.
+_LINK_FLAGS = ("-nostdlib", "-Wl,--gc-sections", "-Wl,--nmagic")
 _FAMILY_LINK_FLAGS: dict[Family, tuple[str, ...]] = {
     "gcc": ("-nostartfiles", "-Wl,--fatal-warnings", "-Wl,--build-id=none"),
     "zig": ("-Wl,--build-id=none",),
@@ -75,7 +76,7 @@ class Compiler:
 
     @property
     def compile_flags(self) -> tuple[str, ...]:
-        """Flags for the kernels, where the time goes, beside the board's."""
+        """Flags for what runs during an inference, beside the board's."""
         return (_FAST[self.family], *_COMPILE_FLAGS[self.family])
 
     @property

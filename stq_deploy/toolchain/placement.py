@@ -1,85 +1,208 @@
-"""Which memory the arena and the scratch go to, and whether everything fits."""
+"""Which memory each part of the image goes to, and whether everything fits.
+
+The hottest bytes come first: parts are taken by accesses per byte, and each goes to the first memory of its list with
+room. What has to lie in RAM is placed before what also could stay in flash. A copy in RAM has its image in flash all
+the same, beside the code.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stq_deploy.boards import Board, Memory
 from stq_deploy.errors import StqError
 from stq_deploy.toolchain.elf import Image, Section
+from stq_deploy.toolchain.parts import ARENA_SECTION, SCRATCH_SECTION, Group, Part, candidates
 
-ARENA_SECTION = ".stq_arena"
-SCRATCH_SECTION = ".stq_scratch"
 MEASURING_BYTES = 64 << 20
 """Size that every memory is given for the link that only measures; no firmware overflows it."""
 ALIGNMENT = 32
+"""Of arena and scratch: a line of the data cache."""
+COPY_ALIGNMENT = 8
+"""Of a function or array that start-up copies."""
+VENEER_BYTES = 512
+"""Kept free in a memory for code: the linker adds jumps to functions too far away."""
 SHOWN_LAYERS = 3
+_SECTION_PREFIXES: dict[Group, str] = {"kernels": ".stq_kernels_", "weights": ".stq_weights_"}
+_NAMES: dict[Group, str] = {
+    "arena": "the activations (arena)",
+    "scratch": "the kernels' scratch memory",
+    "weights": "the constants of layer {}",
+    "kernels": "the function {}",
+}
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Names of the memories that take arena and scratch."""
+    """A part in its memory, and why it is there."""
 
-    arena: str
-    scratch: str
+    part: Part
+    memory: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PlacedSection:
+    """A section of its own: what of one group lies in one memory, other than where the code is.
+
+    Attributes:
+        inputs: the input sections that the linker puts there.
+        is_code: whether it is executed.
+        is_copied: whether start-up copies it from flash.
+    """
+
+    section: str
+    memory: str
+    inputs: tuple[str, ...]
+    is_code: bool
+    is_copied: bool
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where everything lies that had a choice.
+
+    Attributes:
+        placed: every part, in the order they were placed.
+        contents: guarded memory -> where its contents begin; its end if it has none.
+    """
+
+    placed: tuple[Placed, ...]
+    contents: dict[str, int]
+
+    def memory_of(self, group: Group) -> str:
+        """Memory of the only part of a group: "arena" or "scratch"."""
+        (memory,) = (p.memory for p in self.placed if p.part.group == group)
+        return memory
+
+    def rows(self) -> list[tuple[list[Placed], str]]:
+        """Parts of one group that lie in one memory, together, and that memory; in the order they were placed."""
+        found: dict[tuple[Group, str], list[Placed]] = {}
+        for one in self.placed:
+            found.setdefault((one.part.group, one.memory), []).append(one)
+        return [(parts, memory) for (_, memory), parts in found.items()]
+
+    def sections(self, board: Board) -> list[PlacedSection]:
+        """Code and constants that do not lie with the rest in the code's flash, by group and memory."""
+        found = []
+        for group, prefix in _SECTION_PREFIXES.items():
+            for memory in board.memory:
+                chosen = [p.part for p in self.placed if (p.part.group, p.memory) == (group, memory.name)]
+                if chosen and memory.name != board.placement.code:
+                    inputs = tuple(sorted(line for part in chosen for line in part.inputs))
+                    section = f"{prefix}{memory.name}"
+                    found.append(PlacedSection(section, memory.name, inputs, group == "kernels", memory.kind == "ram"))
+        return found
+
+
+def is_placed_section(section: str) -> bool:
+    """Whether a section is one of `Placement.sections`."""
+    return section.startswith(tuple(_SECTION_PREFIXES.values()))
 
 
 def measuring_bytes(board: Board) -> dict[str, int]:
-    """Memory -> size for the measuring link: generous, but up to the next memory at most."""
+    """Memory -> size for the measuring link: generous, but up to the next memory at most.
+
+    The code's flash takes the banks behind it along: they are 0 bytes.
+    """
+    run = board.flash_run()
     origins = sorted(memory.origin for memory in board.memory)
     sizes = {}
     for memory in board.memory:
-        above = [origin - memory.origin for origin in origins if origin > memory.origin]
-        sizes[memory.name] = min([MEASURING_BYTES, *above])
+        end = run.end if memory.name == run.name else memory.end
+        above = [origin - memory.origin for origin in origins if origin >= end]
+        is_behind = run.origin < memory.origin < run.end
+        sizes[memory.name] = 0 if is_behind else min([MEASURING_BYTES, *above])
     return sizes
 
 
+def linked_bytes(board: Board, placement: Placement) -> dict[str, int]:
+    """Memory -> size for the link: its own, but the code's flash takes along the banks behind it that have no part."""
+    sizes = {memory.name: memory.bytes for memory in board.memory}
+    run = board.flash_run()
+    banks = [memory.name for memory in board.memory if run.origin < memory.origin < run.end]
+    if not any(one.memory in banks for one in placement.placed):
+        sizes |= {run.name: run.bytes, **dict.fromkeys(banks, 0)}
+    return sizes
+
+
+def unplaced(board: Board) -> Placement:
+    """The placement of the measuring link: all that may stay in flash does."""
+    placed = (
+        Placed(Part("arena", "", 0, 0), board.placement.arena[-1], ""),
+        Placed(Part("scratch", "", 0, 0), board.placement.scratch[-1], ""),
+    )
+    return Placement(placed, {memory.name: memory.end for memory in board.memory if memory.guard})
+
+
+def extents(section: Section, origin: int, end: int) -> list[tuple[int, int]]:
+    """The addresses of origin..end that a section takes, where it runs and where it is programmed."""
+    found = ((max(a, origin), min(a + section.size, end)) for a in {section.address, section.load_address})
+    return [(first, last) for first, last in found if first < last]
+
+
 def used_bytes(sections: Iterable[Section], memory: Memory, size: int) -> int:
-    """Bytes from a memory's origin to the end of the last section in it, at run time or when programmed.
+    """Bytes up to the end of the last section in a memory, at run time or when programmed.
+
+    From the memory's origin, but in a guarded one, whose contents lie at its end.
 
     Args:
         size: of the memory in this link.
     """
-    end = memory.origin
-    for section in sections:
-        for address in {section.address, section.load_address}:
-            if memory.origin <= address < memory.origin + size:
-                end = max(end, address + section.size)
-    return end - memory.origin
+    inside = [extent for section in sections for extent in extents(section, memory.origin, memory.origin + size)]
+    if not inside:
+        return 0
+    start = min(inside)[0] if memory.guard else memory.origin
+    return max(end for _, end in inside) - start
 
 
-def place(image: Image, board: Board, manifest: dict[str, Any]) -> Placed:
-    """Choose memories for arena and scratch, by the sizes in a measuring link.
+def place(
+    parts: Sequence[Part], image: Image, board: Board, manifest: dict[str, Any], asked: Iterable[str]
+) -> Placement:
+    """Choose a memory for every part, by the sizes in a measuring link.
 
-    The arena first: it is the larger, and every layer reads and writes it.
+    Args:
+        image: of the measuring link.
+        asked: groups whose memories the user chose.
 
     Raises:
         StqError: something does not fit; by how much, where, and the largest layers.
     """
     sizes = measuring_bytes(board)
+    run = board.flash_run()
     fixed = [s for s in image.sections if s.name not in (ARENA_SECTION, SCRATCH_SECTION)]
-    free = {m.name: m.bytes - _aligned(used_bytes(fixed, m, sizes[m.name])) for m in board.memory}
+    free = {}
     for memory in board.memory:
         used = used_bytes(fixed, memory, sizes[memory.name])
-        if used > memory.bytes:
+        room = run.bytes if memory.name == run.name else memory.bytes
+        if used > room:
             what = "code and weights" if memory.kind == "flash" else "stack and variables"
             key = "flash" if memory.kind == "flash" else "ram"
-            raise _does_not_fit(what, used, memory.bytes, [memory.name], _largest(manifest, key))
-    chosen = {}
-    for what, section, names in (
-        ("the activations (arena)", ARENA_SECTION, board.placement.arena),
-        ("the kernels' scratch memory", SCRATCH_SECTION, board.placement.scratch),
-    ):
-        needed = image.section_bytes(section)
-        fitting = [name for name in names if free[name] >= needed]
-        if not fitting:
-            room = max(free[name] for name in names)
-            raise _does_not_fit(what, needed, room, names, _largest(manifest, "ram"))
-        chosen[section] = fitting[0]
-        free[fitting[0]] -= _aligned(needed)
-    return Placed(chosen[ARENA_SECTION], chosen[SCRATCH_SECTION])
+            raise _does_not_fit(what, used, room, [memory.name], _largest(manifest, key))
+        free[memory.name] = memory.bytes - _aligned(used) - (memory.guard + VENEER_BYTES if memory.guard else 0)
+    constants = [part for part in parts if part.group == "weights"]
+    free[run.name] += sum(_taken(part) for part in constants)
+    room_left = _Room(board, manifest, free, frozenset(asked))
+    in_ram = [part for part in parts if part.group in ("arena", "scratch")]
+    try:
+        placed, room_left = room_left.take(_hottest_first(in_ram))
+    except StqError:
+        # The hottest may have taken the only room of a large one. What fails now does not fit at all.
+        placed, room_left = room_left.take(sorted(in_ram, key=lambda part: -part.bytes))
+    code = [part for part in parts if part.group == "kernels"]
+    for group in (code, constants):
+        more, room_left = room_left.take_constants(_hottest_first(group))
+        placed += more
+    contents = {}
+    for memory in board.memory:
+        if memory.guard:
+            used = sum(_taken(p.part) for p in placed if p.memory == memory.name)
+            in_use = -(-(used + VENEER_BYTES) // memory.guard) * memory.guard if used else 0
+            contents[memory.name] = memory.end - in_use
+    return Placement(tuple(placed), contents)
 
 
 def layer_ram_bytes(manifest: dict[str, Any], layer: dict[str, Any]) -> int:
@@ -102,6 +225,99 @@ def layer_flash_bytes(layer: dict[str, Any]) -> int:
     return int(layer["weight_bytes"] + layer["table_bytes"])
 
 
+def _hottest_first(parts: Iterable[Part]) -> list[Part]:
+    return sorted(parts, key=lambda part: -part.density)
+
+
+@dataclass(frozen=True)
+class _Room:
+    """Bytes left in each memory.
+
+    Attributes:
+        asked: groups whose memories the user chose.
+        spans_banks: whether what is left of the code's flash includes the banks behind it.
+    """
+
+    board: Board
+    manifest: dict[str, Any]
+    left: dict[str, int]
+    asked: frozenset[str]
+    spans_banks: bool = False
+
+    def take(self, parts: Iterable[Part]) -> tuple[list[Placed], _Room]:
+        """Each part to the first memory of its list with room; and what is left then.
+
+        Raises:
+            StqError: there is no room.
+        """
+        left = dict(self.left)
+        placed = []
+        for part in parts:
+            names = candidates(part, self.board)
+            why = [f"{'asked for' if part.group in self.asked else 'may go to'} {', '.join(names)}"]
+            if self._gains_nothing(part):
+                names = [name for name in names if self._is_flash(name)]
+                why.append("not read twice, so a copy gains nothing")
+            fitting = [name for name in names if all(left[n] >= size for n, size in self._costs(part, name).items())]
+            if not fitting:
+                raise self._no_room(part, names, left)
+            memory = fitting[0]
+            why += [f"{name} has {max(left[name], 0):,} bytes left" for name in names[: names.index(memory)]]
+            if self.spans_banks and memory == self.board.placement.code:
+                why.append("runs on into the banks behind: no bank alone has room for all layers")
+            placed.append(Placed(part, memory, "; ".join(why)))
+            for name, size in self._costs(part, memory).items():
+                left[name] -= size
+        return placed, replace(self, left=left)
+
+    def take_constants(self, parts: list[Part]) -> tuple[list[Placed], _Room]:
+        """`take`; where a layer is too large for any bank of the flash, one bank runs on into the next.
+
+        Raises:
+            StqError: there is no room.
+        """
+        try:
+            return self.take(parts)
+        except StqError:
+            with suppress(StqError):
+                return self._with_banks_joined().take(parts)
+            raise
+
+    def _with_banks_joined(self) -> _Room:
+        run = self.board.flash_run()
+        banks = [memory for memory in self.board.memory if run.origin < memory.origin < run.end]
+        joined = {run.name: self.left[run.name] + sum(bank.bytes for bank in banks)}
+        return replace(self, left=self.left | dict.fromkeys([b.name for b in banks], 0) | joined, spans_banks=True)
+
+    def _is_flash(self, name: str) -> bool:
+        return self.board.memory_named(name).kind == "flash"
+
+    def _gains_nothing(self, part: Part) -> bool:
+        """Whether constants are better left in flash, unless the user has them elsewhere."""
+        may_stay = any(self._is_flash(name) for name in candidates(part, self.board))
+        return part.group == "weights" and may_stay and part.accesses <= part.bytes and part.group not in self.asked
+
+    def _costs(self, part: Part, name: str) -> dict[str, int]:
+        """What a part takes of which memories if it goes to one. The code's own place in flash is spoken for."""
+        code = self.board.placement.code
+        if part.group == "kernels" and name == code:
+            return {}
+        size = _taken(part)
+        has_image = part.group == "weights" and not self._is_flash(name)
+        return {name: size, code: size} if has_image else {name: size}
+
+    def _no_room(self, part: Part, names: list[str], left: dict[str, int]) -> StqError:
+        room = {name: min(left[n] for n in self._costs(part, name)) for name in names}
+        others = [name for name in self.board.allowed_memories(part.group) if name not in names]
+        roomy = [f"{n} ({left[n]:,} bytes left)" for n in others if left[n] >= _taken(part)]
+        error = _does_not_fit(
+            _NAMES[part.group].format(part.name), part.bytes, max(room.values()), names, _largest(self.manifest, "ram")
+        )
+        if part.group in self.asked and roomy:
+            error.next = f"drop --place {part.group}=..., or name a memory with room: {', '.join(roomy)}"
+        return error
+
+
 def _largest(manifest: dict[str, Any], key: str) -> str:
     sized = [
         (layer_flash_bytes(layer) if key == "flash" else layer_ram_bytes(manifest, layer), layer["name"])
@@ -118,6 +334,11 @@ def _does_not_fit(what: str, needed: int, room: int, names: list[str], largest: 
         cause=f"the largest layers are {largest}",
         next="make those layers smaller, quantise them to fewer bits, or choose a board with more memory",
     )
+
+
+def _taken(part: Part) -> int:
+    alignment = ALIGNMENT if part.group in ("arena", "scratch") else COPY_ALIGNMENT
+    return -(-part.bytes // alignment) * alignment
 
 
 def _aligned(size: int) -> int:

@@ -22,12 +22,14 @@ from stq_deploy.planner.kernels import KERNELS
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.kernel_sources import kernel_sources
+from stq_deploy.toolchain.placement import Placement
 from stq_deploy.toolchain.templates import render
 
 BUILD_ID_BYTES = 16
 BUILD_ID_SOURCE = "board/build_id.c"
 LINKER_SCRIPT = "board/linker.ld"
-KERNELS_FOLDER = "kernels/"
+FAST_SOURCES = ("kernels/", "network/", "link/stq_inference")
+"""How the names of sources begin that run during an inference, and are compiled for speed; all others are for size."""
 _SHARED_FOLDERS = ("link", "runtime")
 _NETWORK_SOURCES = ("network/network.c", "network/weights.c")
 
@@ -73,11 +75,6 @@ def lay_out(folder: Path, board: Board, kernels: Iterable[str]) -> Project:
     return Project(folder, tuple(sorted(sources)), include_folders)
 
 
-def is_kernel(source: str) -> bool:
-    """Whether a source is compiled for speed; all others are compiled for size."""
-    return source.startswith(KERNELS_FOLDER)
-
-
 def write_build_id(project: Project, compiler: Compiler, flags: Iterable[str]) -> str:
     """Hash what the image is made of and write it as a C source; returns the build id (hex).
 
@@ -96,18 +93,35 @@ def write_build_id(project: Project, compiler: Compiler, flags: Iterable[str]) -
     return build_id.hex()
 
 
-def write_linker_script(
-    project: Project, board: Board, *, arena: str, scratch: str, memory_bytes: dict[str, int]
-) -> None:
+def write_linker_script(project: Project, board: Board, placement: Placement, memory_bytes: dict[str, int]) -> None:
     """Write `LINKER_SCRIPT`.
 
     Args:
-        arena, scratch: names of the memories they go to.
-        memory_bytes: memory -> the size to state for it.
+        placement: of what has a choice.
+        memory_bytes: memory -> the size to state for it; one of 0 is left out.
     """
-    place = board.placement.model_dump() | {"arena": arena, "scratch": scratch}
-    memories = [memory.model_copy(update={"bytes": memory_bytes[memory.name]}) for memory in board.memory]
-    text = render(board.folder / board.firmware.linker_script, board=board, place=place, memories=memories)
+    fixed = board.placement
+    place = {
+        "code": fixed.code,
+        "stack": fixed.stack,
+        "data": fixed.data,
+        "arena": placement.memory_of("arena"),
+        "scratch": placement.memory_of("scratch"),
+    }
+    memories = []
+    for memory in board.memory:
+        origin = placement.contents.get(memory.name, memory.origin)
+        size = memory.end - origin if memory.guard else memory_bytes[memory.name]
+        if size:
+            memories.append(memory.model_copy(update={"origin": origin, "bytes": size}))
+    text = render(
+        firmware_templates() / board.cpu.architecture / "linker.ld.j2",
+        board=board,
+        place=place,
+        memories=memories,
+        sections=placement.sections(board),
+        contents=placement.contents,
+    )
     (project.folder / LINKER_SCRIPT).write_text(text)
 
 
@@ -121,7 +135,7 @@ def write_makefile(project: Project, board: Board, compiler: Compiler) -> None:
         sources=[*project.sources, BUILD_ID_SOURCE],
         cpu_flags=board.cpu.flags[compiler.family],
         linker_script=LINKER_SCRIPT,
-        kernels_folder=KERNELS_FOLDER,
+        fast_sources=FAST_SOURCES,
     )
     (project.folder / "Makefile").write_text(text)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stq_deploy.boards import Board
 from stq_deploy.toolchain.elf import Image
-from stq_deploy.toolchain.placement import layer_ram_bytes, used_bytes
+from stq_deploy.toolchain.placement import extents, layer_ram_bytes, used_bytes
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,8 @@ def memory_use(image: Image, board: Board) -> list[MemoryUse]:
     found = []
     for memory in board.memory:
         used = used_bytes(image.sections, memory, memory.bytes)
-        sections = {
-            s.name: s.size
-            for s in image.sections
-            if memory.origin <= s.address < memory.end or memory.origin <= s.load_address < memory.end
-        }
+        parts = {s.name: extents(s, memory.origin, memory.end) for s in image.sections}
+        sections = {name: last - first for name, found_there in parts.items() for first, last in found_there}
         if used:
             found.append(MemoryUse(memory.name, memory.kind, memory.origin, memory.bytes, used, sections))
     return found

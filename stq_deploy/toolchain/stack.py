@@ -118,11 +118,8 @@ class _Walker:
         return self._known[function]
 
     def _callees(self, function: str) -> set[str]:
-        callees = set(self.graph.calls.get(function, ()))
-        if INDIRECT_CALL in callees:
-            self.uses_indirect = True
-            callees = (callees - {INDIRECT_CALL}) | self.graph.indirect
-        return callees
+        self.uses_indirect |= INDIRECT_CALL in self.graph.calls.get(function, ())
+        return self.graph.callees(function)
 
 
 def _short(title: str) -> str:

@@ -41,6 +41,7 @@ def read_clang(objects: Iterable[Path]) -> CallGraph:
         code = read_object(path, path.as_posix())
         codes.append(code)
         add_calls(graph, code)
+        graph.places |= code.places
         stated = _stated_frames(path)
         for section, function in code.functions.items():
             graph.frames[function] = stated.get(section, 0)

@@ -24,6 +24,8 @@ def read_gcc(objects: Iterable[Path]) -> CallGraph:
     graph = CallGraph()
     # Equal titles for static functions here and there: the name of the source as GCC was given it.
     codes = [read_object(path, _read_ci(path.with_suffix(".ci"), graph)) for path in objects]
+    for code in codes:
+        graph.places |= code.places
     graph.indirect = reachable_through_pointers(codes)
     return graph
 

@@ -17,7 +17,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
-from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, UnboundedStackError
+from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, Place, UnboundedStackError
 
 R_ARM_NONE = 0
 CALLS = frozenset({10, 28, 29, 30, 51, 102, 103})
@@ -38,6 +38,7 @@ class ObjectCode:
         calls: function -> functions it calls, `INDIRECT_CALL` among them.
         address_taken: functions whose address is stored, and undefined names of which it is not known what they are.
         variables: names of the variables defined here.
+        places: function -> its section.
         moves_stack: functions that set SP from a register: their frame is aligned or sized when they run.
     """
 
@@ -45,6 +46,7 @@ class ObjectCode:
     calls: dict[str, set[str]] = field(default_factory=dict)
     address_taken: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
+    places: dict[str, Place] = field(default_factory=dict)
     moves_stack: set[str] = field(default_factory=set)
 
 
@@ -65,6 +67,8 @@ def read_object(path: Path, source: str) -> ObjectCode:
             _define(symbol, source, code)
         call_sites = _read_relocations(elf, symbols, code)
         for index, function in code.functions.items():
+            section = elf.get_section(index)
+            code.places[function] = Place(path, section.name, section.data_size)
             _read_instructions(elf, index, function, symbols, call_sites, code)
     return code
 

@@ -42,7 +42,7 @@ def test_the_vector_table_starts_the_board(built: BuildResult, board: Board) -> 
     assert second == reset.address | 1  # Thumb
     assert image.entry == second
     vectors = next(s for s in image.sections if s.name == ".vectors")
-    assert vectors.address == board.memory_named("flash").origin
+    assert vectors.address == board.flash_run().origin
     assert vectors.size == 4 * (16 + 150)
 
 
@@ -78,9 +78,13 @@ def test_the_build_id_is_in_the_image(built: BuildResult) -> None:
 def test_sizes_agree_with_the_image(built: BuildResult, board: Board, network: Network) -> None:
     image = read_image(built.elf)
     assert built.flash_bytes == len(built.bin.read_bytes())
-    dtcm = next(use for use in built.memories if use.name == "dtcm")
+    dtcm, itcm = (next(use for use in built.memories if use.name == name) for name in ("dtcm", "itcm"))
     end = max(s.address + s.size for s in image.sections if s.address >= dtcm.origin)
-    assert dtcm.used_bytes == end - dtcm.origin == built.ram_bytes
+    code = next(s for s in image.sections if s.address < itcm.bytes)
+    assert dtcm.used_bytes == end - dtcm.origin
+    assert itcm.used_bytes == code.size
+    assert built.ram_bytes == dtcm.used_bytes + itcm.used_bytes
+    assert built.copied_bytes == code.size + dtcm.sections[".stq_weights_dtcm"]
     assert dtcm.sections[".stack"] == board.stack.bytes + board.stack.fault_bytes
     manifest = json.loads(built.manifest.read_text())
     assert dtcm.sections[".stq_arena"] == -(-manifest["arena_bytes"] // 4) * 4
@@ -90,11 +94,14 @@ def test_sizes_agree_with_the_image(built: BuildResult, board: Board, network: N
     assert largest <= manifest["arena_bytes"] + manifest["scratch_bytes"]
 
 
-def test_constants_lie_in_flash(built: BuildResult) -> None:
+def test_the_image_of_all_constants_and_code_lies_in_flash(built: BuildResult, board: Board) -> None:
     image = read_image(built.elf)
-    rodata = next(s for s in image.sections if s.name == ".rodata")
+    flash = board.flash_run()
+    programmed = [s for s in image.sections if s.content is not None]
+    assert all(flash.origin <= s.load_address < flash.end for s in programmed)
+    constants = sum(s.size for s in programmed if s.name.startswith((".rodata", ".stq_weights")))
     expected = sum(layer.weight_bytes + layer.table_bytes for layer in built.layers)
-    assert rodata.size >= expected > 0
+    assert constants >= expected > 0
 
 
 def test_only_the_kernels_needed_are_there(built: BuildResult) -> None:

@@ -1,0 +1,56 @@
+"""Which functions run during an inference, and how much they are used: code for the memory that runs it fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stq_deploy.toolchain.stack_graph import CallGraph, Place
+
+ROOT = "stq_run_timed"
+"""Calls all that an inference runs (`firmware_templates/link/stq_inference.h`)."""
+BEFORE_COPYING = "memory_fill"
+"""Runs when nothing is copied to its place yet, so what it calls must stay in flash
+(`firmware_templates/armv7m/memory_contents.h`)."""
+
+
+@dataclass(frozen=True)
+class HotFunction:
+    """A function that runs during an inference.
+
+    Attributes:
+        name: in C, or as the compiler calls its own variant of it.
+        place: where its code is.
+        work: of the kernels that use it, or of all if it is what calls them: multiply-accumulates, or elements where
+            there are none.
+    """
+
+    name: str
+    place: Place
+    work: int
+
+
+def hot_functions(graph: CallGraph, kernel_work: Mapping[str, int]) -> list[HotFunction]:
+    """Every function of ours that runs during an inference.
+
+    Args:
+        kernel_work: kernel -> what it computes in an inference.
+    """
+    reached_by = {kernel: graph.reachable(kernel) for kernel in kernel_work}
+    titles = graph.reachable(ROOT) - graph.reachable(BEFORE_COPYING)
+    found = []
+    for title in sorted(titles & graph.places.keys()):
+        users = [kernel for kernel in kernel_work if title in reached_by[kernel]] or list(kernel_work)
+        work = sum(kernel_work[kernel] for kernel in users)
+        found.append(HotFunction(title.rpartition(":")[2], graph.places[title], work))
+    return found
+
+
+def kernel_work(manifest: dict[str, Any]) -> dict[str, int]:
+    """Kernel -> multiply-accumulates, or elements where there are none, that its layers compute in an inference."""
+    work: dict[str, int] = {}
+    for layer in manifest["layers"]:
+        elements = layer["output_bytes"]
+        work[layer["kernel"]] = work.get(layer["kernel"], 0) + max(layer["macs"], elements)
+    return work

@@ -1,0 +1,81 @@
+"""Which functions an inference runs, and how much work each does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stq_deploy.boards import Board
+from stq_deploy.toolchain.build import BuildResult
+from stq_deploy.toolchain.elf import read_image
+from stq_deploy.toolchain.hot_code import BEFORE_COPYING, ROOT, hot_functions, kernel_work
+from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, Place
+
+CALLS = {
+    "main": {ROOT, "poll"},
+    ROOT: {"run_layer", "cycles"},
+    "run_layer": {"convolve", "pool"},
+    "convolve": {"requantize", "unpack", "memset"},
+    "pool": {"requantize", "__aeabi_idiv"},
+    BEFORE_COPYING: {"memset"},
+    "memset": {"fill_words"},
+}
+WORK = {"convolve": 1000, "pool": 30}
+
+
+def graph(calls: dict[str, set[str]], without_place: tuple[str, ...] = ("__aeabi_idiv",)) -> CallGraph:
+    names = {*calls, *(name for callees in calls.values() for name in callees)} - {INDIRECT_CALL}
+    places = {name: Place(Path(f"{name}.o"), f".text.{name}", 100) for name in names if name not in without_place}
+    return CallGraph(calls=calls, places=places)
+
+
+def works(found: CallGraph) -> dict[str, int]:
+    return {function.name: function.work for function in hot_functions(found, WORK)}
+
+
+def test_what_an_inference_calls_and_nothing_else_is_hot() -> None:
+    """Not what polls the link, nor library functions, whose code is no object of ours; and what start-up calls before
+    anything is copied must stay in flash, with all that it calls."""
+    assert works(graph(CALLS)) == {
+        "convolve": 1000,
+        "cycles": 1030,
+        "pool": 30,
+        "requantize": 1030,
+        "run_layer": 1030,
+        ROOT: 1030,
+        "unpack": 1000,
+    }
+
+
+def test_kernels_called_through_pointers_are_found() -> None:
+    found = graph({**CALLS, "run_layer": {INDIRECT_CALL}})
+    assert set(works(found)) == {ROOT, "run_layer", "cycles"}
+    found.indirect = {"convolve"}
+    assert {"convolve", "requantize", "unpack"} <= set(works(found))
+    assert "pool" not in works(found)
+
+
+def test_static_functions_of_equal_names_are_told_apart() -> None:
+    found = hot_functions(graph({ROOT: {"a.c:helper", "b.c:helper"}}), {"convolve": 5})
+    assert [(one.name, one.place.section) for one in found] == [
+        ("helper", ".text.a.c:helper"),
+        ("helper", ".text.b.c:helper"),
+        (ROOT, f".text.{ROOT}"),
+    ]
+
+
+def test_the_work_of_a_kernel_is_that_of_all_its_layers() -> None:
+    layers = [
+        {"kernel": "convolve", "macs": 700, "output_bytes": 20},
+        {"kernel": "pool", "macs": 0, "output_bytes": 30},
+        {"kernel": "convolve", "macs": 300, "output_bytes": 400},
+    ]
+    assert kernel_work({"layers": layers}) == {"convolve": 700 + 400, "pool": 30}
+
+
+def test_every_kernel_of_a_build_runs_from_tightly_coupled_memory(built: BuildResult, board: Board) -> None:
+    itcm = board.memory_named("itcm")
+    hot = {one.part.name for one in built.placement.placed if one.part.group == "kernels" and one.memory == "itcm"}
+    assert hot >= {layer.kernel for layer in built.layers} | {ROOT, "stq_network_run_layer"}
+    inside = {s.name for s in read_image(built.elf).symbols if s.is_function and itcm.origin <= s.address < itcm.end}
+    assert hot <= inside
+    assert not inside & {"startup_reset", "main", BEFORE_COPYING, "stq_server_poll"}
