@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,14 +51,16 @@ def build(
 ) -> None:
     """Build the firmware of a network for a board.
 
-    Writes firmware.elf, .bin, .hex and .map, build.json, and the C project they come from, which `make`
-    builds without this tool. Prints flash and RAM by memory and by layer, what lies where and why, and the
+    Writes firmware.elf, .bin, .hex and .map, build.json, memory.html, and the C project they come from, which
+    `make` builds without this tool. Prints flash and RAM by memory and by layer, what lies where and why, and the
     worst-case stack.
     """
     from stq_deploy.boards import load_board
     from stq_deploy.boards.override import parse_places
     from stq_deploy.cli._screen import human_console, print_json, result_console
+    from stq_deploy.evaluation.memory_plan import read_memory_plan
     from stq_deploy.passes import load_any
+    from stq_deploy.report.write import write_memory_page
     from stq_deploy.toolchain.build import build_firmware
     from stq_deploy.toolchain.compilers import find_compiler
     from stq_deploy.zoo.shipped import resolve_model
@@ -77,10 +80,16 @@ def build(
             places=parse_places(places),
             progress=status.update,
         )
+        status.update("drawing")
+        plan = read_memory_plan(result.to_json(), json.loads(result.manifest.read_text()))
+        title = f"Memory of {network.metadata.get('name') or Path(model).name} on {board.name}"
+        page = write_memory_page(plan, result.folder, title=title, build_id=result.build_id)
     if as_json:
         print_json(result.to_json() | {"folder": str(result.folder)})
     else:
-        _print(result_console(as_json), result)
+        console = result_console(as_json)
+        _print(console, result)
+        console.print(f"Memory, drawn: {page}", soft_wrap=True)
 
 
 def _print(console: Console, result: BuildResult) -> None:

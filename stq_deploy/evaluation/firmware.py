@@ -11,9 +11,10 @@ from typing import Any
 
 from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
-from stq_deploy.evaluation.summary import Footprint, Region
+from stq_deploy.evaluation.memory_plan import read_memory_plan
+from stq_deploy.evaluation.summary import Footprint
 from stq_deploy.network import Network
-from stq_deploy.toolchain.build import ELF, REPORT, build_firmware
+from stq_deploy.toolchain.build import ELF, MANIFEST, REPORT, build_firmware
 
 OWN_BUILD = "firmware"
 """Where a run builds, in its output folder."""
@@ -95,11 +96,12 @@ def _read_build(folder: Path) -> tuple[Firmware, dict[str, Any]]:
     path = folder / REPORT
     try:
         report = json.loads(path.read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
         footprint = Footprint(
             flash=int(report["flash_bytes"]),
             ram=int(report["ram_bytes"]),
             stack=None if report["stack_bytes"] is None else int(report["stack_bytes"]),
-            regions=tuple(Region(str(m["name"]), int(m["used_bytes"]), int(m["bytes"])) for m in report["memories"]),
+            memory=read_memory_plan(report, manifest),
             qstats=int(report["size_figures"]["qstats_bytes"]),
             packed=int(report["size_figures"]["packed_bytes"]),
         )

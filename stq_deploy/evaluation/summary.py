@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.evaluation.memory_plan import MemoryPlan, PlacedPart, Region
 from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, confusion_matrix, mismatches
 
 Logits = npt.NDArray[Any]
@@ -98,28 +99,28 @@ class LayerCost:
 
 
 @dataclass(frozen=True)
-class Region:
-    """A memory of the board: bytes used of bytes there."""
-
-    name: str
-    used: int
-    size: int
-
-
-@dataclass(frozen=True)
 class Footprint:
-    """Bytes: flash, static RAM, worst-case stack (None when it has no bound), and regions.
+    """Bytes: flash, static RAM, worst-case stack (None when it has no bound).
 
     Attributes:
+        memory: region by region; None if it is not known.
         qstats, packed: the network's size by other conventions than the image's flash (`toolchain.size_figures`).
     """
 
     flash: int
     ram: int
     stack: int | None
-    regions: tuple[Region, ...] = ()
+    memory: MemoryPlan | None = None
     qstats: int = 0
     packed: int = 0
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        return self.memory.regions if self.memory else ()
+
+    @property
+    def parts(self) -> tuple[PlacedPart, ...]:
+        return self.memory.parts if self.memory else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +182,7 @@ class RunSummary:
             "ram_bytes": self.footprint.ram,
             "stack_bytes": self.footprint.stack,
             "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in self.footprint.regions],
+            "placement": [asdict(part) for part in self.footprint.parts],
             "instructions_per_inference" if self.emulated else "cycles_per_inference": self.per_inference,
             "layers": [
                 {

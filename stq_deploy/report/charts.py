@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from stq_deploy.report.inline_svg import INK, LINE, PAGE, SERIES, chart_style, inline_svg, label, new_figure, printable
+from stq_deploy.report.inline_svg import INK, PAGE, SERIES, chart_style, inline_svg, label, new_figure, printable
 
 _WIDTH = 760
 _ROW = 24
@@ -63,9 +63,9 @@ def accuracy_chart(groups: Sequence[tuple[str, Sequence[Bar]]], series: Sequence
         axes.set_ylim(0, 108)
         axes.set_yticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
         axes.set_xlim(-0.6, max(len(groups), 1) - 0.4)
-        axes.set_xticks(range(len(groups)), [_plain(name) for name, _ in groups])
+        axes.set_xticks(range(len(groups)), [shortened(name) for name, _ in groups])
         axes.grid(axis="y")
-        _quiet(axes)
+        quiet(axes)
         axes.spines["left"].set_visible(False)
         figure.legend(loc="outside upper left", ncols=len(series))
         return inline_svg(figure, "Top-1 accuracy with 95 % intervals")
@@ -80,43 +80,21 @@ def layer_chart(layers: Sequence[str], columns: Sequence[Column]) -> str:
             drawn = axes.barh(range(len(layers)), column.values, 0.75, color=SERIES[column.series])
             axes.bar_label(drawn, [f"{value:,}" for value in column.values], padding=4, fontsize=11)
             for patch, name, value in zip(drawn, layers, column.values, strict=True):
-                label(patch, f"{_plain(name)}: {value:,} {column.title}")
+                label(patch, f"{shortened(name)}: {value:,} {column.title}")
             # Room for the longest bar's number, which stands behind its end.
             axes.set_xlim(0, 1.45 * max([1, *column.values]))
             axes.set_xticks([])
             axes.set_title(column.title, loc="left", fontsize=12)
             axes.spines["bottom"].set_visible(False)
-            _quiet(axes)
-        panels[0].set_yticks(range(len(layers)), [_plain(name) for name in layers])
+            quiet(axes)
+        panels[0].set_yticks(range(len(layers)), [shortened(name) for name in layers])
         panels[0].set_ylim(len(layers) - 0.4, -0.6)
         return inline_svg(figure, " and ".join(column.title for column in columns) + " by layer")
 
 
-def memory_chart(regions: Sequence[tuple[str, int, int]]) -> str:
-    """Memory regions as (name, bytes used, bytes there): how full each one is."""
-    with chart_style():
-        figure = new_figure(_WIDTH, 16 + _ROW * max(1, len(regions)))
-        axes = figure.add_subplot()
-        for row, (name, used, size) in enumerate(regions):
-            share = used / size if size else 0.0
-            text = f"{used:,} of {size:,} bytes ({100 * share:.1f} %)"
-            (whole,) = axes.barh(row, 1, 0.75, color=LINE)
-            (part,) = axes.barh(row, min(1.0, share), 0.75, color=SERIES[1])
-            label(whole, f"{_plain(name)}: {size:,} bytes")
-            label(part, f"{_plain(name)}: {used:,} bytes used")
-            axes.annotate(text, (1, row), (6, 0), textcoords="offset points", va="center", fontsize=11)
-        axes.set_xlim(0, 1)
-        axes.set_xticks([])
-        axes.set_yticks(range(len(regions)), [_plain(name) for name, _, _ in regions])
-        axes.set_ylim(len(regions) - 0.4, -0.6)
-        axes.spines[["left", "bottom"]].set_visible(False)
-        _quiet(axes)
-        return inline_svg(figure, "Memory by region")
-
-
 def confusion_chart(counts: Sequence[Sequence[int]], class_names: Sequence[str], title: str) -> str:
     """Matrix of counts; rows: true classes, columns: predicted ones; darker: more of the row's samples."""
-    names = [_plain(name) for name in class_names]
+    names = [shortened(name) for name in class_names]
     with chart_style():
         side = 60 + 7 * max(len(name) for name in names) + 30 * len(names)
         figure = new_figure(side, side)
@@ -141,17 +119,17 @@ def confusion_chart(counts: Sequence[Sequence[int]], class_names: Sequence[str],
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.spines[:].set_visible(True)
-        _quiet(axes)
+        quiet(axes)
         return inline_svg(figure, title)
 
 
-def _quiet(axes: Axes) -> None:
+def quiet(axes: Axes) -> None:
     """No tick marks, and the grid behind the bars."""
     axes.tick_params(length=0)
     axes.set_axisbelow(True)
 
 
-def _plain(name: str) -> str:
+def shortened(name: str, longest: int = _LONGEST_NAME) -> str:
     """A name short enough for a chart."""
-    text = printable(name)
-    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
+    text, longest = printable(name), min(longest, _LONGEST_NAME)
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -13,7 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 INK, SOFT, LINE, PAGE = "#1c2330", "#5d6778", "#d5dae2", "#ffffff"
-SERIES = ("#8c96a5", "#2f72b5", "#c8611b")
+SERIES = ("#8c96a5", "#2f72b5", "#c8611b", "#3c8c5a", "#7d5ba6")
 
 _PAGE_COLOURS = {
     INK: "var(--ink)",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
 from stq_deploy import __version__
 from stq_deploy.attacks.registry import attack_title
 from stq_deploy.evaluation.scores import Accuracy
 from stq_deploy.evaluation.summary import Comparison, RunSummary
-from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart, memory_chart
+from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart
+from stq_deploy.report.memory_page import memory_context
+from stq_deploy.report.page_templates import page_environment
 
 SERIES = ("Float model", "Integer reference", "Board")
 _MOST_CLASSES_DRAWN = 40
@@ -16,34 +20,29 @@ _MOST_CLASSES_DRAWN = 40
 
 def render_report(summary: RunSummary) -> str:
     """The page as text. Names and metadata are untrusted: the template escapes everything it prints."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("stq_deploy.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     unit = "instructions" if summary.emulated else "cycles"
     charts = {
         "accuracy": accuracy_chart([(attack_title(c.attack), _bars(c)) for c in summary.comparisons], SERIES),
         "layers": layer_chart([layer.name for layer in summary.layers], _columns(summary, unit)),
-        "memory": memory_chart([(r.name, r.used, r.size) for r in summary.footprint.regions]),
         "confusions": [_confusion(c) for c in summary.comparisons],
     }
-    return environment.get_template("report.html.j2").render(
-        summary=summary,
-        rows=[_row(c) for c in summary.comparisons],
-        files=[_provenance(c) for c in summary.comparisons],
-        series=SERIES,
-        unit=unit,
-        version=__version__,
-        charts={
-            name: [Markup(svg) for svg in chart] if isinstance(chart, list) else Markup(chart)  # noqa: S704
-            for name, chart in charts.items()
-        },
+    plan = summary.footprint.memory
+    return (
+        page_environment()
+        .get_template("report.html.j2")
+        .render(
+            **(memory_context(plan) if plan else {"plan": None}),
+            summary=summary,
+            rows=[_row(c) for c in summary.comparisons],
+            files=[_provenance(c) for c in summary.comparisons],
+            series=SERIES,
+            unit=unit,
+            version=__version__,
+            charts={
+                name: [Markup(svg) for svg in chart] if isinstance(chart, list) else Markup(chart)  # noqa: S704
+                for name, chart in charts.items()
+            },
+        )
     )
 
 

@@ -12,10 +12,10 @@ from stq_deploy.toolchain.placement import extents, layer_ram_bytes, used_bytes
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """A memory of the board that the image uses.
+    """A memory of the board.
 
     Attributes:
-        used_bytes: from its origin to the end of the last section.
+        used_bytes: from its origin (a guarded one's contents) to the end of the last section.
         sections: section -> bytes.
     """
 
@@ -49,14 +49,13 @@ class LayerSize:
 
 
 def memory_use(image: Image, board: Board) -> list[MemoryUse]:
-    """Use of every memory that holds something."""
+    """Use of every memory."""
     found = []
     for memory in board.memory:
         used = used_bytes(image.sections, memory, memory.bytes)
         parts = {s.name: extents(s, memory.origin, memory.end) for s in image.sections}
         sections = {name: last - first for name, found_there in parts.items() for first, last in found_there}
-        if used:
-            found.append(MemoryUse(memory.name, memory.kind, memory.origin, memory.bytes, used, sections))
+        found.append(MemoryUse(memory.name, memory.kind, memory.origin, memory.bytes, used, sections))
     return found
 
 

@@ -8,7 +8,19 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import pytest
 
-from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart, memory_chart
+from stq_deploy.evaluation.memory_plan import Arena, ArenaTensor, Region
+from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart
+from stq_deploy.report.memory_charts import arena_chart, region_chart
+
+
+def _arena(first: str, second: str) -> Arena:
+    tensors = (
+        ArenaTensor("side", 60, 40, -1, 0),
+        ArenaTensor(first, 0, 60, 0, 1),
+        ArenaTensor(second, 0, 40, 1, 2, replaces=first),
+    )
+    return Arena(100, 90, ("first", "second"), (0, 8), tensors)
+
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>&'
@@ -16,14 +28,16 @@ SERIES = ("Float", "Board")
 CHARTS: dict[str, Callable[[str], str]] = {
     "accuracy": lambda name: accuracy_chart([(name, [Bar(0, 0.5, 0.4, 0.6, name)]), ("b", [])], SERIES),
     "layers": lambda name: layer_chart([name, "fc"], [Column("MACs", 0, [3, 4]), Column("Cycles", 2, [0, 9])]),
-    "memory": lambda name: memory_chart([(name, 30, 100)]),
+    "memory": lambda name: region_chart((Region(name, 30, 100, (("code", 30),)),)),
+    "arena": lambda name: arena_chart(_arena(name, "b")),
     "confusion": lambda name: confusion_chart([[1, 2], [0, 4]], [name, "b"], name),
 }
 NOTHING = {
     "no layers": layer_chart([], [Column("MACs", 0, [])]),
     "all zero": layer_chart(["a"], [Column("MACs", 0, [0])]),
-    "no memory": memory_chart([("a", 0, 0)]),
-    "no regions": memory_chart([]),
+    "no memory": region_chart((Region("a", 0, 0),)),
+    "no regions": region_chart(()),
+    "no tensors": arena_chart(Arena(0, 0, (), (), ())),
     "no samples": accuracy_chart([], SERIES),
 }
 
@@ -119,10 +133,41 @@ def test_bar_lengths_are_the_values_of_their_column() -> None:
 
 
 def test_memory_use_is_to_scale_and_never_draws_past_its_region() -> None:
-    boxes = _boxes(memory_chart([("a", 25, 100), ("b", 300, 100)]))
-    assert boxes["a: 25 bytes used"][0] == pytest.approx(boxes["a: 100 bytes"][0] / 4, rel=1e-4)
-    assert boxes["b: 300 bytes used"][0] == pytest.approx(boxes["b: 100 bytes"][0])
-    assert "300 of 100 bytes (300.0 %)" in _texts(memory_chart([("b", 300, 100)]))
+    regions = (
+        Region("a", 25, 100, (("code", 20), ("scratch", 5))),
+        Region("b", 300, 100, (("constants", 60), ("activations", 240))),
+        Region("c", 0, 100),
+    )
+    svg = region_chart(regions)
+    boxes = _boxes(svg)
+    whole = boxes["a: 100 bytes"][0]
+    assert boxes["a: 20 bytes of code"][0] == pytest.approx(0.20 * whole, rel=1e-3)
+    assert boxes["a: 5 bytes of scratch"][0] == pytest.approx(0.05 * whole, rel=1e-3)
+    assert boxes["b: 60 bytes of constants"][0] == pytest.approx(0.6 * whole, rel=1e-3)
+    assert boxes["b: 240 bytes of activations"][0] == pytest.approx(0.4 * whole, rel=1e-3)
+    assert {"300 of 100 bytes (300.0 %)", "0 of 100 bytes (0.0 %)", "code", "activations"} <= set(_texts(svg))
+    assert "stack and variables" not in _texts(svg)
+
+
+def test_tensors_are_drawn_where_they_lie_and_as_long_as_they_live() -> None:
+    """b takes a's memory while the second layer runs, so that the two boxes meet in the middle of it."""
+    svg = arena_chart(_arena("a", "b"))
+    boxes = _boxes(svg)
+    a, b = boxes["a: 60 bytes at 0, layers 0 to 1"], boxes["b: 40 bytes at 0, layers 1 to 1"]
+    side = boxes["side: 40 bytes at 60, layers 0 to 0"]
+    assert b[1] == pytest.approx(a[1] * 2 / 3, rel=1e-3)
+    assert side[1] == pytest.approx(b[1], rel=1e-3)
+    assert (a[0] / side[0], b[0] / side[0]) == pytest.approx((1.5 / 2, 1.5 / 2), rel=1e-3)
+    assert "no plan needs less than 90 bytes in any order of the layers; this one 100" in _texts(svg)
+    assert {"first", "second", "a", "b", "side"} <= set(_texts(svg))
+
+
+def test_a_network_of_many_layers_names_some_of_them() -> None:
+    names = tuple(f"layer{i}" for i in range(200))
+    tensors = tuple(ArenaTensor(name, 0, 10, i, i) for i, name in enumerate(names))
+    texts = _texts(arena_chart(Arena(10, 10, names, (0,) * 200, tensors)))
+    assert len({*texts} & {*names}) == 40
+    assert "layer0" in texts
 
 
 def test_confusion_shade_is_the_share_of_the_row() -> None:

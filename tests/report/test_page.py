@@ -9,10 +9,22 @@ import numpy as np
 import pytest
 
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.evaluation.summary import Comparison, Footprint, LayerCost, Region, RunSummary
+from stq_deploy.evaluation.memory_plan import Arena, ArenaTensor, MemoryPlan, PlacedPart, Region
+from stq_deploy.evaluation.summary import Comparison, Footprint, LayerCost, RunSummary
+from stq_deploy.report.memory_page import render_memory_page
 from stq_deploy.report.page import render_report
 
 EVIL = "</td><script>alert(1)</script>"
+MEMORY = MemoryPlan(
+    (Region("axi", 10, 100, (("code", 10),)), Region("sram4", 0, 50)),
+    (
+        PlacedPart("arena", "activations", "axi", 4000, 100_000, "may go to axi"),
+        PlacedPart("kernels", EVIL, "itcm", 300, 5_000_000, "may go to itcm, flash"),
+        PlacedPart("kernels", "stq_run", "itcm", 20, 5_000_000, "may go to itcm, flash"),
+        PlacedPart("weights", EVIL, "flash", 1200, 2400, EVIL),
+    ),
+    Arena(4000, 3000, (EVIL, "fc"), (128, 64), (ArenaTensor(EVIL, 0, 4000, -1, 1),)),
+)
 LABELS = np.array([0, 1, 2, 1], np.int64)
 LOGITS = np.array([[9, 0, 0], [0, 9, 0], [0, 0, 9], [9, 1, 0]], np.int32)
 
@@ -31,7 +43,7 @@ def _summary(*comparisons: Comparison) -> RunSummary:
         build_id="cd" * 16,
         comparisons=comparisons,
         layers=(LayerCost(EVIL, "convolve", 1000, 2500), LayerCost("fc", "dense", 10, 50)),
-        footprint=Footprint(123456, 7890, None, (Region("axi", 10, 100),)),
+        footprint=Footprint(123456, 7890, None, MEMORY),
         samples_run=8,
         seconds=2.0,
     )
@@ -62,6 +74,28 @@ def test_numbers_threat_model_and_honesty() -> None:
         "Every logit of all 8 samples equals",
     ):  # fmt: skip
         assert expected in text, expected
+
+
+@pytest.mark.parametrize("page", ["run", "build"])
+def test_memory_is_told_with_reasons_and_drawn(page: str) -> None:
+    run = render_report(_summary(_comparison(FGSM)))
+    build = render_memory_page(MEMORY, title=EVIL, build_id="cd" * 16)
+    text = re.sub(r"\s+", " ", {"run": run, "build": build}[page])
+    for expected in (
+        '<td>activations</td><td class="n">4,000</td><td class="n">100,000</td><td class="n">25.0</td> <td>axi</td>',
+        '<td>2 functions that an inference runs</td><td class="n">320</td><td class="n"></td><td class="n"></td>',
+        "<td>constants of &lt;/td&gt;", '<td class="n">2.0</td>', "scratch memory, of up to 128 bytes",
+        "10 of 100 bytes (10.0 %)", "0 of 50 bytes (0.0 %)", 'aria-label="Memory by region"', 'aria-label="The arena,',
+        "no plan needs less than 3,000 bytes in any order of the layers; this one 4,000", "cd" * 16,
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert "<script" not in text
+    assert not re.search(r"(src|href)\s*=|url\(|@import", text)
+
+
+def test_a_run_whose_memory_is_not_known_has_no_such_part() -> None:
+    unknown = dataclasses.replace(_summary(_comparison(FGSM)), footprint=Footprint(1, 2, 3))
+    assert "What lies where" not in render_report(unknown)
 
 
 def test_untrusted_text_is_escaped_and_nothing_is_fetched() -> None:
