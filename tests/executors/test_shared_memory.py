@@ -9,16 +9,22 @@ import pytest
 from branched_networks import branched_network
 from networks import random_levels
 
+from stq_deploy.boards import board_names, load_board
+from stq_deploy.emulator.backends import backend_of
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.boards import open_emulated
+from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import Network
-from stq_deploy.planner import plan_network
+from stq_deploy.planner import Plan, plan_network
+from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.host_library import KERNELS
 
 SAMPLES = 4
-
-
+EMULATED = (2, 7)
+"""Of `NETWORKS`: those that also run on emulated boards."""
 NETWORKS = [branched_network(seed, ops=14, unit=(1, 3, 8)[seed % 3], copies=False) for seed in range(8)]
 
 
@@ -39,10 +45,35 @@ def test_sanitized_host_equals_numpy(network: Network, host_cache: Path) -> None
         np.testing.assert_array_equal(host.layer_digests(levels), NumpyExecutor(network).layer_digests(levels))
 
 
+@pytest.mark.parametrize("seed", EMULATED)
+@pytest.mark.parametrize("name", board_names())
+def test_emulated_boards_equal_numpy(name: str, seed: int, tmp_path: Path) -> None:
+    network, board = NETWORKS[seed], load_board(name)
+    try:
+        backend_of(board)
+    except StqError as error:
+        pytest.skip(error.what)
+    if not any(map(probe, candidates())):
+        pytest.skip("no compiler for the board is installed")
+    levels = random_levels(network, SAMPLES)
+    reference = NumpyExecutor(network)
+    with open_emulated(network, board, build_afresh(network, board, tmp_path)) as (emulated,):
+        np.testing.assert_array_equal(emulated.layer_digests(levels), reference.layer_digests(levels))
+        np.testing.assert_array_equal(emulated.run(levels), reference.run(levels))
+
+
+def replacing(plans: list[Plan]) -> set[str]:
+    """Kinds of the layers that write over an input."""
+    return {layer.op.kind for plan in plans for layer in plan.layers if layer.replaces}
+
+
 def test_the_networks_have_what_is_tested() -> None:
     plans = [plan_network(network) for network in NETWORKS]
-    replacing = {layer.op.kind for plan in plans for layer in plan.layers if layer.replaces}
-    assert replacing == {"table", "pair_table", "add", "max_pool"}
+    assert (
+        replacing(plans) == replacing([plans[seed] for seed in EMULATED]) == {"table", "pair_table", "add", "max_pool"}
+    )
+    viewed = {op.kind for seed in EMULATED for op in NETWORKS[seed].ops if plans[seed].execution.views.is_view(op)}
+    assert viewed == {"reshape", "concatenate"}
     assert sum(len(plan.execution.views.wholes) for plan in plans) >= 5
     assert any(any(b.offset % 8 for block in plan.blocks for b in block.buffers) for plan in plans)
     files = [[op for op in plan.network.ops if not plan.execution.views.is_view(op)] for plan in plans]
