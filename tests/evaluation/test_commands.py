@@ -78,6 +78,31 @@ def _reference(network: Network, x: np.ndarray) -> np.ndarray:
 
 
 @needs_emulator
+def test_a_build_says_what_lies_where_and_can_be_told(work: Path, tmp_path: Path) -> None:
+    usual = ("build", "--model", work / "net.stq", "--out", tmp_path / "build")
+    told = _invoke(*usual, "--place", "arena=sram1_2_3", "--place", "weights=flash_bank2")
+    assert told.exit_code == 0, told.stderr
+    text = " ".join(told.stdout.split())
+    assert "What lies where" in text and "asked for" in text and "sram1_2_3" in text and "flash_bank2" in text
+    report = json.loads((tmp_path / "build" / "build.json").read_text())
+    memories = {part["group"]: part["memory"] for part in report["placement"]}
+    assert memories == {"arena": "sram1_2_3", "scratch": "dtcm", "weights": "flash_bank2", "kernels": "itcm"}
+    assert all(part["reason"] and part["bytes"] >= 0 and part["accesses"] >= 0 for part in report["placement"])
+    page = (tmp_path / "build" / "memory.html").read_text()
+    assert "asked for sram1_2_3" in page and page.count("<svg") == 2
+    before = (tmp_path / "build" / "firmware.elf").read_bytes()
+    for place, message in (
+        ("arena=sram9", "no memory 'sram9'"),
+        ("stack=dtcm", "no part 'stack'"),
+        ("x", "no placement"),
+    ):
+        refused = _invoke(*usual, "--place", place)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert message in refused.stderr
+    assert (tmp_path / "build" / "firmware.elf").read_bytes() == before
+
+
+@needs_emulator
 def test_run_resumes_scores_and_reports(work: Path, network: Network, built: dict[str, Any]) -> None:
     arguments = [
         "run", "--emulated", "--boards", "2", "--model", work / "net.stq", "--samples", work / "clean.npz",
