@@ -77,13 +77,15 @@ class Arena:
     """The memory of the activations over an inference.
 
     Attributes:
-        lower_bound: bytes that no placement goes below, whatever the layers' order.
+        lower_bound: bytes that no placement goes below with the layers in this order.
+        order_lower_bound: the same, whatever their order.
         layers: their names, in the order they run.
         scratch: bytes of scratch memory that each needs beside.
     """
 
     bytes: int
     lower_bound: int
+    order_lower_bound: int
     layers: tuple[str, ...]
     scratch: tuple[int, ...]
     tensors: tuple[ArenaTensor, ...]
@@ -127,6 +129,7 @@ def read_memory_plan(report: dict[str, Any], manifest: dict[str, Any]) -> Memory
     ]
     arena = Arena(
         int(manifest["arena_bytes"]),
+        int(manifest["arena_lower_bound_bytes"]),
         int(manifest["order_lower_bound_bytes"]),
         tuple(str(layer["name"]) for layer in layers),
         tuple(int(layer["scratch_bytes"]) for layer in layers),

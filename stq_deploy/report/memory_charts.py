@@ -64,7 +64,8 @@ def arena_chart(arena: Arena) -> str:
         top = max(arena.bytes, 1)
         axes.axhline(arena.lower_bound, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         note = (
-            f"no plan needs less than {arena.lower_bound:,} bytes in any order of the layers; this one {arena.bytes:,}"
+            f"{arena.bytes:,} bytes; at least {arena.lower_bound:,} with the layers in this order,"
+            f" {arena.order_lower_bound:,} in any"
         )
         axes.set_title(note, loc="left", fontsize=11, color=SOFT)
         axes.set_xlim(-1, count + 1)

@@ -80,7 +80,7 @@ def _reference(network: Network, x: np.ndarray) -> np.ndarray:
 @needs_emulator
 def test_a_build_says_what_lies_where_and_can_be_told(work: Path, tmp_path: Path) -> None:
     usual = ("build", "--model", work / "net.stq", "--out", tmp_path / "build")
-    told = _invoke(*usual, "--place", "arena=sram1_2_3", "--place", "weights=flash_bank2")
+    told = invoke(*usual, "--place", "arena=sram1_2_3", "--place", "weights=flash_bank2")
     assert told.exit_code == 0, told.stderr
     text = " ".join(told.stdout.split())
     assert "What lies where" in text and "asked for" in text and "sram1_2_3" in text and "flash_bank2" in text
@@ -96,7 +96,7 @@ def test_a_build_says_what_lies_where_and_can_be_told(work: Path, tmp_path: Path
         ("stack=dtcm", "no part 'stack'"),
         ("x", "no placement"),
     ):
-        refused = _invoke(*usual, "--place", place)
+        refused = invoke(*usual, "--place", place)
         assert (refused.exit_code, refused.stdout) == (1, "")
         assert message in refused.stderr
     assert (tmp_path / "build" / "firmware.elf").read_bytes() == before
