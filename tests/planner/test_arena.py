@@ -45,6 +45,7 @@ def test_buffers_needed_together_never_overlap(blocks: list[Block]) -> None:
     assert lower_bound(blocks) <= size <= sum(block.bytes for block in blocks)
 
 
+@settings(deadline=None)
 @given(st.lists(single, min_size=1, max_size=14))
 def test_lower_bound_is_the_most_that_lives_in_one_layer(blocks: list[Block]) -> None:
     buffers = [b for block in blocks for b in block.buffers]
@@ -95,6 +96,7 @@ def test_the_search_finds_what_no_simple_rule_does() -> None:
     assert arena_size(hard, place(hard)) == lower_bound(hard)
 
 
+@settings(deadline=None)
 @given(blocks)
 def test_equal_blocks_are_placed_alike(blocks: list[Block]) -> None:
     assert place(blocks) == place(list(blocks))
