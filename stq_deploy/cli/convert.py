@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 @click.command(context_settings={"show_default": True})
 @click.argument("model")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Network file to write (.stq).")
+@click.option(
+    "--pack-activations",
+    "pack",
+    is_flag=True,
+    help="Keep activations of few bits packed while they wait, where that makes the arena smaller; costs time.",
+)
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
-def convert(model: str, out: Path, conversion: ConversionOptions, as_json: bool) -> None:
+def convert(model: str, out: Path, pack: bool, conversion: ConversionOptions, as_json: bool) -> None:
     """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network.
 
     Every layer's function from sum to output level is certified: for all sums its weights and inputs allow,
@@ -31,18 +37,27 @@ def convert(model: str, out: Path, conversion: ConversionOptions, as_json: bool)
     from stq_deploy.network import save_network
     from stq_deploy.network.summary import op_rows
     from stq_deploy.passes import convert_model
+    from stq_deploy.planner import plan_network
+    from stq_deploy.planner.packed_activations import pack_activations
     from stq_deploy.zoo.shipped import resolve_model
 
     path, asked = resolve_model(model, keras=True), conversion.load()
     with human_console().status("quantizing, certifying"):
-        network = convert_model(path, asked)
+        converted = convert_model(path, asked)
+        network = pack_activations(converted) if pack else converted
     save_network(network, out)
     if as_json:
         facts = {key: network.metadata[key] for key in ("name", "source", "converter", "classes", "dropped")}
         rows = [row.to_json() for row in op_rows(network)]
         print_json({"file": str(out), "model_hash": network.sha256(), **facts, "ops": rows})
     else:
-        _print(result_console(as_json), network, out)
+        console = result_console(as_json)
+        _print(console, network, out)
+        if network is not converted:
+            before, after = (plan_network(one).arena_bytes for one in (converted, network))
+            console.print(f"packed activations: an arena of {after:,} bytes instead of {before:,}", highlight=False)
+        elif pack:
+            console.print("packed no activations: none makes the arena smaller", highlight=False)
 
 
 def _print(console: Console, network: Network, out: Path) -> None:

@@ -1,0 +1,167 @@
+"""Activations of few bits, several to a byte while no layer reads them, where that makes the arena smaller.
+
+A tensor takes a byte for each element, of however few levels. One that waits for a later reader while the arena is
+fullest can wait packed: a table of pairs makes one byte of an element of its first half and one of its second, as long
+as the pairs have at most 256 values; two tables take them apart again, into halves that lie one behind the other.
+All these are ordinary ops of the network. So every executor runs them, and every layer's bytes are defined as ever.
+
+It costs time, two copies and three look-ups for two elements, so it is done where asked for only
+(`convert --pack-activations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from stq_deploy.network import Network, TensorType
+from stq_deploy.network.ops import Concatenate, Crop, Op, PairTable, Reshape, Table
+from stq_deploy.planner.plan import Plan, plan_network
+
+_BYTE_VALUES = 256
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """A tensor that nobody reads for a while.
+
+    Attributes:
+        late: names of the ops that read it afterwards.
+    """
+
+    tensor: str
+    late: frozenset[str]
+
+
+def pack_activations(network: Network) -> Network:
+    """The network with those tensors packed whose packing makes the arena smaller; `network` itself if none does.
+
+    The logits are the same.
+    """
+    while True:
+        before = plan_network(network)
+        waits = list(_waits_at_the_peak(before))
+        packed = _packed(network, waits)
+        if packed is network or plan_network(packed).arena_bytes >= before.arena_bytes:
+            return network
+        for wait in tuple(waits):  # what does not help is taken back
+            fewer = [other for other in waits if other != wait]
+            tried = _packed(network, fewer)
+            if plan_network(tried).arena_bytes <= plan_network(packed).arena_bytes:
+                waits, packed = fewer, tried
+        network = packed
+
+
+def _waits_at_the_peak(plan: Plan) -> Iterator[_Wait]:
+    """Tensors that can be packed and only wait while a layer runs that has the most bytes in use."""
+    layers = plan.execution.layers
+    in_use = [_bytes_in_use(plan, index) for index in range(len(layers))]
+    peaks = [index for index, size in enumerate(in_use) if size == max(in_use)]
+    for name, tensor in plan.network.tensors.items():
+        readers = [op for op in plan.network.ops if name in op.inputs]
+        if name in plan.network.outputs or plan.pieces(name) != (name,) or _rounds(tensor) == 0:
+            continue
+        if any(plan.execution.views.is_view(op) for op in readers):
+            continue
+        times = [plan.lifetime(name)[0], *sorted(layers.index(op) for op in readers)]
+        for start, end in pairwise(times):
+            if any(start < peak < end for peak in peaks):
+                yield _Wait(name, frozenset(op.name for op in readers if layers.index(op) >= end))
+
+
+def _bytes_in_use(plan: Plan, layer: int) -> int:
+    """Bytes of the arena that hold something while a layer runs."""
+    stored = [name for name in plan.network.tensors if plan.pieces(name) == (name,)]
+    live = [name for name in stored if plan.lifetime(name)[0] <= layer <= plan.lifetime(name)[1]]
+    used = end = 0
+    for first, last in sorted((plan.offset(n), plan.offset(n) + plan.network.tensors[n].bytes) for n in live):
+        used += max(0, last - max(first, end))
+        end = max(end, last)
+    return used
+
+
+def _levels(tensor: TensorType) -> int:
+    return tensor.maximum - tensor.minimum + 1
+
+
+def _rounds(tensor: TensorType) -> int:
+    """How often its halves can be put together."""
+    rounds, levels, elements = 0, _levels(tensor), tensor.elements
+    while tensor.dtype == "int8" and levels**2 <= _BYTE_VALUES and elements % 2 == 0:
+        rounds, levels, elements = rounds + 1, levels**2, elements // 2
+    return rounds
+
+
+def _packed(network: Network, waits: Sequence[_Wait]) -> Network:
+    """The network with tensors packed from before their late readers on."""
+    for wait in waits:
+        network = _Packing(network, wait).apply()
+    return network
+
+
+class _Packing:
+    """One tensor's packing and unpacking, written into a network."""
+
+    def __init__(self, network: Network, wait: _Wait) -> None:
+        self._network = network
+        self._wait = wait
+        self._tensors = dict(network.tensors)
+        self._names = {op.name for op in network.ops} | set(network.tensors)
+
+    def apply(self) -> Network:
+        ops, name = list(self._network.ops), self._wait.tensor
+        late = [index for index, op in enumerate(ops) if op.name in self._wait.late]
+        before = [index for index, op in enumerate(ops) if name in (op.output, *op.inputs) and index < late[0]]
+        packing, unpacking, restored = self._pack(name)
+        for index in late:
+            inputs = tuple(restored if one == name else one for one in ops[index].inputs)
+            ops[index] = replace(ops[index], inputs=inputs)
+        at = before[-1] + 1 if before else 0
+        ops = [*ops[:at], *packing, *ops[at : late[0]], *unpacking, *ops[late[0] :]]
+        return replace(self._network, tensors=self._tensors, ops=tuple(ops))
+
+    def _pack(self, name: str) -> tuple[list[Op], list[Op], str]:
+        """Ops that pack a tensor, ops that unpack it, and what they make of it; packing in rounds of two to one."""
+        tensor = self._tensors[name]
+        if _rounds(tensor) == 0:
+            return [], [], name
+        half = replace(tensor, shape=(1, tensor.elements // 2, 1))
+        whole = replace(tensor, shape=(2, tensor.elements // 2, 1))
+        levels = _levels(tensor)
+        pairs = np.arange(levels**2).reshape(levels, levels) - 128
+        packed_type = TensorType(half.shape, "int8", -128, levels**2 - 129, 1.0)
+        flat = self._new(f"{name}_flat", whole)
+        halves = [self._new(f"{name}_{which}_half", half) for which in ("first", "second")]
+        packed = self._new(f"{name}_packed", packed_type)
+        inner, outer, kept = self._pack(packed)
+        values = np.arange(_BYTE_VALUES).clip(max=levels**2 - 1)
+        parts = [self._new(f"{name}_{which}_unpacked", half) for which in ("first", "second")]
+        joined = self._new(f"{name}_unpacked_flat", whole)
+        restored = self._new(f"{name}_unpacked", tensor)
+        packing: list[Op] = [
+            Reshape(flat, (name,), flat, ()),
+            *(Crop(part, (flat,), part, (), before=(row, 0)) for row, part in enumerate(halves)),
+            PairTable(packed, (halves[0], halves[1]), packed, (), table=pairs.astype(np.int8)),
+        ]
+        tables = (values // levels + tensor.minimum, values % levels + tensor.minimum)
+        unpacking: list[Op] = [
+            *(
+                Table(part, (kept,), part, (), table=table.astype(np.int8))
+                for part, table in zip(parts, tables, strict=True)
+            ),
+            Concatenate(joined, (parts[0], parts[1]), joined, (), axis=0, factors=(1, 1)),
+            Reshape(restored, (joined,), restored, ()),
+        ]
+        return [*packing, *inner], [*outer, *unpacking], restored
+
+    def _new(self, wanted: str, tensor: TensorType) -> str:
+        """A name that neither an op nor a tensor has, for an op and its output."""
+        name, number = wanted, 2
+        while name in self._names:
+            name, number = f"{wanted}_{number}", number + 1
+        self._names.add(name)
+        self._tensors[name] = tensor
+        return name
