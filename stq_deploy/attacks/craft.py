@@ -64,21 +64,22 @@ def craft(
         seed: with the batch's number it decides all that the attack draws; so the first samples' results do
             not depend on how many follow.
         batch: samples attacked together (the Square attack shares its draws within one).
-        storage: "uint8" rounds the result to pixels, as a picture file would; "float32" keeps it.
+        storage: "uint8" rounds the result to pixels, as a picture file would; "float32" keeps it, as features are kept.
 
     Returns:
         The samples with metadata: attack, settings, threat model, how many the float model gets right at each
         stage, its predictions after input quantisation, seed and versions.
 
     Raises:
-        StqError: samples of another shape, labels the model has no class for, or a result that is not finite.
+        StqError: samples of another shape, labels the model has no class for, features to attack, or a result that is
+            not finite.
     """
-    _check_fits(target, clean)
+    _check_fits(target, clean, attack)
     x = unit_interval(clean.x)
     adversarial = x
     if attack is not None:
         adversarial = _perturb(attack, target.classifier, x, clean.y, seed, batch, progress)
-    stored = _store(adversarial, storage)
+    stored = _store(adversarial, "float32" if clean.holds_features else storage)
     levels = quantize_input(stored, target.input_format)
     predictions = predict_classes(target.classifier, target.input_format.samples(levels))
     correct = {
@@ -87,7 +88,7 @@ def craft(
         "stored": _correct(target.classifier, unit_interval(stored), clean.y),
         "after_input_quantisation": int((predictions == clean.y).sum()),
     }
-    kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices") if k in clean.metadata}
+    kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices", "range") if k in clean.metadata}
     metadata = kept | {
         "attack": _describe(attack, unit_interval(stored) - x),
         "seed": seed,
@@ -170,8 +171,8 @@ def _describe(attack: Attack | None, change: Images) -> dict[str, Any]:
     }
 
 
-def _check_fits(target: Target, clean: SampleSet) -> None:
-    if clean.holds_features:
+def _check_fits(target: Target, clean: SampleSet, attack: Attack | None) -> None:
+    if clean.holds_features and attack is not None:
         raise StqError("the samples are features, and attacks change pixels", next="attack samples of pixels")
     if clean.x.shape[1:] != target.input_format.type.shape:
         raise StqError(

@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.npz_member import read_member
 from stq_deploy.datasets.registry import load_dataset
 from stq_deploy.errors import StqError
@@ -213,15 +214,19 @@ def samples_of_dataset(name: str, path: Path | None, limit: int | None = None) -
     chosen = np.arange(len(dataset.x_test))
     if limit is not None and limit < len(chosen):
         chosen = np.random.default_rng(0).permutation(chosen)[:limit]
-    metadata: dict[str, Any] = {
-        "dataset": dataset.name,
-        "class_names": list(dataset.class_names),
+    metadata = dataset_metadata(dataset) | {
         "source_indices": [int(i) for i in chosen],
         "attack": {"name": CLEAN},
     }
+    return SampleSet(dataset.x_test[chosen], dataset.y_test[chosen], metadata)
+
+
+def dataset_metadata(dataset: Dataset) -> dict[str, Any]:
+    """What a sample file states of the data set its samples are of."""
+    metadata: dict[str, Any] = {"dataset": dataset.name, "class_names": list(dataset.class_names)}
     if dataset.feature_range is not None:
         metadata["range"] = list(dataset.feature_range)
-    return SampleSet(dataset.x_test[chosen], dataset.y_test[chosen], metadata)
+    return metadata
 
 
 def _check_members(archive: zipfile.ZipFile) -> None:

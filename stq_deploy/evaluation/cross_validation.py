@@ -19,7 +19,7 @@ from stq_deploy.attacks.base import Attack
 from stq_deploy.attacks.classifier import art_classifier
 from stq_deploy.attacks.craft import Target, craft
 from stq_deploy.datasets import load_dataset
-from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.datasets.samples import SampleSet, dataset_metadata
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.fold_engines import Engine
 from stq_deploy.evaluation.scores import Accuracy
@@ -117,8 +117,9 @@ class _Task:
     def _attacked(self, config: TrainingConfig) -> dict[str, Any]:
         """Accuracy of the float model under each attack."""
         limited = dataclasses.replace(config, test_limit=self.validation.attack_samples)
-        data = split(load_dataset(config.dataset, config.data), limited)
-        clean = SampleSet(data.x_test, data.y_test, {"dataset": config.dataset})
+        dataset = load_dataset(config.dataset, config.data)
+        data = split(dataset, limited)
+        clean = SampleSet(data.x_test, data.y_test, dataset_metadata(dataset))
         model = FloatModel(config.out / MODEL_FILE)
         target = Target(art_classifier(model.keras), model.name, model.file_sha256, model.input_format, None)
         scores = {}

@@ -109,6 +109,7 @@ class _Run:
             classes=classes,
             input_shape=self.dataset.input_shape,
             variant=config.variant,
+            features=self.dataset.feature_range is not None,
         )
         if recipe.warm_start is not None:
             take_weights(self.model, recipe.warm_start)

@@ -14,14 +14,14 @@ from stq_deploy.zoo.layers import SchemeLayers
 from stq_deploy.zoo.schemes import Scheme
 
 FILTERS, BLOCKS = 64, 4
-_INPUT = "quantized_bits(8,7,1,alpha=1)"  # MFCC are not pixels: they run from about -124 to 27, so in steps of 1
 
 
 def build_ds_cnn(scheme: Scheme, classes: int, input_shape: tuple[int, int, int]) -> Any:
     """A 10x4 convolution, four times depthwise and 1x1, then the mean over time and frequency and a dense layer."""
+    scheme = scheme.for_features  # it is made for MFCC
     make = SchemeLayers(scheme)
     inputs = layers.Input(input_shape, name="input")
-    x = make.activation(inputs, "quantize_input", _INPUT if scheme.quantized else None, "linear")
+    x = make.activation(inputs, "quantize_input", scheme.input, "linear")
     x = make.conv(x, "conv0", FILTERS, (10, 4), (2, 2), bias=True)
     x = make.relu(make.batch_norm(x, "bn0"), "relu0")
     x = layers.Dropout(0.2, name="dropout0")(x)

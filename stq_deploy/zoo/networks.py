@@ -27,19 +27,23 @@ def build_network(
     classes: int = 10,
     input_shape: tuple[int, int, int] = (32, 32, 1),
     variant: str = "pooled",
+    features: bool = False,
 ) -> Any:
     """A new, untrained tf_keras Model: float32 input (N, H, W, C) -> softmax (N, classes).
 
     Args:
         network: one of `NETWORKS`, or `file.py:function` to run a file of the user's own (`zoo.user_network`).
-        input_shape: of pixels in [0, 1], or for ds_cnn of MFCC.
+        input_shape: of pixels in [0, 1]; or of features, as MFCC are.
         variant: of the network stq, see `zoo.stq`; the others have one only.
+        features: whether samples are features, in -128..127 (`Scheme.for_features`). To ds_cnn they always are.
 
     Raises:
         StqError: an unknown network, scheme or variant.
     """
     keep_order_of_additions()
     chosen = get_scheme(scheme)
+    if features:
+        chosen = chosen.for_features
     if is_user_network(network):
         return build_user_network(network, chosen, classes, input_shape)
     if network not in NETWORKS:

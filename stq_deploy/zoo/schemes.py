@@ -7,7 +7,7 @@ exactly when convolutions take 2 bits and fc1, fc2 take 4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stq_deploy.errors import StqError
 
@@ -15,6 +15,9 @@ from stq_deploy.errors import StqError
 # "quantized_sigmoid(4,1)", which would read back as symmetric=1.
 _GATE_4 = "quantized_sigmoid(4,use_real_sigmoid=True)"
 _SIGMOID_8 = "quantized_sigmoid(8,use_real_sigmoid=True)"
+FEATURE_INPUT = "quantized_bits(8,7,1,alpha=1)"
+"""The input quantizer where samples are features: whole numbers from -128 to 127. MFCC run from about -124 to 34."""
+
 _BITS_4 = "quantized_bits(4,0,1,alpha='auto_po2')"
 
 
@@ -39,6 +42,11 @@ class Scheme:
     def quantized(self) -> bool:
         """Whether anything at all is quantized."""
         return self.conv is not None
+
+    @property
+    def for_features(self) -> Scheme:
+        """The same with `FEATURE_INPUT`, if anything is quantized: for samples that are no pixels in [0, 1]."""
+        return replace(self, input=FEATURE_INPUT) if self.quantized else self
 
     @property
     def identifier(self) -> str:

@@ -123,7 +123,14 @@ def test_what_input_quantisation_takes_away_is_seen(target: Target, clean: Sampl
 def test_features_are_not_attacked(target: Target, clean: SampleSet) -> None:
     features = SampleSet(clean.x / np.float32(50), clean.y, {"range": [0, 6]})
     with pytest.raises(StqError, match="attacks change pixels"):
-        craft(target, features, None)
+        craft(target, features, get_attack("fgsm").from_text({}))
+
+
+def test_clean_features_stay_as_they_are(target: Target, clean: SampleSet) -> None:
+    features = SampleSet(clean.x / np.float32(50), clean.y, {"range": [0, 6]})
+    kept = craft(target, features, None, storage="uint8")
+    np.testing.assert_array_equal(kept.x, features.x)
+    assert (kept.metadata["range"], kept.metadata["attack"]) == ([0, 6], {"name": "clean"})
 
 
 def test_pixels_are_mapped_before_the_model_sees_them(clean: SampleSet) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import invoke, json_of
 
 from stq_deploy.datasets.fashion_mnist import FILES
-from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of_dataset, save_samples
-from tests.command_line import invoke, json_of
+from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of_dataset
 from tests.datasets.test_fashion_mnist import idx
 from tests.datasets.tiny_speech import files, folder
 
@@ -71,6 +71,9 @@ def test_fashion_mnist(tmp_path: Path) -> None:
 
 
 def test_speech_commands_and_sample_files_of_features(tmp_path: Path) -> None:
+    # Imported here because ART closes the stream it finds for logging, which within a command is the test's.
+    import art.estimators.classification  # noqa: F401
+
     data = folder(tmp_path / "data", files())
     samples = samples_of_dataset("speech-commands", data)
     assert samples.holds_features and samples.metadata["class_names"][0] == "yes"
@@ -79,11 +82,21 @@ def test_speech_commands_and_sample_files_of_features(tmp_path: Path) -> None:
     assert float_score > 0.8
     assert integer_scores == [float_score] * 2
 
-    save_samples(samples, tmp_path / "samples.npz")
+    invoked = invoke(
+        "attack", "--model", model, "--attack", "none", "--dataset", "speech-commands", "--data", data,
+        "-o", tmp_path / "samples.npz",
+    )  # fmt: skip
+    assert invoked.exit_code == 0, invoked.output
     loaded = load_samples(tmp_path / "samples.npz")
     assert loaded.metadata["range"] == samples.metadata["range"]
     assert loaded.sha256() == samples.sha256()
+    assert loaded.metadata["float_model"]["correct"]["clean"] == round(float_score * len(samples))
     assert _scores(model, "--samples", tmp_path / "samples.npz") == [float_score] * 3
+    refused = invoke(
+        "attack", "--model", model, "--attack", "fgsm", "--samples", tmp_path / "samples.npz", "-o", tmp_path / "a.npz"
+    )
+    assert refused.exit_code == 1
+    assert "attacks change pixels" in refused.output
 
 
 def test_ds_cnn_by_the_train_command(tmp_path: Path) -> None:

@@ -67,6 +67,20 @@ def test_weights_have_the_same_names_and_shapes_in_every_scheme(network: str, sc
         assert shapes(scheme) == expected
 
 
+@pytest.mark.parametrize("network", ["stq", "resnet_v1", "ds_cnn"])
+def test_features_are_not_cut_to_the_range_of_pixels(network: str) -> None:
+    import numpy as np
+
+    from stq_deploy.zoo.networks import build_network
+    from stq_deploy.zoo.networks import tf_keras as keras
+
+    model = build_network(network, classes=12, input_shape=(49, 10, 1), features=True)
+    seen = keras.Model(model.input, model.get_layer("quantize_input").output)
+    x = np.resize(np.array([-123.57, -1.2, 0.4, 33.6], np.float32), (1, 49, 10, 1))
+    assert np.unique(seen(x)).tolist() == [-124, -1, 0, 34]
+    assert build_network(network, scheme="fp", input_shape=(49, 10, 1), features=True).get_layer("quantize_input")
+
+
 def test_file_round_trip_and_exact_grids(tmp_path: Path) -> None:
     """Reloaded, the model computes the same, and every activation is on its quantizer's grid, exactly."""
     import tensorflow as tf
