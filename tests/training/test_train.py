@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import invoke
 
 from stq_deploy.errors import StqError
 from stq_deploy.training import TrainingConfig, train
@@ -167,6 +168,55 @@ def test_every_scheme_learns(scheme: str, small: TrainingConfig, tmp_path: Path)
     recipe = Recipe(epochs=4, batch_size=16, learning_rate=0.02, validation_samples=0, precision="bfloat16")
     config = dataclasses.replace(small, out=tmp_path / "run", data=data, scheme=scheme, recipe=recipe)
     assert train(config)["test_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(("network", "variant"), [("stq", "strided"), ("resnet_v1", "pooled"), ("ds_cnn", "pooled")])
+def test_the_zoos_networks_take_a_step_on_features(network: str, variant: str) -> None:
+    import tensorflow as tf
+
+    from stq_deploy.training.averaging import WeightAverage
+    from stq_deploy.training.objective import make_objective
+    from stq_deploy.training.step import make_optimizer, make_step
+    from stq_deploy.zoo.networks import build_network
+
+    model = build_network(network, scheme="stq", variant=variant, classes=3, input_shape=(12, 10, 1), features=True)
+    assert model.get_layer("quantize_input").quantizer.symmetric  # signed: features, not pixels
+    before = [weight.numpy() for weight in model.trainable_variables]
+    recipe = Recipe(optimizer="sgd")
+    objective = make_objective(model, None, recipe)
+    step = make_step(model, make_optimizer(model, recipe), objective, WeightAverage(model, 0.0), recipe)
+    x = np.random.default_rng(0).normal(0, 30, (8, 12, 10, 1)).astype(np.float32)
+    loss, right = step(tf.constant(x), tf.one_hot(np.arange(8) % 3, 3), tf.constant(0.1))
+    assert np.isfinite(float(loss))
+    assert 0 <= int(right) <= 8
+    moved = [np.any(now.numpy() != then) for now, then in zip(model.trainable_variables, before, strict=True)]
+    assert np.mean(moved) > 0.8
+
+
+def test_command_overrides_the_recipe_and_its_model_converts(small: TrainingConfig, tmp_path: Path) -> None:
+    from stq_deploy.network.input_format import quantize_input
+    from stq_deploy.network.reference import run
+    from stq_deploy.passes import convert_model
+
+    arguments = ["train", "--recipe", "smoke", "--dataset", "cifar10", "--scheme", "stq", "--data", small.data]
+    arguments += ["--network", small.network, "--out", tmp_path / "run", "--epochs", 2, "--batch-size", 16]
+    arguments += ["--set", "validation_samples=8", "--set", "augment=none"]
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "epoch    2/2" in result.output
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    recipe = record["config"]["recipe"]
+    assert (recipe["epochs"], recipe["augment"], recipe["temperature_end"]) == (2, "none", 200.0)
+    assert record["config"]["recipe_sha256"] == Recipe(**recipe).sha256()
+    assert record["config"]["network"] == "my_network.py:build"
+
+    network = convert_model(tmp_path / "run" / "model.h5")
+    with np.load(str(small.data)) as archive:
+        x, y = archive["x_test"][..., None], archive["y_test"]
+    logits = run(network, quantize_input(x / np.float32(255), network.input_format))
+    assert np.mean(np.argmax(logits, -1) == y) == pytest.approx(record["test_accuracy"], abs=0.06)
+    assert invoke(*arguments).exit_code == 1
+    assert invoke(*arguments, "--resume").exit_code == 0
 
 
 def test_early_stop_keeps_the_best_epoch(small: TrainingConfig, tmp_path: Path) -> None:
