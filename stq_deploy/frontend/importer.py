@@ -189,9 +189,10 @@ class _Walk:
         inputs = [(self.position[name], self.nodes[self.position[name]].shape) for name in layer.inputs]
         if not inputs and layer.kind != "InputLayer":
             raise damaged("a layer reads nothing")
-        check_build(layer, [shape for _, shape in inputs])
+        check_build(layer)
 
         def arrays(shapes: Shapes) -> dict[str, Any]:
+            check_build(layer, inputs[0][1][-1])
             return self.file.read_arrays(layer.path, layer.container, shapes)
 
         reader = LayerReader(layer, inputs, arrays, len(self.nodes))

@@ -7,7 +7,6 @@ let Keras load a file that has passed the import, and Keras would import whateve
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from stq_deploy.errors import StqError
@@ -30,6 +29,7 @@ _WORD = re.compile(r"\w{0,64}", re.ASCII)  # the name of an initializer, say; QK
 _DEPTH = 6
 _MAXIMUM_ITEMS = 1 << 16
 _MAXIMUM_SIZE = 1 << 24
+_MAXIMUM_RANK = 5
 
 
 def check_objects(layer: LayerConfig) -> None:
@@ -50,31 +50,30 @@ def check_objects(layer: LayerConfig) -> None:
             raise unsupported(layer.name, layer.kind, what, error.next) from error
 
 
-def check_build(layer: LayerConfig, inputs: Sequence[tuple[int, ...]]) -> None:
-    """Check that what Keras would build the layer for has the rank and the channels of the layer's inputs.
+def check_build(layer: LayerConfig, channels: int | None = None) -> None:
+    """Check what Keras would build the layer for, before it applies it: that it is a shape, and of these channels.
 
-    The other sizes may differ, of a layer that is applied to several images.
+    Args:
+        channels: of the layer's input, if it has weights: Keras would make some for any shape. What another layer was
+            built for is one of several shapes, perhaps, that it is applied to.
 
     Raises:
-        StqError: it has not. Keras would make weights for it.
+        StqError: it is not.
     """
     built = layer.entry.get("build_config")
     if built in (None, {"input_shape": None}):
         return
-    shapes = built.get("input_shape") if isinstance(built, dict) and len(built) == 1 else None
-    if isinstance(shapes, list) and shapes and not isinstance(shapes[0], list):
-        shapes = [shapes]
-    if not isinstance(shapes, list) or len(shapes) != len(inputs) or not all(map(_may_be, shapes, inputs)):
+    shape = built.get("input_shape") if isinstance(built, dict) and len(built) == 1 else None
+    if not isinstance(shape, list) or (channels is not None and not _may_be(shape, channels)):
+        applied = "" if channels is None else f", and is applied to {channels} channels"
         raise unsupported(
-            layer.name, layer.kind, f"it was built for {shown(built)}, and is applied to {list(inputs)}",
-            next="save the model again",
-        )  # fmt: skip
+            layer.name, layer.kind, f"it was built for {shown(built)}{applied}", next="save the model again"
+        )
 
 
-def _may_be(shape: Any, found: tuple[int, ...]) -> bool:
-    if not isinstance(shape, list) or len(shape) != len(found) + 1 or shape[-1] not in (None, found[-1]):
-        return False
-    return all(size is None or is_whole(size, 1, _MAXIMUM_SIZE) for size in shape)
+def _may_be(shape: list[Any], channels: int) -> bool:
+    sizes_fit = all(size is None or is_whole(size, 1, _MAXIMUM_SIZE) for size in shape)
+    return 1 < len(shape) <= _MAXIMUM_RANK and shape[-1] in (None, channels) and sizes_fit
 
 
 def _check(value: Any, depth: int) -> None:

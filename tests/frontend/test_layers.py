@@ -194,6 +194,17 @@ def test_layers_built_for_what_they_read(built: Any, tmp_path: Path) -> None:
     parse_model(draft.save_h5(tmp_path / "m.h5"))
 
 
+def test_layers_without_weights_may_be_built_for_another_of_the_shapes_they_read(tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.entry("relu")["build_config"] = {"input_shape": [None, 6, 5, 7]}
+    draft.add("Add", "sum", "relu", "relu")
+    draft.entry("sum")["build_config"] = {"input_shape": [[None, 6, 5, 4], [None, 6, 5, 4]]}
+    parse_model(draft.save_h5(tmp_path / "m.h5"))
+    for built in ({"input_shape": "6x5"}, {"shape": [None, 2]}, 7, []):
+        draft.entry("relu")["build_config"] = built
+        assert "it was built for" in refused(draft, tmp_path).what
+
+
 def test_functions_of_qkeras_pass_as_keras_writes_them(tmp_path: Path) -> None:
     draft = tiny_model()
     function = {"module": "builtins", "class_name": "function", "config": "smooth_tanh", "registered_name": "function"}
