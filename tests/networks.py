@@ -32,6 +32,7 @@ from stq_deploy.network.ops import (
     PairTable,
     Rescale,
     Reshape,
+    Softmax,
     Table,
     Upsample,
     Window,
@@ -98,7 +99,7 @@ class _Builder:
         here = self.narrow(self.dense(here) or here)
         while logits is None:
             logits = self.dense(here, logits=True)
-        outputs = (logits, *self.some_tensors())
+        outputs = (logits, *self.some_tensors(), *self.probabilities(logits))
         return Network(self.tensors, tuple(self.ops), "image", outputs, {"made_by": "tests/networks.py"})
 
     def narrow(self, x: str) -> str:
@@ -113,6 +114,12 @@ class _Builder:
         others = [name for name in self.tensors if name != self.ops[-1].output]
         count = self.choice((0, 0, 1, 2))
         return tuple(str(name) for name in self.rng.choice(others, min(count, len(others)), replace=False))
+
+    def probabilities(self, logits: str) -> tuple[str, ...]:
+        """Of every other network, a softmax of the logits or of another tensor, which is then an output too."""
+        source = {0: logits, 1: list(self.tensors)[-3]}.get(len(self.ops) % 4)
+        made = source and self.softmax(source)
+        return (made,) if made else ()
 
     def steps(self, here: str) -> list[Callable[[str], str | None]]:
         t = self.tensors[here]
@@ -243,6 +250,12 @@ class _Builder:
         output = self.activation(self.tensors[x].shape, "int8")
         table = self.rng.integers(output.minimum, output.maximum + 1, levels).astype(np.int8)
         return self.append(PairTable, (x, y), output, table=table)
+
+    def softmax(self, x: str) -> str | None:
+        t = self.tensors[x]
+        steps = min(3000, 1 + (t.maximum - t.minimum) // 3)
+        table = np.rint(Softmax.UNIT * np.exp(-np.arange(steps) * 12 / steps)).astype(np.int32)
+        return self.append(Softmax, (x,), TensorType(t.shape, "int16", 0, 32767, 2**-15), table=table)
 
     def rescale(self, x: str) -> str | None:
         return self.elementwise(Rescale, (x,))

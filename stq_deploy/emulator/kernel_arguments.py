@@ -64,6 +64,11 @@ def pool_params(
     return Struct((*window, *stride, *pad, input_offset, multiple))
 
 
+def softmax_params(input_type: str, entries: int) -> Struct:
+    """`stq_softmax_params`."""
+    return Struct((TYPES[input_type], entries))
+
+
 def rescale_params(input_type: str, input_offset: int = 0) -> Struct:
     """`stq_rescale_params`."""
     return Struct((TYPES[input_type], input_offset))

@@ -17,8 +17,9 @@ from stq_deploy.network.reference import run_layers
 BATCH = 32
 
 EXPLANATION = (
-    "The integer network equals the QKeras model in exact arithmetic. TensorFlow computes in float32, so an activation "
-    "within its error of a rounding step may fall on the other side (rounding), and what follows with it (inherited)."
+    "The integer network equals the QKeras model in exact arithmetic, but for what `convert` says is rounded to fixed "
+    "point. TensorFlow computes in float32, so an activation within its error of a rounding step may fall on the other "
+    "side (rounding), and what follows with it (inherited)."
 )
 
 Levels = npt.NDArray[np.integer[Any]]

@@ -55,7 +55,8 @@ _ACTIVATIONS = """\
 Without quantizing: {functions}.
 
 Behind `sigmoid` and `tanh` a quantizer must follow; these two and `softmax` may end the model, and keep its classes'
-order. `hard_sigmoid` is Keras's in a layer of Keras, and QKeras's in one of QKeras.
+order. Elsewhere `softmax` gives numbers of 15 bits, with a certified error. `hard_sigmoid` is Keras's in a layer of
+Keras, and QKeras's in one of QKeras.
 """
 _QUANTIZERS = """\
 ## Quantizers

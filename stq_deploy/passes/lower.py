@@ -28,9 +28,10 @@ from stq_deploy.network.ops import (
     Maximum,
     Minimum,
     Multiply,
+    Softmax,
     WeightedOp,
 )
-from stq_deploy.network.tensor import fits
+from stq_deploy.network.tensor import TensorType, fits
 from stq_deploy.passes.builder import NetworkBuilder
 from stq_deploy.passes.errors import lowering_error
 from stq_deploy.passes.expression import (
@@ -43,8 +44,11 @@ from stq_deploy.passes.expression import (
     Movement,
     joined,
     leaves,
+    real_bounds,
 )
+from stq_deploy.passes.fixed_point import BITS, power_of_two
 from stq_deploy.passes.materialize import Materializer, probe
+from stq_deploy.passes.softmax import LEVELS, STEP, exponentials, largest_error
 from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, shifted
 from stq_deploy.passes.step_function import step_function
 from stq_deploy.passes.structure import find_ending, find_input_quantizer, find_live
@@ -223,9 +227,20 @@ class _Lowering:
         return self.values[node.inputs[0]]
 
     def _lower_softmax(self, n: int, node: s.SoftmaxNode) -> Expression:
-        raise lowering_error(
-            node.layer, "softmax is supported at the end of the model only", "use quantized_sigmoid here"
-        )
+        value = self.values[node.inputs[0]]
+        x = self.materializer.exact(value, node.layer)
+        if x is None or (x.step < STEP and x.type.maximum - x.type.minimum >= LEVELS):
+            value = value if x is None else Expression(x)
+            largest = max(abs(end) for end in real_bounds(value))
+            x = self.materializer.fixed(value, max(STEP, power_of_two(largest / 2**BITS)), node.layer)
+        table, rounding = exponentials(x.step, x.type.maximum - x.type.minimum)
+        name = self.built.unique(node.layer)
+        op = Softmax(name=name, inputs=(x.tensor,), output=name, sources=(node.layer,), table=table)
+        step = Fraction(1, 1 << op.OUTPUT_BITS)
+        output = TensorType(node.shape, "int16", 0, (1 << op.OUTPUT_BITS) - 1, float(step))
+        error = float(largest_error(rounding, output.channels))
+        certificate = {"kind": op.kind, "exact": False, "entries": len(table), "largest_error": error}
+        return Expression(self.built.add(op, output, (step,), "", certificate))
 
     # Values to ops
 

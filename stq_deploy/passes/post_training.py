@@ -31,9 +31,14 @@ BATCH = 32
 
 _SUMS = (s.ConvolveNode, s.DepthwiseNode, s.DenseNode, s.AveragePoolNode, s.CombineNode)
 _MOVES = (s.MaxPoolNode, s.PadNode, s.CropNode, s.UpsampleNode, s.ConcatenateNode, s.ReshapeNode)
-_CURVES = (s.FunctionNode, s.LeakyNode)  # a table of 256 levels is smaller than thresholds for every channel
+_CURVES = (
+    s.FunctionNode,
+    s.LeakyNode,
+    s.SoftmaxNode,
+)  # a table of 256 levels is smaller than thresholds for every channel
 _READ_LEVELS = (*_SUMS, *_MOVES, *_CURVES)
-_FUNCTION_RANGES = {"sigmoid": Range(0.0, 255 / 256), "tanh": Range(-1.0, 127 / 128)}
+_UNIT = Range(0.0, 255 / 256)
+_FUNCTION_RANGES = {"sigmoid": _UNIT, "tanh": Range(-1.0, 127 / 128)}
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,8 @@ def _known_range(node: s.Node, input_range: Range | None) -> Range | None:
     """The range of a node's values that needs no samples."""
     if isinstance(node, s.InputNode):
         return input_range
+    if isinstance(node, s.SoftmaxNode):
+        return _UNIT
     return _FUNCTION_RANGES[node.function] if isinstance(node, s.FunctionNode) else None
 
 

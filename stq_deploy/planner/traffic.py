@@ -22,6 +22,7 @@ from stq_deploy.network.ops import (
     MaxPool,
     Op,
     PairTable,
+    Softmax,
     Table,
 )
 from stq_deploy.network.requantize import TableRequantize, ThresholdRequantize
@@ -84,6 +85,8 @@ def traffic(
         return Traffic(2 * written, 0, 0)
     if isinstance(op, (Table, PairTable)):
         return Traffic(read + written, 0, output.elements)
+    if isinstance(op, Softmax):  # the largest level, the sum, the quotients; the latter two look every level up
+        return Traffic(3 * read + written, 0, 2 * output.elements * op.table.itemsize)
     return Traffic(read + written, 0, 0)
 
 

@@ -107,6 +107,7 @@ GOOD: dict[str, list[Argument]] = {
         for bits in (8, 16, 32)
     },
     **{f"stq_{op}": [scratch(3), PAIR, keep(), 4, 3, IMAGE, IMAGE] for op in ("add", "maximum", "minimum", "multiply")},
+    "stq_softmax": [arguments.softmax_params("int8", 2), np.array([65536, 0], np.int32), 4, 3, IMAGE],
     "stq_rescale": [scratch(3), arguments.rescale_params("int8"), keep(), 4, 3, IMAGE],
     "stq_pad": [arguments.pad_params("int8", (1, 0), 7), DIMS, IMAGE, arguments.dims(3, 2, 3)],
     "stq_crop": [arguments.crop_params("int8", (1, 0)), DIMS, IMAGE, arguments.dims(1, 2, 3)],
@@ -136,6 +137,9 @@ WRONG_STRUCTS: list[tuple[str, int, Argument]] = [
     ("stq_add", 0, scratch(2)),
     ("stq_maximum", 1, Struct((3, 0, 0, 0, 1, 1))),  # there is no such type
     ("stq_multiply", 1, Struct((0, -1, 0, 0, 1, 1))),
+    ("stq_softmax", 0, arguments.softmax_params("int8", 0)),
+    ("stq_softmax", 0, Struct((3, 2))),
+    ("stq_softmax", 3, 32768),
     ("stq_rescale", 0, scratch(2)),
     ("stq_rescale", 1, Struct((3, 0))),
     ("stq_pad", 0, Struct((3, 1, 0, 7))),

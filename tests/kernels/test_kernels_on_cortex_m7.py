@@ -21,6 +21,7 @@ from movement_cases import (
 )
 from pooling_cases import IN_PLACE as POOLS_IN_PLACE
 from pooling_cases import POOLS, run_average_pool, run_max_pool
+from softmax_cases import SIZES, TABLES, run_many_channels, run_softmax
 from weighted_cases import CONVOLUTIONS, DENSE, DEPTHWISE, OK, run_convolve, run_dense, run_depthwise
 
 from stq_deploy.emulator import kernel_arguments as arguments
@@ -105,6 +106,14 @@ def test_pools(library: EmulatedLibrary) -> None:
     for case in POOLS_IN_PLACE:
         run_max_pool(library, case, in_place=True)
         run_average_pool(library, case, in_place=True)
+
+
+def test_softmax(library: EmulatedLibrary) -> None:
+    for dtype in TYPES:
+        for size in SIZES:
+            for step, entries in TABLES:
+                run_softmax(library, dtype, size, step, entries)
+    run_many_channels(library)
 
 
 def test_elementwise(library: EmulatedLibrary) -> None:

@@ -10,7 +10,17 @@ from networks import random_levels, random_network
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network, TensorType
-from stq_deploy.network.ops import Add, Convolve, Dense, DepthwiseConvolve, MaxPool, Multiply, PairTable, Window
+from stq_deploy.network.ops import (
+    Add,
+    Convolve,
+    Dense,
+    DepthwiseConvolve,
+    MaxPool,
+    Multiply,
+    PairTable,
+    Softmax,
+    Window,
+)
 from stq_deploy.network.ops.base import accumulate_exactly
 from stq_deploy.network.reference import run, run_layers
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize
@@ -150,7 +160,7 @@ def test_random_networks_run_within_their_stated_ranges(seed: int) -> None:
         t = network.tensors[op.output]
         assert outputs[op.name].shape == (5, *t.shape)
         assert outputs[op.name].dtype == np.dtype(t.dtype)
-    assert np.array_equal(run(network, levels, batch=2), outputs[network.ops[-1].name])
+    assert np.array_equal(run(network, levels, batch=2), outputs[network.outputs[0]])
     assert run(network, levels[:0]).shape == (0, *network.output_type.shape)
 
 
@@ -203,3 +213,27 @@ def test_inconsistent_networks_are_refused(changes: dict[str, object], what: str
     with pytest.raises(StqError, match="inconsistent network") as caught:
         small_network(**changes)
     assert what in caught.value.what
+
+
+@pytest.mark.parametrize(
+    "table",
+    [[65536, 0, 1], [65536, -1, -(2**31), 2**31 - 1, 0], [65535, 0], [65536, -1], [], [[65536]], [65536] * 70_000],
+    ids=["rises", "wraps", "not from 1", "below 0", "empty", "of two axes", "too long"],
+)
+def test_softmax_tables_that_are_none(table: list[int]) -> None:
+    output = TensorType((3,), "int16", 0, 32767, 2**-15)
+    with pytest.raises(ValueError, match="table"):
+        Softmax("s", ("x",), "y", (), np.array(table, np.int32)).check([int8((3,))], output)
+
+
+def test_softmax_types() -> None:
+    op = Softmax("s", ("x",), "y", (), np.array([65536, 0], np.int32))
+    narrow, wide = TensorType((3,), "int16", 0, 255, 2**-15), TensorType((1 << 15,), "int16", 0, 32767, 2**-15)
+    for x, output, what in (
+        (int8((3,)), narrow, "range"),
+        (int8((3,)), int8((3,)), "int8"),
+        (int8((1 << 15,)), wide, "channels"),
+        (int8((4,)), TensorType((3,), "int16", 0, 32767, 2**-15), "shape"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            op.check([x], output)

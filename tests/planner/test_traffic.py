@@ -12,7 +12,7 @@ import pytest
 
 from stq_deploy.boards import load_board
 from stq_deploy.network import Network, TensorType
-from stq_deploy.network.ops import Dense, MaxPool, Table, Window
+from stq_deploy.network.ops import Dense, MaxPool, Softmax, Table, Window
 from stq_deploy.network.requantize import TableRequantize, ThresholdRequantize
 from stq_deploy.planner.traffic import Traffic, traffic
 from stq_deploy.toolchain.build import BuildResult, build_firmware
@@ -98,6 +98,12 @@ def test_a_look_up_reads_one_entry_for_each_element() -> None:
     x = tensor(3, 5, 2)
     op = Table("table", ("x",), "y", (), table=np.zeros(256, np.int8))
     assert traffic(op, [x], x, weight_bytes=0, table_bytes=256) == Traffic(60, 0, 30)
+
+
+def test_softmax_looks_every_element_up_twice() -> None:
+    x, y = tensor(3, 5, 2), TensorType((3, 5, 2), "int16", 0, 32767, 2**-15)
+    op = Softmax("softmax", ("x",), "y", (), table=np.array([65536, 0], np.int32))
+    assert traffic(op, [x], y, weight_bytes=0, table_bytes=8) == Traffic(3 * 30 + 60, 0, 2 * 4 * 30)
 
 
 @pytest.mark.parametrize(("levels", "entries"), [(2, 1), (3, 2), (4, 2), (5, 3), (256, 8)])

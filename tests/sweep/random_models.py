@@ -324,7 +324,7 @@ class Drawer:
 
     def function(self, here: int) -> int:
         value = self.values[here]
-        kind = self.integer(0, 8)
+        kind = self.integer(0, 9)
         plain, bent = Value(value.shape), Value(value.shape, bent=True)
         if kind == 0:
             return self.add("ReLU", (here,), plain, **self.maybe({"max_value": 6.0}))
@@ -332,6 +332,8 @@ class Drawer:
             return self.add("LeakyReLU", (here,), bent, alpha=self.one_of([0.2, 0.25]))
         if kind == 2:
             return self.add("ReLU", (here,), bent, negative_slope=0.25)
+        if kind == 9:
+            return self.add("Activation", (here,), Value(value.shape, True), activation="softmax")
         names = ["relu", "sigmoid", "tanh", "hard_sigmoid"]
         if kind < 7:
             name = names[kind - 3]

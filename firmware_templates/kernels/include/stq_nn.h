@@ -312,4 +312,18 @@ typedef struct {
 
 stq_status stq_concatenate(const stq_concatenate_params *params, const stq_concatenate_part *parts, void *output);
 
+/*
+ * Softmax over the channels of every pixel. With m the pixel's largest level and e(x) = table[m - x], or the table's last
+ * entry where m - x is not among its `entries`, a level x becomes (2^15 * e(x) + sum / 2) / sum, `sum` being that of e
+ * over the pixel and quotients rounded down; but at most 2^15 - 1. The table falls from 2^16 to 0 or above, and channels
+ * are at most 2^15 - 1: all fits uint32.
+ */
+typedef struct {
+    stq_type input_type;
+    int32_t entries;
+} stq_softmax_params;
+
+stq_status stq_softmax(const stq_softmax_params *params, const int32_t *table, int32_t pixels, int32_t channels,
+                       const void *input, int16_t *output);
+
 #endif /* STQ_NN_H */

@@ -12,6 +12,7 @@ from stq_deploy.network.ops.dense import Dense
 from stq_deploy.network.ops.depthwise_convolve import DepthwiseConvolve
 from stq_deploy.network.ops.max_pool import MaxPool
 from stq_deploy.network.ops.movement import Concatenate, Crop, Pad, Reshape, Upsample
+from stq_deploy.network.ops.softmax import Softmax
 from stq_deploy.network.ops.table import PairTable, Table
 from stq_deploy.network.ops.weighted import WeightedOp
 from stq_deploy.network.ops.window import Window
@@ -24,7 +25,7 @@ OP_KINDS: dict[str, type[Op]] = {
     for cls in (
         *(Convolve, DepthwiseConvolve, Dense),
         *(MaxPool, AveragePool),
-        *(Table, PairTable, Rescale, Add, Maximum, Minimum, Multiply),
+        *(Table, PairTable, Softmax, Rescale, Add, Maximum, Minimum, Multiply),
         *(Reshape, Pad, Crop, Upsample, Concatenate),
     )
 }
@@ -51,6 +52,7 @@ __all__ = [
     "Rescale",
     "Reshape",
     "ScaledOp",
+    "Softmax",
     "Table",
     "Upsample",
     "WeightedOp",
