@@ -30,6 +30,11 @@ def test_every_shipped_recipe_is_valid_and_has_a_title(name: str) -> None:
     assert load_recipe(name).title
 
 
+def test_the_manual_names_every_recipe_and_every_entry() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "TRAINING.md").read_text()
+    assert [name for name in (*recipe_names(), *Recipe.model_fields) if f"`{name}`" not in manual] == []
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
