@@ -32,6 +32,7 @@ from stq_deploy.datasets.npz_member import read_member
 from stq_deploy.datasets.registry import load_dataset
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
+from stq_deploy.network.input_format import check_finite
 
 CLEAN = "clean"
 """The attack's name in files of unattacked samples."""
@@ -301,14 +302,7 @@ def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:
         if "range" in metadata:
             raise StqError("x is stored as uint8, but metadata `range` says it holds features", next="store floats")
         return
-    finite = np.isfinite(x)
-    if not finite.all():
-        first = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise StqError(
-            f"{int((~finite).sum())} sample values are NaN or infinite, the first at index {first}",
-            cause="the attack or the preprocessing that made the samples diverged",
-            next="remove or repair those samples",
-        )
+    check_finite(x)
     low, high = float(x.min()), float(x.max())
     if low < least or high > most:
         raise StqError(

@@ -28,6 +28,16 @@ def unit_interval(x: Samples) -> npt.NDArray[np.float32]:
             cause="they are neither uint8 nor float",
             next="store x as uint8, or as float in [0, 1]",
         )
+    check_finite(x)
+    return x.astype(np.float32)
+
+
+def check_finite(x: Samples) -> None:
+    """Check samples of floats.
+
+    Raises:
+        StqError: some are NaN or infinite.
+    """
     finite = np.isfinite(x)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -36,7 +46,6 @@ def unit_interval(x: Samples) -> npt.NDArray[np.float32]:
             cause="the attack or the preprocessing that made the samples diverged",
             next="remove or repair those samples",
         )
-    return x.astype(np.float32)
 
 
 def model_values(x: Samples, low: float, high: float) -> npt.NDArray[np.float32]:

@@ -76,28 +76,25 @@ def logits(q: Any, layers: Any, x: Any, kernel: str, **options: Any) -> Any:
     return q.QDense(6, kernel_quantizer=kernel, **{"use_bias": False, **options})(layers.Flatten()(x))
 
 
-@case
-def many_layers_alpha_1(q: Any, layers: Any, x: Any) -> Any:
-    x = conv(q, x, 5, 3, ONE, padding="same")
+def many_layers(q: Any, layers: Any, x: Any, kernel: str, dense: str) -> Any:
+    x = conv(q, x, 5, 3, kernel, padding="same")
     x = depthwise(q, x, padding="same")
     x = layers.MaxPooling2D(2)(x)
-    branch = conv(q, x, 5, 1, ONE, activation="quantized_bits(4,2,0)")
+    branch = conv(q, x, 5, 1, kernel, activation="quantized_bits(4,2,0)")
     x = q.QActivation("quantized_relu(5,3)")(layers.Add()([x, branch]))
-    x = conv(q, x, 7, 3, ONE, activation="quantized_sigmoid(8)", strides=2)
-    x = q.QDense(8, kernel_quantizer=ONE, use_bias=False)(layers.Flatten()(x))
-    return logits(q, layers, q.QActivation(RELU)(x), ONE)
+    x = conv(q, x, 7, 3, kernel, activation="quantized_sigmoid(8)", strides=2)
+    x = q.QDense(8, kernel_quantizer=dense, use_bias=False)(layers.Flatten()(x))
+    return logits(q, layers, q.QActivation(RELU)(x), kernel)
+
+
+@case
+def many_layers_alpha_1(q: Any, layers: Any, x: Any) -> Any:
+    return many_layers(q, layers, x, ONE, ONE)
 
 
 @case
 def many_layers_auto_po2(q: Any, layers: Any, x: Any) -> Any:
-    x = conv(q, x, 5, 3, PO2, padding="same")
-    x = depthwise(q, x, padding="same")
-    x = layers.MaxPooling2D(2)(x)
-    branch = conv(q, x, 5, 1, PO2, activation="quantized_bits(4,2,0)")
-    x = q.QActivation("quantized_relu(5,3)")(layers.Add()([x, branch]))
-    x = conv(q, x, 7, 3, PO2, activation="quantized_sigmoid(8)", strides=2)
-    x = q.QDense(8, kernel_quantizer=BITS_PO2, use_bias=False)(layers.Flatten()(x))
-    return logits(q, layers, q.QActivation(RELU)(x), PO2)
+    return many_layers(q, layers, x, PO2, BITS_PO2)
 
 
 @case

@@ -184,23 +184,19 @@ def test_sum_of_three(tmp_path: Path) -> None:
     assert np.array_equal(values[name], expected)
 
 
+def separable(draft: ModelDraft, source: str, size: int, channels: int, filters: int) -> None:
+    """Add a layer "sep" of ternary weights."""
+    depthwise, pointwise = random(size, size, channels, 1), random(1, 1, channels, filters)
+    draft.add(
+        "QSeparableConv2D", "sep", source, filters=filters, kernel_size=[size, size], **WINDOW, depth_multiplier=1,
+        use_bias=False, activation=RELU, depthwise_quantizer=TERNARY, pointwise_quantizer=TERNARY, bias_quantizer=None,
+        arrays={"depthwise_kernel": depthwise, "pointwise_kernel": pointwise},
+    )  # fmt: skip
+
+
 def test_separable_convolution_is_two_ops(tmp_path: Path) -> None:
     draft = image((5, 4, 3))
-    draft.add(
-        "QSeparableConv2D",
-        "sep",
-        "q",
-        filters=4,
-        kernel_size=[3, 3],
-        **WINDOW,
-        depth_multiplier=1,
-        use_bias=False,
-        activation=RELU,
-        depthwise_quantizer=TERNARY,
-        pointwise_quantizer=TERNARY,
-        bias_quantizer=None,
-        arrays={"depthwise_kernel": random(3, 3, 3, 1), "pointwise_kernel": random(1, 1, 3, 4)},
-    )
+    separable(draft, "q", 3, 3, 4)
     network = lower(source_graph(end(draft, "sep", 80), tmp_path))
     ops = {op.name: op for op in network.ops}
     assert ops["sep_depthwise"].kind == "depthwise_convolve"
@@ -255,21 +251,7 @@ def test_float_relu_before_the_quantizer(tmp_path: Path) -> None:
 def test_names_are_made_unique(tmp_path: Path) -> None:
     draft = image()
     conv(draft, "sep_depthwise", "q", 2, 2, activation=RELU)
-    draft.add(
-        "QSeparableConv2D",
-        "sep",
-        "sep_depthwise",
-        filters=2,
-        kernel_size=[1, 1],
-        **WINDOW,
-        depth_multiplier=1,
-        use_bias=False,
-        activation=RELU,
-        depthwise_quantizer=TERNARY,
-        pointwise_quantizer=TERNARY,
-        bias_quantizer=None,
-        arrays={"depthwise_kernel": random(1, 1, 2, 1), "pointwise_kernel": random(1, 1, 2, 2)},
-    )
+    separable(draft, "sep_depthwise", 1, 2, 2)
     network = lower(source_graph(end(draft, "sep", 24), tmp_path))
     assert {"sep_depthwise", "sep_depthwise_2", "sep_pointwise"} <= set(kinds(network))
 

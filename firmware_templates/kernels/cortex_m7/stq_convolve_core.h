@@ -118,17 +118,7 @@ static inline stq_block stq_multiply_word(stq_block acc, const stq_word **column
 {
 #if STQ_HAND_WRITTEN
     uint32_t x0, x1, a, b;
-    if (bits == 1) {
-        STQ_MULTIPLY(STQ_B1_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_COUNTED, STQ_MASKED);
-    } else if (bits == 2) {
-        STQ_MULTIPLY(STQ_T2_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_MASKED);
-    } else if (bits == 4) {
-        STQ_MULTIPLY(STQ_S4_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_MASKED);
-    } else if (bits == 8) {
-        STQ_MULTIPLY(STQ_S8_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_NO_OPERAND);
-    } else {
-        STQ_MULTIPLY(STQ_MULTIPLY_S16_PAIR, STQ_NO_OPERAND, STQ_NO_OPERAND);
-    }
+    STQ_MULTIPLY_PAIRS_OF(bits);
 #else
     const int32_t pairs = bits == 1 && *steps == 1 ? 8 : STQ_PAIRS_PER_WORD(bits);
     *steps -= bits == 1 ? 2 : 0;

@@ -75,6 +75,20 @@ static inline uint32_t stq_weight_pair(uint32_t word, int32_t bits, uint32_t mas
 #define STQ_MASKED , [mask] "r"(mask)
 #define STQ_COUNTED , [steps] "+r"(*steps)
 #define STQ_NO_OPERAND
+// All pairs of a word, by a core that defines STQ_MULTIPLY(code, counted, masked), STQ_MULTIPLY_TWO_PAIRS, which is a
+// `two`, and STQ_MULTIPLY_S16_PAIR, the code for a word that is one pair.
+#define STQ_MULTIPLY_PAIRS_OF(bits)                                                                                    \
+    if ((bits) == 1) {                                                                                                 \
+        STQ_MULTIPLY(STQ_B1_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_COUNTED, STQ_MASKED);                                   \
+    } else if ((bits) == 2) {                                                                                          \
+        STQ_MULTIPLY(STQ_T2_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_MASKED);                                \
+    } else if ((bits) == 4) {                                                                                          \
+        STQ_MULTIPLY(STQ_S4_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_MASKED);                                \
+    } else if ((bits) == 8) {                                                                                          \
+        STQ_MULTIPLY(STQ_S8_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_NO_OPERAND);                            \
+    } else {                                                                                                           \
+        STQ_MULTIPLY(STQ_MULTIPLY_S16_PAIR, STQ_NO_OPERAND, STQ_NO_OPERAND);                                           \
+    }
 #endif
 
 #endif /* STQ_NN_PAIRS_H */
