@@ -1,8 +1,9 @@
 """Make the shipped model files from finished training runs.
 
-    python tools/export_pretrained.py RUN stq_deploy/zoo/pretrained/stq_cifar10_gray.h5 [--data FILE]
+    python tools/export_pretrained.py RUN stq_deploy/zoo/pretrained/stq-cifar10.h5 [--data FILE]
 
-RUN is the --out folder of `stq-deploy train`. Writes the .h5 and a .json record beside it.
+RUN is the --out folder of `stq-deploy train`. Writes the .h5, and beside it a .json record, the model card (.md) and,
+of a quantized model, the converted network (.stq).
 """
 
 from __future__ import annotations
@@ -22,16 +23,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 @click.argument("destination", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), help="Data file or folder, as for `stq-deploy train`.")
 def main(run: Path, destination: Path, data: Path | None) -> None:
-    """Write DESTINATION (.h5) and its .json from the finished training run in RUN."""
+    """Write DESTINATION (.h5), its record, network and card from the finished training run in RUN."""
     from stq_deploy.errors import StqError
+    from stq_deploy.files import write_whole
+    from stq_deploy.network import save_network
+    from stq_deploy.passes import convert_model
     from stq_deploy.training.pretrained import export_pretrained
+    from stq_deploy.zoo.card import model_card
+    from stq_deploy.zoo.schemes import get_scheme
+    from stq_deploy.zoo.shipped import ShippedModel
 
     try:
         record = export_pretrained(run, destination, data)
+        if get_scheme(record["config"]["scheme"]).quantized:
+            save_network(convert_model(destination), destination.with_suffix(".stq"))
     except StqError as error:
         raise click.ClickException(str(error)) from error
-    del record["history"]
-    click.echo(json.dumps(record, indent=2))
+    shipped = ShippedModel(destination.stem, record, destination.parent)
+    write_whole(shipped.card, model_card(shipped))
+    click.echo(json.dumps({name: value for name, value in record.items() if name != "history"}, indent=2))
 
 
 if __name__ == "__main__":

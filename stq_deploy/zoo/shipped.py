@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from stq_deploy.errors import StqError
 
@@ -13,9 +17,47 @@ SAMPLE_KINDS = ("clean", "fgsm", "pgd", "square")
 """Shipped sample files, in the order reports show them."""
 
 _ZOO = Path(__file__).parent
-_PRETRAINED = {"stq-cifar10": "stq_cifar10_gray", "fp-cifar10": "fp_cifar10_gray"}
-_CONVERTED = ("stq-cifar10",)
-"""Those that come as a network, too."""
+_PRETRAINED = _ZOO / "pretrained"
+
+
+@dataclass(frozen=True)
+class ShippedModel:
+    """A trained model of the package: its files are `zoo/pretrained/NAME.*`.
+
+    Attributes:
+        record: what the training and the export wrote of it (`training/pretrained.py`).
+        folder: where its files are.
+    """
+
+    name: str
+    record: dict[str, Any]
+    folder: Path = _PRETRAINED
+
+    @property
+    def keras(self) -> Path:
+        """The Keras model."""
+        return self._file(".h5")
+
+    @property
+    def network(self) -> Path:
+        """The network converted from it; floating-point models have none, and the file does not exist."""
+        return self._file(".stq")
+
+    @property
+    def card(self) -> Path:
+        """What is to be known of it, as text (`card.py`)."""
+        return self._file(".md")
+
+    def _file(self, ending: str) -> Path:
+        return self.folder / (self.name + ending)
+
+
+@cache
+def shipped_models() -> dict[str, ShippedModel]:
+    """Name -> model, sorted by data set and name."""
+    records = {path.stem: json.loads(path.read_text()) for path in _PRETRAINED.glob("*.json")}
+    ordered = sorted(records, key=lambda name: (records[name]["config"]["dataset"], name))
+    return {name: ShippedModel(name, records[name]) for name in ordered}
 
 
 def resolve_model(name_or_path: str | os.PathLike[str], *, keras: bool = False) -> Path:
@@ -45,10 +87,11 @@ def shipped_samples() -> dict[str, Path]:
 
 
 def _shipped_model(name: str, keras: bool) -> Path:
-    if name not in _PRETRAINED:
-        known = ", ".join(PREFIX + known for known in _PRETRAINED)
+    models = shipped_models()
+    if name not in models:
+        known = ", ".join(PREFIX + known for known in models)
         raise StqError(
             f"no model {PREFIX + name!r} comes with stq-deploy", next=f"choose one of: {known}; or give a file"
         )
-    suffix = ".h5" if keras or name not in _CONVERTED else ".stq"
-    return _ZOO / "pretrained" / (_PRETRAINED[name] + suffix)
+    model = models[name]
+    return model.keras if keras or not model.network.is_file() else model.network

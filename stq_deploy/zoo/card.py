@@ -1,0 +1,73 @@
+"""Model cards: what a shipped model is, what it was trained on and how, and what it is worth, as Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stq_deploy.network import load_network
+from stq_deploy.network.ops import WeightedOp
+from stq_deploy.zoo.schemes import get_scheme
+from stq_deploy.zoo.shipped import PREFIX, ShippedModel
+
+_ROLES = ("conv", "depthwise", "dense", "input", "relu", "gate", "relu_dense", "pre_sigmoid", "sigmoid", "branch")
+
+
+def model_card(model: ShippedModel) -> str:
+    """The card of a shipped model, from its files alone."""
+    record, config = model.record, model.record["config"]
+    scheme = get_scheme(config["scheme"])
+    lines = [
+        f"# {PREFIX}{model.name}",
+        "",
+        f"The {_network(config)} network, scheme {scheme.title}, trained on {config['dataset']}.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| top-1 | {accuracy_text(record)} |",
+        f"| parameters | {record['parameters']:,} |",
+        f"| bits a weight | {_bits(model)} |",
+        f"| file | `{record['file']}`, {record['bytes']:,} bytes: {record['weights']} |",
+        f"| SHA-256 | `{record['sha256']}` |",
+        f"| data | {config['dataset']}, {config['data'] or 'from its public source'} |",
+        f"| classes | {', '.join(record['classes'])} |",
+        f"| epochs | {len(record['history'])}, {record['training_seconds'] / 3600:.1f} hours |",
+        f"| seed | {config['seed']} |",
+        f"| commit | {record['git_commit'] or 'not recorded'} |",
+        f"| versions | {', '.join(f'{name} {version}' for name, version in record['versions'].items())} |",
+        "",
+        "## Quantizers",
+        "",
+        *(f"- {role.replace('_', ' ')}: `{getattr(scheme, role) or 'none'}`" for role in _ROLES),
+        "",
+        "## Recipe",
+        "",
+        *(f"- {name.replace('_', ' ')}: {value}" for name, value in _recipe(config).items() if value is not None),
+        "",
+        "The accuracy was measured on the test part once, after the last epoch; nothing was chosen by it.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def accuracy_text(record: dict[str, Any]) -> str:
+    """Top-1 on the test part, with its interval."""
+    low, high = record["wilson_95"]
+    right, samples = record["test_right"], record["test_samples"]
+    return f"{100 * right / samples:.2f} % of {samples:,} ({100 * low:.1f} .. {100 * high:.1f})"
+
+
+def _network(config: dict[str, Any]) -> str:
+    return f"{config['network']} ({config['variant']})" if config["network"] == "stq" else str(config["network"])
+
+
+def _bits(model: ShippedModel) -> str:
+    if not model.network.is_file():
+        return "32, floating point; 8 where it is quantized after training"
+    ops = load_network(model.network).ops
+    return " and ".join(str(bits) for bits in sorted({op.weight_bits for op in ops if isinstance(op, WeightedOp)}))
+
+
+def _recipe(config: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's entries; runs before version 0.2 had them among the other settings."""
+    others = ("network", "variant", "scheme", "dataset", "data", "seed", "test_limit", "recipe_sha256")
+    recipe: dict[str, Any] = config.get("recipe") or {k: v for k, v in config.items() if k not in others}
+    return recipe

@@ -1,0 +1,68 @@
+"""The shipped models: their files belong together, and commands know them by name."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from command_line import invoke, json_of
+
+from stq_deploy.errors import StqError
+from stq_deploy.network import load_network
+from stq_deploy.zoo.card import model_card
+from stq_deploy.zoo.schemes import get_scheme
+from stq_deploy.zoo.shipped import DEFAULT_MODEL, PREFIX, ShippedModel, resolve_model, shipped_models
+
+MOST_BYTES = 8_000_000
+"""All model files together: they are part of the package."""
+
+models = pytest.mark.parametrize("model", shipped_models().values(), ids=lambda model: model.name)
+
+
+@models
+def test_the_record_is_of_this_file(model: ShippedModel) -> None:
+    content = model.keras.read_bytes()
+    assert model.record["file"] == model.keras.name
+    assert model.record["bytes"] == len(content)
+    assert model.record["sha256"] == hashlib.sha256(content).hexdigest()
+    assert model.record["test_right"] / model.record["test_samples"] == model.record["test_accuracy"]
+
+
+@models
+def test_a_quantized_model_comes_as_a_network_too(model: ShippedModel) -> None:
+    quantized = get_scheme(model.record["config"]["scheme"]).quantized
+    assert model.network.is_file() == quantized
+    assert resolve_model(PREFIX + model.name, keras=True) == model.keras
+    assert resolve_model(PREFIX + model.name) == (model.network if quantized else model.keras)
+    if quantized:
+        assert len(load_network(model.network).tensors[load_network(model.network).outputs[0]].shape) == 1
+
+
+@models
+def test_the_card_is_what_the_record_says(model: ShippedModel) -> None:
+    assert model.card.read_text() == model_card(model)
+    shown = invoke("zoo", model.name)
+    assert shown.exit_code == 0
+    assert shown.stdout == model_card(model)
+
+
+def test_all_files_stay_small() -> None:
+    files = [path for model in shipped_models().values() for path in (model.keras, model.network) if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < MOST_BYTES
+
+
+def test_the_list_names_them_all() -> None:
+    shown = invoke("zoo").stdout
+    for name, model in shipped_models().items():
+        assert PREFIX + name in shown
+        assert f"{100 * model.record['test_accuracy']:.2f} %" in shown
+    assert json_of(invoke("zoo", "--json"))["models"].keys() == shipped_models().keys()
+    assert DEFAULT_MODEL.removeprefix(PREFIX) in shipped_models()
+
+
+@pytest.mark.parametrize("name", ["nothing", "../shipped", "", "stq-cifar10.h5"])
+def test_an_unknown_name_is_one_clear_error(name: str) -> None:
+    with pytest.raises(StqError, match="comes with stq-deploy") as caught:
+        resolve_model(PREFIX + name)
+    assert "zoo:stq-cifar10" in caught.value.next
+    assert invoke("zoo", PREFIX + name).exit_code == 1

@@ -1,0 +1,179 @@
+"""Evaluates every shipped network anew, and writes what came of it as docs/RESULTS.md.
+
+`table3` is the paper's Table III: accuracy on the whole test part and bytes of flash, the paper's figures and ours. Of
+every network the float model, the integer network in C on this computer and the emulated board are run.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import jinja2
+import numpy as np
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stq_deploy.boards import Board, load_board
+from stq_deploy.datasets import load_dataset
+from stq_deploy.datasets.samples import SampleSet, samples_of_dataset
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.boards import open_emulated
+from stq_deploy.evaluation.firmware import build_afresh
+from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.open_executor import open_executor
+from stq_deploy.evaluation.scores import Accuracy, classes_of
+from stq_deploy.files import write_whole
+from stq_deploy.network.input_format import quantize_input
+from stq_deploy.passes import Conversion, PostTraining, load_any
+from stq_deploy.training.result import git_commit
+from stq_deploy.zoo.schemes import SCHEMES, get_scheme
+from stq_deploy.zoo.shipped import ShippedModel, shipped_models
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FIGURES = DOCS / "figures" / "table3.json"
+PAPER = DOCS / "paper" / "table3_clean.csv"
+PAGE = DOCS / "RESULTS.md"
+CALIBRATION = 1024
+DATASETS = {"cifar10": "CIFAR-10, gray", "svhn": "SVHN, gray", "gsc": "Speech Commands, the paper's twelve words"}
+"""The paper's data sets, as its table names them."""
+
+
+@click.group()
+def main() -> None:
+    """Evaluate the shipped networks, and write docs/RESULTS.md."""
+
+
+@main.command(context_settings={"show_default": True})
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.  [default: as for `train`]")
+@click.option("--board", "board_name", default="stm32h743", help="To build for, and to run on, emulated.")
+@click.option("--on-board", default=1000, help="Test samples to run on the emulated board.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only N test samples: a trial, which writes nothing.")
+@click.option("--model", "names", multiple=True, help="Only this shipped model: the others' figures are kept.")
+def table3(data: Path | None, board_name: str, on_board: int, limit: int | None, names: tuple[str, ...]) -> None:
+    """Re-evaluate every shipped network and rewrite the table."""
+    try:
+        board = load_board(board_name)
+        chosen = [model for name, model in shipped_models().items() if not names or name in names]
+        kept = {} if not FIGURES.is_file() else {row["model"]: row for row in json.loads(FIGURES.read_text())["rows"]}
+        rows = {model.name: _row(model, data, board, on_board, limit) for model in chosen}
+    except StqError as error:
+        raise click.ClickException(str(error)) from error
+    if limit is None:
+        rows = {name: (kept | rows)[name] for name in shipped_models() if name in kept | rows}
+        write_whole(FIGURES, json.dumps({"board": board.name, "rows": list(rows.values())}, indent=1) + "\n")
+        write_whole(PAGE, results_page(list(rows.values())))
+        click.echo(f"Wrote {FIGURES.name} and {PAGE.name}.")
+    sys.exit(1 if any(row["board"]["differing"] for row in rows.values()) else 0)
+
+
+def _row(model: ShippedModel, data: Path | None, board: Board, on_board: int, limit: int | None) -> dict[str, Any]:
+    """One network's figures, printed as they come."""
+    config = model.record["config"]
+    test = samples_of_dataset(config["dataset"], data, limit)
+    conversion = _conversion(model, data)
+    network = load_any(model.keras, conversion)
+    levels = quantize_input(test.x, network.input_format)
+    predictions = FloatModel(model.keras, conversion).classes(levels, network.input_format.type)
+    floating = Accuracy.of(predictions, test.y)
+    with open_executor("host", network) as host:
+        logits = host.run(levels)
+    integer = Accuracy.of(classes_of(logits), test.y)
+    part = samples_of_dataset(config["dataset"], data, min(on_board, limit or on_board))
+    with tempfile.TemporaryDirectory(prefix="stq-reproduce-") as folder, open_executor("numpy", network) as reference:
+        firmware = build_afresh(network, board, folder)
+        some = quantize_input(part.x, network.input_format)
+        expected = classes_of(reference.run(some))
+        with open_emulated(network, board, firmware) as (emulated,):
+            found = classes_of(emulated.run(some))
+    row = {
+        "model": model.name,
+        "network": config["network"],
+        "variant": config["variant"],
+        "scheme": config["scheme"],
+        "dataset": config["dataset"],
+        "float": floating.as_json(),
+        "integer": integer.as_json(),
+        "predictions_differing_from_float": int((classes_of(logits) != predictions).sum()),
+        "board": Accuracy.of(found, part.y).as_json()
+        | {"name": board.name, "differing": int((found != expected).sum())},
+        "bytes": {
+            "qstats": firmware.footprint.qstats,
+            "packed": firmware.footprint.packed,
+            "linked": firmware.footprint.flash,
+        },
+        "compiler": firmware.compiler,
+        "command": "tools/reproduce table3",
+        "commit": git_commit(),
+        "training": {
+            "seed": config["seed"],
+            "epochs": len(model.record["history"]),
+            "hours": round(model.record["training_seconds"] / 3600, 1),
+            "recipe": (config.get("recipe") or {}).get("title") or "settings of version 0.1",
+            "commit": model.record["git_commit"],
+        },
+    }
+    board_score = Accuracy.of(found, part.y)
+    click.echo(
+        f"{model.name}: float {floating}, integer {integer} of {integer.total:,}; on the board {board_score} of "
+        f"{board_score.total:,}, {row['board']['differing']} unlike the reference"
+    )
+    return row
+
+
+def _conversion(model: ShippedModel, data: Path | None) -> Conversion:
+    """A model without quantizers is quantized after training, by training samples."""
+    config = model.record["config"]
+    if get_scheme(config["scheme"]).quantized:
+        return Conversion()
+    dataset = load_dataset(config["dataset"], data)
+    drawn = samples_of_training(dataset.x_train, dataset.y_train)
+    return Conversion(post_training=PostTraining(drawn))
+
+
+def samples_of_training(x: Any, y: Any) -> SampleSet:
+    """As many training samples as are looked at, drawn once and for all."""
+    drawn = np.random.default_rng(0).permutation(len(x))[:CALIBRATION]
+    return SampleSet(x[drawn], y[drawn].astype(np.int64))
+
+
+def results_page(rows: list[dict[str, Any]]) -> str:
+    """docs/RESULTS.md, from figures and the paper's table alone."""
+    paper = {
+        line["scheme"].lower().replace("-bit", "bit"): line for line in csv.DictReader(PAPER.read_text().splitlines())
+    }
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown, of our own figures
+    )
+    environment.filters["accuracy"] = _accuracy
+    template = environment.from_string(Path(__file__).with_name("results.md.jinja").read_text())
+    stq = {(row["dataset"], row["scheme"]): row for row in rows if row["network"] == "stq"}
+    return template.render(
+        schemes=[SCHEMES[name] for name in SCHEMES],
+        paper=paper,
+        datasets=DATASETS,
+        stq=stq,
+        others=[row for row in rows if row["network"] != "stq" or row["dataset"] not in DATASETS],
+        rows=rows,
+    )
+
+
+def _accuracy(score: dict[str, Any]) -> str:
+    low, high = score["wilson95"]
+    return f"{100 * score['top1']:.2f} ({100 * low:.1f} .. {100 * high:.1f})"
+
+
+if __name__ == "__main__":
+    main()
