@@ -17,14 +17,15 @@ def logits_model(model: Any) -> Any:
     """A tf_keras Model of the same layers but ending before the softmax: (N, H, W, C) -> logits (N, K).
 
     Where a softmax saturates its gradient vanishes, and an attack looks weaker than it is; logits do not have
-    this. A model without a softmax at its end is taken to give logits.
+    this. A model without a softmax at its end is taken to give logits. Of several outputs the first is that of the
+    classes, as for the integer network.
     """
     import tf_keras
 
-    last = model.layers[-1]
+    last = model.get_layer(model.output_names[0])
     activation = getattr(getattr(last, "activation", None), "__name__", "")
     if type(last).__name__ != "Softmax" and activation != "softmax":
-        return model
+        return model if len(model.outputs) == 1 else tf_keras.Model(model.input, model.outputs[0], name=model.name)
     logits = last.input
     if last.weights:  # a Dense that applies the softmax itself: one of the same weights that does not
         linear = type(last).from_config(last.get_config() | {"activation": "linear"})

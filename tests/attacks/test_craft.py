@@ -165,3 +165,18 @@ def test_a_softmax_is_cut_off_wherever_it_is() -> None:
     assert logits_model(plain) is plain
     cut = logits_model(tf_keras.Sequential([*plain.layers, tf_keras.layers.Softmax()]))
     assert [type(layer).__name__ for layer in cut.layers][-1] == "Dense"
+
+
+def test_of_several_outputs_the_first_is_the_classes() -> None:
+    import tf_keras
+    from tf_keras import layers
+
+    from stq_deploy.attacks.classifier import logits_model
+
+    inputs = tf_keras.Input((4,))
+    dense = layers.Dense(3, name="dense")(inputs)
+    side = layers.Dense(5, activation="softmax", name="side")(inputs)
+    x = np.float32([[1, 2, 3, 4]])
+    expected = x @ tf_keras.Model(inputs, [dense, side]).get_layer("dense").kernel.numpy()
+    for outputs in ([dense, side], [layers.Softmax(name="softmax")(dense), side]):
+        np.testing.assert_allclose(logits_model(tf_keras.Model(inputs, outputs))(x), expected, rtol=1e-6)
