@@ -217,9 +217,11 @@ class _Lowering:
 
     def _lower_movement(self, n: int, node: Movement) -> Expression:
         terms = tuple(self._padded(self.values[m], node.layer) for m in node.inputs)
+        moved = Moved(node, self._is_whole(n), terms)
         tensors = [term.core for term in terms if isinstance(term.core, Levels) and not term.stages]
-        if len(tensors) < len(terms) or isinstance(node, s.PadNode):
-            return Expression(Moved(node, self._is_whole(n), terms))
+        movable = len(tensors) == len(terms) and (moved.keeps_channels or all(x.uniform for x in tensors))
+        if not movable or isinstance(node, s.PadNode):
+            return Expression(moved)
         return Expression(self.materializer.move(node, tensors, self._layer_if_whole(n)))
 
     def _lower_pass(self, n: int, node: s.PassNode) -> Expression:

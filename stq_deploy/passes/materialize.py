@@ -142,12 +142,11 @@ class Materializer:
     def _moved(self, core: Moved, reader: str) -> Levels:
         exact = [self.tensor(term, reader) for term in core.terms]
         if not core.keeps_channels:
-            uniform = (self._uniform(t, term, reader) for t, term in zip(exact, core.terms, strict=True))
-            exact = list(uniform)
+            exact = [self._uniform(x, reader) for x in exact]
         return self.move(core.node, exact, core.layer if core.whole else "")
 
-    def _uniform(self, x: Levels, value: Expression, reader: str) -> Levels:
-        return x if x.uniform else self.fixed(Expression(x), _step(value, BITS), reader)
+    def _uniform(self, x: Levels, reader: str) -> Levels:
+        return x if x.uniform else self.fixed(Expression(x), _step(Expression(x), BITS), reader)
 
     def fixed(self, value: Expression, step: Fraction, reader: str) -> Levels:
         """The value as multiples of `step`, rounded, of 32 bits at most.
@@ -167,6 +166,8 @@ class Materializer:
         """
         if bits < _FEWEST_BITS:
             raise lowering_error(reader, "its sum can exceed 32 bits", "pool smaller windows")
+        if isinstance(value.core, Moved):  # a tensor states one range of levels for channels of unlike scales
+            value = replace(value, core=self.stored(value.core, reader))
         return self.fixed(value, _step(value, bits), reader)
 
     def _rounded(self, value: Expression, step: Fraction, reader: str) -> Levels:

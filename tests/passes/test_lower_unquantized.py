@@ -240,6 +240,26 @@ def test_convolution_of_what_no_quantizer_rounded(scale: Sequence[float]) -> Non
     assert 0 < network.metadata["certificates"][network.ops[0].name]["largest_error"] < 2**-10
 
 
+def test_a_stored_sum_of_unlike_scales_is_joined_and_reshaped() -> None:
+    """Two layers read it, so it is a tensor, of integers that are worth something else in each channel."""
+    draft = Draft(shape=(3, 3, 2))
+    sums = draft.conv(draft.x, 2, scale=(0.25, 0.75))
+    joined = draft.add(s.ConcatenateNode, draft.quantize(sums, RELU), sums, shape=(3, 3, 4), axis=2)
+    assert "concatenate" in kinds(check(finish(draft, joined, BITS)))
+    draft = Draft(shape=(3, 3, 2))
+    sums = draft.conv(draft.x, 2, scale=(0.25, 0.75))
+    check(draft.graph(draft.quantize(draft.flat(sums), BITS), draft.quantize(sums, RELU)), 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_convolution_of_pooled_sums_of_unlike_scales(seed: int) -> None:
+    """The tensor between states one range for both channels: in the coarser one's steps, that is a wider one."""
+    draft = Draft(shape=(3, 3, 6), seed=seed)
+    pooled = draft.pool(draft.conv(draft.x, 4, scale=(0.1, 1.0, 0.13, 0.9)))
+    network = check(finish(draft, draft.conv(pooled, 2), "quantized_bits(4,5,1,alpha=1)"))
+    assert network.tensors[network.ops[-1].inputs[0]].dtype == "int16"
+
+
 def test_what_cannot_be_read_unquantized() -> None:
     draft = Draft()
     curved = draft.add(s.FunctionNode, draft.conv(draft.x, 2), function="sigmoid")

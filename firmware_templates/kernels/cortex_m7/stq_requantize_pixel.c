@@ -80,11 +80,11 @@ static void by_wide(const stq_requantize *rq, const int32_t *acc, int32_t first,
     }
 }
 
-/* Binary search for the number of thresholds at or below the signed accumulator. */
-static void by_thresholds(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+/* Binary search for the number of thresholds at or below the signed accumulator. `type` is a constant. */
+static inline void by_thresholds(const stq_requantize *rq, stq_type type, const int32_t *acc, int32_t first,
+                                 int32_t count, void *output)
 {
     const int32_t per_channel = rq->levels - 1;
-    const stq_type type = rq->output_type;
 
     for (int32_t i = 0; i < count; i++) {
         // INT32_MIN has no negative; INT32_MAX stands for it, as no threshold lies above.
@@ -101,10 +101,10 @@ static void by_thresholds(const stq_requantize *rq, const int32_t *acc, int32_t 
     }
 }
 
-static void by_table(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+static inline void by_table(const stq_requantize *rq, stq_type type, const int32_t *acc, int32_t first, int32_t count,
+                            void *output)
 {
     const int8_t *row = rq->table + first * rq->table_stride;
-    const stq_type type = rq->output_type;
 
     for (int32_t i = 0; i < count; i++) {
         stq_set_level(output, type, first + i, row[acc[i] - rq->table_base]);
@@ -136,10 +136,18 @@ void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t 
         by_wide(rq, acc, first, count, output);
         break;
     case STQ_REQUANTIZE_THRESHOLD:
-        by_thresholds(rq, acc, first, count, output);
+        if (rq->output_type == STQ_S8) {
+            by_thresholds(rq, STQ_S8, acc, first, count, output);
+        } else {
+            by_thresholds(rq, STQ_S16, acc, first, count, output);
+        }
         break;
     case STQ_REQUANTIZE_TABLE:
-        by_table(rq, acc, first, count, output);
+        if (rq->output_type == STQ_S8) {
+            by_table(rq, STQ_S8, acc, first, count, output);
+        } else {
+            by_table(rq, STQ_S16, acc, first, count, output);
+        }
         break;
     case STQ_REQUANTIZE_KEEP:
     default:

@@ -81,7 +81,7 @@ typedef enum {
 
 typedef struct {
     stq_requantize_kind kind;
-    stq_type output_type;
+    stq_type output_type; /* THRESHOLD and TABLE: int8 or int16 */
     int32_t left_shift;
     int32_t right_shift;
     int32_t minimum;
