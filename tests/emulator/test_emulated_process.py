@@ -105,9 +105,8 @@ def test_what_a_library_prints_before_it_aborts_is_told(build: Build) -> None:
     with EmulatedBoard(build("echo.c")) as board:
         board._on_line("tcg.c:547 assertion failed\n")
         os.kill(process_id(board), signal.SIGKILL)
-        wait_until_gone(process_id(board))
         with pytest.raises(StqError, match="stopped unexpectedly") as caught:
-            board.check()
+            board.check(patience=30)
     assert caught.value.cause == "tcg.c:547 assertion failed"
 
 
