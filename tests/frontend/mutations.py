@@ -141,9 +141,9 @@ def _unzip(content: bytes) -> tuple[bytes, bytes]:
 
 def _zip(config: bytes, weights: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
     into = io.BytesIO()
-    with zipfile.ZipFile(into, "w", method) as archive:
-        archive.writestr("config.json", config)
-        archive.writestr("model.weights.h5", weights)
+    with zipfile.ZipFile(into, "w") as archive:
+        for name, content in (("config.json", config), ("model.weights.h5", weights)):
+            archive.writestr(zipfile.ZipInfo(name), content, method)  # dated 1980, not now
     return into.getvalue()
 
 
