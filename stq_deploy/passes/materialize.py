@@ -316,8 +316,8 @@ def _combination_fits(core: Combined, a: Levels, b: Levels) -> bool:
 
 
 def _step(value: Expression, bits: int) -> Fraction:
-    """The power of two of which the value is less than 2**bits."""
-    return power_of_two(max(abs(end) for end in real_bounds(value)) / (2**bits - 1))
+    """The power of two of which the value is less than 2**bits, one more that rounding may make of it included."""
+    return power_of_two(max(abs(end) for end in real_bounds(value)) / (2**bits - 2))
 
 
 def _or_exact(term: Expression, exact: Levels | None) -> Expression:

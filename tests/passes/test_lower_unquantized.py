@@ -260,6 +260,15 @@ def test_convolution_of_pooled_sums_of_unlike_scales(seed: int) -> None:
     assert network.tensors[network.ops[-1].inputs[0]].dtype == "int16"
 
 
+def test_a_sum_that_just_fits_15_bits_may_be_rounded_up() -> None:
+    """Its largest value is 32,767 steps, and the certified error of rounding one more."""
+    draft = Draft(shape=(1, 1, 2), quantizer="quantized_relu(15,0)")
+    sums = draft.conv(draft.x, 2)
+    draft.kernels[sums].integers[:] = 1
+    network = check(finish(draft, draft.conv(sums, 2), "quantized_bits(4,5,1,alpha=1)"))
+    assert network.tensors[network.ops[0].output].dtype == "int16"
+
+
 def test_what_cannot_be_read_unquantized() -> None:
     draft = Draft()
     curved = draft.add(s.FunctionNode, draft.conv(draft.x, 2), function="sigmoid")
