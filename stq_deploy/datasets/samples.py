@@ -1,7 +1,8 @@
 """Sample files: pictures to be classified, clean or attacked, and where they came from. One .npz, no pickles.
 
 Members:
- - `x`: (N, H, W, C), uint8 (0..255) or float in [0, 1]; or features, floats in the range that the metadata states;
+ - `x`: (N, H, W, C), uint8 (0..255) or float in [0, 1]; or features, (N, one to three axes), floats in the range that
+   the metadata states;
  - `y`: (N,), whole numbers, the true classes;
  - `metadata`: a 0-d text or bytes array of JSON. Optional: `range` ([smallest, largest]: x holds features, the
    model's own input, and not pixels), `attack` (name, settings, threat model), `dataset`, `source_indices`, `seed`,
@@ -56,7 +57,8 @@ class SampleSet:
     """Checked samples.
 
     Attributes:
-        x: (N, H, W, C), uint8, or float32 in [0, 1] or in the metadata's `range`; N > 0.
+        x: pixels (N, H, W, C), uint8 or float32 in [0, 1]; or features (N, one to three axes), float32 in the
+            metadata's `range`; N > 0.
         y: int64 (N,), the true classes, >= 0.
         metadata: JSON-able; see the module's text.
 
@@ -292,10 +294,13 @@ def _labels(y: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:
-    if x.ndim != 4 or x.size == 0:
+    fits = 2 <= x.ndim <= 4 if "range" in metadata else x.ndim == 4
+    if not fits or x.size == 0:
+        wanted = "(N, one to three axes)" if "range" in metadata else "(N, H, W, C)"
         raise StqError(
-            f"x has shape {x.shape}, not (N, H, W, C) with at least one sample",
-            next="a gray picture has C = 1: use x[..., numpy.newaxis]",
+            f"x has shape {x.shape}, not {wanted} with at least one sample",
+            next="a gray picture has C = 1: use x[..., numpy.newaxis]; features of fewer axes need their `range` "
+            "in the metadata",
         )
     least, most = _stated_range(metadata) if "range" in metadata else (0.0, 1.0)
     if x.dtype == np.uint8:

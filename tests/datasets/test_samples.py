@@ -120,6 +120,9 @@ def test_float_predictions_of_another_model_do_not_count() -> None:
     [
         ({"x": _x().astype(np.int32)}, "neither uint8 nor float"),
         ({"x": _x()[..., 0]}, r"not \(N, H, W, C\)"),
+        ({"x": _x(dtype=np.float32)[..., 0]}, "features of fewer axes need their `range`"),
+        ({"x": np.zeros((3, 2, 2, 2, 1)), "metadata": _range([-4, 4])}, "one to three axes"),
+        ({"x": np.zeros(3), "metadata": _range([-4, 4])}, "one to three axes"),
         ({"x": _x()[:0], "y": _y()[:0]}, "at least one sample"),
         ({"x": np.full((3, 2, 2, 1), np.nan)}, "12 sample values are NaN or infinite, the first at index"),
         ({"x": np.full((3, 2, 2, 1), -np.inf)}, "NaN or infinite"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from command_line import invoke, json_of
 from float_models import SHAPE, float_draft, float_pixels
+from model_files import ModelDraft, random
 
 from stq_deploy.datasets.samples import CLEAN, SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.scores import classes_of
@@ -48,6 +49,34 @@ def test_convert_writes_a_network_that_knows_its_pixels(work: Path) -> None:
     again = invoke("build", "--model", out, *INT8, work / "pixels.npz")
     assert again.exit_code == 1
     assert "the network is converted already" in again.stderr
+
+
+@pytest.mark.parametrize("shape", [(12, 3), (7,)])
+def test_a_network_of_sequences_or_vectors_takes_samples_of_its_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    draft = ModelDraft()
+    draft.add("InputLayer", "input", batch_input_shape=[None, *shape], sparse=False, ragged=False)
+    here, size = "input", shape[-1]
+    if len(shape) == 2:
+        draft.add(
+            "Conv1D", "conv", "input", arrays={"kernel": random(3, 3, 4), "bias": random(4, seed=1)}, filters=4,
+            kernel_size=[3], strides=[2], padding="same", dilation_rate=[1], groups=1, data_format="channels_last",
+            activation="relu", use_bias=True,
+        )  # fmt: skip
+        draft.add("Flatten", "flatten", "conv", data_format="channels_last")
+        here, size = "flatten", 24
+    draft.add(
+        "Dense", "fc", here, arrays={"kernel": random(size, 3, seed=2), "bias": random(3, seed=3)},
+        units=3, activation="softmax", use_bias=True,
+    )  # fmt: skip
+    draft.save_h5(tmp_path / "m.h5")
+    x = np.random.default_rng(4).normal(0, 2, (40, *shape)).astype(np.float32)
+    path = tmp_path / "x.npz"
+    save_samples(SampleSet(x, np.arange(40) % 3, {"range": [-20, 20]}), path)
+    options = ("--model", tmp_path / "m.h5", *INT8, path, "--samples", path, "--json")
+    found = json_of(invoke("evaluate", *options, "--executor", "host"))
+    reference = json_of(invoke("evaluate", *options, "--executor", "numpy"))
+    assert found["total"] == 40
+    assert found["correct"] == reference["correct"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from random_models import Recipe
 
+from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.float_comparison import compare_with_float
 from stq_deploy.evaluation.float_model import FloatModel
@@ -17,7 +18,7 @@ from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
-from stq_deploy.passes import load_any
+from stq_deploy.passes import Conversion, PostTraining, load_any
 
 SAMPLES = 4
 LOCAL = ("host", "host-cortex-m7-sanitized")
@@ -52,7 +53,7 @@ def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) 
     """
     path = recipe.save(folder / "model.h5")
     try:
-        network = load_any(path)
+        network = load_any(path, Conversion(post_training=PostTraining(calibration(recipe))) if recipe.plain else None)
     except StqError as error:
         if not any(limit in error.what for limit in LIMITS):
             raise
@@ -68,6 +69,12 @@ def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) 
         compared = compare_with_float(FloatModel(path), network, levels)
         outcome.float_differences = sum(layer.differing for layer in compared.layers)
     return outcome
+
+
+def calibration(recipe: Recipe) -> SampleSet:
+    """Features to calibrate a floating-point model on."""
+    x = np.random.default_rng(recipe.seed).normal(0, 1, (16, *recipe.input_shape)).astype(np.float32)
+    return SampleSet(x, np.zeros(len(x), np.int64), {"range": [-6, 6]})
 
 
 def random_levels(network: Network, seed: int) -> npt.NDArray[np.int64]:

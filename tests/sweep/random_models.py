@@ -48,7 +48,8 @@ class Step:
 class Recipe:
     """A model: layer i of `steps` gives value i + 1; `seed` decides the weights.
 
-    `nested`: whether the model is one layer of another model.
+    `nested`: whether the model is one layer of another model. `plain`: in floating point, for post-training
+    quantization.
     """
 
     input_shape: Shape
@@ -56,9 +57,10 @@ class Recipe:
     outputs: tuple[int, ...]
     seed: int
     nested: bool = False
+    plain: bool = False
 
     def __repr__(self) -> str:
-        lines = [f"x0 = Input({self.input_shape})"]
+        lines = [f"x0 = Input({self.input_shape})" + "  # convert with --post-training int8" * self.plain]
         for i, step in enumerate(self.steps, 1):
             settings = ", ".join(f"{k}={v!r}" for k, v in step.settings.items())
             inputs = ", ".join(f"x{n}" for n in step.inputs)
@@ -72,13 +74,16 @@ class Recipe:
     @property
     def exact(self) -> bool:
         """Whether float32 computes it exactly: sums of few-bit powers of two, no batch norm, no true sigmoid."""
+        if self.plain:
+            return False
         text = repr(self)
         inexact = ("Batch", "real", "'auto'", "0.3", "0.2", "Average", "LeakyReLU", "hard", "smooth", "Separable", "14")
         return not any(word in text for word in inexact)
 
     def layers(self) -> list[str]:
         """Class names of all layers; of activations that do not quantize, with their function."""
-        names = [step.layer for step in self.steps] + ["nested model"] * self.nested
+        names = [step.layer for step in self.steps]
+        names += ["nested model"] * self.nested + ["post-training int8"] * self.plain
         for step in self.steps:
             function = step.settings.get("activation", "(")
             if "(" not in function:
@@ -145,6 +150,7 @@ class Drawer:
     """Draws one recipe, layer after layer."""
 
     draw: Draw
+    plain: bool = False
     values: list[Value] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
@@ -189,7 +195,10 @@ class Drawer:
             other = self.one_of(self.usable(levels=False) or [here])
             if not self.values[other].bent and other not in outputs:
                 outputs.append(other)
-        return Recipe(shape, tuple(self.steps), tuple(outputs), self.integer(0, 2**16), self.integer(0, 7) == 7)
+        steps = tuple(map(_plain_step, self.steps) if self.plain else self.steps)
+        return Recipe(
+            shape, steps, tuple(outputs), self.integer(0, 2**16), nested=self.integer(0, 7) == 7, plain=self.plain
+        )
 
     def step(self, here: int) -> int:
         """One more layer after value `here`, or, now and then, after an earlier one."""
@@ -290,7 +299,11 @@ class Drawer:
     def convolution(self, here: int, two_d: bool) -> int:
         shape = self.values[here].shape
         channels, size = shape[-1], self.sizes(shape, two_d)
-        kinds = ["QConv"] if not two_d else ["QConv", "QConv", "QDepthwise", "QSeparable", "QConvBN", "QDepthwiseBN"]
+        kinds = (
+            ["QConv"] + ["QDepthwise"] * self.plain
+            if not two_d
+            else ["QConv", "QConv", "QDepthwise", "QSeparable", "QConvBN", "QDepthwiseBN"]
+        )
         kind = self.one_of([k for k in (*kinds, "QSeparable") if _CONVOLUTIONS[k, two_d] in supported_kinds()])
         stride = self.integer(1, 2)
         dilation = self.integer(1, 2) if kind == "QConv" and stride == 1 else 1
@@ -324,7 +337,7 @@ class Drawer:
 
     def function(self, here: int) -> int:
         value = self.values[here]
-        kind = self.integer(0, 9)
+        kind = self.integer(0, 10)
         plain, bent = Value(value.shape), Value(value.shape, bent=True)
         if kind == 0:
             return self.add("ReLU", (here,), plain, **self.maybe({"max_value": 6.0}))
@@ -334,6 +347,8 @@ class Drawer:
             return self.add("ReLU", (here,), bent, negative_slope=0.25)
         if kind == 9:
             return self.add("Activation", (here,), Value(value.shape, True), activation="softmax")
+        if kind == 10:
+            return self.add("Softmax", (here,), Value(value.shape, True))
         names = ["relu", "sigmoid", "tanh", "hard_sigmoid"]
         if kind < 7:
             name = names[kind - 3]
@@ -349,8 +364,13 @@ class Drawer:
 
     def nothing(self, here: int) -> int:
         value = self.values[here]
-        name = self.one_of(["Dropout", "GaussianNoise", "GaussianDropout"])
-        return self.add(name, (here,), Value(value.shape, value.levels, value.bent), **{_RATE[name]: 0.25})
+        names = ["Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity"]
+        if len(value.shape) > 1:
+            names.append(f"SpatialDropout{len(value.shape) - 1}D")
+        name = self.one_of(names)
+        return self.add(
+            name, (here,), Value(value.shape, value.levels, value.bent), **_NOTHING.get(name, {"rate": 0.25})
+        )
 
     def merge(self, here: int) -> int:
         shape = self.values[here].shape
@@ -373,12 +393,19 @@ class Drawer:
         value = self.values[here]
         two_d = len(value.shape) == 3
         dims = "2D" if two_d else "1D"
-        kind = self.one_of(["Max", "Max", "Average"])
+        kind = self.one_of(["Max", "Max", "Average"] + ["QAverage"] * two_d)
         keeps = value.levels and kind == "Max"
+        quantized, kind = ("Q", "Average") if kind == "QAverage" else ("", kind)
+        settings: dict[str, Any] = {}
+        if quantized:
+            settings = {"average_quantizer": "quantized_bits(8,0,1,alpha=1)"}
+            settings |= self.maybe({"activation": self.activation()})
+            keeps = "activation" in settings
         if self.integer(0, 3) == 3:
             keepdims = self.flag()
             shape = (*(1,) * (len(value.shape) - 1), value.shape[-1]) if keepdims else value.shape[-1:]
-            return self.add(f"Global{kind}Pooling{dims}", (here,), Value(shape, keeps), keepdims=keepdims)
+            layer = f"{quantized}Global{kind}Pooling{dims}"
+            return self.add(layer, (here,), Value(shape, keeps), keepdims=keepdims, **settings)
         size = self.sizes(value.shape, two_d)
         stride, padding = self.integer(1, 2), self.one_of(["same", "valid"])
         spatial = [
@@ -387,7 +414,8 @@ class Drawer:
         ]
         output = Value((*spatial, value.shape[-1]), keeps)
         pool_size = size if two_d else size[0]
-        return self.add(f"{kind}Pooling{dims}", (here,), output, pool_size=pool_size, strides=stride, padding=padding)
+        settings |= {"pool_size": pool_size, "strides": stride, "padding": padding}
+        return self.add(f"{quantized}{kind}Pooling{dims}", (here,), output, **settings)
 
     def movement(self, here: int) -> int:
         value = self.values[here]
@@ -452,13 +480,30 @@ _CONVOLUTIONS = {
     ("QSeparable", True): "QSeparableConv2D",
     ("QSeparable", False): "QSeparableConv1D",
     ("QDepthwise", True): "QDepthwiseConv2D",
+    ("QDepthwise", False): "DepthwiseConv1D",
     ("QConvBN", True): "QConv2DBatchnorm",
     ("QDepthwiseBN", True): "QDepthwiseConv2DBatchnorm",
 }
-_RATE = {"Dropout": "rate", "GaussianDropout": "rate", "GaussianNoise": "stddev"}
+_NOTHING: dict[str, dict[str, Any]] = {
+    "Identity": {},
+    "GaussianNoise": {"stddev": 0.25},
+    "ActivityRegularization": {"l2": 0.1},
+}
+
+_PLAIN_ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax")
+
+
+def _plain_step(step: Step) -> Step:
+    """The layer without quantizers; of a QKeras activation that Keras lacks, the plain one that it is named for."""
+    settings = {k: v for k, v in step.settings.items() if not k.endswith("_quantizer") and k != "folding_mode"}
+    if "activation" in settings:
+        text = settings["activation"]
+        named = [name for name in _PLAIN_ACTIVATIONS if name in text]
+        settings["activation"] = text if text == "hard_sigmoid" else [*named, "linear"][0]
+    return Step(step.layer.removeprefix("Q").removesuffix("Batchnorm"), settings, step.inputs)
 
 
 @st.composite
 def recipes(draw: Draw, depth: int = 12) -> Recipe:
     """Recipes of up to `depth` layers between the input's quantizer and the classifier."""
-    return Drawer(draw).recipe(depth)
+    return Drawer(draw, plain=draw(st.integers(0, 7)) == 7).recipe(depth)
