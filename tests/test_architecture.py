@@ -15,9 +15,9 @@ from stq_deploy.cli import COMMANDS
 PACKAGE = Path(__file__).resolve().parent.parent / "stq_deploy"
 
 ORDER = [
-    "errors", "resources", "files", "intervals", "network", "quantizers", "datasets", "zoo", "training", "attacks",
-    "quarantine", "frontend", "passes", "boards", "planner", "packing", "codegen", "toolchain", "emulator", "flash",
-    "link", "executors", "evaluation", "report", "cli", "hls4ml_backend",
+    "errors", "resources", "files", "intervals", "tensorflow_import", "network", "quantizers", "datasets", "zoo",
+    "attacks", "quarantine", "frontend", "training", "passes", "boards", "planner", "packing", "codegen", "toolchain",
+    "emulator", "flash", "link", "executors", "evaluation", "report", "cli", "hls4ml_backend",
 ]  # fmt: skip
 """Folders and modules of the package, top of docs/DESIGN.md's table first."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stq_deploy.cli._training import training_options
+from stq_deploy.tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
     from stq_deploy.training import TrainingConfig
@@ -50,9 +50,7 @@ def cross_validate(
     from stq_deploy.cli._screen import human_console, print_json, result_console
 
     attacks = chosen_attacks(names, {}, attack_settings)
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # qkeras 0.9 needs Keras 2
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+    import_tensorflow("training")
     from stq_deploy.evaluation.cross_validation import CrossValidation
     from stq_deploy.evaluation.cross_validation import cross_validate as run
     from stq_deploy.evaluation.fold_engines import ENGINES

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stq_deploy.datasets.wav import RATE
-from stq_deploy.errors import StqError
+from stq_deploy.tensorflow_import import import_tensorflow
 
 WINDOW = 30 * RATE // 1000
 STRIDE = 20 * RATE // 1000
@@ -32,15 +32,9 @@ def mfcc(clips: NDArray[np.int16]) -> NDArray[np.float32]:
     Each clip is divided by its largest sample; then a Hann window of 30 ms every 20 ms, the magnitude of an FFT of 512,
     40 mel bins from 20 to 4000 Hz, log(bin + 1e-6), and the first 10 coefficients of a DCT-II, scaled by sqrt(2 / 40).
     A clip without a positive sample, which the original would divide by zero or turn over, is not divided.
-    Raises StqError if TensorFlow is not installed.
+    Raises StqError if TensorFlow or QKeras is not installed.
     """
-    try:
-        import tensorflow as tf
-    except ModuleNotFoundError as error:
-        raise StqError(
-            "TensorFlow, which computes the audio features, is not installed",
-            next='install it with: pip install "stq-deploy[train]"',
-        ) from error
+    tf = import_tensorflow("computing the features of audio")
     parts = [_features(tf, clips[start : start + _AT_A_TIME]) for start in range(0, len(clips), _AT_A_TIME)]
     return np.concatenate([np.zeros((0, FRAMES, COEFFICIENTS), np.float32), *parts])
 

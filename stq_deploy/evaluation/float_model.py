@@ -21,6 +21,7 @@ from stq_deploy.network import Network
 from stq_deploy.network.input_format import InputFormat, dequantize_input
 from stq_deploy.network.tensor import TensorType
 from stq_deploy.passes import Conversion, convert_model
+from stq_deploy.tensorflow_import import import_tensorflow
 
 BATCH = 128
 
@@ -57,16 +58,9 @@ class FloatModel:
                 next="give the QKeras model (.h5 or .keras) it was converted from",
             )
         checked = check_model(path)
-        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        try:
-            from stq_deploy.quantizers.factory import load_model
-        except ImportError as error:
-            raise StqError(
-                f"running a QKeras model needs TensorFlow and qkeras ({error})",
-                where=str(path),
-                next="install them with `pip install stq-deploy[train]`",
-            ) from error
+        import_tensorflow("running a QKeras model")
+        from stq_deploy.quantizers.factory import load_model
+
         self.keras = load_model(os.fspath(path))
         self.path = Path(path)
         self.name = checked.name

@@ -6,11 +6,10 @@ layer folds in training; at inference these are always the moving ones.
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from stq_deploy.frontend.source import FloatArray, FloatBias, FloatKernel, Fold
+from stq_deploy.tensorflow_import import import_tensorflow
 
 
 def folded_kernel(kernel: FloatKernel, depthwise: bool) -> FloatArray:
@@ -34,10 +33,7 @@ def folded_bias(bias: FloatBias) -> FloatArray:
 
 def _factor(fold: Fold) -> FloatArray:
     """`gamma / sqrt(variance + epsilon)`, (outputs,)."""
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
+    tf = import_tensorflow("folding batch normalization as QKeras does")
     # TensorFlow's reciprocal square root need not be the nearest float32; sums and products are.
     with tf.device("/CPU:0"):
         inverse = tf.math.rsqrt(tf.constant(fold.variance) + fold.epsilon)

@@ -121,12 +121,6 @@ def read_source(path: str | os.PathLike[str], *, post_training: bool = False) ->
         nodes = tuple(with_quantized_numbers(node, parsed.numbers.get(at, {})) for at, node in enumerate(parsed.nodes))
     except StqError as error:
         raise located(error, str(path)) from error
-    except ImportError as error:
-        raise StqError(
-            f"converting a QKeras model needs TensorFlow and qkeras ({error})",
-            where=str(path),
-            next="install them with `pip install stq-deploy[train]`, or give a converted .stq network",
-        ) from error
     return SourceGraph(
         nodes,
         parsed.outputs,

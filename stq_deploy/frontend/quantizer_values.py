@@ -10,7 +10,6 @@ A stochastic quantizer settles at inference: qkeras's `stochastic_ternary` is th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -23,6 +22,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.frontend.source import AffineNode, BatchNormNode, FloatArray, Node
+from stq_deploy.tensorflow_import import import_tensorflow
 
 Reals = npt.NDArray[np.float64]
 
@@ -100,10 +100,7 @@ def _smallest_power(quantized: Reals, quantizer: Quantizer, layer: str) -> Reals
 
 def _evaluated(values: FloatArray, quantizer: Quantizer, layer: str) -> tuple[Reals, Reals]:
     """QKeras's quantized values, and the value of integer 1 (of powers of two, none: 0)."""
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
+    tf = import_tensorflow("converting a QKeras model")
     try:
         with tf.device("/CPU:0"):
             evaluate = _linear_values if quantizer.name == "quantized_linear" else _qkeras_values

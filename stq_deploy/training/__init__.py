@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.tensorflow_import import import_tensorflow
 from stq_deploy.training.config import TrainingConfig
 from stq_deploy.training.progress import Reporter, default_reporter
 
@@ -24,14 +23,7 @@ def train(
 
     Raises StqError also when TensorFlow or qkeras is not installed.
     """
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # qkeras 0.9 needs Keras 2
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        from stq_deploy.training.trainer import train as run
-    except ModuleNotFoundError as error:
-        raise StqError(
-            "training needs TensorFlow and QKeras",
-            cause=f"the Python module {error.name!r} is not installed",
-            next='install them with: pip install "stq-deploy[train]"',
-        ) from error
+    import_tensorflow("training")
+    from stq_deploy.training.trainer import train as run
+
     return run(config, progress, resume=resume, stop_after=stop_after, tensorboard=tensorboard)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from stq_deploy.errors import StqError
+from stq_deploy.frontend import check_model
 from stq_deploy.quantizers.factory import load_model
 from stq_deploy.zoo.shipped import resolve_model
 
 
 def read_model(name_or_path: str) -> Any:
-    """The Keras model in a file, or of a zoo name. Raises StqError if there is none, or it cannot be read.
+    """The Keras model in a file, or of a zoo name.
 
-    Only for files you trust: Keras may run what a file tells it to.
+    Raises StqError if there is none, or it is damaged or holds something that is not on the allow-list: Keras would run
+    what a file tells it to.
     """
     path = resolve_model(name_or_path, keras=True)
+    check_model(path)
     try:
         return load_model(str(path))
     except (OSError, ValueError, TypeError, KeyError) as error:

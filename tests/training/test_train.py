@@ -334,8 +334,25 @@ def test_warm_start_takes_every_weight(straight: TrainingConfig, tmp_path: Path)
     with pytest.raises(StqError, match="no such model"):
         take_weights(twin, str(tmp_path / "absent.h5"))
     (tmp_path / "junk.h5").write_bytes(b"junk")
-    with pytest.raises(StqError, match="cannot read"):
+    with pytest.raises(StqError, match="not a usable QKeras model file"):
         take_weights(twin, str(tmp_path / "junk.h5"))
+
+
+def test_a_model_to_start_from_runs_no_code(tmp_path: Path) -> None:
+    import tf_keras
+
+    from stq_deploy.training.source_model import read_model
+
+    ran = tmp_path / "ran"
+    marker = str(ran)
+    called = tf_keras.layers.Lambda(lambda x: (Path(marker).touch(), x)[1])
+    inputs = tf_keras.Input((4,))
+    tf_keras.Model(inputs, called(inputs)).save(tmp_path / "hostile.h5")
+    assert ran.exists()  # Keras runs it when the model is made
+    ran.unlink()
+    with pytest.raises(StqError, match="Python code"):
+        read_model(str(tmp_path / "hostile.h5"))
+    assert not ran.exists()
 
 
 def test_batch_norm_estimate_is_deterministic_and_exact(straight: TrainingConfig) -> None:

@@ -1,0 +1,53 @@
+"""TensorFlow as this project needs it: with Keras 2, and without the lines it prints when it starts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from stq_deploy.errors import StqError
+
+_STANDARD_ERROR = 2
+
+
+def import_tensorflow(purpose: str) -> Any:
+    """The module `tensorflow`; to be called before anything imports `tf_keras` or `qkeras`.
+
+    Args:
+        purpose: what needs it, for the error: "training".
+
+    Raises:
+        StqError: TensorFlow or QKeras is not installed.
+    """
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # qkeras 0.9 needs Keras 2
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with _no_standard_error():
+            import qkeras  # noqa: F401
+            import tensorflow
+    except ImportError as error:
+        raise StqError(
+            f"{purpose} needs TensorFlow and QKeras ({error})",
+            next='install them with: pip install "stq-deploy[train]"',
+        ) from error
+    return tensorflow
+
+
+@contextlib.contextmanager
+def _no_standard_error() -> Iterator[None]:
+    """What C++ writes meanwhile is lost: some of TensorFlow's lines come before it has read any log level."""
+    try:
+        kept = os.dup(_STANDARD_ERROR)
+    except OSError:  # closed: nobody would see the lines
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, _STANDARD_ERROR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STANDARD_ERROR)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,41 @@
+"""That TensorFlow is imported silently, and that its lack is one clear error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+
+
+IMPORT = "from stq_deploy.tensorflow_import import import_tensorflow\n"
+
+
+@pytest.mark.keras
+def test_it_prints_nothing_and_standard_error_comes_back() -> None:
+    done = python(
+        IMPORT
+        + "import sys\ntf = import_tensorflow('this')\nprint(int(tf.constant(3)))\nprint('here', file=sys.stderr)"
+    )
+    assert (done.stdout, done.stderr) == ("3\n", "here\n")
+
+
+@pytest.mark.keras
+def test_it_works_with_standard_error_closed() -> None:
+    done = python(IMPORT + "import os\nos.close(2)\nprint(int(import_tensorflow('this').constant(3)))")
+    assert done.stdout == "3\n"
+
+
+def test_without_tensorflow() -> None:
+    done = python(
+        "import sys\nsys.modules['tensorflow'] = sys.modules['qkeras'] = None\n"
+        + IMPORT
+        + "from stq_deploy.errors import StqError\n"
+        "try:\n    import_tensorflow('training')\nexcept StqError as error:\n    print(error)"
+    )
+    assert "training needs TensorFlow and QKeras" in done.stdout
+    assert 'pip install "stq-deploy[train]"' in done.stdout
