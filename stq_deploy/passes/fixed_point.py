@@ -44,6 +44,9 @@ def fixed_point(
     """
     channels = len(low)
     pairs = [affine.at(c) for c in range(channels)]
+    # An accumulator that is always 0 (its weights are, or its input) needs no factor, however large a multiple of the
+    # step that would be.
+    pairs = [(f if low[c] or high[c] else Fraction(0), o) for c, (f, o) in enumerate(pairs)]
     parts = [_channel(f / step, o / step) for f, o in pairs]
     multiplier, offset, shift = (list(column) for column in zip(*parts, strict=True))
     error = max(

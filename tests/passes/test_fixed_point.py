@@ -51,3 +51,14 @@ def test_what_is_too_large() -> None:
         fixed_point(Affine((Fraction(1),), (Fraction(0),)), Clip(None, None), *ends, Fraction(1, 2**20))
     with pytest.raises(ValueError, match="too large"):
         fixed_point(Affine((Fraction(2**40),), (Fraction(0),)), Clip(None, None), *ends, Fraction(1))
+
+
+def test_an_accumulator_that_is_always_0_needs_no_factor() -> None:
+    """As where a branch's weights are all 0: its bound, and with it the step, is then as small as may be."""
+    zero = np.zeros(2, np.int64)
+    affine = Affine((Fraction(3), Fraction(-3)), (Fraction(0), Fraction(1, 2**62)))
+    form = fixed_point(affine, Clip(None, None), zero, zero, Fraction(1, 2**88))
+    assert form.apply(zero[None]).tolist() == [[0, 2**26]]
+    assert form.certificate["largest_error"] == 0.5 / 2**88
+    with pytest.raises(ValueError, match="too large"):
+        fixed_point(affine, Clip(None, None), zero, zero + 1, Fraction(1, 2**88))

@@ -496,6 +496,8 @@ _PLAIN_ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax")
 def _plain_step(step: Step) -> Step:
     """The layer without quantizers; of a QKeras activation that Keras lacks, the plain one that it is named for."""
     settings = {k: v for k, v in step.settings.items() if not k.endswith("_quantizer") and k != "folding_mode"}
+    if "Pooling" in step.layer:
+        settings.pop("activation", None)  # Keras's pools take none
     if "activation" in settings:
         text = settings["activation"]
         named = [name for name in _PLAIN_ACTIVATIONS if name in text]
