@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from stq_deploy.evaluation.memory_plan import Arena
     from stq_deploy.toolchain.build import BuildResult
     from stq_deploy.toolchain.placement import Placement
     from stq_deploy.toolchain.size_figures import SizeFigures
@@ -85,14 +86,20 @@ def build(
         title = f"Memory of {network.metadata.get('name') or Path(model).name} on {board.name}"
         page = write_memory_page(plan, result.folder, title=title, build_id=result.build_id)
     if as_json:
-        print_json(result.to_json() | {"folder": str(result.folder)})
+        arena = {
+            "bytes": plan.arena.bytes,
+            "lower_bound": plan.arena.lower_bound,
+            "order_lower_bound": plan.arena.order_lower_bound,
+            "scratch_bytes": max(plan.arena.scratch),
+        }
+        print_json(result.to_json() | {"folder": str(result.folder), "arena": arena})
     else:
         console = result_console(as_json)
-        _print(console, result)
+        _print(console, result, plan.arena)
         console.print(f"Memory, drawn: {page}", soft_wrap=True)
 
 
-def _print(console: Console, result: BuildResult) -> None:
+def _print(console: Console, result: BuildResult, arena: Arena) -> None:
     from rich.table import Table
 
     layers = Table(title="Layers (bytes; RAM: tensors in use and scratch)", title_justify="left")
@@ -123,6 +130,10 @@ def _print(console: Console, result: BuildResult) -> None:
 
     console.print(_placement(result.placement))
     console.print(f"RAM {result.ram_bytes:,} bytes, of them {result.copied_bytes:,} copies of code and constants.")
+    console.print(
+        f"Arena {arena.bytes:,} bytes; at least {arena.lower_bound:,} with the layers in this order, "
+        f"{arena.order_lower_bound:,} in any. Scratch memory besides: {max(arena.scratch):,}."
+    )
     console.print(_figures(result.figures))
     if result.stack:
         stack = result.stack

@@ -90,6 +90,9 @@ def test_a_build_says_what_lies_where_and_can_be_told(work: Path, tmp_path: Path
     assert all(part["reason"] and part["bytes"] >= 0 and part["accesses"] >= 0 for part in report["placement"])
     page = (tmp_path / "build" / "memory.html").read_text()
     assert "asked for sram1_2_3" in page and page.count("<svg") == 2
+    arena = json_of(invoke(*usual, "--json"))["arena"]
+    assert arena["order_lower_bound"] <= arena["lower_bound"] <= arena["bytes"]
+    assert f"Arena {arena['bytes']:,} bytes; at least {arena['lower_bound']:,} with" in text
     before = (tmp_path / "build" / "firmware.elf").read_bytes()
     for place, message in (
         ("arena=sram9", "no memory 'sram9'"),
