@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,21 @@ class QuantizerCode(str):
         """The quantizer; the code is this file's own."""
         import qkeras.quantizers
 
-        return eval(self, vars(qkeras.quantizers))
+        return eval(self, vars(qkeras.quantizers) | {"quantized_linear": _quantized_linear()})
+
+
+@cache
+def _quantized_linear() -> Any:
+    """What writes a model file with QKeras's quantized_linear, which qkeras 0.9.0 lacks."""
+    import qkeras.quantizers
+
+    class quantized_linear(qkeras.quantizers.quantized_bits):  # type: ignore[misc]  # qkeras has no types
+        def get_config(self) -> dict[str, Any]:
+            names = ("bits", "integer", "symmetric", "keep_negative", "alpha", "use_stochastic_rounding")
+            return {name: value for name, value in super().get_config().items() if name in names}
+
+    quantized_linear.__module__ = "qkeras.quantizers"
+    return quantized_linear
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,20 @@ class Recipe:
         if self.plain:
             return False
         text = repr(self)
-        inexact = ("Batch", "real", "'auto'", "0.3", "0.2", "Average", "LeakyReLU", "hard", "smooth", "Separable", "14")
+        inexact = (
+            "Batch",
+            "quantized_linear",
+            "real",
+            "'auto'",
+            "0.3",
+            "0.2",
+            "Average",
+            "LeakyReLU",
+            "hard",
+            "smooth",
+            "Separable",
+            "14",
+        )
         return not any(word in text for word in inexact)
 
     def layers(self) -> list[str]:
@@ -221,7 +249,8 @@ class Drawer:
     def quantizer(self, choices: list[str]) -> str:
         """One of the codes, as a text or as code: both are how users write them."""
         code = str(self.one_of(choices))
-        as_text = "None" not in code and self.flag()  # QKeras reads None in a text as a name
+        known = "None" not in code and "quantized_linear" not in code  # QKeras reads None in a text as a name
+        as_text = known and self.flag()
         return code if as_text else QuantizerCode(code)
 
     def kernel(self) -> str:
@@ -235,6 +264,7 @@ class Drawer:
                 f"binary(use_01=True,alpha={self.one_of(['None', '1', '0.5'])})",
                 f"stochastic_binary(alpha={alpha})",
                 f"quantized_bits({bits},{self.integer(0, min(bits - 1, 2))},1,alpha={fitted})",
+                f"quantized_linear({max(bits, 2)},{self.integer(0, 1)},1,alpha={alpha})",
                 f"quantized_po2({self.integer(2, 4)})",
                 f"quantized_relu_po2({self.integer(2, 4)})",
             ]
@@ -262,6 +292,7 @@ class Drawer:
                 f"quantized_tanh({bits},use_real_tanh=True)",
                 f"quantized_sigmoid({bits})",
                 f"quantized_sigmoid({bits},use_real_sigmoid=True)",
+                f"quantized_linear({bits},{whole},{self.integer(0, 1)},alpha={self.one_of(['1', '0.5'])})",
                 "ternary(alpha=1)",
                 "binary(alpha=1)",
                 "quantized_bits(1,0,1,alpha=1)",
