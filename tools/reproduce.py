@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stq_deploy.boards import Board, load_board
 from stq_deploy.datasets import load_dataset
-from stq_deploy.datasets.samples import SampleSet, samples_of_dataset
+from stq_deploy.datasets.base import Dataset
+from stq_deploy.datasets.samples import SampleSet, dataset_metadata, samples_of_dataset
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
@@ -135,14 +136,14 @@ def _conversion(model: ShippedModel, data: Path | None) -> Conversion:
     if get_scheme(config["scheme"]).quantized:
         return Conversion()
     dataset = load_dataset(config["dataset"], data)
-    drawn = samples_of_training(dataset.x_train, dataset.y_train)
-    return Conversion(post_training=PostTraining(drawn))
+    return Conversion(post_training=PostTraining(samples_of_training(dataset)))
 
 
-def samples_of_training(x: Any, y: Any) -> SampleSet:
+def samples_of_training(dataset: Dataset) -> SampleSet:
     """As many training samples as are looked at, drawn once and for all."""
-    drawn = np.random.default_rng(0).permutation(len(x))[:CALIBRATION]
-    return SampleSet(x[drawn], y[drawn].astype(np.int64))
+    drawn = np.random.default_rng(0).permutation(len(dataset.x_train))[:CALIBRATION]
+    y = dataset.y_train[drawn].astype(np.int64)
+    return SampleSet(dataset.x_train[drawn], y, dataset_metadata(dataset))
 
 
 def results_page(rows: list[dict[str, Any]]) -> str:
