@@ -44,9 +44,13 @@ def fixed_point(
     """
     channels = len(low)
     pairs = [affine.at(c) for c in range(channels)]
-    # An accumulator that is always 0 (its weights are, or its input) needs no factor, however large a multiple of the
-    # step that would be.
-    pairs = [(f if low[c] or high[c] else Fraction(0), o) for c, (f, o) in enumerate(pairs)]
+    reached = [
+        tuple(run_stage(clip, c, run_stage(affine, c, Fraction(int(acc)))) for acc in (low[c], high[c]))
+        for c in range(channels)
+    ]
+    # What is always the same (its weights are 0, or a ReLU takes all of it) needs no factor, however large a multiple
+    # of the step that would be.
+    pairs = [(Fraction(0), a) if a == b else pair for pair, (a, b) in zip(pairs, reached, strict=True)]
     parts = [_channel(f / step, o / step) for f, o in pairs]
     multiplier, offset, shift = (list(column) for column in zip(*parts, strict=True))
     error = max(
@@ -55,11 +59,7 @@ def fixed_point(
         + _HALF
         for c, ((m, b, s), (f, o)) in enumerate(zip(parts, pairs, strict=True))
     )
-    ends = [
-        (run_stage(clip, c, run_stage(affine, c, Fraction(int(acc)))) / step)
-        for c in range(channels)
-        for acc in (low[c], high[c])
-    ]
+    ends = [end / step for pair in reached for end in pair]
     minimum, maximum = math.floor(min(ends) - error), math.ceil(max(ends) + error)
     # A bound of the clip is met exactly where it is a multiple of the step; otherwise rounding is part of the error.
     if clip.low is not None:

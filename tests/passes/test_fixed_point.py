@@ -53,12 +53,16 @@ def test_what_is_too_large() -> None:
         fixed_point(Affine((Fraction(2**40),), (Fraction(0),)), Clip(None, None), *ends, Fraction(1))
 
 
-def test_an_accumulator_that_is_always_0_needs_no_factor() -> None:
-    """As where a branch's weights are all 0: its bound, and with it the step, is then as small as may be."""
+def test_what_is_always_the_same_needs_no_factor() -> None:
+    """As where a branch's weights are all 0, or a ReLU takes all of it: its bound, and so the step, is then tiny."""
+    step = Fraction(1, 2**88)
     zero = np.zeros(2, np.int64)
     affine = Affine((Fraction(3), Fraction(-3)), (Fraction(0), Fraction(1, 2**62)))
-    form = fixed_point(affine, Clip(None, None), zero, zero, Fraction(1, 2**88))
+    form = fixed_point(affine, Clip(None, None), zero, zero, step)
     assert form.apply(zero[None]).tolist() == [[0, 2**26]]
     assert form.certificate["largest_error"] == 0.5 / 2**88
     with pytest.raises(ValueError, match="too large"):
-        fixed_point(affine, Clip(None, None), zero, zero + 1, Fraction(1, 2**88))
+        fixed_point(affine, Clip(None, None), zero, zero + 1, step)
+    negative = Affine((Fraction(3), Fraction(-3)), (Fraction(-100), Fraction(-1)))
+    form = fixed_point(negative, Clip(Fraction(0), None), zero, zero + 30, step)
+    assert form.apply(np.array([[7, 30]])).tolist() == [[0, 0]]
