@@ -110,7 +110,7 @@ class Recipe:
 
     def layers(self) -> list[str]:
         """Class names of all layers; of activations that do not quantize, with their function."""
-        names = [step.layer for step in self.steps]
+        names = ["InputLayer", *(step.layer for step in self.steps)]
         names += ["nested model"] * self.nested + ["post-training int8"] * self.plain
         for step in self.steps:
             function = step.settings.get("activation", "(")

@@ -30,6 +30,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
 from stq_deploy.frontend.layers import supported_kinds
 from stq_deploy.frontend.quantizers import ACTIVATION, KERNEL
+from stq_deploy.training.result import git_commit
 
 BATCH = 25
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "sweep_networks.json"
@@ -123,6 +124,7 @@ def summary(options: argparse.Namespace, batches: dict[int, dict[str, Any]]) -> 
         "command": f"tools/sweep_networks --count {options.count} --seed {options.seed}"
         f" --emulated-every {options.emulated_every} --board {options.board}",
         "version": __version__,
+        "commit": git_commit(),
         "networks": counts["tried"],
         "refused": counts["refused"],
         "refusals": group("refused"),
