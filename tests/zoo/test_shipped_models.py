@@ -39,6 +39,15 @@ def test_a_quantized_model_comes_as_a_network_too(model: ShippedModel) -> None:
 
 
 @models
+def test_it_computes_the_same_everywhere(model: ShippedModel) -> None:
+    if model.network.is_file():
+        found = json_of(
+            invoke("verify", "--model", PREFIX + model.name, "--executors", "numpy,host-cortex-m7", "--json")
+        )
+        assert found["differing_layers"] == 0
+
+
+@models
 def test_the_card_is_what_the_record_says(model: ShippedModel) -> None:
     assert model.card.read_text() == model_card(model)
     shown = invoke("zoo", model.name)
