@@ -19,7 +19,7 @@ def model_card(model: ShippedModel) -> str:
     lines = [
         f"# {PREFIX}{model.name}",
         "",
-        f"The {_network(config)} network, scheme {scheme.title}, trained on {config['dataset']}.",
+        f"The {network_text(config)} network, scheme {scheme.title}, trained on {config['dataset']}.",
         "",
         "| | |",
         "|---|---|",
@@ -55,7 +55,8 @@ def accuracy_text(record: dict[str, Any]) -> str:
     return f"{100 * right / samples:.2f} % of {samples:,} ({100 * low:.1f} .. {100 * high:.1f})"
 
 
-def _network(config: dict[str, Any]) -> str:
+def network_text(config: dict[str, Any]) -> str:
+    """The network that a run's settings name, with its variant where there are several."""
     return f"{config['network']} ({config['variant']})" if config["network"] == "stq" else str(config["network"])
 
 
