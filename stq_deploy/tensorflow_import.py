@@ -32,6 +32,7 @@ def import_tensorflow(purpose: str) -> Any:
             f"{purpose} needs TensorFlow and QKeras ({error})",
             next='install them with: pip install "stq-deploy[train]"',
         ) from error
+    tensorflow.get_logger().setLevel("ERROR")  # it warns of every model that is loaded to be run, not trained
     return tensorflow
 
 
