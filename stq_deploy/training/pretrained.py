@@ -66,6 +66,8 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
         "weights": "quantized values only" if quantized else "rounded to float16's values",
         "parameters": trained["parameters"],
         "classes": trained["classes"],
+        "dataset_source": trained["dataset_source"],
+        "feature_range": None if dataset.feature_range is None else list(dataset.feature_range),
         "config": trained["config"],
         "history": _summary(run),
         "training_seconds": trained["training_seconds"],

@@ -6,7 +6,7 @@ from typing import Any
 
 from stq_deploy.network import load_network
 from stq_deploy.network.ops import WeightedOp
-from stq_deploy.zoo.schemes import get_scheme
+from stq_deploy.zoo.schemes import Scheme, get_scheme
 from stq_deploy.zoo.shipped import PREFIX, ShippedModel
 
 _ROLES = ("conv", "depthwise", "dense", "input", "relu", "gate", "relu_dense", "pre_sigmoid", "sigmoid", "branch")
@@ -16,6 +16,9 @@ def model_card(model: ShippedModel) -> str:
     """The card of a shipped model, from its files alone."""
     record, config = model.record, model.record["config"]
     scheme = get_scheme(config["scheme"])
+    if record.get("feature_range"):
+        scheme = scheme.for_features
+    source = record.get("dataset_source") or config["data"] or "from its public source"
     lines = [
         f"# {PREFIX}{model.name}",
         "",
@@ -28,7 +31,7 @@ def model_card(model: ShippedModel) -> str:
         f"| bits a weight | {_bits(model)} |",
         f"| file | `{record['file']}`, {record['bytes']:,} bytes: {record['weights']} |",
         f"| SHA-256 | `{record['sha256']}` |",
-        f"| data | {config['dataset']}, {config['data'] or 'from its public source'} |",
+        f"| data | {config['dataset']}, {source} |",
         f"| classes | {', '.join(record['classes'])} |",
         f"| epochs | {len(record['history'])}, {record['training_seconds'] / 3600:.1f} hours |",
         f"| seed | {config['seed']} |",
@@ -37,7 +40,7 @@ def model_card(model: ShippedModel) -> str:
         "",
         "## Quantizers",
         "",
-        *(f"- {role.replace('_', ' ')}: `{getattr(scheme, role) or 'none'}`" for role in _ROLES),
+        *(_quantizers(scheme) if scheme.quantized else ["None: weights and activations are in floating point."]),
         "",
         "## Recipe",
         "",
@@ -65,6 +68,10 @@ def _bits(model: ShippedModel) -> str:
         return "32, floating point; 8 where it is quantized after training"
     ops = load_network(model.network).ops
     return " and ".join(str(bits) for bits in sorted({op.weight_bits for op in ops if isinstance(op, WeightedOp)}))
+
+
+def _quantizers(scheme: Scheme) -> list[str]:
+    return [f"- {role.replace('_', ' ')}: `{getattr(scheme, role) or 'none'}`" for role in _ROLES]
 
 
 def _recipe(config: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def test_content_of_another_data_set(tmp_path: Path, name: str, content: np.ndar
         (struct.pack(">HBBI", 0, 8, 1, 4) + bytes(5), "5 values, but its shape"),
         (struct.pack(">HBB3I", 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1) + bytes(5), "5 values"),
         (b"\x1f\x8bjunk", "cannot read"),
-        (gzip.compress(b"")[:-4] + b"1234", "cannot read"),
+        (gzip.compress(b"", mtime=0)[:-4] + b"1234", "cannot read"),
     ],
 )
 def test_what_is_no_idx_file(tmp_path: Path, content: bytes, message: str) -> None:
