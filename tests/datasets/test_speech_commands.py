@@ -214,5 +214,5 @@ def test_no_tensorflow_is_explained(
     contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(StqError, match="TensorFlow, which computes the audio features"):
+    with pytest.raises(StqError, match="computing the features of audio needs TensorFlow"):
         load_dataset("speech-commands", archive(tmp_path / "a.tar.gz", contents))
