@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,27 +13,34 @@ from stq_deploy.errors import StqError
 _STANDARD_ERROR = 2
 
 
-def import_tensorflow(purpose: str) -> Any:
+def import_tensorflow(purpose: str, *, where: str = "", instead: str = "") -> Any:
     """The module `tensorflow`; to be called before anything imports `tf_keras` or `qkeras`.
+
+    A program that has imported it keeps its own settings of what is printed.
 
     Args:
         purpose: what needs it, for the error: "training".
+        where: the file it is needed for.
+        instead: what else can be done: "or give a converted network".
 
     Raises:
         StqError: TensorFlow or QKeras is not installed.
     """
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # qkeras 0.9 needs Keras 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    ours = "tensorflow" not in sys.modules
     try:
-        with _no_standard_error():
-            import qkeras  # noqa: F401
+        with _no_standard_error() if ours else contextlib.nullcontext():
+            import qkeras  # noqa: F401 - so that its lack is told here as well
             import tensorflow
     except ImportError as error:
         raise StqError(
             f"{purpose} needs TensorFlow and QKeras ({error})",
-            next='install them with: pip install "stq-deploy[train]"',
+            where=where,
+            next='install them with: pip install "stq-deploy[train]"' + f"; {instead}" * bool(instead),
         ) from error
-    tensorflow.get_logger().setLevel("ERROR")  # it warns of every model that is loaded to be run, not trained
+    if ours:
+        tensorflow.get_logger().setLevel("ERROR")  # it warns of every model that is loaded to be run, not trained
     return tensorflow
 
 

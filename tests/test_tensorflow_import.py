@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from stq_deploy.zoo.shipped import shipped_models
+
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
@@ -39,3 +41,23 @@ def test_without_tensorflow() -> None:
     )
     assert "training needs TensorFlow and QKeras" in done.stdout
     assert 'pip install "stq-deploy[train]"' in done.stdout
+
+
+def test_converting_without_tensorflow_names_the_file_and_another_way() -> None:
+    path = shipped_models()["stq-cifar10"].keras
+    done = python(
+        "import sys\nsys.modules['tensorflow'] = sys.modules['qkeras'] = None\n"
+        "from stq_deploy.errors import StqError\nfrom stq_deploy.passes import convert_model\n"
+        f"try:\n    convert_model({str(path)!r})\nexcept StqError as error:\n    print(error)"
+    )
+    assert f"{path}: converting a QKeras model needs TensorFlow and QKeras" in done.stdout
+    assert "or give a converted .stq network" in done.stdout
+
+
+@pytest.mark.keras
+def test_a_program_that_has_it_keeps_its_log_level() -> None:
+    done = python(
+        "import tensorflow as tf\ntf.get_logger().setLevel('INFO')\n" + IMPORT + "import_tensorflow('this')\n"
+        "print(tf.get_logger().level)"
+    )
+    assert done.stdout == "20\n"

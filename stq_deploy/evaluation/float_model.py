@@ -58,7 +58,7 @@ class FloatModel:
                 next="give the QKeras model (.h5 or .keras) it was converted from",
             )
         checked = check_model(path)
-        import_tensorflow("running a QKeras model")
+        import_tensorflow("running a QKeras model", where=str(path))
         from stq_deploy.quantizers.factory import load_model
 
         self.keras = load_model(os.fspath(path))

@@ -33,7 +33,7 @@ def folded_bias(bias: FloatBias) -> FloatArray:
 
 def _factor(fold: Fold) -> FloatArray:
     """`gamma / sqrt(variance + epsilon)`, (outputs,)."""
-    tf = import_tensorflow("folding batch normalization as QKeras does")
+    tf = import_tensorflow("converting a QKeras model", instead="or give a converted .stq network")
     # TensorFlow's reciprocal square root need not be the nearest float32; sums and products are.
     with tf.device("/CPU:0"):
         inverse = tf.math.rsqrt(tf.constant(fold.variance) + fold.epsilon)

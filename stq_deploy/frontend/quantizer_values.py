@@ -100,7 +100,7 @@ def _smallest_power(quantized: Reals, quantizer: Quantizer, layer: str) -> Reals
 
 def _evaluated(values: FloatArray, quantizer: Quantizer, layer: str) -> tuple[Reals, Reals]:
     """QKeras's quantized values, and the value of integer 1 (of powers of two, none: 0)."""
-    tf = import_tensorflow("converting a QKeras model")
+    tf = import_tensorflow("converting a QKeras model", instead="or give a converted .stq network")
     try:
         with tf.device("/CPU:0"):
             evaluate = _linear_values if quantizer.name == "quantized_linear" else _qkeras_values

@@ -93,19 +93,9 @@ class Recipe:
             return False
         text = repr(self)
         inexact = (
-            "Batch",
-            "quantized_linear",
-            "real",
-            "'auto'",
-            "0.3",
-            "0.2",
-            "Average",
-            "LeakyReLU",
-            "hard",
-            "smooth",
-            "Separable",
-            "14",
-        )
+            "Batch", "quantized_linear", "real", "'auto'", "0.3", "0.2", "Average", "LeakyReLU", "hard", "smooth",
+            "Separable", "14",
+        )  # fmt: skip
         return not any(word in text for word in inexact)
 
     def layers(self) -> list[str]:

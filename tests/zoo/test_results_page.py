@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,3 +56,9 @@ def test_other_networks_and_data_sets_have_a_table_of_their_own(reproduce: Modul
     assert "## Other networks" not in reproduce.results_page([row("stq-cifar10")])
     page = reproduce.results_page([row("ds-cnn-speech", network="ds_cnn", dataset="speech-commands")])
     assert "| `zoo:ds-cnn-speech` | ds_cnn | stq | speech-commands | 78.40 (77.6 .. 79.2) |" in page
+
+
+def test_the_page_is_that_of_its_figures(reproduce: ModuleType) -> None:
+    rows = json.loads(reproduce.FIGURES.read_text())["rows"]
+    assert reproduce.PAGE.read_text() == reproduce.results_page(rows)
+    assert all(row["board"]["differing"] == 0 for row in rows)
