@@ -70,7 +70,7 @@ def table(records: list[dict[str, Any]]) -> str:
 
 def _entries(record: dict[str, Any]) -> list[str]:
     recipe = {key: value for key, value in record["recipe"].items() if key not in ("title", "epochs", "train_limit")}
-    facts = {key: record[key] for key in ("network", "dataset", "train_samples", "epochs")}
+    facts = {key: record[key] for key in ("network", "dataset", "train_samples", "test_samples", "epochs")}
     return [f"`{key}={value}`" for key, value in (facts | recipe).items()]
 
 
