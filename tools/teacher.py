@@ -3,8 +3,8 @@
     stq-deploy train --network tools/teacher.py:build --scheme fp --recipe fp --out RUN
     stq-deploy train --recipe quantized --warm-start TWIN --teacher RUN/model.h5 ...
 
-A residual network of nine layers in the manner of David Page's ResNet-9 ("How to train your ResNet", 2018), at half its width:
-what gives most accuracy for the hours of two cores.
+A residual network of eight convolutions in the manner of David Page's ResNet-9 ("How to train your ResNet", 2018), at
+half its width: what gives most accuracy for the hours of two cores.
 """
 
 from __future__ import annotations

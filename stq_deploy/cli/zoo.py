@@ -16,8 +16,7 @@ def zoo(name: str | None, as_json: bool) -> None:
     from rich.table import Table
 
     from stq_deploy.cli._screen import print_json, result_console
-    from stq_deploy.zoo.card import accuracy_text, model_card, network_text
-    from stq_deploy.zoo.schemes import get_scheme
+    from stq_deploy.zoo.card import COLUMNS, model_card, table_row
     from stq_deploy.zoo.shipped import PREFIX, resolve_model, shipped_models
 
     models = shipped_models()
@@ -33,13 +32,9 @@ def zoo(name: str | None, as_json: bool) -> None:
         print_json({"models": {name: model.record for name, model in models.items()}})
         return
     table = Table()
-    table.add_column("model", no_wrap=True)  # what people copy
-    for column in ("network", "scheme", "data set", "top-1 on its test part", "bytes"):
-        table.add_column(column, overflow="fold")
+    for column in COLUMNS:
+        # The first is what people copy.
+        table.add_column(column, no_wrap=column == COLUMNS[0], overflow="fold")
     for model in models.values():
-        config = model.record["config"]
-        table.add_row(
-            PREFIX + model.name, network_text(config), get_scheme(config["scheme"]).title,
-            config["dataset"], accuracy_text(model.record), f"{model.record['bytes']:,}",
-        )  # fmt: skip
+        table.add_row(*table_row(model))
     result_console(as_json).print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from stq_deploy.network import load_network
@@ -48,6 +49,26 @@ def model_card(model: ShippedModel) -> str:
         "",
         "The accuracy was measured on the test part once, after the last epoch; nothing was chosen by it.",
     ]
+    return "\n".join(lines) + "\n"
+
+
+COLUMNS = ("model", "network", "scheme", "data set", "top-1 on its test part", "bytes")
+"""Of the list of models."""
+
+
+def table_row(model: ShippedModel) -> tuple[str, ...]:
+    """A model's line in the list of them, by `COLUMNS`."""
+    config = model.record["config"]
+    title = get_scheme(config["scheme"]).title
+    accuracy, size = accuracy_text(model.record), f"{model.record['bytes']:,}"
+    return PREFIX + model.name, network_text(config), title, config["dataset"], accuracy, size
+
+
+def plain_table(models: Iterable[ShippedModel]) -> str:
+    """The list as plain text in columns, for the README."""
+    rows = [COLUMNS, *(table_row(model) for model in models)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines) + "\n"
 
 

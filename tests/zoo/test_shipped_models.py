@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from command_line import invoke, json_of
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import load_network
-from stq_deploy.zoo.card import model_card
+from stq_deploy.zoo.card import model_card, plain_table
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, PREFIX, ShippedModel, resolve_model, shipped_models
 
@@ -75,3 +76,9 @@ def test_an_unknown_name_is_one_clear_error(name: str) -> None:
         resolve_model(PREFIX + name)
     assert "zoo:stq-cifar10" in caught.value.next
     assert invoke("zoo", PREFIX + name).exit_code == 1
+
+
+def test_the_readme_lists_them() -> None:
+    """`tools/write_zoo_table` writes it."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"```\n{plain_table(shipped_models().values())}```\n" in readme
