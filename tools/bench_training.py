@@ -46,13 +46,13 @@ def prepare(scheme: str, recipe: Recipe, variant: str) -> Callable[[], object]:
     use_fast_activations(model)
     allow_bfloat16(model)
     average = WeightAverage(model, recipe.average_decay)
-    step = make_step(model, make_optimizer(model, recipe), make_objective(model, None, recipe), average, recipe)
+    step = make_step(model, make_optimizer(model, recipe), make_objective(model, recipe), average, recipe)
     rng = np.random.default_rng(0)
     x = tf.constant(rng.integers(0, 256, (recipe.batch_size, 32, 32, 1), dtype=np.uint8))
     y = tf.one_hot(rng.integers(0, 10, recipe.batch_size), 10)
 
     def run() -> object:
-        return float(step(x, y, tf.constant(1e-3))[0])
+        return float(step(x, y, None, tf.constant(1e-3))[0])
 
     run()
     run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 @training_options
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, to the same result bit for bit.")
 @click.option("--tensorboard", is_flag=True, help="Also write the history for TensorBoard.")
-def train(config: TrainingConfig, resume: bool, tensorboard: bool) -> None:
+@click.option(
+    "--keep-teaching",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Keep the teacher's answers here; other schemes trained by the same recipe then need not ask it.",
+)
+def train(config: TrainingConfig, resume: bool, tensorboard: bool, keep_teaching: Path | None) -> None:
     """Train one of the paper's networks, or one of your own, by a recipe.
 
     The default recipe is the paper's Table II: 1000 epochs, batches of 64, Adamax, cosine from 1e-3 to 1e-6, no
@@ -29,4 +36,4 @@ def train(config: TrainingConfig, resume: bool, tensorboard: bool) -> None:
     from stq_deploy.training import default_reporter
     from stq_deploy.training import train as run
 
-    run(config, default_reporter(), resume=resume, tensorboard=tensorboard)
+    run(config, default_reporter(), resume=resume, tensorboard=tensorboard, keep_teaching=keep_teaching)

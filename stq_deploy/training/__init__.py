@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from stq_deploy.tensorflow_import import import_tensorflow
@@ -18,6 +19,7 @@ def train(
     resume: bool = False,
     stop_after: int | None = None,
     tensorboard: bool = False,
+    keep_teaching: Path | None = None,
 ) -> dict[str, Any]:
     """See `stq_deploy.training.trainer.train`. TensorFlow is imported only when this is called.
 
@@ -26,4 +28,11 @@ def train(
     import_tensorflow("training")
     from stq_deploy.training.trainer import train as run
 
-    return run(config, progress, resume=resume, stop_after=stop_after, tensorboard=tensorboard)
+    return run(
+        config,
+        progress,
+        resume=resume,
+        stop_after=stop_after,
+        tensorboard=tensorboard,
+        keep_teaching=keep_teaching,
+    )

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from stq_deploy.training.batches import Batch
 from stq_deploy.training.step import Step
+from stq_deploy.training.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,24 @@ class EpochResult:
 def run_epoch(
     step: Step,
     batches: Iterator[Batch],
+    teacher: Teacher | None,
     learning_rate: Callable[[int], float],
     on_step: Callable[[int, float], None],
 ) -> EpochResult:
-    """Run `step` over all `batches`; `learning_rate(i)` and `on_step(i, loss)` get the step's number in the
-    epoch.
+    """Run `step` over all `batches`, each with the teacher's logits; `learning_rate(i)` and `on_step(i, loss)` get
+    the step's number in the epoch.
     """
     loss_sum = 0.0
     right = seen = steps = 0
     for x, y in batches:
-        loss, hits = step(tf.constant(x), tf.constant(y), tf.constant(learning_rate(steps), tf.float32))
+        taught = None if teacher is None else teacher.logits(x)
+        rate = tf.constant(learning_rate(steps), tf.float32)
+        loss, hits = step(tf.constant(x), tf.constant(y), taught, rate)
         loss_sum += float(loss)
         right += int(hits)
         seen += len(y)
         on_step(steps, float(loss))
         steps += 1
+    if teacher is not None:
+        teacher.end_epoch()
     return EpochResult(loss_sum / max(steps, 1), right / max(seen, 1))

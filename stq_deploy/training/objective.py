@@ -11,11 +11,12 @@ from stq_deploy.training.jacobian import JacobianProbe
 from stq_deploy.training.recipe import Recipe
 from stq_deploy.zoo.networks import logits_view
 
-Objective = Callable[[Any, Any], tuple[Any, Any]]
-"""(inputs (B, H, W, C) float32, labels (B, classes)) -> (scalar loss, logits (B, classes))."""
+Objective = Callable[[Any, Any, Any], tuple[Any, Any]]
+"""(inputs (B, H, W, C) float32, labels (B, classes), the teacher's logits (B, classes) or None) ->
+(scalar loss, logits (B, classes))."""
 
 
-def make_objective(model: Any, teacher: Any | None, recipe: Recipe) -> Objective:
+def make_objective(model: Any, recipe: Recipe) -> Objective:
     """Cross-entropy of a training call of `model`, mixed with the divergence from a teacher, plus Jacobian norms.
 
     (1 - a) H(y, p) + a T^2 KL(p_teacher(T) || p(T)), probabilities p(T) of the logits / T (Hinton et al. 2015); a and T
@@ -23,15 +24,14 @@ def make_objective(model: Any, teacher: Any | None, recipe: Recipe) -> Objective
     Plus l/2 |dz/dx|^2 (`jacobian`), and the same l/2 of every inner layer's input (`jacobian_layers`).
     """
     call = _Call(model, recipe)
-    teach = None if teacher is None else logits_view(teacher)
     share, temperature = recipe.distillation, recipe.distillation_temperature
 
-    def objective(inputs: Any, labels: Any) -> tuple[Any, Any]:
+    def objective(inputs: Any, labels: Any, taught: Any) -> tuple[Any, Any]:
         logits, penalty = call(inputs)
         loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels, logits))
-        if teach is not None:
-            wanted = tf.stop_gradient(teach(inputs, training=False)) / temperature
-            loss = (1.0 - share) * loss + share * temperature**2 * _divergence(wanted, logits / temperature)
+        if taught is not None:
+            divergence = _divergence(taught / temperature, logits / temperature)
+            loss = (1.0 - share) * loss + share * temperature**2 * divergence
         return loss + penalty, logits
 
     return objective

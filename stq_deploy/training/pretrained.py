@@ -75,6 +75,7 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
         "history": _summary(run),
         "training_seconds": trained["training_seconds"],
         "trained_model_sha256": trained["model_sha256"],
+        "built_on_sha256": trained.get("built_on_sha256"),  # missing in runs of before
         "versions": trained["versions"],
         "git_commit": trained["git_commit"],
     }

@@ -16,7 +16,7 @@ from stq_deploy.training.inputs import to_input
 from stq_deploy.training.objective import Objective
 from stq_deploy.training.recipe import Recipe
 
-Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+Step = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
 
 
 def make_optimizer(model: Any, recipe: Recipe) -> Any:
@@ -38,14 +38,17 @@ def make_optimizer(model: Any, recipe: Recipe) -> Any:
 
 
 def make_step(model: Any, optimizer: Any, objective: Objective, average: WeightAverage, recipe: Recipe) -> Step:
-    """A function (x, labels (B, classes), learning rate) -> (loss, number right), which updates the weights."""
+    """A function that updates the weights: (x, labels, teacher's logits or None, rate) -> (loss, number right).
+
+    Labels and logits are (B, classes).
+    """
     variables = model.trainable_variables
 
-    def step(x: Any, labels: Any, rate: Any) -> tuple[Any, Any]:
+    def step(x: Any, labels: Any, taught: Any, rate: Any) -> tuple[Any, Any]:
         optimizer.learning_rate.assign(rate)
         settled = noise.deterministic() if recipe.stochastic == "none" else nullcontext()
         with tf.GradientTape() as tape, bfloat16_convolutions(recipe.precision == "bfloat16"), settled:
-            loss, logits = objective(to_input(x), labels)
+            loss, logits = objective(to_input(x), labels, taught)
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         average.update(optimizer.iterations)
         right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, -1), tf.argmax(labels, -1)), tf.int32))

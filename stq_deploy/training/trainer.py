@@ -27,11 +27,13 @@ from stq_deploy.training.evaluate import Evaluator
 from stq_deploy.training.objective import make_objective
 from stq_deploy.training.progress import Reporter, Several, Silent
 from stq_deploy.training.schedule import cosine, geometric, stage, warm_up
-from stq_deploy.training.source_model import read_teacher, take_weights
+from stq_deploy.training.source_model import take_weights
 from stq_deploy.training.step import make_optimizer, make_step
+from stq_deploy.training.teacher import Teacher
 from stq_deploy.training.tensorboard import TensorBoard
 from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import get_scheme
+from stq_deploy.zoo.shipped import resolve_model
 
 
 def train(
@@ -41,6 +43,7 @@ def train(
     resume: bool = False,
     stop_after: int | None = None,
     tensorboard: bool = False,
+    keep_teaching: Path | None = None,
 ) -> dict[str, Any]:
     """Run (or with `resume` go on with) the training that `config` describes; return the result record.
 
@@ -48,12 +51,13 @@ def train(
     the end. The model's accuracy on the test part is measured once, after the last epoch; nothing is chosen
     by it. `stop_after` ends the process's work after that many epochs in all, leaving a checkpoint (for tests
     and budgets); the record is then that of an unfinished run, and no model is written. `tensorboard` also writes
-    the history for TensorBoard. Raises StqError: data or files missing or unfit, a checkpoint of other settings, a run
+    the history for TensorBoard. `keep_teaching` is a folder for what the teacher answers (see `Teacher`): the
+    result is the same without. Raises StqError: data or files missing or unfit, a checkpoint of other settings, a run
     already there.
     """
     reporter = progress or Silent()
     try:
-        run = _Run(config, reporter, resume)
+        run = _Run(config, reporter, resume, keep_teaching)
         if tensorboard:
             reporter = run.reporter = Several(reporter, TensorBoard(config.out))
         return run.go(stop_after)
@@ -62,8 +66,9 @@ def train(
 
 
 class _Run:
-    def __init__(self, config: TrainingConfig, reporter: Reporter, resume: bool) -> None:
+    def __init__(self, config: TrainingConfig, reporter: Reporter, resume: bool, keep_teaching: Path | None) -> None:
         self.config = config
+        self.keep_teaching = keep_teaching
         self.recipe = config.recipe
         self.reporter = reporter
         self.checkpoint = config.out / result.CHECKPOINT_FILE
@@ -113,23 +118,21 @@ class _Run:
         )
         if recipe.warm_start is not None:
             take_weights(self.model, recipe.warm_start)
-        teacher = self._teacher()
-        for model in (self.model, teacher):
-            if model is not None:
-                use_fast_activations(model)
-                allow_bfloat16(model)
+        self.teacher = self._teacher()
+        use_fast_activations(self.model)
+        allow_bfloat16(self.model)
         # Created before anything is traced: the step is to see the quantizers it puts in place.
         self.gradual = GradualQuantization(self.model) if recipe.stochastic == "gradual" else None
         self.optimizer = make_optimizer(self.model, recipe)
         self.average = WeightAverage(self.model, recipe.average_decay)
         self.early_stop = EarlyStop(self.model.trainable_variables, recipe.patience)
-        objective = make_objective(self.model, teacher, recipe)
+        objective = make_objective(self.model, recipe)
         self.step = make_step(self.model, self.optimizer, objective, self.average, recipe)
         self.estimator = batch_norm.BatchNormEstimator(self.model)
         self.evaluator = Evaluator(self.model)
         self.augmenter = Augmenter(self.data.x_train, self.data.y_train, classes, recipe)
 
-    def _teacher(self) -> Any | None:
+    def _teacher(self) -> Teacher | None:
         if not self.recipe.distillation:
             return None
         source = self.recipe.teacher or self.recipe.warm_start
@@ -138,7 +141,7 @@ class _Run:
                 "the recipe distils, but there is no teacher",
                 next="give a trained model to start from (--warm-start), or one to learn from (--teacher)",
             )
-        return read_teacher(source, self.model)
+        return Teacher(source, self.model, self.recipe, self.keep_teaching)
 
     def _state(self) -> checkpoint.Groups:
         """Every variable that decides how the run goes on."""
@@ -181,6 +184,7 @@ class _Run:
         trained = run_epoch(
             self.step,
             epoch_batches(self.augmenter, recipe.batch_size, config.seed, epoch),
+            self.teacher,
             rate,
             lambda step, loss: self.reporter.step(epoch, step, loss),
         )
@@ -201,6 +205,15 @@ class _Run:
         checkpoint.save(self.checkpoint, self._state(), progress)
         result.write_history(config.out / result.HISTORY_FILE, self.history)
         self.reporter.epoch(record)
+
+    def _built_on(self) -> dict[str, str]:
+        """SHA-256 of the files that the recipe names: a name may come to mean another file."""
+        files = {}
+        if self.recipe.warm_start is not None:
+            files["warm_start"] = result.sha256(resolve_model(self.recipe.warm_start, keras=True))
+        if self.teacher is not None:
+            files["teacher"] = self.teacher.sha256
+        return files
 
     def _draws(self) -> bool:
         return self.recipe.stochastic == "draws" and get_scheme(self.config.scheme).stochastic
@@ -240,6 +253,7 @@ class _Run:
             "training_seconds": round(sum(line["seconds"] for line in self.history), 1),
             "config": config.as_record(),
             "model_sha256": result.sha256(path),
+            "built_on_sha256": self._built_on(),
             "versions": result.versions(),
             "git_commit": result.git_commit(),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -130,6 +130,8 @@ def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
     """SIGKILL in the middle of the third epoch, with everything on that has a state: averages, the best weights, a
     teacher, draws, momentum.
     """
+    from stq_deploy.training.result import sha256
+
     recipe = Recipe(**FEW | EVERYTHING | changes, warm_start=teacher)
     straight = dataclasses.replace(small, out=tmp_path / "straight", scheme=scheme, recipe=recipe)
     killed = dataclasses.replace(straight, out=tmp_path / "killed")
@@ -140,7 +142,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
     assert len((killed.out / "history.jsonl").read_text().splitlines()) == 2
     assert not (killed.out / "model.h5").exists()
-    result = train(killed, resume=True)
+    result = train(killed, resume=True, keep_teaching=tmp_path / "kept")
 
     expected, found = _arrays(straight), _arrays(killed)
     assert expected.keys() == found.keys()
@@ -151,6 +153,8 @@ def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
     for ours, theirs in zip(_model_weights(killed), _model_weights(straight), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert result["last_epoch"]["train_loss"] == reference["last_epoch"]["train_loss"]
+    assert result["built_on_sha256"] == dict.fromkeys(("warm_start", "teacher"), sha256(Path(teacher)))
+    assert len(list((tmp_path / "kept").iterdir())) == 2  # the teacher's answers, of the two epochs that were left
     if changes["stochastic"] == "gradual":
         history = [json.loads(line) for line in (killed.out / "history.jsonl").read_text().splitlines()]
         assert [line["quantized_share"] for line in history] == [0.5, 0.5, 1.0, 1.0]
@@ -183,10 +187,10 @@ def test_the_zoos_networks_take_a_step_on_features(network: str, variant: str) -
     assert model.get_layer("quantize_input").quantizer.symmetric  # signed: features, not pixels
     before = [weight.numpy() for weight in model.trainable_variables]
     recipe = Recipe(optimizer="sgd")
-    objective = make_objective(model, None, recipe)
+    objective = make_objective(model, recipe)
     step = make_step(model, make_optimizer(model, recipe), objective, WeightAverage(model, 0.0), recipe)
     x = np.random.default_rng(0).normal(0, 30, (8, 12, 10, 1)).astype(np.float32)
-    loss, right = step(tf.constant(x), tf.one_hot(np.arange(8) % 3, 3), tf.constant(0.1))
+    loss, right = step(tf.constant(x), tf.one_hot(np.arange(8) % 3, 3), None, tf.constant(0.1))
     assert np.isfinite(float(loss))
     assert 0 <= int(right) <= 8
     moved = [np.any(now.numpy() != then) for now, then in zip(model.trainable_variables, before, strict=True)]
@@ -261,15 +265,15 @@ def test_distillation_pulls_towards_the_teacher(small: TrainingConfig, teacher: 
 
     from stq_deploy.training.objective import make_objective
     from stq_deploy.training.source_model import read_model, read_teacher
+    from stq_deploy.training.teacher import Teacher
     from stq_deploy.zoo.networks import build_network, logits_view
 
     student = build_network(small.network, scheme="fp", input_shape=(8, 8, 1))
-    x = tf.constant(np.random.default_rng(0).random((6, 8, 8, 1), dtype=np.float32))
+    x = np.random.default_rng(0).random((6, 8, 8, 1), dtype=np.float32)
     y = tf.one_hot([0, 1, 2, 3, 4, 5], 10)
-    objective = make_objective(
-        student, read_teacher(teacher, student), Recipe(distillation=1, distillation_temperature=3)
-    )
-    loss, logits = objective(x, y)
+    recipe = Recipe(distillation=1, distillation_temperature=3)
+    taught = Teacher(teacher, student, recipe).logits(x)
+    loss, logits = make_objective(student, recipe)(tf.constant(x), y, taught)
     p = tf.nn.softmax(logits_view(read_model(teacher))(x) / 3).numpy().astype(np.float64)
     q = tf.nn.softmax(logits / 3).numpy().astype(np.float64)
     assert float(loss) == pytest.approx(9 * (p * np.log(p / q)).sum(1).mean(), rel=1e-4)

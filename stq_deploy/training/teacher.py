@@ -1,0 +1,97 @@
+"""What a teacher answers to each batch of training samples, asked anew or kept from a run that had the same batches."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from stq_deploy.files import write_whole
+from stq_deploy.quantizers.bfloat16 import allow_bfloat16, bfloat16_convolutions
+from stq_deploy.quantizers.fast import use_fast_activations
+from stq_deploy.training.inputs import to_input
+from stq_deploy.training.recipe import Recipe
+from stq_deploy.training.result import sha256
+from stq_deploy.training.source_model import read_teacher
+from stq_deploy.zoo.networks import logits_view
+from stq_deploy.zoo.shipped import resolve_model
+
+_DIGEST_BYTES = 32
+
+
+class Teacher:
+    """A trained model to distil from into `student`; a larger one's answers cost more than the student's own step.
+
+    Order and augmentation of the batches depend on the data, the recipe and the seed, not on what is trained: with
+    `keep` (a folder), schemes trained by one recipe ask their teacher once between them. A file an epoch, 2 MB for
+    CIFAR-10, found by the digests of the teacher and of the first batch; every batch is held to its own digest.
+
+    Raises StqError if the model is missing, not on the allow-list, or of another input or number of classes.
+    """
+
+    def __init__(self, source: str, student: Any, recipe: Recipe, keep: Path | None = None) -> None:
+        model = read_teacher(source, student)
+        use_fast_activations(model)
+        allow_bfloat16(model)
+        view = logits_view(model)
+
+        def ask(x: Any) -> Any:
+            with bfloat16_convolutions(recipe.precision == "bfloat16"):
+                return view(to_input(x), training=False)
+
+        self.sha256 = sha256(resolve_model(source, keras=True))
+        self._ask = tf.function(ask, reduce_retracing=True)
+        self._key = f"{self.sha256}, {recipe.precision}"
+        self._keep = keep
+        self._file: Path | None = None
+        self._kept: list[tuple[bytes, NDArray[np.float32]]] = []
+        self._given: list[tuple[bytes, NDArray[np.float32]]] = []
+        self._asked = 0
+
+    def logits(self, x: NDArray[Any]) -> Any:
+        """Logits (B, classes) float32 of the samples `x` (B, H, W, C) as they come from the data set."""
+        if self._keep is None:
+            return self._ask(tf.constant(x))
+        digest = hashlib.sha256(self._key.encode() + np.ascontiguousarray(x).data).digest()
+        number = len(self._given)
+        if number == 0:
+            self._file = self._keep / f"{digest.hex()[:32]}.npz"
+            self._kept = _read(self._file)
+        if number < len(self._kept) and self._kept[number][0] == digest:
+            logits = self._kept[number][1]
+        else:
+            logits = self._ask(tf.constant(x)).numpy()
+            self._asked += 1
+        self._given.append((digest, logits))
+        return tf.constant(logits)
+
+    def end_epoch(self) -> None:
+        """Write down what was asked in this epoch."""
+        if self._file is not None and self._asked:
+            write_whole(self._file, _content(self._given))
+        self._file, self._kept, self._given, self._asked = None, [], [], 0
+
+
+def _content(answers: list[tuple[bytes, NDArray[np.float32]]]) -> bytes:
+    digests = np.frombuffer(b"".join(digest for digest, _ in answers), np.uint8).reshape(-1, _DIGEST_BYTES)
+    buffer = io.BytesIO()
+    np.savez(buffer, digests=digests, logits=np.stack([logits for _, logits in answers]))
+    return buffer.getvalue()
+
+
+def _read(path: Path) -> list[tuple[bytes, NDArray[np.float32]]]:
+    """Nothing if there is no such file, or a damaged one: the teacher is then asked."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            digests, logits = archive["digests"], archive["logits"].astype(np.float32)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return []
+    if digests.dtype != np.uint8 or digests.ndim != 2 or logits.ndim != 3:
+        return []
+    return [(row.tobytes(), values) for row, values in zip(digests, logits, strict=False)]
