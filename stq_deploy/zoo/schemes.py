@@ -70,7 +70,11 @@ def _uniform(name: str, title: str, kernel: str, **activations: str | None) -> S
 
 
 def _ternary(name: str, title: str, kernel: str) -> Scheme:
-    """Ternary convolutions with 4-bit dense layers."""
+    """Ternary convolutions with 4-bit dense layers.
+
+    Not 'auto_po2': the scale is half the threshold's, and rounded to a power of two it gets stuck where four weights of
+    five are 0 (docs/TRAINING.md). Any scale of a channel goes into its requantization, for nothing.
+    """
     return Scheme(name, title, conv=kernel, depthwise=kernel, dense=_BITS_4)
 
 
@@ -78,8 +82,8 @@ _ALL = (
     Scheme("fp", "FP", input=None, relu=None, gate=None, relu_dense=None, pre_sigmoid=None, sigmoid=None, branch=None),
     _uniform("8bit", "8-bit", "quantized_bits(8,0,1,alpha='auto_po2')", relu="quantized_relu(8,3)", gate=_SIGMOID_8),
     _uniform("4bit", "4-bit", _BITS_4),
-    _ternary("ternary", "Ternary", "ternary(alpha='auto_po2')"),
-    _ternary("stq", "STQ", "stochastic_ternary(alpha='auto_po2')"),
+    _ternary("ternary", "Ternary", "ternary(alpha='auto')"),
+    _ternary("stq", "STQ", "stochastic_ternary(alpha='auto')"),
     _uniform("2bit", "2-bit", "quantized_bits(2,0,1,alpha='auto_po2')"),
     _uniform("binary", "Binary", "binary(alpha='auto_po2')"),
     _uniform("s-binary", "S-Binary", "stochastic_binary(alpha='auto_po2')"),
