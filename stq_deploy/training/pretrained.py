@@ -67,6 +67,7 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
         "wilson_95": list(wilson_interval(right, len(after))),
         "same_predictions_as_trained_model": int(np.sum(before == after)),
         "weights": "quantized values only" if quantized else f"kernels rounded to {KERNEL_BITS} significant bits",
+        "quantizers": trained["quantizers"],
         "parameters": trained["parameters"],
         "classes": trained["classes"],
         "dataset_source": trained["dataset_source"],

@@ -32,7 +32,7 @@ from stq_deploy.training.step import make_optimizer, make_step
 from stq_deploy.training.teacher import Teacher
 from stq_deploy.training.tensorboard import TensorBoard
 from stq_deploy.zoo.networks import build_network
-from stq_deploy.zoo.schemes import get_scheme
+from stq_deploy.zoo.schemes import Scheme, get_scheme
 from stq_deploy.zoo.shipped import resolve_model
 
 
@@ -206,6 +206,10 @@ class _Run:
         result.write_history(config.out / result.HISTORY_FILE, self.history)
         self.reporter.epoch(record)
 
+    def _scheme(self) -> Scheme:
+        scheme = get_scheme(self.config.scheme)
+        return scheme if self.dataset.feature_range is None else scheme.for_features
+
     def _built_on(self) -> dict[str, str]:
         """SHA-256 of the files that the recipe names: a name may come to mean another file."""
         files = {}
@@ -247,6 +251,7 @@ class _Run:
             "train_samples": len(self.data.y_train),
             "classes": list(self.dataset.class_names),
             "dataset_source": Path(self.dataset.source).name,
+            "quantizers": self._scheme().quantizers,
             "parameters": self.model.count_params(),
             "epochs_done": len(self.history),
             "last_epoch": self.history[-1],

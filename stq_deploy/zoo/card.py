@@ -7,23 +7,19 @@ from typing import Any
 
 from stq_deploy.network import load_network
 from stq_deploy.network.ops import WeightedOp
-from stq_deploy.zoo.schemes import Scheme, get_scheme
+from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import PREFIX, ShippedModel
-
-_ROLES = ("conv", "depthwise", "dense", "input", "relu", "gate", "relu_dense", "pre_sigmoid", "sigmoid", "branch")
 
 
 def model_card(model: ShippedModel) -> str:
     """The card of a shipped model, from its files alone."""
     record, config = model.record, model.record["config"]
-    scheme = get_scheme(config["scheme"])
-    if record.get("feature_range"):
-        scheme = scheme.for_features
+    title = get_scheme(config["scheme"]).title
     source = record.get("dataset_source") or config["data"] or "from its public source"
     lines = [
         f"# {PREFIX}{model.name}",
         "",
-        f"The {network_text(config)} network, scheme {scheme.title}, trained on {config['dataset']}.",
+        f"The {network_text(config)} network, scheme {title}, trained on {config['dataset']}.",
         "",
         "| | |",
         "|---|---|",
@@ -41,7 +37,7 @@ def model_card(model: ShippedModel) -> str:
         "",
         "## Quantizers",
         "",
-        *(_quantizers(scheme) if scheme.quantized else ["None: weights and activations are in floating point."]),
+        *(_quantizers(record["quantizers"]) or ["None: weights and activations are in floating point."]),
         "",
         "## Recipe",
         "",
@@ -91,8 +87,8 @@ def _bits(model: ShippedModel) -> str:
     return " and ".join(str(bits) for bits in sorted({op.weight_bits for op in ops if isinstance(op, WeightedOp)}))
 
 
-def _quantizers(scheme: Scheme) -> list[str]:
-    return [f"- {role.replace('_', ' ')}: `{getattr(scheme, role) or 'none'}`" for role in _ROLES]
+def _quantizers(texts: dict[str, str | None]) -> list[str]:
+    return [f"- {role.replace('_', ' ')}: `{text or 'none'}`" for role, text in texts.items()]
 
 
 def _recipe(config: dict[str, Any]) -> dict[str, Any]:

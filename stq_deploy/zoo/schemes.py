@@ -7,7 +7,7 @@ exactly when convolutions take 2 bits and fc1, fc2 take 4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from stq_deploy.errors import StqError
 
@@ -47,6 +47,12 @@ class Scheme:
     def for_features(self) -> Scheme:
         """The same with `FEATURE_INPUT`, if anything is quantized: for samples that are no pixels in [0, 1]."""
         return replace(self, input=FEATURE_INPUT) if self.quantized else self
+
+    @property
+    def quantizers(self) -> dict[str, str | None]:
+        """Role -> quantizer text; empty where nothing is quantized."""
+        texts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("name", "title")}
+        return texts if self.quantized else {}
 
     @property
     def identifier(self) -> str:
