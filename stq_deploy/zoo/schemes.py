@@ -78,8 +78,8 @@ def _uniform(name: str, title: str, kernel: str, **activations: str | None) -> S
 def _ternary(name: str, title: str, kernel: str) -> Scheme:
     """Ternary convolutions with 4-bit dense layers.
 
-    Not 'auto_po2': the scale is half the threshold's, and rounded to a power of two it gets stuck where four weights of
-    five are 0 (docs/TRAINING.md). Any scale of a channel goes into its requantization, for nothing.
+    Not 'auto_po2': rounded to powers of two, the scale gets stuck where too many weights are 0 (docs/TRAINING.md).
+    Any scale of a channel goes into its requantization, for nothing.
     """
     return Scheme(name, title, conv=kernel, depthwise=kernel, dense=_BITS_4)
 
