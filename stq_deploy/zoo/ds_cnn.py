@@ -22,7 +22,7 @@ def build_ds_cnn(scheme: Scheme, classes: int, input_shape: tuple[int, int, int]
     make = SchemeLayers(scheme)
     inputs = layers.Input(input_shape, name="input")
     x = make.activation(inputs, "quantize_input", scheme.input, "linear")
-    x = make.conv(x, "conv0", FILTERS, (10, 4), (2, 2), bias=True)
+    x = make.conv(x, "conv0", FILTERS, (10, 4), (2, 2), bias=True, first=True)
     x = make.relu(make.batch_norm(x, "bn0"), "relu0")
     x = layers.Dropout(0.2, name="dropout0")(x)
     for number in range(1, BLOCKS + 1):

@@ -20,7 +20,19 @@ class SchemeLayers:
     def __init__(self, scheme: Scheme) -> None:
         self.scheme = scheme
 
-    def conv(self, x: Any, name: str, filters: int, kernel: Pair, strides: Pair = 1, *, bias: bool = False) -> Any:
+    def conv(
+        self,
+        x: Any,
+        name: str,
+        filters: int,
+        kernel: Pair,
+        strides: Pair = 1,
+        *,
+        bias: bool = False,
+        first: bool = False,
+    ) -> Any:
+        """`first`: the one that sees the network's input."""
+        text = self.scheme.first if first else self.scheme.conv
         options = {
             "padding": "same",
             "use_bias": bias,
@@ -28,10 +40,9 @@ class SchemeLayers:
             "kernel_initializer": _INITIALIZER,
             "name": name,
         }
-        if self.scheme.conv is None:
+        if text is None:
             return layers.Conv2D(filters, kernel, **options)(x)
-        quantizer = make_quantizer(self.scheme.conv)
-        return qkeras.QConv2D(filters, kernel, kernel_quantizer=quantizer, **options)(x)
+        return qkeras.QConv2D(filters, kernel, kernel_quantizer=make_quantizer(text), **options)(x)
 
     def depthwise(self, x: Any, name: str, *, bias: bool = False) -> Any:
         """3x3."""

@@ -20,7 +20,7 @@ def build_resnet_v1(scheme: Scheme, classes: int, input_shape: tuple[int, int, i
     make = SchemeLayers(scheme)
     inputs = layers.Input(input_shape, name="input")
     x = make.activation(inputs, "quantize_input", scheme.input, "linear")
-    x = make.conv(x, "conv0", 16, 3, bias=True)
+    x = make.conv(x, "conv0", 16, 3, bias=True, first=True)
     x = make.relu(make.batch_norm(x, "bn0"), "relu0")
     x = _block(make, x, "1", 16, strides=1)
     x = _block(make, x, "2", 32, strides=2)

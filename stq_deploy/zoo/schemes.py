@@ -27,6 +27,7 @@ class Scheme:
 
     name: str
     title: str
+    first: str | None = None  # the first convolution
     conv: str | None = None
     depthwise: str | None = None
     dense: str | None = None
@@ -70,9 +71,9 @@ class Scheme:
         return 6.0 if "binary" in (self.conv or "") else 8.0
 
 
-def _uniform(name: str, title: str, kernel: str, **activations: str | None) -> Scheme:
-    """A scheme with one kernel quantizer everywhere."""
-    return Scheme(name, title, conv=kernel, depthwise=kernel, dense=kernel, **activations)
+def _uniform(name: str, title: str, kernel: str, first: str | None = None, **activations: str | None) -> Scheme:
+    """A scheme with one kernel quantizer everywhere, but for the first convolution if that has another."""
+    return Scheme(name, title, first=first or kernel, conv=kernel, depthwise=kernel, dense=kernel, **activations)
 
 
 def _ternary(name: str, title: str, kernel: str) -> Scheme:
@@ -81,7 +82,7 @@ def _ternary(name: str, title: str, kernel: str) -> Scheme:
     Not 'auto_po2': rounded to powers of two, the scale gets stuck where too many weights are 0 (docs/TRAINING.md).
     Any scale of a channel goes into its requantization, for nothing.
     """
-    return Scheme(name, title, conv=kernel, depthwise=kernel, dense=_BITS_4)
+    return Scheme(name, title, first=_BITS_4, conv=kernel, depthwise=kernel, dense=_BITS_4)
 
 
 _ALL = (
@@ -90,9 +91,9 @@ _ALL = (
     _uniform("4bit", "4-bit", _BITS_4),
     _ternary("ternary", "Ternary", "ternary(alpha='auto')"),
     _ternary("stq", "STQ", "stochastic_ternary(alpha='auto')"),
-    _uniform("2bit", "2-bit", "quantized_bits(2,0,1,alpha='auto_po2')"),
-    _uniform("binary", "Binary", "binary(alpha='auto_po2')"),
-    _uniform("s-binary", "S-Binary", "stochastic_binary(alpha='auto_po2')"),
+    _uniform("2bit", "2-bit", "quantized_bits(2,0,1,alpha='auto_po2')", _BITS_4),
+    _uniform("binary", "Binary", "binary(alpha='auto_po2')", _BITS_4),
+    _uniform("s-binary", "S-Binary", "stochastic_binary(alpha='auto_po2')", _BITS_4),
 )
 SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _ALL}
 

@@ -65,7 +65,8 @@ class _Stq:
         return self._join(x, branch, "3")
 
     def _conv_bn_relu(self, x: Any, number: str, filters: int, kernel: int) -> Any:
-        x = self.make.conv(x, f"conv{number}", filters, kernel, strides=1 if self.pooled else 2)
+        strides = 1 if self.pooled else 2
+        x = self.make.conv(x, f"conv{number}", filters, kernel, strides, first=number == "1")
         x = self.make.batch_norm(x, f"bn{number}")
         return self.make.relu(x, f"relu{number}")
 

@@ -7,7 +7,7 @@
         make = SchemeLayers(scheme)                       # gives every layer the scheme's quantizers
         inputs = layers.Input(input_shape)
         x = make.activation(inputs, "quantize_input", scheme.input, "linear")
-        x = make.relu(make.batch_norm(make.conv(x, "conv1", 16, 3), "bn1"), "relu1")
+        x = make.relu(make.batch_norm(make.conv(x, "conv1", 16, 3, first=True), "bn1"), "relu1")
         x = make.dense(layers.Flatten()(x), "fc", classes)
         return Model(inputs, layers.Activation("softmax")(x))
 
