@@ -60,6 +60,8 @@ class Recipe(BaseModel):
     # Start and teacher
     warm_start: str | None = None
     """Model file (.h5, .keras) or zoo name whose weights are taken over, layer by layer, by name."""
+    fit_activations: bool = False
+    """Scale batch norms by powers of two so that what the warm start computes fills the activations' quantizers."""
     teacher: str | None = None
     """Model file or zoo name to distil from; None: the one the run starts from."""
     distillation: float = Field(default=0.0, ge=0, le=1)

@@ -24,8 +24,8 @@ def read_model(name_or_path: str) -> Any:
         raise StqError("cannot read the model to start from", where=str(path), cause=str(error)) from error
 
 
-def take_weights(model: Any, name_or_path: str) -> None:
-    """Copy every weight of that model into `model`, layer by layer, by name.
+def take_weights(model: Any, name_or_path: str) -> Any:
+    """Copy every weight of that model into `model`, layer by layer, by name; return that model.
 
     Raises StqError unless all layers match.
     """
@@ -44,6 +44,7 @@ def take_weights(model: Any, name_or_path: str) -> None:
                 cause=f"needed {wanted}, found {found or 'no such layer'}",
             )
         layer.set_weights(values)
+    return source
 
 
 def read_teacher(name_or_path: str, model: Any) -> Any:

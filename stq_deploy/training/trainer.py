@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 import tf_keras
 
 from stq_deploy.datasets import load_dataset
@@ -16,6 +17,7 @@ from stq_deploy.quantizers.bfloat16 import allow_bfloat16
 from stq_deploy.quantizers.fast import use_fast_activations
 from stq_deploy.quantizers.gradual import GradualQuantization
 from stq_deploy.training import batch_norm, checkpoint, result
+from stq_deploy.training.activation_ranges import fit_activations
 from stq_deploy.training.augment import Augmenter
 from stq_deploy.training.averaging import WeightAverage
 from stq_deploy.training.batches import epoch_batches
@@ -24,6 +26,7 @@ from stq_deploy.training.data import split
 from stq_deploy.training.early_stop import EarlyStop
 from stq_deploy.training.epoch import run_epoch
 from stq_deploy.training.evaluate import Evaluator
+from stq_deploy.training.inputs import to_input
 from stq_deploy.training.objective import make_objective
 from stq_deploy.training.progress import Reporter, Several, Silent
 from stq_deploy.training.schedule import cosine, geometric, stage, warm_up
@@ -34,6 +37,9 @@ from stq_deploy.training.tensorboard import TensorBoard
 from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import Scheme, get_scheme
 from stq_deploy.zoo.shipped import resolve_model
+
+_FIT_SAMPLES = 512
+"""Training samples whose activations `fit_activations` looks at."""
 
 
 def train(
@@ -117,7 +123,9 @@ class _Run:
             features=self.dataset.feature_range is not None,
         )
         if recipe.warm_start is not None:
-            take_weights(self.model, recipe.warm_start)
+            source = take_weights(self.model, recipe.warm_start)
+            if recipe.fit_activations:
+                fit_activations(self.model, source, to_input(tf.constant(self.data.x_train[:_FIT_SAMPLES])).numpy())
         self.teacher = self._teacher()
         use_fast_activations(self.model)
         allow_bfloat16(self.model)

@@ -1,0 +1,187 @@
+"""Fill the ranges of a network's quantized activations before it is trained from a floating-point twin's weights.
+
+A ReLU's quantizer has a fixed range, `quantized_relu(4,2)` 0 .. 3.75 in steps of 0.25; a twin's activations may be far
+smaller, and then most of them become 0. ReLUs, poolings, sums and products with a gate let a factor through, so the
+batch norms before them can be scaled, and what comes after divided, without changing what the network computes (the
+idea of Nagel et al. 2019, arXiv:1906.04721, by tensor here). Factors are powers of two, so that no weight is rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tf_keras
+from numpy.typing import NDArray
+
+PERCENTILE = 99.9
+"""Of a layer's activations: what is above may be clipped."""
+
+_LET_THROUGH = {
+    "MaxPooling2D",
+    "AveragePooling2D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+    "Flatten",
+    "Reshape",
+    "Dropout",
+    "ZeroPadding2D",
+    "Cropping2D",
+    "UpSampling2D",
+    "ReLU",
+    "Add",
+    "Subtract",
+    "Maximum",
+    "Minimum",
+    "Average",
+    "Concatenate",
+}
+
+
+def fit_activations(model: Any, twin: Any, inputs: NDArray[np.float32]) -> dict[str, float]:
+    """Scale `model`, which has `twin`'s weights, so that its ReLUs' quantizers fit what `twin` computes of `inputs`.
+
+    Args:
+        model: a functional network, changed in place; layers named as `twin`'s, each used once.
+        inputs: (N, ...) network input as in training.
+
+    Returns:
+        Batch norm -> factor, of those whose factor is not 1. Statistics of the batch norms that follow are scaled too;
+        only their epsilon is not, so a floating-point model's outputs may change a little.
+    """
+    groups = _Groups(model)
+    limited = {layer.name: 2.0**layer.quantizer.integer for layer in model.layers if _limits(layer)}
+    if not limited:
+        return {}
+    measured = tf_keras.Model(twin.input, {name: twin.get_layer(name).output for name in limited})
+    for name, values in measured.predict(inputs, verbose=0).items():
+        largest = float(np.percentile(values, PERCENTILE))
+        if largest > 0:
+            groups.limit(model.get_layer(name).output, limited[name] / largest)
+    return groups.scale()
+
+
+def _limits(layer: Any) -> bool:
+    return type(getattr(layer, "quantizer", None)).__name__ == "quantized_relu"
+
+
+def _is_relu(layer: Any) -> bool:
+    return _limits(layer) or getattr(getattr(layer, "activation", None), "__name__", "") == "relu"
+
+
+@dataclass
+class _Group:
+    """Tensors that can only be scaled together."""
+
+    norms: list[Any] = field(default_factory=list)
+    divided: list[Any] = field(default_factory=list)  # layers whose kernels take the factor back
+    following: list[Any] = field(default_factory=list)  # batch norms that do, by their statistics
+    room: float = np.inf
+    fixed: bool = False
+
+    def take(self, other: _Group) -> None:
+        self.norms += other.norms
+        self.divided += other.divided
+        self.following += other.following
+        self.room = min(self.room, other.room)
+        self.fixed |= other.fixed
+
+
+class _Groups:
+    def __init__(self, model: Any) -> None:
+        self._of: dict[int, _Group] = {}
+        self._consumers: dict[int, list[Any]] = {}
+        for layer in model.layers:
+            for tensor in _inputs(layer):
+                self._consumers.setdefault(id(tensor), []).append(layer)
+        for layer in model.layers:
+            self._add(layer)
+        self._fix(model.outputs)
+
+    def limit(self, tensor: Any, room: float) -> None:
+        """The factor of `tensor` is to be at most `room`."""
+        group = self._of[id(tensor)]
+        group.room = min(group.room, room)
+
+    def scale(self) -> dict[str, float]:
+        """Apply every group's factor to the weights."""
+        factors = {}
+        for group in {id(group): group for group in self._of.values()}.values():
+            if group.fixed or not np.isfinite(group.room):
+                continue
+            factor = float(2.0 ** np.floor(np.log2(group.room)))
+            if factor == 1.0:
+                continue
+            for norm in group.norms:
+                _multiply(norm, {"gamma": factor, "beta": factor})
+                factors[norm.name] = factor
+            for norm in group.following:
+                _multiply(norm, {"moving_mean": factor, "moving_variance": factor**2})
+            for layer in group.divided:
+                _divide_kernel(layer, factor)
+        return factors
+
+    def _add(self, layer: Any) -> None:
+        inputs, outputs = _inputs(layer), _tensors(layer.output)
+        kind = type(layer).__name__
+        if kind.endswith("BatchNormalization"):
+            self._join(outputs).norms.append(layer)
+            if not layer.scale or not layer.center:
+                self._fix(outputs)
+            self._join(inputs).following.append(layer)
+        elif kind in _LET_THROUGH or _is_relu(layer):
+            self._join([*inputs, *outputs])
+        elif kind == "Multiply":
+            free = [tensor for tensor in inputs if not self._join([tensor]).fixed]
+            if len(free) == 1:
+                self._join([*free, *outputs])
+            else:
+                self._fix([*inputs, *outputs])
+        elif any(len(weight.shape) > 1 for weight in layer.weights) and len(inputs) == 1:
+            self._fix(outputs)
+            group = self._join(inputs)
+            following = [] if getattr(layer, "use_bias", True) else self._norms_after(layer.output)
+            group.following += following
+            group.divided += [] if following else [layer]
+        else:
+            self._fix([*inputs, *outputs])
+
+    def _norms_after(self, tensor: Any) -> list[Any]:
+        """The batch norms that take in `tensor`, if nothing else does."""
+        layers = self._consumers.get(id(tensor), [])
+        return layers if all(type(layer).__name__.endswith("BatchNormalization") for layer in layers) else []
+
+    def _fix(self, tensors: Iterable[Any]) -> None:
+        for tensor in tensors:
+            self._join([tensor]).fixed = True
+
+    def _join(self, tensors: list[Any]) -> _Group:
+        first = self._of.setdefault(id(tensors[0]), _Group())
+        for tensor in tensors[1:]:
+            other = self._of.setdefault(id(tensor), first)
+            if other is not first:
+                first.take(other)
+                self._of = {key: first if group is other else group for key, group in self._of.items()}
+        return first
+
+
+def _inputs(layer: Any) -> list[Any]:
+    return [] if type(layer).__name__ == "InputLayer" else _tensors(layer.input)
+
+
+def _tensors(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _multiply(layer: Any, factors: dict[str, float]) -> None:
+    for name, factor in factors.items():
+        weight = getattr(layer, name)
+        weight.assign(weight * factor)
+
+
+def _divide_kernel(layer: Any, factor: float) -> None:
+    """Of a separable convolution the depthwise one: it comes first."""
+    weight = next(weight for weight in layer.weights if len(weight.shape) > 1)
+    weight.assign(weight / factor)
