@@ -16,8 +16,8 @@ layers = tf_keras.layers
 FINE = "quantized_relu(24,2)"  # 0 .. 4 as good as continuous
 
 
-def _relu(x: Any, name: str, quantized: bool) -> Any:
-    return (qkeras.QActivation(FINE, name=name) if quantized else layers.Activation("relu", name=name))(x)
+def _relu(x: Any, name: str, quantized: bool, quantizer: str = FINE) -> Any:
+    return (qkeras.QActivation(quantizer, name=name) if quantized else layers.Activation("relu", name=name))(x)
 
 
 def _norm(x: Any, name: str) -> Any:
@@ -38,7 +38,7 @@ def _gated(quantized: bool) -> Any:
     x = _relu(_norm(x, "bn3"), "relu3", quantized)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(5, name="fc1")(x)
-    x = _relu(x, "relu_fc1", quantized)
+    x = _relu(x, "relu_fc1", quantized, "quantized_relu(24,6)")  # no batch norm before it: nothing to scale
     x = layers.Dense(3, name="fc2")(x)
     return tf_keras.Model(inputs, layers.Activation("softmax", name="softmax")(x))
 
