@@ -49,9 +49,28 @@ def _copy_array(item: Any, target: Any, name: str) -> Any:
     values = np.asarray(item[()])
     if not values.shape or not values.size:
         return target.create_dataset(name, data=values, track_times=False)
-    # One chunk: deflate then sees the whole array. Shuffling puts bytes of like meaning side by side.
-    options = {"chunks": values.shape, "compression": "gzip", "compression_opts": 9, "shuffle": True}
+    options = min(_ways(values), key=lambda way: _stored_bytes(values, way))
     return target.create_dataset(name, data=values, track_times=False, **options)
+
+
+def _ways(values: Any) -> list[dict[str, Any]]:
+    """Ways to deflate an array.
+
+    In one chunk, bytes of like meaning side by side (shuffled); and, for kernels of few values in each output channel
+    (the last axis), with a chunk for each of those.
+    """
+    deflated = {"compression": "gzip", "compression_opts": 9}
+    ways = [{"chunks": values.shape, "shuffle": True, **deflated}]
+    if values.ndim > 1:
+        ways.append({"chunks": (*values.shape[:-1], 1), **deflated})
+    return ways
+
+
+def _stored_bytes(values: Any, way: dict[str, Any]) -> int:
+    content = io.BytesIO()
+    with _new_file(content) as file:
+        file.create_dataset("x", data=values, track_times=False, **way)
+    return len(content.getvalue())
 
 
 def _copy_attributes(source: Any, target: Any) -> None:

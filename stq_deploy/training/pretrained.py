@@ -25,6 +25,9 @@ from stq_deploy.training import result
 from stq_deploy.training.compact_h5 import compact_bytes
 from stq_deploy.training.evaluate import Evaluator
 
+_ROUNDING = 1e-6
+"""A few units in the last place of float32, as a ratio."""
+
 KERNEL_BITS = 8
 """Of floating-point kernels, which then deflate to three quarters; a weight is off by 0.4 % at most."""
 
@@ -87,11 +90,15 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
 def settled(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weights that `quantizer` maps to the same values as `weights`, and that take as few bits as possible.
 
-    Those values themselves, wherever the quantizer is idempotent (ternary, binary and quantized_bits are, in
-    all we tried; their scale is searched, so it is not a given). Else, channel by channel (last axis), the
-    original weights rounded to as few mantissa bits as do.
+    Those values themselves, wherever the quantizer is idempotent: ternary, binary and quantized_bits are with scales
+    that are powers of two. Other scales are off by a rounding when they are fitted to their own values, which counts as
+    the same; the second time, a channel's values are all alike. Else, channel by channel (last axis), the original
+    weights rounded to as few mantissa bits as do.
     """
     wanted = _apply(quantizer, weights)
+    again = _apply(quantizer, wanted)
+    if np.allclose(again, wanted, rtol=_ROUNDING, atol=0):
+        return again
     best = wanted.copy()
     for bits in range(2, 24):
         wrong = np.any(_apply(quantizer, best) != wanted, axis=tuple(range(weights.ndim - 1)))
