@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from stq_deploy.datasets import load_dataset
@@ -24,9 +23,7 @@ from stq_deploy.quantizers.factory import load_model
 from stq_deploy.training import result
 from stq_deploy.training.compact_h5 import compact_bytes
 from stq_deploy.training.evaluate import Evaluator
-
-_ROUNDING = 1e-6
-"""A few units in the last place of float32, as a ratio."""
+from stq_deploy.training.settle import round_mantissa, settle
 
 KERNEL_BITS = 8
 """Of floating-point kernels, which then deflate to three quarters; a weight is off by 0.4 % at most."""
@@ -87,47 +84,14 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
     return record
 
 
-def settled(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights that `quantizer` maps to the same values as `weights`, and that take as few bits as possible.
-
-    Those values themselves, wherever the quantizer is idempotent: ternary, binary and quantized_bits are with scales
-    that are powers of two. Other scales are off by a rounding when they are fitted to their own values, which counts as
-    the same; the second time, a channel's values are all alike. Else, channel by channel (last axis), the original
-    weights rounded to as few mantissa bits as do.
-    """
-    wanted = _apply(quantizer, weights)
-    again = _apply(quantizer, wanted)
-    if np.allclose(again, wanted, rtol=_ROUNDING, atol=0):
-        return again
-    best = wanted.copy()
-    for bits in range(2, 24):
-        wrong = np.any(_apply(quantizer, best) != wanted, axis=tuple(range(weights.ndim - 1)))
-        if not wrong.any():
-            return best
-        best[..., wrong] = _round_mantissa(weights, bits)[..., wrong]
-    return weights
-
-
-def _apply(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(quantizer(tf.constant(weights)), np.float32)
-
-
-def _round_mantissa(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
-    mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.rint(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(np.float32)
-
-
 def _compact_layer(layer: Any, quantized: bool) -> None:
     weights = layer.get_weights()
     if not weights:
         return
     if not quantized:
-        layer.set_weights([_round_mantissa(value, KERNEL_BITS) if value.ndim > 1 else value for value in weights])
+        layer.set_weights([round_mantissa(value, KERNEL_BITS) if value.ndim > 1 else value for value in weights])
         return
-    quantizers = layer.get_quantizers() if hasattr(layer, "get_quantizers") else [None] * len(weights)
-    # One quantizer per weight, in order; a bias that is not there has a quantizer of None at the end.
-    pairs = zip(weights, quantizers[: len(weights)], strict=True)
-    layer.set_weights([value if quantizer is None else settled(quantizer, value) for value, quantizer in pairs])
+    settle(layer)
 
 
 def _model_bytes(model: Any) -> bytes:

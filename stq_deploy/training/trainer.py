@@ -30,6 +30,7 @@ from stq_deploy.training.inputs import to_input
 from stq_deploy.training.objective import make_objective
 from stq_deploy.training.progress import Reporter, Several, Silent
 from stq_deploy.training.schedule import cosine, geometric, stage, warm_up
+from stq_deploy.training.settle import settle
 from stq_deploy.training.source_model import take_weights
 from stq_deploy.training.step import make_optimizer, make_step
 from stq_deploy.training.teacher import Teacher
@@ -246,9 +247,12 @@ class _Run:
         config = self.config
         self.average.adopt()
         self.early_stop.adopt_best()
-        self.estimator.estimate(self.data.x_train[: self.recipe.final_batch_norm_samples])
         if self.gradual:
             self.gradual.remove()
+        # Before the statistics and the test: a scale found anew in a file's weights is off by a rounding.
+        for layer in self.model.layers:
+            settle(layer)
+        self.estimator.estimate(self.data.x_train[: self.recipe.final_batch_norm_samples])
         path = config.out / result.MODEL_FILE
         result.save_model(self.model, path)
         accuracy = self.evaluator.accuracy(self.data.x_test, self.data.y_test)

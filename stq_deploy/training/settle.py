@@ -1,0 +1,55 @@
+"""Quantized layers' weights replaced by what their quantizers make of them: all that a deployed model has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+_ROUNDING = 1e-5
+"""Of a scale that is a mean over thousands of float32 values, as a ratio: up to 2e-6 was seen."""
+
+
+def settle(layer: Any) -> None:
+    """Settle every weight of `layer` that has a quantizer; others stay."""
+    weights = layer.get_weights()
+    if not weights or not hasattr(layer, "get_quantizers"):
+        return
+    # One quantizer per weight, in order; a bias that is not there has a quantizer of None at the end.
+    pairs = zip(weights, layer.get_quantizers()[: len(weights)], strict=True)
+    layer.set_weights([value if quantizer is None else settled(quantizer, value) for value, quantizer in pairs])
+
+
+def settled(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights that `quantizer` maps to the same values as `weights`, and that take as few bits as possible.
+
+    Those values themselves, wherever the quantizer is idempotent: ternary, binary and quantized_bits are with scales
+    that are powers of two. Other scales are off by a rounding when they are fitted to their own values, which counts as
+    the same; the second time, a channel's values are all alike. Else, channel by channel (last axis), the original
+    weights rounded to as few mantissa bits as do.
+    """
+    wanted = _apply(quantizer, weights)
+    if np.allclose(wanted, weights, rtol=_ROUNDING, atol=0):
+        return weights
+    again = _apply(quantizer, wanted)
+    if np.allclose(again, wanted, rtol=_ROUNDING, atol=0):
+        return again
+    best = wanted.copy()
+    for bits in range(2, 24):
+        wrong = np.any(_apply(quantizer, best) != wanted, axis=tuple(range(weights.ndim - 1)))
+        if not wrong.any():
+            return best
+        best[..., wrong] = round_mantissa(weights, bits)[..., wrong]
+    return weights
+
+
+def _apply(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(quantizer(tf.constant(weights)), np.float32)
+
+
+def round_mantissa(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
+    """`values` with so many significant bits."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.rint(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(np.float32)
