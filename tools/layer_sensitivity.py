@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SEED = 0
 
 
-def settle(layer: Any, quantizer: Any) -> None:
+def quantize_kernels(layer: Any, quantizer: Any) -> None:
     """Replace the kernels of `layer` by what `quantizer` makes of them."""
     layer.set_weights([np.asarray(quantizer(w)) if w.ndim > 1 else w for w in layer.get_weights()])
 
@@ -61,7 +61,7 @@ def main(model: str, scheme: str, data: Path | None, samples: int, statistics: i
         if name is not None:
             layer = network.get_layer(name)
             text = str(texts.dense if isinstance(layer, layers.Dense) else texts.conv)
-            settle(layer, make_quantizer(text))
+            quantize_kernels(layer, make_quantizer(text))
         estimator.estimate(dataset.x_train[train])
         accuracy = evaluator.accuracy(dataset.x_test[test], dataset.y_test[test])
         click.echo(f"| {name or 'nothing'} | `{text}` | {100 * accuracy:.1f} % |")
