@@ -29,6 +29,7 @@ from stq_deploy.training.evaluate import Evaluator
 from stq_deploy.training.inputs import to_input
 from stq_deploy.training.objective import make_objective
 from stq_deploy.training.progress import Reporter, Several, Silent
+from stq_deploy.training.recipe import Recipe
 from stq_deploy.training.schedule import cosine, geometric, stage, warm_up
 from stq_deploy.training.settle import settle
 from stq_deploy.training.source_model import take_weights
@@ -100,7 +101,7 @@ class _Run:
         """Take over the history of the run to resume, if it is the same run."""
         saved = checkpoint.read_progress(self.checkpoint)
         then, now = _flat(saved.settings), _flat(self.config.as_record())
-        changed = [name for name in now if now[name] != then.get(name) and name != "recipe_sha256"]
+        changed = [name for name in now if now[name] != then.get(name)]
         if changed:
             raise StqError(
                 "the run to resume had other settings",
@@ -281,5 +282,9 @@ class _Run:
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """A run's record with the recipe's entries among its own."""
-    return settings | settings["recipe"] if "recipe" in settings else settings
+    """A run's record with the recipe's entries in place of the recipe.
+
+    An entry that recipes did not have yet when the run began stands at its default, which leaves all as it was.
+    """
+    own = {name: value for name, value in settings.items() if name not in ("recipe", "recipe_sha256")}
+    return own | Recipe().as_record() | settings.get("recipe", {})

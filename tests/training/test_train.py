@@ -312,8 +312,23 @@ def test_a_run_is_not_overwritten_nor_mixed(straight: TrainingConfig) -> None:
     with pytest.raises(StqError, match="already") as error:
         train(straight)
     assert "--resume" in str(error.value)
-    with pytest.raises(StqError, match=r"learning_rate: 0\.001 then, 0\.01 now"):
+    with pytest.raises(StqError, match=r"cause: learning_rate: 0\.001 then, 0\.01 now"):
         train(_with(straight, learning_rate=0.01), resume=True)
+
+
+def test_a_run_of_before_a_recipe_had_some_entry_goes_on(small: TrainingConfig, tmp_path: Path) -> None:
+    """What the entry does by default is what was done then."""
+    run = dataclasses.replace(small, out=tmp_path / "run")
+    train(run, stop_after=1)
+    checkpoint = run.out / "checkpoint.npz"
+    with np.load(checkpoint) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    record = json.loads(str(arrays.pop("record")))
+    del record["settings"]["recipe"]["fit_activations"]
+    np.savez(checkpoint, record=np.array(json.dumps(record)), **arrays)
+    with pytest.raises(StqError, match="fit_activations: False then, True now"):
+        train(_with(run, fit_activations=True), resume=True)
+    assert train(run, resume=True)["finished"]
 
 
 def test_damaged_checkpoint_is_explained(straight: TrainingConfig, tmp_path: Path) -> None:
