@@ -51,6 +51,8 @@ VERSION = 1
 ELF, BIN, HEX, MAP = "firmware.elf", "firmware.bin", "firmware.hex", "firmware.map"
 REPORT = "build.json"
 MANIFEST = "network/manifest.json"
+LOG_ENDING = ".compile-errors.log"
+"""Put behind the folder's name: a file beside the folder that is ours to replace and remove."""
 
 Progress = Callable[[str], None]
 
@@ -162,7 +164,7 @@ def build_firmware(
 
     Raises:
         StqError: no compiler; the kernels cannot run the network; it does not fit the board; the sources do
-            not compile (the log is then `<out_dir>.log`); `out_dir` holds something that is not a build, or
+            not compile (the log is then `<out_dir>.compile-errors.log`); `out_dir` holds something that is not a build, or
             cannot be written.
     """
     out = Path(out_dir)
@@ -175,7 +177,7 @@ def build_firmware(
         generated = generate(network, folder / "network", command=command, tool_version=__version__)
         manifest = generated.manifest
         project = lay_out(folder, board, {layer["kernel"] for layer in manifest["layers"]})
-        builder = Builder(project, board, compiler, out.with_name(out.name + ".log"))
+        builder = Builder(project, board, compiler, out.with_name(out.name + LOG_ENDING))
         progress(f"compiling {len(project.sources)} files with {compiler.version}")
         objects = builder.compile(project.sources)
         progress("linking")

@@ -1,9 +1,10 @@
-"""Fill the ranges of a network's quantized activations before it is trained from a floating-point twin's weights.
+"""Fit a network's activations to their quantizers before it is trained from a floating-point twin's weights.
 
 A ReLU's quantizer has a fixed range, `quantized_relu(4,2)` 0 .. 3.75 in steps of 0.25; a twin's activations may be far
 smaller, and then most of them become 0. ReLUs, poolings, sums and products with a gate let a factor through, so the
 batch norms before them can be scaled, and what comes after divided, without changing what the network computes (the
-idea of Nagel et al. 2019, arXiv:1906.04721, by tensor here). Factors are powers of two, so that no weight is rounded.
+idea of Nagel et al. 2019, arXiv:1906.04721, by tensor here). Of the powers of two, which round no weight, the one is taken
+whose quantized activations have the least squared error: large ones are clipped for the sake of finer steps.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
-PERCENTILE = 99.9
-"""Of a layer's activations: what is above may be clipped."""
+EXPONENTS = range(-10, 11)
+"""Of the factors that are tried."""
+
+_VALUES = 100_000
+"""Of a layer's activations, drawn once and for all."""
 
 _LET_THROUGH = {
     "MaxPooling2D",
@@ -41,7 +46,7 @@ _LET_THROUGH = {
 
 
 def fit_activations(model: Any, twin: Any, inputs: NDArray[np.float32]) -> dict[str, float]:
-    """Scale `model`, which has `twin`'s weights, so that its ReLUs' quantizers fit what `twin` computes of `inputs`.
+    """Scale `model`, which has `twin`'s weights, so that what `twin` computes of `inputs` fits its ReLUs' quantizers.
 
     Args:
         model: a functional network, changed in place; layers named as `twin`'s, each used once.
@@ -52,23 +57,30 @@ def fit_activations(model: Any, twin: Any, inputs: NDArray[np.float32]) -> dict[
         only their epsilon is not, so a floating-point model's outputs may change a little.
     """
     groups = _Groups(model)
-    limited = {layer.name: 2.0**layer.quantizer.integer for layer in model.layers if _limits(layer)}
-    if not limited:
+    quantizers = {layer.name: layer.quantizer for layer in model.layers if _is_quantized(layer)}
+    if not quantizers:
         return {}
-    measured = tf_keras.Model(twin.input, {name: twin.get_layer(name).output for name in limited})
+    measured = tf_keras.Model(twin.input, {name: twin.get_layer(name).output for name in quantizers})
+    random = np.random.default_rng(0)
     for name, values in measured.predict(inputs, verbose=0).items():
-        largest = float(np.percentile(values, PERCENTILE))
-        if largest > 0:
-            groups.limit(model.get_layer(name).output, limited[name] / largest)
+        drawn = random.choice(values.reshape(-1), min(values.size, _VALUES), replace=False)
+        if drawn.any():
+            groups.watch(model.get_layer(name).output, [_error(drawn, 2.0**e, quantizers[name]) for e in EXPONENTS])
     return groups.scale()
 
 
-def _limits(layer: Any) -> bool:
+def _error(values: NDArray[np.float32], factor: float, quantizer: Any) -> float:
+    """Squared error of `values`, quantized after a multiplication by `factor`, as a part of their square."""
+    found = np.asarray(quantizer(tf.constant(values * np.float32(factor)))) / factor
+    return float(np.square(found - values).mean() / np.square(values).mean())
+
+
+def _is_quantized(layer: Any) -> bool:
     return type(getattr(layer, "quantizer", None)).__name__ == "quantized_relu"
 
 
 def _is_relu(layer: Any) -> bool:
-    return _limits(layer) or getattr(getattr(layer, "activation", None), "__name__", "") == "relu"
+    return _is_quantized(layer) or getattr(getattr(layer, "activation", None), "__name__", "") == "relu"
 
 
 @dataclass
@@ -78,14 +90,14 @@ class _Group:
     norms: list[Any] = field(default_factory=list)
     divided: list[Any] = field(default_factory=list)  # layers whose kernels take the factor back
     following: list[Any] = field(default_factory=list)  # batch norms that do, by their statistics
-    room: float = np.inf
+    errors: list[list[float]] = field(default_factory=list)  # by exponent, of each quantized tensor
     fixed: bool = False
 
     def take(self, other: _Group) -> None:
         self.norms += other.norms
         self.divided += other.divided
         self.following += other.following
-        self.room = min(self.room, other.room)
+        self.errors += other.errors
         self.fixed |= other.fixed
 
 
@@ -100,18 +112,17 @@ class _Groups:
             self._add(layer)
         self._fix(model.outputs)
 
-    def limit(self, tensor: Any, room: float) -> None:
-        """The factor of `tensor` is to be at most `room`."""
-        group = self._of[id(tensor)]
-        group.room = min(group.room, room)
+    def watch(self, tensor: Any, errors: list[float]) -> None:
+        """Tell what error `tensor` has with each of `EXPONENTS`."""
+        self._of[id(tensor)].errors.append(errors)
 
     def scale(self) -> dict[str, float]:
         """Apply every group's factor to the weights."""
         factors = {}
         for group in {id(group): group for group in self._of.values()}.values():
-            if group.fixed or not np.isfinite(group.room):
+            if group.fixed or not group.errors:
                 continue
-            factor = float(2.0 ** np.floor(np.log2(group.room)))
+            factor = 2.0 ** EXPONENTS[int(np.argmin(np.sum(group.errors, axis=0)))]
             if factor == 1.0:
                 continue
             for norm in group.norms:

@@ -17,9 +17,12 @@ _PADS = {"crop": (_PAD, _PAD), "crop-flip": (_PAD, _PAD), "time-shift": (_PAD, 0
 class Augmenter:
     """Makes training batches out of samples `x` (N, H, W, C), uint8 or float32, and labels `y` (N,), as a recipe says.
 
-    - crop pads 4 zero pixels around and takes a random HxW window; crop-flip also mirrors every second picture
-      (He et al. 2015); time-shift moves the rows, which are moments of a sound, by up to 4, repeating the edge's.
-    - cutout sets a square around a random point to 0 (DeVries & Taylor 2017).
+    - crop pads 4 pixels around, mirrored at the edge, and takes a random HxW window; crop-flip also mirrors every second
+      picture (He et al. 2015); time-shift moves the rows, which are moments of a sound, by up to 4, repeating the edge's.
+    - cutout sets a square around a random point to the mean sample (DeVries & Taylor 2017).
+
+    Nothing is filled with zeros, as samples are not centred on them: black borders and holes would shift the batch norms'
+    statistics away from those of whole pictures, which a network of few bits pays for dearly (docs/TRAINING.md).
     - mixup mixes each sample and its label with another's of the batch, m to 1 - m with one m ~ Beta(a, a) a batch
       (Zhang et al. 2018).
     - label smoothing takes a share of every label and spreads it over all classes (Szegedy et al. 2016).
@@ -29,11 +32,12 @@ class Augmenter:
         self._x = x
         self._recipe = recipe
         smooth = recipe.label_smoothing
+        self._mean = _mean_sample(x)
         self._labels = (np.eye(classes) * (1.0 - smooth) + smooth / classes).astype(np.float32)[y]
         self._windows: NDArray[Any] | None = None
         if recipe.augment != "none":
             rows, columns = _PADS[recipe.augment]
-            mode: Any = "edge" if recipe.augment == "time-shift" else "constant"
+            mode: Any = "edge" if recipe.augment == "time-shift" else "reflect"
             padded = np.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode)
             # (N, 2P+1, 2P+1, C, H, W): every window, as a view that copies nothing
             self._windows = np.lib.stride_tricks.sliding_window_view(padded, x.shape[1:3], axis=(1, 2))
@@ -46,7 +50,7 @@ class Augmenter:
         x = self._x[indices] if self._windows is None else self._window(indices, rng)
         y = self._labels[indices]
         if self._recipe.cutout:
-            x = _cut(x, self._recipe.cutout, rng)
+            x = _cut(x, self._recipe.cutout, self._mean, rng)
         if self._recipe.mixup:
             x, y = _mix(x, y, self._recipe.mixup, rng)
         return x, y
@@ -63,7 +67,13 @@ class Augmenter:
         return np.where(flip[:, None, None, None], pictures[:, :, ::-1], pictures)
 
 
-def _cut(x: NDArray[Any], side: int, rng: np.random.Generator) -> NDArray[Any]:
+def _mean_sample(x: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, C), in the samples' dtype."""
+    mean = x.mean(axis=0, dtype=np.float64)
+    return (np.rint(mean) if x.dtype == np.uint8 else mean).astype(x.dtype)
+
+
+def _cut(x: NDArray[Any], side: int, fill: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     """The square's centre is anywhere in the picture, so that some of it may lie outside."""
     count, height, width, _ = x.shape
     top = rng.integers(0, height, (count, 1)) - side // 2
@@ -72,7 +82,7 @@ def _cut(x: NDArray[Any], side: int, rng: np.random.Generator) -> NDArray[Any]:
     inside_rows = (rows >= top) & (rows < top + side)
     inside_columns = (columns >= left) & (columns < left + side)
     hole = inside_rows[:, :, None, None] & inside_columns[:, None, :, None]
-    return np.where(hole, x.dtype.type(0), x)
+    return np.where(hole, fill, x)
 
 
 def _mix(

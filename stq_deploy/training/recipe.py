@@ -52,7 +52,7 @@ class Recipe(BaseModel):
     # Data
     augment: Literal["none", "crop", "crop-flip", "time-shift"] = "none"
     cutout: int = Field(default=0, ge=0)
-    """Side of the square set to 0 at a random place; 0 is none."""
+    """Side of the square set to the mean sample at a random place; 0 is none."""
     mixup: float = Field(default=0.0, ge=0)
     """Alpha of the Beta distribution that two samples are mixed by; 0 is none."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -61,7 +61,7 @@ class Recipe(BaseModel):
     warm_start: str | None = None
     """Model file (.h5, .keras) or zoo name whose weights are taken over, layer by layer, by name."""
     fit_activations: bool = False
-    """Scale batch norms by powers of two so that what the warm start computes fills the activations' quantizers."""
+    """Scale batch norms by powers of two so that what the warm start computes loses least in the activations' quantizers."""
     teacher: str | None = None
     """Model file or zoo name to distil from; None: the one the run starts from."""
     distillation: float = Field(default=0.0, ge=0, le=1)

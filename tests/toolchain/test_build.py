@@ -30,7 +30,6 @@ def test_the_folder_is_complete(built: BuildResult) -> None:
         assert path.stat().st_size > 0
     assert json.loads((built.folder / "build.json").read_text()) == json.loads(json.dumps(built.to_json()))
     assert not (built.folder / "objects").exists()
-    assert not built.folder.with_name("firmware.log").exists()
     assert sorted(p.name for p in built.folder.parent.iterdir()) == ["firmware"]
 
 
@@ -189,9 +188,13 @@ def test_a_source_that_does_not_compile(gcc: Compiler, board: Board, tiny: Netwo
     assert caught.value.where == "board/clocks.c"
     assert "'nothing' undeclared" in caught.value.what
     assert not out.exists()
-    log = tmp_path / "out.log"
+    log = tmp_path / "out.compile-errors.log"
     assert "nothing" in log.read_text() and str(log) in caught.value.next
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["boards", "out.log"]
+    others = tmp_path / "out.log"
+    others.touch()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["boards", "out.compile-errors.log", "out.log"]
+    build_firmware(tiny, board, out, compiler=gcc)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["boards", "out", "out.log"]
 
 
 def test_a_compiler_that_disappears(board: Board, tiny: Network, tmp_path: Path, gcc: Compiler) -> None:

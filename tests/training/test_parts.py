@@ -86,7 +86,8 @@ def test_crop_flip_gives_shifted_or_mirrored_windows() -> None:
     assert (labels == np.eye(4)[2]).all()
     assert out.shape == (200, 8, 8, 1)
     assert out.dtype == np.uint8
-    padded = np.pad(x[2, :, :, 0], 4)
+    mirror = np.r_[4:0:-1, :8, 6:2:-1]
+    padded = x[2, :, :, 0][mirror][:, mirror]
     windows = {padded[r : r + 8, c : c + 8].tobytes() for r in range(9) for c in range(9)}
     mirrored = {padded[r : r + 8, c : c + 8][:, ::-1].tobytes() for r in range(9) for c in range(9)}
     found = [picture[:, :, 0].tobytes() for picture in out]
@@ -104,15 +105,19 @@ def test_time_shift_moves_rows_only() -> None:
     assert {one.tobytes() for one in out} == shifted
 
 
-def test_cutout_clears_a_square_and_nothing_else() -> None:
-    x = np.full((300, 9, 9, 1), 7, np.uint8)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_cutout_puts_the_mean_into_a_square_and_changes_nothing_else(dtype: type) -> None:
+    mean = np.arange(81).reshape(9, 9, 1)
+    x = (mean + np.where(np.arange(300) % 2, 60, -60)[:, None, None, None] + 80).astype(dtype)
     augmenter = Augmenter(x, np.zeros(300, np.int64), 1, Recipe(cutout=4))
     out, _ = augmenter.batch(np.arange(300), np.random.default_rng(1))
-    assert out.dtype == np.uint8
-    for picture in out[..., 0]:
-        rows, columns = np.where(picture == 0)
+    assert out.dtype == dtype
+    holes = out != x
+    np.testing.assert_allclose(out[holes], np.broadcast_to(mean + 80, x.shape)[holes], rtol=1e-6)
+    for hole in holes[..., 0]:
+        rows, columns = np.where(hole)
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1) <= 16
-    assert {int((picture == 0).sum()) for picture in out} >= {16, 4}  # whole, and cut at a corner
+    assert {int(hole.sum()) for hole in holes} >= {16, 4}  # whole, and cut at a corner
 
 
 def test_mixup_and_label_smoothing_keep_labels_whole_and_mix_both_alike() -> None:
