@@ -7,6 +7,7 @@
 #ifndef STQ_CONVOLVE_CORE_H
 #define STQ_CONVOLVE_CORE_H
 
+#include "stq_convolve_parts.h"
 #include "stq_nn_arguments.h"
 #include "stq_nn_columns.h"
 #include "stq_nn_define.h"
@@ -14,81 +15,11 @@
 #include "stq_nn_pairs.h"
 #include "stq_nn_scratch.h"
 
-typedef struct {
-    const stq_conv_params *params;
-    const stq_dims *input_dims;
-    const void *input;
-    const stq_dims *filter_dims;
-    int32_t stretch; /* taps of a kernel row that lie side by side in memory */
-} stq_convolve_input;
-
-/* An output pixel. */
-typedef struct {
-    int32_t y;
-    int32_t x;
-} stq_position;
-
 static inline stq_position stq_next_position(stq_position at, int32_t width)
 {
     const stq_position next = {at.x + 1 < width ? at.y : at.y + 1, at.x + 1 < width ? at.x + 1 : 0};
     return next;
 }
-
-static inline int32_t stq_clamp(int32_t value, int32_t low, int32_t high)
-{
-    return value < low ? low : value > high ? high : value;
-}
-
-/* The window of output pixel `at` as a column of stride 2; taps outside the image are zero. */
-static STQ_NOINLINE void stq_gather_window(const stq_convolve_input *in, stq_type type, stq_position at,
-                                           stq_word *column)
-{
-    const stq_conv_params *params = in->params;
-    const int32_t channels = in->input_dims->c;
-    const int32_t depth = in->filter_dims->c;
-    const int32_t width = in->input_dims->w;
-    const int32_t kernel_width = in->filter_dims->w;
-    const uint32_t offsets = stq_pair(params->input_offset, params->input_offset);
-    const int32_t taps = in->stretch;
-
-    for (int32_t kx = 0; kx < kernel_width; kx += taps) {
-        const int32_t x = at.x * params->stride_w - params->pad_left + kx * params->dilation_w;
-        const int32_t first = stq_clamp(-x, 0, taps);
-        const int32_t last = stq_clamp(width - x, first, taps);
-        const int32_t before = first * depth;
-        const int32_t visible = (last - first) * depth;
-        const int32_t after = (taps - last) * depth;
-        int32_t y = at.y * params->stride_h - params->pad_top;
-        int32_t level = (y * width + x + first) * channels;
-        int32_t element = kx * depth;
-
-        for (int32_t ky = in->filter_dims->h; ky > 0; ky--) {
-            if (y < 0 || y >= in->input_dims->h) {
-                stq_column_zero(column, 2, element, taps * depth);
-            } else {
-                if (before > 0) {
-                    stq_column_zero(column, 2, element, before);
-                }
-                const void *levels = stq_level_address(in->input, type, level);
-                stq_column_widen(column, 2, element + before, levels, type, visible, offsets);
-                if (after > 0) {
-                    stq_column_zero(column, 2, element + before + visible, after);
-                }
-            }
-            y += params->dilation_h;
-            level += params->dilation_h * width * channels;
-            element += kernel_width * depth;
-        }
-    }
-}
-
-/* Accumulators of two output channels (rows of weights) x two pixels. */
-typedef struct {
-    int32_t row0_pixel0;
-    int32_t row0_pixel1;
-    int32_t row1_pixel0;
-    int32_t row1_pixel1;
-} stq_block;
 
 #if STQ_HAND_WRITTEN
 // Pairs of weights of each row times pairs of levels of each pixel. Written out, since gcc moves the loads, and unpacks
@@ -137,29 +68,6 @@ static inline stq_block stq_multiply_word(stq_block acc, const stq_word **column
 
 #include "stq_nn_rows.h"
 
-/* What the accumulators of two interleaved columns start from. */
-static STQ_NOINLINE stq_block stq_initial_block(const stq_word *columns, int32_t pairs, int32_t weight_offset)
-{
-    int32_t sum0 = 0;
-    int32_t sum1 = 0;
-
-    if (weight_offset != 0) {
-        // There is an even number of pairs in a word of weights that have an offset.
-        for (int32_t j = 0; j < pairs; j += 2) {
-            const stq_two_words first = stq_load_two(columns + 2 * j);
-            const stq_two_words second = stq_load_two(columns + 2 * j + 2);
-            sum0 = stq_smlad(first.first, 0x00010001U, sum0);
-            sum1 = stq_smlad(first.second, 0x00010001U, sum1);
-            sum0 = stq_smlad(second.first, 0x00010001U, sum0);
-            sum1 = stq_smlad(second.second, 0x00010001U, sum1);
-        }
-    }
-    const int32_t initial0 = stq_initial_accumulator(weight_offset, sum0);
-    const int32_t initial1 = stq_initial_accumulator(weight_offset, sum1);
-    const stq_block block = {initial0, initial1, initial0, initial1};
-    return block;
-}
-
 /*
  * All output channels of two pixels: `channels` accumulators of the first, then, after an even number of words, of the
  * second.
@@ -199,7 +107,11 @@ static inline void stq_convolve_group(const stq_convolve_input *in, stq_type inp
         const int32_t gathered = pixel + 1 < pixels ? 2 : 1;
 
         for (int32_t i = 0; i < gathered; i++) {
-            stq_gather_window(in, input_type, position, columns + i);
+            if (input_type == STQ_S8) {
+                stq_gather_window_s8(in, position, columns + i);
+            } else {
+                stq_gather_window_s16(in, position, columns + i);
+            }
             position = stq_next_position(position, output_dims->w);
         }
         stq_multiply_columns(columns, filter, row_weights, bits, in->params->weight_offset, count, accumulators);

@@ -16,21 +16,8 @@ static inline void stq_column_put(stq_word *column, int32_t stride, int32_t elem
     ((stq_halfword *)(column + (element >> 1) * stride))[element & 1] = (int16_t)value;
 }
 
-static STQ_NOINLINE void stq_column_zero(stq_word *column, int32_t stride, int32_t first, int32_t count)
-{
-    int32_t element = first;
-    const int32_t end = first + count;
-
-    if ((element & 1) != 0 && element < end) {
-        stq_column_put(column, stride, element++, 0);
-    }
-    for (; element + 2 <= end; element += 2) {
-        column[(element >> 1) * stride] = 0;
-    }
-    if (element < end) {
-        stq_column_put(column, stride, element, 0);
-    }
-}
+/* Elements first .. first + count - 1 of the column = 0. */
+void stq_column_zero(stq_word *column, int32_t stride, int32_t first, int32_t count);
 
 /* Elements first .. first + count - 1 of the column = levels + offset; `offsets` is the offset in both halves. */
 static inline void stq_column_widen(stq_word *column, int32_t stride, int32_t first, const void *levels, stq_type type,

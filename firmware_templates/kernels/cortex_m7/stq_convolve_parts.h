@@ -1,0 +1,39 @@
+/*
+ * stq_convolve_parts.h - what the convolutions of all weight widths share; in the firmware once, each in a file.
+ */
+#ifndef STQ_CONVOLVE_PARTS_H
+#define STQ_CONVOLVE_PARTS_H
+
+#include "stq_intrinsics.h"
+#include "stq_nn.h"
+
+typedef struct {
+    const stq_conv_params *params;
+    const stq_dims *input_dims;
+    const void *input;
+    const stq_dims *filter_dims;
+    int32_t stretch; /* taps of a kernel row that lie side by side in memory */
+} stq_convolve_input;
+
+/* An output pixel. */
+typedef struct {
+    int32_t y;
+    int32_t x;
+} stq_position;
+
+/* Accumulators of two output channels (rows of weights) x two pixels. */
+typedef struct {
+    int32_t row0_pixel0;
+    int32_t row0_pixel1;
+    int32_t row1_pixel0;
+    int32_t row1_pixel1;
+} stq_block;
+
+/* The window of output pixel `at` as a column of stride 2; taps outside the image are zero. */
+void stq_gather_window_s8(const stq_convolve_input *in, stq_position at, stq_word *column);
+void stq_gather_window_s16(const stq_convolve_input *in, stq_position at, stq_word *column);
+
+/* What the accumulators of two interleaved columns start from. */
+stq_block stq_initial_block(const stq_word *columns, int32_t pairs, int32_t weight_offset);
+
+#endif /* STQ_CONVOLVE_PARTS_H */

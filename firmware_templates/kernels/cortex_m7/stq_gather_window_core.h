@@ -1,0 +1,56 @@
+/* stq_gather_window_core.h - the window of an output pixel as a column, for either type of input. */
+#ifndef STQ_GATHER_WINDOW_CORE_H
+#define STQ_GATHER_WINDOW_CORE_H
+
+#include "stq_convolve_parts.h"
+#include "stq_nn_columns.h"
+#include "stq_nn_elements.h"
+
+static inline int32_t stq_clamp(int32_t value, int32_t low, int32_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* `type` is a constant in both callers. */
+static inline void stq_gather_window(const stq_convolve_input *in, stq_type type, stq_position at, stq_word *column)
+{
+    const stq_conv_params *params = in->params;
+    const int32_t channels = in->input_dims->c;
+    const int32_t depth = in->filter_dims->c;
+    const int32_t width = in->input_dims->w;
+    const int32_t kernel_width = in->filter_dims->w;
+    const uint32_t offsets = stq_pair(params->input_offset, params->input_offset);
+    const int32_t taps = in->stretch;
+
+    for (int32_t kx = 0; kx < kernel_width; kx += taps) {
+        const int32_t x = at.x * params->stride_w - params->pad_left + kx * params->dilation_w;
+        const int32_t first = stq_clamp(-x, 0, taps);
+        const int32_t last = stq_clamp(width - x, first, taps);
+        const int32_t before = first * depth;
+        const int32_t visible = (last - first) * depth;
+        const int32_t after = (taps - last) * depth;
+        int32_t y = at.y * params->stride_h - params->pad_top;
+        int32_t level = (y * width + x + first) * channels;
+        int32_t element = kx * depth;
+
+        for (int32_t ky = in->filter_dims->h; ky > 0; ky--) {
+            if (y < 0 || y >= in->input_dims->h) {
+                stq_column_zero(column, 2, element, taps * depth);
+            } else {
+                if (before > 0) {
+                    stq_column_zero(column, 2, element, before);
+                }
+                const void *levels = stq_level_address(in->input, type, level);
+                stq_column_widen(column, 2, element + before, levels, type, visible, offsets);
+                if (after > 0) {
+                    stq_column_zero(column, 2, element + before + visible, after);
+                }
+            }
+            y += params->dilation_h;
+            level += params->dilation_h * width * channels;
+            element += kernel_width * depth;
+        }
+    }
+}
+
+#endif /* STQ_GATHER_WINDOW_CORE_H */
