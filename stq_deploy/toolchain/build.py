@@ -164,8 +164,8 @@ def build_firmware(
 
     Raises:
         StqError: no compiler; the kernels cannot run the network; it does not fit the board; the sources do
-            not compile (the log is then `<out_dir>.compile-errors.log`); `out_dir` holds something that is not a build, or
-            cannot be written.
+            not compile (the log is then `<out_dir>.compile-errors.log`); `out_dir` holds something that is not a
+            build, or cannot be written.
     """
     out = Path(out_dir)
     _check_replaceable(out)

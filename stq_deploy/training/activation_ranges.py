@@ -3,8 +3,8 @@
 A ReLU's quantizer has a fixed range, `quantized_relu(4,2)` 0 .. 3.75 in steps of 0.25; a twin's activations may be far
 smaller, and then most of them become 0. ReLUs, poolings, sums and products with a gate let a factor through, so the
 batch norms before them can be scaled, and what comes after divided, without changing what the network computes (the
-idea of Nagel et al. 2019, arXiv:1906.04721, by tensor here). Of the powers of two, which round no weight, the one is taken
-whose quantized activations have the least squared error: large ones are clipped for the sake of finer steps.
+idea of Nagel et al. 2019, arXiv:1906.04721, by tensor here). Of the powers of two, which round no weight, the one is
+taken whose quantized activations have the least squared error: large ones are clipped for the sake of finer steps.
 """
 
 from __future__ import annotations

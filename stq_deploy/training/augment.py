@@ -17,12 +17,13 @@ _PADS = {"crop": (_PAD, _PAD), "crop-flip": (_PAD, _PAD), "time-shift": (_PAD, 0
 class Augmenter:
     """Makes training batches out of samples `x` (N, H, W, C), uint8 or float32, and labels `y` (N,), as a recipe says.
 
-    - crop pads 4 pixels around, mirrored at the edge, and takes a random HxW window; crop-flip also mirrors every second
-      picture (He et al. 2015); time-shift moves the rows, which are moments of a sound, by up to 4, repeating the edge's.
+    - crop pads 4 pixels around, mirrored at the edge, and takes a random HxW window; crop-flip also mirrors every
+      second picture (He et al. 2015); time-shift moves the rows, which are moments of a sound, by up to 4, repeating
+      the edge's.
     - cutout sets a square around a random point to the mean sample (DeVries & Taylor 2017).
 
-    Nothing is filled with zeros, as samples are not centred on them: black borders and holes would shift the batch norms'
-    statistics away from those of whole pictures, which a network of few bits pays for dearly (docs/TRAINING.md).
+    Nothing is filled with zeros, as samples are not centred on them: black borders and holes would shift the batch
+    norms' statistics away from those of whole pictures, which a network of few bits pays for dearly (docs/TRAINING.md).
     - mixup mixes each sample and its label with another's of the batch, m to 1 - m with one m ~ Beta(a, a) a batch
       (Zhang et al. 2018).
     - label smoothing takes a share of every label and spreads it over all classes (Szegedy et al. 2016).
@@ -69,8 +70,8 @@ class Augmenter:
 
 def _mean_sample(x: NDArray[Any]) -> NDArray[Any]:
     """(H, W, C), in the samples' dtype."""
-    mean = x.mean(axis=0, dtype=np.float64)
-    return (np.rint(mean) if x.dtype == np.uint8 else mean).astype(x.dtype)
+    mean: NDArray[np.float64] = x.mean(axis=0, dtype=np.float64)
+    return np.rint(mean).astype(np.uint8) if x.dtype == np.uint8 else mean.astype(x.dtype)
 
 
 def _cut(x: NDArray[Any], side: int, fill: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:

@@ -61,7 +61,7 @@ class Recipe(BaseModel):
     warm_start: str | None = None
     """Model file (.h5, .keras) or zoo name whose weights are taken over, layer by layer, by name."""
     fit_activations: bool = False
-    """Scale batch norms by powers of two so that what the warm start computes loses least in the activations' quantizers."""
+    """Scale batch norms by the powers of two with which the warm start's activations lose least in their quantizers."""
     teacher: str | None = None
     """Model file or zoo name to distil from; None: the one the run starts from."""
     distillation: float = Field(default=0.0, ge=0, le=1)

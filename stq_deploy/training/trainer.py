@@ -287,4 +287,5 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     An entry that recipes did not have yet when the run began stands at its default, which leaves all as it was.
     """
     own = {name: value for name, value in settings.items() if name not in ("recipe", "recipe_sha256")}
-    return own | Recipe().as_record() | settings.get("recipe", {})
+    recipe: dict[str, Any] = settings.get("recipe", {})
+    return own | Recipe().as_record() | recipe
