@@ -3,7 +3,7 @@
     python tools/export_pretrained.py RUN stq_deploy/zoo/pretrained/stq-cifar10.h5 [--data FILE]
 
 RUN is the --out folder of `stq-deploy train`. Writes the .h5, and beside it a .json record, the model card (.md) and,
-of a quantized model, the converted network (.stq).
+of a quantized model and unless it is large, the converted network (.stq).
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from stq_deploy.zoo.shipped import ShippedModel
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -26,22 +30,37 @@ def main(run: Path, destination: Path, data: Path | None) -> None:
     """Write DESTINATION (.h5), its record, network and card from the finished training run in RUN."""
     from stq_deploy.errors import StqError
     from stq_deploy.files import write_whole
-    from stq_deploy.network import save_network
-    from stq_deploy.passes import convert_model
     from stq_deploy.training.pretrained import export_pretrained
+    from stq_deploy.training.result import write_json
     from stq_deploy.zoo.card import model_card
-    from stq_deploy.zoo.schemes import get_scheme
     from stq_deploy.zoo.shipped import ShippedModel
 
     try:
         record = export_pretrained(run, destination, data)
-        if get_scheme(record["config"]["scheme"]).quantized:
-            save_network(convert_model(destination), destination.with_suffix(".stq"))
+        shipped = ShippedModel(destination.stem, record, destination.parent)
+        record["weight_bits"] = export_network(shipped)
+        write_json(destination.with_suffix(".json"), record)
     except StqError as error:
         raise click.ClickException(str(error)) from error
-    shipped = ShippedModel(destination.stem, record, destination.parent)
     write_whole(shipped.card, model_card(shipped))
     click.echo(json.dumps({name: value for name, value in record.items() if name != "history"}, indent=2))
+
+
+def export_network(model: ShippedModel) -> list[int]:
+    """Write a quantized model's converted network, if small enough to come along; return its weights' bits."""
+    from stq_deploy.network import save_network
+    from stq_deploy.network.ops import WeightedOp
+    from stq_deploy.passes import convert_model
+    from stq_deploy.zoo.schemes import get_scheme
+    from stq_deploy.zoo.shipped import LARGEST_NETWORK
+
+    if not get_scheme(model.record["config"]["scheme"]).quantized:
+        return []
+    network = convert_model(model.keras)
+    save_network(network, model.network)
+    if model.network.stat().st_size > LARGEST_NETWORK:
+        model.network.unlink()
+    return sorted({op.weight_bits for op in network.ops if isinstance(op, WeightedOp)})
 
 
 if __name__ == "__main__":

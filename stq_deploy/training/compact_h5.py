@@ -56,13 +56,14 @@ def _copy_array(item: Any, target: Any, name: str) -> Any:
 def _ways(values: Any) -> list[dict[str, Any]]:
     """Ways to deflate an array.
 
-    In one chunk, bytes of like meaning side by side (shuffled); and, for kernels of few values in each output channel
-    (the last axis), with a chunk for each of those.
+    In one chunk or, for kernels whose output channels (the last axis) have few values each or are empty, in one for
+    each of those; with bytes of like meaning side by side (shuffled) or, for the fewest values, as they are.
     """
     deflated = {"compression": "gzip", "compression_opts": 9}
     ways = [{"chunks": values.shape, "shuffle": True, **deflated}]
     if values.ndim > 1:
-        ways.append({"chunks": (*values.shape[:-1], 1), **deflated})
+        by_channel = (*values.shape[:-1], 1)
+        ways += [{"chunks": by_channel, "shuffle": shuffle, **deflated} for shuffle in (False, True)]
     return ways
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from stq_deploy.network import load_network
-from stq_deploy.network.ops import WeightedOp
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import PREFIX, ShippedModel
 
@@ -25,7 +23,7 @@ def model_card(model: ShippedModel) -> str:
         "|---|---|",
         f"| top-1 | {accuracy_text(record)} |",
         f"| parameters | {record['parameters']:,} |",
-        f"| bits a weight | {_bits(model)} |",
+        f"| bits a weight | {_bits(record)} |",
         f"| file | `{record['file']}`, {record['bytes']:,} bytes: {record['weights']} |",
         f"| SHA-256 | `{record['sha256']}` |",
         f"| data | {config['dataset']}, {source} |",
@@ -80,11 +78,9 @@ def network_text(config: dict[str, Any]) -> str:
     return f"{config['network']} ({config['variant']})" if config["network"] == "stq" else str(config["network"])
 
 
-def _bits(model: ShippedModel) -> str:
-    if not model.network.is_file():
-        return "32, floating point; 8 where it is quantized after training"
-    ops = load_network(model.network).ops
-    return " and ".join(str(bits) for bits in sorted({op.weight_bits for op in ops if isinstance(op, WeightedOp)}))
+def _bits(record: dict[str, Any]) -> str:
+    bits = " and ".join(map(str, record["weight_bits"]))
+    return bits or "32, floating point; 8 where it is quantized after training"
 
 
 def _quantizers(texts: dict[str, str | None]) -> list[str]:

@@ -13,6 +13,8 @@ from stq_deploy.errors import StqError
 
 PREFIX = "zoo:"
 DEFAULT_MODEL = "zoo:stq-cifar10"
+LARGEST_NETWORK = 250_000
+"""Bytes of a converted network that comes along; larger ones are converted when they are asked for."""
 SAMPLE_KINDS = ("clean", "fgsm", "pgd", "square")
 """Shipped sample files, in the order reports show them."""
 
@@ -40,7 +42,10 @@ class ShippedModel:
 
     @property
     def network(self) -> Path:
-        """The network converted from it; floating-point models have none, and the file does not exist."""
+        """The network converted from it, which needs no TensorFlow.
+
+        There is no such file for floating-point models, and none larger than `LARGEST_NETWORK`.
+        """
         return self._file(".stq")
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 h5py = pytest.importorskip("h5py")
 
@@ -51,6 +52,34 @@ def test_holds_all_and_is_much_smaller(source: Path, tmp_path: Path) -> None:
     assert _content(small) == _content(source)
     assert len(_content(small)) == 1 + 20 * 6
     assert small.stat().st_size < source.stat().st_size / 2
+
+
+def _kernel(levels: int, empty: float, shape: tuple[int, int] = (512, 64)) -> NDArray[np.float32]:
+    """Uniform values, `levels` of them a column with a scale of its own; a share of the columns is all 0."""
+    rng = np.random.default_rng(1)
+    scale = rng.uniform(0.01, 1, shape[1]) * (rng.random(shape[1]) >= empty)
+    values: NDArray[np.float32] = np.float32(rng.integers(-levels // 2, levels // 2 + 1, shape) * scale)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("levels", "empty", "chunks", "shuffled"),
+    [
+        (10**9, 0.0, (512, 64), True),  # floating point: signs and exponents together
+        (2, 0.0, (512, 1), False),  # ternary: a channel has three values
+        (256, 0.9, (512, 1), True),  # most units have died
+    ],
+)
+def test_takes_the_smallest_way(
+    tmp_path: Path, levels: int, empty: float, chunks: tuple[int, int], shuffled: bool
+) -> None:
+    path, small = tmp_path / "model.h5", tmp_path / "small.h5"
+    with h5py.File(path, "w") as file:
+        file["kernel"] = _kernel(levels, empty)
+    small.write_bytes(compact_bytes(path))
+    with h5py.File(small, "r") as file:
+        assert (file["kernel"].chunks, file["kernel"].shuffle) == (chunks, shuffled)
+        np.testing.assert_array_equal(file["kernel"][()], _kernel(levels, empty))
 
 
 def test_is_the_same_at_another_time(source: Path) -> None:

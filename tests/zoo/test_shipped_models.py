@@ -9,15 +9,24 @@ import pytest
 from command_line import invoke, json_of
 
 from stq_deploy.errors import StqError
-from stq_deploy.network import load_network
+from stq_deploy.network import Network, load_network, save_network
+from stq_deploy.network.ops import WeightedOp
 from stq_deploy.zoo.card import model_card, plain_table
 from stq_deploy.zoo.schemes import get_scheme
-from stq_deploy.zoo.shipped import DEFAULT_MODEL, PREFIX, ShippedModel, resolve_model, shipped_models
+from stq_deploy.zoo.shipped import DEFAULT_MODEL, LARGEST_NETWORK, PREFIX, ShippedModel, resolve_model, shipped_models
 
 MOST_BYTES = 8_000_000
 """All model files together: they are part of the package."""
 
+
+def _quantized(model: ShippedModel) -> bool:
+    return get_scheme(model.record["config"]["scheme"]).quantized
+
+
 models = pytest.mark.parametrize("model", shipped_models().values(), ids=lambda model: model.name)
+quantized_models = pytest.mark.parametrize(
+    "model", filter(_quantized, shipped_models().values()), ids=lambda model: model.name
+)
 
 
 @models
@@ -30,22 +39,50 @@ def test_the_record_is_of_this_file(model: ShippedModel) -> None:
 
 
 @models
-def test_a_quantized_model_comes_as_a_network_too(model: ShippedModel) -> None:
-    quantized = get_scheme(model.record["config"]["scheme"]).quantized
-    assert model.network.is_file() == quantized
+def test_its_network_comes_along_where_it_is_small(model: ShippedModel) -> None:
     assert resolve_model(PREFIX + model.name, keras=True) == model.keras
-    assert resolve_model(PREFIX + model.name) == (model.network if quantized else model.keras)
-    if quantized:
-        assert len(load_network(model.network).tensors[load_network(model.network).outputs[0]].shape) == 1
+    if not model.network.is_file():
+        assert resolve_model(PREFIX + model.name) == model.keras
+        return
+    assert _quantized(model)
+    assert model.network.stat().st_size <= LARGEST_NETWORK
+    assert resolve_model(PREFIX + model.name) == model.network
+    network = load_network(model.network)
+    assert network.tensors[network.outputs[0]].shape == (len(model.record["classes"]),)
+    assert model.record["weight_bits"] == weight_bits(network)
 
 
 @models
 def test_it_computes_the_same_everywhere(model: ShippedModel) -> None:
     if model.network.is_file():
-        found = json_of(
-            invoke("verify", "--model", PREFIX + model.name, "--executors", "numpy,host-cortex-m7", "--json")
-        )
-        assert found["differing_layers"] == 0
+        assert differing_layers(PREFIX + model.name) == 0
+
+
+@pytest.mark.keras
+@quantized_models
+def test_its_keras_model_converts_to_the_same(model: ShippedModel, tmp_path: Path) -> None:
+    """Floating-point models are quantized by samples: `tools/reproduce table3` runs those."""
+    from stq_deploy.passes import convert_model
+
+    network = convert_model(model.keras)
+    if model.network.is_file():
+        assert network.sha256() == load_network(model.network).sha256()
+        return
+    save_network(network, tmp_path / "network.stq")
+    assert (tmp_path / "network.stq").stat().st_size > LARGEST_NETWORK
+    assert model.record["weight_bits"] == weight_bits(network)
+    assert differing_layers(str(tmp_path / "network.stq")) == 0
+
+
+def differing_layers(model: str) -> int:
+    """Of NumPy and host C."""
+    found = json_of(invoke("verify", "--model", model, "--executors", "numpy,host-cortex-m7", "--json"))
+    return int(found["differing_layers"])
+
+
+def weight_bits(network: Network) -> list[int]:
+    """All widths there are."""
+    return sorted({op.weight_bits for op in network.ops if isinstance(op, WeightedOp)})
 
 
 @models
