@@ -24,9 +24,15 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Keep activations of few bits packed while they wait, where that makes the arena smaller; costs time.",
 )
+@click.option(
+    "--drop-unread-units",
+    "drop",
+    is_flag=True,
+    help="Leave out units of a layer that no later weight reads: the same logits from less flash.",
+)
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
-def convert(model: str, out: Path, pack: bool, conversion: ConversionOptions, as_json: bool) -> None:
+def convert(model: str, out: Path, pack: bool, drop: bool, conversion: ConversionOptions, as_json: bool) -> None:
     """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network.
 
     Every layer's function from sum to output level is certified: for all sums its weights and inputs allow,
@@ -37,13 +43,15 @@ def convert(model: str, out: Path, pack: bool, conversion: ConversionOptions, as
     from stq_deploy.network import save_network
     from stq_deploy.network.summary import op_rows
     from stq_deploy.passes import convert_model
+    from stq_deploy.passes.unread_units import drop_unread_units
     from stq_deploy.planner import plan_network
     from stq_deploy.planner.packed_activations import pack_activations
     from stq_deploy.zoo.shipped import resolve_model
 
     path, asked = resolve_model(model, keras=True), conversion.load()
     with human_console().status("quantizing, certifying"):
-        converted = convert_model(path, asked)
+        whole = convert_model(path, asked)
+        converted = drop_unread_units(whole) if drop else whole
         network = pack_activations(converted) if pack else converted
     save_network(network, out)
     if as_json:
@@ -53,11 +61,25 @@ def convert(model: str, out: Path, pack: bool, conversion: ConversionOptions, as
     else:
         console = result_console(as_json)
         _print(console, network, out)
+        if drop:
+            _print_dropped(console, whole, network)
         if network is not converted:
             before, after = (plan_network(one).arena_bytes for one in (converted, network))
             console.print(f"packed activations: an arena of {after:,} bytes instead of {before:,}", highlight=False)
         elif pack:
             console.print("packed no activations: none makes the arena smaller", highlight=False)
+
+
+def _print_dropped(console: Console, whole: Network, network: Network) -> None:
+    """Which layers lost units, and how many."""
+    for op in whole.ops:
+        kept = network.metadata.get("kept_units", {}).get(op.name)
+        if kept is not None:
+            units = whole.tensors[op.output].channels
+            text = f"unread units: {op.name} keeps {len(kept)} of {units}"
+            console.print(text, markup=False, highlight=False)
+    if "kept_units" not in network.metadata:
+        console.print("dropped no units: all are read", highlight=False)
 
 
 def _print(console: Console, network: Network, out: Path) -> None:

@@ -7,7 +7,7 @@ the trained network's function for every reachable accumulator; these classes on
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -227,4 +227,18 @@ Requantize = (
     | TableRequantize
     | KeepAccumulator
 )  # fmt: skip
+PER_CHANNEL = ("multiplier", "offset", "shift", "thresholds", "sign", "table")
+"""Attributes that hold a row for each channel; a table may have one for all."""
 REQUANTIZE_KINDS: dict[str, type[Any]] = {cls.kind: cls for cls in typing.get_args(Requantize)}
+
+
+def of_channels(form: Requantize, kept: npt.NDArray[np.integer[Any]]) -> Requantize:
+    """The same requantisation of the channels with the indices `kept` alone, in that order."""
+    changed: dict[str, Any] = {
+        name: rows[kept]
+        for name in PER_CHANNEL
+        if (rows := getattr(form, name, None)) is not None and len(rows) == form.channels
+    }
+    if isinstance(form, TableRequantize | KeepAccumulator):
+        changed["channels"] = len(kept)
+    return replace(form, **changed)
