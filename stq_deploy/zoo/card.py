@@ -28,6 +28,7 @@ def model_card(model: ShippedModel) -> str:
         f"| SHA-256 | `{record['sha256']}` |",
         f"| data | {config['dataset']}, {source} |",
         f"| classes | {', '.join(record['classes'])} |",
+        *(f"| {use.replace('_', ' ')} | SHA-256 `{of}` |" for use, of in (record.get("built_on_sha256") or {}).items()),
         f"| epochs | {len(record['history'])}, {record['training_seconds'] / 3600:.1f} hours |",
         f"| seed | {config['seed']} |",
         f"| commit | {record['git_commit'] or 'not recorded'} |",
