@@ -31,7 +31,6 @@ from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.verification_samples import verification_levels
 from stq_deploy.files import write_whole
 from stq_deploy.network import Network
-from stq_deploy.network.ops import WeightedOp
 from stq_deploy.passes import Conversion, PostTraining, convert_model
 from stq_deploy.planner import plan_network
 from stq_deploy.toolchain.compilers import find_compiler
@@ -97,7 +96,7 @@ def _row(variant: str, scheme: Scheme, board: Board, samples: int) -> dict[str, 
         "variant": variant,
         "scheme": scheme.name,
         "title": scheme.title,
-        "weight_bits": sorted({op.weight_bits for op in network.ops if isinstance(op, WeightedOp)}),
+        "weight_bits": network.weight_bits,
         "executors": [compared.reference, *compared.executors],
         "layers": len(compared.rows),
         "differing_layers": compared.differing_layers,

@@ -49,7 +49,6 @@ def main(run: Path, destination: Path, data: Path | None) -> None:
 def export_network(model: ShippedModel) -> list[int]:
     """Write a quantized model's converted network, if small enough to come along; return its weights' bits."""
     from stq_deploy.network import save_network
-    from stq_deploy.network.ops import WeightedOp
     from stq_deploy.passes import convert_model
     from stq_deploy.zoo.schemes import get_scheme
     from stq_deploy.zoo.shipped import LARGEST_NETWORK
@@ -60,7 +59,7 @@ def export_network(model: ShippedModel) -> list[int]:
     save_network(network, model.network)
     if model.network.stat().st_size > LARGEST_NETWORK:
         model.network.unlink()
-    return sorted({op.weight_bits for op in network.ops if isinstance(op, WeightedOp)})
+    return network.weight_bits
 
 
 if __name__ == "__main__":

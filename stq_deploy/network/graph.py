@@ -10,7 +10,7 @@ from typing import Any
 
 from stq_deploy.errors import StqError
 from stq_deploy.network.input_format import InputFormat
-from stq_deploy.network.ops import Op
+from stq_deploy.network.ops import Op, WeightedOp
 from stq_deploy.network.tensor import TensorType
 
 
@@ -85,6 +85,11 @@ class Network:
     def output_type(self) -> TensorType:
         """Type of the first output: the logits."""
         return self.tensors[self.outputs[0]]
+
+    @property
+    def weight_bits(self) -> list[int]:
+        """The widths of weights that occur, ascending."""
+        return sorted({op.weight_bits for op in self.ops if isinstance(op, WeightedOp)})
 
     def macs(self) -> Iterator[tuple[Op, int]]:
         """Every op with its multiply-accumulates per inference."""

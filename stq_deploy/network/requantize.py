@@ -7,6 +7,7 @@ the trained network's function for every reachable accumulator; these classes on
 from __future__ import annotations
 
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -232,7 +233,7 @@ PER_CHANNEL = ("multiplier", "offset", "shift", "thresholds", "sign", "table")
 REQUANTIZE_KINDS: dict[str, type[Any]] = {cls.kind: cls for cls in typing.get_args(Requantize)}
 
 
-def of_channels(form: Requantize, kept: npt.NDArray[np.integer[Any]]) -> Requantize:
+def of_channels(form: Requantize, kept: Sequence[int] | npt.NDArray[np.int64]) -> Requantize:
     """The same requantisation of the channels with the indices `kept` alone, in that order."""
     changed: dict[str, Any] = {
         name: rows[kept]

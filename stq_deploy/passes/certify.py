@@ -28,6 +28,7 @@ from stq_deploy.network.requantize import (
     TableRequantize,
     ThresholdRequantize,
     WideRequantize,
+    of_channels,
 )
 from stq_deploy.network.tensor import fits
 from stq_deploy.passes.epilogue import Epilogue, Thresholds
@@ -257,7 +258,7 @@ def _checked(form: Requantize, target: Thresholds, epilogue: Epilogue) -> Requan
     zero_point = epilogue.steps.zero_point
     checked = near_ties = 0
     for c in range(target.channels):
-        one = _channel(form, c)
+        one = of_channels(form, [c])
         for signed in _to_check(target, c, every=reachable <= MAXIMUM_EXHAUSTIVE):
             acc = signed * target.sign[c]
             level = target.level(c, signed)
@@ -288,20 +289,3 @@ def _to_check(target: Thresholds, c: int, every: bool) -> Iterator[Integers]:
     else:
         around = np.concatenate([target.first[c] - 1, target.first[c], [low, high]])
         yield np.unique(np.clip(around, low, high))
-
-
-def _channel(form: Requantize, c: int) -> Requantize:
-    """`form` restricted to channel c."""
-    if isinstance(form, MultiplierRequantize):
-        return replace(form, multiplier=form.multiplier[c : c + 1], offset=form.offset[c : c + 1])
-    if isinstance(form, WideRequantize):
-        one = slice(c, c + 1)
-        return replace(form, multiplier=form.multiplier[one], offset=form.offset[one], shift=form.shift[one])
-    if isinstance(form, ShiftRequantize):
-        return replace(form, offset=form.offset[c : c + 1], shift=form.shift[c : c + 1])
-    if isinstance(form, ThresholdRequantize):
-        return replace(form, thresholds=form.thresholds[c : c + 1], sign=form.sign[c : c + 1])
-    if isinstance(form, TableRequantize):
-        row = 0 if len(form.table) == 1 else c
-        return replace(form, table=form.table[row : row + 1], channels=1)
-    return form

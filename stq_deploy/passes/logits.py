@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.network.requantize import MultiplierRequantize
+from stq_deploy.network.requantize import MultiplierRequantize, of_channels
 from stq_deploy.passes.stages import Affine
 
 _INT32 = 2**31
@@ -71,9 +71,7 @@ def _check(
     """(largest error in logit units, accumulators checked, smallest level, largest level)."""
     worst, count, smallest, greatest = 0.0, 0, _INT32, -_INT32
     for c, (factor, offset) in enumerate(pairs):
-        one = MultiplierRequantize(
-            form.multiplier[c : c + 1], form.offset[c : c + 1], form.left_shift, 0, form.minimum, form.maximum
-        )
+        one = of_channels(form, [c])
         for start in range(int(low[c]), int(high[c]) + 1, _CHUNK):
             acc = np.arange(start, min(start + _CHUNK, int(high[c]) + 1), dtype=np.int64)
             level = one.apply(acc[:, None])[:, 0]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from command_line import invoke
+from model_files import tiny_model
 from networks import random_levels, random_network
 
 from stq_deploy.executors.host_executor import HostExecutor
@@ -167,3 +168,5 @@ def test_convert_drops_them_where_asked_for(tmp_path: Path) -> None:
     assert f"unread units: fc1 keeps {load_network(out).tensors['fc1'].channels} of 128" in shown.stdout
     again = invoke("verify", "--model", str(out), "--executors", "numpy,host", "--limit", "2")
     assert again.exit_code == 0
+    without = invoke("convert", str(tiny_model().save_h5(tmp_path / "tiny.h5")), "-o", str(out), "--drop-unread-units")
+    assert "dropped no units: all are read" in without.stdout

@@ -9,8 +9,7 @@ import pytest
 from command_line import invoke, json_of
 
 from stq_deploy.errors import StqError
-from stq_deploy.network import Network, load_network, save_network
-from stq_deploy.network.ops import WeightedOp
+from stq_deploy.network import load_network, save_network
 from stq_deploy.zoo.card import model_card, plain_table
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, LARGEST_NETWORK, PREFIX, ShippedModel, resolve_model, shipped_models
@@ -49,7 +48,7 @@ def test_its_network_comes_along_where_it_is_small(model: ShippedModel) -> None:
     assert resolve_model(PREFIX + model.name) == model.network
     network = load_network(model.network)
     assert network.tensors[network.outputs[0]].shape == (len(model.record["classes"]),)
-    assert model.record["weight_bits"] == weight_bits(network)
+    assert model.record["weight_bits"] == network.weight_bits
 
 
 @models
@@ -70,7 +69,7 @@ def test_its_keras_model_converts_to_the_same(model: ShippedModel, tmp_path: Pat
         return
     save_network(network, tmp_path / "network.stq")
     assert (tmp_path / "network.stq").stat().st_size > LARGEST_NETWORK
-    assert model.record["weight_bits"] == weight_bits(network)
+    assert model.record["weight_bits"] == network.weight_bits
     assert differing_layers(str(tmp_path / "network.stq")) == 0
 
 
@@ -78,11 +77,6 @@ def differing_layers(model: str) -> int:
     """Of NumPy and host C."""
     found = json_of(invoke("verify", "--model", model, "--executors", "numpy,host-cortex-m7", "--json"))
     return int(found["differing_layers"])
-
-
-def weight_bits(network: Network) -> list[int]:
-    """All widths there are."""
-    return sorted({op.weight_bits for op in network.ops if isinstance(op, WeightedOp)})
 
 
 @models
