@@ -24,9 +24,14 @@ from stq_deploy.training import result
 from stq_deploy.training.compact_h5 import compact_bytes
 from stq_deploy.training.evaluate import Evaluator
 from stq_deploy.training.settle import round_mantissa, settle
+from stq_deploy.zoo.shipped import ShippedModel
 
 KERNEL_BITS = 8
 """Of floating-point kernels, which then deflate to three quarters; a weight is off by 0.4 % at most."""
+
+QUANTIZED_ONLY = "quantized values only"
+ROUNDED = f"kernels rounded to {KERNEL_BITS} significant bits"
+"""What a record says of the weights in its file."""
 
 
 def export_pretrained(run: Path, destination: Path, data: Path | None = None) -> dict[str, Any]:
@@ -55,18 +60,11 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
             where=str(source),
             cause="a quantizer is not idempotent on its own output",
         )
-    right = int(np.sum(after == dataset.y_test))
     write_whole(destination, content)
     record = {
-        "file": destination.name,
-        "sha256": result.sha256(destination),
-        "bytes": len(content),
-        "test_accuracy": right / len(after),
-        "test_right": right,
-        "test_samples": len(after),
-        "wilson_95": list(wilson_interval(right, len(after))),
+        **_measured(destination, after, dataset.y_test),
         "same_predictions_as_trained_model": int(np.sum(before == after)),
-        "weights": "quantized values only" if quantized else f"kernels rounded to {KERNEL_BITS} significant bits",
+        "weights": QUANTIZED_ONLY if quantized else ROUNDED,
         "quantizers": trained["quantizers"],
         "parameters": trained["parameters"],
         "classes": trained["classes"],
@@ -82,6 +80,50 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
     }
     result.write_json(destination.with_suffix(".json"), record)
     return record
+
+
+def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
+    """Write a shipped model's file anew, as small as `export_pretrained` makes it by now; return its new record.
+
+    For files whose training run is gone. A quantized model's weights stay as they are, a floating-point one's kernels
+    are rounded; accuracy is measured anew. Raises StqError if a quantized file would compute something else.
+    """
+    keras_model = load_model(str(model.keras))
+    dataset = load_dataset(model.record["config"]["dataset"], data)
+    before = Evaluator(keras_model).predict(dataset.x_test)
+    quantized = model.record["weights"] == QUANTIZED_ONLY
+    if quantized:
+        content = compact_bytes(model.keras)
+    else:
+        for layer in keras_model.layers:
+            _compact_layer(layer, quantized)
+        content = _model_bytes(keras_model)
+    after = _predictions(content, dataset.x_test)
+    same = np.array_equal(before, after)
+    if quantized and not same:
+        raise StqError("the smaller file classifies test samples unlike the old one", where=str(model.keras))
+    write_whole(model.keras, content)
+    record = {**model.record, **_measured(model.keras, after, dataset.y_test)}
+    if not quantized:
+        record["weights"] = ROUNDED
+    if not same:
+        record["same_predictions_as_trained_model"] = None  # the trained model is not here to be asked
+    result.write_json(model.keras.with_suffix(".json"), record)
+    return record
+
+
+def _measured(path: Path, predictions: NDArray[np.int64], labels: NDArray[Any]) -> dict[str, Any]:
+    """What is recorded of the file at `path`, whose `predictions` of the test part these are."""
+    right = int(np.sum(predictions == labels))
+    return {
+        "file": path.name,
+        "sha256": result.sha256(path),
+        "bytes": path.stat().st_size,
+        "test_accuracy": right / len(predictions),
+        "test_right": right,
+        "test_samples": len(predictions),
+        "wilson_95": list(wilson_interval(right, len(predictions))),
+    }
 
 
 def _compact_layer(layer: Any, quantized: bool) -> None:

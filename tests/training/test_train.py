@@ -18,6 +18,7 @@ from command_line import invoke
 from stq_deploy.errors import StqError
 from stq_deploy.training import TrainingConfig, train
 from stq_deploy.training.recipe import Recipe
+from stq_deploy.zoo.shipped import ShippedModel
 
 pytestmark = pytest.mark.keras
 
@@ -409,3 +410,25 @@ def test_export_keeps_every_prediction_and_repeats_its_bytes(straight: TrainingC
     with pytest.raises(StqError, match="no finished training run"):
         export_pretrained(tmp_path, tmp_path / "c.h5", straight.data)
     assert not (tmp_path / "c.h5").exists()
+
+
+def test_recompressing_what_is_small_already_changes_nothing(straight: TrainingConfig, tmp_path: Path) -> None:
+    from stq_deploy.training.pretrained import export_pretrained, recompress
+
+    exported = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
+    content = (tmp_path / "a.h5").read_bytes()
+    assert recompress(ShippedModel("a", exported, tmp_path), straight.data) == exported
+    assert (tmp_path / "a.h5").read_bytes() == content
+
+
+def test_recompressing_restores_what_an_older_export_left_large(straight: TrainingConfig, tmp_path: Path) -> None:
+    """The same weights, not deflated, stand for it; nothing of the run is needed."""
+    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.training.pretrained import export_pretrained, recompress
+    from stq_deploy.training.result import save_model
+
+    exported = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
+    content = (tmp_path / "a.h5").read_bytes()
+    save_model(load_model(str(tmp_path / "a.h5")), tmp_path / "a.h5")
+    assert (tmp_path / "a.h5").stat().st_size > 2 * len(content)
+    assert recompress(ShippedModel("a", exported, tmp_path), straight.data)["bytes"] == len(content)
