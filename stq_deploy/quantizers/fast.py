@@ -1,17 +1,22 @@
-"""The same quantized ReLU in a third of the memory passes, for training.
+"""The same quantized ReLU and gate in few memory passes, for training.
 
-On two cores qkeras' quantized_relu takes a quarter of a training step; this form gives the same values and
-gradients (tested) and makes the step about 20 % faster. It is swapped into a built model's layers, never
-saved: QActivation writes down its quantizer's *text*.
+On one core qkeras' own take a third of a training step: each is a dozen operations over the largest arrays there are.
+These forms have the same values and gradients (tested), by operations that do several things in one pass
+(`tools/bench_training.py` tells what it gives). They are swapped into a built model's layers, never saved: QActivation
+writes down its quantizer's *text*.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import qkeras
 import qkeras.quantizers as qk
 import tensorflow as tf
+
+_MOST_BITS = 16
+"""Of TensorFlow's fake quantization, which knows 2 to 16."""
 
 
 class _FastRelu(qk.quantized_relu):  # type: ignore[misc]  # qkeras has no types
@@ -20,21 +25,76 @@ class _FastRelu(qk.quantized_relu):  # type: ignore[misc]  # qkeras has no types
     """
 
     def __call__(self, x: Any) -> Any:
-        per_unit = 2.0 ** (self.bits - self.integer)
-        top = 2.0**self.integer - 1.0 / per_unit
+        top = 2.0**self.integer - 2.0 ** (self.integer - self.bits)
 
         def quantize(x: Any) -> Any:
-            # Powers of two: both products are exact, and tf.round rounds halves to even as qkeras does.
-            y = tf.round(tf.clip_by_value(x, 0.0, top) * per_unit) * (1.0 / per_unit)
-            return y, lambda upstream: tf.where((x > 0.0) & (x <= top), upstream, 0.0)
+            return _quantized(x, top, self.bits), lambda upstream: _where_positive(within(upstream, x), x)
+
+        def within(upstream: Any, x: Any) -> Any:
+            """`upstream` where 0 <= x <= top, else 0. The top is a multiple of the step, so TensorFlow does not
+            move it.
+            """
+            return tf.quantization.fake_quant_with_min_max_args_gradient(
+                upstream, x, min=0.0, max=top, num_bits=self.bits
+            )
 
         return tf.custom_gradient(quantize)(x)
 
 
-def _replaceable(quantizer: Any) -> bool:
-    """A plain quantized_relu: no slope, sigmoid, random rounding, noise factor or bound of its own."""
+class _FastSigmoid(qk.quantized_sigmoid):  # type: ignore[misc]
+    """min(round(p k) / k, 1 - 1/k) with p = sigmoid(x), k = 2^bits; gradient p (1 - p) where it rounds below 1."""
+
+    def __call__(self, x: Any) -> Any:
+        per_unit = 2.0**self.bits
+
+        def quantize(x: Any) -> Any:
+            p = tf.sigmoid(x)
+
+            def gradient(upstream: Any) -> Any:
+                # k is even, so the tie at 1 - 1/2k rounds to 1, which is clipped and has no gradient
+                passed = _where_positive(upstream, np.float32(1.0 - 0.5 / per_unit) - p)
+                return tf.raw_ops.SigmoidGrad(y=p, dy=passed)
+
+            return _quantized(p, 1.0 - 1.0 / per_unit, self.bits), gradient
+
+        return tf.custom_gradient(quantize)(x)
+
+
+def _quantized(x: Any, top: float, bits: int) -> Any:
+    """`x` clipped to [0, top] and rounded to a multiple of top / (2^bits - 1), halves to even as qkeras does.
+
+    That step is a power of two here, so the products within are exact.
+    """
+    return tf.raw_ops.QuantizeAndDequantizeV2(
+        input=x,
+        input_min=0.0,
+        input_max=top,
+        signed_input=False,
+        num_bits=bits,
+        range_given=True,
+        round_mode="HALF_TO_EVEN",
+    )
+
+
+def _where_positive(values: Any, x: Any) -> Any:
+    """`values` where x > 0, else 0: in one pass, while `tf.where` takes two, and those slow."""
+    return tf.raw_ops.ReluGrad(gradients=values, features=x)
+
+
+def _fast_form(quantizer: Any) -> Any:
+    """The equivalent fast quantizer, or None where there is none."""
+    if _plain_relu(quantizer):
+        return _FastRelu(bits=quantizer.bits, integer=quantizer.integer)
+    if _plain_sigmoid(quantizer):
+        return _FastSigmoid(bits=quantizer.bits, use_real_sigmoid=True)
+    return None
+
+
+def _plain_relu(quantizer: Any) -> bool:
+    """A quantized_relu without slope, sigmoid, random rounding, noise factor or bound of its own."""
     return (
         type(quantizer) is qk.quantized_relu
+        and 2 <= quantizer.bits <= _MOST_BITS
         and not quantizer.use_sigmoid
         and not quantizer.negative_slope
         and not quantizer.use_stochastic_rounding
@@ -46,11 +106,22 @@ def _replaceable(quantizer: Any) -> bool:
     )
 
 
+def _plain_sigmoid(quantizer: Any) -> bool:
+    """A real sigmoid from 0, rounded to the nearest."""
+    return (
+        type(quantizer) is qk.quantized_sigmoid
+        and 1 <= quantizer.bits <= _MOST_BITS
+        and quantizer.use_real_sigmoid
+        and not quantizer.symmetric
+        and not quantizer.use_stochastic_rounding
+    )
+
+
 def use_fast_activations(model: Any) -> int:
-    """Swap the fast form into `model`'s QActivation layers where it is equivalent; return how many."""
+    """Swap the fast form into `model`'s QActivation layers where there is one; return how many."""
     count = 0
     for layer in model.layers:
-        if isinstance(layer, qkeras.QActivation) and _replaceable(layer.quantizer):
-            layer.quantizer = _FastRelu(bits=layer.quantizer.bits, integer=layer.quantizer.integer)
+        if isinstance(layer, qkeras.QActivation) and (fast := _fast_form(layer.quantizer)) is not None:
+            layer.quantizer = fast
             count += 1
     return count
