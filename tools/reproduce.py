@@ -64,11 +64,12 @@ def table3(data: Path | None, board_name: str, on_board: int, limit: int | None,
     try:
         board = load_board(board_name)
         chosen = [model for name, model in shipped_models().items() if not names or name in names]
-        kept = {} if not FIGURES.is_file() else {row["model"]: row for row in json.loads(FIGURES.read_text())["rows"]}
         rows = {model.name: _row(model, data, board, on_board, limit) for model in chosen}
     except StqError as error:
         raise click.ClickException(str(error)) from error
     if limit is None:
+        # read only now: another network may have been evaluated meanwhile
+        kept = {} if not FIGURES.is_file() else {row["model"]: row for row in json.loads(FIGURES.read_text())["rows"]}
         rows = {name: (kept | rows)[name] for name in shipped_models() if name in kept | rows}
         write_whole(FIGURES, json.dumps({"board": board.name, "rows": list(rows.values())}, indent=1) + "\n")
         write_whole(PAGE, results_page(list(rows.values())))
