@@ -86,6 +86,8 @@ def extract(content: bytes) -> Extract:
     except MemoryError as error:
         raise Unusable("it asks for more memory than any model file needs") from error
     except Exception as error:  # h5py and zipfile raise nearly every kind, depending on what is damaged
+        if "filter returned failure" in str(error):  # HDF5 does not tell which
+            raise Unusable("a part of an array is damaged, or unpacks to more memory than allowed") from error
         raise Unusable(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
