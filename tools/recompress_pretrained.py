@@ -3,6 +3,7 @@
     python tools/recompress_pretrained.py ds-cnn-speech-other-words... [--data FILE]
 
 Measures each again on its whole test part, and writes its .h5, record and card.
+Not for stq-cifar10: the demo's samples know its file by hash (`tools/make_demo_samples.py`).
 """
 
 from __future__ import annotations

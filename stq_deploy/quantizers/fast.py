@@ -1,9 +1,8 @@
 """The same quantized ReLU and gate in few memory passes, for training.
 
-On one core qkeras' own take a third of a training step: each is a dozen operations over the largest arrays there are.
-These forms have the same values and gradients (tested), by operations that do several things in one pass
-(`tools/bench_training.py` tells what it gives). They are swapped into a built model's layers, never saved: QActivation
-writes down its quantizer's *text*.
+qkeras' own are a dozen operations each over the largest arrays there are. These forms have the same values and
+gradients (tested), by operations that do several things in one pass; `tools/bench_training.py` tells what that gives.
+They are swapped into a built model's layers, never saved: QActivation writes down its quantizer's *text*.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class _FastRelu(qk.quantized_relu):  # type: ignore[misc]  # qkeras has no types
         return tf.custom_gradient(quantize)(x)
 
 
-class _FastSigmoid(qk.quantized_sigmoid):  # type: ignore[misc]
+class _FastSigmoid(qk.quantized_sigmoid):  # type: ignore[misc]  # qkeras has no types
     """min(round(p k) / k, 1 - 1/k) with p = sigmoid(x), k = 2^bits; gradient p (1 - p) where it rounds below 1."""
 
     def __call__(self, x: Any) -> Any:

@@ -96,7 +96,7 @@ def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
         content = compact_bytes(model.keras)
     else:
         for layer in keras_model.layers:
-            _compact_layer(layer, quantized)
+            _compact_layer(layer, quantized=False)
         content = _model_bytes(keras_model)
     after = _predictions(content, dataset.x_test)
     same = np.array_equal(before, after)

@@ -45,8 +45,7 @@ def test_the_relu_has_qkeras_values_and_gradients(bits: int, integer: int) -> No
     assert isinstance(fast, _FastRelu)
     (own_y, own_gradient), (y, gradient) = outputs_and_gradients(own, x), outputs_and_gradients(fast, x)
     finite = np.isfinite(x)  # qkeras makes inf - inf of the others
-    # qkeras' x + (q - x) may be off by a rounding where q is further from x than a factor of 2
-    np.testing.assert_allclose(own_y[finite], y[finite], rtol=0, atol=5e-7)
+    np.testing.assert_array_equal(own_y[finite], y[finite])
     np.testing.assert_array_equal(own_gradient, gradient)
     np.testing.assert_array_equal(y, np.rint(np.clip(x, 0, 2.0**integer - step) / step) * step)
 
@@ -68,7 +67,7 @@ def test_the_gate_has_qkeras_values_and_gradients(bits: int) -> None:
     fast = _fast_form(own)
     assert isinstance(fast, _FastSigmoid)
     (own_y, own_gradient), (y, gradient) = outputs_and_gradients(own, x), outputs_and_gradients(fast, x)
-    np.testing.assert_allclose(own_y, y, rtol=0, atol=5e-7)
+    np.testing.assert_array_equal(own_y, y)
     np.testing.assert_array_equal(own_gradient, gradient)
 
 

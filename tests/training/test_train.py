@@ -432,3 +432,23 @@ def test_recompressing_restores_what_an_older_export_left_large(straight: Traini
     save_model(load_model(str(tmp_path / "a.h5")), tmp_path / "a.h5")
     assert (tmp_path / "a.h5").stat().st_size > 2 * len(content)
     assert recompress(ShippedModel("a", exported, tmp_path), straight.data)["bytes"] == len(content)
+
+
+def test_recompressing_a_floating_point_model_rounds_its_kernels(straight: TrainingConfig, tmp_path: Path) -> None:
+    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.training.pretrained import ROUNDED, export_pretrained, recompress
+    from stq_deploy.training.result import save_model
+    from stq_deploy.training.settle import round_mantissa
+    from stq_deploy.zoo.networks import build_network
+
+    record = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
+    model = build_network(scheme="fp", variant=straight.variant, classes=10, input_shape=(8, 8, 1))
+    save_model(model, tmp_path / "a.h5")
+    large = (tmp_path / "a.h5").stat().st_size
+    found = recompress(ShippedModel("a", record | {"weights": "as trained"}, tmp_path), straight.data)
+    assert found["weights"] == ROUNDED
+    assert found["bytes"] == (tmp_path / "a.h5").stat().st_size < large
+    assert json.loads((tmp_path / "a.json").read_text()) == found
+    rounded = load_model(str(tmp_path / "a.h5"))
+    for before, after in zip(model.get_weights(), rounded.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, round_mantissa(before, 8) if before.ndim > 1 else before)
