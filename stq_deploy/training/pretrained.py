@@ -85,19 +85,17 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
 def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
     """Write a shipped model's file anew, as small as `export_pretrained` makes it by now; return its new record.
 
-    For files whose training run is gone. A quantized model's weights stay as they are, a floating-point one's kernels
-    are rounded; accuracy is measured anew. Raises StqError if a quantized file would compute something else.
+    For files whose training run is gone. A quantized model keeps what its quantizers make of its weights, a
+    floating-point one's kernels are rounded; accuracy is measured anew. Raises StqError if a quantized file would
+    compute something else.
     """
     keras_model = load_model(str(model.keras))
     dataset = load_dataset(model.record["config"]["dataset"], data)
     before = Evaluator(keras_model).predict(dataset.x_test)
     quantized = model.record["weights"] == QUANTIZED_ONLY
-    if quantized:
-        content = compact_bytes(model.keras)
-    else:
-        for layer in keras_model.layers:
-            _compact_layer(layer, quantized=False)
-        content = _model_bytes(keras_model)
+    for layer in keras_model.layers:
+        _compact_layer(layer, quantized)
+    content = _model_bytes(keras_model)
     after = _predictions(content, dataset.x_test)
     same = np.array_equal(before, after)
     if quantized and not same:

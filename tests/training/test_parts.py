@@ -178,3 +178,22 @@ def test_settled_weights_quantize_to_the_same_values() -> None:
     np.testing.assert_allclose(ternary(tf.constant(compact)).numpy(), wanted, rtol=1e-6, atol=0)
     assert settled(ternary, compact) is compact
     assert all(len(np.unique(compact[:, channel])) <= 3 for channel in range(64))
+
+
+def test_dead_channels_settle_to_few_values() -> None:
+    """qkeras' own result of weights around 1e-8 is no fixed point of it."""
+    import qkeras.quantizers as qk
+    import tensorflow as tf
+
+    from stq_deploy.training.settle import settled
+
+    generator = np.random.default_rng(0)
+    w = generator.normal(0, 0.3, (200, 24)) * np.where(np.arange(24) % 2, 1, 10.0 ** -generator.uniform(5.5, 8, 24))
+    w = w.astype(np.float32)
+    binary, few_bits = qk.binary(alpha="auto_po2"), qk.quantized_bits(4, 0, 1, alpha="auto_po2")
+    for quantizer, levels in ((binary, 2), (few_bits, 15)):
+        wanted = quantizer(tf.constant(w)).numpy()
+        assert not np.array_equal(quantizer(tf.constant(wanted)).numpy(), wanted)
+        compact = settled(quantizer, w)
+        np.testing.assert_array_equal(quantizer(tf.constant(compact)).numpy(), wanted)
+        assert max(len(np.unique(compact[:, channel])) for channel in range(24)) <= levels
