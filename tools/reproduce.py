@@ -2,6 +2,7 @@
 
 `table3` is the paper's Table III: accuracy on the whole test part and bytes of flash, the paper's figures and ours. Of
 every network the float model, the integer network in C on this computer and the emulated board are run.
+`table5` is its Table V: it takes over what finished cross validations found.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import json
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import jinja2
 import numpy as np
+from numpy.typing import NDArray
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,11 +31,12 @@ from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.samples import SampleSet, dataset_metadata, samples_of_dataset
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_emulated
-from stq_deploy.evaluation.firmware import build_afresh
+from stq_deploy.evaluation.firmware import Firmware, build_afresh
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Accuracy, classes_of
 from stq_deploy.files import write_whole
+from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.passes import Conversion, PostTraining, load_any
 from stq_deploy.training.result import git_commit
@@ -41,11 +45,30 @@ from stq_deploy.zoo.shipped import ShippedModel, shipped_models
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FIGURES = DOCS / "figures" / "table3.json"
+FOLD_FIGURES = DOCS / "figures" / "table5.json"
 PAPER = DOCS / "paper" / "table3_clean.csv"
+PAPER_FOLDS = DOCS / "paper" / "table5_kfold_variance.csv"
 PAGE = DOCS / "RESULTS.md"
 CALIBRATION = 1024
-DATASETS = {"cifar10": "CIFAR-10, gray", "svhn": "SVHN, gray", "gsc": "Speech Commands, the paper's twelve words"}
-"""The paper's data sets, as its table names them."""
+
+
+class PaperDataset(NamedTuple):
+    """A data set of the paper: its name here, its column in Table III, a title, its name in Table V, and the network of
+    MLPerf Tiny (MLCT) that the paper compares with on it.
+    """
+
+    name: str
+    column: str
+    title: str
+    label: str
+    mlct: str
+
+
+DATASETS = (
+    PaperDataset("cifar10", "cifar10", "CIFAR-10, gray", "CIFAR-10", "resnet_v1"),
+    PaperDataset("svhn", "svhn", "SVHN, gray", "SVHN", "resnet_v1"),
+    PaperDataset("speech-commands", "gsc", "Speech Commands, the paper's twelve words", "GSC", "ds_cnn"),
+)
 
 
 @click.group()
@@ -72,9 +95,48 @@ def table3(data: Path | None, board_name: str, on_board: int, limit: int | None,
         kept = {} if not FIGURES.is_file() else {row["model"]: row for row in json.loads(FIGURES.read_text())["rows"]}
         rows = {name: (kept | rows)[name] for name in shipped_models() if name in kept | rows}
         write_whole(FIGURES, json.dumps({"board": board.name, "rows": list(rows.values())}, indent=1) + "\n")
-        write_whole(PAGE, results_page(list(rows.values())))
+        write_whole(PAGE, results_page(list(rows.values()), kept_validations()))
         click.echo(f"Wrote {FIGURES.name} and {PAGE.name}.")
     sys.exit(1 if any(row["board"]["differing"] for row in rows.values()) else 0)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+def table5(runs: tuple[Path, ...]) -> None:
+    """Take over finished cross validations, `stq-deploy cross-validate --out RUN`, and rewrite the table.
+
+    One of the same network, variant, scheme and data set replaces the former.
+    """
+    validations = {_validated(found): found for found in kept_validations()}
+    for run in runs:
+        try:
+            found = json.loads((run / "cross_validation.json").read_text(encoding="utf-8"))
+            validations[_validated(found)] = found
+        except (OSError, ValueError, KeyError) as error:
+            raise click.ClickException(f"no finished cross validation in {run}: {error}") from error
+    ordered = [validations[key] for key in sorted(validations)]
+    write_whole(FOLD_FIGURES, json.dumps({"validations": ordered}, indent=1) + "\n")
+    write_whole(PAGE, results_page(kept_rows(), ordered))
+    click.echo(f"Wrote {FOLD_FIGURES.name} and {PAGE.name}.")
+
+
+def kept_rows() -> list[dict[str, Any]]:
+    """Figures that `table3` wrote."""
+    rows: list[dict[str, Any]] = json.loads(FIGURES.read_text(encoding="utf-8"))["rows"]
+    return rows
+
+
+def kept_validations() -> list[dict[str, Any]]:
+    """Figures that `table5` wrote."""
+    if not FOLD_FIGURES.is_file():
+        return []
+    found: list[dict[str, Any]] = json.loads(FOLD_FIGURES.read_text(encoding="utf-8"))["validations"]
+    return found
+
+
+def _validated(validation: dict[str, Any]) -> tuple[str, str, str, str]:
+    training = validation["training"]
+    return training["dataset"], training["network"], training["variant"], training["scheme"]
 
 
 def _row(model: ShippedModel, data: Path | None, board: Board, on_board: int, limit: int | None) -> dict[str, Any]:
@@ -86,16 +148,13 @@ def _row(model: ShippedModel, data: Path | None, board: Board, on_board: int, li
     levels = quantize_input(test.x, network.input_format)
     predictions = FloatModel(model.keras, conversion).classes(levels, network.input_format.type)
     floating = Accuracy.of(predictions, test.y)
-    with open_executor("host", network) as host:
-        logits = host.run(levels)
-    integer = Accuracy.of(classes_of(logits), test.y)
     part = samples_of_dataset(config["dataset"], data, min(on_board, limit or on_board))
-    with tempfile.TemporaryDirectory(prefix="stq-reproduce-") as folder, open_executor("numpy", network) as reference:
-        firmware = build_afresh(network, board, folder)
-        some = quantize_input(part.x, network.input_format)
-        expected = classes_of(reference.run(some))
-        with open_emulated(network, board, firmware) as (emulated,):
-            found = classes_of(emulated.run(some))
+    # The host runs all samples while the emulator, a process of its own, runs its part.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        on_host = beside.submit(_host_classes, network, levels)
+        firmware, found, expected = _board_classes(network, board, quantize_input(part.x, network.input_format))
+        classes = on_host.result()
+    integer = Accuracy.of(classes, test.y)
     row = {
         "model": model.name,
         "network": config["network"],
@@ -104,7 +163,7 @@ def _row(model: ShippedModel, data: Path | None, board: Board, on_board: int, li
         "dataset": config["dataset"],
         "float": floating.as_json(),
         "integer": integer.as_json(),
-        "predictions_differing_from_float": int((classes_of(logits) != predictions).sum()),
+        "predictions_differing_from_float": int((classes != predictions).sum()),
         "board": Accuracy.of(found, part.y).as_json()
         | {"name": board.name, "differing": int((found != expected).sum())},
         "bytes": {
@@ -131,6 +190,22 @@ def _row(model: ShippedModel, data: Path | None, board: Board, on_board: int, li
     return row
 
 
+def _host_classes(network: Network, levels: NDArray[Any]) -> NDArray[np.int64]:
+    with open_executor("host", network) as host:
+        return classes_of(host.run(levels))
+
+
+def _board_classes(
+    network: Network, board: Board, levels: NDArray[Any]
+) -> tuple[Firmware, NDArray[np.int64], NDArray[np.int64]]:
+    """The firmware, the classes its emulated board gives, and those that the integer reference expects."""
+    with tempfile.TemporaryDirectory(prefix="stq-reproduce-") as folder, open_executor("numpy", network) as reference:
+        firmware = build_afresh(network, board, folder)
+        with open_emulated(network, board, firmware) as (emulated,):
+            found = classes_of(emulated.run(levels))
+        return firmware, found, classes_of(reference.run(levels))
+
+
 def _conversion(model: ShippedModel, data: Path | None) -> Conversion:
     """A model without quantizers is quantized after training, by training samples."""
     config = model.record["config"]
@@ -147,8 +222,8 @@ def samples_of_training(dataset: Dataset) -> SampleSet:
     return SampleSet(dataset.x_train[drawn], y, dataset_metadata(dataset))
 
 
-def results_page(rows: list[dict[str, Any]]) -> str:
-    """docs/RESULTS.md, from figures and the paper's table alone."""
+def results_page(rows: list[dict[str, Any]], validations: list[dict[str, Any]]) -> str:
+    """docs/RESULTS.md, from figures and the paper's tables alone."""
     paper = {
         line["scheme"].lower().replace("-bit", "bit"): line for line in csv.DictReader(PAPER.read_text().splitlines())
     }
@@ -160,21 +235,51 @@ def results_page(rows: list[dict[str, Any]]) -> str:
         autoescape=False,  # noqa: S701 - Markdown, of our own figures
     )
     environment.filters["accuracy"] = _accuracy
+    environment.filters["variance"] = _variance
+    environment.filters["entries"] = lambda settings: ", ".join(f"`{name}={value}`" for name, value in settings.items())
     template = environment.from_string(Path(__file__).with_name("results.md.jinja").read_text())
+    names = [dataset.name for dataset in DATASETS]
     stq = {(row["dataset"], row["scheme"]): row for row in rows if row["network"] == "stq"}
     return template.render(
         schemes=[SCHEMES[name] for name in SCHEMES],
         paper=paper,
         datasets=DATASETS,
         stq=stq,
-        others=[row for row in rows if row["network"] != "stq" or row["dataset"] not in DATASETS],
+        others=[row for row in rows if row["network"] != "stq" or row["dataset"] not in names],
         rows=rows,
+        validations=validations,
+        paper_folds=list(csv.DictReader(PAPER_FOLDS.read_text().splitlines())),
+        validation_of=_by_column(validations),
     )
+
+
+def _by_column(validations: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Those that stand beside the paper's, by (its name of the data set, its column)."""
+    found = {}
+    for validation in validations:
+        training = validation["training"]
+        for dataset in DATASETS:
+            if training["dataset"] == dataset.name and training["network"] == "stq" and training["scheme"] == "stq":
+                found[dataset.label, "stq"] = validation
+            elif (
+                training["dataset"] == dataset.name
+                and training["network"] == dataset.mlct
+                and training["scheme"] == "fp"
+            ):
+                found[dataset.label, "mlct"] = validation
+    return found
 
 
 def _accuracy(score: dict[str, Any]) -> str:
     low, high = score["wilson95"]
     return f"{100 * score['top1']:.2f} ({100 * low:.1f} .. {100 * high:.1f})"
+
+
+def _variance(validation: dict[str, Any] | None, procedure: str) -> str:
+    if validation is None or procedure not in validation["procedures"]:
+        return "not yet run"
+    found = validation["procedures"][procedure]
+    return f"{found['variance']:.2f} (mean {found['mean']:.2f})"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ NORMS: dict[str, float] = {"inf": math.inf, "1": 1, "2": 2}
 
 GRADIENTS = "white box: the model's gradients, through its quantizers as straight-through estimates"
 SCORES = "black box: the model's scores"
+DECISIONS = "black box: the model's decisions"
 """What an attacker sees of the model."""
 
 LINF_BUDGET = 8 / 255
@@ -37,7 +38,7 @@ class Attack(ABC):
     Attributes:
         name: as on the command line and in sample files.
         title: for tables and reports.
-        access: what the attacker sees of the model (`GRADIENTS`, `SCORES`).
+        access: what the attacker sees of the model (`GRADIENTS`, `SCORES`, `DECISIONS`).
         norms: names (keys of `NORMS`) of the norms it supports.
 
     Raises:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from stq_deploy.attacks.base import Attack
+from stq_deploy.attacks.boundary import Boundary
 from stq_deploy.attacks.fgsm import Fgsm
 from stq_deploy.attacks.pgd import Pgd
 from stq_deploy.attacks.square import Square
 from stq_deploy.errors import StqError
 
-ATTACKS: dict[str, type[Attack]] = {cls.name: cls for cls in (Fgsm, Pgd, Square)}
+ATTACKS: dict[str, type[Attack]] = {cls.name: cls for cls in (Fgsm, Pgd, Square, Boundary)}
 
 
 def get_attack(name: str) -> type[Attack]:

@@ -16,7 +16,7 @@ from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 @click.option("--model", required=True, help="Keras or QKeras model, .h5 or .keras; or zoo:stq-cifar10.")
 @click.option(
     "--attack", "names", multiple=True, required=True, metavar="NAME",
-    help="fgsm, pgd, square, or none for clean samples; may be given several times.",
+    help="fgsm, pgd, square, boundary, or none for clean samples; may be given several times.",
 )  # fmt: skip
 @click.option("--eps", help="Budget, in pixel units (0..1); fractions are fine.  [default: 8/255]")
 @click.option("--norm", help="Norm of the budget: inf, 1 or 2.  [default: inf]")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @click.command()
 @training_options
 @click.option("--folds", type=click.IntRange(min=2), default=10, show_default=True, help="Parts of the data set.")
-@click.option("--attack", "names", multiple=True, metavar="NAME", help="Also under fgsm, pgd or square; several times.")
+@click.option(
+    "--attack", "names", multiple=True, metavar="NAME", help="Also under fgsm, pgd, square or boundary; several times."
+)
 @click.option(
     "--attack-set",
     "attack_settings",
@@ -61,6 +63,14 @@ def cross_validate(
         found = ", ".join(f"{name} {100 * score['top1']:.2f} %" for name, score in scores.items())
         console.print(f"fold {number + 1} of {folds}: {found}")
 
+    recipe = config.recipe
+    for model in dict.fromkeys((recipe.warm_start, recipe.teacher if recipe.distillation else None)):
+        if model is not None:
+            console.print(
+                f"Note: if {model} was trained on samples of {config.dataset}, folds test on samples it has seen, "
+                "and accuracies come out too high.",
+                markup=False,
+            )
     validation = CrossValidation(config, folds, {n: a for n, a in attacks.items() if a is not None}, attack_samples)
     result = run(validation, ENGINES[engine], tell)
     if as_json:

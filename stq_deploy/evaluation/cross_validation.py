@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,15 @@ from stq_deploy.attacks.classifier import art_classifier
 from stq_deploy.attacks.craft import Target, craft
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.samples import SampleSet, dataset_metadata
+from stq_deploy.errors import StqError
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.fold_engines import Engine
 from stq_deploy.evaluation.scores import Accuracy
 from stq_deploy.files import write_whole
 from stq_deploy.training import Reporter, TrainingConfig, train
+from stq_deploy.training import result as training_result
 from stq_deploy.training.data import split
 from stq_deploy.training.folds import Fold
-from stq_deploy.training.result import MODEL_FILE
 
 CLEAN = "none"
 RESULT_FILE = "cross_validation.json"
@@ -61,8 +63,10 @@ def cross_validate(
 ) -> dict[str, Any]:
     """Train and score every fold not yet done; write RESULT_FILE into the folder, and return what it holds.
 
-    `on_fold` is told each fold's number (from 0) and scores as they come. Raises StqError as training and attacks do.
+    `on_fold` is told each fold's number (from 0) and scores as they come. Raises StqError as training and attacks do,
+    and, before anything is trained, if the data are none that can be attacked.
     """
+    _check_attackable(validation)
     scores: dict[int, dict[str, Any]] = {}
     for number, found in engine(_Task(validation), range(validation.folds)):
         scores[number] = found
@@ -73,6 +77,9 @@ def cross_validate(
         "attacks": _describe(validation),
         "folds": folds,
         "procedures": {name: spread([fold[name]["top1"] for fold in folds]) for name in (CLEAN, *validation.attacks)},
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "git_commits": _commits(validation),
+        "versions": training_result.versions(),
     }
     write_whole(validation.training.out / RESULT_FILE, json.dumps(result, indent=1) + "\n")
     return result
@@ -120,7 +127,7 @@ class _Task:
         dataset = load_dataset(config.dataset, config.data)
         data = split(dataset, limited)
         clean = SampleSet(data.x_test, data.y_test, dataset_metadata(dataset))
-        model = FloatModel(config.out / MODEL_FILE)
+        model = FloatModel(config.out / training_result.MODEL_FILE)
         target = Target(art_classifier(model.keras), model.name, model.file_sha256, model.input_format, None)
         scores = {}
         for name, attack in self.validation.attacks.items():
@@ -128,6 +135,24 @@ class _Task:
             correct = made.metadata["float_model"]["correct"]["attacked"]
             scores[name] = Accuracy(correct, len(made)).as_json()
         return scores
+
+
+def _check_attackable(validation: CrossValidation) -> None:
+    config = validation.training
+    if validation.attacks and load_dataset(config.dataset, config.data).feature_range is not None:
+        raise StqError(
+            f"the samples of {config.dataset} are features, and attacks change pixels",
+            next="leave --attack out: clean accuracy is validated all the same",
+        )
+
+
+def _commits(validation: CrossValidation) -> list[str]:
+    """Of the code that trained the folds, which may be several if it was resumed; without those not known."""
+    records = [
+        json.loads((validation.fold(number).out / training_result.RESULT_FILE).read_text(encoding="utf-8"))
+        for number in range(validation.folds)
+    ]
+    return sorted({record["git_commit"] for record in records if record["git_commit"]})
 
 
 def _describe(validation: CrossValidation) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Attacks on a small trained network: within budget, effective, reproducible, and honestly recorded."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,42 @@ def test_within_budget_and_effective(target: Target, clean: SampleSet, name: str
     assert correct["attacked"] < (30 if name == "square" else 10)
 
 
+def _boundary(**settings: str) -> Any:
+    return get_attack("boundary").from_text({"eps": "1", "max_iter": "40", **settings})
+
+
+def test_boundary_walks_closer_and_stays_on_the_other_side(target: Target, clean: SampleSet) -> None:
+    few = clean.first(6)
+    near, far = (craft(target, few, _boundary(max_iter=steps), storage="float32") for steps in ("40", "3"))
+    for made in (near, far):
+        assert made.metadata["float_model"]["correct"]["attacked"] == 0
+        assert "decisions" in made.metadata["attack"]["threat_model"]
+    assert _largest_change(near, few, 2) < 0.5 * _largest_change(far, few, 2)
+    np.testing.assert_array_equal(craft(target, few, _boundary(), storage="float32").x, near.x)
+    assert (craft(target, few, _boundary(), seed=1, storage="float32").x != near.x).any()
+
+
+def test_boundary_leaves_what_it_does_not_bring_within_the_budget(target: Target, clean: SampleSet) -> None:
+    few = clean.first(6)
+    free = craft(target, few, _boundary(norm="2", eps="100"), storage="float32")
+    changes = np.linalg.norm((free.x - few.x / np.float32(255)).reshape(6, -1), axis=1)
+    eps = float(np.median(changes))
+    held = craft(target, few, _boundary(norm="2", eps=f"{eps:.6f}"), storage="float32")
+    np.testing.assert_array_equal(held.x[changes > eps + 1e-5], (few.x / np.float32(255))[changes > eps + 1e-5])
+    np.testing.assert_array_equal(held.x[changes < eps - 1e-5], free.x[changes < eps - 1e-5])
+    assert held.metadata["float_model"]["correct"]["attacked"] == 3
+
+
+def test_boundary_leaves_what_is_wrong_already_and_what_has_no_other_class(target: Target, clean: SampleSet) -> None:
+    few = clean.first(4)
+    wrong = SampleSet(few.x, 1 - few.y, few.metadata)
+    np.testing.assert_array_equal(craft(target, wrong, _boundary()).x, few.x)
+    # One random picture to begin with: for some samples it is of their own class.
+    made = craft(target, clean.first(12), _boundary(init_size="1", max_iter="3"), storage="float32")
+    kept = (made.x == clean.x[:12] / np.float32(255)).all(axis=(1, 2, 3))
+    assert 0 < kept.sum() == made.metadata["float_model"]["correct"]["attacked"] < 12
+
+
 def test_pixels_stay_on_the_uint8_grid_within_the_budget(target: Target, clean: SampleSet) -> None:
     made = craft(target, clean, get_attack("pgd").from_text({"max_iter": "3"}))
     assert made.x.dtype == np.uint8
@@ -112,8 +149,6 @@ def test_same_seed_same_samples_whatever_follows(target: Target, clean: SampleSe
 
 def test_what_input_quantisation_takes_away_is_seen(target: Target, clean: SampleSet) -> None:
     """An attack of one pixel level vanishes in a network with 16 input levels; the record must say so."""
-    import dataclasses
-
     coarse = dataclasses.replace(target, input_format=COARSE_INPUT)
     attack = get_attack("fgsm").from_text({"eps": "8/255"})
     correct = craft(coarse, clean, attack).metadata["float_model"]["correct"]

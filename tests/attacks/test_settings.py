@@ -46,6 +46,10 @@ def test_settings_from_text() -> None:
         ("pgd", {"num_random_init": "-1"}, "num_random_init = -1"),
         ("square", {"norm": "1"}, "norm must be one of inf, 2"),
         ("square", {"p_init": "1"}, "p_init = 1.0"),
+        ("boundary", {"delta": "0"}, "delta = 0.0"),
+        ("boundary", {"step": "3/2"}, "step = 1.5"),
+        ("boundary", {"init_size": "0"}, "init_size = 0"),
+        ("boundary", {"max_iter": "0"}, "max_iter must be 1 or more"),
     ],
 )
 def test_impossible_settings(attack: str, settings: dict[str, str], message: str) -> None:
@@ -55,7 +59,7 @@ def test_impossible_settings(attack: str, settings: dict[str, str], message: str
 
 
 def test_unknown_attack_names_the_known_ones() -> None:
-    with pytest.raises(StqError, match="fgsm, pgd, square"):
+    with pytest.raises(StqError, match="fgsm, pgd, square, boundary"):
         get_attack("deepfool")
 
 

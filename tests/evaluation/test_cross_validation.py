@@ -110,9 +110,23 @@ def test_a_stopped_validation_goes_on_fold_by_fold(validation: Any) -> None:
     shares = [100 * fold["none"]["top1"] for fold in result["folds"]]
     assert result["procedures"]["none"]["mean"] == pytest.approx(np.mean(shares))
     assert result["procedures"]["none"]["variance"] == pytest.approx(np.var(shares, ddof=1))
+    assert result["git_commits"] == ([trained["git_commit"]] if trained["git_commit"] else [])
+    assert result["versions"] == trained["versions"]
+    assert result["command"] == trained["command"]
 
     other = dataclasses.replace(validation, attack_samples=7)  # other settings: scored anew, from the same training
     assert cross_validate(other, run_locally)["folds"][0]["fgsm"]["total"] == 7
+
+
+def test_features_are_refused_before_anything_is_trained(validation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stq_deploy.datasets import load_dataset
+    from stq_deploy.evaluation import cross_validation
+
+    pixels = load_dataset("cifar10", validation.training.data)
+    features = dataclasses.replace(pixels, x_train=pixels.x_train.astype(np.int8), x_test=pixels.x_test.astype(np.int8))
+    monkeypatch.setattr(cross_validation, "load_dataset", lambda *_: features)
+    with pytest.raises(StqError, match="attacks change pixels"):
+        cross_validation.cross_validate(validation, lambda *_: pytest.fail("something was trained"))
 
 
 def test_interval_is_students() -> None:
@@ -202,3 +216,14 @@ def test_command_prints_the_table(folder: Path, validation: Any) -> None:
     assert "95 % interval" in result.output
     assert "fold 2 of 2: none" in result.output
     assert (folder / "two" / "cross_validation.json").exists()
+    assert "samples it has seen" not in result.output
+
+
+def test_a_warm_start_that_may_know_the_folds_is_told(folder: Path, validation: Any) -> None:
+    result = invoke(
+        "cross-validate", "--folds", 2, "--network", validation.training.network, "--scheme", "fp", "--epochs", 1,
+        "--data", folder / "cifar10.npz", "--out", folder / "warm", "--set", "validation_samples=0", "--batch-size", 8,
+        "--warm-start", folder / "out" / "fold_01" / "model.h5",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "was trained on samples of cifar10, folds test on samples it has seen" in " ".join(result.output.split())
