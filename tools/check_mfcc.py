@@ -52,7 +52,10 @@ def _clips(folder: Path, names: list[str], stored: np.ndarray) -> None:
 def _clip(path: Path) -> np.ndarray:
     if path.suffix == ".wav":
         return read_clip(path.read_bytes(), path.name)
-    import soundfile
+    try:
+        import soundfile
+    except ImportError as error:
+        raise click.ClickException(f"{path.name}: FLAC needs soundfile; pip install soundfile") from error
 
     samples, rate = soundfile.read(path, dtype="int16")
     if rate != RATE or samples.ndim != 1:
