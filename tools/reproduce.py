@@ -92,7 +92,7 @@ def table3(data: Path | None, board_name: str, on_board: int, limit: int | None,
         raise click.ClickException(str(error)) from error
     if limit is None:
         # read only now: another network may have been evaluated meanwhile
-        kept = {} if not FIGURES.is_file() else {row["model"]: row for row in json.loads(FIGURES.read_text())["rows"]}
+        kept = {row["model"]: row for row in kept_rows()}
         rows = {name: (kept | rows)[name] for name in shipped_models() if name in kept | rows}
         write_whole(FIGURES, json.dumps({"board": board.name, "rows": list(rows.values())}, indent=1) + "\n")
         write_whole(PAGE, results_page(list(rows.values()), kept_validations()))
@@ -112,16 +112,21 @@ def table5(runs: tuple[Path, ...]) -> None:
         try:
             found = json.loads((run / "cross_validation.json").read_text(encoding="utf-8"))
             validations[_validated(found)] = found
-        except (OSError, ValueError, KeyError) as error:
-            raise click.ClickException(f"no finished cross validation in {run}: {error}") from error
-    ordered = [validations[key] for key in sorted(validations)]
+            ordered = [validations[key] for key in sorted(validations)]
+            page = results_page(kept_rows(), ordered)
+        except (OSError, ValueError, KeyError, jinja2.UndefinedError) as error:
+            raise click.ClickException(
+                f"no finished cross validation in {run}, or one of an older version ({error}); cross-validate once more"
+            ) from error
     write_whole(FOLD_FIGURES, json.dumps({"validations": ordered}, indent=1) + "\n")
-    write_whole(PAGE, results_page(kept_rows(), ordered))
+    write_whole(PAGE, page)
     click.echo(f"Wrote {FOLD_FIGURES.name} and {PAGE.name}.")
 
 
 def kept_rows() -> list[dict[str, Any]]:
     """Figures that `table3` wrote."""
+    if not FIGURES.is_file():
+        return []
     rows: list[dict[str, Any]] = json.loads(FIGURES.read_text(encoding="utf-8"))["rows"]
     return rows
 

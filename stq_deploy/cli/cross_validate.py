@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,6 +57,8 @@ def cross_validate(
     from stq_deploy.evaluation.cross_validation import CrossValidation
     from stq_deploy.evaluation.cross_validation import cross_validate as run
     from stq_deploy.evaluation.fold_engines import ENGINES
+    from stq_deploy.training import default_reporter
+    from stq_deploy.training.progress import Silent
 
     console = human_console()
 
@@ -72,7 +75,8 @@ def cross_validate(
                 markup=False,
             )
     validation = CrossValidation(config, folds, {n: a for n, a in attacks.items() if a is not None}, attack_samples)
-    result = run(validation, ENGINES[engine], tell)
+    here = engine == "local"  # side by side, trainings would talk all at once
+    result = run(validation, ENGINES[engine], tell, partial(default_reporter, stderr=True) if here else Silent)
     if as_json:
         print_json(result)
     else:

@@ -30,6 +30,7 @@ from stq_deploy.training import Reporter, TrainingConfig, train
 from stq_deploy.training import result as training_result
 from stq_deploy.training.data import split
 from stq_deploy.training.folds import Fold
+from stq_deploy.training.progress import Silent
 
 CLEAN = "none"
 RESULT_FILE = "cross_validation.json"
@@ -59,16 +60,20 @@ class CrossValidation:
 
 
 def cross_validate(
-    validation: CrossValidation, engine: Engine, on_fold: Callable[[int, dict[str, Any]], None] = lambda *_: None
+    validation: CrossValidation,
+    engine: Engine,
+    on_fold: Callable[[int, dict[str, Any]], None] = lambda *_: None,
+    reporter: Callable[[], Reporter] = Silent,
 ) -> dict[str, Any]:
     """Train and score every fold not yet done; write RESULT_FILE into the folder, and return what it holds.
 
-    `on_fold` is told each fold's number (from 0) and scores as they come. Raises StqError as training and attacks do,
+    `on_fold` is told each fold's number (from 0) and scores as they come; `reporter` makes, wherever the engine trains,
+    what each fold's training is told to. Raises StqError as training and attacks do,
     and, before anything is trained, if the data are none that can be attacked.
     """
     _check_attackable(validation)
     scores: dict[int, dict[str, Any]] = {}
-    for number, found in engine(_Task(validation), range(validation.folds)):
+    for number, found in engine(_Task(validation, reporter), range(validation.folds)):
         scores[number] = found
         on_fold(number, found)
     folds = [scores[number] for number in sorted(scores)]
@@ -104,8 +109,9 @@ class _Task:
     """What an engine does with a fold's number, perhaps in another process."""
 
     validation: CrossValidation
+    reporter: Callable[[], Reporter]
 
-    def __call__(self, number: int, progress: Reporter | None = None) -> dict[str, Any]:
+    def __call__(self, number: int) -> dict[str, Any]:
         config = self.validation.fold(number)
         path = config.out / _SCORES_FILE
         record = {"training": config.as_record(), "attacks": _describe(self.validation)}
@@ -113,15 +119,16 @@ class _Task:
         if done is not None and all(done.get(key) == value for key, value in record.items()):
             scores: dict[str, Any] = done["scores"]
             return scores
-        result = train(config, progress, resume=True)
+        reporter = self.reporter()
+        result = train(config, reporter, resume=True)
         right = round(result["test_accuracy"] * result["test_samples"])
         scores = {CLEAN: Accuracy(right, result["test_samples"]).as_json()}
         if self.validation.attacks:
-            scores |= self._attacked(config)
+            scores |= self._attacked(config, reporter)
         write_whole(path, json.dumps(record | {"scores": scores}, indent=1) + "\n")
         return scores
 
-    def _attacked(self, config: TrainingConfig) -> dict[str, Any]:
+    def _attacked(self, config: TrainingConfig, reporter: Reporter) -> dict[str, Any]:
         """Accuracy of the float model under each attack."""
         limited = dataclasses.replace(config, test_limit=self.validation.attack_samples)
         dataset = load_dataset(config.dataset, config.data)
@@ -131,6 +138,7 @@ class _Task:
         target = Target(art_classifier(model.keras), model.name, model.file_sha256, model.input_format, None)
         scores = {}
         for name, attack in self.validation.attacks.items():
+            reporter.note(f"attacking {len(clean)} samples with {attack.title}")
             made = craft(target, clean, attack, seed=config.seed, storage="float32")
             correct = made.metadata["float_model"]["correct"]["attacked"]
             scores[name] = Accuracy(correct, len(made)).as_json()

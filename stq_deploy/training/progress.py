@@ -51,38 +51,41 @@ class Plain(Silent):
 
     _EVERY = 60.0
 
-    def __init__(self) -> None:
+    def __init__(self, stderr: bool = False) -> None:
+        self._stderr = stderr
         self._epochs = self._steps = 0
         self._last = time.monotonic()
 
     def start(self, title: str, epochs: int, steps: int) -> None:
         self._epochs, self._steps = epochs, steps
-        print(title, flush=True)
+        self.note(title)
 
     def step(self, epoch: int, step: int, loss: float) -> None:
         if time.monotonic() - self._last >= self._EVERY:
             self._last = time.monotonic()
-            print(
-                f"  epoch {epoch + 1}/{self._epochs}, step {step + 1}/{self._steps}, loss {loss:.4f}",
-                flush=True,
-            )
+            self.note(f"  epoch {epoch + 1}/{self._epochs}, step {step + 1}/{self._steps}, loss {loss:.4f}")
 
     def epoch(self, record: dict[str, Any]) -> None:
         self._last = time.monotonic()
-        print(epoch_line(record, self._epochs), flush=True)
+        self.note(epoch_line(record, self._epochs))
 
     def note(self, text: str) -> None:
-        print(text, flush=True)
+        print(text, file=sys.stderr if self._stderr else sys.stdout, flush=True)
 
 
 class Rich(Silent):
     """A progress bar under the lines of the finished epochs."""
 
-    def __init__(self) -> None:
+    def __init__(self, stderr: bool = False) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=stderr),
         )
         self._task: Any = None
         self._epochs = 0
@@ -138,6 +141,6 @@ class Several(Silent):
             reporter.close()
 
 
-def default_reporter() -> Reporter:
-    """Rich on a terminal, plain lines otherwise."""
-    return Rich() if sys.stdout.isatty() else Plain()
+def default_reporter(stderr: bool = False) -> Reporter:
+    """Rich on a terminal, plain lines otherwise; on standard error where standard output is for results."""
+    return Rich(stderr) if (sys.stderr if stderr else sys.stdout).isatty() else Plain(stderr)

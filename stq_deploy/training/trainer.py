@@ -166,7 +166,8 @@ class _Run:
         config, recipe = self.config, self.recipe
         steps = max(len(self.augmenter) // recipe.batch_size, 1)
         self.reporter.start(
-            f"training {config.network}/{config.variant}, scheme {config.scheme}: {recipe.epochs} epochs "
+            f"training {config.network}/{config.variant}, scheme {config.scheme}"
+            f"{'' if config.fold is None else f', fold {config.fold}'}: {recipe.epochs} epochs "
             f"of {steps} steps on {len(self.augmenter)} samples of {config.dataset}",
             recipe.epochs,
             steps,

@@ -215,6 +215,8 @@ def test_command_prints_the_table(folder: Path, validation: Any) -> None:
     assert result.exit_code == 0, result.output
     assert "95 % interval" in result.output
     assert "fold 2 of 2: none" in result.output
+    assert "scheme fp, fold 1 of 2: 1 epochs of 3 steps" in result.stderr
+    assert "training" not in result.stdout
     assert (folder / "two" / "cross_validation.json").exists()
     assert "samples it has seen" not in result.output
 
