@@ -83,8 +83,8 @@ def test_a_validation_stands_beside_the_papers(reproduce: ModuleType) -> None:
     assert "| CIFAR-10 | square | 11.78 | not yet run | 15.58 | not yet run |" in page
     assert "| SVHN | none | 0.19 | not yet run | 0.1 | not yet run |" in page
     assert "### stq (strided), scheme stq, on cifar10\n" in page
-    assert "| none | 51.00 | 38.29 .. 63.71 | 2.00 | 100 |" in page
-    assert "2 folds, seed 7, trained at abc, by `stq-deploy cross-validate --folds 2`" in page
+    assert "| none | 51.00 | 38.29 .. 63.71 | 2.00 | 24.99 | 100 |" in page
+    assert "2 folds, seed 7, trained at abc, by `stq-deploy cross-validate --folds 2`.\n" in page
     assert "Attacks: fgsm `eps=0.1`, `norm=inf`." in page
 
 
