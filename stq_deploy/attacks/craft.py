@@ -68,7 +68,8 @@ def craft(
 
     Returns:
         The samples with metadata: attack, settings, threat model, how many the float model gets right at each
-        stage, its predictions after input quantisation, seed and versions.
+        stage, its predictions after input quantisation (of features and a model that is not quantized: as they are),
+        seed and versions.
 
     Raises:
         StqError: samples of another shape, labels the model has no class for, features to attack, or a result that is
@@ -80,14 +81,18 @@ def craft(
     if attack is not None:
         adversarial = _perturb(attack, target.classifier, x, clean.y, seed, batch, progress)
     stored = _store(adversarial, "float32" if clean.holds_features else storage)
-    levels = quantize_input(stored, target.input_format)
-    predictions = predict_classes(target.classifier, target.input_format.samples(levels))
+    seen = unit_interval(stored)
+    quantized = target.model_hash is not None or not clean.holds_features  # else nobody knows the input's levels
+    if quantized:
+        seen = target.input_format.samples(quantize_input(stored, target.input_format))
+    predictions = predict_classes(target.classifier, seen)
     correct = {
         "clean": _correct(target.classifier, x, clean.y),
         "attacked": _correct(target.classifier, adversarial, clean.y),
         "stored": _correct(target.classifier, unit_interval(stored), clean.y),
-        "after_input_quantisation": int((predictions == clean.y).sum()),
     }
+    if quantized:
+        correct["after_input_quantisation"] = int((predictions == clean.y).sum())
     kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices", "range") if k in clean.metadata}
     metadata = kept | {
         "attack": _describe(attack, unit_interval(stored) - x),

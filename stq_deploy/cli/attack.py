@@ -97,11 +97,12 @@ def attack(
         save_samples(made, paths[name])
         correct = made.metadata["float_model"]["correct"]
         written.append({"attack": made.attack, "file": str(paths[name]), "samples": len(made), "correct": correct})
-        console.print(
-            f"{paths[name]}: of {len(made)} samples the float model gets right {correct['clean']} clean, "
-            f"{correct['attacked']} attacked, {correct['after_input_quantisation']} after input quantisation",
-            soft_wrap=True,
-        )
+        text = f"{paths[name]}: of {len(made)} samples the float model gets right {correct['clean']} clean"
+        if chosen is not None:
+            text += f", {correct['attacked']} attacked"
+        if "after_input_quantisation" in correct:
+            text += f", {correct['after_input_quantisation']} after input quantisation"
+        console.print(text, soft_wrap=True)
     if as_json:
         print_json({"model": target.name, "model_hash": target.model_hash, "files": written})
 

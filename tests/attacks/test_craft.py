@@ -168,6 +168,16 @@ def test_clean_features_stay_as_they_are(target: Target, clean: SampleSet) -> No
     assert (kept.metadata["range"], kept.metadata["attack"]) == ([0, 6], {"name": "clean"})
 
 
+def test_features_of_a_model_without_a_network_have_no_levels(target: Target, clean: SampleSet) -> None:
+    features = SampleSet(clean.x / np.float32(255), clean.y, {"range": [0, 6]})
+    levels = InputFormat(TensorType(SHAPE, "int8", 0, 1, 4.0))  # all samples are alike in these
+    quantized = craft(dataclasses.replace(target, input_format=levels), features, None)
+    assert quantized.metadata["float_model"]["correct"]["after_input_quantisation"] < 40
+    kept = craft(dataclasses.replace(target, input_format=levels, model_hash=None), features, None)
+    assert kept.metadata["float_model"]["correct"] == {"clean": 40, "attacked": 40, "stored": 40}
+    assert kept.metadata["float_model"]["predictions"] == clean.y.tolist()
+
+
 def test_pixels_are_mapped_before_the_model_sees_them(clean: SampleSet) -> None:
     import tf_keras
 
