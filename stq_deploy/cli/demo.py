@@ -11,10 +11,11 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stq_deploy.evaluation.board_run import Progress, SampleFile
+    from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.demo import Demo
     from stq_deploy.evaluation.scores import Accuracy
     from stq_deploy.network import Network
+    from stq_deploy.progress import Progress
 
 FRESH_ATTACKS: dict[str, dict[str, str]] = {"fgsm": {}, "pgd": {}, "square": {"max_iter": "300"}}
 """Attacks of --from-keras; Square with fewer queries than for the shipped samples, to keep the demo short."""

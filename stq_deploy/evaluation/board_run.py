@@ -23,12 +23,10 @@ from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.planner import emitted_ops
+from stq_deploy.progress import Progress, silent
 
 FloatClasses = Callable[[Levels], Classes]
 """Classes (N,) the float model gives for input levels."""
-
-Progress = Callable[[str, int, int], None]
-"""Told what is running, how many samples are done, and of how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +67,7 @@ def run_files(
     boards: int = 1,
     limit: int | None = None,
     float_classes: FloatClasses | None = None,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> RunSummary:
     """Run the first `limit` samples of every file, resuming what an earlier run left in `out`/results.
 
@@ -134,7 +132,7 @@ def run_file(
     limit: int | None = None,
     layer_cycles: bool = False,
     float_classes: FloatClasses | None = None,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = silent,
 ) -> Ran:
     """Run the first `limit` samples of one file on boards that all run one firmware, and compare.
 

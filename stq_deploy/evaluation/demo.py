@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stq_deploy.boards import Board
-from stq_deploy.evaluation.board_run import Progress, SampleFile, run_files
+from stq_deploy.evaluation.board_run import SampleFile, run_files
 from stq_deploy.evaluation.boards import open_board
 from stq_deploy.evaluation.firmware import build_afresh, find_or_build
 from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
@@ -19,6 +19,7 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
+from stq_deploy.progress import Progress
 
 VERIFIED_SAMPLES = 4
 

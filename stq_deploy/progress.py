@@ -1,0 +1,17 @@
+"""How a step of the pipeline says how far it is, without knowing who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total): what is being done, how many parts of it are done, and of how many.
+
+A stage is a few words for people, such as "certifying layers", and keeps them until it ends. It begins with done = 0
+and ends with done = total; a stage that cannot count has a total of 1. Names out of a model file are untrusted: the
+listener makes them printable.
+"""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Listener that does nothing: the default of every `progress` parameter."""
