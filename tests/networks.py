@@ -56,9 +56,9 @@ PROBES = 4
 TYPES = ("int8", "int16", "int32")
 
 
-def random_network(seed: int, layers: int = 9) -> Network:
+def random_network(seed: int, layers: int = 9, input_dtype: str = "int8") -> Network:
     """A network of at most `layers` random layers and a dense one that gives the logits."""
-    return _Builder(np.random.default_rng(seed)).build(layers)
+    return _Builder(np.random.default_rng(seed)).build(layers, input_dtype)
 
 
 def random_levels(network: Network, samples: int, seed: int = 0) -> npt.NDArray[np.int64]:
@@ -86,9 +86,9 @@ class _Builder:
         self.ops: list[Op] = []
         self.values: dict[str, npt.NDArray[np.int64]] = {}  # of a few samples, to notice layers that do nothing
 
-    def build(self, layers: int) -> Network:
+    def build(self, layers: int, input_dtype: str) -> Network:
         shape = (self.integer(1, 12), self.integer(3, 12), self.integer(1, 6))
-        image = self.tensors["image"] = self.activation(shape, "int8")
+        image = self.tensors["image"] = self.activation(shape, input_dtype)
         self.values["image"] = self.rng.integers(image.minimum, image.maximum + 1, (PROBES, *shape))
         here = "image"
         for _ in range(layers):

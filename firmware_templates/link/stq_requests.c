@@ -15,7 +15,10 @@ stq_counters stq_link_counters;
 /* Read by the fault handler, hence volatile. */
 static volatile int32_t running_layer = -1;
 
-/* Input levels that came in chunks so far, from the start of stq_network_input() on. */
+/* Bytes of one input level. */
+#define LEVEL_BYTES (STQ_NETWORK_INPUT_TYPE == STQ_S16 ? 2u : 1u)
+
+/* Bytes of input levels that came in chunks so far, from the start of stq_network_input() on. */
 static uint32_t input_received;
 
 /* The layer whose output STQ_LINK_READ_OUTPUT may read: the last one that ran, or -1. */
@@ -41,22 +44,42 @@ static void refuse(stq_answer *answer, uint8_t request_type, uint16_t code, uint
     answer->length = 8;
 }
 
+/* Level `index` of the payload, little endian, as its bits say in two's complement. */
+static int32_t level_at(const uint8_t *levels, uint32_t index)
+{
+    if (LEVEL_BYTES == 2u) {
+        const int32_t bits = (int32_t)stq_load_u16(levels + 2u * index);
+        return bits < 0x8000 ? bits : bits - 0x10000;
+    }
+    return levels[index] < 128u ? (int32_t)levels[index] : (int32_t)levels[index] - 256;
+}
+
+static void store_level(uint32_t index, int32_t level)
+{
+    if (LEVEL_BYTES == 2u) {
+        ((int16_t *)stq_network_input())[index] = (int16_t)level;
+    } else {
+        ((int8_t *)stq_network_input())[index] = (int8_t)level;
+    }
+}
+
 /*
- * Copy `length` levels to the network's input at `offset`, which the caller has checked. Levels outside the range that
- * the network was certified for would index its tables out of bounds, so they are refused here.
+ * Copy `length` bytes of levels to the network's input at byte `offset`; the caller has checked both. Levels outside
+ * the range that the network was certified for would index its tables out of bounds, so they are refused here.
  */
 static int take_levels(const uint8_t *levels, uint32_t offset, uint32_t length, uint8_t type, stq_answer *answer)
 {
-    int8_t *input = stq_network_input() + offset;
+    const uint32_t first = offset / LEVEL_BYTES;
+    const uint32_t count = length / LEVEL_BYTES;
     readable_layer = -1; /* its output may lie where the input goes */
-    for (uint32_t i = 0; i < length; i++) {
-        const int32_t level = levels[i] < 128u ? (int32_t)levels[i] : (int32_t)levels[i] - 256;
+    for (uint32_t i = 0; i < count; i++) {
+        const int32_t level = level_at(levels, i);
         if (level < STQ_NETWORK_INPUT_MINIMUM || level > STQ_NETWORK_INPUT_MAXIMUM) {
             input_received = 0;
-            refuse(answer, type, STQ_LINK_ERROR_LEVEL, offset + i);
+            refuse(answer, type, STQ_LINK_ERROR_LEVEL, first + i);
             return 0;
         }
-        input[i] = (int8_t)level;
+        store_level(first + i, level);
     }
     return 1;
 }
@@ -83,7 +106,7 @@ static int take_input(uint8_t type, const uint8_t *payload, uint32_t length, uin
 
 static void input(const uint8_t *payload, uint32_t length, stq_answer *answer)
 {
-    if (length < 4) {
+    if (length < 4 || (length - 4) % LEVEL_BYTES != 0) { /* a chunk holds whole levels */
         refuse(answer, STQ_LINK_INPUT, STQ_LINK_ERROR_LENGTH, STQ_LINK_MAX_REQUEST_PAYLOAD);
         return;
     }

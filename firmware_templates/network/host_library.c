@@ -50,12 +50,13 @@ static int32_t run_layers(int32_t last, uint32_t *digests)
     return STQ_HOST_DONE;
 }
 
-int32_t stq_host_run(int32_t samples, const int8_t *levels, void *logits, uint32_t *digests)
+int32_t stq_host_run(int32_t samples, const void *levels, void *logits, uint32_t *digests)
 {
     const size_t output_bytes = (size_t)stq_host_output_bytes();
 
     for (int32_t sample = 0; sample < samples; sample++) {
-        memcpy(stq_network_input(), levels + (size_t)sample * STQ_NETWORK_INPUT_BYTES, STQ_NETWORK_INPUT_BYTES);
+        const uint8_t *first = (const uint8_t *)levels + (size_t)sample * STQ_NETWORK_INPUT_BYTES;
+        memcpy(stq_network_input(), first, STQ_NETWORK_INPUT_BYTES);
         uint32_t *of_sample = digests == NULL ? NULL : digests + (size_t)sample * STQ_NETWORK_LAYER_COUNT;
         const int32_t refused = run_layers(STQ_NETWORK_LAYER_COUNT - 1, of_sample);
         if (refused != STQ_HOST_DONE) {
@@ -66,7 +67,7 @@ int32_t stq_host_run(int32_t samples, const int8_t *levels, void *logits, uint32
     return STQ_HOST_DONE;
 }
 
-int32_t stq_host_layer_output(const int8_t *levels, int32_t layer, void *output)
+int32_t stq_host_layer_output(const void *levels, int32_t layer, void *output)
 {
     memcpy(stq_network_input(), levels, STQ_NETWORK_INPUT_BYTES);
     const int32_t refused = run_layers(layer, NULL);

@@ -16,13 +16,13 @@ int32_t stq_host_output_bytes(void);
 
 /*
  * Run `samples` inferences.
- *   levels   int8[samples * STQ_NETWORK_INPUT_BYTES]
+ *   levels   samples times STQ_NETWORK_INPUT_BYTES, levels of STQ_NETWORK_INPUT_TYPE
  *   logits   samples times stq_host_output_bytes()
  *   digests  uint32[samples * STQ_NETWORK_LAYER_COUNT], the CRC-32 of each layer's output bytes; or NULL
  */
-int32_t stq_host_run(int32_t samples, const int8_t *levels, void *logits, uint32_t *digests);
+int32_t stq_host_run(int32_t samples, const void *levels, void *logits, uint32_t *digests);
 
 /* Run one sample up to and including `layer` (it must exist), and copy that layer's output_bytes to `output`. */
-int32_t stq_host_layer_output(const int8_t *levels, int32_t layer, void *output);
+int32_t stq_host_layer_output(const void *levels, int32_t layer, void *output);
 
 #endif /* STQ_HOST_LIBRARY_H */

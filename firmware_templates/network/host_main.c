@@ -25,7 +25,7 @@ static int write_all(const void *bytes, size_t count)
     return fwrite(bytes, 1, count, stdout) == count;
 }
 
-static int write_results(const int8_t *levels, void *logits)
+static int write_results(const void *levels, void *logits)
 {
     uint32_t digests[STQ_NETWORK_LAYER_COUNT];
 
@@ -35,7 +35,7 @@ static int write_results(const int8_t *levels, void *logits)
     return write_all(logits, (size_t)stq_host_output_bytes()) && write_all(digests, sizeof digests) ? 0 : 2;
 }
 
-static int write_layer(const int8_t *levels, int32_t layer)
+static int write_layer(const void *levels, int32_t layer)
 {
     const size_t bytes = stq_network_layers[layer].output_bytes;
     void *output = malloc(bytes);
@@ -50,7 +50,7 @@ static int write_layer(const int8_t *levels, int32_t layer)
 
 int main(int argc, char **argv)
 {
-    static int8_t levels[STQ_NETWORK_INPUT_BYTES];
+    static uint8_t levels[STQ_NETWORK_INPUT_BYTES]; /* copied from here to where their type is aligned */
     static int32_t logits[STQ_NETWORK_OUTPUT_COUNT]; /* room for the widest type */
     const long layer = argc > 1 ? strtol(argv[1], NULL, 10) : -1;
 

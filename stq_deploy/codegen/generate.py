@@ -142,6 +142,7 @@ def _template_context(plan: Plan, *, command: str, tool_version: str) -> dict[st
         "constants": [(layer, constant) for layer in layers for constant in layer.code.constants],
         "c_types": literals.C_TYPES,
         "input_macro": tensors[network.input],
+        "input_type": literals.STQ_TYPES[network.input_type.dtype],
         "input_bytes": network.input_type.bytes,
         "input_minimum": network.input_type.minimum,
         "input_maximum": network.input_type.maximum,

@@ -73,8 +73,8 @@ def digest(output: npt.NDArray[Any]) -> int:
     return zlib.crc32(output.astype(output.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
-def checked_levels(network: Network, levels: Levels) -> npt.NDArray[np.int8]:
-    """Levels (N, *input shape) as the C-contiguous int8 array that goes to the device.
+def checked_levels(network: Network, levels: Levels) -> npt.NDArray[Any]:
+    """Levels (N, *input shape) as the C-contiguous array, in the input's storage type, that goes to the device.
 
     Raises:
         StqError: wrong shape, not integers, or outside the input's reachable range.
@@ -92,7 +92,7 @@ def checked_levels(network: Network, levels: Levels) -> npt.NDArray[np.int8]:
             cause="the samples were not quantised for this network",
             next="quantise them with `stq_deploy.network.input_format.quantize_input`",
         )
-    return np.ascontiguousarray(levels, np.int8)
+    return np.ascontiguousarray(levels, spec.dtype)
 
 
 def checked_layer(layer: int, layers: int) -> int:

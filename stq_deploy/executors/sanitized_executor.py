@@ -74,7 +74,7 @@ class SanitizedExecutor(Executor):
                 progress(start + len(part))
         return results
 
-    def _filter(self, samples: npt.NDArray[np.int8], expected_bytes: int, *arguments: str) -> bytes:
+    def _filter(self, samples: npt.NDArray[Any], expected_bytes: int, *arguments: str) -> bytes:
         environment = os.environ | {
             "ASAN_OPTIONS": "detect_leaks=0",  # there is no heap, and the leak check fails under a debugger
             "UBSAN_OPTIONS": "print_stacktrace=1",

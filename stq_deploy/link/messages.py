@@ -45,7 +45,7 @@ class BoardFacts:
         board: name, as in `boards/`.
         model_hash: hex SHA-256 of the network (`Network.sha256()`).
         build_id: hex, 16 bytes.
-        input_bytes: levels of one sample.
+        input_bytes: bytes of one sample's levels.
         output_count: logits.
         output_type: 0, 1, 2 for int8, int16, int32.
         layer_count: layers the network has.

@@ -62,7 +62,7 @@ def _reason(refusal: Refusal) -> str:
         case ErrorCode.RANGE:
             return f"offset or length lies outside of {detail} bytes"
         case ErrorCode.INPUT_INCOMPLETE:
-            return f"the sample is incomplete; {detail} levels have arrived"
+            return f"the sample is incomplete; {detail} bytes of levels have arrived"
         case ErrorCode.NOTHING_TO_READ:
             return "no layer has been run whose output could be read"
         case ErrorCode.KERNEL:

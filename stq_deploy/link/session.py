@@ -24,7 +24,9 @@ from stq_deploy.link.statistics import LinkStatistics
 from stq_deploy.link.timeouts import TIMEOUTS, Timeouts
 from stq_deploy.link.transport import Transport
 
-Levels = bytes | npt.NDArray[np.int8]
+Levels = bytes | npt.NDArray[np.int8] | npt.NDArray[np.int16]
+_LARGEST_LEVEL = 2
+"""Bytes."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Session:
         Samples are drawn from the iterable as the window allows, a few ahead of the results.
 
         Args:
-            samples: each `facts.input_bytes` int8 levels.
+            samples: each `facts.input_bytes` of int8 or int16 levels.
             digests: ask for the digest of every layer's output.
             layer_cycles: ask for the cycles of every layer.
 
@@ -193,6 +195,7 @@ class Session:
         if len(inline) <= self.facts.max_request:
             return _Operation((Request(type_, inline),))
         chunk = self.facts.max_request - len(messages.input_payload(0, b""))
+        chunk -= chunk % _LARGEST_LEVEL  # a chunk holds whole levels
         chunks = (
             Request(FrameType.INPUT, messages.input_payload(at, data[at : at + chunk]))
             for at in range(0, len(data), chunk)
@@ -362,9 +365,9 @@ class Session:
 
 def _as_bytes(levels: Levels, expected: int) -> bytes:
     if not isinstance(levels, bytes):
-        if levels.dtype != np.int8:
-            raise ValueError(f"levels are int8, not {levels.dtype}")
-        levels = levels.tobytes()
+        if levels.dtype not in (np.int8, np.int16):
+            raise ValueError(f"levels are int8 or int16, not {levels.dtype}")
+        levels = levels.astype(levels.dtype.newbyteorder("<"), copy=False).tobytes()
     if len(levels) != expected:
-        raise ValueError(f"a sample has {expected} levels, not {len(levels)}")
+        raise ValueError(f"a sample has {expected} bytes of levels, not {len(levels)}")
     return levels

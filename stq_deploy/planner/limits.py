@@ -11,17 +11,20 @@ from stq_deploy.network.requantize import TableRequantize
 from stq_deploy.network.tensor import STORAGE_RANGE
 from stq_deploy.planner.layers import emitted_ops
 
+INPUT_TYPES = ("int8", "int16")
+"""Storage types of input levels that go over the link."""
+
 
 def check_limits(network: Network) -> None:
     """Refuse what the NumPy reference computes but the kernels cannot.
 
     Raises:
-        StqError: the network does not take int8 levels, has no layer, or a layer leaves what the kernels'
+        StqError: the network does not take int8 or int16 levels, has no layer, or a layer leaves what the kernels'
             contract (`stq_nn.h`) allows.
     """
-    if network.input_type.dtype != "int8":
+    if network.input_type.dtype not in INPUT_TYPES:
         raise _refuse(f"the input is stored as {network.input_type.dtype}", f"tensor {network.input!r}",
-                      "the link and the first layer take int8 levels")  # fmt: skip
+                      "the link takes int8 and int16 levels")  # fmt: skip
     if not emitted_ops(network):
         raise _refuse("the network has no layer that computes anything", "network", "it holds only reshapes")
     for op in emitted_ops(network):

@@ -66,6 +66,18 @@ def test_equal_to_the_reference_and_nothing_refused(
     assert {result.cycles for result in results} == {0}
 
 
+def test_a_network_of_16_bit_levels_is_equal_to_the_reference(compiler: Compiler, tmp_path: Path) -> None:
+    wide = random_network(4, input_dtype="int16")
+    build_firmware(wide, load_board("stm32h743"), tmp_path / "build", compiler=compiler)
+    image = wide.input_type
+    samples = np.random.default_rng(1).integers(image.minimum, image.maximum + 1, (3, *image.shape)).astype(np.int16)
+    samples[0], samples[1] = image.minimum, image.maximum
+    expected = NumpyExecutor(wide).run(samples).reshape(3, -1)
+    with session_with(tmp_path / "build" / "firmware.elf") as session:
+        logits = [result.logits for result in session.infer(samples)]
+    np.testing.assert_array_equal(logits, expected)
+
+
 def test_instruction_counts_are_repeatable_and_come_by_layer(
     firmware: Path, network: Network, levels: npt.NDArray[np.int8]
 ) -> None:

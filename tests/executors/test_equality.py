@@ -20,6 +20,7 @@ from stq_deploy.toolchain.host_library import KERNELS
 SAMPLES = 12
 COVERING = dict(zip(SEEDS, covering_networks(), strict=True))
 SMALL = [random_network(seed) for seed in range(6)]
+WIDE_INPUT = [random_network(seed, input_dtype="int16") for seed in range(6)]
 
 
 def assert_equal(executor: Executor) -> None:
@@ -46,6 +47,16 @@ def assert_equal(executor: Executor) -> None:
 def test_host_equals_numpy(network: Network, kernels: str, host_cache: Path) -> None:
     with HostExecutor(network, kernels=kernels, workers=1, cache_dir=host_cache) as host:
         assert_equal(host)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("network", WIDE_INPUT, ids=range(len(WIDE_INPUT)))
+def test_host_takes_levels_of_16_bits(network: Network, kernels: str, host_cache: Path) -> None:
+    assert network.input_type.dtype == "int16"
+    with HostExecutor(network, kernels=kernels, workers=1, cache_dir=host_cache) as host:
+        assert_equal(host)
+    with SanitizedExecutor(network, kernels=kernels, cache_dir=host_cache) as sanitized:
+        assert_equal(sanitized)
 
 
 @pytest.mark.parametrize("kernels", KERNELS)

@@ -26,6 +26,13 @@ def large_board_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def wide_board_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The board in memory, with 1501 input levels of 16 bits: they need three chunks."""
+    flags = ["-shared", "-fPIC", "-DSTQ_NETWORK_INPUT_BYTES=3002", "-DSTUB_WIDE_LEVELS"]
+    return compile_board(tmp_path_factory.mktemp("board"), "memory_board", flags)
+
+
+@pytest.fixture(scope="session")
 def board_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The board as a process under AddressSanitizer and UndefinedBehaviorSanitizer."""
     folder = tmp_path_factory.mktemp("board")

@@ -133,10 +133,10 @@ class SimulatedBoard:
 
 
 def expected_logits(levels: np.ndarray) -> np.ndarray:
-    """int32 (10,): the stub network in NumPy, for int8 levels (n,)."""
+    """int32 (10,): the stub network in NumPy, for int8 or int16 levels (n,)."""
     x = levels.astype(np.int64)
     i = np.arange(len(x))
-    shifted = (np.trunc(x / 2).astype(np.int64) + i % 3).astype(np.int8).astype(np.int64)
+    shifted = (np.trunc(x / 2).astype(np.int64) + i % 3).astype(levels.dtype).astype(np.int64)
     sums = shifted * 3 - np.roll(shifted, -1)
     return np.array([(sums * ((i * (k + 7)) % 31 - 15)).sum() for k in range(10)], np.int32)
 
@@ -144,3 +144,8 @@ def expected_logits(levels: np.ndarray) -> np.ndarray:
 def random_samples(count: int, size: int = 1024, seed: int = 0) -> np.ndarray:
     """int8 (count, size), within the stub network's range."""
     return np.random.default_rng(seed).integers(-128, 127, (count, size), dtype=np.int8)
+
+
+def random_wide_samples(count: int, size: int, seed: int = 0) -> np.ndarray:
+    """int16 (count, size), within the range of the stub network of wide levels."""
+    return np.random.default_rng(seed).integers(-30000, 30001, (count, size), dtype=np.int16)

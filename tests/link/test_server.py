@@ -449,3 +449,17 @@ def fuzzed(board_library: Path) -> Board:
 def new_nonce() -> Callable[[], int]:
     nonces = iter(range(0x10000, 1 << 32, 0x10000))
     return lambda: next(nonces)
+
+
+def test_levels_of_16_bits_are_counted_in_levels_and_come_whole(wide_board_library: Path) -> None:
+    board = Board(wide_board_library)
+    assert board.hello().input_bytes == 3002
+    wide = np.zeros(600, "<i2")
+    wide[7] = 30001  # the stub network is certified up to 30000
+    refused(board.send(FrameType.INPUT, 1, messages.input_payload(0, wide.tobytes())), ErrorCode.LEVEL, 7)
+    wide[7] = -30001
+    refused(board.send(FrameType.INPUT, 2, messages.input_payload(0, wide.tobytes())), ErrorCode.LEVEL, 7)
+    wide[7] = -30000
+    refused(board.send(FrameType.INPUT, 3, messages.input_payload(0, bytes(9))), ErrorCode.LENGTH, 1280)
+    answer = board.send(FrameType.INPUT, 4, messages.input_payload(0, wide.tobytes()))
+    assert struct.unpack("<I", answer.payload) == (1200,)

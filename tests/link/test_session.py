@@ -13,7 +13,7 @@ import pytest
 from damage import KINDS, Damage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_board import SimulatedBoard, expected_logits, random_samples
+from simulated_board import SimulatedBoard, expected_logits, random_samples, random_wide_samples
 
 from stq_deploy.errors import StqError
 from stq_deploy.link.faults import BoardFault
@@ -107,6 +107,13 @@ def test_input_in_chunks_survives_damage(large_board_library: Path, open_session
     assert (logits_of(session, samples) == wanted).all()
     assert board.runs == len(samples)
     assert zlib.crc32(session.layer_output(samples[3], 2)) == zlib.crc32(wanted[3].tobytes())
+
+
+def test_levels_of_16_bits_arrive_whole(wide_board_library: Path, open_session: OpenSession) -> None:
+    samples = random_wide_samples(6, 1501)
+    samples[0, :2] = -30000, 30000
+    session = open_session(SimulatedBoard(wide_board_library, to_board=Damage(2, 2e-4), to_host=Damage(3, 1e-3)))
+    assert (logits_of(session, samples) == np.array([expected_logits(sample) for sample in samples])).all()
 
 
 def test_answers_that_are_merely_late_are_not_run_twice(board_library: Path, open_session: OpenSession) -> None:
@@ -204,9 +211,9 @@ def test_samples_are_drawn_only_a_window_ahead(board: SimulatedBoard, open_sessi
 
 def test_a_sample_of_another_size_or_type_is_not_sent(board: SimulatedBoard, open_session: OpenSession) -> None:
     session = open_session(board)
-    with pytest.raises(ValueError, match="1024 levels, not 1023"):
+    with pytest.raises(ValueError, match="1024 bytes of levels, not 1023"):
         list(session.infer([bytes(1023)]))
-    with pytest.raises(ValueError, match="int8, not float64"):
+    with pytest.raises(ValueError, match="int8 or int16, not float64"):
         list(session.infer([np.zeros(1024)]))  # type: ignore[list-item]
     assert (logits_of(session) == LOGITS).all()
 

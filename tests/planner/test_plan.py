@@ -22,6 +22,7 @@ from stq_deploy.network.ops import (
     MaxPool,
     Op,
     PairTable,
+    Rescale,
     Reshape,
     Table,
     WeightedOp,
@@ -229,7 +230,15 @@ def dense(x: TensorType, outputs: int = 1, requantize: object = None, **output: 
 
 
 REFUSED = {
-    "16-bit input": (dense(TensorType((3,), "int16", 0, 3, 1.0)), "stored as int16"),
+    "32-bit input": (
+        Network(
+            {"x": TensorType((3,), "int32", 0, 3, 1.0), "y": TensorType((3,), "int32", 0, 3, 1.0)},
+            (Rescale("r", ("x",), "y", (), KeepAccumulator(3, 0, 3)),),
+            "x",
+            ("y",),
+        ),
+        "stored as int32",
+    ),
     "only views": (
         Network({"x": IMAGE, "f": FLAT}, (Reshape("r", ("x",), "f", ()),), "x", ("f",)),
         "no layer that computes",

@@ -160,7 +160,7 @@ const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT] = {
      .output_bytes = 12u, .macs = 15u},
 };
 
-int8_t *stq_network_input(void)
+void *stq_network_input(void)
 {
     return TENSOR_00_INPUT_1;
 }

@@ -12,7 +12,8 @@
 
 #include "stq_nn.h"
 
-#define STQ_NETWORK_INPUT_BYTES 90 /* int8 levels */
+#define STQ_NETWORK_INPUT_TYPE STQ_S8 /* of a level: STQ_S8 or STQ_S16 */
+#define STQ_NETWORK_INPUT_BYTES 90 /* all levels of a sample */
 /* The levels the network was certified for; others would index its tables out of bounds. */
 #define STQ_NETWORK_INPUT_MINIMUM (-128)
 #define STQ_NETWORK_INPUT_MAXIMUM (127)
@@ -33,8 +34,8 @@ typedef struct {
 
 extern const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT];
 
-/* Where the input levels go; they must be written anew for every inference. */
-int8_t *stq_network_input(void);
+/* Where the input levels go, as STQ_NETWORK_INPUT_TYPE; they must be written anew for every inference. */
+void *stq_network_input(void);
 
 /* The logits, valid after the last layer has run until the input is written again. */
 const void *stq_network_output(void);

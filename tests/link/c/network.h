@@ -12,8 +12,20 @@
 #ifndef STQ_NETWORK_INPUT_BYTES
 #define STQ_NETWORK_INPUT_BYTES 1024
 #endif
+#ifdef STUB_WIDE_LEVELS
+typedef int16_t stub_level;
+typedef int32_t stub_sum;
+#define STQ_NETWORK_INPUT_TYPE STQ_S16
+#define STQ_NETWORK_INPUT_MINIMUM (-30000)
+#define STQ_NETWORK_INPUT_MAXIMUM 30000
+#else
+typedef int8_t stub_level;
+typedef int16_t stub_sum;
+#define STQ_NETWORK_INPUT_TYPE STQ_S8
 #define STQ_NETWORK_INPUT_MINIMUM (-128)
 #define STQ_NETWORK_INPUT_MAXIMUM 126 /* 127 is not certified, to see it refused */
+#endif
+#define STUB_LEVELS (STQ_NETWORK_INPUT_BYTES / (int)sizeof(stub_level))
 #define STQ_NETWORK_OUTPUT_COUNT 10
 #define STQ_NETWORK_OUTPUT_TYPE STQ_S32
 #define STQ_NETWORK_LAYER_COUNT 3
@@ -30,7 +42,7 @@ typedef struct {
 
 extern const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT];
 
-int8_t *stq_network_input(void);
+void *stq_network_input(void);
 const void *stq_network_output(void);
 stq_status stq_network_run_layer(int32_t index);
 

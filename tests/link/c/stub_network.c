@@ -4,9 +4,9 @@
 
 const uint8_t stq_network_model_hash[32] = {1, 2, 3, 4, 5, 6, 7, 8};
 
-static int8_t input[STQ_NETWORK_INPUT_BYTES];
-static int8_t shifted[STQ_NETWORK_INPUT_BYTES];
-static int16_t sums[STQ_NETWORK_INPUT_BYTES];
+static stub_level input[STUB_LEVELS];
+static stub_level shifted[STUB_LEVELS];
+static stub_sum sums[STUB_LEVELS];
 static int32_t logits[STQ_NETWORK_OUTPUT_COUNT];
 
 const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT] = {
@@ -18,7 +18,7 @@ const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT] = {
 stub_runs stub_counts;
 int stub_refuses_layer = -1;
 
-int8_t *stq_network_input(void)
+void *stq_network_input(void)
 {
     return input;
 }
@@ -37,20 +37,20 @@ stq_status stq_network_run_layer(int32_t index)
     stub_spend_cycles((uint32_t)(100 * (index + 1)));
     switch (index) {
     case 0:
-        for (int i = 0; i < STQ_NETWORK_INPUT_BYTES; i++) {
-            shifted[i] = (int8_t)(input[i] / 2 + i % 3);
+        for (int i = 0; i < STUB_LEVELS; i++) {
+            shifted[i] = (stub_level)(input[i] / 2 + i % 3);
             input[i] = 0; /* as an arena does: the input's memory is used again */
         }
         break;
     case 1:
-        for (int i = 0; i < STQ_NETWORK_INPUT_BYTES; i++) {
-            sums[i] = (int16_t)(shifted[i] * 3 - shifted[(i + 1) % STQ_NETWORK_INPUT_BYTES]);
+        for (int i = 0; i < STUB_LEVELS; i++) {
+            sums[i] = (stub_sum)(shifted[i] * 3 - shifted[(i + 1) % STUB_LEVELS]);
         }
         break;
     default:
         for (int k = 0; k < STQ_NETWORK_OUTPUT_COUNT; k++) {
             logits[k] = 0;
-            for (int i = 0; i < STQ_NETWORK_INPUT_BYTES; i++) {
+            for (int i = 0; i < STUB_LEVELS; i++) {
                 logits[k] += sums[i] * ((i * (k + 7)) % 31 - 15);
             }
         }
