@@ -91,9 +91,9 @@ def _print(console: Console, network: Network, out: Path) -> None:
     certified = [row.certificate for row in rows if "accumulators" in row.certificate]
     checked = sum(c["checked"] for c in certified)
     reachable = sum(c["accumulators"] for c in certified)
-    console.print(f"certified: {checked:,} of {reachable:,} reachable sums compared one by one", highlight=False)
+    console.print(f"certified: all {reachable:,} reachable sums, {checked:,} compared one by one", highlight=False)
     if checked < reachable:
-        console.print("  (elsewhere both sides of every step; the functions are monotone)", highlight=False)
+        console.print("  (both sides of every step among them, which proves what lies between)", highlight=False)
     rounded = [row for row in rows[:-1] if not row.certificate.get("exact", True)]
     for row in rounded:
         error = row.certificate["largest_error"]

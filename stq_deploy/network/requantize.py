@@ -48,6 +48,10 @@ class MultiplierRequantize:
         shifted: Accumulators = (high + self.offset.astype(np.int64)) >> self.right_shift
         return np.clip(shifted, self.minimum, self.maximum)
 
+    def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no channel's level falls as `sign[c] * acc` rises, for accumulators in [low[c], high[c]]."""
+        return bool((self.multiplier.astype(np.int64) * sign >= 0).all())
+
     def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
         """Whether no intermediate leaves int32 for accumulators in [low, high] ((C,) each)."""
         limit = 2**31
@@ -94,6 +98,10 @@ class ShiftRequantize:
         rounded: Accumulators = (v + below_half + odd) >> shift
         return np.clip(rounded + self.zero_point, self.minimum, self.maximum)
 
+    def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no channel's level falls as `sign[c] * acc` rises, for accumulators in [low[c], high[c]]."""
+        return bool((sign > 0).all())
+
     def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
         """Whether no intermediate leaves int32 for accumulators in [low, high] ((C,) each)."""
         most = high + self.offset.astype(np.int64) + (np.int64(1) << self.shift.astype(np.int64))
@@ -130,6 +138,10 @@ class WideRequantize:
         total = acc * self.multiplier.astype(np.int64) + self.offset
         levels: Accumulators = total >> self.shift.astype(np.int64)
         return np.clip(levels, self.minimum, self.maximum)
+
+    def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no channel's level falls as `sign[c] * acc` rises, for accumulators in [low[c], high[c]]."""
+        return bool((self.multiplier.astype(np.int64) * sign >= 0).all())
 
     def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
         """Whether the sum stays within int64 for accumulators in [low, high] ((C,) each)."""
@@ -171,6 +183,11 @@ class ThresholdRequantize:
             out[..., c] = np.searchsorted(self.thresholds[c], signed[..., c], side="right")
         return out + self.minimum
 
+    def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no channel's level falls as `sign[c] * acc` rises, for accumulators in [low[c], high[c]]."""
+        ascending = (np.diff(self.thresholds.astype(np.int64), axis=1) >= 0).all()
+        return bool((self.sign == sign).all() and ascending)
+
 
 @dataclass(frozen=True, eq=False)
 class TableRequantize:
@@ -204,6 +221,12 @@ class TableRequantize:
         levels: Accumulators = self.table.astype(np.int64)[rows, index]
         return levels
 
+    def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no channel's level falls as `sign[c] * acc` rises, for accumulators in [low[c], high[c]]."""
+        rows = np.broadcast_to(self.table, (self.channels, self.table.shape[1])).astype(np.int64)
+        own = (rows[c, low[c] - self.base : high[c] - self.base + 1] for c in range(self.channels))
+        return all((np.diff(row) * sign[c] >= 0).all() for c, row in enumerate(own))
+
 
 @dataclass(frozen=True, eq=False)
 class KeepAccumulator:
@@ -218,6 +241,10 @@ class KeepAccumulator:
     def apply(self, acc: Accumulators) -> Accumulators:
         """int64 (..., C), unchanged."""
         return acc
+
+    def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no channel's level falls as `sign[c] * acc` rises, for accumulators in [low[c], high[c]]."""
+        return bool((sign > 0).all())
 
 
 Requantize = (

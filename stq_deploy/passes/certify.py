@@ -1,4 +1,4 @@
-"""Finds a requantisation that equals a given function for every reachable accumulator, and checks that it does.
+"""Finds a requantisation that equals a given function for every reachable accumulator (`proof` checks that it does).
 
 Why the multiplier form's offsets are an interval: h(a) = ((a << left) * M) >> 32 is monotone in a, so level k is
 reached from accumulator f on exactly when
@@ -13,10 +13,8 @@ neither is stored as a table or as thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,17 +26,14 @@ from stq_deploy.network.requantize import (
     TableRequantize,
     ThresholdRequantize,
     WideRequantize,
-    of_channels,
 )
 from stq_deploy.network.tensor import fits
 from stq_deploy.passes.epilogue import Epilogue, Thresholds
-from stq_deploy.passes.float_evaluation import level_bounds
+from stq_deploy.passes.proof import prove
 
 MAXIMUM_TABLE = 4096
 MAXIMUM_SEARCHED = 255  # levels, less one, up to which the multiplier is searched for, and tables and thresholds serve
-MAXIMUM_EXHAUSTIVE = 1 << 26  # accumulators of one op; beyond, both sides of every step are checked
 _INT32 = 2**31
-_CHUNK = 1 << 18
 _NEIGHBOURS = np.concatenate([[0], np.ravel([(d, -d) for d in range(1, 17)])])
 
 Integers = npt.NDArray[np.int64]
@@ -50,15 +45,12 @@ def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
     A multiplier if one is exact, else a shift, else a 64-bit multiplier, else a table or thresholds, whichever takes
     fewer bytes. More than 256 levels get one of the first three.
 
-    Its `certificate` has: kind; exact; channels; `accumulators`, how many are reachable; `checked`, how many of them
-    were compared one by one; `near_ties`, how many of these lay within 1e-9 (relative) of a rounding tie; and of a
-    multiplier `smallest_slack`, how far the worst channel's offset may move, in levels.
-    If fewer were checked than are reachable, both sides of every step were: both functions being monotone, this
-    proves equality between the steps.
+    Its `certificate` has what `proof.prove` found, and of a multiplier `smallest_slack`, how far the worst channel's
+    offset may move, in levels.
 
     Raises:
         ValueError: more than 256 levels whose function is none of the first three forms.
-        ArithmeticError: the check failed: a mistake in the passes.
+        ArithmeticError: the proof failed: a mistake in the passes.
     """
     target = epilogue.thresholds(low, high)
     few = target.maximum - target.minimum <= MAXIMUM_SEARCHED
@@ -67,7 +59,8 @@ def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
         form = (_multiplier(target) if few else None) or _shift(target, epilogue.steps.zero_point) or _wide(target)
     if form is None and not few:
         raise ValueError("no multiplier gives so many levels exactly")
-    return _checked(form or _smaller(_table(target), _threshold(target)), target, epilogue)
+    form = form or _smaller(_table(target), _threshold(target))
+    return replace(form, certificate=prove(form, target, epilogue) | form.certificate)
 
 
 @dataclass(frozen=True)
@@ -250,42 +243,3 @@ def _table(target: Thresholds) -> TableRequantize | None:
 
 def _smaller(table: TableRequantize | None, threshold: ThresholdRequantize) -> Requantize:
     return table if table is not None and table.table.nbytes <= threshold.thresholds.nbytes else threshold
-
-
-def _checked(form: Requantize, target: Thresholds, epilogue: Epilogue) -> Requantize:
-    """`form` with its certificate, after comparing it with the exact thresholds, and these with float64."""
-    reachable = int((target.high - target.low + 1).sum())
-    zero_point = epilogue.steps.zero_point
-    checked = near_ties = 0
-    for c in range(target.channels):
-        one = of_channels(form, [c])
-        for signed in _to_check(target, c, every=reachable <= MAXIMUM_EXHAUSTIVE):
-            acc = signed * target.sign[c]
-            level = target.level(c, signed)
-            lowest, highest = level_bounds(epilogue.stages, epilogue.quantizer, c, acc)
-            if not np.array_equal(one.apply(acc[:, None])[:, 0], level):
-                raise ArithmeticError(f"the {form.kind} form of channel {c} is not exact")
-            if (level - zero_point < lowest).any() or (level - zero_point > highest).any():
-                raise ArithmeticError(f"the thresholds of channel {c} contradict the float64 evaluation")
-            checked += len(acc)
-            near_ties += int((lowest != highest).sum())
-    certificate: dict[str, Any] = {
-        "kind": form.kind,
-        "exact": True,
-        "channels": target.channels,
-        "accumulators": reachable,
-        "checked": checked,
-        "near_ties": near_ties,
-    }
-    return replace(form, certificate=certificate | form.certificate)
-
-
-def _to_check(target: Thresholds, c: int, every: bool) -> Iterator[Integers]:
-    """Values of `sign * acc` of channel c: all of them, or both sides of every step and the ends."""
-    low, high = int(target.low[c]), int(target.high[c])
-    if every:
-        for start in range(low, high + 1, _CHUNK):
-            yield np.arange(start, min(start + _CHUNK, high + 1), dtype=np.int64)
-    else:
-        around = np.concatenate([target.first[c] - 1, target.first[c], [low, high]])
-        yield np.unique(np.clip(around, low, high))

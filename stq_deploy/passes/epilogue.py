@@ -144,12 +144,13 @@ class Epilogue:
         denominator = math.lcm(slope.denominator, start.denominator)
         a, b = int(slope * denominator), int(start * denominator)
         firsts: list[int | bool] = []
+        rises, reaches = factor > 0, self.steps.reaches
         for k in levels:
             floor, rest = divmod((2 * k - 1) * a + b, denominator)
-            if factor > 0:
-                firsts.append(floor if rest == 0 and self.steps.reaches(k) else floor + 1)
+            if rises:
+                firsts.append(floor if rest == 0 and reaches(k) else floor + 1)
             else:  # reached where u <= boundary, that is -u >= -boundary
-                firsts.append(1 - floor if rest == 0 and not self.steps.reaches(k) else -floor)
+                firsts.append(1 - floor if rest == 0 and not reaches(k) else -floor)
         for clip in clips:
             assert isinstance(clip, Clip)
             # The clip's own bounds round to a level: those up to it are always reached, those above it never.
@@ -159,7 +160,7 @@ class Epilogue:
             if clip.high is not None:
                 last = self.steps.nearest(clip.high)
                 firsts = [False if k > last else first for k, first in zip(levels, firsts, strict=True)]
-        return factor < 0, firsts
+        return not rises, firsts
 
     def _slope(self, channels: int) -> tuple[Fraction, ...] | None:
         # A relu before a quantizer only clips, as the quantizer itself does.

@@ -1,37 +1,45 @@
-"""Logits as int32 fixed-point numbers of one common scale, with a certified error bound."""
+"""Logits as int32 fixed-point numbers of one common scale, with their largest error, exact."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.requantize import MultiplierRequantize, of_channels
+from stq_deploy.passes.lines import RoundedLine, float_above, largest_error
 from stq_deploy.passes.stages import Affine
 
+Integers = npt.NDArray[np.int64]
+
 _INT32 = 2**31
-_CHUNK = 1 << 20
+_SAMPLES = 64  # accumulators of a channel that the float64 evaluation looks at, the ends among them
 
 
-def certify_logits(
-    affine: Affine, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]
-) -> tuple[MultiplierRequantize, Fraction]:
+def certify_logits(affine: Affine, low: Integers, high: Integers) -> tuple[MultiplierRequantize, Fraction]:
     """Fixed-point `affine.factor[c] * acc + affine.offset[c]` for accumulators in [low[c], high[c]].
 
     Returns:
         The requantisation and the real value of one output step, the smallest power of two at which the logits stay
-        within +-2**30 and every multiplier within int32. Its certificate holds `largest_error` in logit units, over
-        every reachable accumulator.
+        within +-2**30 and every multiplier within int32.
+
+    Its certificate holds:
+        accumulators: how many are reachable.
+        largest_error: in logit units, over every one of them: calculated, not sampled (`lines.largest_error`), and
+            rounded up to float64.
+        checked: at how many of them the form was also compared with an independent float64 evaluation.
 
     Raises:
         ValueError: the logits' range has no such scale.
+        ArithmeticError: the float64 evaluation contradicts the error: a mistake in the passes.
     """
     channels = len(low)
     pairs = [affine.at(c) for c in range(channels)]
     largest_acc = max(int(np.abs(low).max()), int(np.abs(high).max()), 1)
-    left = 31 - largest_acc.bit_length()
+    left = max(31 - largest_acc.bit_length(), 0)
     largest = max(
         max(abs(f * int(low[c]) + o), abs(f * int(high[c]) + o), abs(o), abs(f * largest_acc))
         for c, (f, o) in enumerate(pairs)
@@ -49,36 +57,40 @@ def certify_logits(
     form = MultiplierRequantize(multiplier.astype(np.int32), offset.astype(np.int32), left, 0, -(2**31), 2**31 - 1)
     if not form.overflow_free(low, high):
         raise ValueError("the logits overflow int32")
-    error, count, smallest, greatest = _check(form, pairs, scale, low, high)
+    errors = [
+        largest_error(RoundedLine(int(m) << left, 0, 1 << 32, int(b)), scale, f, o, int(low[c]), int(high[c]))
+        for c, ((f, o), m, b) in enumerate(zip(pairs, form.multiplier, form.offset, strict=True))
+    ]
+    # The levels rise or fall with the accumulator, so that its ends give theirs.
+    ends = np.concatenate([form.apply(low), form.apply(high)])
     certificate = {
         "kind": form.kind,
         "exact": False,
         "channels": channels,
-        "accumulators": count,
-        "checked": count,
-        "largest_error": error,
+        "accumulators": int((high - low + 1).sum()),
+        "checked": _compare(form, pairs, scale, low, high, errors),
+        "largest_error": float_above(max(errors)),
     }
-    return MultiplierRequantize(form.multiplier, form.offset, left, 0, smallest, greatest, certificate), scale
+    return replace(form, minimum=int(ends.min()), maximum=int(ends.max()), certificate=certificate), scale
 
 
-def _check(
+def _compare(
     form: MultiplierRequantize,
     pairs: list[tuple[Fraction, Fraction]],
     scale: Fraction,
-    low: npt.NDArray[np.int64],
-    high: npt.NDArray[np.int64],
-) -> tuple[float, int, int, int]:
-    """(largest error in logit units, accumulators checked, smallest level, largest level)."""
-    worst, count, smallest, greatest = 0.0, 0, _INT32, -_INT32
+    low: Integers,
+    high: Integers,
+    errors: list[Fraction],
+) -> int:
+    """At how many accumulators of each channel, evenly spread, float64 finds the form within its largest error."""
+    count = 0
     for c, (factor, offset) in enumerate(pairs):
-        one = of_channels(form, [c])
-        for start in range(int(low[c]), int(high[c]) + 1, _CHUNK):
-            acc = np.arange(start, min(start + _CHUNK, int(high[c]) + 1), dtype=np.int64)
-            level = one.apply(acc[:, None])[:, 0]
-            exact = acc * float(factor) + float(offset)
-            # Three float64 roundings of numbers below `size` enter the difference; they count as error.
-            size = float(np.abs(exact).max()) + abs(float(offset))
-            worst = max(worst, float(np.abs(level * float(scale) - exact).max()) + 4 * size * 2.0**-53)
-            smallest, greatest = min(smallest, int(level.min())), max(greatest, int(level.max()))
-            count += len(acc)
-    return worst, count, smallest, greatest
+        acc = np.unique(low[c] + (high[c] - low[c]) * np.arange(_SAMPLES, dtype=np.int64) // (_SAMPLES - 1))
+        level = of_channels(form, [c]).apply(acc[:, None])[:, 0]
+        exact = acc * float(factor) + float(offset)
+        # Three float64 roundings of numbers below `size` enter the difference.
+        size = float(np.abs(exact).max()) + abs(float(offset))
+        if np.abs(level * float(scale) - exact).max() > float(errors[c]) + 4 * size * 2.0**-53:
+            raise ArithmeticError(f"the logits of channel {c} contradict the float64 evaluation")
+        count += len(acc)
+    return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -19,6 +20,7 @@ from stq_deploy.network.requantize import (
     WideRequantize,
 )
 from stq_deploy.passes import certify as certify_module
+from stq_deploy.passes import proof
 from stq_deploy.passes.certify import certify
 from stq_deploy.passes.epilogue import Epilogue
 from stq_deploy.passes.stages import Affine, Clip, Monotone, Stage, batch_norm, chain, scaled, shifted
@@ -215,22 +217,82 @@ def test_channels_that_contradict_each_other_share_nothing() -> None:
     assert form.table.shape == (2, 19)
 
 
-def test_large_ranges_are_proved_from_both_sides_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certify_module, "MAXIMUM_EXHAUSTIVE", 1000)
-    e = epilogue(ROUND, scaled([Fraction(1, 99991)]), shifted(np.array([0.123], np.float32)))
-    form = certify(e, *arrays([-3_000_000], [4_000_000]))
+WIDE_RANGE = epilogue(ROUND, scaled([Fraction(1, 99991)]), shifted(np.array([0.123], np.float32)))
+
+
+def test_large_ranges_are_proved_from_both_sides_of_every_step() -> None:
+    form = certify(WIDE_RANGE, *arrays([-3_000_000], [4_000_000]))
     assert isinstance(form, MultiplierRequantize)
     certificate = form.certificate
     assert certificate["accumulators"] == 7_000_001
-    assert certificate["checked"] == 2 * 15 + 2
+    # 15 steps within the range; the float64 evaluation looks between them as well, both ends included.
+    assert 2 * 15 + 2 <= certificate["checked"] <= 2 * 15 + 64
 
 
-def test_wide_range_exhaustively() -> None:
-    e = epilogue(ROUND, scaled([Fraction(1, 99991)]), shifted(np.array([0.123], np.float32)))
-    form = certify(e, *arrays([-2_000_000], [2_000_000]))
-    assert form.certificate["checked"] == 4_000_001
+def test_the_proof_from_steps_says_what_an_exhaustive_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    low, high = arrays([-2_000_000], [2_000_000])
+    form = certify(WIDE_RANGE, low, high)
+    monkeypatch.setattr(proof, "MAXIMUM_EXHAUSTIVE", 1 << 26)
+    oracle = certify(WIDE_RANGE, low, high)
+    assert oracle.certificate["checked"] == 4_000_001 > form.certificate["checked"]
+    assert oracle.certificate["near_ties"] == form.certificate["near_ties"]
+    assert (form.minimum, form.maximum) == (oracle.minimum, oracle.maximum)
     for acc in (-2_000_000, -1, 0, 24_997, 24_998, 1_500_000, 2_000_000):
-        assert form.apply(np.array([[acc]]))[0, 0] == exact_level(e, 0, acc)
+        assert form.apply(np.array([[acc]]))[0, 0] == exact_level(WIDE_RANGE, 0, acc)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_steps_alone_find_every_wrong_form(data: st.DataObject) -> None:
+    """Any multiplier and offset near the right ones: the proof passes exactly those that an exhaustive look passes."""
+    e = epilogue("quantized_relu(4,2)", scaled([Fraction(data.draw(st.integers(1, 40)), 997)]))
+    low, high = arrays([-300], [900])
+    target = e.thresholds(low, high)
+    right = certify_module._multiplier(target)
+    assert right is not None
+    move = st.integers(-3, 3)
+    form = replace(
+        right,
+        multiplier=right.multiplier + np.int32(data.draw(move) << data.draw(st.integers(0, 26))),
+        offset=right.offset + np.int32(data.draw(move) << data.draw(st.integers(0, 26))),
+        certificate={},
+    )
+    acc = np.arange(-300, 901)
+    equal = np.array_equal(form.apply(acc[:, None])[:, 0], target.level(0, acc))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "MAXIMUM_EXHAUSTIVE", 0)
+        if equal:
+            assert proof.prove(form, target, e)["exact"]
+        else:
+            with pytest.raises(ArithmeticError, match=r"not exact|not monotone"):
+                proof.prove(form, target, e)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        TableRequantize(np.array([[0, 1, 0, 1]], np.int8), 0, 1),
+        MultiplierRequantize(np.array([-1], np.int32), np.array([0], np.int32), 0, 0, 0, 1),
+        WideRequantize(np.array([-1], np.int32), np.array([0]), np.array([0], np.int8), 0, 1),
+        ThresholdRequantize(np.array([[2, 1]], np.int32), np.array([1], np.int8), 0),
+        ThresholdRequantize(np.array([[1, 2]], np.int32), np.array([-1], np.int8), 0),
+    ],
+    ids=lambda form: form.kind,
+)
+def test_a_form_that_falls_is_no_monotone_one(form: Requantize) -> None:
+    """Between two compared accumulators, only a form that never falls must give what it gives at both."""
+    one, low, high = np.ones(1, np.int64), np.zeros(1, np.int64), np.full(1, 3)
+    assert not form.rises(one, low, high)
+    e = epilogue("quantized_relu(1,0)", scaled([Fraction(1, 7)]))
+    with pytest.raises(ArithmeticError, match="not monotone"):
+        proof.prove(form, e.thresholds(low, high), e)
+
+
+def test_a_shared_table_must_rise_only_where_a_channel_reads_it() -> None:
+    table = TableRequantize(np.array([[2, 1, 0, 1, 2]], np.int8), -2, 2)
+    sign, low, high = np.array([-1, 1]), np.array([-2, 0]), np.array([0, 2])
+    assert table.rises(sign, low, high)
+    assert not table.rises(sign, low, high + 1 * np.array([1, 0]))
 
 
 def test_channel_far_outside_the_levels_does_not_cost_precision() -> None:
