@@ -1,65 +1,237 @@
-"""Writing so that a file or folder is complete or absent, never half-written."""
+"""Reading and writing files so that nothing of the user's is lost: whole or not at all, bounded, locked, in words."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-import shutil
+import stat
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from stq_deploy.errors import StqError
 
+if sys.platform != "win32":
+    import fcntl
 
-def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Write a file beside its place, then rename it there.
+MAXIMUM_TEXT_BYTES = 1 << 20
+"""Of recipes, board files and other texts that people write."""
+MAXIMUM_JSON_BYTES = 64 << 20
+"""Of records that programs write."""
+PART = ".part"
+"""Ending of files under way."""
+_NEXT = {
+    errno.ENOSPC: "free some space, or choose a place on another disk",
+    errno.EDQUOT: "free some space, or choose a place on another disk",
+    errno.EFBIG: "choose a place that takes larger files",
+    errno.EACCES: "choose a place you may write to",
+    errno.EPERM: "choose a place you may write to",
+    errno.EROFS: "choose a place you may write to",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a part of the path is a file: choose another output path",
+    errno.EEXIST: "a part of the path is a file: choose another output path",
+    errno.ELOOP: "symbolic links of the path lead in a circle: choose another output path",
+}
 
-    Raises:
-        StqError: the place cannot be written.
-    """
-    path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(beside).chmod(0o644)
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StqError(
-            f"cannot write: {error.strerror}", where=str(path), next="choose another output path, or free some space"
-        ) from error
+
+def encoded(text: str) -> bytes:
+    """UTF-8; what UTF-8 cannot hold (lone surrogates, out of names of files and models) as backslash escapes."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def cannot_write(error: OSError, where: str | os.PathLike[str]) -> StqError:
+    """What the operating system refused, in words, with what to do about it."""
+    next = _NEXT.get(error.errno or 0, "choose another output path")
+    return StqError(f"cannot write: {error.strerror or error}", where=os.fspath(where), next=next)
 
 
 @contextmanager
-def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A fresh folder to fill; on success it takes the place of `path`, on an exception nothing remains of it.
+def writing(where: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns what the operating system refuses within the block into an StqError."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(error, where) from error
+
+
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """Absolute, without `.`, `..` and symbolic links: where something of this name is written.
 
     Raises:
-        StqError: the place cannot be written.
+        StqError: links lead in a circle, the name is too long, or the working directory is gone.
+    """
+    try:
+        found = Path(path).resolve()
+        with contextlib.suppress(FileNotFoundError):
+            found.stat()  # before Python 3.13, `resolve` lets too long names and some circles pass
+    except RuntimeError as error:  # how Python before 3.13 tells a circle
+        raise cannot_write(OSError(errno.ELOOP, os.strerror(errno.ELOOP)), path) from error
+    except OSError as error:
+        raise cannot_write(error, path) from error
+    return found
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write a file beside its place, then rename it there. A symbolic link stays one: its target is written.
+
+    Raises:
+        StqError: the place cannot be written, or is a folder or device.
+    """
+    data = encoded(content) if isinstance(content, str) else content
+    with writing(path):
+        place = resolved(path)
+        _check_regular(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".stq-", suffix=PART, dir=place.parent)
+        beside = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            beside.chmod(0o644)
+            beside.replace(place)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
+
+
+def check_output(
+    path: str | os.PathLike[str],
+    *,
+    what: str,
+    recognize: Callable[[Path], bool],
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+    force: bool = False,
+    force_option: bool = True,
+) -> None:
+    """Refuse, before any work, an output file that cannot be written or would replace something of the user's.
+
+    Args:
+        what: what the command writes, as in "a network (.stq)".
+        recognize: whether an existing file is a former output of this kind, which may be replaced.
+        inputs: files that the command reads: never replaced without `force`.
+        force: the user wants whatever file is there to be replaced.
+        force_option: whether the command has an option --force, for the advice.
+
+    Raises:
+        StqError: the place is a folder, a device, cannot be reached or written, or holds another file.
+    """
+    place = resolved(path)
+    with writing(path):
+        _check_regular(place)
+        _check_reachable(place)
+    if force or not place.exists():
+        return
+    advice = "choose another output path" + (", or replace it with --force" if force_option else "")
+    if any(source is not None and _same(place, Path(source)) for source in inputs):
+        raise StqError("the output would replace a file that the command reads", where=str(path), next=advice)
+    if not recognize(place):
+        raise StqError(f"there is a file already, and it is not {what}", where=str(path), next=advice)
+
+
+@contextmanager
+def made_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The folder, without links and dots in its name, made if it is absent; removed again if the block fails.
+
+    Raises:
+        StqError: it is a file, or cannot be made.
+    """
+    place = resolved(path)
+    if place.exists() and not place.is_dir():
+        raise StqError("the output folder is a file", where=str(path), next="choose another output folder")
+    made = [folder for folder in (place, *place.parents) if not folder.exists()]
+    try:
+        with writing(path):
+            place.mkdir(parents=True, exist_ok=True)
+        yield place
+    except BaseException:
+        for folder in made:  # only what is empty again: what the block left on purpose stays
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold a folder for this process: nobody else changes it, and with `shared` others may read it meanwhile.
+
+    The lock ends with the process, whatever ends that. Where the file system has no locks, there is none.
+
+    Raises:
+        StqError: another command of ours uses the folder.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    with writing(folder):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StqError(
+                "another stq-deploy command is using this folder",
+                where=str(folder),
+                next="wait for its end, or choose another folder with --out",
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def read_bounded(path: str | os.PathLike[str], maximum: int = MAXIMUM_TEXT_BYTES) -> str:
+    """A text file (UTF-8) of at most `maximum` bytes; of a device or FIFO no more is read either.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is no text.
+        StqError: it is too large, or no file.
     """
     path = Path(path)
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise StqError("this is not a file", where=str(path), next="check the path")
+    with path.open("rb") as file:
+        content = file.read(maximum + 1)
+    if len(content) > maximum:
+        raise StqError(
+            f"the file has more than the {maximum:,} bytes allowed",
+            where=str(path),
+            cause="it is something else under this name",
+            next="check the path",
+        )
+    return content.decode("utf-8")
+
+
+def _check_regular(place: Path) -> None:
+    """Renaming onto a device or FIFO would replace it: /dev/null itself, as root."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-    except OSError as error:
-        raise StqError(f"cannot write: {error.strerror}", where=str(path), next="choose another output path") from error
+        mode = place.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise StqError("the output file is a folder", where=str(place), next="name a file in it")
+    if not stat.S_ISREG(mode):
+        raise StqError("the output is no file but a device or pipe", where=str(place), next="name a file")
+
+
+def _check_reachable(place: Path) -> None:
+    """Whether folder and file can be made, as far as that shows without doing it."""
+    folder = place.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _same(place: Path, source: Path) -> bool:
     try:
-        yield beside
-        beside.chmod(0o755)
-        if path.exists():
-            old = beside.with_suffix(".old")
-            path.rename(old)
-            beside.rename(path)
-            shutil.rmtree(old)
-        else:
-            beside.rename(path)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+        return place.samefile(source)
+    except OSError:
+        return False

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 from rich.console import Console
+
+from stq_deploy.progress import Progress
 
 FILE_WIDTH = 120
 """Columns of a table that goes to a file or a pipe, which has no width of its own."""
@@ -46,33 +49,62 @@ def plain(text: str) -> str:
     return escape(printable(text))
 
 
-@contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Bars on standard error, if that is a terminal; the callable is told (title, done, of how many)."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskID,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+SECONDS_BETWEEN_LINES = 5.0
+"""Of a stage that goes on, where standard error is no terminal."""
 
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Shows stages on standard error: bars on a terminal; elsewhere a line when one begins, and every few seconds."""
     console = human_console()
+    if console.is_terminal:
+        with _bars(console) as update:
+            yield update
+    else:
+        yield _Lines(console)
+
+
+class _Lines:
+    """Progress for files, pipes and logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        last = self._last.get(stage)
+        if last is None:
+            self._last[stage] = now
+            self._print(f"{stage} ...")
+        elif done < total and now - last >= SECONDS_BETWEEN_LINES:
+            self._last[stage] = now
+            self._print(f"{stage}: {done:,} of {total:,}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(plain(text), soft_wrap=True)
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Progress]:
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
     )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Bars(*columns, console=console, transient=True) as bars:
 
-        def update(title: str, done: int, total: int) -> None:
-            if title not in tasks:
-                tasks[title] = progress.add_task(plain(title), total=total)
-            progress.update(tasks[title], completed=done)
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(plain(stage), total=None, count="")
+            if total > 1:
+                bars.update(tasks[stage], total=total, completed=done, count=f"{done:,} of {total:,}")
+            elif done >= total:  # until then the bar moves, as of an unknown total
+                bars.update(tasks[stage], total=total, completed=done)
 
         yield update

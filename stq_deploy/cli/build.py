@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the build; a former build there is replaced.  [default: build/BOARD]",
+    help="Folder for the build. A former build's files there are replaced, others stay.  [default: build/BOARD]",
 )
 @click.option(
     "--compiler",
@@ -58,20 +58,27 @@ def build(
     """
     from stq_deploy.boards import load_board
     from stq_deploy.boards.override import parse_places
-    from stq_deploy.cli._screen import human_console, print_json, result_console
+    from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.memory_plan import read_memory_plan
     from stq_deploy.passes import load_any
-    from stq_deploy.report.write import write_memory_page
+    from stq_deploy.report.write import MEMORY_PAGE, memory_page
     from stq_deploy.toolchain.build import build_firmware
     from stq_deploy.toolchain.compilers import find_compiler
     from stq_deploy.zoo.shipped import resolve_model
 
     board = load_board(board_name)
-    network = load_any(resolve_model(model), conversion.load())
+    path, asked = resolve_model(model), conversion.load()
     # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
     command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
     command += "".join(f" --place {place}" for place in places)
-    with human_console().status("building") as status:
+    with progress_bars() as progress:
+        network = load_any(path, asked)
+
+        def pages(report: dict[str, Any], manifest: dict[str, Any]) -> dict[str, str]:
+            title = f"Memory of {network.metadata.get('name') or Path(model).name} on {board.name}"
+            drawn = read_memory_plan(report, manifest)
+            return memory_page(drawn, title=title, build_id=report["build_id"])
+
         result = build_firmware(
             network,
             board,
@@ -79,12 +86,11 @@ def build(
             compiler=find_compiler(compiler),
             command=command,
             places=parse_places(places),
-            progress=status.update,
+            pages=pages,
+            progress=progress,
         )
-        status.update("drawing")
-        plan = read_memory_plan(result.to_json(), json.loads(result.manifest.read_text()))
-        title = f"Memory of {network.metadata.get('name') or Path(model).name} on {board.name}"
-        page = write_memory_page(plan, result.folder, title=title, build_id=result.build_id)
+    plan = read_memory_plan(result.to_json(), json.loads(result.manifest.read_text(encoding="utf-8")))
+    page = result.folder / MEMORY_PAGE
     if as_json:
         arena = {
             "bytes": plan.arena.bytes,

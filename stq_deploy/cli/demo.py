@@ -58,12 +58,14 @@ def demo(
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.errors import StqError
     from stq_deploy.evaluation.demo import run_demo
-    from stq_deploy.report.write import write_reports
+    from stq_deploy.files import locked, made_folder
+    from stq_deploy.report.write import check_reports, write_reports
 
     if emulated and port:
         raise StqError("which board?", next="give either --port PORT, or --emulated")
     board = load_board(board_name)
-    with progress_bars() as progress:
+    check_reports(out)
+    with made_folder(out) as folder, locked(folder), progress_bars() as progress:
         network, files = _from_keras(limit, out, progress) if from_keras else _shipped()
         found = run_demo(
             network,
@@ -75,7 +77,7 @@ def demo(
             limit=limit,
             progress=progress,
         )
-    report = write_reports(found.summary, out, found.as_json())
+        report = write_reports(found.summary, out, found.as_json())
     screen = result_console(as_json)
     _print(screen, found)
     print_costs(screen, found.summary)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from stq_deploy.flash.pyocd import Probe
 
 
 @click.command(context_settings={"show_default": True})
@@ -19,12 +23,16 @@ import click
 def flash(board_name: str, probe: str | None, out: Path | None, as_json: bool) -> None:
     """Write the built firmware to a connected board and reset it."""
     from stq_deploy.boards import load_board
-    from stq_deploy.cli._screen import print_json
+    from stq_deploy.cli._screen import human_console, plain, print_json
     from stq_deploy.flash.program import flash_board
 
+    console = human_console()
     board = load_board(board_name)
-    click.echo(f"Writing to {board.title} ...", err=True)
-    done = flash_board(board, out or Path("build") / board.name, probe)
+
+    def tell(probe: Probe) -> None:
+        console.print(f"Writing to {board.title} through probe {plain(probe.uid)} ...", soft_wrap=True)
+
+    done = flash_board(board, out or Path("build") / board.name, probe, tell)
     if as_json:
         print_json({"build_id": done.build_id, "probe": done.probe.uid, "port": done.port})
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,25 +61,28 @@ def run(
 
     from stq_deploy.boards import load_board
     from stq_deploy.cli._result_tables import print_costs, print_results
-    from stq_deploy.cli._screen import human_console, print_json, progress_bars, result_console
+    from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.errors import StqError
     from stq_deploy.evaluation.board_run import SampleFile, run_files
-    from stq_deploy.evaluation.firmware import find_or_build
+    from stq_deploy.evaluation.firmware import find_or_build, held_build
+    from stq_deploy.files import locked, made_folder
     from stq_deploy.passes import load_any
-    from stq_deploy.report.write import write_reports
+    from stq_deploy.report.write import check_reports, write_reports
     from stq_deploy.zoo.shipped import resolve_model
 
     if emulated == (port is not None):
         raise StqError("which board?", next="give either --port PORT, or --emulated")
     board = load_board(board_name)
     files = [SampleFile.load(path) for path in paths]
-    path = resolve_model(model)
-    network = load_any(path, conversion.load())
+    path, asked = resolve_model(model), conversion.load()
     folder = out or Path("out") / board.name
-    console = human_console()
-    with console.status("building") as status:
-        firmware = find_or_build(network, board, folder, status.update)
-    with progress_bars() as progress:
+    check_reports(folder)
+    with ExitStack() as held:
+        held.enter_context(locked(held.enter_context(made_folder(folder))))
+        progress = held.enter_context(progress_bars())
+        network = load_any(path, asked)
+        firmware = find_or_build(network, board, folder, progress)
+        held.enter_context(held_build(firmware, folder))
         summary = run_files(
             network,
             board,
@@ -91,7 +95,7 @@ def run(
             float_classes=_float_classes(path, network),
             progress=progress,
         )
-    report = write_reports(summary, folder)
+        report = write_reports(summary, folder)
     screen = result_console(as_json)
     print_results(screen, summary)
     print_costs(screen, summary)

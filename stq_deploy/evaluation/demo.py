@@ -10,8 +10,9 @@ from typing import Any
 from stq_deploy.boards import Board
 from stq_deploy.evaluation.board_run import SampleFile, run_files
 from stq_deploy.evaluation.boards import open_board
-from stq_deploy.evaluation.firmware import build_afresh, find_or_build
+from stq_deploy.evaluation.firmware import build_afresh, find_or_build, held_build
 from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
+from stq_deploy.evaluation.results_file import drop_results
 from stq_deploy.evaluation.scores import Accuracy, classes_of
 from stq_deploy.evaluation.summary import RunSummary
 from stq_deploy.evaluation.verification_samples import verification_levels
@@ -93,14 +94,14 @@ def run_demo(
     Raises:
         StqError: anything on the way fails.
     """
-    progress("building the firmware", 0, 1)
     prepare = build_afresh if port is None else find_or_build
-    firmware = prepare(network, board, out)
-    progress("building the firmware", 1, 1)
-    with HostExecutor(network) as host:
+    firmware = prepare(network, board, out, progress)
+    progress("compiling for this computer", 0, 1)
+    with held_build(firmware, out), HostExecutor(network) as host:
+        progress("compiling for this computer", 1, 1)
         scores = tuple(_score(host, file, progress) for file in files)
         for file in files:
-            file.results_path(out / "results").unlink(missing_ok=True)
+            drop_results(file.results_path(out / "results"))
         summary = run_files(
             network, board, firmware, files, out, port=port, boards=boards, limit=limit, progress=progress
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,15 @@ from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.memory_plan import read_memory_plan
 from stq_deploy.evaluation.summary import Footprint
+from stq_deploy.files import MAXIMUM_JSON_BYTES, locked, read_bounded, resolved
 from stq_deploy.network import Network
-from stq_deploy.toolchain.build import ELF, MANIFEST, REPORT, build_firmware
+from stq_deploy.progress import Progress, silent
+from stq_deploy.toolchain.build import ELF, MANIFEST, build_firmware
+from stq_deploy.toolchain.build_folder import REPORT, roll_back
 
 OWN_BUILD = "firmware"
 """Where a run builds, in its output folder."""
-
-Progress = Callable[[str], None]
-"""Told what is being done."""
+_SHOWN_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,7 @@ class Firmware:
     compiler: str
 
 
-def build_afresh(
-    network: Network, board: Board, out: str | os.PathLike[str], progress: Progress = lambda _: None
-) -> Firmware:
+def build_afresh(network: Network, board: Board, out: str | os.PathLike[str], progress: Progress = silent) -> Firmware:
     """Build into `out`/firmware, replacing an earlier build there.
 
     Equal sources give an equal image, so the results of an interrupted run still belong to it.
@@ -58,7 +58,7 @@ def find_or_build(
     network: Network,
     board: Board,
     out: str | os.PathLike[str],
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Firmware:
     """The build in `out`; else that in `stq-deploy build`'s own folder, if of this network; else a new one.
 
@@ -71,13 +71,12 @@ def find_or_build(
     folder = Path(out)
     if (folder / REPORT).is_file():
         firmware, report = _read_build(folder)
-        for key, value in wanted.items():
-            if report.get(key) != value:
-                raise StqError(
-                    f"the build there has {key} {report.get(key)}, not {value}",
-                    where=str(folder),
-                    next="build again with `stq-deploy build`, or choose another folder with --out",
-                )
+        if report.get("board") != board.name:
+            raise _other_build(folder, f"for the board {report.get('board')!r}", f"for {board.name!r}")
+        if report.get("model_hash") != wanted["model_hash"]:
+            there = _named(_network_name(folder), str(report.get("model_hash")))
+            here = _named(str(network.metadata.get("name", "")), wanted["model_hash"])
+            raise _other_build(folder, f"of another network, {there}", f"of {here}")
         return firmware
     usual = default_build_folder(board.name)
     if (usual / REPORT).is_file():
@@ -87,16 +86,58 @@ def find_or_build(
     return build_afresh(network, board, out, progress)
 
 
+@contextmanager
+def held_build(firmware: Firmware, out: Path) -> Iterator[None]:
+    """Nobody replaces the build while it runs: emulated boards read it whenever they start.
+
+    Args:
+        out: the run's folder, which the run holds already; the build may be the one in it.
+
+    Raises:
+        StqError: it is being replaced right now.
+    """
+    folder = resolved(firmware.elf.parent)
+    if folder == resolved(out):
+        yield
+        return
+    with locked(folder, shared=True):
+        yield
+
+
 def default_build_folder(board: str) -> Path:
     """Where `stq-deploy build` puts its builds."""
     return Path("build") / board
 
 
+def _other_build(folder: Path, there: str, here: str) -> StqError:
+    return StqError(
+        f"the build there is {there}, not {here}",
+        where=str(folder),
+        next="build again with `stq-deploy build`, or choose another folder with --out",
+    )
+
+
+def _named(name: str, model_hash: str) -> str:
+    """A network for people: its name, and as much of its hash as tells two apart."""
+    return f"{name or 'unnamed'!r} ({model_hash[:_SHOWN_DIGITS]})"
+
+
+def _network_name(folder: Path) -> str:
+    """Of the network that was built, as far as the manifest says."""
+    try:
+        manifest = json.loads(read_bounded(folder / MANIFEST, MAXIMUM_JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    metadata = manifest.get("network_metadata") if isinstance(manifest, dict) else None
+    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+
+
 def _read_build(folder: Path) -> tuple[Firmware, dict[str, Any]]:
+    roll_back(folder)
     path = folder / REPORT
     try:
-        report = json.loads(path.read_text())
-        manifest = json.loads((folder / MANIFEST).read_text())
+        report = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
+        manifest = json.loads(read_bounded(folder / MANIFEST, MAXIMUM_JSON_BYTES))
         footprint = Footprint(
             flash=int(report["flash_bytes"]),
             ram=int(report["ram_bytes"]),
@@ -107,7 +148,9 @@ def _read_build(folder: Path) -> tuple[Firmware, dict[str, Any]]:
         )
         firmware = Firmware(folder / ELF, str(report["build_id"]), footprint, str(report["compiler"]["version"]))
         bytes.fromhex(firmware.build_id)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         raise StqError(
             f"the build cannot be read ({type(error).__name__}: {error})",
             where=str(path),

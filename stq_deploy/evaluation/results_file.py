@@ -25,6 +25,7 @@ if sys.platform != "win32":
 
 FORMAT = "stq-results"
 VERSION = 1
+_BEGIN = f'{{"format":"{FORMAT}"'.encode()
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,24 @@ class ResultsFile:
             cause="the file was edited, or its disk lost data",
             next="remove the file; the run then starts anew",
         )
+
+
+def drop_results(path: Path) -> None:
+    """Remove the results of an earlier run, so that a new one starts at the first sample.
+
+    Raises:
+        StqError: the file is none of results, or cannot be removed.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_BEGIN))
+        if begin != _BEGIN[: len(begin)]:
+            raise StqError("this is no results file", where=str(path), next="move it away, or choose another --out")
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StqError(f"cannot remove the former results: {error.strerror}", where=str(path)) from error
 
 
 def _line(value: Mapping[str, Any]) -> bytes:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
+from stq_deploy.files import MAXIMUM_JSON_BYTES, read_bounded
 from stq_deploy.flash import pyocd
 from stq_deploy.flash.ports import port_of_probe, usb_ports
+from stq_deploy.toolchain.build_folder import REPORT, settle
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,19 @@ class Flashed:
     port: str | None
 
 
-def flash_board(board: Board, build_folder: Path, probe_uid: str | None = None) -> Flashed:
+def flash_board(
+    board: Board,
+    build_folder: Path,
+    probe_uid: str | None = None,
+    writing: Callable[[pyocd.Probe], None] = lambda _: None,
+) -> Flashed:
     """Write the image in `build_folder` to the connected board, and reset it.
 
     pyocd does not read back what it wrote; the build id that the firmware announces over the link tells.
 
     Args:
         probe_uid: serial number of the probe, or a part that only one has; needed when there are several.
+        writing: called when all is checked, before anything is written.
 
     Raises:
         StqError: the board exists only as an emulation; nothing was built there, or for another board; pyocd is
@@ -103,6 +112,7 @@ def flash_board(board: Board, build_folder: Path, probe_uid: str | None = None) 
         )
     image, build_id = _built_image(board, build_folder)
     probe = choose_probe(pyocd.list_probes(), probe_uid)
+    writing(probe)
     done = pyocd.program(image, board.flash.target, probe.uid)
     if done.returncode != 0:
         raise _explain(done.stderr + done.stdout, probe)
@@ -140,11 +150,12 @@ def choose_probe(probes: list[pyocd.Probe], uid: str | None) -> pyocd.Probe:
 def _built_image(board: Board, folder: Path) -> tuple[Path, str]:
     command = f"stq-deploy build --board {board.name} --out {folder}"
     try:
-        report = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+        if not (folder / REPORT).is_file():
+            raise StqError("nothing has been built here", where=str(folder), next=f"first: {command}")
+        settle(folder)
+        report = json.loads(read_bounded(folder / REPORT, MAXIMUM_JSON_BYTES))
         built_for, build_id = report["board"], str(report["build_id"])
-    except FileNotFoundError as error:
-        raise StqError("nothing has been built here", where=str(folder), next=f"first: {command}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StqError("the build cannot be read", where=str(folder), next=f"build again: {command}") from error
     image = folder / "firmware.elf"
     if built_for != board.name:

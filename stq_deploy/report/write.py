@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from stq_deploy.errors import StqError
 from stq_deploy.evaluation.memory_plan import MemoryPlan
 from stq_deploy.evaluation.summary import RunSummary
-from stq_deploy.files import write_whole
+from stq_deploy.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
 
 PAGE = "report.html"
 DATA = "run.json"
@@ -32,13 +33,29 @@ def write_reports(summary: RunSummary, folder: Path, data: dict[str, Any] | None
     return folder / PAGE
 
 
-def write_memory_page(plan: MemoryPlan, folder: Path, *, title: str, build_id: str) -> Path:
-    """Write memory.html into a build's folder; returns its path.
+def check_reports(folder: Path) -> None:
+    """Refuse, before anything runs, a folder whose report.html or run.json no run of ours wrote.
 
     Raises:
-        StqError: the folder cannot be written.
+        StqError: naming that file.
     """
+    for name, what, recognize in (
+        (DATA, "the record of a run", _is_run_record),
+        (PAGE, "the report of a run", lambda path: _is_run_record(path.with_name(DATA))),
+    ):
+        check_output(folder / name, what=what, recognize=recognize, force_option=False)
+
+
+def _is_run_record(path: Path) -> bool:
+    try:
+        record = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
+    except (OSError, ValueError, RecursionError, StqError):
+        return False
+    return isinstance(record, dict) and {"board", "model_hash", "build_id", "results"} <= record.keys()
+
+
+def memory_page(plan: MemoryPlan, *, title: str, build_id: str) -> dict[str, str]:
+    """memory.html of a build, as `build_firmware` takes further files: name -> text."""
     from stq_deploy.report.memory_page import render_memory_page
 
-    write_whole(folder / MEMORY_PAGE, render_memory_page(plan, title=title, build_id=build_id))
-    return folder / MEMORY_PAGE
+    return {MEMORY_PAGE: render_memory_page(plan, title=title, build_id=build_id)}

@@ -16,9 +16,11 @@ from stq_deploy.boards import Board
 from stq_deploy.boards.override import with_places
 from stq_deploy.codegen import generate
 from stq_deploy.errors import StqError
-from stq_deploy.files import whole_folder
+from stq_deploy.files import write_whole
 from stq_deploy.network import Network
+from stq_deploy.progress import Progress, silent
 from stq_deploy.toolchain import images
+from stq_deploy.toolchain.build_folder import FORMAT, IMAGES, REPORT, listed_files, replaced_build
 from stq_deploy.toolchain.compile import OBJECTS, Builder
 from stq_deploy.toolchain.compilers import Compiler, find_compiler
 from stq_deploy.toolchain.elf import Image, read_image
@@ -46,15 +48,14 @@ from stq_deploy.toolchain.sizes import LayerSize, MemoryUse, layer_sizes, memory
 from stq_deploy.toolchain.stack import StackUse, analyse, read_call_graph
 from stq_deploy.toolchain.stack_graph import CallGraph, UnboundedStackError
 
-FORMAT = "stq-build"
 VERSION = 1
-ELF, BIN, HEX, MAP = "firmware.elf", "firmware.bin", "firmware.hex", "firmware.map"
-REPORT = "build.json"
+ELF, BIN, HEX, MAP = IMAGES
 MANIFEST = "network/manifest.json"
 LOG_ENDING = ".compile-errors.log"
 """Put behind the folder's name: a file beside the folder that is ours to replace and remove."""
 
-Progress = Callable[[str], None]
+Pages = Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]
+"""Makes further files of a build, name -> text, from its report and the network's manifest."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class BuildResult:
         memories, layers: what it takes.
         figures: the network's size by each convention.
         stack: worst case; None if there is no bound, and `stack_reason` says why.
+        files: of the folder, the report aside: path within it -> SHA-256 (hex).
     """
 
     folder: Path
@@ -84,6 +86,7 @@ class BuildResult:
     figures: SizeFigures
     stack: StackUse | None
     stack_reason: str
+    files: dict[str, str]
 
     @property
     def elf(self) -> Path:
@@ -139,6 +142,7 @@ class BuildResult:
             "placement": [_describe_placed(one) for one in self.placement.placed],
             "memories": [dataclasses.asdict(use) for use in self.memories],
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
+            "files": self.files,
         }
 
 
@@ -150,37 +154,37 @@ def build_firmware(
     compiler: Compiler | None = None,
     command: str = "stq-deploy build",
     places: dict[str, list[str]] | None = None,
-    progress: Progress = lambda _: None,
+    pages: Pages | None = None,
+    progress: Progress = silent,
 ) -> BuildResult:
-    """Build the firmware of a network for a board into `out_dir`, which is replaced whole.
+    """Build the firmware of a network for a board into `out_dir`, in place of a former build there.
 
-    Equal arguments give equal bytes, wherever `out_dir` is.
+    Equal arguments give equal bytes, wherever `out_dir` is. Files that no build wrote stay (`build_folder`).
 
     Args:
         compiler: None takes the first that `find_compiler` finds.
         command: named in the headers of generated files, and so part of the build id.
         places: other memories than the board's file says for some parts, as `boards.override` gives them.
-        progress: told what is being done.
+        pages: makes further files for the folder.
 
     Raises:
         StqError: no compiler; the kernels cannot run the network; it does not fit the board; the sources do
-            not compile (the log is then `<out_dir>.compile-errors.log`); `out_dir` holds something that is not a
-            build, or cannot be written.
+            not compile (the log is then `<out_dir>.compile-errors.log`); `out_dir` is in use, holds something that is
+            not a build, or cannot be written.
     """
-    out = Path(out_dir)
-    _check_replaceable(out)
     compiler = compiler or find_compiler()
     places = places or {}
     board = with_places(board, places)
-    with whole_folder(out) as folder:
-        progress("generating C")
+    with replaced_build(out_dir) as (out, folder):
+        progress("generating C", 0, 1)
         generated = generate(network, folder / "network", command=command, tool_version=__version__)
         manifest = generated.manifest
         project = lay_out(folder, board, {layer["kernel"] for layer in manifest["layers"]})
         builder = Builder(project, board, compiler, out.with_name(out.name + LOG_ENDING))
-        progress(f"compiling {len(project.sources)} files with {compiler.version}")
-        objects = builder.compile(project.sources)
-        progress("linking")
+        progress("generating C", 1, 1)
+        compiling = f"compiling with {compiler.version}"
+        objects = builder.compile(project.sources, lambda done: progress(compiling, done, len(project.sources)))
+        progress("linking and measuring", 0, 1)
         graph, unbounded = _read_calls(builder, objects)
         placement = _measure_and_place(builder, objects, manifest, graph, places)
         build_id = _link(builder, objects, placement)
@@ -188,27 +192,20 @@ def build_firmware(
         stack, reason = _measure_stack(builder, graph, unbounded)
         memories = memory_use(image, board)
         result = BuildResult(
-            out, board.name, compiler, build_id, manifest["model_hash"], placement, memories,
+            Path(out_dir), board.name, compiler, build_id, manifest["model_hash"], placement, memories,
             layer_sizes(image, manifest), size_figures(generated.plan, total_bytes(memories, "flash")), stack, reason,
+            files={},
         )  # fmt: skip
         _write_images(folder, image)
         write_makefile(project, board, compiler)
-        (folder / REPORT).write_text(json.dumps(result.to_json(), indent=1, sort_keys=True) + "\n")
         shutil.rmtree(folder / OBJECTS)
-    builder.log_path.unlink(missing_ok=True)  # a former failure's
+        for name, text in (pages(result.to_json(), manifest) if pages else {}).items():
+            write_whole(folder / name, text)
+        result = dataclasses.replace(result, files=listed_files(folder))
+        write_whole(folder / REPORT, json.dumps(result.to_json(), indent=1, sort_keys=True) + "\n")
+        progress("linking and measuring", 1, 1)
+    builder.remove_log()  # a former failure's
     return result
-
-
-def _check_replaceable(out: Path) -> None:
-    """Only a former build, or an empty folder, is replaced: never the folder of something else."""
-    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
-        raise StqError(
-            "the output folder holds something that is not a build",
-            where=str(out),
-            next="choose another output folder, or empty that one",
-        )
-    if out.exists() and not out.is_dir():
-        raise StqError("the output folder is a file", where=str(out), next="choose another output folder")
 
 
 def _read_calls(builder: Builder, objects: list[str]) -> tuple[CallGraph | None, str]:

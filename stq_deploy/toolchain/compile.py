@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shlex
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +23,9 @@ OBJECTS = "objects"
 JOBS = 2
 COMPILE_TIMEOUT_S = 300.0
 SHOWN_ERRORS = 5
+LOG_TITLE = "stq-deploy: log of a build that failed"
+"""First line of the log: what the next build may replace or remove."""
+NO_SPACE = os.strerror(errno.ENOSPC)
 
 
 @dataclass
@@ -46,14 +52,26 @@ class Builder:
         compiler = self.compiler
         return [*self.cpu_flags, *compiler.compile_flags, *compiler.small_flags, *compiler.link_flags]
 
-    def compile(self, sources: Sequence[str]) -> list[str]:
+    def compile(self, sources: Sequence[str], progress: Callable[[int], None] = lambda _: None) -> list[str]:
         """Compile `sources`; returns their objects, both relative to the project.
+
+        Args:
+            progress: told how many are done.
 
         Raises:
             StqError: a source does not compile, or the compiler does not come to an end.
         """
+        objects = []
         with ThreadPoolExecutor(JOBS) as pool:
-            return list(pool.map(self._compile_one, sources))
+            try:
+                progress(0)
+                for target in pool.map(self._compile_one, sources):
+                    objects.append(target)
+                    progress(len(objects))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # at Ctrl-C nobody waits for the rest
+                raise
+        return objects
 
     def link(self, objects: Sequence[str], elf: str, map_file: str) -> None:
         """Link with `LINKER_SCRIPT` into `elf`, with the linker's map beside it where there is one.
@@ -70,9 +88,25 @@ class Builder:
             command.append(f"-Wl,-Map={map_file}")
         self._run(command, what="the firmware does not link", where=elf)
 
-    def write_log(self) -> None:
-        """Write the log to `log_path`."""
-        write_whole(self.log_path, "\n".join(self.log) + "\n")
+    def write_log(self) -> str:
+        """Write the log to `log_path`, unless a file that is no such log lies there; returns the path, or why not."""
+        try:
+            if self.log_path.exists() and not self._is_log():
+                return f"not kept: {self.log_path} is another file"
+            write_whole(self.log_path, "\n".join([LOG_TITLE, *self.log]) + "\n")
+        except (OSError, StqError) as error:  # the folder beside may be read-only: the failure itself matters more
+            return f"not kept: {error.what if isinstance(error, StqError) else error.strerror}"
+        return str(self.log_path)
+
+    def remove_log(self) -> None:
+        """Remove the log that a former failure has left."""
+        with contextlib.suppress(OSError):
+            if self._is_log():
+                self.log_path.unlink()
+
+    def _is_log(self) -> bool:
+        with self.log_path.open("rb") as file:
+            return file.read(len(LOG_TITLE)) == LOG_TITLE.encode()
 
     def _compile_one(self, source: str) -> str:
         target = f"{OBJECTS}/{source.removesuffix('.c')}.o"
@@ -101,19 +135,26 @@ class Builder:
             raise self._failure(f"the compiler gave no result in {COMPILE_TIMEOUT_S:.0f} s", where) from error
         except OSError as error:
             raise self._failure(f"the compiler does not start: {error.strerror}", where) from error
+        if done.returncode == -signal.SIGINT:  # Ctrl-C reaches the compiler too: no failure of its own
+            raise KeyboardInterrupt
         # One append: two compilations may finish at the same time.
         self.log.append("\n".join(filter(None, [shlex.join(command), done.stdout.strip(), done.stderr.strip()])))
         if done.returncode != 0:
             lines = [
                 line for line in (done.stderr + done.stdout).splitlines() if "error" in line or "undefined" in line
             ]
+            if NO_SPACE in done.stderr:
+                raise StqError(
+                    "the disk is full: the compiler cannot write",
+                    where=str(self.project.folder.parent),
+                    next="free some space there and where temporary files go ($TMPDIR, /tmp), or choose another disk",
+                )
             raise self._failure("\n    ".join([f"{what}:", *lines[:SHOWN_ERRORS]]), where)
 
     def _failure(self, what: str, where: str) -> StqError:
-        self.write_log()
         return StqError(
             what,
             where=where,
             cause=f"a bug in the generated or shipped C, or in {self.compiler.version}",
-            next=f"read the log, {self.log_path}; try another compiler (`stq-deploy doctor` lists them)",
+            next=f"read the log, {self.write_log()}; try another compiler (`stq-deploy doctor` lists them)",
         )

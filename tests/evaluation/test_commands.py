@@ -277,7 +277,7 @@ def test_a_build_in_the_output_folder_is_used_or_refused(work: Path, tmp_path: P
     assert json_of(done)["build_id"] == built["build_id"]
     assert not (folder / "firmware").exists()
     for key, value, message in (
-        ("model_hash", "0" * 64, "the build there has model_hash 000"),
+        ("model_hash", "0" * 64, "(000000000000), not of"),
         ("stack_bytes", "many", "the build cannot be read"),
     ):
         (folder / "build.json").write_text(json.dumps(built | {key: value}))
