@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import numpy as np
 
-from stq_deploy.attacks.classifier import art_classifier
 from stq_deploy.attacks.craft import Target, craft
 from stq_deploy.attacks.registry import get_attack
 from stq_deploy.datasets.samples import CLEAN, SampleSet, samples_of_dataset, save_samples
@@ -44,7 +43,7 @@ def _make(data: Path | None, samples: int, square_queries: int) -> None:
     path = resolve_model(DEFAULT_MODEL, keras=True)
     network, model = convert_model(path), FloatModel(path)
     save_network(network, path.with_suffix(".stq"))
-    target = Target(art_classifier(model.keras), model.name, model.file_sha256, network.input_format, network.sha256())
+    target = Target(model.keras, model.name, model.file_sha256, network.input_format, network.sha256())
     clean = _balanced(samples_of_dataset("cifar10", data), samples)
     settings = {"fgsm": {}, "pgd": {"max_iter": "40"}, "square": {"max_iter": str(square_queries)}}
     attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in settings.items()}

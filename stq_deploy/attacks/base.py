@@ -1,4 +1,4 @@
-"""What every attack has in common: named, typed, bounded settings, and a way to perturb a batch."""
+"""What every attack has in common: named, typed, bounded settings, and a search for a batch."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Self
 
-import numpy as np
-import numpy.typing as npt
-
+from stq_deploy.attacks.budget import NORMS
+from stq_deploy.attacks.search import Search
 from stq_deploy.errors import StqError
 
-Images = npt.NDArray[np.float32]
-"""(N, H, W, C), float32 in [0, 1]."""
-
-NORMS: dict[str, float] = {"inf": math.inf, "1": 1, "2": 2}
-"""Norm as written by the user -> as ART takes it."""
-
-GRADIENTS = "white box: the model's gradients, through its quantizers as straight-through estimates"
+GRADIENTS = (
+    "white box: the model's gradients, straight through its quantizers and through the rounding to stored values; "
+    "identity through its input quantizer"
+)
 SCORES = "black box: the model's scores"
 DECISIONS = "black box: the model's decisions"
+BLIND = "no access: nothing is asked of the model but whether it errs"
 """What an attacker sees of the model."""
 
 LINF_BUDGET = 8 / 255
-"""The community's Linf budget on CIFAR-10 (RobustBench, AutoAttack)."""
+L2_BUDGET = 0.5
+"""The community's budgets on CIFAR-10 (RobustBench, AutoAttack)."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,9 @@ class Attack(ABC):
     Attributes:
         name: as on the command line and in sample files.
         title: for tables and reports.
-        access: what the attacker sees of the model (`GRADIENTS`, `SCORES`, `DECISIONS`).
+        access: what the attacker sees of the model (`GRADIENTS`, `SCORES`, `DECISIONS`, `BLIND`).
         norms: names (keys of `NORMS`) of the norms it supports.
+        smallest: whether it looks for the nearest adversarial sample, not for any within the budget.
 
     Raises:
         StqError: on construction, when a setting is out of its range.
@@ -49,6 +48,7 @@ class Attack(ABC):
     title: ClassVar[str]
     access: ClassVar[str]
     norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
+    smallest: ClassVar[bool] = False
 
     eps: float = LINF_BUDGET
     norm: str = "inf"
@@ -58,23 +58,19 @@ class Attack(ABC):
         self.require(0 < self.eps < math.inf, "eps", "a positive number; pixels run from 0 to 1")
 
     @abstractmethod
-    def perturb(self, classifier: Any, x: Images, y: npt.NDArray[np.int64]) -> Images:
-        """Adversarial versions of `x`, untargeted, away from the true classes `y` (N,).
+    def run(self, search: Search) -> None:
+        """Look for adversarial versions of the search's samples, untargeted, until none is open or the means are spent.
 
-        Args:
-            classifier: an ART classifier giving logits.
+        The search records what is found.
 
-        The caller seeds the random generators, clips and checks the result.
+        Raises:
+            StqError: the samples are not of a shape this attack works on.
         """
 
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting by name, JSON-able."""
         return dataclasses.asdict(self)
-
-    @property
-    def art_norm(self) -> float:
-        return NORMS[self.norm]
 
     def require(self, condition: bool, setting: str, allowed: str) -> None:
         """StqError naming the setting unless `condition`."""

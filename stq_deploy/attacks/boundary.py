@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from stq_deploy.attacks.base import DECISIONS, Attack, Images
-from stq_deploy.attacks.classifier import predict_classes
+from stq_deploy.attacks._art import attack_each
+from stq_deploy.attacks.base import DECISIONS, Attack
+from stq_deploy.attacks.grid import Samples
+from stq_deploy.attacks.search import Search
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Boundary(Attack):
     name: ClassVar[str] = "boundary"
     title: ClassVar[str] = "Boundary"
     access: ClassVar[str] = DECISIONS
+    smallest: ClassVar[bool] = True
 
     max_iter: int = 1000
     delta: float = 0.01
@@ -43,10 +45,17 @@ class Boundary(Attack):
         for setting in ("num_trial", "sample_size", "init_size"):
             self.require(1 <= getattr(self, setting) <= 10_000, setting, "1 to 10000")
 
-    def perturb(self, classifier: Any, x: Images, y: npt.NDArray[np.int64]) -> Images:
-        """See `Attack.perturb`."""
+    def run(self, search: Search) -> None:
+        """See `Attack.run`."""
+        attack_each(search, self._attack)
+
+    def _attack(self, classifier: Any, sample: Samples, label: int) -> Samples | None:
         from art.attacks.evasion import BoundaryAttack
 
+        # ART would draw the start from a generator of its own, which nobody seeds.
+        start = random_start_of_another_class(classifier, sample, label, self.init_size)
+        if start is None:
+            return None
         attack = BoundaryAttack(
             classifier,
             targeted=False,
@@ -58,21 +67,13 @@ class Boundary(Attack):
             init_size=self.init_size,
             verbose=False,
         )
-        adversarial = x.copy()
-        for number in np.flatnonzero(predict_classes(classifier, x) == y):
-            # ART would draw the start from a generator of its own, which nobody seeds.
-            start = self._start(classifier, x[number], y[number])
-            if start is not None:
-                found = attack.generate(x[number : number + 1], x_adv_init=start[None])[0]
-                if self._distance(found, x[number]) <= self.eps:
-                    adversarial[number] = found
-        return adversarial
+        found: Samples = attack.generate(sample, x_adv_init=start)
+        return found
 
-    def _start(self, classifier: Any, sample: Images, label: int) -> Images | None:
-        """A random picture, of the shape of `sample`, that is not taken for `label`; None if none was drawn."""
-        drawn = np.random.uniform(0, 1, (self.init_size, *sample.shape)).astype(np.float32)
-        others = np.flatnonzero(predict_classes(classifier, drawn) != label)
-        return drawn[others[0]] if len(others) else None
 
-    def _distance(self, found: Images, sample: Images) -> float:
-        return float(np.linalg.norm((found.astype(np.float64) - sample).ravel(), self.art_norm))
+def random_start_of_another_class(classifier: Any, sample: Samples, label: int, tries: int) -> Samples | None:
+    """A random sample of the shape of `sample` (1, ...) that is not taken for `label`; None if none was drawn."""
+    low, high = classifier.clip_values
+    drawn = np.random.uniform(low, high, (tries, *sample.shape[1:])).astype(np.float32)
+    others = np.flatnonzero(np.argmax(classifier.predict(drawn), axis=1) != label)
+    return drawn[others[:1]] if len(others) else None

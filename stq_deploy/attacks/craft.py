@@ -1,4 +1,4 @@
-"""Make a sample file: attack clean samples; record what was done and what the float model then says."""
+"""Make a sample file: attack clean samples; record what was done, what it measures, and what the models then say."""
 
 from __future__ import annotations
 
@@ -12,21 +12,29 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy import __version__
-from stq_deploy.attacks.base import Attack, Images
-from stq_deploy.attacks.classifier import predict_classes
-from stq_deploy.attacks.seeding import seeded
+from stq_deploy.attacks.base import Attack
+from stq_deploy.attacks.budget import NORMS, Budget
+from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Grid, Samples, feature_grid
+from stq_deploy.attacks.search import Search
+from stq_deploy.attacks.streams import Streams
+from stq_deploy.attacks.victim import Labels, Victim
 from stq_deploy.datasets.samples import CLEAN, Pixels, SampleSet
 from stq_deploy.errors import StqError
 from stq_deploy.network.input_format import InputFormat, quantize_input, unit_interval
 
-BATCH = 64
+BATCH = 128
 STORAGE = ("uint8", "float32")
+UNITS = ("value", "range", "std")
+"""What a budget of 1 means: the samples' own unit; the range that a file of features states; each feature's standard
+deviation over the samples attacked."""
 _RECORDED_PACKAGES = (
     "adversarial-robustness-toolbox", "tensorflow-cpu", "tensorflow", "tf-keras", "qkeras", "numpy",
 )  # fmt: skip
 
 Progress = Callable[[int], None]
 """Called with the number of samples finished so far."""
+Judge = Callable[[npt.NDArray[np.int64]], Labels]
+"""The integer network: input levels (N, *shape) -> classes (N,)."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +42,24 @@ class Target:
     """The model under attack.
 
     Attributes:
-        classifier: ART classifier of the model, for pixels in [0, 1] (`art_classifier`).
+        model: tf_keras Model; attacks freeze it (`Victim`).
         name: the model's name, for the record.
         file_sha256: SHA-256 (hex) of the model file.
         input_format: input of the integer network converted from it; if there is none, pixels of 8 bits.
         model_hash: `Network.sha256()` of that network; None if there is none.
+        judge: the integer network, whose word is recorded beside the float model's; None if there is none at hand.
     """
 
-    classifier: Any
+    model: Any
     name: str
     file_sha256: str
     input_format: InputFormat
     model_hash: str | None
+    judge: Judge | None = None
+
+    def victim(self, grid: Grid) -> Victim:
+        """The model as attacks see it."""
+        return Victim(self.model, grid, (self.input_format.low, self.input_format.high))
 
 
 def craft(
@@ -56,46 +70,49 @@ def craft(
     seed: int = 0,
     batch: int = BATCH,
     storage: str = "uint8",
+    unit: str = "value",
     progress: Progress = lambda _: None,
 ) -> SampleSet:
-    """Attack `clean` samples; with `attack` None they stay as they are, and the float model's word is added.
+    """Attack `clean` samples; with `attack` None they stay as they are, and the models' words are added.
+
+    Every candidate is judged as it would be stored, so what the attack finds is what the file holds.
 
     Args:
-        seed: with the batch's number it decides all that the attack draws; so the first samples' results do
-            not depend on how many follow.
-        batch: samples attacked together (the Square attack shares its draws within one).
-        storage: "uint8" rounds the result to pixels, as a picture file would; "float32" keeps it, as features are kept.
+        seed: with a sample's number it decides all that is drawn for it.
+        batch: samples attacked together.
+        storage: "uint8" stores pixels of 8 bits, as a picture file would; "float32" any values. Features are stored as
+            the real values of the network's input levels.
+        unit: of the budget, one of `UNITS`; pixels have "value" alone.
 
     Returns:
-        The samples with metadata: attack, settings, threat model, how many the float model gets right at each
-        stage, its predictions after input quantisation (of features and a model that is not quantized: as they are),
-        seed and versions.
+        The samples with metadata: attack, settings, threat model, largest change found in the stored samples, how many
+        each model gets right clean and attacked, the float model's predictions, seed and versions.
 
     Raises:
-        StqError: samples of another shape, labels the model has no class for, features to attack, or a result that is
-            not finite.
+        StqError: samples of another shape, labels the model has no class for, a budget below one step of what can be
+            stored, or a result outside its budget.
     """
-    _check_fits(target, clean, attack)
-    x = unit_interval(clean.x)
+    grid = _grid(target, clean, storage)
+    victim = target.victim(grid)
+    _check_fits(target, clean, victim.classes)
+    x = grid.nearest(unit_interval(clean.x)) if attack is not None else unit_interval(clean.x)
     adversarial = x
     if attack is not None:
-        adversarial = _perturb(attack, target.classifier, x, clean.y, seed, batch, progress)
-    stored = _store(adversarial, "float32" if clean.holds_features else storage)
-    seen = unit_interval(stored)
-    quantized = target.model_hash is not None or not clean.holds_features  # else nobody knows the input's levels
-    if quantized:
-        seen = target.input_format.samples(quantize_input(stored, target.input_format))
-    predictions = predict_classes(target.classifier, seen)
-    correct = {
-        "clean": _correct(target.classifier, x, clean.y),
-        "attacked": _correct(target.classifier, adversarial, clean.y),
-        "stored": _correct(target.classifier, unit_interval(stored), clean.y),
-    }
-    if quantized:
-        correct["after_input_quantisation"] = int((predictions == clean.y).sum())
+        budget = _budget(attack, clean, x, grid, unit)
+        adversarial = _perturb(attack, victim, x, clean.y, budget, seed, batch, progress)
+        _check_budget(attack, budget, adversarial, x)
+    stored = _stored(adversarial, storage, clean)
+    predictions = victim.predict(unit_interval(stored))
+    correct = {"clean": _correct(victim.predict(x), clean.y), "attacked": _correct(predictions, clean.y)}
+    if target.model_hash is not None:
+        levels = quantize_input(stored, target.input_format)
+        predictions = victim.predict(target.input_format.samples(levels))
+        correct["after_input_quantisation"] = _correct(predictions, clean.y)
+        if target.judge is not None:
+            correct["integer"] = _correct(target.judge(levels), clean.y)
     kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices", "range") if k in clean.metadata}
     metadata = kept | {
-        "attack": _describe(attack, unit_interval(stored) - x),
+        "attack": {"name": CLEAN} if attack is None else _describe(attack, budget, unit, adversarial, x),
         "seed": seed,
         "batch": batch,
         "versions": versions(),
@@ -121,70 +138,105 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _grid(target: Target, clean: SampleSet, storage: str) -> Grid:
+    if not clean.holds_features:
+        return PIXELS if storage == "uint8" else UNROUNDED
+    low, high = clean.metadata["range"]
+    if target.model_hash is None:
+        return Grid(float(low), float(high), 0.0)
+    return feature_grid(target.input_format.type)
+
+
+def _budget(attack: Attack, clean: SampleSet, x: Samples, grid: Grid, unit: str) -> Budget:
+    if unit == "value" or not clean.holds_features:
+        worth = np.ones((), np.float64)
+    elif unit == "range":
+        low, high = clean.metadata["range"]
+        worth = np.asarray(high - low, np.float64)
+    else:
+        worth = x.astype(np.float64).std(axis=0)
+    if not grid.is_continuous and not (attack.eps * worth >= grid.step * (1 - 1e-6)).any():
+        raise StqError(
+            f"eps = {attack.eps:g} is less than one step of what can be stored ({grid.step:g}): no sample could change",
+            where=f"attack {attack.name}",
+            next="choose a larger eps; or keep samples unrounded with --storage float32",
+        )
+    return Budget(attack.norm, attack.eps, worth)
+
+
 def _perturb(
     attack: Attack,
-    classifier: Any,
-    x: Images,
-    y: npt.NDArray[np.int64],
+    victim: Victim,
+    x: Samples,
+    y: Labels,
+    budget: Budget,
     seed: int,
     batch: int,
     progress: Progress,
-) -> Images:
+) -> Samples:
     parts = []
-    for number, start in enumerate(range(0, len(x), batch)):
-        part = slice(start, start + batch)
-        with seeded(seed, number):
-            result = attack.perturb(classifier, x[part].copy(), y[part])
-        if not np.isfinite(result).all():
-            raise StqError(
-                f"the attack gave NaN or infinite pixels for samples {start} to {start + len(result) - 1}",
-                where=f"attack {attack.name}",
-                cause="the model's gradient is not finite there",
-                next="look at the model's weights with `stq-deploy inspect`",
-            )
-        parts.append(np.clip(result, 0, 1).astype(np.float32))
-        progress(start + len(result))
+    for start in range(0, len(x), batch):
+        numbers = range(start, min(start + batch, len(x)))
+        part = slice(start, numbers.stop)
+        search = Search(victim, x[part], y[part], budget, Streams(seed, numbers), attack.smallest)
+        attack.run(search)
+        parts.append(search.found)
+        progress(numbers.stop)
     return np.concatenate(parts)
 
 
-def _store(x: Images, storage: str) -> Pixels:
-    if storage == "uint8":
+def _check_budget(attack: Attack, budget: Budget, adversarial: Samples, x: Samples) -> None:
+    """What is claimed of the file is measured on the file: float32 values may be off by their own rounding, no more."""
+    if not np.isfinite(adversarial).all():
+        raise StqError(
+            "the attack gave NaN or infinite values",
+            where=f"attack {attack.name}",
+            cause="the model's gradient is not finite there",
+            next="look at the model's weights with `stq-deploy inspect`",
+        )
+    largest = float(budget.distance(adversarial, x).max())
+    if largest > budget.eps * (1 + 1e-5):
+        raise StqError(
+            f"a sample moved by {largest:g}, more than the budget {budget.eps:g}",
+            where=f"attack {attack.name}",
+            cause="this is a fault of the attack",
+            next="report it with the model and the settings",
+        )
+
+
+def _stored(x: Samples, storage: str, clean: SampleSet) -> Pixels:
+    if storage == "uint8" and not clean.holds_features:
         pixels: npt.NDArray[np.uint8] = np.rint(x * np.float32(255)).astype(np.uint8)
         return pixels
     return x
 
 
-def _correct(classifier: Any, x: Images, y: npt.NDArray[np.int64]) -> int:
-    return int((predict_classes(classifier, x) == y).sum())
+def _correct(predictions: Labels, y: Labels) -> int:
+    return int((predictions == y).sum())
 
 
-def _describe(attack: Attack | None, change: Images) -> dict[str, Any]:
-    if attack is None:
-        return {"name": CLEAN}
-    flat = np.abs(change.reshape(len(change), -1)).astype(np.float64)
+def _describe(attack: Attack, budget: Budget, unit: str, moved: Samples, x: Samples) -> dict[str, Any]:
+    samples = {"value": "sample values", "range": "parts of the stated range", "std": "standard deviations"}[unit]
     return {
         "name": attack.name,
         "settings": attack.settings,
+        "unit": unit,
         "threat_model": (
-            f"untargeted; {attack.access}; pixels (0..1) change by at most {attack.eps:.6g} in the L{attack.norm} norm"
+            f"untargeted; {attack.access}; stored samples change by at most {attack.eps:.6g} in the L{attack.norm} "
+            f"norm ({samples})"
         ),
         "largest_change": {
-            "inf": float(flat.max()),
-            "1": float(flat.sum(axis=1).max()),
-            "2": float(np.sqrt((flat**2).sum(axis=1)).max()),
+            norm: float(Budget(norm, budget.eps, budget.unit).distance(moved, x).max()) for norm in NORMS
         },
     }
 
 
-def _check_fits(target: Target, clean: SampleSet, attack: Attack | None) -> None:
-    if clean.holds_features and attack is not None:
-        raise StqError("the samples are features, and attacks change pixels", next="attack samples of pixels")
+def _check_fits(target: Target, clean: SampleSet, classes: int) -> None:
     if clean.x.shape[1:] != target.input_format.type.shape:
         raise StqError(
             f"samples have shape {clean.x.shape[1:]}, the model takes {target.input_format.type.shape}",
             next="choose samples made for this model",
         )
-    classes = int(target.classifier.nb_classes)
     if clean.y.max() >= classes:
         raise StqError(
             f"a label is {clean.y.max()}, but the model has {classes} classes",

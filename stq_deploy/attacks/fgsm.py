@@ -1,28 +1,36 @@
-"""Fast gradient sign method: one step of length eps along the gradient's sign (Goodfellow et al. 2015)."""
+"""Fast gradient sign method: one step of length eps along the steepest direction (Goodfellow et al. 2015)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
-from stq_deploy.attacks.base import GRADIENTS, Attack, Images
+from stq_deploy.attacks.base import GRADIENTS, Attack
+from stq_deploy.attacks.search import Search
+from stq_deploy.attacks.steps import PIXEL, SPREAD, direction
 
 
 @dataclass(frozen=True)
 class Fgsm(Attack):
-    """One step. Settings: eps (pixel units, 0..1) and norm."""
+    """One step.
+
+    Settings: eps (pixel units, 0..1) and norm; l1_step, how a step in L1 is spent ("pixel" or "spread", see `steps`).
+    """
 
     name: ClassVar[str] = "fgsm"
     title: ClassVar[str] = "FGSM"
     access: ClassVar[str] = GRADIENTS
 
-    def perturb(self, classifier: Any, x: Images, y: npt.NDArray[np.int64]) -> Images:
-        """See `Attack.perturb`."""
-        from art.attacks.evasion import FastGradientMethod
+    l1_step: str = PIXEL
 
-        attack = FastGradientMethod(classifier, norm=self.art_norm, eps=self.eps, batch_size=len(x))
-        adversarial: Images = attack.generate(x, y)
-        return adversarial
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.l1_step in (PIXEL, SPREAD), "l1_step", f"{PIXEL} or {SPREAD}")
+
+    def run(self, search: Search) -> None:
+        """See `Attack.run`."""
+        index = search.open
+        if len(index):
+            _, gradient = search.gradient(index, search.x[index], "ce")
+            step = direction(gradient, search.budget, self.l1_step)
+            search.query(index, search.x[index] + self.eps * step)

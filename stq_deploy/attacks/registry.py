@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from stq_deploy.attacks.apgd import Apgd, ApgdTargeted
 from stq_deploy.attacks.base import Attack
 from stq_deploy.attacks.boundary import Boundary
+from stq_deploy.attacks.carlini_wagner import CarliniWagner
 from stq_deploy.attacks.fgsm import Fgsm
+from stq_deploy.attacks.hop_skip_jump import HopSkipJump
+from stq_deploy.attacks.noise import Noise
 from stq_deploy.attacks.pgd import Pgd
 from stq_deploy.attacks.square import Square
+from stq_deploy.attacks.zoo_attack import Zoo
 from stq_deploy.errors import StqError
 
-ATTACKS: dict[str, type[Attack]] = {cls.name: cls for cls in (Fgsm, Pgd, Square, Boundary)}
+_CLASSES: tuple[type[Attack], ...] = (
+    Noise, Fgsm, Pgd, Apgd, ApgdTargeted, Square, CarliniWagner, Zoo, Boundary, HopSkipJump,
+)  # fmt: skip
+ATTACKS: dict[str, type[Attack]] = {cls.name: cls for cls in _CLASSES}
 
 
 def get_attack(name: str) -> type[Attack]:

@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stq_deploy.cli._attacks import NONE, chosen_attacks
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 
+if TYPE_CHECKING:
+    from stq_deploy.attacks.craft import Judge
+    from stq_deploy.evaluation.float_model import FloatModel
+
 
 @click.command()
 @click.option("--model", required=True, help="Keras or QKeras model, .h5 or .keras; or zoo:stq-cifar10.")
 @click.option(
     "--attack", "names", multiple=True, required=True, metavar="NAME",
-    help="fgsm, pgd, square, boundary, or none for clean samples; may be given several times.",
+    help="noise, fgsm, pgd, apgd, apgd-t, square, cw, zoo, boundary, hopskipjump, or none for clean samples; may be "
+    "given several times.",
 )  # fmt: skip
-@click.option("--eps", help="Budget, in pixel units (0..1); fractions are fine.  [default: 8/255]")
-@click.option("--norm", help="Norm of the budget: inf, 1 or 2.  [default: inf]")
+@click.option("--eps", help="Budget, in pixel units (0..1) or --unit; fractions are fine.  [default: 8/255; L2 0.5]")
+@click.option("--norm", help="Norm of the budget: inf, 1 or 2.  [default: inf; of cw, zoo and hopskipjump 2]")
+@click.option(
+    "--unit", type=click.Choice(["value", "range", "std"]), default="value", show_default=True,
+    help="What an eps of 1 means for features: their own unit, the range the file states, or each one's deviation.",
+)  # fmt: skip
 @click.option(
     "--set", "settings", multiple=True, metavar="[ATTACK.]SETTING=VALUE",
     help="Any other setting, such as max_iter=40 or pgd.eps_step=1/255.",
@@ -32,10 +42,10 @@ from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 @click.option("--samples", type=click.Path(path_type=Path), help="Attack the samples of this file (.npz).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N samples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Samples at a time.")
+@click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Samples at a time.")
 @click.option(
     "--storage", type=click.Choice(["uint8", "float32"]), default="uint8", show_default=True,
-    help="uint8 rounds to pixels, as a picture file would.",
+    help="uint8: pixels of 8 bits, as a picture file has them; float32: any values.",
 )  # fmt: skip
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True,
@@ -48,6 +58,7 @@ def attack(
     names: tuple[str, ...],
     eps: str | None,
     norm: str | None,
+    unit: str,
     settings: tuple[str, ...],
     dataset: str | None,
     data: Path | None,
@@ -62,9 +73,10 @@ def attack(
 ) -> None:
     """Make adversarial samples of a Keras or QKeras model.
 
-    The attacks are untargeted and run through the Adversarial Robustness Toolbox (ART) on the float model's
-    logits; gradients of its quantizers are straight-through estimates. Settings, versions, seed and the float
-    model's predictions are stored in the sample file.
+    The attacks are untargeted. They run on the float model's logits, and every candidate is rounded to what is
+    stored, inside its budget, before the model sees it. Gradients pass straight through quantizers and rounding.
+    What was found is shown to the integer network as well. Settings, versions, seed, the largest change found and the
+    float model's predictions are stored in the sample file.
     """
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
@@ -73,7 +85,6 @@ def attack(
     paths = _paths(list(attacks), out)
     _, clean = chosen_samples(dataset, data, samples, limit)
 
-    from stq_deploy.attacks.classifier import art_classifier
     from stq_deploy.attacks.craft import Target, craft
     from stq_deploy.datasets.samples import save_samples
     from stq_deploy.evaluation.float_model import FloatModel
@@ -82,29 +93,41 @@ def attack(
     float_model = FloatModel(resolve_model(model, keras=True), conversion.load())
     seen = float_model.input_format
     target = Target(
-        classifier=art_classifier(float_model.keras, (seen.low, seen.high)),
+        model=float_model.keras,
         name=float_model.name,
         file_sha256=float_model.file_sha256,
         input_format=seen,
         model_hash=float_model.model_hash,
+        judge=_judge(float_model),
     )
     written = []
     console = result_console(as_json)
     for name, chosen in attacks.items():
         with progress_bars() as progress:
             advance = partial(_advance, progress, name, len(clean))
-            made = craft(target, clean, chosen, seed=seed, batch=batch, storage=storage, progress=advance)
+            made = craft(target, clean, chosen, seed=seed, batch=batch, storage=storage, unit=unit, progress=advance)
         save_samples(made, paths[name])
         correct = made.metadata["float_model"]["correct"]
         written.append({"attack": made.attack, "file": str(paths[name]), "samples": len(made), "correct": correct})
         text = f"{paths[name]}: of {len(made)} samples the float model gets right {correct['clean']} clean"
         if chosen is not None:
             text += f", {correct['attacked']} attacked"
-        if "after_input_quantisation" in correct:
-            text += f", {correct['after_input_quantisation']} after input quantisation"
+        if "integer" in correct:
+            text += f"; the integer network {correct['integer']}"
         console.print(text, soft_wrap=True)
     if as_json:
         print_json({"model": target.name, "model_hash": target.model_hash, "files": written})
+
+
+def _judge(model: FloatModel) -> Judge | None:
+    """The integer network as C on this computer; None if the model has none."""
+    from stq_deploy.evaluation.scores import classes_of
+    from stq_deploy.executors.host_executor import HostExecutor
+
+    if model.network is None:
+        return None
+    executor = HostExecutor(model.network)
+    return lambda levels: classes_of(executor.run(levels))
 
 
 def _advance(progress: Callable[[str, int, int], None], name: str, total: int, done: int) -> None:

@@ -101,7 +101,6 @@ def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, lis
     """The shipped QKeras model converted now, and the shipped clean samples attacked now."""
     from functools import partial
 
-    from stq_deploy.attacks.classifier import art_classifier
     from stq_deploy.attacks.craft import Target, craft
     from stq_deploy.attacks.registry import get_attack
     from stq_deploy.datasets.samples import CLEAN, load_samples, save_samples
@@ -115,7 +114,7 @@ def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, lis
     network = convert_model(path)
     model = FloatModel(path)
     progress("converting", 1, 1)
-    target = Target(art_classifier(model.keras), model.name, model.file_sha256, network.input_format, network.sha256())
+    target = Target(model.keras, model.name, model.file_sha256, network.input_format, network.sha256())
     clean = load_samples(shipped_samples()[CLEAN]).first(limit)
     attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in FRESH_ATTACKS.items()}
     files = []

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.attacks.base import Attack
-from stq_deploy.attacks.classifier import art_classifier
 from stq_deploy.attacks.craft import Target, craft
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.samples import SampleSet, dataset_metadata
@@ -135,7 +134,7 @@ class _Task:
         data = split(dataset, limited)
         clean = SampleSet(data.x_test, data.y_test, dataset_metadata(dataset))
         model = FloatModel(config.out / training_result.MODEL_FILE)
-        target = Target(art_classifier(model.keras), model.name, model.file_sha256, model.input_format, None)
+        target = Target(model.keras, model.name, model.file_sha256, model.input_format, None)
         scores = {}
         for name, attack in self.validation.attacks.items():
             reporter.note(f"attacking {len(clean)} samples with {attack.title}")

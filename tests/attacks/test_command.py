@@ -69,7 +69,7 @@ def test_attack_writes_files_that_the_other_commands_understand(work: Path) -> N
     assert found["files"][0]["correct"]["clean"] == 12
     assert found["files"][1]["correct"]["after_input_quantisation"] < 12
     assert np.abs(attacked.x.astype(int) - clean.x.astype(int)).max() == 16
-    assert attacked.metadata["attack"]["settings"] == {"eps": 16 / 255, "norm": "inf"}
+    assert attacked.metadata["attack"]["settings"] == {"eps": 16 / 255, "norm": "inf", "l1_step": "pixel"}
     for name in ("clean", "fgsm"):
         path = work / "made" / f"{name}.npz"
         scores = [

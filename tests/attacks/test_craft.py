@@ -39,8 +39,6 @@ def _target(clean: SampleSet) -> Target:
     import tensorflow as tf
     import tf_keras
 
-    from stq_deploy.attacks.classifier import art_classifier
-
     tf.keras.utils.set_random_seed(3)
     inputs = tf_keras.Input(SHAPE)
     x = qkeras.QActivation("quantized_relu(8,0)")(inputs)
@@ -51,7 +49,7 @@ def _target(clean: SampleSet) -> Target:
     half = np.repeat([1.0, -1.0], 72)[:, None] * [[0.5, -0.5]]
     model.layers[-2].set_weights([half.astype(np.float32), np.zeros(2, np.float32)])
     seen = InputFormat(TensorType(SHAPE, "int8", -128, 127, 1 / 256, -128))
-    return Target(art_classifier(model), "halves", "f" * 64, seen, "aa")
+    return Target(model, "halves", "f" * 64, seen, "aa")
 
 
 def _largest_change(made: SampleSet, clean: SampleSet, norm: float) -> float:
@@ -129,7 +127,7 @@ def test_everything_is_recorded(target: Target, clean: SampleSet) -> None:
     attack = get_attack("pgd").from_text({"max_iter": "3"})
     metadata = craft(target, clean, attack, seed=5).metadata
     assert metadata["attack"]["settings"] == attack.settings
-    assert "straight-through" in metadata["attack"]["threat_model"]
+    assert "straight through" in metadata["attack"]["threat_model"]
     assert (metadata["seed"], metadata["dataset"], metadata["source_indices"]) == (
         5,
         "halves",
@@ -152,13 +150,35 @@ def test_what_input_quantisation_takes_away_is_seen(target: Target, clean: Sampl
     coarse = dataclasses.replace(target, input_format=COARSE_INPUT)
     attack = get_attack("fgsm").from_text({"eps": "8/255"})
     correct = craft(coarse, clean, attack).metadata["float_model"]["correct"]
-    assert correct["attacked"] == correct["stored"] < correct["after_input_quantisation"]
+    assert correct["attacked"] < correct["after_input_quantisation"]
 
 
-def test_features_are_not_attacked(target: Target, clean: SampleSet) -> None:
-    features = SampleSet(clean.x / np.float32(50), clean.y, {"range": [0, 6]})
-    with pytest.raises(StqError, match="attacks change pixels"):
-        craft(target, features, get_attack("fgsm").from_text({}))
+@pytest.mark.parametrize(("unit", "eps", "levels"), [("value", 0.5, 12), ("range", 0.1, 15), ("std", 1.0, None)])
+def test_features_are_attacked_on_the_levels_of_the_input(
+    target: Target, clean: SampleSet, unit: str, eps: float, levels: int | None
+) -> None:
+    """Levels are 1/24 here: half a unit is 12 of them, a tenth of the stated range 0..6.3 is 15.12."""
+    import tf_keras
+
+    layers = tf_keras.layers
+    model = tf_keras.Sequential([layers.Flatten(input_shape=SHAPE), layers.Dense(2, use_bias=False)])
+    half = np.repeat([1.0, -1.0], 72)[:, None] * [[0.5, -0.5]]
+    model.set_weights([half.astype(np.float32)])
+    features = SampleSet(clean.x / np.float32(50), clean.y, {"range": [0, 6.3]})
+    seen = InputFormat(TensorType(SHAPE, "int8", -128, 127, 1 / 24, -128))
+    attack = get_attack("pgd").from_text({"eps": str(eps), "max_iter": "5"})
+    made = craft(dataclasses.replace(target, model=model, input_format=seen), features, attack, unit=unit)
+    assert made.x.dtype == np.float32
+    steps = made.x.astype(np.float64) * 24
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
+    change = np.abs(np.rint(steps) - np.rint(features.x.astype(np.float64) * 24))
+    if levels is None:
+        assert (change <= np.rint(features.x * 24).std(axis=0) + 1e-6).all() and change.max() > 0
+    else:
+        assert change.max() == levels
+    assert made.metadata["attack"]["unit"] == unit
+    correct = made.metadata["float_model"]["correct"]
+    assert correct["attacked"] == correct["after_input_quantisation"] < correct["clean"]
 
 
 def test_clean_features_stay_as_they_are(target: Target, clean: SampleSet) -> None:
@@ -174,19 +194,19 @@ def test_features_of_a_model_without_a_network_have_no_levels(target: Target, cl
     quantized = craft(dataclasses.replace(target, input_format=levels), features, None)
     assert quantized.metadata["float_model"]["correct"]["after_input_quantisation"] < 40
     kept = craft(dataclasses.replace(target, input_format=levels, model_hash=None), features, None)
-    assert kept.metadata["float_model"]["correct"] == {"clean": 40, "attacked": 40, "stored": 40}
+    assert kept.metadata["float_model"]["correct"] == {"clean": 40, "attacked": 40}
     assert kept.metadata["float_model"]["predictions"] == clean.y.tolist()
 
 
 def test_pixels_are_mapped_before_the_model_sees_them(clean: SampleSet) -> None:
     import tf_keras
 
-    from stq_deploy.attacks.classifier import art_classifier
+    from stq_deploy.attacks.victim import Victim
 
     model = tf_keras.Sequential([tf_keras.layers.Flatten(input_shape=SHAPE), tf_keras.layers.Dense(2)])
     x = clean.x[:4] / np.float32(255)
-    mapped = art_classifier(model, (-1.0, 1.0)).predict(x)
-    np.testing.assert_allclose(mapped, model(2 * x - 1).numpy(), atol=1e-5)
+    expected = model(2 * x - 1).numpy()
+    np.testing.assert_allclose(Victim(model, input_range=(-1.0, 1.0)).logits(x), expected, atol=1e-5)
 
 
 def test_other_shape_and_too_many_classes(target: Target, clean: SampleSet) -> None:

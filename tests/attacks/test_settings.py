@@ -1,33 +1,28 @@
-"""Attack settings from text: typed, bounded, all recorded; and the generators they draw from."""
-
-import random
+"""Attack settings from text: typed, bounded, all recorded; and what is drawn for each sample."""
 
 import numpy as np
 import pytest
 
-from stq_deploy.attacks.fgsm import Fgsm
 from stq_deploy.attacks.pgd import Pgd
 from stq_deploy.attacks.registry import ATTACKS, attack_title, get_attack
-from stq_deploy.attacks.seeding import seeded
-from stq_deploy.attacks.square import Square
+from stq_deploy.attacks.streams import Streams
 from stq_deploy.errors import StqError
 
 
 def test_defaults_are_the_communitys_budget() -> None:
     for attack in ATTACKS.values():
         settings = attack.from_text({}).settings
-        assert (settings["eps"], settings["norm"]) == (8 / 255, "inf")
+        assert (settings["eps"], settings["norm"]) in ((8 / 255, "inf"), (0.5, "2"))
 
 
 def test_settings_from_text() -> None:
     attack = Pgd.from_text({"eps": "16/255", "norm": "2", "max_iter": "7", "eps_step": "0.01"})
     assert attack == Pgd(eps=16 / 255, norm="2", eps_step=0.01, max_iter=7)
     assert attack.settings == {
-        "eps": 16 / 255, "norm": "2", "eps_step": 0.01, "max_iter": 7, "num_random_init": 1,
+        "eps": 16 / 255, "norm": "2", "eps_step": 0.01, "max_iter": 7, "num_random_init": 1, "loss": "ce",
+        "l1_step": "pixel",
     }  # fmt: skip
     assert Pgd.from_text({"eps": "0.4"}).settings["eps_step"] == 0.1
-    assert attack.art_norm == 2
-    assert Fgsm().art_norm == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +41,14 @@ def test_settings_from_text() -> None:
         ("pgd", {"num_random_init": "-1"}, "num_random_init = -1"),
         ("square", {"norm": "1"}, "norm must be one of inf, 2"),
         ("square", {"p_init": "1"}, "p_init = 1.0"),
+        ("pgd", {"loss": "targeted-dlr"}, "loss must be one of ce, margin, dlr"),
+        ("fgsm", {"l1_step": "all"}, "l1_step must be pixel or spread"),
+        ("apgd", {"norm": "1"}, "norm must be one of inf, 2"),
+        ("apgd-t", {"targets": "0"}, "targets must be 1 or more"),
+        ("cw", {"norm": "inf"}, "norm must be one of 2"),
+        ("zoo", {"variable_h": "0"}, "variable_h must be a positive number"),
+        ("hopskipjump", {"max_eval": "10"}, "max_eval must be at least init_eval"),
+        ("noise", {"draws": "0"}, "draws must be 1 or more"),
         ("boundary", {"delta": "0"}, "delta = 0.0"),
         ("boundary", {"step": "3/2"}, "step = 1.5"),
         ("boundary", {"init_size": "0"}, "init_size = 0"),
@@ -59,7 +62,7 @@ def test_impossible_settings(attack: str, settings: dict[str, str], message: str
 
 
 def test_unknown_attack_names_the_known_ones() -> None:
-    with pytest.raises(StqError, match="fgsm, pgd, square, boundary"):
+    with pytest.raises(StqError, match="fgsm, pgd, apgd, apgd-t, square"):
         get_attack("deepfool")
 
 
@@ -72,19 +75,12 @@ def test_titles() -> None:
     ]
 
 
-def test_a_patch_larger_than_the_picture() -> None:
-    with pytest.raises(StqError, match="does not fit a picture of 4x4"):
-        Square().perturb(None, np.zeros((1, 4, 4, 1), np.float32), np.zeros(1, np.int64))
-    with pytest.raises(StqError, match="at least 10x10, these have 20x9"):
-        Square(norm="2").perturb(None, np.zeros((1, 20, 9, 1), np.float32), np.zeros(1, np.int64))
+def test_a_sample_draws_the_same_whatever_samples_are_beside_it() -> None:
+    def one(generator: np.random.Generator) -> object:
+        return generator.random(3)
 
-
-def test_seeding_decides_the_draws_and_leaves_the_generators_as_they_were() -> None:
-    def draw(seed: int, part: int) -> tuple[float, float]:
-        with seeded(seed, part):
-            return random.random(), float(np.random.rand())
-
-    before = random.getstate(), np.random.get_state()[1].tolist()
-    assert draw(1, 2) == draw(1, 2)
-    assert len({draw(1, 2), draw(1, 3), draw(2, 2)}) == 3
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+    whole, part = Streams(5, range(4)), Streams(5, [2])
+    drawn = whole.draw(np.arange(4), one)
+    np.testing.assert_array_equal(part.draw(np.arange(1), one)[0], drawn[2])
+    assert len(np.unique(drawn)) == 12
+    assert (Streams(6, range(4)).draw(np.arange(4), one) != drawn).all()

@@ -1,0 +1,73 @@
+"""The values that a stored sample can have: pixels k/255, the levels of a feature's quantizer, or any float."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.network.tensor import TensorType
+
+Samples = npt.NDArray[np.float32]
+"""(N, ...) sample values, float32."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The sample values in [low, high] that are multiples of `step`; every value there if `step` is 0.
+
+    Attributes:
+        low, high: smallest and largest value; multiples of `step`, where there is one.
+        step: distance of neighbouring values, in the samples' unit.
+    """
+
+    low: float
+    high: float
+    step: float
+
+    @property
+    def is_continuous(self) -> bool:
+        return self.step == 0
+
+    def to_steps(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Values in multiples of the step, unrounded, float64.
+
+        float32 values are off the grid by their own rounding. What lies that close to a whole number is taken for it.
+        """
+        steps = x.astype(np.float64) / self.step
+        whole = np.rint(steps)
+        return np.where(np.abs(steps - whole) <= _FLOAT32_SLACK * np.maximum(8, np.abs(whole)), whole, steps)
+
+    def from_steps(self, steps: npt.NDArray[Any]) -> Samples:
+        """Whole multiples of the step -> values."""
+        # 1/255 is no float: a division gives the float32 value that uint8 pixels have everywhere else.
+        if self.step == PIXELS.step:
+            return np.asarray(steps, np.float32) / np.float32(255)
+        return np.asarray(steps * self.step, np.float32)
+
+    def nearest(self, x: npt.NDArray[Any]) -> Samples:
+        """The grid's nearest values, halves to even."""
+        inside = self.clip(x)
+        return np.asarray(inside, np.float32) if self.is_continuous else self.from_steps(np.rint(self.to_steps(inside)))
+
+    def clip(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values moved into [low, high]."""
+        return np.asarray(np.clip(x, self.low, self.high))
+
+
+_FLOAT32_SLACK = 4e-7
+"""Relative: float32 keeps a value to 6e-8 of itself."""
+
+PIXELS = Grid(0.0, 1.0, 1 / 255)
+"""What a picture file of 8 bits holds."""
+
+UNROUNDED = Grid(0.0, 1.0, 0.0)
+"""Pixels that are stored as floats."""
+
+
+def feature_grid(type: TensorType) -> Grid:
+    """The real values of a network's input levels."""
+    low, high = ((bound - type.zero_point) * float(type.scale) for bound in (type.minimum, type.maximum))
+    return Grid(low, high, float(type.scale))
