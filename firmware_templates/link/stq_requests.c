@@ -15,6 +15,10 @@ stq_counters stq_link_counters;
 /* Read by the fault handler, hence volatile. */
 static volatile int32_t running_layer = -1;
 
+/* The arena holds tensors of several types: levels in it may alias what a kernel reads or writes as another. */
+typedef int16_t __attribute__((may_alias)) level_s16;
+typedef int32_t __attribute__((may_alias)) level_s32;
+
 /* Bytes of one input level. */
 #define LEVEL_BYTES (STQ_NETWORK_INPUT_TYPE == STQ_S16 ? 2u : 1u)
 
@@ -57,7 +61,7 @@ static int32_t level_at(const uint8_t *levels, uint32_t index)
 static void store_level(uint32_t index, int32_t level)
 {
     if (LEVEL_BYTES == 2u) {
-        ((int16_t *)stq_network_input())[index] = (int16_t)level;
+        ((level_s16 *)stq_network_input())[index] = (int16_t)level;
     } else {
         ((int8_t *)stq_network_input())[index] = (int8_t)level;
     }
@@ -151,9 +155,9 @@ static int32_t logit(uint32_t index)
     case STQ_S8:
         return ((const int8_t *)output)[index];
     case STQ_S16:
-        return ((const int16_t *)output)[index];
+        return ((const level_s16 *)output)[index];
     default:
-        return ((const int32_t *)output)[index];
+        return ((const level_s32 *)output)[index];
     }
 }
 

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from hypothesis import HealthCheck, settings
 from kernel_library import HostLibrary, KernelLibrary, build_host_library
+from kernel_settings import SANITIZE
 
 from stq_deploy.emulator.kernel_program import IMPLEMENTATIONS
-
-SANITIZE = bool(os.environ.get("STQ_KERNELS_SANITIZE"))
-PROPERTY = settings(
-    max_examples=15 if SANITIZE else 60, deadline=None, derandomize=True, database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SANITIZE
+from kernel_settings import SANITIZE
 
 from stq_deploy.emulator.bare_metal import BareMetalProgram, Struct, count_thumb_instructions
 from stq_deploy.errors import StqError

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import SANITIZE
+from kernel_settings import SANITIZE
 
 from stq_deploy.emulator import kernel_arguments as arguments
 from stq_deploy.emulator.bare_metal import BareMetalProgram

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import requantizations
-from conftest import SANITIZE
 from elementwise_cases import ELEMENTWISE, ELEMENTWISE_IN_PLACE, RESCALES, run_elementwise, run_rescale
 from kernel_library import EmulatedLibrary
+from kernel_settings import SANITIZE
 from movement_cases import (
     CONCATENATIONS,
     CROPS,

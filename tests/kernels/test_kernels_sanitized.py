@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SANITIZE
+from kernel_settings import SANITIZE
 
 from stq_deploy.errors import StqError
 from stq_deploy.resources import firmware_templates
@@ -41,7 +41,7 @@ def test_under_sanitizers() -> None:
         "PYTHONPATH": os.pathsep.join([str(firmware_templates().parent), os.environ.get("PYTHONPATH", "")]),
     }
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False, env=environment)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
 

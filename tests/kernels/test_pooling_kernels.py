@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import requantizations
-from conftest import PROPERTY
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_library import HostLibrary, KernelLibrary
+from kernel_settings import PROPERTY
 from pooling_cases import IN_PLACE, POOLS, TYPES, PoolCase, run_average_pool, run_max_pool
 
 from stq_deploy.emulator import kernel_arguments as arguments

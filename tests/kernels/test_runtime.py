@@ -6,8 +6,8 @@ import ctypes
 import itertools
 
 import pytest
-from conftest import SANITIZE
 from kernel_library import compile_for_host
+from kernel_settings import SANITIZE
 
 from stq_deploy.resources import firmware_templates
 

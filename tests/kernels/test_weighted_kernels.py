@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import requantizations
-from conftest import PROPERTY
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_library import HostLibrary, KernelLibrary
+from kernel_settings import PROPERTY
 from weighted_cases import (
     CONVOLUTIONS,
     DENSE,

@@ -47,8 +47,9 @@ static inline stq_two_words stq_load_two(const void *p)
     __asm__("ldrd %0, %1, %2" : "=r"(words.first), "=r"(words.second) : "m"(*(const eight_bytes *)p));
     return words;
 #else
-    const stq_word *word = p;
-    const stq_two_words words = {word[0], word[1]};
+    // By copy, not as word[0] and word[1]: at -O3 the loop vectorizer of gcc 12.2 sums those in the wrong order.
+    stq_two_words words;
+    __builtin_memcpy(&words, p, sizeof(words));
     return words;
 #endif
 }

@@ -8,6 +8,13 @@
 
 #include "stq_nn.h"
 
+/*
+ * Levels in memory. Tensors of different types share the arena, and an op may write its output over its input: a store
+ * of one type must count as a change of any other, whatever the optimizer sees of both (inlined, or by -flto).
+ */
+typedef int16_t __attribute__((may_alias)) stq_level_s16;
+typedef int32_t __attribute__((may_alias)) stq_level_s32;
+
 static inline int32_t stq_type_bytes(stq_type type)
 {
     return type == STQ_S8 ? 1 : type == STQ_S16 ? 2 : 4;
@@ -17,8 +24,8 @@ static inline int32_t stq_type_bytes(stq_type type)
 static inline int32_t stq_level(const void *levels, stq_type type, int32_t index)
 {
     return type == STQ_S8    ? ((const int8_t *)levels)[index]
-           : type == STQ_S16 ? ((const int16_t *)levels)[index]
-                             : ((const int32_t *)levels)[index];
+           : type == STQ_S16 ? ((const stq_level_s16 *)levels)[index]
+                             : ((const stq_level_s32 *)levels)[index];
 }
 
 /* Set element `index` of an array to a level that fits its type. */
@@ -27,9 +34,9 @@ static inline void stq_set_level(void *levels, stq_type type, int32_t index, int
     if (type == STQ_S8) {
         ((int8_t *)levels)[index] = (int8_t)level;
     } else if (type == STQ_S16) {
-        ((int16_t *)levels)[index] = (int16_t)level;
+        ((stq_level_s16 *)levels)[index] = (int16_t)level;
     } else {
-        ((int32_t *)levels)[index] = level;
+        ((stq_level_s32 *)levels)[index] = level;
     }
 }
 

@@ -17,8 +17,9 @@
  * real 0 and add nothing.
  */
 static inline int32_t stq_convolve_window(const stq_conv_params *params, const stq_dims *input_dims, const void *input,
-                                          stq_type input_type, const stq_dims *filter_dims, const int16_t *weights,
-                                          int32_t first_channel, int32_t output_y, int32_t output_x)
+                                          stq_type input_type, const stq_dims *filter_dims,
+                                          const stq_level_s16 *weights, int32_t first_channel, int32_t output_y,
+                                          int32_t output_x)
 {
     int32_t acc = 0;
 
@@ -33,7 +34,7 @@ static inline int32_t stq_convolve_window(const stq_conv_params *params, const s
                 continue;
             }
             const int32_t first = (y * input_dims->w + x) * input_dims->c + first_channel;
-            const int16_t *tap = weights + (ky * filter_dims->w + kx) * filter_dims->c;
+            const stq_level_s16 *tap = weights + (ky * filter_dims->w + kx) * filter_dims->c;
             for (int32_t c = 0; c < filter_dims->c; c++) {
                 acc += (stq_level(input, input_type, first + c) + params->input_offset) * tap[c];
             }
@@ -56,7 +57,7 @@ static inline stq_status stq_convolve(const stq_context *ctx, const stq_conv_par
     const int32_t row_weights = filter_dims->h * filter_dims->w * filter_dims->c;
     const int32_t row_words = stq_row_words(row_weights, bits);
     const int32_t group_outputs = output_dims->c / stq_groups(input_dims, filter_dims, output_dims);
-    int16_t *weights = ctx->buffer;
+    stq_level_s16 *weights = ctx->buffer; /* which the caller may have declared as any type */
 
     for (int32_t channel = 0; channel < output_dims->c; channel++) {
         const int32_t first_channel = channel / group_outputs * filter_dims->c;

@@ -27,7 +27,7 @@ static inline void stq_softmax_pixel(const stq_softmax_params *params, const int
     for (int32_t c = 0; c < channels; c++) {
         const uint32_t e = stq_exponential(table, params->entries, largest, stq_level(input, type, c));
         const uint32_t quotient = ((e << 15) + sum / 2U) / sum;
-        output[c] = (int16_t)(quotient < INT16_MAX ? quotient : INT16_MAX);
+        stq_set_level(output, STQ_S16, c, (int32_t)(quotient < INT16_MAX ? quotient : INT16_MAX));
     }
 }
 
