@@ -97,7 +97,7 @@ def run_files(
             )
             for file in files
         ]
-        retries = sum(executor.session.statistics.retries for executor in executors)
+        facts = _link_facts(executors)
     counts: Sequence[int] | None = _typical([one.cycles for one in ran if one.cycles])
     if port is None:
         with open_emulated(network, board, firmware, counting=True) as (counting,):
@@ -116,11 +116,7 @@ def run_files(
         footprint=firmware.footprint,
         samples_run=sum(one.run_now for one in ran),
         seconds=sum(one.seconds for one in ran),
-        facts={
-            "Compiler": firmware.compiler,
-            "Boards side by side": str(len(executors)),
-            "Frames sent again": str(retries),
-        },
+        facts={"Compiler": firmware.compiler, **facts},
     )
 
 
@@ -178,6 +174,20 @@ def run_file(
         float_classes=float_predictions,
     )
     return Ran(comparison, run_now, seconds, _typical(cycles))
+
+
+def _link_facts(executors: Sequence[LinkExecutor]) -> dict[str, str]:
+    """How the boards and their lines did, in words."""
+    counts = [executor.session.statistics for executor in executors]
+    facts = {
+        "Boards side by side": str(len(counts)),
+        "Frames sent again": str(sum(one.retries for one in counts)),
+    }
+    resets = sum(one.resets for one in counts)
+    if resets:
+        watchdog = sum(one.watchdog_resets for one in counts)
+        facts["Resets during the run"] = f"{resets}, of which {watchdog} by the watchdog"
+    return facts
 
 
 def layer_costs(network: Network, counts: Sequence[int] | None) -> tuple[LayerCost, ...]:

@@ -9,11 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.executors.base import Digests, Executor, Levels, Progress, checked_layer, checked_levels
-from stq_deploy.link.identity import ExpectedBoard, check_identity
+from stq_deploy.link.identity import ExpectedBoard, NetworkFacts, check_identity
 from stq_deploy.link.messages import Inference
 from stq_deploy.link.session import Session
 from stq_deploy.network import Network
 from stq_deploy.planner import emitted_ops
+
+_OUTPUT_TYPES = {"int8": 0, "int16": 1, "int32": 2}
+"""As the protocol numbers them: docs/PROTOCOL.md."""
+
+
+def network_facts(network: Network) -> NetworkFacts:
+    """What a board must state of this network."""
+    output = network.output_type
+    return NetworkFacts(
+        input_bytes=network.input_type.bytes,
+        output_count=output.elements,
+        output_type=_OUTPUT_TYPES[output.dtype],
+        layer_count=len(emitted_ops(network)),
+    )
 
 
 class LinkExecutor(Executor):
@@ -25,7 +39,7 @@ class LinkExecutor(Executor):
         name: "serial" or "emulated".
 
     Raises:
-        WrongBoardError: the board runs another model.
+        WrongBoardError: the board runs another model, or states sizes that are not this network's.
     """
 
     def __init__(self, network: Network, session: Session, *, name: str) -> None:
@@ -33,7 +47,8 @@ class LinkExecutor(Executor):
         self.name = name
         self.session = session
         self._layers = emitted_ops(network)
-        check_identity(session.facts, ExpectedBoard(model_hash=network.sha256()), where=name)
+        expected = ExpectedBoard(model_hash=network.sha256(), network=network_facts(network))
+        check_identity(session.facts, expected, where=name)
 
     def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:
         output = self.network.output_type
@@ -52,7 +67,7 @@ class LinkExecutor(Executor):
     def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
         tensor = self.network.tensors[self._layers[checked_layer(layer, len(self._layers))].output]
         (sample,) = checked_levels(self.network, levels[None])
-        content = self.session.layer_output(sample, layer)
+        content = self.session.layer_output(sample, layer, output_bytes=tensor.bytes)
         return np.frombuffer(content, np.dtype(tensor.dtype).newbyteorder("<")).reshape(tensor.shape)
 
     def stream(

@@ -75,6 +75,10 @@ class Delivery:
         """How often the most repeated of the outstanding requests was sent."""
         return max((entry.transmissions for entry in self._outstanding), default=0)
 
+    def concerns(self, frame: Frame) -> bool:
+        """Whether a board sent the frame in this session."""
+        return frame.session == self._session and bool(frame.type & ANSWER)
+
     def submit(self, request: Request) -> bytes:
         """Take a request on; returns the bytes to send. Not to be called when `full`."""
         entry = _Outstanding(request, self._next_sequence, self._take_transmission())

@@ -24,6 +24,9 @@ _U32_U32 = struct.Struct("<II")
 
 FACT_FAULT = 1
 
+_LARGEST_TENSOR = 1 << 24
+"""Bytes; more than the memory of any board. Bounds what a board's word can make the host allocate or ask for."""
+
 
 class AnswerError(StqError):
     """An undamaged answer that is not what the protocol says: the two sides differ in version."""
@@ -202,6 +205,9 @@ def parse_facts(payload: bytes) -> tuple[int, BoardFacts]:
         and 64 <= facts.max_request <= largest
         and 64 <= facts.max_answer <= largest
         and min(facts.input_bytes, facts.output_count, facts.layer_count) >= 1
+        and facts.input_bytes <= _LARGEST_TENSOR
+        # An inference with everything asked for fits one answer.
+        and _INFER_ANSWER.size + 4 * (facts.output_count + 2 * facts.layer_count) <= facts.max_answer
     )
     if not sane:
         raise AnswerError(f"it announces {facts}")
@@ -258,6 +264,8 @@ def parse_layer_info(payload: bytes) -> LayerInfo:
     op, offset = _text(payload, offset)
     if offset != len(payload):
         raise AnswerError(f"a layer's description has {len(payload)} bytes, {offset} were expected")
+    if output_bytes > _LARGEST_TENSOR:
+        raise AnswerError(f"a layer has {output_bytes} bytes of output")
     return LayerInfo(name, op, output_bytes, macs)
 
 

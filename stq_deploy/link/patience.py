@@ -10,8 +10,12 @@ _FORGET = 0.9
 class Patience:
     """Learns how slow a board is, and says when to ask again and when to give up.
 
+    Only an accepted answer moves `give_up`. Noise, frames of another session and repeats cannot: a line that never
+    falls silent ends a wait as silence does.
+
     Attributes:
-        deadline: time of the next time-out, by the transport's clock.
+        deadline: time of the next time-out, by the transport's clock; never after `give_up`.
+        give_up: time at which the wait for the next answer ends.
     """
 
     def __init__(self, timeouts: Timeouts) -> None:
@@ -19,24 +23,23 @@ class Patience:
         self._slowest = 0.0
         self._since = 0.0
         self._wait = 0.0
-        self._attempts = 0
         self.deadline = 0.0
+        self.give_up = 0.0
 
     def restart(self, now: float) -> None:
         """Begin to wait for the next answer."""
         self._since = now
+        # The first wait, and each one after it twice as long as the one before.
+        self.give_up = now + self._first_wait * (2 ** (self._timeouts.attempts + 1) - 1)
         self.heard(now)
 
     def heard(self, now: float) -> None:
-        """The board gave a sign of life, if not the answer."""
-        self._attempts = 0
-        self._wait = self._timeouts.first_answer
-        if self._slowest:
-            self._wait = max(self._timeouts.shortest_answer, self._timeouts.slowest_factor * self._slowest)
-        self.deadline = now + self._wait
+        """The board spoke in this session, if not the answer: ask again later, but give up no later."""
+        self._wait = self._first_wait
+        self.deadline = min(now + self._wait, self.give_up)
 
     def answered(self, now: float, *, sent_once: bool) -> None:
-        """An answer came. Only that of a request sent just once tells how long the board takes."""
+        """An answer was accepted. Only that of a request sent just once shows how long the board takes."""
         if sent_once:
             # One hiccup is forgotten in time, or every later loss would cost as much.
             self._slowest = max(now - self._since, _FORGET * self._slowest)
@@ -44,7 +47,13 @@ class Patience:
 
     def timed_out(self, now: float) -> bool:
         """Wait twice as long, or give up: False."""
-        self._attempts += 1
         self._wait *= 2
-        self.deadline = now + self._wait
-        return self._attempts <= self._timeouts.attempts
+        self.deadline = min(now + self._wait, self.give_up)
+        return now < self.give_up
+
+    @property
+    def _first_wait(self) -> float:
+        """Seconds until a request is first asked again."""
+        if not self._slowest:
+            return self._timeouts.first_answer
+        return max(self._timeouts.shortest_answer, self._timeouts.slowest_factor * self._slowest)

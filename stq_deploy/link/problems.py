@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from stq_deploy.errors import StqError
 from stq_deploy.link.messages import Refusal, describe_type
-from stq_deploy.link.protocol import VERSION, ErrorCode, FrameType
+from stq_deploy.link.protocol import VERSION, ErrorCode, FrameType, ResetCause
+from stq_deploy.link.statistics import LinkStatistics
 from stq_deploy.link.timeouts import Timeouts
+
+RESET_CAUSES = {
+    ResetCause.UNKNOWN: "unknown",
+    ResetCause.POWER: "power came on, or fell too low",
+    ResetCause.PIN: "the reset pin (the button, or a probe)",
+    ResetCause.SOFTWARE: "software",
+    ResetCause.WATCHDOG: "the watchdog, as the firmware made no progress",
+    ResetCause.FAULT: "a fault of the firmware",
+}
+"""Why a board last started, in words."""
 
 
 class SilentBoardError(StqError):
@@ -105,6 +116,36 @@ def stopped(port: str, timeouts: Timeouts) -> SilentBoardError:
     )
 
 
+def drowned(port: str, before: LinkStatistics, after: LinkStatistics) -> SilentBoardError:
+    """The line was never silent, but an answer did not come. Counts: when the wait began, and now."""
+    return SilentBoardError(
+        f"the board stopped answering, while other data came: {_counted(before, after)}",
+        where=port,
+        cause="other firmware or another baud rate since a reset, a floating receive line, or another program "
+        "that has a session on the same port",
+        next="close other programs on the port, reset the board (or flash it again: `stq-deploy flash`), and repeat "
+        "the command; a run resumes where it stopped",
+    )
+
+
+def foreign_frames(port: str, before: LinkStatistics, after: LinkStatistics) -> SilentBoardError:
+    """Undamaged frames came, but no answer to HELLO. Counts: before the first HELLO, and now."""
+    return SilentBoardError(
+        f"frames of the link came from the port, but no answer to HELLO: {_counted(before, after)}",
+        where=port,
+        cause="another program has a session on the same port, or the board does not hear this computer "
+        "(its receive pin, or a cable that loops back)",
+        next="close other programs on the port, check the wiring, reset the board, and repeat the command",
+    )
+
+
+def _counted(before: LinkStatistics, after: LinkStatistics) -> str:
+    return (
+        f"{after.bytes_received - before.bytes_received} bytes, among them "
+        f"{after.frames_received - before.frames_received} undamaged frames"
+    )
+
+
 def too_noisy(port: str, timeouts: Timeouts) -> UnusableLineError:
     """One request was damaged again and again."""
     return UnusableLineError(
@@ -116,13 +157,23 @@ def too_noisy(port: str, timeouts: Timeouts) -> UnusableLineError:
     )
 
 
-def keeps_resetting(port: str, resets: int) -> UnusableLineError:
-    """The session was lost again and again without an answer in between."""
+def keeps_resetting(port: str, resets: int, cause: ResetCause) -> UnusableLineError:
+    """The session was lost again and again without a result in between.
+
+    Args:
+        cause: of the board's last reset.
+    """
+    watchdog = cause == ResetCause.WATCHDOG
     return UnusableLineError(
-        f"the board lost the session {resets} times without one answer in between",
+        f"the board lost the session {resets} times without one result in between; "
+        f"the cause it states for its last reset: {RESET_CAUSES[cause]}",
         where=port,
-        cause="the board restarts (power, watchdog), or another program opens sessions on the same port",
-        next="check the board's supply, close other programs on the port, and repeat the command",
+        cause="a layer takes longer than the watchdog allows: its kernel hangs, or the core runs too slowly"
+        if watchdog
+        else "the board restarts (power, watchdog), or another program opens sessions on the same port",
+        next="run `stq-deploy verify` on the same model; if that passes, report this message"
+        if watchdog
+        else "check the board's supply, close other programs on the port, and repeat the command",
     )
 
 

@@ -6,7 +6,7 @@ import itertools
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,10 +16,10 @@ from stq_deploy.link import messages, problems
 from stq_deploy.link.delivery import Delivery, Request
 from stq_deploy.link.faults import BoardFault, FaultRecord, Locate, parse_fault
 from stq_deploy.link.framing import Damaged, Frame, FrameDecoder, encode_frame
-from stq_deploy.link.identity import ExpectedBoard, check_identity
+from stq_deploy.link.identity import ExpectedBoard, NetworkFacts, check_identity, contradiction
 from stq_deploy.link.messages import BoardCounters, BoardFacts, Inference, LayerInfo
 from stq_deploy.link.patience import Patience
-from stq_deploy.link.protocol import ANSWER, VERSION, FrameType, InferFlags
+from stq_deploy.link.protocol import ANSWER, VERSION, FrameType, InferFlags, ResetCause
 from stq_deploy.link.statistics import LinkStatistics
 from stq_deploy.link.timeouts import TIMEOUTS, Timeouts
 from stq_deploy.link.transport import Transport
@@ -74,6 +74,7 @@ class Session:
         self._facts: BoardFacts | None = None
         self._delivery: Delivery | None = None
         self._patience = Patience(timeouts)
+        self._before_answer = LinkStatistics()  # as they were when the wait for the next answer began
 
     def __enter__(self) -> Self:
         self.open()
@@ -133,10 +134,14 @@ class Session:
         for payload in self._perform(operations):
             yield messages.parse_inference(payload, flags, self.facts)
 
-    def layer_output(self, levels: Levels, layer: int) -> bytes:
+    def layer_output(self, levels: Levels, layer: int, *, output_bytes: int | None = None) -> bytes:
         """Run one sample up to `layer`; the bytes of that layer's output as they lie in the board's memory.
 
+        Args:
+            output_bytes: how many there are, where the caller knows the network.
+
         Raises:
+            WrongBoardError: the board states another number of bytes.
             AnswerError: they do not have the digest that the board took of them.
             ValueError: no such layer.
         """
@@ -144,6 +149,8 @@ class Session:
             raise ValueError(f"the network has {self.facts.layer_count} layers, no layer {layer}")
         run = self._with_input(FrameType.RUN_TO_LAYER, lambda data: messages.run_to_layer_payload(layer, data), levels)
         size = self.layer(layer).output_bytes
+        if output_bytes is not None and size != output_bytes:
+            raise contradiction(f"bytes of output of layer {layer}", size, output_bytes, where=self._transport.name)
         chunk = self.facts.max_answer
         reads = tuple(
             Request(FrameType.READ_OUTPUT, messages.read_output_payload(at, min(chunk, size - at)))
@@ -151,9 +158,9 @@ class Session:
         )
         # One operation: a reset in between would have forgotten what was run.
         (answers,) = self._perform_all([_Operation((*run.requests, *reads))])
-        output_bytes, digest = messages.parse_run_to_layer(answers[len(run.requests) - 1])
+        announced, digest = messages.parse_run_to_layer(answers[len(run.requests) - 1])
         output = b"".join(answers[len(run.requests) :])
-        messages.check_output(output, output_bytes, digest)
+        messages.check_output(output, announced, digest)
         return output
 
     def layer(self, index: int) -> LayerInfo:
@@ -214,18 +221,18 @@ class Session:
         answers: list[bytes] = []  # to requests of the oldest
         resets = 0
         delivery = self._usable_delivery()
-        self._patience.restart(self._transport.now())
+        self._expect_answer()
         # Until this ends well, answers may be under way that nobody waits for.
         self._delivery = None
         while True:
             if delivery.lost:
                 resets += 1
                 if resets > self._timeouts.resets:
-                    raise problems.keeps_resetting(self._transport.name, resets)
+                    raise problems.keeps_resetting(self._transport.name, resets, self.facts.reset_cause)
                 delivery = self._reopen()
                 answers = []
                 queue = deque(itertools.chain.from_iterable(operation.requests for operation in unfinished))
-                self._patience.restart(self._transport.now())
+                self._expect_answer()
             to_send = []
             while not delivery.full:
                 if not queue:
@@ -240,29 +247,25 @@ class Session:
             self._write(b"".join(to_send))
             finished = []
             for request, frame in self._exchange(delivery):
-                resets = 0
                 answers.append(self._payload_of(request, frame))
                 if len(answers) == len(unfinished[0].requests):
+                    # Not at every answer: a board that hangs in one operation takes its chunks anew after each reset.
+                    resets = 0
                     unfinished.popleft()
                     finished.append(answers)
                     answers = []
             if finished:
                 yield from finished
-                self._patience.restart(self._transport.now())  # the caller's time is not the board's
+                self._expect_answer()  # the caller's time is not the board's
         self._delivery = delivery
 
     def _exchange(self, delivery: Delivery) -> list[tuple[Request, Frame]]:
         """Wait for answers; at a time-out, probe. Returns answers, in order, perhaps none."""
         data = self._read(max(0.0, self._patience.deadline - self._transport.now()))
         now = self._transport.now()
-        if not data and now >= self._patience.deadline:
-            if not self._patience.timed_out(now):
-                raise problems.stopped(self._transport.name, self._timeouts)
-            self.statistics.timeouts += 1
-            self._write(delivery.probe())
-            return []
+        late = now >= self._patience.deadline
         frames = self._frames(data)
-        if frames:
+        if any(delivery.concerns(frame) for frame in frames):
             self._patience.heard(now)
         self._write(b"".join(delivery.receive(frame) for frame in frames))
         if delivery.most_transmissions > self._timeouts.transmissions:
@@ -270,7 +273,29 @@ class Session:
         taken = delivery.take_answers()
         if taken:
             self._patience.answered(now, sent_once=taken[0][2])
+            self._before_answer = replace(self.statistics)
+        elif late and not delivery.lost:
+            self._ask_again(delivery, now)
         return [(request, frame) for request, frame, _ in taken]
+
+    def _ask_again(self, delivery: Delivery, now: float) -> None:
+        """At a time-out: the oldest request again.
+
+        Raises:
+            SilentBoardError: that was done often enough, and no answer came.
+        """
+        if not self._patience.timed_out(now):
+            before, after = self._before_answer, self.statistics
+            if after.bytes_received > before.bytes_received:
+                raise problems.drowned(self._transport.name, before, after)
+            raise problems.stopped(self._transport.name, self._timeouts)
+        self.statistics.timeouts += 1
+        self._write(delivery.probe())
+
+    def _expect_answer(self) -> None:
+        """The wait for the next answer begins now."""
+        self._patience.restart(self._transport.now())
+        self._before_answer = replace(self.statistics)
 
     def _usable_delivery(self) -> Delivery:
         """The session's, or a new session's if an earlier question was dropped half-way."""
@@ -282,14 +307,17 @@ class Session:
         """A new session with the same board.
 
         Raises:
-            WrongBoardError: another model or build answers now.
+            WrongBoardError: another model or build answers now, or the same one states other facts.
         """
         before = self.facts
         delivery, facts = self._hello()
-        same = ExpectedBoard(before.board, before.model_hash, before.build_id, self._expected.model_name)
+        same = ExpectedBoard(
+            before.board, before.model_hash, before.build_id, self._expected.model_name, NetworkFacts.stated(before)
+        )
         check_identity(facts, same, where=self._transport.name)
         if facts.sessions == 1:
             self.statistics.resets += 1
+            self.statistics.watchdog_resets += facts.reset_cause == ResetCause.WATCHDOG
         self._facts = facts
         return delivery
 
@@ -304,7 +332,7 @@ class Session:
         )
         # The 0x00 in front ends what an interrupted program may have left unfinished in the board's buffer.
         wire = b"\0" + encode_frame(hello)
-        received_before = self.statistics.bytes_received
+        before = replace(self.statistics)
         for _ in range(self._timeouts.hello_attempts):
             self.statistics.frames_sent += 1
             self._write(wire)
@@ -317,9 +345,10 @@ class Session:
                     if answered == nonce:
                         after = ((hello.sequence + 1) & 0xFFFF, 1)
                         return Delivery(hello.session, facts.window, *after, self.statistics), facts
-        if self.statistics.bytes_received > received_before:
-            received = self.statistics.bytes_received - received_before
-            raise problems.gibberish(self._transport.name, received)
+        if self.statistics.frames_received > before.frames_received:
+            raise problems.foreign_frames(self._transport.name, before, self.statistics)
+        if self.statistics.bytes_received > before.bytes_received:
+            raise problems.gibberish(self._transport.name, self.statistics.bytes_received - before.bytes_received)
         raise problems.silent(self._transport.name, self._timeouts)
 
     def _frames(self, data: bytes) -> list[Frame]:

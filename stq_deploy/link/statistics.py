@@ -22,6 +22,7 @@ class LinkStatistics:
         duplicates: answers that had arrived before; ignored.
         strays: undamaged frames that belong to nothing: of an earlier session, or of unknown type.
         resets: sessions lost because the board restarted, and begun anew.
+        watchdog_resets: those of them that the board's watchdog caused.
     """
 
     bytes_sent: int = 0
@@ -37,6 +38,7 @@ class LinkStatistics:
     duplicates: int = 0
     strays: int = 0
     resets: int = 0
+    watchdog_resets: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """All counts by name, for JSON."""

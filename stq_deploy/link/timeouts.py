@@ -17,8 +17,8 @@ class Timeouts:
             harmless: the board answers a repeated request without running it again.
         shortest_answer: never wait less than this for an answer.
         slowest_factor: wait this many times the slowest answer seen.
-        attempts: time-outs without a sign of life, each wait twice the one before, until the board counts as
-            silent.
+        attempts: repeats of a request without an answer, each wait twice the one before. The sum of these waits
+            is the longest wait for one answer, whatever else the line brings.
         transmissions: times one request is sent on evidence of damage until the line counts as unusable.
         resets: restarts of the board, without an answer between them, until it counts as broken.
         write: wait for the port to take bytes.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import random
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,15 +19,25 @@ from typing import Any
 import numpy as np
 from c_boards import compile_board
 from damage import KINDS, Damage
+from floods import BABBLE, Flood
 from simulated_board import SimulatedBoard, expected_logits
 
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
 from stq_deploy.link.session import Session
+from stq_deploy.link.timeouts import TIMEOUTS
 
 BAUD = 921_600
 INFERENCE_SECONDS = 0.02
 RATES = (0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3)
+FLOODED = 6
+"""Samples of a flooded run."""
+LONGEST_WAIT = (
+    TIMEOUTS.first_answer * (2 ** (TIMEOUTS.attempts + 1) - 1)
+    + TIMEOUTS.hello * TIMEOUTS.hello_attempts * (TIMEOUTS.resets + 1)
+    + 1.0
+)
+"""Seconds for one answer: all its repeats, with a session lost and opened again, and what is on the wire then."""
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "link_recovery.json"
 
 
@@ -74,12 +85,58 @@ def run(library: Path, rate: float, count: int, seed: int) -> dict[str, Any]:
     }
 
 
-def measure(rates: tuple[float, ...], count: int, seed: int) -> dict[str, Any]:
-    """A run per rate, beside the cost of the clean line."""
+def flood(library: Path, babble: str, seed: int) -> dict[str, Any]:
+    """Stream samples over a line that never falls silent: every wait for an answer must end, whatever comes."""
+    chance = random.Random(f"{babble} {seed}")
+    line = Flood(
+        SimulatedBoard(library, to_board=Damage(seed, 1e-5), to_host=Damage(seed + 1, 1e-5)),
+        BABBLE[babble],
+        seed=seed,
+        period=chance.choice((0.02, 0.2, 1.9)),
+        lets_through=chance.random() < 0.5,
+    )
+    line.running, line.tag = False, 0x4321
+    session = Session(line, nonces=itertools.chain([0x1234_4321], itertools.count(seed)).__next__)
+    session.open()
+    line.running = True
+    answered = wrong = 0
+    longest, moment, gave_up = 0.0, line.now(), False
+    try:
+        for result, sample in zip(session.infer(samples(FLOODED, seed)), samples(FLOODED, seed), strict=False):
+            answered += 1
+            wrong += not np.array_equal(result.logits, expected_logits(sample))
+            longest, moment = max(longest, line.now() - moment), line.now()
+    except StqError:
+        gave_up = True
+    longest = max(longest, line.now() - moment)
+    return {"wrong": wrong, "answered": answered, "gave_up": gave_up, "longest_wait": longest}
+
+
+def measure_floods(library: Path, count: int, seed: int) -> list[dict[str, Any]]:
+    """`count` floods of every kind."""
+    rows = []
+    for babble in BABBLE:
+        runs = [flood(library, babble, seed + number) for number in range(count)]
+        rows.append(
+            {
+                "babble": babble,
+                "runs": count,
+                "finished": sum(not run["gave_up"] for run in runs),
+                "gave_up": sum(run["gave_up"] for run in runs),
+                "wrong": sum(run["wrong"] for run in runs),
+                "longest_wait": round(max((run["longest_wait"] for run in runs), default=0.0), 2),
+            }
+        )
+    return rows
+
+
+def measure(rates: tuple[float, ...], count: int, floods: int, seed: int) -> dict[str, Any]:
+    """A run per rate, beside the cost of the clean line; then the floods."""
     with tempfile.TemporaryDirectory() as folder:
         library = compile_board(Path(folder), "memory_board", ["-shared", "-fPIC"])
         clean = run(library, 0.0, count, seed)
         runs = [clean if rate == 0 else run(library, rate, count, seed) for rate in rates]
+        flooded = measure_floods(library, floods, seed)
     for each in runs:
         each["throughput_of_clean_line"] = round(each["samples_per_second"] / clean["samples_per_second"], 4)
         sent = each["bytes_to_board"] + each["bytes_to_host"]
@@ -98,6 +155,10 @@ def measure(rates: tuple[float, ...], count: int, seed: int) -> dict[str, Any]:
         "unanswered": sum(each["samples"] - each["answered"] for each in runs),
         "run_twice": sum(each["runs_on_board"] - each["samples"] for each in runs),
         "runs": runs,
+        "longest_wait_allowed": LONGEST_WAIT,
+        "endless": sum(row["longest_wait"] > LONGEST_WAIT for row in flooded),
+        "wrong_in_floods": sum(row["wrong"] for row in flooded),
+        "floods": flooded,
     }
 
 
@@ -105,11 +166,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools/fuzz_link", description=__doc__)
     parser.add_argument("--samples", type=int, default=20_000, help="per rate (default 20000)")
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="strikes per byte")
+    parser.add_argument("--floods", type=int, default=20, help="lines that never fall silent, of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="JSON file (default %(default)s)")
     options = parser.parse_args(arguments)
     try:
-        figures = measure(tuple(options.rates), options.samples, options.seed)
+        figures = measure(tuple(options.rates), options.samples, options.floods, options.seed)
         write_whole(options.out, json.dumps(figures, indent=1) + "\n")
     except StqError as error:
         print(error, file=sys.stderr)
@@ -122,8 +184,15 @@ def main(arguments: list[str] | None = None) -> int:
             f"{each['throughput_of_clean_line']:>8.1%}  "
             f"{each['wrong']:>5}  {each['runs_on_board'] - each['samples']:>9}"
         )
+    print(f"\n{'what never falls silent':34}  runs  finished  gave up  longest wait  wrong")
+    for row in figures["floods"]:
+        print(
+            f"{row['babble']:34}  {row['runs']:>4}  {row['finished']:>8}  {row['gave_up']:>7}  "
+            f"{row['longest_wait']:>10.1f} s  {row['wrong']:>5}"
+        )
     print(f"written to {options.out}")
-    return 1 if figures["wrong"] or figures["unanswered"] or figures["run_twice"] else 0
+    bad = ("wrong", "unanswered", "run_twice", "endless", "wrong_in_floods")
+    return 1 if any(figures[name] for name in bad) else 0
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from pathlib import Path
 import fuzz_link
 import numpy as np
 import pytest
+from floods import BABBLE
 
-OPTIONS = ["--samples", "60", "--rates", "0", "0.0003", "--seed", "7"]
+OPTIONS = ["--samples", "60", "--rates", "0", "0.0003", "--floods", "1", "--seed", "7"]
 
 
 def test_equal_seeds_give_equal_figures(tmp_path: Path) -> None:
@@ -20,6 +21,9 @@ def test_equal_seeds_give_equal_figures(tmp_path: Path) -> None:
     assert (figures["samples"], figures["recovered"], figures["wrong"]) == (120, 120, 0)
     assert figures["injected"] == figures["runs"][1]["injected_total"] > 0
     assert figures["runs"][1]["retries"] > 0
+    assert figures["endless"] == figures["wrong_in_floods"] == 0
+    assert {row["babble"] for row in figures["floods"]} == set(BABBLE)
+    assert any(row["gave_up"] for row in figures["floods"])
 
 
 def test_a_wrong_answer_fails_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,16 @@ def test_bad_levels_and_layers_are_refused_before_they_are_sent(generated_board:
 def test_another_network_is_noticed(generated_board: Path) -> None:
     with pytest.raises(WrongBoardError, match="wrong model on the board"):
         executor(generated_board, random_network(12))
+
+
+def test_sizes_that_are_not_the_networks_are_noticed(generated_board: Path) -> None:
+    """As of a board that states the right model hash, and lies about the rest."""
+    with executor(generated_board) as honest:
+        session = honest.session
+        for name in ("input_bytes", "output_count", "output_type", "layer_count"):
+            right = session.facts
+            session._facts = dataclasses.replace(right, **{name: getattr(right, name) + 1})
+            with pytest.raises(WrongBoardError, match="contradicts its own model hash"):
+                LinkExecutor(NETWORK, session, name="simulated")
+            session._facts = right
+        LinkExecutor(NETWORK, session, name="simulated")

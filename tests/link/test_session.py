@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import itertools
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +20,8 @@ from simulated_board import SimulatedBoard, expected_logits, random_samples, ran
 from stq_deploy.errors import StqError
 from stq_deploy.link.faults import BoardFault
 from stq_deploy.link.framing import Frame, encode_frame
-from stq_deploy.link.identity import ExpectedBoard, WrongBoardError
-from stq_deploy.link.messages import AnswerError, LayerInfo
+from stq_deploy.link.identity import ExpectedBoard, NetworkFacts, WrongBoardError, check_identity
+from stq_deploy.link.messages import AnswerError, LayerInfo, parse_layer_info
 from stq_deploy.link.problems import (
     OtherVersionError,
     RefusedError,
@@ -83,7 +85,7 @@ def test_each_kind_of_damage_is_overcome(
         assert session.statistics.retries >= 1
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), rate=st.sampled_from([1e-5, 1e-4, 3e-4, 6e-4]))
 def test_any_damage_is_overcome(board_library: Path, open_session: OpenSession, seed: int, rate: float) -> None:
     board = SimulatedBoard(
@@ -97,7 +99,7 @@ def test_any_damage_is_overcome(board_library: Path, open_session: OpenSession, 
     assert board.runs == len(SAMPLES)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_input_in_chunks_survives_damage(large_board_library: Path, open_session: OpenSession, seed: int) -> None:
     samples = random_samples(12, 3001, seed)
@@ -295,6 +297,28 @@ class Scripted:
         pass
 
 
+def stated(**lies: int) -> bytes:
+    """Facts that no board has: a right one's, and `lies`."""
+    right = {
+        "nonce": 0, "window": 4, "max_request": 1280, "max_answer": 1280, "input_bytes": 1024, "output_count": 10,
+        "output_type": 2, "layer_count": 3, "clock_hz": 1, "silicon": 0, "cause": 1, "sessions": 1, "inferences": 0,
+        "overruns": 0, "flags": 0,
+    }  # fmt: skip
+    assert set(lies) <= set(right)
+    return struct.pack("<15I48sB", *(right | lies).values(), bytes(48), 0)
+
+
+LIES = [
+    *(stated(**{name: number}) for name in ("window", "input_bytes", "output_count", "layer_count")
+      for number in (0, 2**32 - 1)),
+    *(stated(**{name: number}) for name in ("max_request", "max_answer") for number in (0, 63, 2**16, 2**32 - 1)),
+    stated(window=1025),
+    stated(input_bytes=(1 << 24) + 1),
+    stated(output_count=311),  # with three layers' digests and cycles, more than the largest answer holds
+    stated(layer_count=154),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("says", "error", "message"),
     [
@@ -305,6 +329,7 @@ class Scripted:
         (encode_frame(Frame(0x81, session=1, payload=bytes(200))), AnswerError, "facts have 200 bytes"),
         (encode_frame(Frame(0x81, session=1, payload=bytes(109))), AnswerError, "announces"),
         (encode_frame(Frame(0x81, session=1, payload=bytes(108) + b"\xff")), AnswerError, "runs over"),
+        *((encode_frame(Frame(0x81, session=1, payload=lie)), AnswerError, "announces") for lie in LIES),
         (encode_frame(Frame(0xF1, payload=bytes(3))), AnswerError, "a fault record has 3 bytes"),
     ],
 )
@@ -315,6 +340,41 @@ def test_what_is_no_board_of_ours_is_told_apart(
         open_session(Scripted(says))
     assert caught.value.cause
     assert caught.value.next
+
+
+@pytest.mark.parametrize("name", ["input_bytes", "output_count", "output_type", "layer_count"])
+def test_a_board_that_contradicts_its_model_hash_is_named(
+    board: SimulatedBoard, open_session: OpenSession, name: str
+) -> None:
+    session = open_session(board)
+    right = NetworkFacts.stated(session.facts)
+    other = dataclasses.replace(right, **{name: getattr(right, name) + 1})
+    check_identity(session.facts, ExpectedBoard(network=right), where="here")
+    with pytest.raises(WrongBoardError, match="contradicts its own model hash: it states") as caught:
+        check_identity(session.facts, ExpectedBoard(network=other), where="here")
+    assert str(getattr(right, name)) in str(caught.value)
+    # Nor may a board change its mind when it is asked again.
+    session._facts = dataclasses.replace(session.facts, **{name: getattr(right, name) + 1})
+    session._delivery = None
+    with pytest.raises(WrongBoardError, match="contradicts"):
+        session.counters()
+
+
+def test_an_output_of_another_size_than_the_networks_is_not_asked_for(
+    board: SimulatedBoard, open_session: OpenSession
+) -> None:
+    session = open_session(board)
+    assert len(session.layer_output(SAMPLES[0], 1, output_bytes=2048)) == 2048
+    sent = session.statistics.frames_sent
+    with pytest.raises(WrongBoardError, match="states 2048 bytes of output of layer 1, the network has 2047"):
+        session.layer_output(SAMPLES[0], 1, output_bytes=2047)
+    assert session.statistics.frames_sent == sent + 1  # LAYER_INFO alone
+
+
+def test_a_layer_of_an_impossible_size_is_refused() -> None:
+    description = struct.pack("<II", (1 << 24) + 1, 0) + b"\0\0"
+    with pytest.raises(AnswerError, match="16777217 bytes of output"):
+        parse_layer_info(description)
 
 
 def test_stale_answers_of_an_earlier_program_are_ignored(board: SimulatedBoard, open_session: OpenSession) -> None:
