@@ -6,6 +6,7 @@ deployed; used as they are they cost twenty points of accuracy (38 % against 59 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from stq_deploy.quantizers import noise
 from stq_deploy.training.inputs import to_input
 
 _BATCH = 250
+
+Attack = Callable[[slice], Any]
+"""From the place of samples to what they are under attack: network input (B, H, W, C), float32."""
 
 
 def batch_norm_layers(model: Any) -> list[Any]:
@@ -58,15 +62,21 @@ class BatchNormEstimator:
 
         self._moments = tf.function(moments, reduce_retracing=True)
 
-    def estimate(self, x: NDArray[Any]) -> None:
-        """Set the statistics from samples `x` (N, H, W, C). Trainable weights are not touched."""
+    def estimate(self, x: NDArray[Any], attack: Attack | None = None) -> None:
+        """Set the statistics from samples `x` (N, H, W, C). Trainable weights are not touched.
+
+        With an `attack`, half of them are attacked: every second batch, or a copy of the only one.
+        """
         sums: list[list[Any]] = [[0.0, 0.0] for _ in self._layers]
         usable = max(len(x) // _BATCH, 1)
+        parts = [slice(number * _BATCH, (number + 1) * _BATCH) for number in range(usable)]
+        if attack is not None:
+            parts = parts if usable > 1 else parts * 2
+            usable = len(parts) // 2 * 2  # as many attacked as clean
         with noise.deterministic():  # matters at the first call, which traces
-            for number in range(usable):
-                for total, (mean, square) in zip(
-                    sums, self._moments(x[number * _BATCH : (number + 1) * _BATCH]), strict=True
-                ):
+            for number, part in enumerate(parts[:usable]):
+                batch = x[part] if attack is None or number % 2 == 0 else attack(part)
+                for total, (mean, square) in zip(sums, self._moments(batch), strict=True):
                     total[0] = total[0] + mean.numpy()
                     total[1] = total[1] + square.numpy()
         for layer, (mean_sum, square_sum) in zip(self._layers, sums, strict=True):

@@ -1,4 +1,4 @@
-"""Stopping when validation accuracy no longer grows, with the best epoch's weights."""
+"""Keeping the best epoch's weights, and stopping when validation accuracy no longer grows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import tensorflow as tf
 class EarlyStop:
     """Keeps a copy of the best epoch's weights, and says when `patience` epochs brought none better.
 
-    With patience 0 it keeps none and never stops.
+    With patience 0 it never stops, and keeps none unless `keep_best`. The best epoch is the first with the highest
+    accuracy under attack, where that is measured, else with the highest validation accuracy.
     """
 
-    def __init__(self, weights: Sequence[Any], patience: int) -> None:
+    def __init__(self, weights: Sequence[Any], patience: int, *, keep_best: bool = False) -> None:
         self._weights = weights
         self._patience = patience
-        self.variables = [tf.Variable(weight, trainable=False) for weight in weights] if patience else []
+        self.variables = [tf.Variable(weight, trainable=False) for weight in weights] if patience or keep_best else []
         """The best weights: part of a checkpoint."""
 
     def watch(self, history: Sequence[dict[str, Any]]) -> None:
@@ -28,7 +29,7 @@ class EarlyStop:
 
     def is_due(self, history: Sequence[dict[str, Any]]) -> bool:
         """Whether the last `patience` epochs brought nothing better."""
-        return bool(self.variables and history) and len(history) - 1 - _best_epoch(history) >= self._patience
+        return bool(self._patience and history) and len(history) - 1 - _best_epoch(history) >= self._patience
 
     def adopt_best(self) -> None:
         """Give the model the best epoch's weights."""
@@ -37,5 +38,11 @@ class EarlyStop:
 
 
 def _best_epoch(history: Sequence[dict[str, Any]]) -> int:
-    """The number (from 0) of the first epoch with the highest validation accuracy."""
-    return max(range(len(history)), key=lambda number: history[number]["validation_accuracy"])
+    """Its number, from 0."""
+    return max(range(len(history)), key=lambda number: _score(history[number]))
+
+
+def _score(record: dict[str, Any]) -> float:
+    robust = record.get("robust_accuracy")
+    score: float = record["validation_accuracy"] if robust is None else robust
+    return score

@@ -14,7 +14,7 @@ from stq_deploy.training.teacher import Teacher
 
 @dataclass(frozen=True)
 class EpochResult:
-    """Mean training loss and accuracy (0..1), measured while training (so with drawn weights)."""
+    """Mean training loss and accuracy (0..1), measured while training (so with drawn weights, on attacked samples)."""
 
     loss: float
     accuracy: float
@@ -26,16 +26,18 @@ def run_epoch(
     teacher: Teacher | None,
     learning_rate: Callable[[int], float],
     on_step: Callable[[int, float], None],
+    eps: Callable[[int], float] | None = None,
 ) -> EpochResult:
-    """Run `step` over all `batches`, each with the teacher's logits; `learning_rate(i)` and `on_step(i, loss)` get
-    the step's number in the epoch.
+    """Run `step` over all `batches`, each with the teacher's logits; `learning_rate(i)`, `on_step(i, loss)` and
+    `eps(i)`, the adversary's budget in gray levels / 255, get the step's number in the epoch.
     """
     loss_sum = 0.0
     right = seen = steps = 0
     for x, y in batches:
         taught = None if teacher is None else teacher.logits(x)
         rate = tf.constant(learning_rate(steps), tf.float32)
-        loss, hits = step(tf.constant(x), tf.constant(y), taught, rate)
+        budget = None if eps is None else tf.constant(eps(steps), tf.float32)
+        loss, hits = step(tf.constant(x), tf.constant(y), taught, rate, budget)
         loss_sum += float(loss)
         right += int(hits)
         seen += len(y)

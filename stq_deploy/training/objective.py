@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -11,30 +10,73 @@ from stq_deploy.training.jacobian import JacobianProbe
 from stq_deploy.training.recipe import Recipe
 from stq_deploy.zoo.networks import logits_view
 
-Objective = Callable[[Any, Any, Any], tuple[Any, Any]]
-"""(inputs (B, H, W, C) float32, labels (B, classes), the teacher's logits (B, classes) or None) ->
-(scalar loss, logits (B, classes))."""
+
+class Objective:
+    """The loss of a training call of `model`, as a recipe says.
+
+    Of samples: (1 - a) H(y, p) + a T^2 KL(p_teacher(T) || p(T)), probabilities p(T) of the logits / T (Hinton et al.
+    2015); a and T are the recipe's distillation and its temperature. All is taken from the logits, for their
+    numerical range.
+    Plus l/2 |dz/dx|^2 (`jacobian`), and the same l/2 of every inner layer's input (`jacobian_layers`).
+
+    With attacked samples, this is their loss, mixed with a share `clean_share` of the clean samples' own. With `trades`
+    it is the clean samples' loss plus trades x KL(p(clean) || p(attacked)) (Zhang et al. 2019, arXiv:1901.08573).
+    Clean and attacked samples go through the network in one batch, so batch norms see both, as they do in inference.
+    """
+
+    def __init__(self, model: Any, recipe: Recipe) -> None:
+        self._call = _Call(model, recipe)
+        self._share, self._temperature = recipe.distillation, recipe.distillation_temperature
+        self._clean_share, self._trades = recipe.clean_share, recipe.trades
+
+    def __call__(self, inputs: Any, labels: Any, taught: Any, attacked: Any = None) -> tuple[Any, Any]:
+        """Scalar loss, and the logits (B, classes) of the samples: of the attacked ones, if there are any.
+
+        Args:
+            inputs, attacked: (B, H, W, C) float32; attacked may be None.
+            labels: (B, classes).
+            taught: the teacher's logits (B, classes) of the clean samples, or None.
+        """
+        if attacked is None:
+            logits, penalty = self._call(inputs)
+            return self._loss(logits, labels, taught) + penalty, logits
+        if not self._trades and not self._clean_share:
+            logits, penalty = self._call(attacked)
+            return self._loss(logits, labels, taught) + penalty, logits
+        both, penalty = self._call(tf.concat([inputs, attacked], 0))
+        clean, logits = tf.split(both, 2)
+        loss = self._loss(clean, labels, taught)
+        if self._trades:
+            loss = loss + self._trades * _divergence(clean, logits)
+        else:
+            loss = self._clean_share * loss + (1.0 - self._clean_share) * self._loss(logits, labels, taught)
+        return loss + penalty, logits
+
+    def threat(self, logits: Any, labels: Any, taught: Any, clean: Any) -> Any:
+        """What an adversary raises: the part of the loss that is of the attacked samples, summed over the batch.
+
+        Args:
+            clean: the network's logits of the clean samples, needed with `trades` only.
+        """
+        count = tf.cast(tf.shape(logits)[0], tf.float32)
+        return count * (_divergence(clean, logits) if self._trades else self._loss(logits, labels, taught))
+
+    @property
+    def threat_needs_clean(self) -> bool:
+        """Whether `threat` compares with the clean samples' logits."""
+        return self._trades > 0
+
+    def _loss(self, logits: Any, labels: Any, taught: Any) -> Any:
+        loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels, logits))
+        if taught is not None:
+            divergence = _divergence(taught / self._temperature, logits / self._temperature)
+            loss = (1.0 - self._share) * loss + self._share * self._temperature**2 * divergence
+        return loss
 
 
 def make_objective(model: Any, recipe: Recipe) -> Objective:
-    """Cross-entropy of a training call of `model`, mixed with the divergence from a teacher, plus Jacobian norms.
-
-    (1 - a) H(y, p) + a T^2 KL(p_teacher(T) || p(T)), probabilities p(T) of the logits / T (Hinton et al. 2015); a and T
-    are the recipe's distillation and its temperature. All is taken from the logits, for their numerical range.
-    Plus l/2 |dz/dx|^2 (`jacobian`), and the same l/2 of every inner layer's input (`jacobian_layers`).
-    """
-    call = _Call(model, recipe)
-    share, temperature = recipe.distillation, recipe.distillation_temperature
-
-    def objective(inputs: Any, labels: Any, taught: Any) -> tuple[Any, Any]:
-        logits, penalty = call(inputs)
-        loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels, logits))
-        if taught is not None:
-            divergence = _divergence(taught / temperature, logits / temperature)
-            loss = (1.0 - share) * loss + share * temperature**2 * divergence
-        return loss + penalty, logits
-
-    return objective
+    """The recipe's, for `model`."""
+    return Objective(model, recipe)
 
 
 class _Call:

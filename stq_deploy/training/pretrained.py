@@ -167,7 +167,12 @@ def _summary(run: Path) -> list[dict[str, Any]]:
     """Of every epoch: its number, losses and accuracies."""
     keys = ("epoch", "train_loss", "train_accuracy", "validation_accuracy")
     lines = (run / result.HISTORY_FILE).read_text(encoding="utf-8").splitlines()
-    return [{key: _rounded(json.loads(line)[key]) for key in keys} for line in lines]
+    records = [json.loads(line) for line in lines]
+    return [
+        {key: _rounded(record[key]) for key in keys}
+        | {key: _rounded(record[key]) for key in ("robust_accuracy",) if key in record}
+        for record in records
+    ]
 
 
 def _rounded(value: Any) -> Any:

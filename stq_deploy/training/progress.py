@@ -40,6 +40,8 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
     """One epoch in one line."""
     validation = record.get("validation_accuracy")
     shown = "" if validation is None else f"  validation {100 * validation:5.2f} %"
+    robust = record.get("robust_accuracy")
+    shown += "" if robust is None else f"  attacked {100 * robust:5.2f} %"
     return (
         f"epoch {record['epoch']:>4}/{epochs}  loss {record['train_loss']:.4f}  "
         f"train {100 * record['train_accuracy']:5.2f} %{shown}  {record['seconds']:.0f} s"

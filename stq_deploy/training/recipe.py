@@ -76,6 +76,24 @@ class Recipe(BaseModel):
     jacobian_projections: int = Field(default=1, ge=1)
     """Random directions a sample that the norms are estimated with."""
 
+    # Adversarial training
+    adversary: Literal["none", "fgsm-rs", "n-fgsm", "pgd"] = "none"
+    """The attack that makes the samples of each step."""
+    adversary_eps: float = Field(default=8.0, gt=0, le=255)
+    """Its budget: the largest change of a pixel, in gray levels (of 255)."""
+    adversary_step: float | None = Field(default=None, gt=0)
+    """Its step, relative to eps; None is the source's (1.25 of fgsm-rs, 1 of n-fgsm, 2.5 / steps of pgd)."""
+    adversary_steps: int = Field(default=2, ge=1)
+    """Of pgd; the others take one."""
+    eps_ramp: float = Field(default=0.0, ge=0, le=1)
+    """Share of all steps over which eps rises linearly from 0."""
+    clean_share: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the loss that is of the clean samples; 0 trains on attacked ones only."""
+    trades: float = Field(default=0.0, ge=0)
+    """Weight of the divergence between clean and attacked samples beside the clean samples' loss; 0 is no TRADES."""
+    robust_validation_samples: int = Field(default=0, ge=0)
+    """Held-out samples that each epoch is attacked on; the epoch that is best by them is kept. 0 attacks none."""
+
     # Quantization
     stochastic: Literal["draws", "gradual", "none"] = "draws"
     """How kernels are quantized while training: as the scheme's quantizer draws them, row by row (Dong 2017), or as in
@@ -105,6 +123,16 @@ class Recipe(BaseModel):
     def _check_patience(self) -> Self:
         if self.patience and not self.validation_samples:
             raise ValueError("patience needs validation_samples to watch")
+        return self
+
+    @model_validator(mode="after")
+    def _check_adversary(self) -> Self:
+        if self.adversary == "none" and (self.trades or self.clean_share):
+            raise ValueError("trades and clean_share need an adversary")
+        if self.trades and self.clean_share:
+            raise ValueError("choose trades or clean_share: TRADES has the clean samples' loss in it")
+        if self.robust_validation_samples and not self.validation_samples:
+            raise ValueError("robust_validation_samples needs validation_samples to take them from")
         return self
 
     @field_validator("gradual_shares")

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 import tf_keras
 
 from stq_deploy.quantizers import noise
 from stq_deploy.quantizers.bfloat16 import bfloat16_convolutions
+from stq_deploy.training.adversary import Adversary
 from stq_deploy.training.averaging import WeightAverage
 from stq_deploy.training.inputs import to_input
 from stq_deploy.training.objective import Objective
 from stq_deploy.training.recipe import Recipe
 
-Step = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+
+class Step(Protocol):
+    """Updates the weights once."""
+
+    def __call__(self, x: Any, labels: Any, taught: Any, rate: Any, eps: Any = None) -> tuple[Any, Any]:
+        """(loss, number right) of samples `x` as the data set has them; labels and `taught` (the teacher's logits, or
+        None) are (B, classes), `rate` and `eps` (the adversary's budget, gray levels / 255) scalars.
+        """
 
 
 def make_optimizer(model: Any, recipe: Recipe) -> Any:
@@ -37,18 +44,26 @@ def make_optimizer(model: Any, recipe: Recipe) -> Any:
     return optimizer
 
 
-def make_step(model: Any, optimizer: Any, objective: Objective, average: WeightAverage, recipe: Recipe) -> Step:
-    """A function that updates the weights: (x, labels, teacher's logits or None, rate) -> (loss, number right).
-
-    Labels and logits are (B, classes).
-    """
+def make_step(
+    model: Any,
+    optimizer: Any,
+    objective: Objective,
+    average: WeightAverage,
+    recipe: Recipe,
+    adversary: Adversary | None = None,
+) -> Step:
+    """The compiled step. With an `adversary`, it is the attacked samples that are counted."""
     variables = model.trainable_variables
 
-    def step(x: Any, labels: Any, taught: Any, rate: Any) -> tuple[Any, Any]:
+    def step(x: Any, labels: Any, taught: Any, rate: Any, eps: Any = None) -> tuple[Any, Any]:
         optimizer.learning_rate.assign(rate)
         settled = noise.deterministic() if recipe.stochastic == "none" else nullcontext()
-        with tf.GradientTape() as tape, bfloat16_convolutions(recipe.precision == "bfloat16"), settled:
-            loss, logits = objective(to_input(x), labels, taught)
+        inputs, attacked = to_input(x), None
+        with bfloat16_convolutions(recipe.precision == "bfloat16"):
+            if adversary is not None:
+                attacked = adversary(inputs, labels, taught, eps)
+            with tf.GradientTape() as tape, settled:
+                loss, logits = objective(inputs, labels, taught, attacked)
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         average.update(optimizer.iterations)
         right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, -1), tf.argmax(labels, -1)), tf.int32))
