@@ -123,6 +123,8 @@ def teacher(small: TrainingConfig) -> str:
     [
         ("s-binary", {"stochastic": "draws", "jacobian": 0.01, "jacobian_layers": 0.01, "optimizer": "sgd"}),
         ("stq", {"stochastic": "gradual", "gradual_shares": [0.5, 1.0], "mixup": 0.4, "precision": "bfloat16"}),
+        ("stq", {"adversary": "pgd", "clean_share": 0.2, "eps_ramp": 0.5, "robust_validation_samples": 8}),
+        ("fp", {"adversary": "n-fgsm", "trades": 2.0, "precision": "bfloat16"}),
     ],
 )
 def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
@@ -156,7 +158,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
     assert result["last_epoch"]["train_loss"] == reference["last_epoch"]["train_loss"]
     assert result["built_on_sha256"] == dict.fromkeys(("warm_start", "teacher"), sha256(Path(teacher)))
     assert len(list((tmp_path / "kept").iterdir())) == 2  # the teacher's answers, of the two epochs that were left
-    if changes["stochastic"] == "gradual":
+    if changes.get("stochastic") == "gradual":
         history = [json.loads(line) for line in (killed.out / "history.jsonl").read_text().splitlines()]
         assert [line["quantized_share"] for line in history] == [0.5, 0.5, 1.0, 1.0]
 
