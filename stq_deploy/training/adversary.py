@@ -21,9 +21,6 @@ from stq_deploy.training.objective import Objective
 from stq_deploy.training.recipe import Recipe
 from stq_deploy.zoo.networks import logits_view
 
-GRAY_LEVELS = 255.0
-"""Budgets in recipes are in gray levels; pixels lie in [0, 1]."""
-
 _NOISE_SHARE = 2.0
 """Of n-fgsm: half the width of the random start, relative to eps."""
 

@@ -91,6 +91,10 @@ class Recipe(BaseModel):
     """Share of the loss that is of the clean samples; 0 trains on attacked ones only."""
     trades: float = Field(default=0.0, ge=0)
     """Weight of the divergence between clean and attacked samples beside the clean samples' loss; 0 is no TRADES."""
+    awp: float = Field(default=0.0, ge=0)
+    """How far kernels move up the loss before a step's gradient is taken, relative to their norm; 0 is none."""
+    noise: float = Field(default=0.0, ge=0)
+    """Standard deviation of Gaussian noise on each training sample, in gray levels; 0 is none."""
     robust_validation_samples: int = Field(default=0, ge=0)
     """Held-out samples that each epoch is attacked on; the epoch that is best by them is kept. 0 attacks none."""
 

@@ -12,9 +12,10 @@ from stq_deploy.quantizers import noise
 from stq_deploy.quantizers.bfloat16 import bfloat16_convolutions
 from stq_deploy.training.adversary import Adversary
 from stq_deploy.training.averaging import WeightAverage
-from stq_deploy.training.inputs import to_input
+from stq_deploy.training.inputs import add_noise, to_input
 from stq_deploy.training.objective import Objective
 from stq_deploy.training.recipe import Recipe
+from stq_deploy.training.weight_perturbation import gradients_at_worse_weights
 
 
 class Step(Protocol):
@@ -57,14 +58,24 @@ def make_step(
 
     def step(x: Any, labels: Any, taught: Any, rate: Any, eps: Any = None) -> tuple[Any, Any]:
         optimizer.learning_rate.assign(rate)
-        settled = noise.deterministic() if recipe.stochastic == "none" else nullcontext()
         inputs, attacked = to_input(x), None
+        if recipe.noise:
+            inputs = add_noise(inputs, recipe.noise)
+
+        def gradients() -> tuple[Any, Any]:
+            settled = noise.deterministic() if recipe.stochastic == "none" else nullcontext()
+            with tf.GradientTape() as tape, settled:
+                loss, logits = objective(inputs, labels, taught, attacked)
+            return (loss, logits), tape.gradient(loss, variables)
+
         with bfloat16_convolutions(recipe.precision == "bfloat16"):
             if adversary is not None:
                 attacked = adversary(inputs, labels, taught, eps)
-            with tf.GradientTape() as tape, settled:
-                loss, logits = objective(inputs, labels, taught, attacked)
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            if recipe.awp:
+                (loss, logits), slopes = gradients_at_worse_weights(gradients, variables, recipe.awp)
+            else:
+                (loss, logits), slopes = gradients()
+        optimizer.apply_gradients(zip(slopes, variables, strict=True))
         average.update(optimizer.iterations)
         right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, -1), tf.argmax(labels, -1)), tf.int32))
         return loss, right

@@ -18,9 +18,9 @@ from stq_deploy.quantizers.bfloat16 import allow_bfloat16
 from stq_deploy.quantizers.fast import use_fast_activations
 from stq_deploy.quantizers.gradual import GradualQuantization
 from stq_deploy.quantizers.straight_input import pass_gradient_through_input
-from stq_deploy.training import batch_norm, checkpoint, result
+from stq_deploy.training import checkpoint, result
 from stq_deploy.training.activation_ranges import fit_activations
-from stq_deploy.training.adversary import GRAY_LEVELS, Adversary
+from stq_deploy.training.adversary import Adversary
 from stq_deploy.training.augment import Augmenter
 from stq_deploy.training.averaging import WeightAverage
 from stq_deploy.training.batches import epoch_batches
@@ -28,18 +28,17 @@ from stq_deploy.training.config import TrainingConfig
 from stq_deploy.training.data import split
 from stq_deploy.training.early_stop import EarlyStop
 from stq_deploy.training.epoch import run_epoch
-from stq_deploy.training.evaluate import Evaluator
-from stq_deploy.training.inputs import to_input
+from stq_deploy.training.inputs import GRAY_LEVELS, to_input
 from stq_deploy.training.objective import make_objective
 from stq_deploy.training.progress import Reporter, Several, Silent
 from stq_deploy.training.recipe import Recipe
-from stq_deploy.training.robust_accuracy import RobustEvaluator
 from stq_deploy.training.schedule import cosine, geometric, ramp, stage, warm_up
 from stq_deploy.training.settle import settle
 from stq_deploy.training.source_model import take_weights
 from stq_deploy.training.step import make_optimizer, make_step
 from stq_deploy.training.teacher import Teacher
 from stq_deploy.training.tensorboard import TensorBoard
+from stq_deploy.training.validation import Validator
 from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import Scheme, get_scheme
 from stq_deploy.zoo.shipped import resolve_model
@@ -117,12 +116,12 @@ class _Run:
         self.history = saved.history
 
     def _check_samples(self) -> None:
-        if self._attacks() and self.dataset.x_train.dtype != np.uint8:
+        if (self._attacks() or self.recipe.noise) and self.dataset.x_train.dtype != np.uint8:
             raise StqError(
-                "the recipe attacks samples that are no pixels",
+                "the recipe attacks samples, or makes them noisy, that are no pixels",
                 where=self.dataset.source,
-                cause="adversary_eps is a budget in gray levels, and these samples are features",
-                next="train with --set adversary=none --set robust_validation_samples=0",
+                cause="adversary_eps and noise are in gray levels, and these samples are features",
+                next="train with --set adversary=none --set robust_validation_samples=0 --set noise=0.0",
             )
 
     def _attacks(self) -> bool:
@@ -160,11 +159,7 @@ class _Run:
         objective = make_objective(self.model, recipe)
         self.adversary = None if recipe.adversary == "none" else Adversary(self.model, objective, recipe)
         self.step = make_step(self.model, self.optimizer, objective, self.average, recipe, self.adversary)
-        self.eps = recipe.adversary_eps / GRAY_LEVELS
-        self.estimator = batch_norm.BatchNormEstimator(self.model)
-        self.evaluator = Evaluator(self.model)
-        self.robust_evaluator = RobustEvaluator(self.model)
-        self._attack = None if self.adversary is None else tf.function(self.adversary, reduce_retracing=True)
+        self.validator = Validator(self.model, self.data, recipe, self.adversary, self.teacher)
         self.augmenter = Augmenter(self.data.x_train, self.data.y_train, classes, recipe)
 
     def _teacher(self) -> Teacher | None:
@@ -218,7 +213,7 @@ class _Run:
             return full * warm_up(done, recipe.warm_up_steps)
 
         def eps(step: int) -> float:
-            return self.eps * ramp((epoch * steps + step + 1) / total, recipe.eps_ramp)
+            return recipe.adversary_eps / GRAY_LEVELS * ramp((epoch * steps + step + 1) / total, recipe.eps_ramp)
 
         trained = run_epoch(
             self.step,
@@ -239,7 +234,7 @@ class _Run:
         if self.adversary is not None:
             record["adversary_eps"] = round(GRAY_LEVELS * eps(steps - 1), 3)
         with self.average.in_place():
-            record |= self._validate()
+            record |= self.validator.validate()
             self.history.append(record)
             self.early_stop.watch(self.history)
         record["seconds"] = round(time.monotonic() - started, 1)
@@ -264,40 +259,6 @@ class _Run:
     def _draws(self) -> bool:
         return self.recipe.stochastic == "draws" and get_scheme(self.config.scheme).stochastic
 
-    def _validate(self) -> dict[str, float | None]:
-        """Deterministic accuracy with re-estimated batch norm, and that under attack if the recipe asks for it; the
-        training statistics are put back after.
-        """
-        data, attacked = self.data, self.recipe.robust_validation_samples
-        if not len(data.y_validation):
-            return {"validation_accuracy": None}
-        kept = batch_norm.get_statistics(self.model)
-        try:
-            self._estimate_batch_norm(self.recipe.batch_norm_samples)
-            found: dict[str, float | None] = {
-                "validation_accuracy": self.evaluator.accuracy(data.x_validation, data.y_validation)
-            }
-            if attacked:
-                found["robust_accuracy"] = self.robust_evaluator.accuracy(
-                    data.x_validation[:attacked], data.y_validation[:attacked], self.eps
-                )
-            return found
-        finally:
-            batch_norm.set_statistics(self.model, kept)
-
-    def _estimate_batch_norm(self, samples: int) -> None:
-        """From so many training samples, half of them attacked if the network is trained on such."""
-        self.estimator.estimate(self.data.x_train[:samples], None if self._attack is None else self._attacked)
-
-    def _attacked(self, part: slice) -> Any:
-        """Network input: the training samples at `part`, attacked with the whole budget."""
-        x, y = self.data.x_train[part], self.data.y_train[part]
-        inputs = to_input(tf.constant(x))
-        taught = None if self.teacher is None else self.teacher.once(x)
-        assert self._attack is not None
-        labels = tf.one_hot(y, len(self.dataset.class_names))
-        return self._attack(inputs, labels, taught, tf.constant(self.eps, tf.float32))
-
     def _finish(self) -> dict[str, Any]:
         """Final weights and statistics, the one test, and the files."""
         config = self.config
@@ -308,10 +269,10 @@ class _Run:
         # Before the statistics and the test: a scale found anew in a file's weights is off by a rounding.
         for layer in self.model.layers:
             settle(layer)
-        self._estimate_batch_norm(self.recipe.final_batch_norm_samples)
+        self.validator.estimate_batch_norm(self.recipe.final_batch_norm_samples)
         path = config.out / result.MODEL_FILE
         result.save_model(self.model, path)
-        accuracy = self.evaluator.accuracy(self.data.x_test, self.data.y_test)
+        accuracy = self.validator.accuracy(self.data.x_test, self.data.y_test)
         record = {
             "finished": True,
             "test_accuracy": accuracy,

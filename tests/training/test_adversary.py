@@ -299,11 +299,20 @@ def test_a_run_records_its_budget_and_its_accuracy_under_attack(config: Training
     assert all(0 <= line["robust_accuracy"] <= line["validation_accuracy"] + 4 / 12 for line in history)
 
 
-def test_features_are_not_attacked(config: TrainingConfig, tmp_path: Path) -> None:
+def test_a_run_on_noisy_samples_says_how_right_it_is_on_them(config: TrainingConfig) -> None:
+    plain, arrays = _trained(config, "plain")
+    noisy, others = _trained(config, "noisy", noise=25.0)
+    assert all(0 <= line["noisy_accuracy"] <= 1 for line in noisy)
+    assert noisy[0]["train_loss"] != plain[0]["train_loss"]
+    assert any((one != other).any() for one, other in zip(arrays, others, strict=True))
+
+
+@pytest.mark.parametrize("entries", [{"adversary": "pgd"}, {"robust_validation_samples": 4}, {"noise": 3.0}])
+def test_features_are_not_attacked(entries: dict[str, Any], config: TrainingConfig, tmp_path: Path) -> None:
     x, y = np.zeros((30, 8, 8), np.float32), np.arange(30) % 10
     np.savez(tmp_path / "features.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     with pytest.raises(StqError, match=r"no pixels[\s\S]*gray levels"):
-        _trained(dataclasses.replace(config, data=tmp_path / "features.npz"), "run", adversary="pgd")
+        _trained(dataclasses.replace(config, data=tmp_path / "features.npz"), "run", **entries)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def teacher(small: TrainingConfig) -> str:
         ("s-binary", {"stochastic": "draws", "jacobian": 0.01, "jacobian_layers": 0.01, "optimizer": "sgd"}),
         ("stq", {"stochastic": "gradual", "gradual_shares": [0.5, 1.0], "mixup": 0.4, "precision": "bfloat16"}),
         ("stq", {"adversary": "pgd", "clean_share": 0.2, "eps_ramp": 0.5, "robust_validation_samples": 8}),
-        ("fp", {"adversary": "n-fgsm", "trades": 2.0, "precision": "bfloat16"}),
+        ("fp", {"adversary": "n-fgsm", "trades": 2.0, "precision": "bfloat16", "awp": 0.01, "noise": 5.0}),
     ],
 )
 def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
