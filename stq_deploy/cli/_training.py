@@ -21,8 +21,8 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
         "--recipe",
         default="paper",
         show_default=True,
-        help="How to train: paper, fp, quantized, gradual, fp-speech, quantized-speech, robust-fp, robust-quantized, noisy, "
-        "smoke, or a .toml file.",
+        help="How to train: paper, fp, quantized, gradual, fp-speech, quantized-speech, robust-fp, robust-quantized, "
+        "noisy, smoke, or a .toml file.",
     )
     @click.option(
         "--network",
