@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class StqError(Exception):
     """A mistake of the user's, or of the outside world, that we can explain.
@@ -31,3 +34,24 @@ class StqError(Exception):
         if self.next:
             lines.append(f"  What to do: {self.next}")
         return "\n".join(lines)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that a mistyped one resembles; empty if none does."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+
+
+def no_such(what: str, name: str, known: Iterable[str], *, also: str = "") -> StqError:
+    """The error for a name that is none of those known, with the one it resembles.
+
+    Args:
+        what: what happened, one sentence.
+        also: what else may be done, after the list of names.
+    """
+    names = list(known)
+    near = did_you_mean(name, names)
+    return StqError(
+        what,
+        cause=f"a slip for {near!r}" if near else "",
+        next=f"choose one of: {', '.join(names)}" + (f"; {also}" if also else ""),
+    )

@@ -74,8 +74,11 @@ def resolved(path: str | os.PathLike[str]) -> Path:
     return found
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes | str, *, parents: bool = True) -> None:
     """Write a file beside its place, then rename it there. A symbolic link stays one: its target is written.
+
+    Args:
+        parents: make the folder, where it is absent.
 
     Raises:
         StqError: the place cannot be written, or is a folder or device.
@@ -84,7 +87,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
     with writing(path):
         place = resolved(path)
         _check_regular(place)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        if parents:
+            place.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".stq-", suffix=PART, dir=place.parent)
         beside = Path(name)
         try:
@@ -104,6 +108,7 @@ def check_output(
     what: str,
     recognize: Callable[[Path], bool],
     inputs: Iterable[str | os.PathLike[str] | None] = (),
+    parents: bool = True,
     force: bool = False,
     force_option: bool = True,
 ) -> None:
@@ -113,6 +118,7 @@ def check_output(
         what: what the command writes, as in "a network (.stq)".
         recognize: whether an existing file is a former output of this kind, which may be replaced.
         inputs: files that the command reads: never replaced without `force`.
+        parents: whether the folder may be absent, as it is made then.
         force: the user wants whatever file is there to be replaced.
         force_option: whether the command has an option --force, for the advice.
 
@@ -122,7 +128,7 @@ def check_output(
     place = resolved(path)
     with writing(path):
         _check_regular(place)
-        _check_reachable(place)
+        _check_reachable(place, parents)
     if force or not place.exists():
         return
     advice = "choose another output path" + (", or replace it with --force" if force_option else "")
@@ -214,16 +220,18 @@ def _check_regular(place: Path) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISDIR(mode):
-        raise StqError("the output file is a folder", where=str(place), next="name a file in it")
+        raise StqError("cannot write: this is a folder", where=str(place), next="name a file in it")
     if not stat.S_ISREG(mode):
-        raise StqError("the output is no file but a device or pipe", where=str(place), next="name a file")
+        raise StqError("cannot write: this is a device or pipe", where=str(place), next="name a file")
 
 
-def _check_reachable(place: Path) -> None:
+def _check_reachable(place: Path, parents: bool) -> None:
     """Whether folder and file can be made, as far as that shows without doing it."""
     folder = place.parent
-    while not folder.exists():
+    while parents and not folder.exists():
         folder = folder.parent
+    if not folder.exists():
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     if not folder.is_dir():
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total): what is being done, how many parts of it are done, and of how many.
@@ -11,6 +12,14 @@ A stage is a few words for people, such as "certifying layers", and keeps them u
 and ends with done = total; a stage that cannot count has a total of 1. Names out of a model file are untrusted: the
 listener makes them printable.
 """
+
+
+@contextmanager
+def stage(progress: Progress, title: str) -> Iterator[None]:
+    """The block as a stage that cannot count."""
+    progress(title, 0, 1)
+    yield
+    progress(title, 1, 1)
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ from typing import Any, ClassVar, Self
 
 from stq_deploy.attacks.budget import NORMS
 from stq_deploy.attacks.search import Search
-from stq_deploy.errors import StqError
+from stq_deploy.errors import StqError, no_such
+
+_SHORT_NUMBER = re.compile(r"[-+]?[0-9._/]{1,40}([eE][-+]?[0-9]{1,3})?")
 
 GRADIENTS = (
     "white box: the model's gradients, straight through its quantizers and through the rounding to stored values; "
@@ -93,11 +96,7 @@ class Attack(ABC):
         values: dict[str, Any] = {}
         for name, text in settings.items():
             if name not in known:
-                raise StqError(
-                    f"there is no setting {name!r}",
-                    where=f"attack {cls.name}",
-                    next=f"choose among {', '.join(known)}",
-                )
+                raise no_such(f"attack {cls.name}: there is no setting {name!r}", name, known)
             values[name] = _parse(text, hints[name], f"attack {cls.name}, {name}")
         return cls(**values)
 
@@ -106,6 +105,8 @@ def _parse(text: str, kind: Any, where: str) -> Any:
     if kind is str:
         return text
     try:
+        if not _SHORT_NUMBER.fullmatch(text.strip()):
+            raise ValueError  # Fraction would compute 10^1000000000, for hours
         number = Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
         raise StqError(f"{text!r} is not a number", where=where, next="write 20, 0.03 or 8/255, for example") from error

@@ -12,7 +12,7 @@ from stq_deploy.attacks.noise import Noise
 from stq_deploy.attacks.pgd import Pgd
 from stq_deploy.attacks.square import Square
 from stq_deploy.attacks.zoo_attack import Zoo
-from stq_deploy.errors import StqError
+from stq_deploy.errors import no_such
 
 _CLASSES: tuple[type[Attack], ...] = (
     Noise, Fgsm, Pgd, Apgd, ApgdTargeted, Square, CarliniWagner, Zoo, Boundary, HopSkipJump,
@@ -27,7 +27,7 @@ def get_attack(name: str) -> type[Attack]:
         StqError: there is no attack of this name.
     """
     if name not in ATTACKS:
-        raise StqError(f"unknown attack {name!r}", next=f"choose one of: {', '.join(ATTACKS)}")
+        raise no_such(f"unknown attack {name!r}", name, ATTACKS)
     return ATTACKS[name]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from stq_deploy.boards.model import Board
-from stq_deploy.errors import StqError
+from stq_deploy.errors import StqError, no_such
+from stq_deploy.files import read_bounded
 from stq_deploy.resources import boards_folder
 
 FILE_NAME = "board.toml"
@@ -26,10 +27,8 @@ def load_board(name: str) -> Board:
         StqError: there is no such board, or its file is wrong.
     """
     if name not in board_names():
-        raise StqError(
-            f"there is no board {name!r}",
-            next=f"choose one of: {', '.join(board_names())}; docs/BOARDS.md says how to add one",
-        )
+        add = "docs/BOARDS.md says how to add one"
+        raise no_such(f"there is no board {name!r}", name, board_names(), also=add)
     return read_board(boards_folder() / name / FILE_NAME)
 
 
@@ -40,15 +39,15 @@ def read_board(path: Path) -> Board:
         StqError: it is not TOML, lacks or has too many entries, contradicts itself, or names missing sources.
     """
     try:
-        board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        board = Board.model_validate(tomllib.loads(read_bounded(path)))
     except OSError as error:
         raise StqError(f"cannot read the board file: {error.strerror}", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _wrong(path, f"not a TOML file: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(str(part) for part in first["loc"])
         raise _wrong(path, f"{entry}: {first['msg']}" if entry else first["msg"]) from error
+    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's errors, and numbers of thousands of digits
+        raise _wrong(path, f"not a TOML file: {error}") from error
     if board.name != path.parent.name:
         raise _wrong(path, f"the board is called {board.name!r}, its folder {path.parent.name!r}")
     for source in board.firmware.sources:

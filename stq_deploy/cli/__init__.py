@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import click
 
 from stq_deploy import __version__
-from stq_deploy.errors import StqError
+from stq_deploy.cli._outcome import DEBUG_OPTION, DEBUG_VARIABLE, ended
+from stq_deploy.errors import did_you_mean
+
+HELP_WIDTH = 110
+"""Columns of --help, where the terminal has as many."""
 
 COMMANDS: dict[str, str] = {
     "demo": "Build the shipped network, run it on an emulated board, and compare with the reference.",
@@ -31,7 +38,7 @@ COMMANDS: dict[str, str] = {
 
 
 class LazyGroup(click.Group):
-    """Lists commands without importing them, and prints an StqError as a message instead of a traceback."""
+    """Lists commands without importing them; however a command ends, it ends in words (`_outcome`)."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -43,19 +50,43 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(f"stq_deploy.cli.{name}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS and not ctx.resilient_parsing:
+            near = did_you_mean(name, COMMANDS)
+            ctx.fail(f"No such command {name!r}." + (f" Did you mean {near}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except StqError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        arguments = list(sys.argv[1:] if args is None else args)
+        run = partial(
+            super().main, arguments, prog_name, complete_var, False, windows_expand_args=windows_expand_args, **extra
+        )
+        if not standalone_mode:
+            return run()
+        sys.exit(ended(run, arguments))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH})
 @click.version_option(__version__, prog_name="stq-deploy")
-def cli() -> None:
-    """Put few-bit QKeras networks on microcontrollers, and see how robust they are there."""
+@click.option(DEBUG_OPTION, is_flag=True, help=f"Show a traceback with every error, as {DEBUG_VARIABLE}=1 does.")
+def cli(debug: bool) -> None:
+    """Put few-bit QKeras networks on microcontrollers, and see how robust they are there.
+
+    Exit codes: 0 fine; 1 an error, or what was compared differs; 2 a mistake in the command line; 70 a fault of
+    stq-deploy; 130 interrupted. With --json, an error is an object too: {"error": {"what": ..., "next": ...}}.
+    """

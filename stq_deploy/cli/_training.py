@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from stq_deploy.cli._names import DATA_SET, NETWORK, RECIPE, SCHEME, VARIANT
+
 _FLAGS = ("epochs", "batch_size", "warm_start", "teacher")
 """Those that are entries of the recipe."""
 
@@ -19,6 +21,7 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the run.")
     @click.option(
         "--recipe",
+        type=RECIPE,
         default="paper",
         show_default=True,
         help="How to train: paper, fp, quantized, gradual, fp-speech, quantized-speech, robust-fp, robust-quantized, "
@@ -26,18 +29,22 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option(
         "--network",
+        type=NETWORK,
         default="stq",
         show_default=True,
         help="stq, resnet_v1, ds_cnn, or FILE.py:FUNCTION of your own, which is run.",
     )
-    @click.option("--variant", default="pooled", show_default=True, help="Of the network stq: pooled or strided.")
+    @click.option(
+        "--variant", type=VARIANT, default="pooled", show_default=True, help="Of the network stq: pooled or strided."
+    )
     @click.option(
         "--scheme",
+        type=SCHEME,
         default="stq",
         show_default=True,
         help="Quantization: fp, 8bit, 4bit, ternary, stq, 2bit, binary, s-binary.",
     )
-    @click.option("--dataset", default="cifar10", show_default=True, help="Data set.")
+    @click.option("--dataset", type=DATA_SET, default="cifar10", show_default=True, help="Data set.")
     @click.option(
         "--data",
         type=click.Path(path_type=Path),

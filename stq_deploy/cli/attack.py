@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stq_deploy.cli._attacks import NONE, chosen_attacks
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._names import ATTACK_OR_NONE, DATA_SET, MODEL
+from stq_deploy.cli._outcome import interruptible
+from stq_deploy.cli._output import force_option
 
 if TYPE_CHECKING:
     from stq_deploy.attacks.craft import Judge
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--model", required=True, help="Keras or QKeras model, .h5 or .keras; or zoo:stq-cifar10.")
+@click.option("--model", type=MODEL, required=True, help="Keras or QKeras model, .h5 or .keras; or zoo:stq-cifar10.")
 @click.option(
-    "--attack", "names", multiple=True, required=True, metavar="NAME",
+    "--attack", "names", type=ATTACK_OR_NONE, multiple=True, required=True, metavar="NAME",
     help="noise, fgsm, pgd, apgd, apgd-t, square, cw, zoo, boundary, hopskipjump, or none for clean samples; may be "
     "given several times.",
 )  # fmt: skip
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     "--set", "settings", multiple=True, metavar="[ATTACK.]SETTING=VALUE",
     help="Any other setting, such as max_iter=40 or pgd.eps_step=1/255.",
 )  # fmt: skip
-@click.option("--dataset", help="Attack test samples of this data set, such as cifar10.")
+@click.option("--dataset", type=DATA_SET, help="Attack test samples of this data set, such as cifar10.")
 @click.option(
     "--data", type=click.Path(path_type=Path),
     help="File or folder of the data set.  [default: $STQ_DEPLOY_DATA, else the public source]",
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     "-o", "--out", type=click.Path(path_type=Path), required=True,
     help="Sample file to write (.npz); with several attacks a folder.",
 )  # fmt: skip
+@force_option
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def attack(
@@ -68,6 +72,7 @@ def attack(
     batch: int,
     storage: str,
     out: Path,
+    force: bool,
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
@@ -80,17 +85,25 @@ def attack(
     """
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.datasets.samples import is_own_sample_file
+    from stq_deploy.files import check_output
 
     attacks = chosen_attacks(names, {"eps": eps, "norm": norm}, settings)
     paths = _paths(list(attacks), out)
+    for path in paths.values():
+        read = (model, samples, conversion.calibrate)
+        what = "a sample file that attack wrote"
+        check_output(path, what=what, recognize=is_own_sample_file, inputs=read, force=force)
     _, clean = chosen_samples(dataset, data, samples, limit)
 
     from stq_deploy.attacks.craft import Target, craft
     from stq_deploy.datasets.samples import save_samples
     from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
-    float_model = FloatModel(resolve_model(model, keras=True), conversion.load())
+    with progress_bars() as progress, stage(progress, "preparing the model"):
+        float_model = FloatModel(resolve_model(model, keras=True), conversion.load())
     seen = float_model.input_format
     target = Target(
         model=float_model.keras,
@@ -100,10 +113,11 @@ def attack(
         model_hash=float_model.model_hash,
         judge=_judge(float_model),
     )
-    written = []
+    written: list[dict[str, Any]] = []
     console = result_console(as_json)
     for name, chosen in attacks.items():
-        with progress_bars() as progress:
+        kept = f"the files of attacks that were done are kept ({len(written)}); the same command starts anew"
+        with interruptible(kept), progress_bars() as progress:
             advance = partial(_advance, progress, name, len(clean))
             made = craft(target, clean, chosen, seed=seed, batch=batch, storage=storage, unit=unit, progress=advance)
         save_samples(made, paths[name])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._names import BOARD, MODEL
+from stq_deploy.cli._outcome import interruptible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--board", "board_name", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
-@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
+@click.option("--board", "board_name", type=BOARD, default="stm32h743", help="Board; `stq-deploy boards` lists them.")
+@click.option("--model", type=MODEL, default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -61,6 +63,7 @@ def build(
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.memory_plan import read_memory_plan
     from stq_deploy.passes import load_any
+    from stq_deploy.progress import stage
     from stq_deploy.report.write import MEMORY_PAGE, memory_page
     from stq_deploy.toolchain.build import build_firmware
     from stq_deploy.toolchain.compilers import find_compiler
@@ -71,8 +74,10 @@ def build(
     # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
     command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
     command += "".join(f" --place {place}" for place in places)
-    with progress_bars() as progress:
-        network = load_any(path, asked)
+    kept = "a former build in the folder is as it was; the same command starts anew"
+    with interruptible(kept), progress_bars() as progress:
+        with stage(progress, "reading the network"):
+            network = load_any(path, asked)
 
         def pages(report: dict[str, Any], manifest: dict[str, Any]) -> dict[str, str]:
             title = f"Memory of {network.metadata.get('name') or Path(model).name} on {board.name}"

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._names import MODEL
+from stq_deploy.cli._outcome import interruptible
+from stq_deploy.cli._output import force_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Network file to write (.stq).")
 @click.option(
     "--pack-activations",
@@ -30,30 +33,44 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Leave out units of a layer that no later weight reads: the same logits from less flash.",
 )
+@force_option
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
-def convert(model: str, out: Path, pack: bool, drop: bool, conversion: ConversionOptions, as_json: bool) -> None:
+def convert(
+    model: str, out: Path, pack: bool, drop: bool, force: bool, conversion: ConversionOptions, as_json: bool
+) -> None:
     """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network.
 
     Every layer's function from sum to output level is certified: for all sums its weights and inputs allow,
     the integers give what the trained network's arithmetic gives. Prints how, layer by layer. What a model has in
     floating point, --post-training quantizes first; certified is then what it made of it.
     """
-    from stq_deploy.cli._screen import human_console, print_json, result_console
+    from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.files import check_output
     from stq_deploy.network import save_network
+    from stq_deploy.network.archive import is_network_file
     from stq_deploy.network.summary import op_rows
     from stq_deploy.passes import convert_model
     from stq_deploy.passes.unread_units import drop_unread_units
     from stq_deploy.planner import plan_network
     from stq_deploy.planner.packed_activations import pack_activations
+    from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
-    path, asked = resolve_model(model, keras=True), conversion.load()
-    with human_console().status("quantizing, certifying"):
-        whole = convert_model(path, asked)
-        converted = drop_unread_units(whole) if drop else whole
-        network = pack_activations(converted) if pack else converted
-    save_network(network, out)
+    path = resolve_model(model, keras=True)
+    read = (path, conversion.calibrate)
+    what = "a network (.stq)"
+    check_output(out, what=what, recognize=is_network_file, inputs=read, parents=False, force=force)
+    asked = conversion.load()
+    with interruptible("no file was written; the same command starts anew"):
+        with progress_bars() as progress:
+            with stage(progress, "quantizing, certifying"):
+                whole = convert_model(path, asked)
+                network = converted = drop_unread_units(whole) if drop else whole
+            if pack:
+                with stage(progress, "packing activations"):
+                    network = pack_activations(converted)
+        save_network(network, out)
     if as_json:
         facts = {key: network.metadata[key] for key in ("name", "source", "converter", "classes", "dropped")}
         rows = [row.to_json() for row in op_rows(network)]

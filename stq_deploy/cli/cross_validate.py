@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stq_deploy.cli._names import ATTACK
+from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._training import training_options
 from stq_deploy.tensorflow_import import import_tensorflow
 
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
 @training_options
 @click.option("--folds", type=click.IntRange(min=2), default=10, show_default=True, help="Parts of the data set.")
 @click.option(
-    "--attack", "names", multiple=True, metavar="NAME", help="Also under fgsm, pgd, square or boundary; several times."
+    "--attack",
+    "names",
+    type=ATTACK,
+    multiple=True,
+    metavar="NAME",
+    help="Also under fgsm, pgd, square or boundary; several times.",
 )
 @click.option(
     "--attack-set",
@@ -57,6 +64,7 @@ def cross_validate(
     from stq_deploy.evaluation.cross_validation import CrossValidation
     from stq_deploy.evaluation.cross_validation import cross_validate as run
     from stq_deploy.evaluation.fold_engines import ENGINES
+    from stq_deploy.files import locked, made_folder
     from stq_deploy.training import default_reporter
     from stq_deploy.training.progress import Silent
 
@@ -76,7 +84,9 @@ def cross_validate(
             )
     validation = CrossValidation(config, folds, {n: a for n, a in attacks.items() if a is not None}, attack_samples)
     here = engine == "local"  # side by side, trainings would talk all at once
-    result = run(validation, ENGINES[engine], tell, partial(default_reporter, stderr=True) if here else Silent)
+    kept = f"folds and epochs that were done are kept in {config.out}; the same command goes on from there"
+    with interruptible(kept), made_folder(config.out) as folder, locked(folder):
+        result = run(validation, ENGINES[engine], tell, partial(default_reporter, stderr=True) if here else Silent)
     if as_json:
         print_json(result)
     else:

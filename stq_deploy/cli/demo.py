@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._names import BOARD
+from stq_deploy.cli._outcome import interruptible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -24,7 +27,7 @@ FRESH_ATTACKS: dict[str, dict[str, str]] = {"fgsm": {}, "pgd": {}, "square": {"m
 @click.command(context_settings={"show_default": True})
 @click.option("--samples", "limit", type=click.IntRange(min=1), default=32, help="Samples of each kind on the board.")
 @click.option("--from-keras", is_flag=True, help="Start from the QKeras file: convert, attack anew. Needs TensorFlow.")
-@click.option("--board", "board_name", default="stm32h743", help="Board.")
+@click.option("--board", "board_name", type=BOARD, default="stm32h743", help="Board.")
 @click.option("--port", help="Serial port of a real board that runs the build.")
 @click.option("--emulated", is_flag=True, help="Use emulated boards; this is what happens without --port.")
 @click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
@@ -65,7 +68,8 @@ def demo(
         raise StqError("which board?", next="give either --port PORT, or --emulated")
     board = load_board(board_name)
     check_reports(out)
-    with made_folder(out) as folder, locked(folder), progress_bars() as progress:
+    kept = f"what is done so far is kept in {out}; the next demo starts anew"
+    with interruptible(kept), made_folder(out) as folder, locked(folder), progress_bars() as progress:
         network, files = _from_keras(limit, out, progress) if from_keras else _shipped()
         found = run_demo(
             network,

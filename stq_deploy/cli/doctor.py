@@ -16,12 +16,13 @@ def doctor(as_json: bool) -> None:
     """
     import dataclasses
 
-    from stq_deploy.cli._screen import human_console, print_json
+    from stq_deploy.cli._screen import print_json, progress_bars
     from stq_deploy.emulator.doctor import emulator_checks
     from stq_deploy.flash.doctor import connection_checks
+    from stq_deploy.progress import stage
     from stq_deploy.toolchain.doctor import toolchain_checks
 
-    with human_console().status("looking"):
+    with progress_bars() as progress, stage(progress, "looking"):
         checks = [*toolchain_checks(), *emulator_checks(), *connection_checks()]
     healthy = all(check.present for check in checks if check.required)
     if as_json:

@@ -7,10 +7,12 @@ from typing import Literal
 
 import click
 
+from stq_deploy.cli._names import BOARD
+
 
 @click.command(context_settings={"show_default": True})
 @click.argument("elf", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--board", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
+@click.option("--board", type=BOARD, default="stm32h743", help="Board; `stq-deploy boards` lists them.")
 @click.option(
     "--mode",
     type=click.Choice(["fast", "counting"]),

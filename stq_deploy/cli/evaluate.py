@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._names import BOARD, DATA_SET, MODEL
 
 if TYPE_CHECKING:
     from stq_deploy.evaluation.scores import Classes
@@ -24,8 +25,8 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
-@click.option("--dataset", help="Score on the test samples of this data set, such as cifar10.")
+@click.option("--model", type=MODEL, default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
+@click.option("--dataset", type=DATA_SET, help="Score on the test samples of this data set, such as cifar10.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -39,7 +40,7 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
     help="float: the Keras model in TensorFlow; numpy: the integer reference; host: the generated C here; "
     "emulated: the firmware on an emulated board.",
 )
-@click.option("--board", default="stm32h743", help="Board to emulate.")
+@click.option("--board", type=BOARD, default="stm32h743", help="Board to emulate.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N samples.")
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
@@ -63,11 +64,14 @@ def evaluate(
     from stq_deploy.cli._screen import print_json, progress_bars
     from stq_deploy.evaluation.scores import Accuracy
     from stq_deploy.network.input_format import quantize_input
+    from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
     source, chosen = chosen_samples(dataset, data, samples, limit)
     path = resolve_model(model, keras=executor == "float")
-    with _opened(executor, board, path, conversion.load()) as scored, progress_bars() as progress:
+    with progress_bars() as progress, ExitStack() as opened:
+        with stage(progress, "preparing the model"):
+            scored = opened.enter_context(_opened(executor, board, path, conversion.load()))
         levels = quantize_input(chosen.x, scored.input_format)
         started = time.monotonic()
         predictions = scored.predict(levels, lambda done: progress(executor, done, len(chosen)))

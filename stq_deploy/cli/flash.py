@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._names import BOARD
+from stq_deploy.cli._outcome import interruptible
+
 if TYPE_CHECKING:
     from stq_deploy.flash.pyocd import Probe
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--board", "board_name", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
+@click.option("--board", "board_name", type=BOARD, default="stm32h743", help="Board; `stq-deploy boards` lists them.")
 @click.option("--probe", help="Serial number of the debug probe, or a part of it.  [default: the only one]")
 @click.option(
     "--out",
@@ -32,7 +35,8 @@ def flash(board_name: str, probe: str | None, out: Path | None, as_json: bool) -
     def tell(probe: Probe) -> None:
         console.print(f"Writing to {board.title} through probe {plain(probe.uid)} ...", soft_wrap=True)
 
-    done = flash_board(board, out or Path("build") / board.name, probe, tell)
+    with interruptible("the board may hold a part of the program: flash it again"):
+        done = flash_board(board, out or Path("build") / board.name, probe, tell)
     if as_json:
         print_json({"build_id": done.build_id, "probe": done.probe.uid, "port": done.port})
         return

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._names import MODEL
+
 if TYPE_CHECKING:
     from stq_deploy.frontend import LayerRow
 
 
 @click.command()
-@click.argument("model", default="zoo:stq-cifar10")
+@click.argument("model", type=MODEL, default="zoo:stq-cifar10")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def inspect(model: str, as_json: bool) -> None:
     """Show MODEL as a table: a QKeras .h5 or .keras file, or a converted .stq network.

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._names import BOARD, MODEL
+from stq_deploy.cli._outcome import interruptible
 
 if TYPE_CHECKING:
     from stq_deploy.evaluation.board_run import FloatClasses
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--board", "board_name", default="stm32h743", help="Board; `stq-deploy boards` lists them.")
-@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
+@click.option("--board", "board_name", type=BOARD, default="stm32h743", help="Board; `stq-deploy boards` lists them.")
+@click.option("--model", type=MODEL, default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
 @click.option("--port", help="Serial port of a board that runs the build.")
 @click.option("--emulated", is_flag=True, help="Run the build on emulated boards instead.")
 @click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
@@ -67,6 +69,7 @@ def run(
     from stq_deploy.evaluation.firmware import find_or_build, held_build
     from stq_deploy.files import locked, made_folder
     from stq_deploy.passes import load_any
+    from stq_deploy.progress import stage
     from stq_deploy.report.write import check_reports, write_reports
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -77,10 +80,12 @@ def run(
     path, asked = resolve_model(model), conversion.load()
     folder = out or Path("out") / board.name
     check_reports(folder)
-    with ExitStack() as held:
+    kept = f"the results so far are kept in {folder / 'results'}; the same command goes on from there"
+    with interruptible(kept), ExitStack() as held:
         held.enter_context(locked(held.enter_context(made_folder(folder))))
         progress = held.enter_context(progress_bars())
-        network = load_any(path, asked)
+        with stage(progress, "reading the network"):
+            network = load_any(path, asked)
         firmware = find_or_build(network, board, folder, progress)
         held.enter_context(held_build(firmware, folder))
         summary = run_files(

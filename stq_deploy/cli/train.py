@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._training import training_options
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Keep the teacher's answers here; other schemes trained by the same recipe then need not ask it.",
 )
-def train(config: TrainingConfig, resume: bool, tensorboard: bool, keep_teaching: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout, all else on stderr.")
+def train(config: TrainingConfig, resume: bool, tensorboard: bool, keep_teaching: Path | None, as_json: bool) -> None:
     """Train one of the paper's networks, or one of your own, by a recipe.
 
     The default recipe is the paper's Table II: 1000 epochs, batches of 64, Adamax, cosine from 1e-3 to 1e-6, no
@@ -33,7 +35,14 @@ def train(config: TrainingConfig, resume: bool, tensorboard: bool, keep_teaching
     Every epoch ends in a checkpoint; a stopped run goes on with --resume.
     Writes model.h5 (QKeras), result.json and history.jsonl into --out.
     """
+    from stq_deploy.cli._screen import print_json
+    from stq_deploy.files import locked, made_folder
     from stq_deploy.training import default_reporter
     from stq_deploy.training import train as run
 
-    run(config, default_reporter(), resume=resume, tensorboard=tensorboard, keep_teaching=keep_teaching)
+    kept = f"epochs that were done are kept in {config.out}; the same command with --resume goes on from there"
+    with interruptible(kept), made_folder(config.out) as folder, locked(folder):
+        reporter = default_reporter(stderr=as_json)
+        result = run(config, reporter, resume=resume, tensorboard=tensorboard, keep_teaching=keep_teaching)
+    if as_json:
+        print_json(result)

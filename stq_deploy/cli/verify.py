@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._names import EXECUTORS, MODEL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,9 +29,10 @@ DEFAULT_EXECUTORS = f"numpy,host,host-cortex-m7,host-sanitized,stm32h743,{SECOND
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--model", default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
+@click.option("--model", type=MODEL, default="zoo:stq-cifar10", help="A .stq network, a Keras model, or zoo:NAME.")
 @click.option(
     "--executors",
+    type=EXECUTORS,
     default=DEFAULT_EXECUTORS,
     help="Comma-separated. The first is what the others are compared with. numpy: the definition; host, "
     "host-cortex-m7: the generated C here, with either kernels; ...-sanitized: the same under sanitizers; "
@@ -62,21 +64,24 @@ def verify(
     from stq_deploy.evaluation.verification_samples import verification_levels
     from stq_deploy.network.input_format import quantize_input
     from stq_deploy.passes import load_any
+    from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
     names = _names(executors)
     path = resolve_model(model)
     asked = conversion.load()
-    network = load_any(path, asked)
-    levels = verification_levels(network, samples, limit)
-    with ExitStack() as stack:
-        opened, skipped = _open(stack, names, network, required=executors != DEFAULT_EXECUTORS)
-        with progress_bars() as progress:
-            found = compare_layers(opened[0], opened[1:], levels, lambda name, done: progress(name, done, len(levels)))
+    with progress_bars() as progress, ExitStack() as stack:
+        with stage(progress, "reading the network"):
+            network = load_any(path, asked)
+        levels = verification_levels(network, samples, limit)
+        with stage(progress, "starting the executors"):
+            opened, skipped = _open(stack, names, network, required=executors != DEFAULT_EXECUTORS)
+        found = compare_layers(opened[0], opened[1:], levels, lambda name, done: progress(name, done, len(levels)))
     # Ranges are calibrated for samples such as these; noise and extremes would show what saturates.
     typical = asked.post_training.samples.spread(limit) if asked.post_training and samples is None else None
     seen = levels if typical is None else quantize_input(typical.x, network.input_format)
-    floats = _compare_with_float(path, network, seen)
+    with progress_bars() as progress, stage(progress, "comparing with the float model"):
+        floats = _compare_with_float(path, network, seen)
     _print(result_console(as_json), found, skipped, floats)
     if as_json:
         print_json(_as_json(network, found, skipped, floats))
@@ -84,15 +89,16 @@ def verify(
 
 
 def _names(executors: str) -> list[str]:
-    from stq_deploy.errors import StqError
+    from stq_deploy.errors import StqError, no_such
     from stq_deploy.evaluation.open_executor import executor_names
 
     names = [name.strip() for name in executors.split(",")]
     unknown = [name for name in names if name not in executor_names()]
-    if unknown or len(names) < 2 or len(set(names)) < len(names):
+    if unknown:
+        raise no_such(f"--executors {executors}: there is no {unknown[0]!r}", unknown[0], executor_names())
+    if len(names) < 2 or len(set(names)) < len(names):
         raise StqError(
-            f"--executors {executors}: " + (f"there is no {unknown[0]!r}" if unknown else "two or more, each once"),
-            next=f"choose among {', '.join(executor_names())}",
+            f"--executors {executors}: two or more, each once", next=f"choose among {', '.join(executor_names())}"
         )
     return names
 

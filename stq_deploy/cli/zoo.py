@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from stq_deploy.cli._names import ZOO_NAME
+
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", type=ZOO_NAME, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def zoo(name: str | None, as_json: bool) -> None:
     """List the trained models of this package, or show one's card.

@@ -13,7 +13,7 @@ from stq_deploy.datasets.speech_commands import SPEECH_COMMANDS, SPEECH_COMMANDS
 from stq_deploy.datasets.speech_other_words import SPEECH_OTHER_WORDS
 from stq_deploy.datasets.svhn import SVHN
 from stq_deploy.datasets.svhn_mini import SVHN_MINI
-from stq_deploy.errors import StqError
+from stq_deploy.errors import no_such
 
 SOURCES: dict[str, DataSource] = {
     source.name: source
@@ -42,5 +42,5 @@ def load_dataset(name: str, path: str | Path | None = None) -> Dataset:
     """
     source = SOURCES.get(name)
     if source is None:
-        raise StqError(f"unknown data set {name!r}", next=f"choose one of: {', '.join(SOURCES)}")
+        raise no_such(f"unknown data set {name!r}", name, SOURCES)
     return locate.load(source, None if path is None else Path(path))

@@ -170,6 +170,19 @@ def save_samples(samples: SampleSet, path: str | os.PathLike[str]) -> None:
     write_whole(path, content.getvalue())
 
 
+def is_own_sample_file(path: Path) -> bool:
+    """Whether `save_samples` wrote a file, in any version: one that a new one may replace."""
+    try:
+        if path.stat().st_size > MAXIMUM_FILE_BYTES:
+            return False
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive)
+            metadata = _read_metadata(archive)
+    except Exception:  # whatever is wrong with it, it is none
+        return False
+    return metadata.get("format") == FORMAT
+
+
 def load_samples(path: str | os.PathLike[str]) -> SampleSet:
     """Read and check a sample file.
 

@@ -81,15 +81,23 @@ def _link(link: Path | None, target: str) -> Any:
         yield
         return
     try:
-        if link.is_symlink():
-            link.unlink()
+        if _leads_to_a_port(link):
+            link.unlink()  # what an emulator that was killed has left
         link.symlink_to(target)
     except OSError as error:
-        raise StqError(f"cannot make the link: {error.strerror}", where=str(link)) from error
+        next = "choose a name that is free, in a folder you may write to"
+        raise StqError(f"cannot make the link: {error.strerror}", where=str(link), next=next) from error
     try:
         yield
     finally:
-        link.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if link.is_symlink() and link.readlink() == Path(target):  # else it is another emulator's by now
+                link.unlink()
+
+
+def _leads_to_a_port(link: Path) -> bool:
+    """Whether it is such a link as ours: other links are the user's."""
+    return link.is_symlink() and str(link.readlink()).startswith(("/dev/pts/", "/dev/tty"))
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.fold_engines import Engine
 from stq_deploy.evaluation.scores import Accuracy
-from stq_deploy.files import write_whole
+from stq_deploy.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
 from stq_deploy.training import Reporter, TrainingConfig, train
 from stq_deploy.training import result as training_result
 from stq_deploy.training.data import split
@@ -71,6 +71,8 @@ def cross_validate(
     and, before anything is trained, if the data are none that can be attacked.
     """
     _check_attackable(validation)
+    path = validation.training.out / RESULT_FILE
+    check_output(path, what="the result of a cross validation", recognize=_is_result, force_option=False)
     scores: dict[int, dict[str, Any]] = {}
     for number, found in engine(_Task(validation, reporter), range(validation.folds)):
         scores[number] = found
@@ -85,7 +87,7 @@ def cross_validate(
         "git_commits": _commits(validation),
         "versions": training_result.versions(),
     }
-    write_whole(validation.training.out / RESULT_FILE, json.dumps(result, indent=1) + "\n")
+    write_whole(path, json.dumps(result, indent=1) + "\n")
     return result
 
 
@@ -170,10 +172,18 @@ def _describe(validation: CrossValidation) -> dict[str, Any]:
     }
 
 
+def _is_result(path: Path) -> bool:
+    try:
+        found = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
+    except (OSError, ValueError, RecursionError, StqError):
+        return False
+    return isinstance(found, dict) and {"training", "folds", "procedures"} <= found.keys()
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     """A finished fold's scores; None if there are none, or the file is not whole."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and "scores" in found else None

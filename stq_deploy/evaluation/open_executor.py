@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from stq_deploy.boards import board_names, load_board
 from stq_deploy.emulator.backends import backend_of
-from stq_deploy.errors import StqError
+from stq_deploy.errors import no_such
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.executors import Executor
@@ -51,4 +51,4 @@ def open_executor(name: str, network: Network) -> Iterator[Executor]:
                 emulated.name = name
                 yield emulated
     else:
-        raise StqError(f"there is no executor {name!r}", next=f"choose among {', '.join(executor_names())}")
+        raise no_such(f"there is no executor {name!r}", name, executor_names())

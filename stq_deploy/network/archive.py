@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.errors import StqError
+from stq_deploy.files import write_whole
 from stq_deploy.network.bitfields import pack_bits, unpack_bits
 from stq_deploy.network.graph import Network
 from stq_deploy.network.ops import OP_KINDS, Op, WeightedOp, Window
@@ -52,28 +53,32 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     """
     arrays: Arrays = {}
     document = _document(network, arrays) | {"metadata": network.metadata}
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+
+        def add(name: str, content: bytes) -> None:
+            archive.writestr(zipfile.ZipInfo(name, _FIXED_DATE), content, zipfile.ZIP_DEFLATED, 9)
+
+        add("network.json", json.dumps(document, sort_keys=True, indent=1).encode())
+        for name in sorted(arrays):
+            packed = _packed_bits(document, name)
+            array = pack_bits(arrays[name], packed) if packed else arrays[name]
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            add(f"{name}.npy", buffer.getvalue())
+    write_whole(path, content.getvalue(), parents=False)
+
+
+def is_network_file(path: Path) -> bool:
+    """Whether a file is a .stq network, of any version: one of ours, which a new one may replace."""
     try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-
-            def add(name: str, content: bytes) -> None:
-                archive.writestr(zipfile.ZipInfo(name, _FIXED_DATE), content, zipfile.ZIP_DEFLATED, 9)
-
-            add("network.json", json.dumps(document, sort_keys=True, indent=1).encode())
-            for name in sorted(arrays):
-                packed = _packed_bits(document, name)
-                array = pack_bits(arrays[name], packed) if packed else arrays[name]
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
-                add(f"{name}.npy", buffer.getvalue())
-        beside.replace(path)
-    except OSError as error:
-        raise StqError(
-            f"cannot write the network: {error.strerror}", where=str(path), next="choose another output path"
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
+        if path.stat().st_size > MAXIMUM_FILE_BYTES:
+            return False
+        with zipfile.ZipFile(path) as archive:
+            document = json.loads(_read(archive, "network.json", MAXIMUM_DOCUMENT_BYTES))
+    except Exception:  # whatever is wrong with it, it is none
+        return False
+    return isinstance(document, dict) and document.get("format") == FORMAT
 
 
 def load_network(path: str | os.PathLike[str]) -> Network:

@@ -6,7 +6,6 @@ package lie in `recipes/`.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -17,16 +16,21 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from stq_deploy.errors import StqError
+from stq_deploy.errors import StqError, did_you_mean, no_such
+from stq_deploy.files import read_bounded
 
 _FOLDER = Path(__file__).parent / "recipes"
+LARGEST = 10**9
+"""No number of a recipe means anything beyond."""
+_LONGEST = 1000
+_SHOWN = 60
 _NEXT = "docs/TRAINING.md says what each entry means"
 
 
 class Recipe(BaseModel):
     """Everything about *how* is trained; on what, and where to, is `TrainingConfig`'s. Unknown entries are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     title: str = ""
     """One line for people."""
@@ -123,6 +127,14 @@ class Recipe(BaseModel):
     patience: int = Field(default=0, ge=0)
     """Stop after so many epochs without a better validation accuracy, and keep the best epoch's weights; 0 is never."""
 
+    @field_validator("*")
+    @classmethod
+    def _check_size(cls, value: Any) -> Any:
+        numbers = value if isinstance(value, list) else [value]
+        if len(numbers) > _LONGEST or any(isinstance(n, int | float) and not abs(n) <= LARGEST for n in numbers):
+            raise ValueError(f"numbers may be at most {LARGEST:,}, and lists {_LONGEST:,} long")
+        return value
+
     @model_validator(mode="after")
     def _check_patience(self) -> Self:
         if self.patience and not self.validation_samples:
@@ -171,16 +183,14 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
     """
     path = _FOLDER / f"{name_or_path}.toml" if name_or_path in recipe_names() else Path(name_or_path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path)
         entries = tomllib.loads(text)
     except FileNotFoundError as error:
-        raise StqError(
-            f"there is no recipe {name_or_path!r}",
-            next=f"choose one of: {', '.join(recipe_names())}; or give a .toml file",
-        ) from error
+        what = f"there is no recipe {name_or_path!r}"
+        raise no_such(what, name_or_path, recipe_names(), also="or give a .toml file") from error
     except OSError as error:
         raise StqError(f"cannot read the recipe: {error.strerror}", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's errors, and numbers of thousands of digits
         raise StqError(f"the recipe is not a TOML file: {error}", where=str(path), next=_NEXT) from error
     recipe = _checked(entries, lambda entry: _place(path, text, entry))
     return _checked(recipe.model_dump() | dict(changes), lambda entry: f"--set {entry}") if changes else recipe
@@ -199,7 +209,7 @@ def parse_changes(settings: list[str]) -> dict[str, Any]:
             raise StqError(f"{setting!r} is not entry=value", where="--set", next="for example: --set epochs=10")
         try:
             changes[entry.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             changes[entry.strip()] = value.strip()
     return changes
 
@@ -214,14 +224,24 @@ def _checked(entries: dict[str, Any], place: Any) -> Recipe:
         entry = str(first["loc"][0])
         where = place(entry)
         if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(entry, Recipe.model_fields, n=1)
+            near = did_you_mean(entry, Recipe.model_fields)
             raise StqError(
                 f"a recipe has no entry {entry!r}",
                 where=where,
-                cause=f"a slip for {near[0]!r}" if near else "",
+                cause=f"a slip for {near!r}" if near else "",
                 next=_NEXT,
             ) from error
-        raise StqError(f"{entry}: {first['msg']}, not {first['input']!r}", where=where, next=_NEXT) from error
+        what = f"{entry}: {first['msg'].removeprefix('Value error, ')}, not {_shown(first['input'])}"
+        raise StqError(what, where=where, next=_NEXT) from error
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, which nobody wants to read whole."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write numbers of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 def _place(path: Path, text: str, entry: str) -> str:

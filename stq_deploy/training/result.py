@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import warnings
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from stq_deploy import __version__
-from stq_deploy.files import write_whole
+from stq_deploy.errors import StqError
+from stq_deploy.files import cannot_write, write_whole
 
 MODEL_FILE = "model.h5"
 RESULT_FILE = "result.json"
@@ -25,6 +27,23 @@ _PACKAGES = ("tensorflow", "tensorflow-cpu", "tf-keras", "qkeras", "numpy", "h5p
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that holds files of a run's names although there is no run to go on with: they are the user's.
+
+    Raises:
+        StqError: naming them.
+    """
+    if (folder / CHECKPOINT_FILE).exists():
+        return
+    there = [name for name in (MODEL_FILE, RESULT_FILE, HISTORY_FILE) if os.path.lexists(folder / name)]
+    if there:
+        raise StqError(
+            f"the output folder holds files that no run there wrote: {', '.join(there)}",
+            where=str(folder),
+            next="choose another --out, or move them away",
+        )
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
@@ -45,6 +64,9 @@ def save_model(model: Any, path: Path) -> None:
             warnings.simplefilter("ignore")
             model.save(str(beside), include_optimizer=False)
         beside.replace(path)
+    except (OSError, RuntimeError) as error:  # the HDF5 library has either for a full disk
+        full = error if isinstance(error, OSError) and error.strerror else OSError(0, str(error))
+        raise cannot_write(full, path) from error
     finally:
         beside.unlink(missing_ok=True)
 

@@ -89,6 +89,7 @@ class _Run:
                 where=str(config.out),
                 next="go on with it with --resume, or choose another --out",
             )
+        result.check_free(config.out)
         self.history: list[dict[str, Any]] = []
         if self.checkpoint.exists():
             self._check_settings()

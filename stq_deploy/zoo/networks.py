@@ -9,7 +9,7 @@ from typing import Any
 
 import tf_keras
 
-from stq_deploy.errors import StqError
+from stq_deploy.errors import StqError, no_such
 from stq_deploy.quantizers.exact import keep_order_of_additions
 from stq_deploy.zoo.ds_cnn import build_ds_cnn
 from stq_deploy.zoo.resnet_v1 import build_resnet_v1
@@ -47,8 +47,7 @@ def build_network(
     if is_user_network(network):
         return build_user_network(network, chosen, classes, input_shape)
     if network not in NETWORKS:
-        known = ", ".join(NETWORKS)
-        raise StqError(f"unknown network {network!r}", next=f"choose one of: {known}; or FILE.py:FUNCTION of your own")
+        raise no_such(f"unknown network {network!r}", network, NETWORKS, also="or FILE.py:FUNCTION of your own")
     if variant not in (VARIANTS if network == "stq" else VARIANTS[:1]):
         raise StqError(f"{network} has no variant {variant!r}", next=f"of stq, choose one of: {', '.join(VARIANTS)}")
     if network == "resnet_v1":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from stq_deploy.errors import StqError
+from stq_deploy.errors import no_such
 
 # The gate's text is spelt with a keyword: qkeras prints quantized_sigmoid(4, use_real_sigmoid=True) as
 # "quantized_sigmoid(4,1)", which would read back as symmetric=1.
@@ -105,4 +105,4 @@ def get_scheme(name: str | Scheme) -> Scheme:
     try:
         return SCHEMES[name]
     except KeyError:
-        raise StqError(f"unknown quantization scheme {name!r}", next=f"choose one of: {', '.join(SCHEMES)}") from None
+        raise no_such(f"unknown quantization scheme {name!r}", name, SCHEMES) from None

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.errors import StqError, no_such
 
 PREFIX = "zoo:"
 DEFAULT_MODEL = "zoo:stq-cifar10"
@@ -94,9 +94,7 @@ def shipped_samples() -> dict[str, Path]:
 def _shipped_model(name: str, keras: bool) -> Path:
     models = shipped_models()
     if name not in models:
-        known = ", ".join(PREFIX + known for known in models)
-        raise StqError(
-            f"no model {PREFIX + name!r} comes with stq-deploy", next=f"choose one of: {known}; or give a file"
-        )
+        known = [PREFIX + known for known in models]
+        raise no_such(f"no model {PREFIX + name!r} comes with stq-deploy", PREFIX + name, known, also="or give a file")
     model = models[name]
     return model.keras if keras or not model.network.is_file() else model.network

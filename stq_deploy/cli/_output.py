@@ -1,0 +1,10 @@
+"""The option of every command that writes a file of the user's choice."""
+
+from __future__ import annotations
+
+import click
+
+force_option = click.option(
+    "--force", is_flag=True, help="Replace whatever file is at --out; without, only a former output of this command."
+)
+"""Decorator; `files.check_output` takes what it says."""
