@@ -48,12 +48,16 @@ class SampleFile:
 
 @dataclass(frozen=True, eq=False)
 class Ran:
-    """What running one file gave; `cycles` per layer if asked for, `run_now` samples in `seconds`."""
+    """What running one file gave; `cycles` per layer if asked for, `run_now` samples in `seconds`.
+
+    `unchecked` of the earlier results had no check sum: an earlier version wrote them.
+    """
 
     comparison: Comparison
     run_now: int
     seconds: float
     cycles: tuple[int, ...] | None
+    unchecked: int = 0
 
 
 def run_files(
@@ -98,6 +102,9 @@ def run_files(
             for file in files
         ]
         facts = _link_facts(executors)
+        unchecked = sum(one.unchecked for one in ran)
+        if unchecked:
+            facts["Earlier results without check sums"] = str(unchecked)
     counts: Sequence[int] | None = _typical([one.cycles for one in ran if one.cycles])
     if port is None:
         with open_emulated(network, board, firmware, counting=True) as (counting,):
@@ -173,7 +180,7 @@ def run_file(
         reference=NumpyExecutor(network).run(levels),
         float_classes=float_predictions,
     )
-    return Ran(comparison, run_now, seconds, _typical(cycles))
+    return Ran(comparison, run_now, seconds, _typical(cycles), results.unchecked)
 
 
 def _link_facts(executors: Sequence[LinkExecutor]) -> dict[str, str]:

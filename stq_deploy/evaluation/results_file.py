@@ -1,7 +1,8 @@
 """Results as they arrive, one JSON line each, so that an interrupted run goes on where it stopped.
 
 The first line ties the file to what was run: network, build, board and samples. Every further line is one
-sample: its index, its logits, and the cycles per layer where they were asked for.
+sample: its index, its logits, and the cycles per layer where they were asked for. The last member of every line is
+`crc`, the CRC-32 (zlib's) of the bytes before it. Files of version 1 have no check sums; they are read and continued.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +27,10 @@ if sys.platform != "win32":
     import fcntl
 
 FORMAT = "stq-results"
-VERSION = 1
+VERSION = 2
+_READABLE = (1, VERSION)
 _BEGIN = f'{{"format":"{FORMAT}"'.encode()
+_BEFORE_CHECK_SUM = b',"crc":"'
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class ResultsFile:
         identity: of this run.
         count: number of samples; indices are 0 .. count - 1.
 
+    Attributes:
+        unchecked: results that were read from lines without a check sum.
+
     Raises:
         StqError: it belongs to another run, is damaged, cannot be written, or another process is writing it.
     """
@@ -72,9 +80,11 @@ class ResultsFile:
         self.identity = identity
         self.count = count
         self.results: dict[int, Result] = {}
+        self.unchecked = 0
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = self.path.open("a+b")
+            # Without a buffer: what a full disk refused must not be tried again when the file is closed.
+            self._file: BinaryIO = self.path.open("a+b", buffering=0)
         except OSError as error:
             raise StqError(
                 f"cannot write the results: {error.strerror}",
@@ -84,8 +94,11 @@ class ResultsFile:
         try:
             self._lock()
             self._read()
+        except OSError as error:
+            self._release()
+            raise StqError(f"cannot read the results: {error.strerror}", where=str(self.path)) from error
         except BaseException:
-            self._file.close()
+            self._release()
             raise
 
     def __enter__(self) -> Self:
@@ -94,13 +107,28 @@ class ResultsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            self._release()  # what ended the run is the message, whatever the disk says now
 
     def close(self) -> None:
-        """Flush to the disk and release the file."""
-        if not self._file.closed:
-            self._file.flush()
+        """See that everything is on the disk, and release the file; twice is harmless.
+
+        Raises:
+            StqError: the disk did not take it.
+        """
+        if self._file.closed:
+            return
+        try:
             os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        with suppress(OSError):
             self._file.close()
 
     def missing(self, limit: int) -> list[int]:
@@ -136,11 +164,24 @@ class ResultsFile:
         return {"format": FORMAT, "version": VERSION, **asdict(self.identity)}
 
     def _write(self, line: Mapping[str, Any]) -> None:
+        """Append the line, whole or not at all."""
+        whole = self._file.seek(0, os.SEEK_END)
+        left = memoryview(_line(line))
         try:
-            self._file.write(_line(line))
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
         except OSError as error:
-            raise StqError(f"cannot write a result: {error.strerror}", where=str(self.path)) from error
+            with suppress(OSError):  # if this fails too, the next run finds half a line, and drops it
+                self._file.truncate(whole)
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StqError:
+        return StqError(
+            f"cannot write a result: {error.strerror}",
+            where=str(self.path),
+            cause="the disk is full, or no longer there",
+            next="make room and repeat the command; the run goes on after the results that are in the file",
+        )
 
     def _lock(self) -> None:
         if sys.platform == "win32":
@@ -159,18 +200,32 @@ class ResultsFile:
         content = self._file.read()
         # A crash or a full disk may cut the last line: an incomplete one never counted.
         whole = content[: content.rfind(b"\n") + 1]
-        lines = whole.splitlines()
+        lines = whole.split(b"\n")[:-1]
         if lines:
-            self._check_header(self._parse(lines[0], 1))
-        elif not _line(self._header).startswith(content):
+            header = self._parse(lines[0], 1)
+            self._check_header(header)
+            must_be_checked = header["version"] == VERSION
+            if must_be_checked and _BEFORE_CHECK_SUM not in lines[0]:
+                raise self._damaged(1, "it has no check sum")
+            for number, line in enumerate(lines[1:], start=2):
+                self._take(self._parse(line, number, must_be_checked=must_be_checked), number)
+        elif not any(_line(self._header | {"version": version}).startswith(content) for version in _READABLE):
             raise self._damaged(1, "not the beginning of a results file")
-        for number, line in enumerate(lines[1:], start=2):
-            self._take(self._parse(line, number), number)
         self._file.truncate(len(whole))  # only now: a file that is not ours stays as it is
         if not lines:
             self._write(self._header)
 
-    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
+    def _parse(self, line: bytes, number: int, *, must_be_checked: bool = False) -> dict[str, Any]:
+        """A line's members, but for the check sum, which is compared where there is one."""
+        content, separator, check_sum = line.rpartition(_BEFORE_CHECK_SUM)
+        if separator:
+            if check_sum != _check_sum(content):
+                raise self._damaged(number, "its check sum is wrong")
+            line = content + b"}"
+        elif must_be_checked:
+            raise self._damaged(number, "it has no check sum")
+        elif number > 1:
+            self.unchecked += 1
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -180,7 +235,7 @@ class ResultsFile:
         return value
 
     def _check_header(self, header: dict[str, Any]) -> None:
-        if header.get("format") != FORMAT or header.get("version") != VERSION:
+        if header.get("format") != FORMAT or header.get("version") not in _READABLE:
             raise self._damaged(1, "not the header of a results file of this version")
         for f in fields(self.identity):
             ours, theirs = getattr(self.identity, f.name), header.get(f.name)
@@ -215,8 +270,8 @@ class ResultsFile:
         return StqError(
             f"line {number} is damaged ({detail})",
             where=str(self.path),
-            cause="the file was edited, or its disk lost data",
-            next="remove the file; the run then starts anew",
+            cause="the file was edited, or its disk changed it; neither board nor model had a part in it",
+            next="remove that line, and its sample runs again; or remove the file, and the run starts anew",
         )
 
 
@@ -239,7 +294,13 @@ def drop_results(path: Path) -> None:
 
 
 def _line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+    content = json.dumps(value, separators=(",", ":")).encode()[:-1]
+    return content + _BEFORE_CHECK_SUM + _check_sum(content) + b"\n"
+
+
+def _check_sum(content: bytes) -> bytes:
+    """The end of a line, after `_BEFORE_CHECK_SUM`; `content` is what stands before that."""
+    return b'%08x"}' % zlib.crc32(content)
 
 
 def _integers(values: Any) -> tuple[int, ...]:
