@@ -20,6 +20,7 @@ FORMS = {
     *(("shift", "int8"), ("threshold", "int8"), ("table", "int8")),
     *(("keep", "int8"), ("keep", "int16"), ("keep", "int32")),
     *(("wide", "int8"), ("wide", "int16"), ("wide", "int32")),
+    *(("long", "int16"), ("long", "int32")),
 }
 """Requantisation and output type."""
 FORMS_OF_EVERY_KIND = {

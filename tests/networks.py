@@ -39,6 +39,7 @@ from stq_deploy.network.ops import (
 )
 from stq_deploy.network.requantize import (
     KeepAccumulator,
+    LongRequantize,
     MultiplierRequantize,
     Requantize,
     ShiftRequantize,
@@ -420,7 +421,11 @@ class _Builder:
         shift = np.array([max(0, int(s // steps).bit_length() - self.integer(1, 2)) for s in span], np.int8)
         middle = (output.minimum + output.maximum) // 2
         offset = (middle << shift.astype(np.int64)) - (low + high) // 2 * multiplier + self.integer(-3, 3)
-        r = WideRequantize(multiplier.astype(np.int32), offset, shift, output.minimum, output.maximum)
+        ends = output.minimum, output.maximum
+        r: WideRequantize | LongRequantize = WideRequantize(multiplier.astype(np.int32), offset, shift, *ends)
+        if multiplier[0] % 2:  # every other one
+            fraction = np.random.default_rng(abs(int(multiplier[0]))).integers(-(2**31), 2**31, len(low))
+            r = LongRequantize(r.multiplier, fraction.astype(np.int32), offset, shift, *ends)
         assert r.overflow_free(low, high)
         return r
 

@@ -12,7 +12,7 @@ from stq_deploy.emulator.bare_metal import Argument, Struct
 
 Kind = Literal["multiplier", "threshold", "table", "keep", "shift", "wide"]
 
-KINDS: dict[Kind, int] = {"multiplier": 0, "threshold": 1, "table": 2, "keep": 3, "shift": 4, "wide": 5}
+KINDS: dict[Kind, int] = {"multiplier": 0, "threshold": 1, "table": 2, "keep": 3, "shift": 4, "wide": 5, "long": 6}
 """`stq_requantize_kind`."""
 
 TYPES: dict[str, int] = {"int8": 0, "int16": 1, "int32": 2}
@@ -126,6 +126,7 @@ def requantize(
     shift: npt.NDArray[np.int8] | None = None,
     zero_point: int = 0,
     wide_offset: npt.NDArray[np.int64] | None = None,
+    fraction: npt.NDArray[np.int32] | None = None,
 ) -> Struct:
     """`stq_requantize`.
 
@@ -138,6 +139,6 @@ def requantize(
     return Struct(
         (
             KINDS[kind], TYPES[output_type], left_shift, right_shift, minimum, maximum, multiplier, offset, thresholds,
-            sign, levels, table, table_base, stride, shift, zero_point, wide_offset,
+            sign, levels, table, table_base, stride, shift, zero_point, wide_offset, fraction,
         )
     )  # fmt: skip

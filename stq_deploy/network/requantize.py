@@ -1,4 +1,4 @@
-"""How an accumulator becomes an output level: the six forms the kernels know, defined here in NumPy.
+"""How an accumulator becomes an output level: the seven forms the kernels know, defined here in NumPy.
 
 Each form is applied per channel, the channel being the last axis. `stq_deploy.passes.certify` finds one that equals
 the trained network's function for every reachable accumulator; these classes only say what each computes.
@@ -151,6 +151,58 @@ class WideRequantize:
 
 
 @dataclass(frozen=True, eq=False)
+class LongRequantize:
+    """`clamp((acc * multiplier[c] + ((acc * fraction[c]) >> 32) + offset[c]) >> shift[c], minimum, maximum)`, 64 bits.
+
+    The wide form with a multiplier of 63 bits, `multiplier + fraction / 2**32`: what thousands of levels of sums of
+    more than 20 bits need, as 31 bits cannot put every step where it belongs. On a Cortex-M7 this is SMLAL, SMMUL,
+    an addition and a shift of two words.
+
+    Attributes:
+        multiplier, fraction: int32 (C,); offset: int64 (C,); shift: int8 (C,), 0..62.
+    """
+
+    multiplier: npt.NDArray[np.int32]
+    fraction: npt.NDArray[np.int32]
+    offset: npt.NDArray[np.int64]
+    shift: npt.NDArray[np.int8]
+    minimum: int
+    maximum: int
+    certificate: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "long"
+
+    @property
+    def channels(self) -> int:
+        return len(self.multiplier)
+
+    @property
+    def factor(self) -> npt.NDArray[np.int64]:
+        """int64 (C,): the multiplier in units of 2**-32. The form is `((acc * factor >> 32) + offset) >> shift`."""
+        return (self.multiplier.astype(np.int64) << 32) + self.fraction.astype(np.int64)
+
+    def apply(self, acc: Accumulators) -> Accumulators:
+        """int64 (..., C) -> int64 (..., C) levels."""
+        fine = (acc * self.fraction.astype(np.int64)) >> 32
+        total = acc * self.multiplier.astype(np.int64) + fine + self.offset
+        levels: Accumulators = total >> self.shift.astype(np.int64)
+        return np.clip(levels, self.minimum, self.maximum)
+
+    def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no channel's level falls as `sign[c] * acc` rises, for accumulators in [low[c], high[c]]."""
+        return bool((np.sign(self.factor) * sign >= 0).all())
+
+    def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
+        """Whether no intermediate leaves int64 for accumulators in [low, high] ((C,) each)."""
+        multiplier, fraction = self.multiplier.astype(object), self.fraction.astype(object)
+        for acc in (low.astype(object), high.astype(object)):
+            product = acc * multiplier + ((acc * fraction) >> 32)
+            for value in (product, product + self.offset.astype(object)):
+                if int(value.min()) < -(2**63) or int(value.max()) >= 2**63:
+                    return False
+        return True
+
+
+@dataclass(frozen=True, eq=False)
 class ThresholdRequantize:
     """`minimum + #{t in thresholds[c] : sign[c] * acc >= t}`.
 
@@ -251,11 +303,12 @@ Requantize = (
     MultiplierRequantize
     | ShiftRequantize
     | WideRequantize
+    | LongRequantize
     | ThresholdRequantize
     | TableRequantize
     | KeepAccumulator
 )  # fmt: skip
-PER_CHANNEL = ("multiplier", "offset", "shift", "thresholds", "sign", "table")
+PER_CHANNEL = ("multiplier", "fraction", "offset", "shift", "thresholds", "sign", "table")
 """Attributes that hold a row for each channel; a table may have one for all."""
 REQUANTIZE_KINDS: dict[str, type[Any]] = {cls.kind: cls for cls in typing.get_args(Requantize)}
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.requantize import (
+    LongRequantize,
     MultiplierRequantize,
     Requantize,
     ShiftRequantize,
@@ -32,7 +33,8 @@ from stq_deploy.passes.epilogue import Epilogue, Thresholds
 from stq_deploy.passes.proof import prove
 
 MAXIMUM_TABLE = 4096
-MAXIMUM_SEARCHED = 255  # levels, less one, up to which the multiplier is searched for, and tables and thresholds serve
+MAXIMUM_SEARCHED = 255  # levels, less one, up to which the multiplier is searched for, and tables serve
+MAXIMUM_THRESHOLDS = 1 << 16  # of an op with more levels than that: 256 KiB
 _INT32 = 2**31
 _NEIGHBOURS = np.concatenate([[0], np.ravel([(d, -d) for d in range(1, 17)])])
 
@@ -42,14 +44,14 @@ Integers = npt.NDArray[np.int64]
 def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
     """Requantisation equal to `epilogue` for accumulators in [low[c], high[c]] ((C,) each), to stored levels.
 
-    A multiplier if one is exact, else a shift, else a 64-bit multiplier, else a table or thresholds, whichever takes
-    fewer bytes. More than 256 levels get one of the first three.
+    A multiplier if one is exact, else a shift, else a multiplier with 64-bit sums, else a table or thresholds, the
+    smaller one. More than 256 levels get a shift, else one of two multipliers with 64-bit sums, else thresholds.
 
     Its `certificate` has what `proof.prove` found, and of a multiplier `smallest_slack`, how far the worst channel's
     offset may move, in levels.
 
     Raises:
-        ValueError: more than 256 levels whose function is none of the first three forms.
+        ValueError: more than 256 levels, no form but thresholds, and of these more than `MAXIMUM_THRESHOLDS`.
         ArithmeticError: the proof failed: a mistake in the passes.
     """
     target = epilogue.thresholds(low, high)
@@ -57,8 +59,9 @@ def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
     form: Requantize | None = None
     if target.slope is not None:
         form = (_multiplier(target) if few else None) or _shift(target, epilogue.steps.zero_point) or _wide(target)
-    if form is None and not few:
-        raise ValueError("no multiplier gives so many levels exactly")
+        form = form or (None if few else _long(target))
+    if form is None and not few and target.first.size > MAXIMUM_THRESHOLDS:
+        raise ValueError("no multiplier gives so many levels exactly, and their thresholds take too much memory")
     form = form or _smaller(_table(target), _threshold(target))
     return replace(form, certificate=prove(form, target, epilogue) | form.certificate)
 
@@ -178,8 +181,7 @@ def _shift_of(target: Thresholds, c: int, zero_point: int) -> tuple[int, int] | 
 
 def _wide(target: Thresholds) -> WideRequantize | None:
     """A multiplier with 64-bit sums; None if some channel's steps are not evenly spaced enough for any."""
-    assert target.slope is not None
-    fits = [_fit_wide(target, c) for c in range(target.channels)]
+    fits = [_fit_wide(target, c, 0) for c in range(target.channels)]
     found = [fit for fit in fits if fit is not None]
     if len(found) < target.channels:
         return None
@@ -191,8 +193,24 @@ def _wide(target: Thresholds) -> WideRequantize | None:
     return form if form.overflow_free(*target.accumulators()) else None
 
 
-def _fit_wide(target: Thresholds, c: int) -> tuple[int, int, int] | None:
-    """(multiplier, offset, shift) of channel c in the middle of the offset's room, or None."""
+def _long(target: Thresholds) -> LongRequantize | None:
+    """As `_wide`, the multiplier in units of 2**-32."""
+    fits = [_fit_wide(target, c, 32) for c in range(target.channels)]
+    found = [fit for fit in fits if fit is not None]
+    if len(found) < target.channels:
+        return None
+    factor, offset, shift = zip(*found, strict=True)
+    multiplier = [(f + 2**31) >> 32 for f in factor]
+    fraction = [f - (m << 32) for f, m in zip(factor, multiplier, strict=True)]
+    form = LongRequantize(
+        np.array(multiplier, np.int32), np.array(fraction, np.int32), np.array(offset, np.int64),
+        np.array(shift, np.int8), target.minimum, target.maximum,
+    )  # fmt: skip
+    return form if form.overflow_free(*target.accumulators()) else None
+
+
+def _fit_wide(target: Thresholds, c: int, finer: int) -> tuple[int, int, int] | None:
+    """(multiplier in units of 2**-finer, offset, shift) of channel c in the middle of the offset's room, or None."""
     assert target.slope is not None
     if not _varies(target, c):
         # One level: count how many of the steps its accumulators have passed.
@@ -202,15 +220,20 @@ def _fit_wide(target: Thresholds, c: int) -> tuple[int, int, int] | None:
     shift = 60 - largest.bit_length()  # levels << shift stay far within 64 bits
     while shift and slope * 2**shift >= _INT32 - 1:
         shift -= 1
-    multiplier = round(slope * 2**shift)
-    # Products of a first accumulator and the multiplier take 62 bits; levels and offsets no more.
+    factor = round(slope * 2 ** (shift + finer))
+    # Products of an accumulator and the multiplier take 63 bits; levels and offsets no more.
+    whole, rest = factor >> finer, factor & ((1 << finer) - 1)
+
+    def product(acc: Integers) -> Integers:
+        return acc * whole + ((acc * rest) >> finer)
+
     level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64) << shift
     reached, missed = target.first[c] <= target.high[c], target.first[c] > target.low[c]
-    least = (level - target.first[c] * multiplier)[reached]
-    most = (level - 1 - (target.first[c] - 1) * multiplier)[missed]
+    least = (level - product(target.first[c]))[reached]
+    most = (level - 1 - product(target.first[c] - 1))[missed]
     low = int(least.max()) if len(least) else int(most.min())
     high = int(most.min()) if len(most) else low
-    return (int(target.sign[c]) * multiplier, low + (high - low) // 2, shift) if low <= high else None
+    return (int(target.sign[c]) * factor, low + (high - low) // 2, shift) if low <= high else None
 
 
 def _threshold(target: Thresholds) -> ThresholdRequantize:

@@ -9,6 +9,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.network import Network
 from stq_deploy.network.ops import Op, PairTable, RequantizedOp, Softmax, Table, WeightedOp
 from stq_deploy.network.requantize import (
+    LongRequantize,
     MultiplierRequantize,
     Requantize,
     ShiftRequantize,
@@ -190,6 +191,9 @@ def _requantize_bytes(requantize: Requantize) -> int:
         return requantize.multiplier.nbytes + requantize.offset.nbytes
     if isinstance(requantize, WideRequantize):
         return requantize.multiplier.nbytes + requantize.offset.nbytes + requantize.shift.nbytes
+    if isinstance(requantize, LongRequantize):
+        words = requantize.multiplier.nbytes + requantize.fraction.nbytes
+        return words + requantize.offset.nbytes + requantize.shift.nbytes
     if isinstance(requantize, ShiftRequantize):
         return requantize.offset.nbytes + requantize.shift.nbytes
     if isinstance(requantize, ThresholdRequantize):

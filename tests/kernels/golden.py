@@ -169,3 +169,8 @@ def by_shift(acc: int, offset: int, shift: int, zero_point: int, minimum: int, m
 
 def by_wide(acc: int, multiplier: int, offset: int, shift: int, minimum: int, maximum: int) -> int:
     return min(max((acc * multiplier + offset) // 2**shift, minimum), maximum)
+
+
+def by_long(acc: int, factor: int, offset: int, shift: int, minimum: int, maximum: int) -> int:
+    """`factor` in units of 2**-32; Python's // rounds down."""
+    return min(max((acc * factor // 2**32 + offset) // 2**shift, minimum), maximum)

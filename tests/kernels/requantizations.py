@@ -26,6 +26,8 @@ FORMS = (
     "wide",
     "wide_s16",
     "wide_s32",
+    "long_s16",
+    "long_s32",
 )
 
 
@@ -148,6 +150,33 @@ def _wide(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], 
     return maker
 
 
+def _long(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], Requantization]:
+    def maker(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
+        channels = acc.shape[-1]
+        info = np.iinfo(dtype)
+        low, high = sorted(int(v) for v in rng.integers(info.min, info.max, 2, endpoint=True))
+        ends = np.array([-(2**31), 2**31 - 1, 0, -1])
+        multiplier, fraction = (
+            np.where(rng.random(channels) < 0.2, rng.choice(ends, channels), rng.integers(-(2**31), 2**31, channels))
+            for _ in range(2)
+        )
+        # Products reach 2**62; so do offsets, less the 2**31 that the fraction may add.
+        reach = max(1, int(np.abs(acc).max()) << 31)
+        room = min(reach, 2**62 - 2**32)
+        offset = rng.integers(-room, room, channels, np.int64, endpoint=True)
+        bits = reach.bit_length() - info.bits
+        shift = np.clip(bits + rng.integers(-3, 4, channels), 0, 62).astype(np.int8)
+        struct = arguments.requantize(
+            "long", dtype, minimum=low, maximum=high, multiplier=multiplier.astype(np.int32), wide_offset=offset,
+            shift=shift, fraction=fraction.astype(np.int32),
+        )  # fmt: skip
+        factor = [(int(m) << 32) + int(f) for m, f in zip(multiplier, fraction, strict=True)]
+        expected = _each(acc, lambda a, c: golden.by_long(a, factor[c], int(offset[c]), int(shift[c]), low, high))
+        return Requantization(struct, dtype, expected)
+
+    return maker
+
+
 def _each(acc: npt.NDArray[np.int64], function: Callable[[int, int], int]) -> npt.NDArray[np.int64]:
     """function(accumulator, channel) of every element, in Python integers."""
     channels = acc.shape[-1]
@@ -169,4 +198,6 @@ _MAKERS = {
     "wide": _wide("int8"),
     "wide_s16": _wide("int16"),
     "wide_s32": _wide("int32"),
+    "long_s16": _long("int16"),
+    "long_s32": _long("int32"),
 }

@@ -1,4 +1,4 @@
-"""The four requantisation forms against Python integers, straight from the kernels' contract."""
+"""Requantisation forms against Python integers, straight from the kernels' contract."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from stq_deploy.network.requantize import (
     KeepAccumulator,
+    LongRequantize,
     MultiplierRequantize,
     TableRequantize,
     ThresholdRequantize,
@@ -31,6 +32,21 @@ def test_overflow_free_is_what_int32_holds(acc: int, multiplier: int, offset: in
     values = [acc << left, ((acc << left) * multiplier >> 32) + offset]
     fits = all(-(2**31) <= v < 2**31 for v in values)
     assert form.overflow_free(np.array([acc]), np.array([acc])) is fits
+
+
+@given(INT32, INT32, INT32, st.integers(-(2**62), 2**62), st.integers(0, 62))
+def test_long(acc: int, multiplier: int, fraction: int, offset: int, shift: int) -> None:
+    words = (np.array([word], np.int32) for word in (multiplier, fraction))
+    form = LongRequantize(*words, np.array([offset], np.int64), np.array([shift], np.int8), -(2**15), 2**15 - 1)
+    factor = (multiplier << 32) + fraction
+    total = (acc * factor >> 32) + offset
+    fits = -(2**63) <= (acc * factor >> 32) < 2**63 and -(2**63) <= total < 2**63
+    assert form.overflow_free(np.array([acc]), np.array([acc])) is fits
+    assert form.factor.tolist() == [factor]
+    if fits:
+        assert form.apply(np.array([[acc]])).tolist() == [[min(max(total >> shift, -(2**15)), 2**15 - 1)]]
+    assert form.rises(np.array([1]), np.array([0]), np.array([1])) is (factor >= 0)
+    assert form.rises(np.array([-1]), np.array([0]), np.array([1])) is (factor <= 0)
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=9), st.sampled_from([-1, 1]), st.integers(-60, 60))

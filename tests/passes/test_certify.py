@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stq_deploy.frontend.quantizers import ACTIVATION, Quantizer, affine_quantizer, read_quantizer
 from stq_deploy.network.requantize import (
+    LongRequantize,
     MultiplierRequantize,
     Requantize,
     ShiftRequantize,
@@ -140,6 +141,34 @@ def test_thousands_of_levels_take_64_bit_sums(factor: Fraction) -> None:
             batch = np.array([[acc if c == 0 else 0, acc if c == 1 else 0]])
             v = (acc * e.stages[0].at(c)[0] + e.stages[0].at(c)[1]) / e.steps.spacing  # type: ignore[union-attr]
             assert form.apply(batch)[0, c] == min(max(round(v), e.steps.minimum), e.steps.maximum)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_many_levels_of_large_sums_take_a_long_multiplier(bits: int) -> None:
+    """12-bit weights and activations after batch norm: 31 bits of a multiplier cannot put every step in its place."""
+    rng = np.random.default_rng(bits)
+    bn = batch_norm(*(rng.uniform(0.5, 2, 6).astype(np.float32) for _ in range(4)), 1e-3)
+    e = epilogue(f"quantized_bits({bits},3,1,alpha=1)", scaled([Fraction(1, 2**26)]), bn)
+    low, high = arrays([-(2**31)] * 6, [2**31 - 1] * 6)
+    form = certify(e, low, high)
+    assert isinstance(form, LongRequantize)
+    assert form.overflow_free(low, high)
+    for acc in [-(2**31), -(2**30) + 7, -1, 0, 1, 123_456_789, 2**31 - 1, *rng.integers(-(2**27), 2**27, 50)]:
+        assert form.apply(np.full((1, 6), acc))[0].tolist() == [exact_level(e, c, int(acc)) for c in range(6)]
+
+
+def test_many_levels_of_a_curve_take_thresholds() -> None:
+    e = epilogue("quantized_bits(11,0,1)", scaled([Fraction(1, 512)]), Monotone("tanh"))
+    form = certify(e, *arrays([-2000], [2000]))
+    assert isinstance(form, ThresholdRequantize)
+    acc = np.arange(-2000, 2001)
+    assert np.array_equal(form.apply(acc[:, None])[:, 0], np.clip(np.rint(1024 * np.tanh(acc / 512)), -1023, 1023))
+
+
+def test_thresholds_that_take_too_much_memory() -> None:
+    e = epilogue("quantized_bits(14,0,1)", scaled([Fraction(1, 2**20)]), Monotone("tanh"))
+    with pytest.raises(ValueError, match="memory"):
+        certify(e, *arrays([-(2**24)] * 8, [2**24] * 8))
 
 
 def test_batch_norm_gives_a_multiplier() -> None:

@@ -1,4 +1,4 @@
-/* Accumulators to output levels: the six forms of stq_requantize_kind, one loop over channels for each. */
+/* Accumulators to output levels: the seven forms of stq_requantize_kind, one loop over channels for each. */
 #include "stq_intrinsics.h"
 #include "stq_nn_elements.h"
 
@@ -80,6 +80,22 @@ static void by_wide(const stq_requantize *rq, const int32_t *acc, int32_t first,
     }
 }
 
+/* SMLAL and SMMUL for a multiplier of two words, then a shift of two words. */
+static void by_long(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    const int32_t minimum = rq->minimum;
+    const int32_t maximum = rq->maximum;
+
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t fine = (int32_t)(((int64_t)acc[i] * rq->fraction[first + i]) >> 32);
+        const int64_t product = (int64_t)acc[i] * rq->multiplier[first + i] + fine;
+        const int64_t level = (product + rq->wide_offset[first + i]) >> rq->shift[first + i];
+
+        stq_set_level(output, rq->output_type, first + i,
+                      level < minimum ? minimum : level > maximum ? maximum : (int32_t)level);
+    }
+}
+
 /* Binary search for the number of thresholds at or below the signed accumulator. `type` is a constant. */
 static inline void by_thresholds(const stq_requantize *rq, stq_type type, const int32_t *acc, int32_t first,
                                  int32_t count, void *output)
@@ -134,6 +150,9 @@ void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t 
         break;
     case STQ_REQUANTIZE_WIDE:
         by_wide(rq, acc, first, count, output);
+        break;
+    case STQ_REQUANTIZE_LONG:
+        by_long(rq, acc, first, count, output);
         break;
     case STQ_REQUANTIZE_THRESHOLD:
         if (rq->output_type == STQ_S8) {

@@ -77,6 +77,9 @@ typedef enum {
     STQ_REQUANTIZE_SHIFT = 4,
     /* clamp(((int64)acc * multiplier[c] + wide_offset[c]) >> shift[c], minimum, maximum); shift is 0..62 */
     STQ_REQUANTIZE_WIDE = 5,
+    /* clamp(((int64)acc * multiplier[c] + (((int64)acc * fraction[c]) >> 32) + wide_offset[c]) >> shift[c], minimum,
+     * maximum); shift is 0..62 */
+    STQ_REQUANTIZE_LONG = 6,
 } stq_requantize_kind;
 
 typedef struct {
@@ -97,6 +100,7 @@ typedef struct {
     const int8_t *shift;
     int32_t zero_point;
     const int64_t *wide_offset;
+    const int32_t *fraction;
 } stq_requantize;
 
 /*

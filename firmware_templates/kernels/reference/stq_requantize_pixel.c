@@ -1,4 +1,4 @@
-/* Accumulators to output levels: the six forms of stq_requantize_kind. */
+/* Accumulators to output levels: the seven forms of stq_requantize_kind. */
 #include "stq_nn_elements.h"
 
 /* Right shifts of negative numbers are arithmetic in every compiler we build with; left shifts go through unsigned. */
@@ -33,6 +33,14 @@ static int32_t by_wide(const stq_requantize *rq, int32_t channel, int32_t acc)
     return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : (int32_t)level;
 }
 
+static int32_t by_long(const stq_requantize *rq, int32_t channel, int32_t acc)
+{
+    const int64_t product = (int64_t)acc * rq->multiplier[channel] + (((int64_t)acc * rq->fraction[channel]) >> 32);
+    const int64_t level = (product + rq->wide_offset[channel]) >> rq->shift[channel];
+
+    return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : (int32_t)level;
+}
+
 static int32_t by_thresholds(const stq_requantize *rq, int32_t channel, int32_t acc)
 {
     const int32_t *thresholds = rq->thresholds + channel * (rq->levels - 1);
@@ -54,6 +62,8 @@ static int32_t level_of(const stq_requantize *rq, int32_t channel, int32_t acc)
         return by_shift(rq, channel, acc);
     case STQ_REQUANTIZE_WIDE:
         return by_wide(rq, channel, acc);
+    case STQ_REQUANTIZE_LONG:
+        return by_long(rq, channel, acc);
     case STQ_REQUANTIZE_THRESHOLD:
         return by_thresholds(rq, channel, acc);
     case STQ_REQUANTIZE_TABLE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stq_deploy.codegen.emitters.base import Constant, LayerContext, Row, Struct, fields
 from stq_deploy.codegen.literals import STQ_TYPES
 from stq_deploy.network.requantize import (
+    LongRequantize,
     MultiplierRequantize,
     Requantize,
     ShiftRequantize,
@@ -57,6 +58,19 @@ def emit_requantize(context: LayerContext, requantize: Requantize) -> tuple[tupl
             kind,
             fields(minimum=requantize.minimum, maximum=requantize.maximum),
             fields(multiplier=constants[0].name, wide_offset=constants[1].name, shift=constants[2].name),
+        )
+    elif isinstance(requantize, LongRequantize):
+        constants = (
+            Constant(context.constant_name("multiplier"), requantize.multiplier, "multiplier of each output channel"),
+            Constant(context.constant_name("fraction"), requantize.fraction, "its fraction, in units of 2^-32"),
+            Constant(context.constant_name("offset"), requantize.offset, "offset of each output channel"),
+            Constant(context.constant_name("shift"), requantize.shift, "right shift of each output channel"),
+        )
+        multiplier, fraction, offset, shift = (constant.name for constant in constants)
+        rows = (
+            kind,
+            fields(minimum=requantize.minimum, maximum=requantize.maximum),
+            fields(multiplier=multiplier, fraction=fraction, wide_offset=offset, shift=shift),
         )
     elif isinstance(requantize, ThresholdRequantize):
         sign = Constant(context.constant_name("sign"), requantize.sign, "1 for a rising, -1 for a falling channel")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from stq_deploy.network.ops.base import Op, require
 from stq_deploy.network.requantize import (
     KeepAccumulator,
+    LongRequantize,
     MultiplierRequantize,
     Requantize,
     ShiftRequantize,
@@ -101,9 +102,12 @@ def check_requantize(
         require(r.offset.dtype == np.int32 and r.shift.dtype == np.int8, "offset is not int32 or shift not int8")
         require(bool(((r.shift >= 0) & (r.shift <= 30)).all()), "a shift is outside 0..30")
         require(r.overflow_free(low, high), "requantisation can overflow int32")
-    elif isinstance(r, WideRequantize):
+    elif isinstance(r, WideRequantize | LongRequantize):
         require(r.multiplier.shape == r.offset.shape == r.shift.shape, "multiplier, offset and shift differ")
         require(r.multiplier.ndim == 1 and r.multiplier.dtype == np.int32, "multiplier is not int32 (C,)")
+        if isinstance(r, LongRequantize):
+            require(r.fraction.shape == r.multiplier.shape, "multiplier and fraction differ")
+            require(r.fraction.dtype == np.int32, "fraction is not int32")
         require(r.offset.dtype == np.int64 and r.shift.dtype == np.int8, "offset is not int64 or shift not int8")
         require(bool(((r.shift >= 0) & (r.shift <= 62)).all()), "a shift is outside 0..62")
         require(r.overflow_free(low, high), "requantisation can overflow int64")
