@@ -13,7 +13,7 @@ from stq_deploy.planner import plan_network
 from stq_deploy.planner.kernels import KERNELS
 
 LAYERS = 40
-SEEDS = (979, 1463, 1491, 1245, 352, 698, 341, 91, 4)
+SEEDS = (979, 7, 10, 417, 572, 826, 416, 669, 361)
 
 FORMS = {
     *(("multiplier", "int8"), ("multiplier", "int16")),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from stq_deploy.emulator.bare_metal import Argument, Struct
 
-Kind = Literal["multiplier", "threshold", "table", "keep", "shift", "wide"]
+Kind = Literal["multiplier", "threshold", "table", "keep", "shift", "wide", "long"]
 
 KINDS: dict[Kind, int] = {"multiplier": 0, "threshold": 1, "table": 2, "keep": 3, "shift": 4, "wide": 5, "long": 6}
 """`stq_requantize_kind`."""

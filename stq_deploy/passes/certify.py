@@ -225,7 +225,8 @@ def _fit_wide(target: Thresholds, c: int, finer: int) -> tuple[int, int, int] | 
     whole, rest = factor >> finer, factor & ((1 << finer) - 1)
 
     def product(acc: Integers) -> Integers:
-        return acc * whole + ((acc * rest) >> finer)
+        floors: Integers = acc * whole + ((acc * rest) >> finer)
+        return floors
 
     level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64) << shift
     reached, missed = target.first[c] <= target.high[c], target.first[c] > target.low[c]
