@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stq_deploy.errors import StqError
+from stq_deploy.installation import how_to_install
 
 _STANDARD_ERROR = 2
 
@@ -37,7 +38,7 @@ def import_tensorflow(purpose: str, *, where: str = "", instead: str = "") -> An
         raise StqError(
             f"{purpose} needs TensorFlow and QKeras ({error})",
             where=where,
-            next='install them with: pip install "stq-deploy[train]"' + f"; {instead}" * bool(instead),
+            next=f"install them: {how_to_install('train')}" + f"; {instead}" * bool(instead),
         ) from error
     if ours:
         tensorflow.get_logger().setLevel("ERROR")  # it warns of every model that is loaded to be run, not trained

@@ -40,7 +40,7 @@ def test_without_tensorflow() -> None:
         "try:\n    import_tensorflow('training')\nexcept StqError as error:\n    print(error)"
     )
     assert "training needs TensorFlow and QKeras" in done.stdout
-    assert 'pip install "stq-deploy[train]"' in done.stdout
+    assert "pip install -e '.[train]' in the folder" in done.stdout
 
 
 def test_converting_without_tensorflow_names_the_file_and_another_way() -> None:

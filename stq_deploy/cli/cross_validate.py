@@ -53,8 +53,8 @@ def cross_validate(
     """Train and test on every fold of a data set, as in the paper's Table V.
 
     The whole data set is parted by scikit-learn's KFold, shuffled by --seed. Writes fold_01, fold_02, ... and
-    cross_validation.json into --out. Given again, it goes on where it stopped. --engine ray trains folds side by side
-    (pip install stq-deploy[ray]).
+    cross_validation.json into --out. Given again, it goes on where it stopped. --engine ray trains folds side by side,
+    on the package ray.
     """
     from stq_deploy.cli._attacks import chosen_attacks
     from stq_deploy.cli._screen import human_console, print_json, result_console

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.errors import StqError
+from stq_deploy.installation import how_to_install
 
 _RAM = 0x20000000
 _RAM_BYTES = 32 << 20
@@ -73,7 +74,7 @@ class BareMetalProgram:
             from unicorn import arm_const
         except ImportError as error:
             raise StqError(
-                "the emulator needs the Python package unicorn", next='install it: pip install "stq-deploy[emulator]"'
+                "the emulator needs the Python package unicorn", next=f"install it: {how_to_install('emulator')}"
             ) from error
 
         self._path = Path(path)

@@ -11,6 +11,7 @@ from stq_deploy.emulator.backends import Launch
 from stq_deploy.emulator.refusals import Refusal
 from stq_deploy.emulator.serial_pty import SerialPty
 from stq_deploy.errors import StqError
+from stq_deploy.installation import how_to_install
 
 if TYPE_CHECKING:
     from stq_deploy.emulator.machine import Machine
@@ -25,7 +26,7 @@ def check_installed() -> None:
     if importlib.util.find_spec("unicorn") is None:
         raise StqError(
             "unicorn, which emulates the core, is not installed",
-            next="pip install 'stq-deploy[emulator]'",
+            next=f"install it: {how_to_install('emulator')}",
         )
 
 

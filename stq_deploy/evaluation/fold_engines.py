@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from stq_deploy.errors import StqError
+from stq_deploy.installation import how_to_install
 
 Engine = Callable[[Callable[[int], Any], Iterable[int]], Iterator[tuple[int, Any]]]
 """(task, numbers) -> (number, the task's result for it), in any order."""
@@ -29,7 +30,7 @@ def run_on_ray(task: Callable[[int], Any], numbers: Iterable[int]) -> Iterator[t
         raise StqError(
             "running on Ray needs Ray",
             cause=f"the Python module {error.name!r} is not installed",
-            next='install it with: pip install "stq-deploy[ray]"; or leave --engine ray out',
+            next=f"install it: {how_to_install('ray')}; or leave --engine ray out",
         ) from error
     ray.init(ignore_reinit_error=True, log_to_driver=False)
 

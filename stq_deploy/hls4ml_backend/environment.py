@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 from stq_deploy.errors import StqError
+from stq_deploy.installation import how_to_install
 
 
 def let_hls4ml_read_qkeras() -> None:
@@ -29,7 +30,7 @@ def let_hls4ml_read_qkeras() -> None:
     except ImportError as error:
         raise StqError(
             f"hls4ml needs tf_keras to read a QKeras model ({error})",
-            next="install it with `pip install stq-deploy[train,hls4ml]`",
+            next=f"install it: {how_to_install('train', 'hls4ml')}",
         ) from error
     if not hasattr(np, "product"):
         np.product = np.prod  # type: ignore[attr-defined]  # that it lacks the name is the reason

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stq_deploy.errors import StqError
+from stq_deploy.installation import how_to_install
 from stq_deploy.toolchain.compilers import candidates, find_compiler, probe
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 
@@ -38,7 +39,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Extra:
-    """An extra of this package (`pip install -e ".[name]"`) and the modules that it brings."""
+    """An extra of this package (`pip install -e '.[name]'`) and the modules that it brings."""
 
     name: str
     modules: tuple[str, ...]
@@ -76,7 +77,7 @@ def check_extra(extra: Extra) -> Check:
     found = ", ".join(f"{name} {_version(name)}".strip() for name in extra.modules if name not in missing)
     if missing:
         found = "; ".join(filter(None, [f"lacks {', '.join(missing)}", found]))
-    advice = f'in the checkout: pip install -e ".[{extra.name}]"' if missing else ""
+    advice = how_to_install(extra.name) if missing else ""
     return Check(f"Python packages [{extra.name}]", not missing, found, extra.used_for, advice, extra.required)
 
 

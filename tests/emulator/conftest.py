@@ -13,7 +13,7 @@ from stq_deploy.errors import StqError
 if TYPE_CHECKING:
     from stq_deploy.toolchain.compilers import Compiler
 
-if importlib.util.find_spec("unicorn") is None:  # pip install 'stq-deploy[emulator]'
+if importlib.util.find_spec("unicorn") is None:  # pip install -e '.[emulator]'
     collect_ignore_glob = ["test_emulated_*"]
 
 

@@ -30,7 +30,7 @@ def test_a_package_that_is_not() -> None:
     check = check_extra(Extra("odd", ("pytest", "no_such_module"), "nothing"))
     assert not check.present
     assert check.found.startswith("lacks no_such_module; pytest")
-    assert '".[odd]"' in check.advice
+    assert "'.[odd]'" in check.advice
 
 
 def test_nothing_is_imported() -> None:

@@ -19,7 +19,7 @@ from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.stack import LIBRARY_ALLOWANCE_BYTES, read_call_graph
 
-unicorn = pytest.importorskip("unicorn", reason="pip install 'stq-deploy[emulator]'")
+unicorn = pytest.importorskip("unicorn", reason="pip install -e '.[emulator]'")
 
 from tests.emulator.bench import Bench, compile_program  # noqa: E402 - needs unicorn
 
