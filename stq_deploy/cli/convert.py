@@ -101,6 +101,7 @@ def _print_dropped(console: Console, whole: Network, network: Network) -> None:
 
 def _print(console: Console, network: Network, out: Path) -> None:
     from stq_deploy.cli._network_tables import op_table, print_table
+    from stq_deploy.frontend.layer_table import half_precision_remark
     from stq_deploy.network.summary import op_rows
 
     rows = op_rows(network)
@@ -119,6 +120,9 @@ def _print(console: Console, network: Network, out: Path) -> None:
         console.print("  all layers before the logits are exact", highlight=False)
     error = rows[-1].certificate.get("largest_error", 0.0)
     console.print(f"  largest error of a logit: {error:.2g}", highlight=False)
+    half = half_precision_remark(layer.get("half_precision", "") for layer in network.metadata["layers"])
+    if half:
+        console.print(half, markup=False, highlight=False)
     for dropped in network.metadata["dropped"]:
         console.print(f"left out: {dropped['layer']} ({dropped['reason']})", markup=False, highlight=False)
     console.print(f"wrote {out}, model hash {network.sha256()[:16]}", markup=False, highlight=False, soft_wrap=True)

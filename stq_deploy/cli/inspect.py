@@ -62,6 +62,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
     from stq_deploy.cli._network_tables import layer_table, print_table
     from stq_deploy.cli._screen import print_json, result_console
     from stq_deploy.frontend import list_layers
+    from stq_deploy.frontend.layer_table import half_precision_remark
 
     name, facts, rows = list_layers(path)
     verdict, convertible = _verdict(rows)
@@ -75,6 +76,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
                 "layers": [row.to_json() for row in rows],
                 "convertible_layers": sum(not row.problem for row in rows),
                 "floating_point_layers": sum(bool(row.floating) for row in rows),
+                "half_precision_layers": sum(bool(row.half_precision) for row in rows),
                 "parameters": sum(row.parameters for row in rows),
                 "macs": sum(row.macs for row in rows),
                 "weight_bytes": sum(row.weight_bytes for row in rows),
@@ -85,7 +87,8 @@ def _inspect_model(path: Path, as_json: bool) -> None:
     else:
         console = result_console(as_json)
         print_table(console, layer_table(rows))
-        for line in (*_remarks(rows), verdict):
+        half = half_precision_remark(row.half_precision for row in rows)
+        for line in (*_remarks(rows), *([half] if half else []), verdict):
             console.print(line, soft_wrap=True, markup=False, highlight=False)
     sys.exit(0 if convertible else 1)
 

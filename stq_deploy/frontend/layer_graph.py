@@ -30,7 +30,7 @@ class LayerConfig:
     Attributes:
         name: unique within the whole. Untrusted text.
         kind: Keras class name.
-        config: its settings, as parsed from JSON.
+        config: its settings, in normal form (`normal_form`).
         inputs: names of the layers it reads. What would read the InputLayer of an inner model reads what the model is
             applied to instead; that InputLayer is listed, and does nothing.
         path: the layer's own name, after those of the models it is in, outermost first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ class LayerRow:
         weight_bits: widths of its packed weights; of powers of two the widest possible. weight_bytes: their size.
         problem: why it cannot be converted, or "".
         floating: of a layer with floating-point weights, what to do about them; else "".
+        half_precision: the policy under which Keras computes the layer in 16 bits: "mixed_float16" or "mixed_bfloat16";
+            else "".
     """
 
     name: str
@@ -43,6 +45,7 @@ class LayerRow:
     weight_bytes: int = 0
     problem: str = ""
     floating: str = ""
+    half_precision: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The row as JSON-able values."""
@@ -56,7 +59,7 @@ def supported_row(layer: LayerConfig, reader: LayerReader, shape: Shape) -> Laye
     return LayerRow(
         layer.name, layer.kind, tuple(shape for _, shape in reader.inputs), shape, reader.quantizers, reader.parameters,
         reader.macs, tuple(width for width, _ in bits), sum(-(-width * size // 8) for width, size in bits),
-        floating=description(reader.obstacle),
+        floating=description(reader.obstacle), half_precision="" if reader.policy == "float32" else reader.policy,
     )  # fmt: skip
 
 
@@ -71,6 +74,18 @@ def description(error: StqError | None) -> str:
     if error is None:
         return ""
     return f"{error.what}; {error.next}" if error.next else error.what
+
+
+def half_precision_remark(policies: Iterable[str]) -> str:
+    """What to tell of layers that Keras computes in 16 bits, given the policy of each layer ("" of others); or ""."""
+    found = [policy for policy in policies if policy]
+    if not found:
+        return ""
+    names = ", ".join(sorted(set(found)))
+    return (
+        f"{len(found)} layers have the policy {names}: Keras computes them in 16 bits, the network with the float32 "
+        "weights as they are, so that Keras's own predictions may differ"
+    )
 
 
 def _bits(kernel: FloatKernel) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import damaged, shown, unsupported
+from stq_deploy.frontend.normal_form import normal_settings
 from stq_deploy.frontend.origin import MODEL_MODULES, check_origin
 
 MAXIMUM_LAYERS = 1000
@@ -34,7 +35,7 @@ class LayerEntry:
     Attributes:
         name: unique within its model. Untrusted text.
         kind: Keras class name.
-        config: its settings, as parsed from JSON.
+        config: its settings, in normal form (`normal_form`).
         container: the name under which its model stores its arrays in a .keras file.
         entry: the whole entry that `config` is part of.
     """
@@ -92,8 +93,10 @@ def read_model_config(entry: dict[str, Any], *, nested: bool) -> ModelConfig:
         StqError: anything else.
     """
     kind, settings = entry.get("class_name"), entry.get("config")
-    if str(entry.get("module")).startswith("keras.src."):
+    if is_keras_3(entry):
         raise _keras_3()
+    if isinstance(kind, str) and kind not in MODEL_KINDS and not nested:
+        raise _subclassed(kind)
     # What the outermost model was compiled with, Keras is told not to read.
     check_origin(entry, MODEL_MODULES, *(() if nested else ("compile_config",)))
     if isinstance(settings, list):  # the oldest Sequential form
@@ -105,16 +108,12 @@ def read_model_config(entry: dict[str, Any], *, nested: bool) -> ModelConfig:
         raise damaged(f"it has {len(described)} layers; 1 to {MAXIMUM_LAYERS} are possible")
     name = settings.get("name")
     name = name if isinstance(name, str) and len(name) <= MAXIMUM_NAME else "model"
-    if kind in MODEL_KINDS:
-        read = _sequential if kind == "Sequential" else _functional
-        model = read(name, described, settings, nested)
-        _check_settings(entry, settings, model)
-        return model
-    raise StqError(
-        f"the model is a {shown(kind)}, not a Sequential or Functional model",
-        cause="a subclassed model keeps its structure in Python code, which a model file does not hold",
-        next="rebuild it with tf_keras.Sequential or the functional API, copy the weights, and save that",
-    )
+    if kind not in MODEL_KINDS:
+        raise damaged("it does not say what kind of model it is")
+    read = _sequential if kind == "Sequential" else _functional
+    model = read(name, described, settings, nested)
+    _check_settings(entry, settings, model)
+    return model
 
 
 def _check_settings(entry: dict[str, Any], settings: dict[str, Any], model: ModelConfig) -> None:
@@ -129,10 +128,42 @@ def _check_settings(entry: dict[str, Any], settings: dict[str, Any], model: Mode
         raise damaged("it has a Sequential model that was built, but for no input")
 
 
+def is_keras_3(entry: dict[str, Any]) -> bool:
+    """Whether Keras 3 has written a model's entry: by what it alone writes.
+
+    Those are module names, dtype policies, calls and input layers; each model of Keras 3 has at least one of them.
+    """
+    if re.match(r"keras\.(src\.)?models(\.|$)", str(entry.get("module"))):
+        return True
+    settings = entry.get("config")
+    layers = settings.get("layers") if isinstance(settings, dict) else None
+    return isinstance(layers, list) and any(_is_keras_3_layer(layer) for layer in layers[:MAXIMUM_LAYERS])
+
+
+def _is_keras_3_layer(entry: Any) -> bool:
+    config = entry.get("config") if isinstance(entry, dict) else None
+    if not isinstance(config, dict):
+        return False
+    dtype, nodes = config.get("dtype"), entry.get("inbound_nodes")
+    policy = isinstance(dtype, dict) and dtype.get("class_name") in ("DTypePolicy", "FloatDTypePolicy")
+    called = isinstance(nodes, list) and any(isinstance(node, dict) for node in nodes)
+    return policy or called or (entry.get("class_name") == "InputLayer" and "batch_shape" in config)
+
+
 def _keras_3() -> StqError:
     return StqError(
-        "the model file is of Keras 3, whose form is not supported",
-        next="save the model with tf_keras 2 (TF_USE_LEGACY_KERAS=1), which qkeras 0.9 needs anyway",
+        "the model file is of Keras 3, whose form is not read",
+        cause="TensorFlow 2.16 and later save in this form, unless TF_USE_LEGACY_KERAS=1 is set before it is imported",
+        next="build the same model with tf_keras, copy the weights (model.set_weights), and save it as .h5 or .keras; "
+        "qkeras 0.9 needs tf_keras anyway",
+    )
+
+
+def _subclassed(kind: str) -> StqError:
+    return StqError(
+        f"the model is a subclassed model, of class {shown(kind)}, not a Sequential or Functional model",
+        cause="a subclassed model keeps its structure in Python code, which a model file does not hold",
+        next="rebuild it with tf_keras.Sequential or the functional API, copy the weights, and save that",
     )
 
 
@@ -160,7 +191,7 @@ def _layer(described: Any, counts: Counter[str]) -> LayerEntry:
     base = _snake_case(kind)
     container = f"{base}_{counts[base]}" if counts[base] else base
     counts[base] += 1
-    return LayerEntry(name, kind, config, container, described)
+    return LayerEntry(name, kind, normal_settings(kind, config), container, described)
 
 
 def _snake_case(kind: str) -> str:
@@ -251,8 +282,6 @@ def _calls(layer: LayerEntry) -> list[Call]:
         return [Call(layer, 0, ())]
     if not nodes:
         raise damaged(f"layer {shown(layer.name)} is never applied")
-    if isinstance(nodes[0], dict):
-        raise _keras_3()
     first = _first_call(layer)
     return [_call(layer, first + i, node) for i, node in enumerate(nodes[: MAXIMUM_LAYERS + 1])]
 

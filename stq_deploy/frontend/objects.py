@@ -12,7 +12,8 @@ from typing import Any
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
-from stq_deploy.frontend.layers.activation import FUNCTIONS
+from stq_deploy.frontend.layers.activation import ACTIVATION_LAYERS, FUNCTIONS
+from stq_deploy.frontend.layers.alternatives import ALTERNATIVES
 from stq_deploy.frontend.origin import LAYER_MODULES, OBJECT_MODULES, check_origin
 from stq_deploy.frontend.quantizers import ANYTHING, read_quantizer
 from stq_deploy.frontend.values import is_whole
@@ -44,7 +45,7 @@ def check_objects(layer: LayerConfig) -> None:
         if isinstance(value, str) and (key in ("name", "activation") or key.endswith("_quantizer")):
             continue
         try:
-            _check(value, _DEPTH)
+            _check_activation(value, _DEPTH) if key == "activation" else _check(value, _DEPTH)
         except StqError as error:
             what = f"the setting {shown(key)}: {error.what}"
             raise unsupported(layer.name, layer.kind, what, error.next) from error
@@ -61,14 +62,18 @@ def check_build(layer: LayerConfig, channels: int | None = None) -> None:
         StqError: it is not.
     """
     built = layer.entry.get("build_config")
-    if built in (None, {"input_shape": None}):
-        return
-    shape = built.get("input_shape") if isinstance(built, dict) and len(built) == 1 else None
-    if not isinstance(shape, list) or (channels is not None and not _may_be(shape, channels)):
+    if not _is_build(built, channels):
         applied = "" if channels is None else f", and is applied to {channels} channels"
         raise unsupported(
             layer.name, layer.kind, f"it was built for {shown(built)}{applied}", next="save the model again"
         )
+
+
+def _is_build(built: Any, channels: int | None) -> bool:
+    if built in (None, {"input_shape": None}):
+        return True
+    shape = built.get("input_shape") if isinstance(built, dict) and len(built) == 1 else None
+    return isinstance(shape, list) and (channels is None or _may_be(shape, channels))
 
 
 def _may_be(shape: list[Any], channels: int) -> bool:
@@ -98,6 +103,25 @@ def _check_text(text: str) -> None:
             read_quantizer(text, ANYTHING)
         except StqError as error:
             raise _refused(f"it holds the text {shown(text)}") from error
+
+
+def _check_activation(value: Any, depth: int) -> None:
+    """As `_check`; the object may be a layer, too."""
+    kind = value.get("class_name") if isinstance(value, dict) else None
+    if isinstance(kind, str) and kind in ALTERNATIVES:
+        raise StqError(f"it holds a layer {kind}: {ALTERNATIVES[kind][0]}", next=ALTERNATIVES[kind][1])
+    if not isinstance(kind, str) or kind not in ACTIVATION_LAYERS:
+        _check(value, depth)
+        return
+    config = value.get("config")
+    if depth == 0 or not isinstance(config, dict) or not _is_build(value.get("build_config"), None):
+        raise _refused(f"it holds a damaged layer {kind}")
+    check_origin(value, LAYER_MODULES)
+    for key, item in config.items():
+        if key == "activation" and isinstance(item, dict):
+            _check_activation(item, depth - 1)
+        elif key not in ("name", "activation") or not isinstance(item, str):
+            _check(item, depth - 1)
 
 
 def _check_object(value: dict[str, Any], depth: int) -> None:

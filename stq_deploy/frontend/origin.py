@@ -11,7 +11,16 @@ from typing import Any
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import shown
 
-MODEL_MODULES = frozenset({"keras", "tf_keras", "tf_keras.src.engine.functional", "tf_keras.src.engine.sequential"})
+MODEL_MODULES = frozenset(
+    {
+        *("keras", "tf_keras"),
+        *(
+            f"{package}.engine.{kind}"
+            for package in ("keras", "keras.src", "tf_keras.src")  # Keras 2.12, 2.13 to 2.15, tf_keras
+            for kind in ("functional", "sequential")
+        ),
+    }
+)
 LAYER_MODULES = frozenset(
     {
         *("keras.layers", "tf_keras.layers"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import shown
+from stq_deploy.frontend.normal_form import LATER_PARAMETERS, normal_parameters
 from stq_deploy.frontend.quantizer_text import Literal, parse_call
 from stq_deploy.frontend.values import Values, is_real
 
@@ -309,8 +310,14 @@ def _check_parameters(name: str, positional: list[Literal], named: Mapping[str, 
     known = PARAMETERS[name]
     if len(positional) > len(known) or any(key in list(known)[: len(positional)] for key in named):
         raise StqError(f"{name} has too many or repeated parameters", next="check the quantizer's text")
-    given = dict(zip(known, positional, strict=False)) | dict(named)
+    given = dict(zip(known, positional, strict=False)) | normal_parameters(name, named)
     for key in given:
+        if key in LATER_PARAMETERS.get(name, {}):
+            raise StqError(
+                f"{name}: {key}={shown(given[key])} is not supported",
+                cause="the parameter is of QKeras's repository after 0.9.0",
+                next=f"leave {key} out, or set it to {LATER_PARAMETERS[name][key]}",
+            )
         if key not in known:
             raise StqError(
                 f"{name} has the unknown parameter {shown(key)}",

@@ -17,10 +17,11 @@ from stq_deploy.errors import StqError
 from stq_deploy.frontend.integer_kernels import PACKED_WIDTHS
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers import LayerReader, handler_for, supported_kinds
-from stq_deploy.frontend.layers.activation import FUNCTIONS, REFUSED_FUNCTIONS
+from stq_deploy.frontend.layers.activation import ACTIVATION_LAYERS, FUNCTIONS, REFUSED_FUNCTIONS
 from stq_deploy.frontend.layers.alternatives import ALTERNATIVES
 from stq_deploy.frontend.layers.reader import POST_TRAINING
 from stq_deploy.frontend.model_file import Shapes
+from stq_deploy.frontend.normal_form import LATER_PARAMETERS
 from stq_deploy.frontend.quantizer_values import LARGEST_SPAN
 from stq_deploy.frontend.quantizers import (
     ACTIVATION,
@@ -44,7 +45,11 @@ Generated from the code by `tools/write_support`; a test holds the two equal.
 A model file is read against an allow-list: a layer, a setting or a value that is not named here is one clear error,
 which names the layer and the nearest alternative. `stq-deploy inspect MODEL` says it of each layer of a model. Models
 may be Sequential or functional, nest others, branch, and have several outputs; they have one input. Data are in the
-order `channels_last`, numbers in `float32`.
+order `channels_last`. Variables are `float32`; under the policies `mixed_float16` and `mixed_bfloat16` Keras computes
+with these rounded to 16 bits, and a network here computes with them as they are.
+
+Files may be of Keras 2 of any version (.keras since 2.12), and of QKeras 0.9 or its repository since. Flags are
+taken by their truth, as Keras takes them: `scale=1` is `scale=True`.
 
 "Becomes" names the arithmetic steps that a layer is read as. A step is not an op of the network yet: bias, batch
 normalization and activations are folded into the op before them, and a reshape costs nothing.
@@ -56,7 +61,8 @@ Without quantizing: {functions}.
 
 Behind `sigmoid` and `tanh` a quantizer must follow; these two and `softmax` may end the model, and keep its classes'
 order. Elsewhere `softmax` gives numbers of 15 bits, with a certified error. `hard_sigmoid` is Keras's in a layer of
-Keras, and QKeras's in one of QKeras.
+Keras, and QKeras's in one of QKeras. In place of a name there may be a layer without weights, such as `ReLU(6.0)`:
+{layers}.
 """
 _QUANTIZERS = """\
 ## Quantizers
@@ -197,7 +203,10 @@ def _refused_layers() -> Iterator[str]:
 
 
 def _activations() -> Iterator[str]:
-    yield _ACTIVATIONS.format(functions=", ".join(f"`{name}`" for name in sorted(FUNCTIONS)))
+    yield _ACTIVATIONS.format(
+        functions=", ".join(f"`{name}`" for name in sorted(FUNCTIONS)),
+        layers=", ".join(f"`{name}`" for name in sorted(ACTIVATION_LAYERS)),
+    )
     yield from _table(("not supported", "instead"), [(f"`{name}`", use) for name, use in REFUSED_FUNCTIONS.items()])
 
 
@@ -215,6 +224,7 @@ def _quantizers() -> Iterator[str]:
     for name, parameters in PARAMETERS.items():
         yield f"### {name}\n"
         rows = [(f"`{key}`", f"`{default!r}`", values.shown) for key, (default, values) in parameters.items()]
+        rows += [(f"`{key}`", f"`{value!r}`", repr(value)) for key, value in LATER_PARAMETERS.get(name, {}).items()]
         yield from _table(("parameter", "default", "values"), rows)
     yield "## Quantizers that are not supported\n"
     refused = [

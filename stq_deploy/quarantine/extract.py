@@ -7,13 +7,15 @@ Layouts, as tf_keras 2.21 writes them:
           attribute `weight_names`. The group of an inner model holds the arrays of all its layers, however deep.
   .keras  a zip of `config.json` and `model.weights.h5`; arrays in `layers/<snake-case class>[_<n>]/vars/<i>`,
           counted in the order of the configuration; those of an inner model in `layers` in its own group, those of a
-          layer inside a layer in `<attribute>/vars/<i>` in the outer one's.
+          layer inside a layer in `<attribute>/vars/<i>` in the outer one's. Keras 2.13 and 2.14 say
+          `_layer_checkpoint_dependencies` for `layers`, and 2.13 counts layers with weights twice.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 from typing import Any
 
@@ -31,6 +33,8 @@ from stq_deploy.quarantine.limits import (
 )
 
 _MAXIMUM_PARTS = 64  # of a list that is too long for one attribute
+_OLDER_LAYERS = "_layer_checkpoint_dependencies"
+_NUMBERED = re.compile(r"(.*?)(?:_(\d{1,6}))?", re.ASCII | re.DOTALL)
 _FILTERS = frozenset({1, 2, 3})  # deflate, shuffle, fletcher32: those every HDF5 library has built in
 
 
@@ -121,18 +125,31 @@ def _from_keras(content: bytes) -> Extract:
         groups = 0
         while models:
             model, path = models.pop()
-            layers = _group(model, "layers")
-            for container in _names(layers) if layers else ():
+            older = _group(model, _OLDER_LAYERS)
+            layers = _group(model, "layers") if older is None else older
+            names = _names(layers) if layers else []
+            for container, counted in zip(names, names if older is None else _counted(names), strict=True):
                 groups += 1
                 if groups > MAXIMUM_GROUPS:
                     raise Unusable(f"it has arrays of more than the {MAXIMUM_GROUPS} layers allowed")
-                layer, place = _group(layers, container), f"{path}/{container}"
+                layer, place = _group(layers, container), f"{path}/{counted}"
                 for member in _names(layer) if layer else ():
-                    if member == "layers":
+                    if member in ("layers", _OLDER_LAYERS):
                         models.append((layer, f"{place}/layers"))
                     else:
                         _take_variables(found, layer, "vars" if member == "vars" else f"{member}/vars", place)
     return found
+
+
+def _counted(containers: list[str]) -> list[str]:
+    """Containers as later versions count them: `dense`, `dense_2`, `dense_4` become `dense`, `dense_1`, `dense_2`."""
+    numbers: dict[str, list[int]] = {}
+    parts = [_NUMBERED.fullmatch(name) for name in containers]
+    pairs = [(part[1], int(part[2] or 0)) if part else (name, 0) for part, name in zip(parts, containers, strict=True)]
+    for base, number in pairs:
+        numbers.setdefault(base, []).append(number)
+    places = [(base, sorted(numbers[base]).index(number)) for base, number in pairs]
+    return [f"{base}_{place}" if place else base for base, place in places]
 
 
 def _take_variables(found: Extract, layer: Any, path: str, place: str) -> None:

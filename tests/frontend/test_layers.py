@@ -247,7 +247,7 @@ def test_harmless_training_objects_pass(tmp_path: Path) -> None:
         ("UpSampling2D", {"size": [2, 0]}, [(4, 4, 2)], "size=[2, 0]"),
         ("UpSampling1D", {"size": 1 << 20}, [(4, 2)], "size=1048576"),
         ("GlobalAveragePooling2D", {"data_format": "channels_first"}, [(4, 4, 2)], "data_format="),
-        ("GlobalMaxPooling1D", {"keepdims": 1}, [(4, 2)], "keepdims=1"),
+        ("GlobalMaxPooling1D", {"keepdims": "yes"}, [(4, 2)], "keepdims='yes'"),
         ("GlobalMaxPooling2D", {}, [(4, 2)], "instead of (height, width, channels)"),
         ("Permute", {"dims": [2, 1]}, [(4, 2)], "dims=[2, 1] moves the elements of (4, 2)"),
         ("Permute", {"dims": [1, 1]}, [(4, 2)], "dims=[1, 1] are not the axes"),

@@ -11,12 +11,15 @@ import numpy as np
 
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import unsupported
+from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers.reader import LayerReader
-from stq_deploy.frontend.layers.registry import register
+from stq_deploy.frontend.layers.registry import handler_for, register
+from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.quantizers import ACTIVATION, Quantizer, make_quantizer, read_quantizer
 from stq_deploy.frontend.source import (
     AffineNode,
     ClipNode,
+    FloatArray,
     FunctionNode,
     LeakyNode,
     Node,
@@ -24,7 +27,7 @@ from stq_deploy.frontend.source import (
     QuantizeNode,
     SoftmaxNode,
 )
-from stq_deploy.frontend.values import Values, is_real, one_of
+from stq_deploy.frontend.values import Values, is_real
 
 _MakeNode = Callable[[str, tuple[int, ...], tuple[int, ...]], Node]
 """(layer, inputs, shape) -> a node."""
@@ -81,6 +84,10 @@ REFUSED_FUNCTIONS = {
 """Functions that have no integer form here -> what to use instead."""
 
 
+ACTIVATION_LAYERS = frozenset({"Activation", "QActivation", "ReLU", "LeakyReLU", "Softmax", "Identity"})
+"""Layers that the `activation` setting of another layer may hold: those without weights, of one input."""
+
+
 _SETTLED = {"stochastic_ternary": ("ternary", ("alpha", "threshold")), "stochastic_binary": ("binary", ("alpha",))}
 """What draws in training -> what it is at inference, and the parameters that the two have in common."""
 
@@ -120,13 +127,17 @@ def import_leaky_relu(reader: LayerReader) -> None:
 @register("Softmax")
 def import_softmax(reader: LayerReader) -> None:
     position, shape = reader.only_input()
-    reader.take("axis", Values("-1, the last axis", one_of(-1, len(shape)).accepts, -1), -1)
+    last = (-1, len(shape))
+    axes = Values("-1, the last axis", lambda v: v in (*last, *([n] for n in last)) and v is not True, -1)
+    reader.take("axis", axes, -1)
     reader.add(SoftmaxNode(reader.name, (position,), shape))
 
 
 def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -> bool:
     """Add the nodes that the `activation` setting asks for; False when it asks for none (linear)."""
     value = reader.activation_setting()
+    if isinstance(value, dict) and value.get("class_name") in ACTIVATION_LAYERS:
+        return _add_layer(reader, value, position, shape)
     name = _function_name(value)
     of_qkeras = reader.layer.kind.startswith("Q")
     functions = {**_KERAS, **_QKERAS} if of_qkeras else {**_QKERAS, **_KERAS}
@@ -136,6 +147,23 @@ def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -
     for make in makers:
         position = reader.add(make(reader.name, (position,), shape))
     return bool(makers)
+
+
+def _add_layer(reader: LayerReader, entry: dict[str, Any], position: int, shape: tuple[int, ...]) -> bool:
+    """Add the nodes of a layer given as an activation, such as `Dense(3, activation=ReLU(6.0))`."""
+
+    def no_arrays(shapes: Shapes) -> dict[str, FloatArray]:
+        raise reader.error("its activation has weights", "use that layer by itself, behind this one")
+
+    kind, config = entry["class_name"], entry["config"]
+    inner = LayerConfig(reader.name, kind, config, (), reader.layer.path, "", entry)
+    within = LayerReader(inner, [(position, shape)], no_arrays, reader.next_position)
+    handler_for(reader.name, kind)(within)
+    within.finish()
+    for node in within.nodes:
+        reader.add(node)
+    reader.quantizers |= within.quantizers
+    return bool(within.nodes)
 
 
 def _quantizing(quantizer: Quantizer) -> tuple[_MakeNode, ...]:

@@ -30,6 +30,10 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 
+POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
+"""The dtype policies whose variables are float32."""
+_OTHER_FLOATS = ("float16", "bfloat16", "float64")
+
 POST_TRAINING = "add --post-training int8 --calibrate SAMPLES.npz"
 
 _QUANTIZED_KINDS = {
@@ -55,6 +59,8 @@ class LayerReader:
     Attributes:
         inputs: (position, shape) of each node the layer reads.
         quantizers: role -> text, for the layer table.
+        policy: what Keras computes the layer in: "float32", "mixed_float16" or "mixed_bfloat16"; its variables are
+            float32 in any case.
     """
 
     def __init__(
@@ -77,7 +83,16 @@ class LayerReader:
         self._first = first_position
         self._taken = set(_WITHOUT_EFFECT)
         self._unquantized: dict[str, str] = {}
-        self.fixed("dtype", "float32")
+        self.policy = self._dtype_policy()
+
+    def _dtype_policy(self) -> str:
+        stated = self.layer.config.get("dtype", "float32")
+        if stated in _OTHER_FLOATS:
+            raise self.error(
+                f"dtype={stated!r}: its variables are {stated} numbers, and float32 ones are read",
+                "train with the policy mixed_float16 or mixed_bfloat16, whose variables are float32, or with float32",
+            )
+        return str(self.take("dtype", one_of(*POLICIES), "float32"))
 
     # Places in the graph
 
@@ -112,6 +127,11 @@ class LayerReader:
         if self.in_rows:
             position, shape = self.last
             self.add(ReshapeNode(self.name, (position,), shape[1:]))
+
+    @property
+    def next_position(self) -> int:
+        """Of the node that will be added next."""
+        return self._first + len(self.nodes)
 
     @property
     def last(self) -> tuple[int, tuple[int, ...]]:
