@@ -36,6 +36,13 @@ def targeted_margin(logits: Any, y: Any, t: Any) -> Any:
     return _logit(tf, logits, t) - _logit(tf, logits, y)
 
 
+def logit(logits: Any, y: Any, t: Any) -> Any:
+    """The target's logit: its gradient is a row of the Jacobian."""
+    import tensorflow as tf
+
+    return _logit(tf, logits, t)
+
+
 def dlr(logits: Any, y: Any, t: Any) -> Any:
     """(max_{j != y} z_j - z_y) / (z_1st - z_3rd). With two classes, the margin."""
     import tensorflow as tf
@@ -65,5 +72,6 @@ LOSSES: dict[str, Loss] = {
     "margin": margin,
     "targeted-margin": targeted_margin,
     "dlr": dlr,
+    "logit": logit,
     "targeted-dlr": targeted_dlr,
 }

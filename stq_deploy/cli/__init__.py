@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "verify": "Compare every layer's output: NumPy, host C, sanitized C, emulated boards.",
     "evaluate": "Score a model on a data set or sample file, without a link.",
     "attack": "Make adversarial samples of a QKeras model.",
+    "robustness": "Attack a model by a preset; report what is left, worst case by sample.",
     "zoo": "List the trained models that come with the package, or show one's card.",
     "train": "Train one of the paper's networks, or one of your own, by a recipe.",
     "cross-validate": "Train and test on every fold of a data set: mean, variance, interval.",

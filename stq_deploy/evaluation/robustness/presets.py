@@ -1,0 +1,144 @@
+"""Presets: which attacks, in which order, with which budgets: a TOML file in `presets/`, or one of the user's."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from stq_deploy.attacks.base import Attack
+from stq_deploy.attacks.registry import ATTACKS, get_attack
+from stq_deploy.errors import StqError
+
+_FOLDER = Path(__file__).with_name("presets")
+_MOST_BYTES = 100_000
+_OF_EPS = re.compile(r"eps\s*/\s*(\d+)")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Step(_Strict):
+    """One attack of a series.
+
+    Attributes:
+        attack: its name.
+        settings: as `--set` takes them; `eps/N` stands for a part of the budget.
+        alone: run it on every sample that itself has not broken at a smaller budget, so that its own strength shows;
+            else on those that no attack has broken.
+        check: what it is there for beside breaking samples: "iterations", to see whether more of them still gain.
+    """
+
+    attack: str
+    settings: dict[str, str] = {}
+    alone: bool = False
+    check: Literal["", "iterations"] = ""
+
+    @field_validator("attack")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ATTACKS:
+            raise ValueError(f"there is no attack {name!r}; choose among {', '.join(ATTACKS)}")
+        return name
+
+    def at(self, eps: Fraction, norm: str) -> Attack:
+        """The attack with this budget.
+
+        Raises:
+            StqError: an impossible setting.
+        """
+        settings = {name: _value(text, eps) for name, text in self.settings.items()}
+        return get_attack(self.attack).from_text({"eps": str(eps), "norm": norm, **settings})
+
+    @property
+    def title(self) -> str:
+        """For tables."""
+        more = " (longer)" if self.check == "iterations" else ""
+        return ATTACKS[self.attack].title + more
+
+
+class Series(_Strict):
+    """Attacks in one norm with growing budgets. The balls are nested, so what is broken at one stays broken.
+
+    Attributes:
+        name: for tables.
+        norm: "inf", "1" or "2".
+        eps: the budgets as text, ascending.
+        storage: "uint8", or "float32" for attacks that are rounded afterwards, as in the paper.
+        steps: in the order they run.
+        note: what the reader should know of it.
+    """
+
+    name: str
+    norm: Literal["inf", "1", "2"]
+    eps: tuple[str, ...] = Field(min_length=1)
+    storage: Literal["uint8", "float32"] = "uint8"
+    steps: tuple[Step, ...] = Field(min_length=1, alias="attack")
+    note: str = ""
+
+    @field_validator("eps")
+    @classmethod
+    def _ascending(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        values = [Fraction(text) for text in texts]
+        if any(value <= 0 for value in values) or values != sorted(set(values)):
+            raise ValueError("the budgets must be positive and ascend")
+        return texts
+
+    @property
+    def budgets(self) -> tuple[Fraction, ...]:
+        return tuple(Fraction(text) for text in self.eps)
+
+
+class Preset(_Strict):
+    """What `stq-deploy robustness` measures.
+
+    Attributes:
+        title: one line for people.
+        samples: how many, where the user does not say.
+        series: what is attacked how.
+    """
+
+    title: str
+    samples: int = Field(ge=1)
+    series: tuple[Series, ...] = Field(min_length=1)
+
+
+def preset_names() -> list[str]:
+    """The shipped presets."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def load_preset(name_or_path: str) -> Preset:
+    """The shipped preset of that name, or the one in that .toml file.
+
+    Raises:
+        StqError: there is none, or it is not a preset.
+    """
+    path = _FOLDER / f"{name_or_path}.toml" if name_or_path in preset_names() else Path(name_or_path)
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES).decode()
+        return Preset.model_validate(tomllib.loads(text))
+    except FileNotFoundError as error:
+        raise StqError(
+            f"there is no preset {name_or_path!r}",
+            next=f"choose one of {', '.join(preset_names())}, or give a .toml file",
+        ) from error
+    except OSError as error:
+        raise StqError(f"cannot read the preset: {error.strerror}", where=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StqError(f"the preset is not a TOML file: {error}", where=str(path)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise StqError(f"{place}: {first['msg'].removeprefix('Value error, ')}", where=str(path)) from error
+
+
+def _value(text: str, eps: Fraction) -> str:
+    part = _OF_EPS.fullmatch(text.strip())
+    return str(eps / int(part.group(1))) if part else text

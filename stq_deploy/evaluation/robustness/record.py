@@ -1,0 +1,122 @@
+"""What a robustness run leaves: robustness.json, robustness.csv, and the worst picture of every sample."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stq_deploy.attacks.craft import versions
+from stq_deploy.attacks.grid import PIXELS
+from stq_deploy.datasets.samples import SampleSet, save_samples
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.robustness.flags import Flag
+from stq_deploy.evaluation.robustness.presets import Preset
+from stq_deploy.evaluation.robustness.run import Job, as_json
+from stq_deploy.evaluation.robustness.shard import Shard
+from stq_deploy.evaluation.robustness.summary import Summary
+from stq_deploy.files import write_whole
+from stq_deploy.network.input_format import unit_interval
+
+BOUND = "These figures are an upper bound on robustness, not a guarantee: a stronger attack may break more."
+
+
+def attacked_job(model: Path, preset: Preset, samples: SampleSet, seed: int, out: Path) -> Job:
+    """The run of these samples; shards are kept in `out`.
+
+    Raises:
+        StqError: the samples are features, or the model cannot be read.
+    """
+    if samples.holds_features:
+        raise StqError(
+            "the samples are features, and the presets' budgets are of pixels",
+            next="attack features with `stq-deploy attack --unit std`",
+        )
+    content = model.read_bytes()
+    x = PIXELS.nearest(unit_interval(samples.x))
+    names = samples.metadata.get("class_names") or [str(c) for c in range(int(samples.y.max()) + 1)]
+    digest = hashlib.sha256(content).hexdigest()
+    return Job(model, digest, preset, x, samples.y, tuple(map(str, names)), seed, out / "shards")
+
+
+def write_results(
+    job: Job,
+    preset: Preset,
+    preset_name: str,
+    source: str,
+    shards: Sequence[Shard],
+    summary: Summary,
+    flags: Sequence[Flag],
+    seconds: float,
+    command: Sequence[str],
+) -> dict[str, Any]:
+    """Write all of it into the folder above the shards; returns what robustness.json holds."""
+    out = job.folder.parent
+    record = {
+        "format": "stq-robustness",
+        "model": job.model.name,
+        "model_sha256": job.model_sha256,
+        "preset": {"name": preset_name, **preset.model_dump(mode="json", by_alias=True)},
+        "source": source,
+        "seed": job.seed,
+        "seconds": round(seconds, 1),
+        "command": list(command),
+        "versions": versions(),
+        "flags": as_json(tuple(flags)),
+        "bound": BOUND,
+        **as_json(summary),
+    }
+    write_whole(out / "robustness.json", json.dumps(record, indent=1) + "\n")
+    write_whole(out / "robustness.csv", _csv(summary))
+    for series in preset.series:
+        for b, eps in enumerate(series.eps):
+            save_samples(_worst(job, shards, series.name, b, eps, series.norm), out / _file(series.name, eps))
+    return record
+
+
+def _file(series: str, eps: str) -> str:
+    safe = "".join(c if c.isalnum() else "-" for c in f"{series}-{eps}")
+    return f"worst-{safe}.npz"
+
+
+def _worst(job: Job, shards: Sequence[Shard], series: str, b: int, eps: str, norm: str) -> SampleSet:
+    pictures = np.concatenate([shard.series[series].worst[b] for shard in shards])
+    metadata = {
+        "attack": {
+            "name": f"worst case {series} {eps}",
+            "threat_model": f"untargeted; the worst of all attacks of the preset; L{norm} {eps}",
+        },
+        "seed": job.seed,
+    }
+    return SampleSet(np.rint(pictures * 255).astype(np.uint8), job.y, metadata)
+
+
+def _csv(summary: Summary) -> str:
+    stream = io.StringIO()
+    rows = csv.writer(stream, lineterminator="\n")
+    rows.writerow(["series", "norm", "eps", "attack", "right", "samples", "low95", "high95"])
+
+    def write(series: str, norm: str, eps: str, attack: str, right: int) -> None:
+        from stq_deploy.intervals import wilson_interval
+
+        low, high = wilson_interval(right, summary.samples)
+        rows.writerow([series, norm, eps, attack, right, summary.samples, f"{low:.4f}", f"{high:.4f}"])
+
+    write("", "", "0", "clean, float", summary.clean.correct)
+    write("", "", "0", "clean, integer", summary.integer_clean.correct)
+    for series in summary.series:
+        for row in series.rows:
+            for attack in row.attacks:
+                own = attack.left if attack.alone is None else attack.alone
+                write(series.name, series.norm, row.eps, attack.attack, own)
+            write(series.name, series.norm, row.eps, "worst case, float", row.worst.correct)
+            write(series.name, series.norm, row.eps, "worst case, integer", row.integer.correct)
+            if series.storage != "uint8":
+                write(series.name, series.norm, row.eps, "worst case, rounded to pixels", row.rounded.correct)
+    return stream.getvalue()

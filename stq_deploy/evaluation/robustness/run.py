@@ -1,0 +1,176 @@
+"""A robustness run: samples in shards, each attacked once and kept, so that an interrupted run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy import __version__
+from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Samples
+from stq_deploy.attacks.victim import Labels, Victim
+from stq_deploy.evaluation.robustness.presets import Preset
+from stq_deploy.evaluation.robustness.shard import Judge, Network, Shard, load_shard, run_shard, save_shard
+from stq_deploy.progress import Progress, silent
+
+SHARD = 64
+"""Samples attacked together: large enough for a full batch, small enough to lose little."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is attacked, and how.
+
+    Attributes:
+        model: path of the Keras or QKeras model.
+        model_sha256: of its file.
+        preset: the attacks.
+        x: (N, *shape) clean samples, float32.
+        y: (N,) classes.
+        class_names: of the data set; as many as the model has classes.
+        seed: of all that is drawn.
+        folder: where shards are kept.
+    """
+
+    model: Path
+    model_sha256: str
+    preset: Preset
+    x: Samples
+    y: Labels
+    class_names: tuple[str, ...]
+    seed: int
+    folder: Path
+
+    def key(self, numbers: npt.NDArray[np.int64]) -> str:
+        """SHA-256 (hex) over all that decides a shard's result."""
+        preset = self.preset.model_dump(mode="json", exclude={"samples", "title"})
+        said = [__version__, self.model_sha256, preset, self.seed]
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+        for part in (self.x[numbers], self.y[numbers], numbers):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+    def parts(self) -> list[npt.NDArray[np.int64]]:
+        """The samples' places, shard by shard."""
+        numbers = np.arange(len(self.x), dtype=np.int64)
+        return [numbers[i : i + SHARD] for i in range(0, len(numbers), SHARD)]
+
+    def path(self, numbers: npt.NDArray[np.int64]) -> Path:
+        """Where a shard is kept."""
+        return self.folder / f"{numbers[0]:06d}.npz"
+
+
+def run(job: Job, processes: int = 1, progress: Progress = silent) -> list[Shard]:
+    """Attack what no earlier run has attacked; all shards, in order.
+
+    Args:
+        processes: how many shards at a time, each in a process of its own.
+    """
+    job.folder.mkdir(parents=True, exist_ok=True)
+    parts = job.parts()
+    missing = [numbers for numbers in parts if load_shard(job.path(numbers), job.key(numbers)) is None]
+    done = len(parts) - len(missing)
+    progress("attacking samples in shards", done, len(parts))
+    for _ in _worked_off(job, missing, processes, progress):
+        done += 1
+        progress("attacking samples in shards", done, len(parts))
+    shards = [load_shard(job.path(numbers), job.key(numbers)) for numbers in parts]
+    return [shard for shard in shards if shard is not None]
+
+
+def _worked_off(job: Job, missing: list[npt.NDArray[np.int64]], processes: int, progress: Progress) -> Iterator[None]:
+    """Runs every missing shard; yields after each."""
+    if processes == 1 or len(missing) < 2:
+        network = open_network(job.model) if missing else None
+        for numbers in missing:
+            assert network is not None
+            _run_one(job, network, numbers, progress)
+            yield
+        return
+    # TensorFlow's threads do not survive a fork, so every process starts anew and loads the model itself.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(missing)), context, _begin, (job,)) as pool:
+        waiting = {pool.submit(_run_in_process, numbers) for numbers in missing}
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                    yield
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_opened: list[tuple[Job, Network]] = []
+"""What a process works with, once it is ready."""
+
+
+def _begin(job: Job) -> None:
+    """Of a process: ready to run shards. Ctrl-C is for the process that waits for this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    _opened.append((job, open_network(job.model)))
+
+
+def _run_in_process(numbers: npt.NDArray[np.int64]) -> None:
+    _run_one(*_opened[0], numbers, silent)
+
+
+def _run_one(job: Job, network: Network, numbers: npt.NDArray[np.int64], progress: Progress) -> None:
+    shard = run_shard(network, job.preset, job.x[numbers], job.y[numbers], numbers, job.seed, progress)
+    save_shard(shard, job.path(numbers), job.key(numbers))
+
+
+def open_network(path: Path) -> Network:
+    """The model as attacks see it, and the integer network as C on this computer.
+
+    A model of floating-point weights has no integer network: its own word is taken for it.
+    """
+    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.scores import classes_of
+    from stq_deploy.executors.host_executor import HostExecutor
+    from stq_deploy.network.input_format import quantize_input
+
+    model = FloatModel(path)
+    format = model.input_format
+    victims = {name: Victim(model.keras, grid, (format.low, format.high)) for name, grid in _GRIDS.items()}
+    if model.network is None:
+        judge: Judge = victims["uint8"].predict
+    else:
+        executor = HostExecutor(model.network, workers=1)
+
+        def judge(x: Samples) -> Labels:
+            return classes_of(executor.run(quantize_input(x, format)))
+
+    return Network(victims, judge)
+
+
+_GRIDS = {"uint8": PIXELS, "float32": UNROUNDED}
+
+
+def as_json(value: Any) -> Any:
+    """Dataclasses, tuples and accuracies as JSON-able values."""
+    import dataclasses
+
+    from stq_deploy.evaluation.scores import Accuracy
+
+    if isinstance(value, Accuracy):
+        return value.as_json()
+    if dataclasses.is_dataclass(value):
+        return {field.name: as_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [as_json(one) for one in value]
+    return value

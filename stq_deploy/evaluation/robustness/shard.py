@@ -1,0 +1,228 @@
+"""Attack a part of the samples by a preset: what stands after each attack, and the worst picture of each sample."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.attacks.base import Attack
+from stq_deploy.attacks.budget import Budget
+from stq_deploy.attacks.grid import PIXELS, Samples
+from stq_deploy.attacks.search import Search, is_wrong
+from stq_deploy.attacks.streams import Streams
+from stq_deploy.attacks.victim import Labels, Victim
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.robustness.presets import Preset, Series
+from stq_deploy.files import write_whole
+from stq_deploy.progress import Progress, silent
+
+Judge = Callable[[Samples], Labels]
+"""The integer network: sample values (N, *shape) -> classes (N,)."""
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SeriesResult:
+    """What a series did to N samples, at B budgets, by S attacks.
+
+    Attributes:
+        alone: (B, S, N) whether a sample is misclassified under this attack by itself, there or at a smaller budget;
+            of no meaning for attacks that ran only on what others left.
+        union: (B, S, N) whether it is misclassified under any attack up to this one, or clean.
+        worst: (B, N, *shape) the picture that broke a sample; where none did, the clean one.
+        predicted: (B, N) the integer network's class for it.
+        rounded: (B, N) whether the float model is wrong on it after rounding to pixels.
+    """
+
+    alone: Flags
+    union: Flags
+    worst: Samples
+    predicted: Labels
+    rounded: Flags
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Results of some samples.
+
+    Attributes:
+        numbers: (N,) their places in the sample file.
+        right: (N,) whether the float model is right on the clean sample.
+        labels: (N,) true classes.
+        predicted: (N,) the integer network's classes of the clean samples.
+        margin: (N,) true logit minus the largest other one.
+        jacobian: (N,) Frobenius norm of the logits' Jacobian by the sample values.
+        spread: (N,) standard deviation of the logits.
+        linear_l2, linear_linf: (N,) distance to the nearest class if the network were linear.
+        achieved: (N,) loss of margin by a step of 1/255 along the margin's gradient, as a part of what the gradient
+        promises. zero_gradient: (N,) whether the gradient of the cross-entropy is 0 everywhere.
+        series: by name of the series.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    right: Flags
+    labels: Labels
+    predicted: Labels
+    margin: npt.NDArray[np.float64]
+    jacobian: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64]
+    linear_l2: npt.NDArray[np.float64]
+    linear_linf: npt.NDArray[np.float64]
+    achieved: npt.NDArray[np.float64]
+    zero_gradient: Flags
+    series: dict[str, SeriesResult]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is attacked: victims by storage ("uint8", "float32"), and the integer network's judgement."""
+
+    victims: dict[str, Victim]
+    judge: Judge
+
+
+def run_shard(
+    network: Network,
+    preset: Preset,
+    x: Samples,
+    y: Labels,
+    numbers: npt.NDArray[np.int64],
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Shard:
+    """Attack samples (N, *shape).
+
+    Args:
+        numbers: (N,) their places in the sample file; with `seed` they decide all that is drawn.
+    """
+    victim = network.victims["uint8"]
+    margin, jacobian, spread, linear_l2, linear_linf, achieved, zero = _first_order(victim, x, y)
+    return Shard(
+        numbers, victim.predict(x) == y, y, network.judge(x), margin, jacobian, spread, linear_l2, linear_linf,
+        achieved, zero, {series.name: _run_series(network, series, x, y, numbers, seed, progress) for series in
+        preset.series},
+    )  # fmt: skip
+
+
+def _run_series(
+    network: Network,
+    series: Series,
+    x: Samples,
+    y: Labels,
+    numbers: npt.NDArray[np.int64],
+    seed: int,
+    progress: Progress,
+) -> SeriesResult:
+    victim = network.victims[series.storage]
+    budgets, steps, count = series.budgets, series.steps, len(x)
+    alone = np.zeros((len(budgets), len(steps), count), bool)
+    union = np.zeros_like(alone)
+    worst = np.repeat(x[None], len(budgets), axis=0)
+    broken, found = is_wrong(victim.logits(x), y), x.copy()
+    by_itself = np.repeat(broken[None], len(steps), axis=0)
+    for b, eps in enumerate(budgets):
+        for s, step in enumerate(steps):
+            progress(f"{series.name} {series.eps[b]}: {step.title}", 0, 1)
+            attack = step.at(eps, series.norm)
+            tried = np.flatnonzero(~(by_itself[s] if step.alone else broken))
+            success, pictures = _attack(victim, attack, x[tried], y[tried], numbers[tried], [seed, b, s])
+            fresh = success & ~broken[tried]
+            found[tried[fresh]] = pictures[fresh]
+            by_itself[s, tried[success]] = broken[tried[success]] = True
+            alone[b, s], union[b, s] = by_itself[s], broken
+            progress(f"{series.name} {series.eps[b]}: {step.title}", 1, 1)
+        worst[b] = found
+    rounded = np.stack([is_wrong(victim.logits(PIXELS.nearest(pictures)), y) for pictures in worst])
+    predicted = np.stack([network.judge(PIXELS.nearest(pictures)) for pictures in worst])
+    return SeriesResult(alone, union, worst, predicted, rounded)
+
+
+def _attack(
+    victim: Victim, attack: Attack, x: Samples, y: Labels, numbers: npt.NDArray[np.int64], seeds: list[int]
+) -> tuple[Flags, Samples]:
+    """Which samples broke, and what was found of each."""
+    if not len(x):
+        return np.zeros(0, bool), x
+    budget = Budget.of_pixels(attack.norm, attack.eps)
+    seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
+    search = Search(victim, x, y, budget, Streams(seed, [int(n) for n in numbers]), attack.smallest)
+    attack.run(search)
+    largest = float(budget.distance(search.found, x).max())
+    if largest > budget.eps * (1 + 1e-5):
+        raise StqError(f"a sample moved by {largest:g}, more than the budget", where=f"attack {attack.name}")
+    return search.broken, search.found
+
+
+def _first_order(victim: Victim, x: Samples, y: Labels) -> tuple[Any, ...]:
+    """What one gradient a class says: see `Shard`. Ends with the flags of zero gradients."""
+    rows = np.arange(len(x))
+    gradients = []
+    for c in range(victim.classes):
+        _, _, gradient = victim.gradient(x, y, "logit", np.full(len(x), c, np.int64))
+        gradients.append(gradient.reshape(len(x), -1).astype(np.float64))
+    logits = victim.logits(x).astype(np.float64)
+    j = np.stack(gradients, axis=1)
+    margins = logits[rows, y][:, None] - logits
+    slopes = j[rows, y][:, None] - j
+    margins[rows, y] = np.inf
+    l2 = margins / np.maximum(np.linalg.norm(slopes, axis=2), 1e-30)
+    linf = margins / np.maximum(np.abs(slopes).sum(axis=2), 1e-30)
+    nearest = margins.argmin(axis=1)
+    slope = slopes[rows, nearest]
+    step = np.clip(x.reshape(len(x), -1) - np.sign(slope) / 255, 0, 1)
+    promised = ((x.reshape(len(x), -1) - step) * slope).sum(axis=1)
+    after = victim.logits(step.reshape(x.shape).astype(np.float32)).astype(np.float64)
+    lost = margins[rows, nearest] - (after[rows, y] - after[rows, nearest])
+    _, _, ce = victim.gradient(x, y, "ce")
+    zero = (ce.reshape(len(x), -1) == 0).all(axis=1)
+    return (
+        margins.min(axis=1), np.linalg.norm(j, axis=(1, 2)), logits.std(axis=1), l2.min(axis=1), linf.min(axis=1),
+        lost / np.maximum(promised, 1e-30), zero,
+    )  # fmt: skip
+
+
+def save_shard(shard: Shard, path: Path, key: str) -> None:
+    """Write it; `key` says of what run it is."""
+    arrays: dict[str, Any] = {name: value for name, value in vars(shard).items() if isinstance(value, np.ndarray)}
+    for name, result in shard.series.items():
+        for part, value in vars(result).items():
+            packed = np.rint(value * 255).astype(np.uint8) if part == "worst" and _on_grid(value) else value
+            arrays[f"{name}/{part}"] = packed
+    stream = io.BytesIO()
+    np.savez_compressed(stream, key=np.asarray(key), **arrays)
+    write_whole(path, stream.getvalue())
+
+
+def load_shard(path: Path, key: str) -> Shard | None:
+    """The shard written by a run of this key; None if there is none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["key"]) != key:
+                return None
+            arrays = {name: file[name] for name in file.files if name != "key"}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    series: dict[str, dict[str, Any]] = {}
+    for name in [n for n in arrays if "/" in n]:
+        owner, _, part = name.rpartition("/")
+        value = arrays.pop(name)
+        series.setdefault(owner, {})[part] = (
+            value.astype(np.float32) / np.float32(255) if value.dtype == np.uint8 else value
+        )
+    try:
+        results = {name: SeriesResult(**parts) for name, parts in series.items()}
+        return Shard(**arrays, series=results)
+    except TypeError:
+        return None
+
+
+def _on_grid(x: Samples) -> bool:
+    return bool(np.array_equal(PIXELS.nearest(x), x))

@@ -1,0 +1,129 @@
+"""A robustness run as one page: curves over the budget, tables, signs of masking, pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+from stq_deploy import __version__
+from stq_deploy.evaluation.robustness.flags import LIMIT, Flag
+from stq_deploy.evaluation.robustness.presets import Preset
+from stq_deploy.evaluation.robustness.run import Job
+from stq_deploy.evaluation.robustness.shard import Shard
+from stq_deploy.evaluation.robustness.summary import SeriesSummary, Summary
+from stq_deploy.report.charts import quiet
+from stq_deploy.report.inline_svg import INK, SERIES, chart_style, inline_svg, new_figure
+from stq_deploy.report.page_templates import page_environment
+
+_PICTURES = 8
+_FACTOR = 16
+"""Differences are shown this many times as large."""
+_MAGNIFIED = 3
+"""Screen pixels a picture's pixel."""
+
+
+def render_robustness_page(
+    job: Job,
+    preset: Preset,
+    source: str,
+    shards: Sequence[Shard],
+    summary: Summary,
+    flags: Sequence[Flag],
+    record: dict[str, Any],
+) -> str:
+    """The page as text. Names are untrusted: the template escapes everything it prints."""
+    template = page_environment().get_template("robustness.html.j2")
+    return template.render(
+        title=f"Robustness of {job.model.stem}",
+        preset=preset,
+        source=source,
+        summary=summary,
+        flags=flags,
+        record=record,
+        curves=[
+            (series, Markup(_curve(series, summary)))  # noqa: S704 - our own SVG, its text escaped
+            for series in summary.series
+            if len(series.rows) > 1
+        ],
+        pictures=_pictures(job, preset, shards),
+        factor=_FACTOR,
+        version=__version__,
+    )
+
+
+def _curve(series: SeriesSummary, summary: Summary) -> str:
+    """Accuracy over the budget: worst case with its interval, and each attack that ran by itself."""
+    with chart_style():
+        figure = new_figure(760, 330)
+        axes = figure.add_subplot()
+        at = [0.0, *(float(Fraction(row.eps)) * (255 if series.norm == "inf" else 1) for row in series.rows)]
+        total = summary.samples
+        alone = [a.attack for a in series.rows[0].attacks if a.alone is not None]
+        for number, title in enumerate(alone[: len(SERIES) - 2]):
+            own = [next(a.alone or 0 for a in row.attacks if a.attack == title) for row in series.rows]
+            shares = [100 * count / total for count in (summary.clean.correct, *own)]
+            axes.plot(at, shares, color=SERIES[number + 2], label=title, linewidth=1.2)
+        worst = [summary.clean, *(row.worst for row in series.rows)]
+        shares = [100 * one.share for one in worst]
+        ends = np.asarray([one.interval for one in worst]) * 100
+        axes.fill_between(at, ends[:, 0], ends[:, 1], color=SERIES[1], alpha=0.18, linewidth=0)
+        axes.plot(at, shares, color=SERIES[1], label="worst case", linewidth=2.2, marker="o")
+        for x, y in zip(at, shares, strict=True):
+            axes.annotate(
+                f"{y:.0f}", (x, y), (0, 6), textcoords="offset points", ha="center", color=INK, fontsize=10
+            )  # fmt: skip
+        axes.set_ylim(0, 108)
+        axes.set_yticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
+        axes.set_xticks(at, ["clean", *(row.eps for row in series.rows)])
+        axes.grid(axis="y")
+        quiet(axes)
+        figure.legend(loc="outside upper left", ncols=4)
+        return inline_svg(figure, f"Accuracy over the {series.name} budget")
+
+
+def _pictures(job: Job, preset: Preset, shards: Sequence[Shard]) -> list[dict[str, Any]]:
+    """The first samples that were right and are broken at the largest budget of the first series."""
+    series = next((s for s in preset.series if s.name != LIMIT), None)
+    if series is None or job.x.ndim != 4 or job.x.shape[3] not in (1, 3):
+        return []
+    found: list[dict[str, Any]] = []
+    for shard in shards:
+        result = shard.series[series.name]
+        for place in np.flatnonzero(shard.right & result.union[-1, -1]):
+            b = int(np.argmax(result.union[:, -1, place]))
+            clean, attacked = job.x[shard.numbers[place]], result.worst[b, place]
+            difference = np.clip(0.5 + (attacked - clean) * _FACTOR, 0, 1)
+            found.append(
+                {
+                    "eps": series.eps[b],
+                    "images": [_png(picture) for picture in (clean, attacked, difference)],
+                    "true": _named(job, shard.labels[place]),
+                    "before": _named(job, shard.predicted[place]),
+                    "after": _named(job, result.predicted[b, place]),
+                }
+            )
+            if len(found) == _PICTURES:
+                return found
+    return found
+
+
+def _named(job: Job, number: np.int64) -> str:
+    return job.class_names[number] if number < len(job.class_names) else str(number)
+
+
+def _png(picture: npt.NDArray[np.float32]) -> str:
+    """A picture (H, W, 1 or 3) in [0, 1] as a data URI."""
+    from matplotlib.image import imsave
+
+    rgb = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
+    large = np.kron(rgb, np.ones((_MAGNIFIED, _MAGNIFIED, 1)))
+    stream = io.BytesIO()
+    imsave(stream, np.rint(large * 255).astype(np.uint8), format="png")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,227 @@
+"""Robustness runs: resumable, right on networks whose robustness is known, and not fooled by a masked one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import invoke, json_of
+
+from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.robustness.flags import masking_flags
+from stq_deploy.evaluation.robustness.presets import Preset, load_preset, preset_names
+from stq_deploy.evaluation.robustness.record import attacked_job
+from stq_deploy.evaluation.robustness.run import SHARD, run
+from stq_deploy.evaluation.robustness.summary import Summary, summarize
+
+pytestmark = pytest.mark.keras
+
+SHAPE = (12, 12, 1)
+PIXELS = 144
+COUNT = 70
+"""Two shards."""
+
+
+def _preset(**changes: Any) -> Preset:
+    steps = [
+        {"attack": "fgsm", "alone": True},
+        {"attack": "pgd", "alone": True, "settings": {"max_iter": "10"}},
+        {"attack": "pgd", "check": "iterations", "settings": {"max_iter": "20"}},
+        {"attack": "square", "settings": {"max_iter": "150"}},
+    ]
+    linf = {"name": "Linf", "norm": "inf", "eps": ["1/255", "2/255", "4/255"], "attack": steps}
+    limit = {"name": "limit", "norm": "inf", "eps": ["64/255"], "attack": [{"attack": "pgd"}]}
+    return Preset.model_validate({"title": "small", "samples": 8, "series": [linf, limit]} | changes)
+
+
+@pytest.fixture(name="weights", scope="module")
+def _weights() -> np.ndarray:
+    return np.random.default_rng(4).choice([-1.0, 1.0], PIXELS)
+
+
+@pytest.fixture(name="samples", scope="module")
+def _samples(weights: np.ndarray) -> SampleSet:
+    """Gray pictures; sample i is of class i % 2, by (i % 4 + 1) * 144 - 1 levels of the weighted sum.
+
+    A class is left by moving every pixel by i % 4 + 1 levels, and by no less.
+    """
+    x = np.empty((COUNT, PIXELS), np.int64)
+    for i in range(COUNT):
+        picture = x[i]
+        wanted = (1 if i % 2 == 0 else -1) * ((i % 4 + 1) * PIXELS - 1)
+        picture[:] = np.random.default_rng(i).integers(100, 150, PIXELS)
+        surplus = wanted - int((picture * weights).sum())
+        step, rest = divmod(abs(surplus), PIXELS)
+        sign = (np.sign(surplus) * weights).astype(np.int64)
+        picture += sign * step
+        picture[:rest] += sign[:rest]
+        assert (picture * weights).sum() == wanted
+    y = np.arange(COUNT, dtype=np.int64) % 2
+    return SampleSet(x.reshape(COUNT, *SHAPE).astype(np.uint8), y, {"class_names": ["plus", "minus"]})
+
+
+def _saved(weights: np.ndarray, factor: float, path: Path) -> Path:
+    import tf_keras
+
+    layers = tf_keras.layers
+    model = tf_keras.Sequential([layers.Flatten(input_shape=SHAPE), layers.Dense(2, use_bias=False)])
+    model.set_weights([np.stack([weights, -weights], axis=1).astype(np.float32) * factor])
+    model.save(path)
+    return path
+
+
+@pytest.fixture(name="model", scope="module")
+def _model(weights: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _saved(weights, 1.0, tmp_path_factory.mktemp("linear") / "linear.h5")
+
+
+def _summary(model: Path, preset: Preset, samples: SampleSet, out: Path) -> Summary:
+    return summarize(preset, run(attacked_job(model, preset, samples, 0, out)))
+
+
+def test_worst_cases_are_those_known(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    found = _summary(model, _preset(), samples, tmp_path)
+    assert found.clean.correct == found.integer_clean.correct == COUNT
+    # A sample falls at i % 4 + 1 levels: of 70, 18 have i % 4 = 0, 18 have 1, 17 have 2 and 17 have 3.
+    assert [row.worst.correct for row in found.series[0].rows] == [52, 34, 0]
+    assert [row.integer.correct for row in found.series[0].rows] == [52, 34, 0]
+    for row in found.series[0].rows:
+        fgsm, pgd, longer, square = row.attacks
+        assert fgsm.alone == pgd.alone == row.worst.correct
+        assert (longer.gained, square.gained) == (0, 0)
+        assert row.unconfirmed == 0
+    first = found.first_order
+    assert first.linear_linf * 255 == pytest.approx(np.median(np.arange(COUNT) % 4 + 1), rel=0.02)
+    assert first.linear_l2 == pytest.approx(first.linear_linf * 12, rel=1e-3)
+    assert first.achieved == pytest.approx(1, abs=1e-3)
+    assert not any(flag.raised for flag in masking_flags(found, 2))
+    assert all(flag.raised is not None for flag in masking_flags(found, 2))
+
+
+def test_a_masked_network_is_caught(weights: np.ndarray, samples: SampleSet, tmp_path: Path) -> None:
+    """Logits 10,000 times as large leave no class, and saturate the cross-entropy: its gradient underflows to 0."""
+    model = _saved(weights, 10_000.0, tmp_path / "masked.h5")
+    few = SampleSet(samples.x[::4], samples.y[::4], samples.metadata)  # those that one level breaks
+    preset = _preset(
+        series=[
+            {
+                "name": "Linf", "norm": "inf", "eps": ["24/255"],
+                "attack": [
+                    {"attack": "fgsm", "alone": True},
+                    {"attack": "pgd", "alone": True, "settings": {"num_random_init": "0"}},
+                    {"attack": "square", "settings": {"max_iter": "400"}},
+                ],
+            },
+            {
+                "name": "limit", "norm": "inf", "eps": ["64/255"],
+                "attack": [{"attack": "pgd", "settings": {"num_random_init": "0"}}],
+            },
+        ]
+    )  # fmt: skip
+    raised = {f.name: f.raised for f in masking_flags(_summary(model, preset, few, tmp_path / "out"), 2)}
+    assert raised["gradients are zero"]
+    assert raised["black box beats white box"]
+    assert raised["not at chance for a huge budget"]
+
+
+def test_a_run_goes_on_where_it_stopped(
+    model: Path, samples: SampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stq_deploy.evaluation.robustness import run as run_module
+
+    preset = _preset()
+    whole = _summary(model, preset, samples, tmp_path / "whole")
+    attacked: list[int] = []
+    real = run_module.run_shard
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        attacked.append(int(arguments[4][0]))
+        if len(attacked) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(run_module, "run_shard", counted)
+    with pytest.raises(KeyboardInterrupt):
+        _summary(model, preset, samples, tmp_path / "parts")
+    assert _summary(model, preset, samples, tmp_path / "parts") == whole
+    assert attacked == [0, SHARD, SHARD]
+    assert _summary(model, preset, samples, tmp_path / "parts") == whole
+    assert len(attacked) == 3
+    # Another seed, and a damaged shard, are not taken for results of this run.
+    (tmp_path / "parts" / "shards" / "000000.npz").write_bytes(b"PK\x03\x04 not whole")
+    assert _summary(model, preset, samples, tmp_path / "parts") == whole
+    run(attacked_job(model, preset, samples, 1, tmp_path / "parts"))
+    assert attacked == [0, SHARD, SHARD, 0, 0, SHARD]
+
+
+def test_the_command_leaves_all_files(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    import art.estimators.classification  # noqa: F401 - it closes a stream of absl's, see test_command.py
+
+    save_samples(samples, tmp_path / "in.npz")
+    preset = tmp_path / "mine.toml"
+    preset.write_text(
+        'title = "Mine <&"\nsamples = 5\n[[series]]\nname = "Linf"\nnorm = "inf"\neps = ["1/255", "2/255"]\n'
+        '[[series.attack]]\nattack = "fgsm"\nalone = true\n[[series.attack]]\nattack = "pgd"\n'
+    )
+    out = tmp_path / "out"
+    done = invoke(
+        "robustness", model, "--preset", preset, "--sample-file", tmp_path / "in.npz", "--samples", "8", "--processes",
+        "1", "--out", out, "--json",
+    )  # fmt: skip
+    found = json_of(done)
+    assert found == json.loads((out / "robustness.json").read_text())
+    assert [row["worst"]["correct"] for row in found["series"][0]["rows"]] == [6, 4]
+    lines = (out / "robustness.csv").read_text().splitlines()
+    assert lines[0] == "series,norm,eps,attack,right,samples,low95,high95"
+    assert any(line.startswith('Linf,inf,2/255,"worst case, integer",4,8,') for line in lines)
+    page = (out / "robustness.html").read_text()
+    assert "Mine &lt;&amp;" in page and "data:image/png;base64," in page and "upper bound on robustness" in page
+    worst = load_samples(out / "worst-Linf-2-255.npz")
+    change = np.abs(worst.x.astype(int) - samples.x[:8].astype(int)).reshape(8, -1).max(axis=1)
+    assert change.max() == 2
+    scored = json_of(
+        invoke(
+            "evaluate", "--model", model, "--samples", out / "worst-Linf-2-255.npz", "--executor", "float", "--json"
+        )
+    )  # fmt: skip
+    assert scored["correct"] == 4
+
+
+def test_every_shipped_preset_is_one() -> None:
+    assert {"quick", "community", "paper", "paper-fixed", "fig5"} <= set(preset_names())
+    for name in preset_names():
+        preset = load_preset(name)
+        for series in preset.series:
+            for eps in series.budgets:
+                for step in series.steps:
+                    attack = step.at(eps, series.norm)
+                    assert (attack.eps, attack.norm) == (float(eps), series.norm)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title =", "not a TOML file"),
+        ('title = "x"\nsamples = 0\nseries = []', "samples"),
+        (
+            'title = "x"\nsamples = 1\n[[series]]\nname = "a"\nnorm = "inf"\neps = ["2/255", "1/255"]\n'
+            '[[series.attack]]\nattack = "fgsm"',
+            "ascend",
+        ),
+        (
+            'title = "x"\nsamples = 1\n[[series]]\nname = "a"\nnorm = "inf"\neps = ["1/255"]\n'
+            '[[series.attack]]\nattack = "deepfool"',
+            "no attack 'deepfool'",
+        ),
+    ],
+)
+def test_wrong_presets_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(text)
+    with pytest.raises(StqError, match=message):
+        load_preset(str(tmp_path / "p.toml"))
+    with pytest.raises(StqError, match="choose one of community"):
+        load_preset("fast")
