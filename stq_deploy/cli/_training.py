@@ -25,7 +25,7 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
         default="paper",
         show_default=True,
         help="How to train: paper, fp, quantized, gradual, fp-speech, quantized-speech, robust-fp, robust-quantized, "
-        "noisy, smoke, or a .toml file.",
+        "noisy, certified, smoke, or a .toml file.",
     )
     @click.option(
         "--network",

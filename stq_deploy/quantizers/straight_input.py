@@ -18,10 +18,10 @@ class _Straight:
     """A quantizer's values, with the gradient 1 everywhere."""
 
     def __init__(self, quantizer: Callable[[Any], Any]) -> None:
-        self._quantizer = quantizer
+        self.straight_through = quantizer
 
     def __call__(self, x: Any) -> Any:
-        return tf.custom_gradient(lambda x: (self._quantizer(x), lambda upstream: upstream))(x)
+        return tf.custom_gradient(lambda x: (self.straight_through(x), lambda upstream: upstream))(x)
 
 
 def pass_gradient_through_input(model: Any) -> int:

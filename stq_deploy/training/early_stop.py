@@ -12,7 +12,7 @@ class EarlyStop:
     """Keeps a copy of the best epoch's weights, and says when `patience` epochs brought none better.
 
     With patience 0 it never stops, and keeps none unless `keep_best`. The best epoch is the first with the highest
-    accuracy under attack, where that is measured, else with the highest validation accuracy.
+    certified accuracy, where that is measured, else under attack, else the highest validation accuracy.
     """
 
     def __init__(self, weights: Sequence[Any], patience: int, *, keep_best: bool = False) -> None:
@@ -43,6 +43,6 @@ def _best_epoch(history: Sequence[dict[str, Any]]) -> int:
 
 
 def _score(record: dict[str, Any]) -> float:
-    robust = record.get("robust_accuracy")
-    score: float = record["validation_accuracy"] if robust is None else robust
+    kinds = ("certified_accuracy", "robust_accuracy", "validation_accuracy")
+    score: float = next(record[kind] for kind in kinds if record.get(kind) is not None)
     return score

@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from stq_deploy.training.inputs import GRAY_LEVELS
+from stq_deploy.training.interval_bounds import IntervalNetwork, worst_logits
 from stq_deploy.training.jacobian import JacobianProbe
 from stq_deploy.training.recipe import Recipe
 from stq_deploy.zoo.networks import logits_view
@@ -22,21 +24,34 @@ class Objective:
     With attacked samples, this is their loss, mixed with a share `clean_share` of the clean samples' own. With `trades`
     it is the clean samples' loss plus trades x KL(p(clean) || p(attacked)) (Zhang et al. 2019, arXiv:1901.08573).
     Clean and attacked samples go through the network in one batch, so batch norms see both, as they do in inference.
+
+    With `certified_share` k, it is (1 - k r) times the samples' loss plus k r times the cross-entropy of the worst
+    logits by interval bounds within eps (Gowal et al. 2018, arXiv:1810.12715); r is eps as a part of the whole budget.
     """
 
     def __init__(self, model: Any, recipe: Recipe) -> None:
         self._call = _Call(model, recipe)
         self._share, self._temperature = recipe.distillation, recipe.distillation_temperature
         self._clean_share, self._trades = recipe.clean_share, recipe.trades
+        self._certified_share = recipe.certified_share
+        self._budget = recipe.adversary_eps / GRAY_LEVELS
+        self._intervals = IntervalNetwork(model) if recipe.certified_share else None
 
-    def __call__(self, inputs: Any, labels: Any, taught: Any, attacked: Any = None) -> tuple[Any, Any]:
+    def __call__(self, inputs: Any, labels: Any, taught: Any, attacked: Any = None, eps: Any = None) -> tuple[Any, Any]:
         """Scalar loss, and the logits (B, classes) of the samples: of the attacked ones, if there are any.
 
         Args:
             inputs, attacked: (B, H, W, C) float32; attacked may be None.
             labels: (B, classes).
             taught: the teacher's logits (B, classes) of the clean samples, or None.
+            eps: scalar, half the width of the intervals in units of the inputs; needed with `certified_share` only.
         """
+        if self._intervals is not None:
+            bounds = self._intervals(inputs, eps, training=True)
+            share = self._certified_share * eps / self._budget
+            worst = tf.nn.softmax_cross_entropy_with_logits(labels, worst_logits(bounds, labels))
+            loss = (1.0 - share) * self._loss(bounds.clean, labels, taught) + share * tf.reduce_mean(worst)
+            return loss, bounds.clean
         if attacked is None:
             logits, penalty = self._call(inputs)
             return self._loss(logits, labels, taught) + penalty, logits

@@ -170,7 +170,7 @@ def _summary(run: Path) -> list[dict[str, Any]]:
     records = [json.loads(line) for line in lines]
     return [
         {key: _rounded(record[key]) for key in keys}
-        | {key: _rounded(record[key]) for key in ("robust_accuracy",) if key in record}
+        | {key: _rounded(record[key]) for key in ("robust_accuracy", "certified_accuracy") if key in record}
         for record in records
     ]
 

@@ -42,6 +42,8 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
     shown = "" if validation is None else f"  validation {100 * validation:5.2f} %"
     robust = record.get("robust_accuracy")
     shown += "" if robust is None else f"  attacked {100 * robust:5.2f} %"
+    certified = record.get("certified_accuracy")
+    shown += "" if certified is None else f"  certified {100 * certified:5.2f} %"
     return (
         f"epoch {record['epoch']:>4}/{epochs}  loss {record['train_loss']:.4f}  "
         f"train {100 * record['train_accuracy']:5.2f} %{shown}  {record['seconds']:.0f} s"

@@ -99,6 +99,8 @@ class Recipe(BaseModel):
     """How far kernels move up the loss before a step's gradient is taken, relative to their norm; 0 is none."""
     noise: float = Field(default=0.0, ge=0)
     """Standard deviation of Gaussian noise on each training sample, in gray levels; 0 is none."""
+    certified_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the loss that is of the worst logits by interval bounds within `adversary_eps`; it rises with eps."""
     robust_validation_samples: int = Field(default=0, ge=0)
     """Held-out samples that each epoch is attacked on; the epoch that is best by them is kept. 0 attacks none."""
 
@@ -147,6 +149,10 @@ class Recipe(BaseModel):
             raise ValueError("trades and clean_share need an adversary")
         if self.trades and self.clean_share:
             raise ValueError("choose trades or clean_share: TRADES has the clean samples' loss in it")
+        if self.certified_share and (self.adversary != "none" or self.jacobian or self.jacobian_layers):
+            raise ValueError("certified_share goes with neither an adversary nor Jacobian regularization")
+        if self.certified_share and (self.stochastic != "none" or self.precision != "float32"):
+            raise ValueError("certified_share needs stochastic = 'none' and precision = 'float32'")
         if self.robust_validation_samples and not self.validation_samples:
             raise ValueError("robust_validation_samples needs validation_samples to take them from")
         return self

@@ -65,7 +65,7 @@ def make_step(
         def gradients() -> tuple[Any, Any]:
             settled = noise.deterministic() if recipe.stochastic == "none" else nullcontext()
             with tf.GradientTape() as tape, settled:
-                loss, logits = objective(inputs, labels, taught, attacked)
+                loss, logits = objective(inputs, labels, taught, attacked, eps)
             return (loss, logits), tape.gradient(loss, variables)
 
         with bfloat16_convolutions(recipe.precision == "bfloat16"):

@@ -126,7 +126,8 @@ class _Run:
             )
 
     def _attacks(self) -> bool:
-        return self.recipe.adversary != "none" or self.recipe.robust_validation_samples > 0
+        recipe = self.recipe
+        return recipe.adversary != "none" or recipe.certified_share > 0 or recipe.robust_validation_samples > 0
 
     def _build(self) -> None:
         config, recipe = self.config, self.recipe
@@ -213,6 +214,8 @@ class _Run:
             full = cosine(recipe.learning_rate, recipe.final_learning_rate, done / total)
             return full * warm_up(done, recipe.warm_up_steps)
 
+        has_budget = recipe.adversary != "none" or recipe.certified_share > 0
+
         def eps(step: int) -> float:
             return recipe.adversary_eps / GRAY_LEVELS * ramp((epoch * steps + step + 1) / total, recipe.eps_ramp)
 
@@ -222,7 +225,7 @@ class _Run:
             self.teacher,
             rate,
             lambda step, loss: self.reporter.step(epoch, step, loss),
-            None if self.adversary is None else eps,
+            eps if has_budget else None,
         )
         record: dict[str, Any] = {
             "epoch": epoch + 1,
@@ -232,7 +235,7 @@ class _Run:
             "temperature": temperature if self._draws() else None,
             "quantized_share": self.gradual.quantized_share() if self.gradual else None,
         }
-        if self.adversary is not None:
+        if has_budget:
             record["adversary_eps"] = round(GRAY_LEVELS * eps(steps - 1), 3)
         with self.average.in_place():
             record |= self.validator.validate()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stq_deploy.training import batch_norm
 from stq_deploy.training.adversary import Adversary
+from stq_deploy.training.certified_accuracy import CertifiedEvaluator
 from stq_deploy.training.data import Split
 from stq_deploy.training.evaluate import Evaluator
 from stq_deploy.training.inputs import GRAY_LEVELS, add_noise, to_input
@@ -38,6 +39,7 @@ class Validator:
         self._estimator = batch_norm.BatchNormEstimator(model)
         self._evaluator = Evaluator(model)
         self._robust_evaluator = RobustEvaluator(model)
+        self._certified_evaluator = CertifiedEvaluator(model) if recipe.certified_share else None
 
     def estimate_batch_norm(self, samples: int) -> None:
         """Set the statistics from the first `samples` of the training samples."""
@@ -45,7 +47,7 @@ class Validator:
         self._estimator.estimate(self._data.x_train[:samples], self._harmed if harmed else None)
 
     def validate(self) -> dict[str, float | None]:
-        """`validation_accuracy`, and `noisy_accuracy` and `robust_accuracy` where the recipe has them: 0..1.
+        """`validation_accuracy`; `noisy_accuracy`, `robust_accuracy` and `certified_accuracy` as the recipe asks: 0..1.
 
         The model's training statistics are put back after.
         """
@@ -62,9 +64,10 @@ class Validator:
                 noisy = add_noise(to_input(tf.constant(data.x_validation)), recipe.noise).numpy()
                 found["noisy_accuracy"] = self.accuracy(noisy, data.y_validation)
             if count := recipe.robust_validation_samples:
-                found["robust_accuracy"] = self._robust_evaluator.accuracy(
-                    data.x_validation[:count], data.y_validation[:count], self._eps
-                )
+                x, y = data.x_validation[:count], data.y_validation[:count]
+                found["robust_accuracy"] = self._robust_evaluator.accuracy(x, y, self._eps)
+                if self._certified_evaluator is not None:
+                    found["certified_accuracy"] = self._certified_evaluator.accuracy(x, y, self._eps)
             return found
         finally:
             batch_norm.set_statistics(self._model, kept)

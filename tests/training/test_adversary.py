@@ -299,6 +299,13 @@ def test_a_run_records_its_budget_and_its_accuracy_under_attack(config: Training
     assert all(0 <= line["robust_accuracy"] <= line["validation_accuracy"] + 4 / 12 for line in history)
 
 
+def test_a_certified_run_keeps_the_epoch_of_which_most_is_proved(config: TrainingConfig) -> None:
+    entries = {"certified_share": 0.5, "stochastic": "none", "adversary_eps": 1.0, "eps_ramp": 1.0}
+    history, _ = _trained(config, "run", robust_validation_samples=12, **entries)
+    assert [line["adversary_eps"] for line in history] == [0.5, 1.0]
+    assert all(line["certified_accuracy"] <= line["robust_accuracy"] for line in history)
+
+
 def test_a_run_on_noisy_samples_says_how_right_it_is_on_them(config: TrainingConfig) -> None:
     plain, arrays = _trained(config, "plain")
     noisy, others = _trained(config, "noisy", noise=25.0)
