@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Score a model on a data set or sample file, without a link.",
     "attack": "Make adversarial samples of a QKeras model.",
     "robustness": "Attack a model by a preset; report what is left, worst case by sample.",
+    "certify": "Prove families of pictures right on the integer network, sample by sample.",
     "zoo": "List the trained models that come with the package, or show one's card.",
     "train": "Train one of the paper's networks, or one of your own, by a recipe.",
     "cross-validate": "Train and test on every fold of a data set: mean, variance, interval.",

@@ -1,0 +1,102 @@
+"""`stq-deploy certify`: families of pictures decided on the integer network, sample by sample."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("model")
+@click.option(
+    "--family", "families", multiple=True, required=True, metavar="NAME[:N]",
+    help="brightness:N, shift:N, mirror, contrast:N, pixel:extremes, pixel:any, or two joined by +; several times.",
+)  # fmt: skip
+@click.option("--dataset", help="Test samples of this data set.  [default: cifar10, without --samples]")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="File or folder of the data set.  [default: $STQ_DEPLOY_DATA, else the public source]",
+)
+@click.option("--samples", type=click.Path(path_type=Path), help="Samples of this file (.npz).")
+@click.option("--limit", type=click.IntRange(min=1), default=100, help="Only N samples.")
+@click.option("--executor", type=click.Choice(["host", "numpy"]), default="host", help="The generated C, or NumPy.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the certificate here (.json).")
+@conversion_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
+def certify(
+    model: str,
+    families: tuple[str, ...],
+    dataset: str | None,
+    data: Path | None,
+    samples: Path | None,
+    limit: int,
+    executor: str,
+    out: Path | None,
+    conversion: ConversionOptions,
+    as_json: bool,
+) -> None:
+    """Prove, for each sample, that MODEL's integer network classifies every picture of a family right.
+
+    A family has finitely many members, and all of them are run: this is a proof, not an attack. It holds for the
+    board, whose bytes are equal (`stq-deploy verify`).
+    """
+    import numpy as np
+
+    from stq_deploy import __version__
+    from stq_deploy.cli._samples import chosen_samples
+    from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.errors import StqError
+    from stq_deploy.evaluation.certificates.families import parse_family
+    from stq_deploy.evaluation.certificates.prove import prove
+    from stq_deploy.evaluation.open_executor import open_executor
+    from stq_deploy.evaluation.scores import classes_of
+    from stq_deploy.files import write_whole
+    from stq_deploy.network.input_format import quantize_input
+    from stq_deploy.passes import load_any
+    from stq_deploy.zoo.shipped import resolve_model
+
+    chosen = {text: parse_family(text) for text in families}
+    source, pictures = chosen_samples(dataset or (None if samples else "cifar10"), data, samples, limit)
+    if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:
+        raise StqError(
+            "the families are of pictures of 8 bits, and these samples are none",
+            where=source,
+            next="store the samples as uint8 (N, H, W, C)",
+        )
+    network = load_any(resolve_model(model), conversion.load())
+    name = "host-cortex-m7" if executor == "host" else executor
+    with open_executor(name, network) as opened, progress_bars() as progress:
+        certificates = [
+            prove(
+                text,
+                family,
+                pictures.x.astype(np.uint8),
+                pictures.y,
+                lambda x: classes_of(opened.run(quantize_input(x, network.input_format))),
+                progress,
+            )
+            for text, family in chosen.items()
+        ]
+    record = {
+        "format": "stq-certificate",
+        "stq_deploy": __version__,
+        "model": str(network.metadata.get("name", "")),
+        "model_hash": network.sha256(),
+        "source": source,
+        "source_indices": pictures.metadata.get("source_indices"),
+        "executor": executor,
+        "families": [certificate.as_json() for certificate in certificates],
+    }
+    if out is not None:
+        write_whole(out, json.dumps(record, indent=1) + "\n")
+    if as_json:
+        print_json(record)
+        return
+    console = result_console(as_json)
+    for certificate in certificates:
+        console.print(f"{certificate.family}: {certificate.proved} proved, {certificate.members:,} pictures run")

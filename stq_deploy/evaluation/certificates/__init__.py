@@ -1,0 +1,1 @@
+"""What is decided, not attacked: finite families of pictures, every member run on the integer network."""
