@@ -3,7 +3,7 @@
 - fgsm-rs: a uniform random start within eps, then one step along the gradient's sign, cut back to eps (Wong, Rice &
   Kolter 2020, arXiv:2001.03994).
 - n-fgsm: a random start within twice eps, then one step, not cut back (de Jorge et al. 2022, arXiv:2202.01181). Samples
-  lie within 3 eps. The noise keeps the network from overfitting to single steps.
+  lie within 3 eps. The noise keeps the network from overfitting to single steps; less of it costs less clean accuracy.
 - pgd: a random start within eps, then several steps, each cut back to eps (Madry et al. 2018, arXiv:1706.06083).
 
 Samples are pixels in [0, 1] and stay there. They are not rounded to gray levels while training.
@@ -21,9 +21,6 @@ from stq_deploy.training.objective import Objective
 from stq_deploy.training.recipe import Recipe
 from stq_deploy.zoo.networks import logits_view
 
-_NOISE_SHARE = 2.0
-"""Of n-fgsm: half the width of the random start, relative to eps."""
-
 
 class Adversary:
     """Makes attacked samples by a recipe's `adversary`; they raise what the step then makes smaller.
@@ -40,6 +37,7 @@ class Adversary:
         self._kind = recipe.adversary
         self._steps = recipe.adversary_steps if recipe.adversary == "pgd" else 1
         self._step = step_size(recipe)
+        self._start = start_size(recipe)
 
     def __call__(self, inputs: Any, labels: Any, taught: Any, eps: Any) -> Any:
         """Attacked samples (B, H, W, C), float32 in [0, 1], of `inputs`.
@@ -53,8 +51,7 @@ class Adversary:
         clean = None
         if self._objective.threat_needs_clean:
             clean = tf.stop_gradient(self._logits(inputs))
-        start = _NOISE_SHARE * eps if self._kind == "n-fgsm" else eps
-        attacked = tf.clip_by_value(inputs + random_start(tf.shape(inputs), start), 0.0, 1.0)
+        attacked = tf.clip_by_value(inputs + random_start(tf.shape(inputs), self._start * eps), 0.0, 1.0)
         for _ in range(self._steps):
             gradient = sign_of_gradient(
                 lambda x: self._objective.threat(self._logits(x), labels, taught, clean),
@@ -76,6 +73,13 @@ def step_size(recipe: Recipe) -> float:
     if recipe.adversary_step is not None:
         return recipe.adversary_step
     return {"fgsm-rs": 1.25, "n-fgsm": 1.0}.get(recipe.adversary, 2.5 / recipe.adversary_steps)
+
+
+def start_size(recipe: Recipe) -> float:
+    """Half the width of the random start, relative to eps: the recipe's, or the one of the attack's source."""
+    if recipe.adversary_start is not None:
+        return recipe.adversary_start
+    return 2.0 if recipe.adversary == "n-fgsm" else 1.0
 
 
 def random_start(shape: Any, eps: Any) -> Any:

@@ -87,6 +87,8 @@ class Recipe(BaseModel):
     """Its budget: the largest change of a pixel, in gray levels (of 255)."""
     adversary_step: float | None = Field(default=None, gt=0)
     """Its step, relative to eps; None is the source's (1.25 of fgsm-rs, 1 of n-fgsm, 2.5 / steps of pgd)."""
+    adversary_start: float | None = Field(default=None, ge=0)
+    """Half the width of its uniform random start, relative to eps; None is the source's (2 of n-fgsm, else 1)."""
     adversary_steps: int = Field(default=2, ge=1)
     """Of pgd; the others take one."""
     eps_ramp: float = Field(default=0.0, ge=0, le=1)
@@ -147,6 +149,8 @@ class Recipe(BaseModel):
     def _check_adversary(self) -> Self:
         if self.adversary == "none" and (self.trades or self.clean_share):
             raise ValueError("trades and clean_share need an adversary")
+        if self.adversary_start is not None and self.adversary_start > 1 and self.adversary != "n-fgsm":
+            raise ValueError("adversary_start exceeds the budget: only n-fgsm starts outside of it")
         if self.trades and self.clean_share:
             raise ValueError("choose trades or clean_share: TRADES has the clean samples' loss in it")
         if self.certified_share and (self.adversary != "none" or self.jacobian or self.jacobian_layers):

@@ -23,6 +23,7 @@ EPS = 8 / 255
 ATTACKS: list[dict[str, Any]] = [
     {"adversary": "fgsm-rs"},
     {"adversary": "n-fgsm"},
+    {"adversary": "n-fgsm", "adversary_start": 1.0},
     {"adversary": "pgd", "adversary_steps": 2},
     {"adversary": "pgd", "adversary_steps": 3, "trades": 4.0},
     {"adversary": "fgsm-rs", "distillation": 1.0, "distillation_temperature": 2.0},
@@ -90,7 +91,8 @@ def test_attacks_stay_in_their_budget_and_raise_what_is_trained(scheme: str, ent
     taught = tf.constant(rng.normal(0, 2, (64, 3)), tf.float32) if recipe.distillation else None
     attacked = adversary(tf.constant(x), labels, taught, tf.constant(EPS)).numpy()
 
-    budget = (3 if recipe.adversary == "n-fgsm" else 1) * EPS
+    width = (recipe.adversary_start or 2) if recipe.adversary == "n-fgsm" else 1
+    budget = (width + 1 if recipe.adversary == "n-fgsm" else 1) * EPS
     assert np.abs(attacked - x).max() <= budget * (1 + 1e-5)
     assert np.abs(attacked - x).max() > 0.9 * EPS
     assert attacked.min() >= 0
@@ -98,7 +100,7 @@ def test_attacks_stay_in_their_budget_and_raise_what_is_trained(scheme: str, ent
     view = logits_view(model)
     with noise.deterministic():
         clean = view(x, training=True)
-    start = (2 if recipe.adversary == "n-fgsm" else 1) * rng.uniform(-EPS, EPS, x.shape)
+    start = width * rng.uniform(-EPS, EPS, x.shape)
 
     def loss(samples: Any) -> float:
         with noise.deterministic():
@@ -329,6 +331,7 @@ def test_features_are_not_attacked(entries: dict[str, Any], config: TrainingConf
         ({"clean_share": 0.5}, "need an adversary"),
         ({"adversary": "pgd", "trades": 1.0, "clean_share": 0.5}, "choose trades or clean_share"),
         ({"robust_validation_samples": 5, "validation_samples": 0}, "needs validation_samples"),
+        ({"adversary": "pgd", "adversary_start": 1.5}, "only n-fgsm starts outside"),
         ({"adversary_eps": 0.0}, "greater than 0"),
         ({"adversary": "fgsm"}, "'none', 'fgsm-rs'"),
     ],
