@@ -15,10 +15,10 @@ from stq_deploy.cli import COMMANDS
 PACKAGE = Path(__file__).resolve().parent.parent / "stq_deploy"
 
 ORDER = [
-    "errors", "installation", "resources", "files", "progress", "intervals", "tensorflow_import", "network",
-    "quantizers", "datasets", "zoo", "attacks", "quarantine", "frontend", "training", "passes", "boards", "planner",
-    "packing", "codegen", "toolchain", "emulator", "flash", "link", "executors", "evaluation", "report", "cli",
-    "hls4ml_backend",
+    "errors", "installation", "file_kinds", "resources", "files", "progress", "intervals", "tensorflow_import",
+    "network", "quantizers", "datasets", "zoo", "attacks", "quarantine", "frontend", "training", "passes", "boards",
+    "planner", "packing", "codegen", "toolchain", "emulator", "flash", "link", "executors", "evaluation", "report",
+    "cli", "hls4ml_backend",
 ]  # fmt: skip
 """Folders and modules of the package, top of docs/DESIGN.md's table first."""
 

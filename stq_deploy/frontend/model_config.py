@@ -20,6 +20,7 @@ from stq_deploy.frontend.origin import MODEL_MODULES, check_origin
 MAXIMUM_LAYERS = 1000
 MAXIMUM_INPUTS = 256
 MAXIMUM_NAME = 256
+_MAXIMUM_SEARCHED = 1 << 16
 MODEL_KINDS = ("Sequential", "Functional", "Model")
 
 # Arguments of a call that change nothing at inference.
@@ -94,7 +95,7 @@ def read_model_config(entry: dict[str, Any], *, nested: bool) -> ModelConfig:
     """
     kind, settings = entry.get("class_name"), entry.get("config")
     if is_keras_3(entry):
-        raise _keras_3()
+        raise _keras_3(entry)
     if isinstance(kind, str) and kind not in MODEL_KINDS and not nested:
         raise _subclassed(kind)
     # What the outermost model was compiled with, Keras is told not to read.
@@ -150,12 +151,15 @@ def _is_keras_3_layer(entry: Any) -> bool:
     return policy or called or (entry.get("class_name") == "InputLayer" and "batch_shape" in config)
 
 
-def _keras_3() -> StqError:
+def _keras_3(entry: dict[str, Any]) -> StqError:
+    with_hgq = "'module': 'hgq" in str(entry)[:_MAXIMUM_SEARCHED]
     return StqError(
-        "the model file is of Keras 3, whose form is not read",
+        "the model is of HGQ2, on Keras 3, whose form is not read"
+        if with_hgq
+        else "the model file is of Keras 3, whose form is not read",
         cause="TensorFlow 2.16 and later save in this form, unless TF_USE_LEGACY_KERAS=1 is set before it is imported",
-        next="build the same model with tf_keras, copy the weights (model.set_weights), and save it as .h5 or .keras; "
-        "qkeras 0.9 needs tf_keras anyway",
+        next="build the same model with tf_keras and QKeras, copy the weights (model.set_weights), and save it as .h5 "
+        "or .keras; qkeras 0.9 needs tf_keras anyway",
     )
 
 

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.errors import StqError
+from stq_deploy.file_kinds import H5, KERAS, file_kind, folder_kind, weights_alone
 from stq_deploy.frontend.errors import damaged, shown
 from stq_deploy.frontend.source import FloatArray
-from stq_deploy.quarantine import HDF5_MAGIC, MAXIMUM_FILE_BYTES, ZIP_MAGIC, Contents, Unusable, read_contents
+from stq_deploy.quarantine import HDF5_MAGIC, MAXIMUM_FILE_BYTES, NO_MODEL, ZIP_MAGIC, Contents, Unusable, read_contents
 
 Shapes = Mapping[str, tuple[int, ...] | None]
 """Every array that a layer stores, in Keras's order: name -> shape, or None for one that is not read.
@@ -56,6 +57,8 @@ def open_model_file(path: Path) -> ModelFile:
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise damaged("it is a device or a pipe, not a file")
+        if path.is_dir():
+            raise folder_kind(path).error()
         with path.open("rb") as file:
             content = file.read(MAXIMUM_FILE_BYTES + 1)
     except FileNotFoundError as error:
@@ -73,13 +76,16 @@ def read_model(content: bytes, name: str) -> ModelFile:
     Raises:
         StqError: truncated, damaged, or of another kind.
     """
+    kind = file_kind(content, name)
+    if kind is not None and kind.form not in (H5, KERAS):
+        raise kind.error()
     form = "h5" if content.startswith(HDF5_MAGIC) else "keras" if content.startswith(ZIP_MAGIC) else ""
     if not form:
         raise damaged("it is neither an HDF5 file nor a .keras archive")
     try:
         found = read_contents(content)
     except Unusable as error:
-        raise damaged(str(error)) from error
+        raise weights_alone() if NO_MODEL in str(error) else damaged(str(error)) from error
     reader = _h5_reader(found) if form == "h5" else _keras_reader(found)
     facts = {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "format": form}
     return ModelFile(_json(found.config), reader, _counter(found, form), facts)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.errors import StqError
+from stq_deploy.file_kinds import STQ, folder_kind, kind_of_file
 from stq_deploy.files import write_whole
 from stq_deploy.network.bitfields import pack_bits, unpack_bits
 from stq_deploy.network.graph import Network
@@ -88,6 +89,11 @@ def load_network(path: str | os.PathLike[str]) -> Network:
         StqError: unreadable, truncated, of a newer version, too large, or inconsistent.
     """
     path = Path(path)
+    if path.is_dir():
+        raise folder_kind(path).error(str(path))
+    kind = kind_of_file(path)
+    if kind is not None and kind.form != STQ and (kind.form or not zipfile.is_zipfile(path)):
+        raise kind.error(str(path))
     try:
         size = path.stat().st_size
         if size > MAXIMUM_FILE_BYTES:

@@ -29,6 +29,7 @@ from stq_deploy.quarantine.limits import (
     MAXIMUM_CONFIG_BYTES,
     MAXIMUM_FILE_BYTES,
     MAXIMUM_GROUPS,
+    NO_MODEL,
     Unusable,
 )
 
@@ -98,7 +99,7 @@ def extract(content: bytes) -> Extract:
 def _from_h5(content: bytes) -> Extract:
     with h5py.File(io.BytesIO(content), "r") as root:
         if "model_config" not in root.attrs:
-            raise Unusable("the attribute 'model_config' is missing: it may hold weights alone")
+            raise Unusable(NO_MODEL)
         found = Extract(root.attrs["model_config"])
         weights = _group(root, "model_weights")
         for layer in _listed(weights, "layer_names", MAXIMUM_GROUPS) if weights else ():

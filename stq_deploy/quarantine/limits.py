@@ -4,6 +4,7 @@ from __future__ import annotations
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
+NO_MODEL = "the attribute 'model_config' is missing"
 MAXIMUM_FILE_BYTES = 128 << 20
 MAXIMUM_CONFIG_BYTES = 8 << 20
 MAXIMUM_ARRAY_BYTES = 128 << 20  # of all arrays together

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stq_deploy.errors import StqError, no_such
+from stq_deploy.file_kinds import folder_kind
 
 PREFIX = "zoo:"
 DEFAULT_MODEL = "zoo:stq-cifar10"
@@ -77,6 +78,8 @@ def resolve_model(name_or_path: str | os.PathLike[str], *, keras: bool = False) 
     text = os.fspath(name_or_path)
     shipped = text.startswith(PREFIX)
     path = _shipped_model(text.removeprefix(PREFIX), keras) if shipped else Path(text)
+    if path.is_dir():
+        raise folder_kind(path).error(str(path))
     if not path.is_file():
         raise StqError(
             "there is no such model file",

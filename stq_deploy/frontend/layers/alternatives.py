@@ -8,6 +8,10 @@ _TRANSPOSED = "there is no transposed convolution"
 _LOCAL = "every pixel would have weights of its own"
 _STATISTICS = "its mean and variance are computed anew for every sample"
 _PREPROCESSING = "samples reach the network as they are stored"
+_TRAINED = "it wraps a layer while tensorflow_model_optimization trains it"
+_TFMOT_QAT = "it is of tensorflow_model_optimization's quantization-aware training"
+_HGQ = "it is of HGQ, where bit widths differ from weight to weight"
+_LARQ = "it is of Larq"
 _CODE = "it holds Python code, which is never run"
 
 _USE_CONV1D = "use QConv1D with padding='causal' over a window of the sequence"
@@ -15,6 +19,11 @@ _USE_CONV2D = "use the 2-D layer of the same name on slices"
 _USE_UPSAMPLING = "use UpSampling2D followed by QConv2D"
 _USE_BATCH_NORM = "use BatchNormalization: it is folded exactly"
 _USE_RELU = "use QActivation('quantized_relu(8,3)'), or LeakyReLU"
+_STRIP_PRUNING = "call tfmot.sparsity.keras.strip_pruning(model), and save what it returns"
+_STRIP_CLUSTERING = "call tfmot.clustering.keras.strip_clustering(model), and save what it returns"
+_INT8 = "convert the model as it was before, with --post-training int8 --calibrate SAMPLES.npz, or train with QKeras"
+_QKERAS = "build the model from QKeras's layers of the same kind, such as QDense and QConv2D, and train that"
+_BINARY = "use QConv2D or QDense with kernel_quantizer='binary(alpha=1)', and copy the weights"
 _PREPARE = "apply it to the samples before training, and train the model without it"
 
 ALTERNATIVES: dict[str, tuple[str, str]] = {
@@ -41,6 +50,22 @@ ALTERNATIVES: dict[str, tuple[str, str]] = {
         ("Rescaling", "Normalization", "Resizing", "CenterCrop", "RandomFlip", "RandomCrop", "RandomRotation",
          "RandomTranslation", "RandomZoom", "RandomContrast", "RandomBrightness", "CategoryEncoding", "Hashing"),
         (_PREPROCESSING, _PREPARE),
+    ),
+    "PruneLowMagnitude": (_TRAINED, _STRIP_PRUNING),
+    "ClusterWeights": (_TRAINED, _STRIP_CLUSTERING),
+    **dict.fromkeys(
+        ("QuantizeLayer", "QuantizeWrapper", "QuantizeWrapperV2", "QuantizeAnnotate"), (_TFMOT_QAT, _INT8)
+    ),
+    **dict.fromkeys(
+        ("HQuantize", "HDense", "HConv1D", "HConv2D", "HActivation", "HAdd", "HDenseBatchNorm", "HConv1DBatchNorm",
+         "HConv2DBatchNorm", "Signature", "PReshape", "PFlatten", "PPermute", "PConcatenate", "PMaxPooling1D",
+         "PMaxPooling2D", "PAveragePooling1D", "PAveragePooling2D", "PZeroPadding1D", "PZeroPadding2D"),
+        (_HGQ, _QKERAS),
+    ),
+    **dict.fromkeys(
+        ("QuantDense", "QuantConv1D", "QuantConv2D", "QuantDepthwiseConv2D", "QuantSeparableConv1D",
+         "QuantSeparableConv2D"),
+        (_LARQ, _BINARY),
     ),
     "Lambda": (_CODE, "use ordinary layers"),
     "TFOpLambda": ("a TensorFlow function was called on a tensor", "use a Keras layer such as Add or Multiply"),

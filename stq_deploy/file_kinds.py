@@ -1,0 +1,224 @@
+"""Names what a file or folder is that was given as a model, by its first bytes; by its name where these say little.
+
+Models are Keras's .h5 and .keras files, and .stq networks. For anything else the error says what it is, and the nearest
+way from there to a model. Nothing of the content is interpreted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stq_deploy.errors import StqError
+
+H5, KERAS, STQ, OTHER = "h5", "keras", "stq", ""
+HEAD_BYTES = 4096
+_MAXIMUM_LISTED = 3
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+_WHOLE = "save the whole model: model.save('model.h5') or model.save('model.keras') under tf_keras"
+_FROM_KERAS = (
+    "convert the Keras model that it was made from; "
+    "a floating-point one with --post-training int8 --calibrate SAMPLES.npz"
+)
+_REBUILD = "rebuild the network in Keras or QKeras, copy the weights, and save that with model.save('model.h5')"
+_UNPACK = "unpack it, and give the model file inside"
+_WITH_WEIGHTS = "build the model in Python, call model.load_weights(...), and " + _WHOLE
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """What something is.
+
+    Attributes:
+        form: "h5", "keras" or "stq" of what this package reads; "" of all else.
+        what: with its article: "a TensorFlow Lite model".
+        next: what to do to get a model that is read.
+    """
+
+    form: str
+    what: str
+    next: str
+
+    def error(self, where: str = "") -> StqError:
+        """Why it is not taken as a model."""
+        said = f"it is {self.what}"
+        if not self.form:
+            said += "; models are read from .h5, .keras and .stq files"
+        return StqError(said, where=where, next=self.next)
+
+
+_H5 = FileKind(
+    H5, "an HDF5 file, as a Keras model's .h5", "let its name end in .h5, and convert it where a .stq network is needed"
+)
+_KERAS = FileKind(
+    KERAS, "a .keras archive", "let its name end in .keras, and convert it where a .stq network is needed"
+)
+_STQ = FileKind(
+    STQ,
+    "a converted network (.stq)",
+    "let its name end in .stq; where a command needs Keras's own model, give the .h5 or .keras file it was made from",
+)
+
+
+def _other(what: str, next: str) -> FileKind:
+    return FileKind(OTHER, what, next)
+
+
+_TFLITE = _other("a TensorFlow Lite model", _FROM_KERAS)
+_ONNX = _other("an ONNX model", f"{_FROM_KERAS}; of a PyTorch model, {_REBUILD}")
+_TORCH = _other("a PyTorch file", _REBUILD)
+_PICKLE = _other("a Python pickle, which can hold code and is never opened", _REBUILD)
+_FROZEN = _other("a TensorFlow graph", _FROM_KERAS)
+_ARRAYS = _other("a file of NumPy arrays", f"give it as samples, if it is such; of weights, {_WITH_WEIGHTS}")
+_CHECKPOINT = _other("a TensorFlow checkpoint: weights without the model", _WITH_WEIGHTS)
+_ARCHITECTURE = _other("the architecture of a Keras model (model.to_json) without weights", _WITH_WEIGHTS)
+_SAVED_MODEL_FILE = _other(
+    "the graph of a TensorFlow SavedModel", "load the folder it is in with tf_keras, and " + _WHOLE
+)
+_PACKED = _other("a compressed archive", _UNPACK)
+
+_BEGINNINGS: tuple[tuple[bytes, FileKind], ...] = (
+    (_HDF5_MAGIC, _H5),
+    (b"\x93NUMPY", _ARRAYS),
+    (b"GGUF", _other("a GGUF file of a language model", _REBUILD)),
+    (b"\x7fELF", _other("a program (ELF), such as built firmware", "give the model that it was built from")),
+    (b"version https://git-lfs", _other("a pointer of Git LFS, not the file itself", "fetch it: git lfs pull")),
+    *((magic, _PACKED) for magic in (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")),
+    *(
+        (start, _other("a web page, saved in place of the file", "download the file itself"))
+        for start in (b"<!DOCTYPE html", b"<!doctype html", b"<html")
+    ),
+    (b"<?xml", _other("an XML file, as of OpenVINO", _FROM_KERAS)),
+    *((b"\x80" + bytes([protocol]), _PICKLE) for protocol in range(2, 6)),
+)
+_IDENTIFIERS = {b"TFL3": _TFLITE, b"ET12": _other("an ExecuTorch program", _REBUILD)}
+_ENDINGS: dict[str, FileKind] = {
+    ".tflite": _TFLITE,
+    ".onnx": _ONNX,
+    **dict.fromkeys((".pt", ".pth", ".pt2", ".ckpt"), _TORCH),
+    ".safetensors": _other("a safetensors file: weights without the model", _WITH_WEIGHTS),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), _PICKLE),
+    **dict.fromkeys((".pb", ".pbtxt"), _FROZEN),
+    ".index": _CHECKPOINT,
+    ".mlmodel": _other("a Core ML model", _FROM_KERAS),
+    **dict.fromkeys((".py", ".ipynb"), _other("Python source", "run it, and " + _WHOLE)),
+    **dict.fromkeys((".csv", ".txt", ".md", ".yaml", ".yml", ".toml"), _other("a text file", "give the model file")),
+}
+_ZIP_MEMBERS: tuple[tuple[Callable[[str], bool], FileKind], ...] = (
+    (lambda name: name == "network.json", _STQ),
+    (lambda name: name in ("config.json", "metadata.json", "model.weights.h5"), _KERAS),
+    (lambda name: name.endswith((".npy",)), _ARRAYS),
+    (lambda name: name.endswith(("/data.pkl", "/version", "/constants.pkl", "/.format_version")), _TORCH),
+    (lambda name: name.endswith("saved_model.pb"), _other("a packed TensorFlow SavedModel", _UNPACK)),
+)
+
+
+def file_kind(content: bytes, name: str) -> FileKind | None:
+    """What a file is; None where nothing is known about it.
+
+    Args:
+        content: the file, or as much of its beginning as `HEAD_BYTES`.
+        name: the file's name.
+    """
+    if not content:
+        return _other("an empty file", "save or copy it again")
+    if content.startswith(b"PK\x03\x04"):
+        return _zip_kind(content, name)
+    if content[4:8] in _IDENTIFIERS:
+        return _IDENTIFIERS[content[4:8]]
+    for beginning, kind in _BEGINNINGS:
+        if content.startswith(beginning):
+            return kind
+    return _protobuf_kind(content) or _json_kind(content) or _named_kind(name)
+
+
+def weights_alone() -> StqError:
+    """The error for an HDF5 file that holds no model."""
+    return StqError(
+        "it is an HDF5 file without a model's configuration",
+        cause="it holds weights alone, as model.save_weights() writes them, or is no Keras file at all",
+        next=_WITH_WEIGHTS,
+    )
+
+
+def kind_of_file(path: Path) -> FileKind | None:
+    """`file_kind` of a file's beginning; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file_kind(file.read(HEAD_BYTES), path.name)
+    except OSError:
+        return None
+
+
+def _named_kind(name: str) -> FileKind | None:
+    lower = name.lower()
+    if lower == "checkpoint" or ".data-0000" in lower:
+        return _CHECKPOINT
+    return _ENDINGS.get(Path(lower).suffix)
+
+
+def _zip_kind(content: bytes, name: str) -> FileKind:
+    """By the name of the archive's first member, which stands in the file's beginning."""
+    length = int.from_bytes(content[26:28], "little")
+    first = content[30 : 30 + length].decode("utf-8", "replace")
+    for matches, kind in _ZIP_MEMBERS:
+        if matches(first):
+            return kind
+    named = _named_kind(name)
+    return named or (_KERAS if name.lower().endswith(".keras") else _other("a ZIP archive", _UNPACK))
+
+
+def _protobuf_kind(content: bytes) -> FileKind | None:
+    """ONNX and TensorFlow's graphs have no magic: they are told by their first fields."""
+    if content[:3] == b"\x08\x01\x12":
+        return _SAVED_MODEL_FILE
+    if (
+        content[0] == 0x08
+        and 3 <= content[1] <= 30
+        and content[2:3] in (b"\x12", b"\x1a", b"\x22", b"\x2a", b"\x3a", b"B")
+    ):
+        return _ONNX
+    if content[0] == 0x0A and any(word in content[:HEAD_BYTES] for word in (b"Placeholder", b"Const", b"NoOp")):
+        return _FROZEN
+    return None
+
+
+def _json_kind(content: bytes) -> FileKind | None:
+    start = content.lstrip()[:1]
+    if start not in (b"{", b"["):
+        return None
+    beginning = content[:HEAD_BYTES]
+    if b'"class_name"' in beginning and b'"config"' in beginning:
+        return _ARCHITECTURE
+    return _other("a JSON file", "give the model file")
+
+
+def folder_kind(path: Path) -> FileKind:
+    """What a folder is that was given as a model."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(path))
+    except OSError:
+        names = []
+    held = set(names)
+    if "saved_model.pb" in held or "saved_model.pbtxt" in held:
+        return _other(
+            "a folder, a TensorFlow SavedModel",
+            "load it with tf_keras, and save one file: "
+            "tf_keras.models.load_model('FOLDER').save('model.h5'); or give the .h5 it was made from",
+        )
+    if {"config.json", "model.weights.h5"} <= held:
+        return _other("a folder, an unpacked .keras archive", "give the .keras file itself")
+    if "build.json" in held:
+        return _other("a folder, a build of a network", "give the network (.stq) or the Keras model it was built from")
+    if "model.json" in held and any(name.endswith(".bin") for name in names):
+        return _other("a folder, a TensorFlow.js model", _FROM_KERAS)
+    if "checkpoint" in held or any(name.endswith(".index") for name in names):
+        return _other("a folder, a TensorFlow checkpoint: weights without the model", _WITH_WEIGHTS)
+    models = [name for name in names if Path(name).suffix.lower() in (".h5", ".hdf5", ".keras", ".stq")]
+    if models:
+        listed = ", ".join(ascii(str(path / name))[1:-1] for name in models[:_MAXIMUM_LISTED])
+        return _other("a folder", f"give a file in it: {listed}")
+    return _other("a folder", "give the path of a model file")
