@@ -39,10 +39,10 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.board_run import SampleFile, run_files
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, mismatches
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.files import write_whole
-from stq_deploy.network.input_format import model_values, quantize_input
 from stq_deploy.passes import Conversion, PostTraining, convert_model
 from stq_deploy.training.result import save_model
 
@@ -132,19 +132,22 @@ def _ds_cnn(data: Path, made: Path, ranges: str) -> Task:
     features = (x[..., None].astype(np.float32) - zero_point) * np.float32(scale)
     mfcc, split = _arrays(data / "gsc12_mfcc.npz", "x", "split")
     drawn = _drawn(np.flatnonzero(split == 0))
-    calibration = _features(mfcc[drawn][..., None].astype(np.float32), np.zeros(CALIBRATION, np.int64))
+    # The features' range is known beforehand: that of the reference's grid, and of all clips.
+    ends = [(level - zero_point) * scale for level in (-128, 127)]
+    spanned = min(float(mfcc.min()), *ends), max(float(mfcc.max()), *ends)
+    calibration = _features(mfcc[drawn][..., None].astype(np.float32), np.zeros(CALIBRATION, np.int64), spanned)
     return Task(
         "ds_cnn",
         made / "ds_cnn.h5",
         Conversion(post_training=PostTraining(calibration, ranges)),
-        _features(features, y.astype(np.int64)),
+        _features(features, y.astype(np.int64), spanned),
         {},
         reference,
     )
 
 
-def _features(x: Values, y: Classes) -> SampleSet:
-    return SampleSet(x, y, {"range": [float(x.min()), float(x.max())]})
+def _features(x: Values, y: Classes, spanned: tuple[float, float]) -> SampleSet:
+    return SampleSet(x, y, {"range": list(spanned)})
 
 
 def _arrays(path: Path, *names: str) -> Iterator[npt.NDArray[Any]]:
@@ -228,16 +231,16 @@ def _score_on_host(
     task: Task, host: HostExecutor, floats: FloatModel, samples: SampleSet
 ) -> tuple[_Shown, npt.NDArray[Any]]:
     """The float model, the int8 reference, and the network in C on the host, whose logits (N, K) come besides."""
-    shown, range_ = _Shown(samples.y), host.network.input_range
+    shown, inputs = _Shown(samples.y), read_inputs(samples, host.network.input_format)
     # The float model sees the samples themselves, the reference their places on its own grid: not the network's levels.
-    values = model_values(samples.x, *range_)
+    values = inputs.values
     predict: Callable[..., npt.NDArray[Any]] = floats.keras.predict
     shown.add(FLOAT, classes_of(predict(values, batch_size=128, verbose=0)))
     reference = task.int8.read_bytes()
     scale, zero_point = tflite.input_grid(reference)
     levels = np.clip(np.rint(values / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
     shown.add(REFERENCE, classes_of(tflite.run(reference, levels)))
-    logits = host.run(quantize_input(samples.x, host.network.input_format))
+    logits = host.run(inputs.levels)
     shown.add(HOST, classes_of(logits))
     return shown, logits
 

@@ -33,11 +33,11 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import Firmware, build_afresh
 from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Accuracy, classes_of
 from stq_deploy.files import write_whole
 from stq_deploy.network import Network
-from stq_deploy.network.input_format import quantize_input
 from stq_deploy.passes import Conversion, PostTraining, load_any
 from stq_deploy.training.result import git_commit
 from stq_deploy.zoo.schemes import SCHEMES, get_scheme
@@ -150,14 +150,15 @@ def _row(model: ShippedModel, data: Path | None, board: Board, on_board: int, li
     test = samples_of_dataset(config["dataset"], data, limit)
     conversion = _conversion(model, data)
     network = load_any(model.keras, conversion)
-    levels = quantize_input(test.x, network.input_format)
-    predictions = FloatModel(model.keras, conversion).classes(levels, network.input_format.type)
+    inputs = read_inputs(test, network.input_format)
+    predictions = FloatModel(model.keras, conversion).classes(inputs.values)
     floating = Accuracy.of(predictions, test.y)
     part = samples_of_dataset(config["dataset"], data, min(on_board, limit or on_board))
     # The host runs all samples while the emulator, a process of its own, runs its part.
     with ThreadPoolExecutor(max_workers=1) as beside:
-        on_host = beside.submit(_host_classes, network, levels)
-        firmware, found, expected = _board_classes(network, board, quantize_input(part.x, network.input_format))
+        on_host = beside.submit(_host_classes, network, inputs.levels)
+        on_board_levels = read_inputs(part, network.input_format).levels
+        firmware, found, expected = _board_classes(network, board, on_board_levels)
         classes = on_host.result()
     integer = Accuracy.of(classes, test.y)
     row = {

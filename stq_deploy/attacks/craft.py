@@ -20,6 +20,7 @@ from stq_deploy.attacks.streams import Streams
 from stq_deploy.attacks.victim import Labels, Victim
 from stq_deploy.datasets.samples import CLEAN, Pixels, SampleSet
 from stq_deploy.errors import StqError
+from stq_deploy.network.input_format import PIXELS as UNMAPPED
 from stq_deploy.network.input_format import InputFormat, quantize_input, unit_interval
 
 BATCH = 128
@@ -57,9 +58,10 @@ class Target:
     model_hash: str | None
     judge: Judge | None = None
 
-    def victim(self, grid: Grid) -> Victim:
-        """The model as attacks see it."""
-        return Victim(self.model, grid, (self.input_format.low, self.input_format.high))
+    def victim(self, grid: Grid, *, features: bool = False) -> Victim:
+        """The model as attacks see it; `features` are its values already, and not pixels."""
+        mapped = UNMAPPED if features else (self.input_format.low, self.input_format.high)
+        return Victim(self.model, grid, mapped)
 
 
 def craft(
@@ -86,14 +88,14 @@ def craft(
 
     Returns:
         The samples with metadata: attack, settings, threat model, largest change found in the stored samples, how many
-        each model gets right clean and attacked, the float model's predictions, seed and versions.
+        each model gets right clean and attacked, the float model's predictions of the stored samples, seed, versions.
 
     Raises:
         StqError: samples of another shape, labels the model has no class for, a budget below one step of what can be
             stored, or a result outside its budget.
     """
     grid = _grid(target, clean, storage)
-    victim = target.victim(grid)
+    victim = target.victim(grid, features=clean.holds_features)
     _check_fits(target, clean, victim.classes)
     x = grid.nearest(unit_interval(clean.x)) if attack is not None else unit_interval(clean.x)
     adversarial = x
@@ -105,9 +107,10 @@ def craft(
     predictions = victim.predict(unit_interval(stored))
     correct = {"clean": _correct(victim.predict(x), clean.y), "attacked": _correct(predictions, clean.y)}
     if target.model_hash is not None:
-        levels = quantize_input(stored, target.input_format)
-        predictions = victim.predict(target.input_format.samples(levels))
-        correct["after_input_quantisation"] = _correct(predictions, clean.y)
+        format = target.input_format
+        levels = quantize_input(stored, format, features=clean.holds_features)
+        back = format.values if clean.holds_features else format.samples
+        correct["after_input_quantisation"] = _correct(victim.predict(back(levels)), clean.y)
         if target.judge is not None:
             correct["integer"] = _correct(target.judge(levels), clean.y)
     kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices", "range") if k in clean.metadata}
@@ -142,9 +145,10 @@ def _grid(target: Target, clean: SampleSet, storage: str) -> Grid:
     if not clean.holds_features:
         return PIXELS if storage == "uint8" else UNROUNDED
     low, high = clean.metadata["range"]
-    if target.model_hash is None:
+    format = target.input_format
+    if target.model_hash is None or format.rounding is not None:  # its levels are no grid of the features themselves
         return Grid(float(low), float(high), 0.0)
-    return feature_grid(target.input_format.type)
+    return feature_grid(format.type, format.domain)
 
 
 def _budget(attack: Attack, clean: SampleSet, x: Samples, grid: Grid, unit: str) -> Budget:

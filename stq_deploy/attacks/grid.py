@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.network.input_format import Domain
 from stq_deploy.network.tensor import TensorType
 
 Samples = npt.NDArray[np.float32]
@@ -67,7 +69,10 @@ UNROUNDED = Grid(0.0, 1.0, 0.0)
 """Pixels that are stored as floats."""
 
 
-def feature_grid(type: TensorType) -> Grid:
-    """The real values of a network's input levels."""
-    low, high = ((bound - type.zero_point) * float(type.scale) for bound in (type.minimum, type.maximum))
-    return Grid(low, high, float(type.scale))
+def feature_grid(type: TensorType, domain: Domain | None = None) -> Grid:
+    """The real values of a network's input levels, within the domain if the network has one."""
+    low, high = type.minimum - type.zero_point, type.maximum - type.zero_point
+    if domain is not None:
+        low = max(low, math.ceil(domain.low / type.scale))
+        high = min(high, math.floor(domain.high / type.scale))
+    return Grid(low * float(type.scale), high * float(type.scale), float(type.scale))

@@ -1,4 +1,4 @@
-"""Options of every command that may have to convert a Keras model: post-training quantization, and what pixels mean."""
+"""Options of every command that may have to convert a Keras model: its input, and post-training quantization."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class ConversionOptions:
     post_training: str | None
     calibrate: Path | None
     ranges: str
-    input_range: tuple[float, float]
+    input_range: tuple[float, float] | None
+    input_bits: int
 
     def load(self) -> Conversion:
         """As the passes take it, the calibration samples read.
@@ -35,17 +36,18 @@ class ConversionOptions:
         from stq_deploy.errors import StqError
         from stq_deploy.passes import Conversion, PostTraining
 
-        low, high = self.input_range
+        low, high = self.input_range or (0.0, 1.0)
         if not low < high < float("inf") or low == -float("inf"):
             raise StqError(f"--input-range {low:g} {high:g} is no range", next="give two numbers, the smaller first")
-        if (self.post_training is None) != (self.calibrate is None):
+        if self.post_training is not None and self.calibrate is None:
             raise StqError(
-                "--post-training and --calibrate belong together",
+                "--post-training needs --calibrate",
                 next="give --post-training int8 --calibrate FILE.npz, a few hundred samples like those trained on",
             )
-        if self.calibrate is None:
-            return Conversion(self.input_range)
-        return Conversion(self.input_range, PostTraining(load_samples(self.calibrate), self.ranges))
+        samples = None if self.calibrate is None else load_samples(self.calibrate)
+        if samples is None or self.post_training is None:
+            return Conversion(self.input_range, None, samples, self.input_bits)
+        return Conversion(self.input_range, PostTraining(samples, self.ranges), None, self.input_bits)
 
 
 def conversion_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,7 +62,8 @@ def conversion_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--calibrate",
         type=click.Path(path_type=Path),
-        help="Sample file (.npz) for --post-training; 1024, spread evenly, are looked at.",
+        help="Sample file (.npz) like those trained on. Where the model does not quantize its input, the range that "
+        "the file states is the input's; --post-training looks at 1024 samples, spread evenly.",
     )
     @click.option(
         "--ranges",
@@ -72,14 +75,26 @@ def conversion_options(command: Callable[..., None]) -> Callable[..., None]:
         "--input-range",
         type=float,
         nargs=2,
-        default=(0.0, 1.0),
+        default=None,
         metavar="LOW HIGH",
-        help="Values of the model's input that pixels 0 and 255 stand for, such as 0 255 or -1 1.",
+        help="Smallest and largest value of the model's input, such as -8 8; pixels 0 and 255 stand for these two. "
+        "Pictures of a model that does not quantize its input are pixels in [0, 1] by default.",
+    )
+    @click.option(
+        "--input-bits",
+        type=click.IntRange(8, 16),
+        default=8,
+        help="Bits of the input's levels where the model does not quantize its input; more than 8 are stored as int16.",
     )
     @wraps(command)
     def wrapped(
-        post_training: str | None, calibrate: Path | None, ranges: str, input_range: tuple[float, float], **others: Any
+        post_training: str | None,
+        calibrate: Path | None,
+        ranges: str,
+        input_range: tuple[float, float] | None,
+        input_bits: int,
+        **others: Any,
     ) -> None:
-        command(conversion=ConversionOptions(post_training, calibrate, ranges, input_range), **others)
+        command(conversion=ConversionOptions(post_training, calibrate, ranges, input_range, input_bits), **others)
 
     return wrapped

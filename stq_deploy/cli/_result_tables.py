@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from stq_deploy.attacks.registry import attack_title
+from stq_deploy.cli._input import outside_text
 from stq_deploy.cli._screen import plain
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def print_results(console: Console, summary: RunSummary) -> None:
             "?" if flips is None else str(len(flips)),
         )
     console.print(table)
+    outside, total = (
+        sum(one.outside for one in summary.comparisons),
+        sum(len(one.samples) for one in summary.comparisons),
+    )
+    console.print(f"{outside_text(outside, total)}.")
     wrong = sum(len(one.differing_logits) for one in summary.comparisons)
     if wrong:
         console.print(f"The logits of {wrong} samples differ: `stq-deploy verify` finds the layer.")

@@ -97,14 +97,18 @@ def attack(
     _, clean = chosen_samples(dataset, data, samples, limit)
 
     from stq_deploy.attacks.craft import Target, craft
+    from stq_deploy.cli._input import outside_text, say_assumed_input
     from stq_deploy.datasets.samples import save_samples
     from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
     with progress_bars() as progress, stage(progress, "preparing the model"):
         float_model = FloatModel(resolve_model(model, keras=True), conversion.load())
     seen = float_model.input_format
+    if float_model.network is not None:
+        say_assumed_input(float_model.network)
     target = Target(
         model=float_model.keras,
         name=float_model.name,
@@ -122,12 +126,23 @@ def attack(
             made = craft(target, clean, chosen, seed=seed, batch=batch, storage=storage, unit=unit, progress=advance)
         save_samples(made, paths[name])
         correct = made.metadata["float_model"]["correct"]
-        written.append({"attack": made.attack, "file": str(paths[name]), "samples": len(made), "correct": correct})
+        outside = read_inputs(made, seen).outside if float_model.network is not None else None
+        written.append(
+            {
+                "attack": made.attack,
+                "file": str(paths[name]),
+                "samples": len(made),
+                "correct": correct,
+                "samples_outside_domain": outside,
+            }
+        )
         text = f"{paths[name]}: of {len(made)} samples the float model gets right {correct['clean']} clean"
         if chosen is not None:
             text += f", {correct['attacked']} attacked"
         if "integer" in correct:
             text += f"; the integer network {correct['integer']}"
+        if outside is not None:
+            text += f"; {outside_text(outside, len(made))}"
         console.print(text, soft_wrap=True)
     if as_json:
         print_json({"model": target.name, "model_hash": target.model_hash, "files": written})

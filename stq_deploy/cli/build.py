@@ -60,6 +60,7 @@ def build(
     """
     from stq_deploy.boards import load_board
     from stq_deploy.boards.override import parse_places
+    from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.memory_plan import read_memory_plan
     from stq_deploy.passes import load_any
@@ -78,6 +79,7 @@ def build(
     with interruptible(kept), progress_bars() as progress:
         with stage(progress, "reading the network"):
             network = load_any(path, asked)
+        say_assumed_input(network)
 
         def pages(report: dict[str, Any], manifest: dict[str, Any]) -> dict[str, str]:
             title = f"Memory of {network.metadata.get('name') or Path(model).name} on {board.name}"

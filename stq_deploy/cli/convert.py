@@ -44,7 +44,10 @@ def convert(
     Every layer's function from sum to output level is certified: for all sums its weights and inputs allow,
     the integers give what the trained network's arithmetic gives. Prints how, layer by layer. What a model has in
     floating point, --post-training quantizes first; certified is then what it made of it.
+
+    A model that does not quantize its input needs --calibrate or --input-range, unless it takes pictures.
     """
+    from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.files import check_output
     from stq_deploy.network import save_network
@@ -71,8 +74,9 @@ def convert(
                 with stage(progress, "packing activations"):
                     network = pack_activations(converted)
         save_network(network, out)
+    say_assumed_input(network)
     if as_json:
-        facts = {key: network.metadata[key] for key in ("name", "source", "converter", "classes", "dropped")}
+        facts = {key: network.metadata[key] for key in ("name", "source", "converter", "classes", "dropped", "input")}
         rows = [row.to_json() for row in op_rows(network)]
         print_json({"file": str(out), "model_hash": network.sha256(), **facts, "ops": rows})
     else:
@@ -100,12 +104,14 @@ def _print_dropped(console: Console, whole: Network, network: Network) -> None:
 
 
 def _print(console: Console, network: Network, out: Path) -> None:
+    from stq_deploy.cli._input import describe_input
     from stq_deploy.cli._network_tables import op_table, print_table
     from stq_deploy.frontend.layer_table import half_precision_remark
     from stq_deploy.network.summary import op_rows
 
     rows = op_rows(network)
     print_table(console, op_table(rows))
+    console.print(describe_input(network), markup=False, highlight=False, soft_wrap=True)
     certified = [row.certificate for row in rows if "accumulators" in row.certificate]
     checked = sum(c["checked"] for c in certified)
     reachable = sum(c["accumulators"] for c in certified)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,11 +15,12 @@ from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import BOARD, DATA_SET, MODEL
 
 if TYPE_CHECKING:
+    from stq_deploy.datasets.samples import SampleSet
+    from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.scores import Classes
-    from stq_deploy.network.input_format import InputFormat
     from stq_deploy.passes import Conversion
 
-    Predictor = Callable[[Any, Callable[[int], None]], Classes]
+    Predictor = Callable[[SampleSet, Callable[[int], None]], "_Predictions"]
 
 EXECUTORS = ("float", "numpy", "host", "emulated")
 
@@ -57,13 +58,13 @@ def evaluate(
 ) -> None:
     """Score a model on a data set or sample file: top-1 accuracy with its Wilson 95 % interval.
 
-    The samples are quantised to the network's input levels first, for the float model too. A model with
-    floating-point weights and no --post-training has no network: `--executor float` scores it on pixels of 8 bits.
+    `--executor float` scores what Keras says of the samples as they are, neither clipped nor rounded; where the
+    network's input is rounded more coarsely, a second figure tells the float model's score on the rounded samples.
     """
+    from stq_deploy.cli._input import outside_text
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars
     from stq_deploy.evaluation.scores import Accuracy
-    from stq_deploy.network.input_format import quantize_input
     from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -72,11 +73,11 @@ def evaluate(
     with progress_bars() as progress, ExitStack() as opened:
         with stage(progress, "preparing the model"):
             scored = opened.enter_context(_opened(executor, board, path, conversion.load()))
-        levels = quantize_input(chosen.x, scored.input_format)
         started = time.monotonic()
-        predictions = scored.predict(levels, lambda done: progress(executor, done, len(chosen)))
+        found = scored.predict(chosen, lambda done: progress(executor, done, len(chosen)))
         seconds = time.monotonic() - started
-    accuracy = Accuracy.of(predictions, chosen.y)
+    accuracy = Accuracy.of(found.classes, chosen.y)
+    rounded = None if found.on_levels is None else Accuracy.of(found.on_levels, chosen.y)
     if as_json:
         print_json(
             {
@@ -87,21 +88,41 @@ def evaluate(
                 "attack": chosen.attack,
                 "samples": len(chosen),
                 **accuracy.as_json(),
+                "after_input_quantization": None if rounded is None else rounded.as_json(),
+                "samples_outside_domain": found.outside,
                 "seconds": seconds,
             }
         )
     else:
         what = f"{source} ({chosen.attack}), {executor}"
         click.echo(f"{what}: top-1 {accuracy}, {len(chosen)} samples, {seconds:.1f} s")
+        if rounded is not None:
+            click.echo(f"{what}, after input quantization: top-1 {rounded}")
+        if found.outside is not None:
+            click.echo(f"{outside_text(found.outside, len(chosen))}.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Predictions:
+    """Classes (N,) that a model gives.
+
+    Attributes:
+        on_levels: of the float model, what it says of the values that the network's input levels stand for; None where
+            there are none, or a value lies outside them.
+        outside: samples with a value outside the input's domain; None if no network has one.
+    """
+
+    classes: Classes
+    on_levels: Classes | None
+    outside: int | None
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A model ready to be scored: its network's hash (None if it has none), what it sees, and what it says."""
+    """A model ready to be scored: its network's hash (None if it has none), and what it says of samples."""
 
     name: str
     model_hash: str | None
-    input_format: InputFormat
     predict: Predictor
 
 
@@ -112,19 +133,38 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
         from stq_deploy.evaluation.float_model import FloatModel
 
         model = FloatModel(path, conversion)
-        format = model.input_format
-        yield _Scored(model.name, model.model_hash, format, lambda levels, _: model.classes(levels, format.type))
+        yield _Scored(model.name, model.model_hash, lambda samples, _: _float_predictions(model, samples))
         return
 
+    from stq_deploy.cli._input import say_assumed_input
+    from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.open_executor import open_executor
     from stq_deploy.evaluation.scores import classes_of
     from stq_deploy.passes import load_any
 
     network = load_any(path, conversion)
+    say_assumed_input(network)
     with open_executor(board if executor == "emulated" else executor, network) as opened:
-        yield _Scored(
-            str(network.metadata.get("name", "")),
-            network.sha256(),
-            network.input_format,
-            lambda levels, progress: classes_of(opened.run(levels, progress)),
-        )
+
+        def predict(samples: SampleSet, progress: Callable[[int], None]) -> _Predictions:
+            inputs = read_inputs(samples, network.input_format)
+            return _Predictions(classes_of(opened.run(inputs.levels, progress)), None, inputs.outside)
+
+        yield _Scored(str(network.metadata.get("name", "")), network.sha256(), predict)
+
+
+def _float_predictions(model: FloatModel, samples: SampleSet) -> _Predictions:
+    """What Keras says of the samples as they are, and of what their input levels stand for."""
+    from stq_deploy.cli._input import say_assumed_input
+    from stq_deploy.evaluation.inputs import count_outside
+
+    network, format = model.network, model.input_format
+    values = format.model_values(samples.x, features=samples.holds_features)
+    classes = model.classes(values)
+    if network is None:
+        return _Predictions(classes, None, None)
+    say_assumed_input(network)
+    outside = count_outside(format, values)
+    if format.domain is None:  # the model rounds its input itself
+        return _Predictions(classes, classes, outside)
+    return _Predictions(classes, None if outside else model.classes(format.values(format.levels(values))), outside)

@@ -35,6 +35,7 @@ def inspect(model: str, as_json: bool) -> None:
 
 
 def _inspect_network(path: Path, as_json: bool) -> None:
+    from stq_deploy.cli._input import describe_input
     from stq_deploy.cli._network_tables import op_table, print_table
     from stq_deploy.cli._screen import print_json, result_console
     from stq_deploy.network import load_network
@@ -55,6 +56,7 @@ def _inspect_network(path: Path, as_json: bool) -> None:
         return
     console = result_console(as_json)
     print_table(console, op_table(rows))
+    console.print(describe_input(network), markup=False, highlight=False, soft_wrap=True)
     console.print(f"model hash {network.sha256()}", soft_wrap=True)
 
 

@@ -15,7 +15,6 @@ from stq_deploy.cli._outcome import interruptible
 
 if TYPE_CHECKING:
     from stq_deploy.evaluation.board_run import FloatClasses
-    from stq_deploy.network import Network
 
 
 @click.command(context_settings={"show_default": True})
@@ -62,6 +61,7 @@ def run(
     import os
 
     from stq_deploy.boards import load_board
+    from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._result_tables import print_costs, print_results
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.errors import StqError
@@ -86,6 +86,7 @@ def run(
         progress = held.enter_context(progress_bars())
         with stage(progress, "reading the network"):
             network = load_any(path, asked)
+        say_assumed_input(network)
         firmware = find_or_build(network, board, folder, progress)
         held.enter_context(held_build(firmware, folder))
         summary = run_files(
@@ -97,7 +98,7 @@ def run(
             port=port,
             boards=boards or os.cpu_count() or 1,
             limit=limit,
-            float_classes=_float_classes(path, network),
+            float_classes=_float_classes(path),
             progress=progress,
         )
         report = write_reports(summary, folder)
@@ -110,7 +111,7 @@ def run(
     sys.exit(0 if summary.agrees else 1)
 
 
-def _float_classes(path: Path, network: Network) -> FloatClasses | None:
+def _float_classes(path: Path) -> FloatClasses | None:
     """The float model, for files that record nothing of this network; loaded when first needed."""
     if path.suffix.lower() == ".stq":
         return None
@@ -120,4 +121,4 @@ def _float_classes(path: Path, network: Network) -> FloatClasses | None:
     from stq_deploy.evaluation.float_model import FloatModel
 
     load = cache(lambda: FloatModel(path))
-    return lambda levels: load().classes(levels, network.input_type)
+    return lambda values: load().classes(values)

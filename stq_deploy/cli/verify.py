@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stq_deploy.evaluation.float_comparison import FloatComparison, FloatLayer
+    from stq_deploy.evaluation.inputs import Inputs
     from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison
     from stq_deploy.evaluation.quantization_noise import QuantizationNoise
     from stq_deploy.executors import Executor
@@ -59,10 +60,11 @@ def verify(
     Prints one row per layer, and the first layer, element and values that differ; exit code 1 if any does.
     For a QKeras model it also counts what differs from TensorFlow's float32 arithmetic, which is no error.
     """
+    from stq_deploy.cli._input import outside_text, say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.layer_comparison import compare_layers
-    from stq_deploy.evaluation.verification_samples import verification_levels
-    from stq_deploy.network.input_format import quantize_input
+    from stq_deploy.evaluation.verification_samples import verification_inputs
     from stq_deploy.passes import load_any
     from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
@@ -73,18 +75,22 @@ def verify(
     with progress_bars() as progress, ExitStack() as stack:
         with stage(progress, "reading the network"):
             network = load_any(path, asked)
-        levels = verification_levels(network, samples, limit)
+        say_assumed_input(network)
+        inputs = verification_inputs(network, samples, limit)
+        levels = inputs.levels
         with stage(progress, "starting the executors"):
             opened, skipped = _open(stack, names, network, required=executors != DEFAULT_EXECUTORS)
         found = compare_layers(opened[0], opened[1:], levels, lambda name, done: progress(name, done, len(levels)))
     # Ranges are calibrated for samples such as these; noise and extremes would show what saturates.
     typical = asked.post_training.samples.spread(limit) if asked.post_training and samples is None else None
-    seen = levels if typical is None else quantize_input(typical.x, network.input_format)
+    seen = inputs if typical is None else read_inputs(typical, network.input_format)
     with progress_bars() as progress, stage(progress, "comparing with the float model"):
         floats = _compare_with_float(path, network, seen)
-    _print(result_console(as_json), found, skipped, floats)
+    console = result_console(as_json)
+    _print(console, found, skipped, floats)
+    console.print(f"{outside_text(inputs.outside, len(levels))}.")
     if as_json:
-        print_json(_as_json(network, found, skipped, floats))
+        print_json(_as_json(network, found, skipped, floats) | inputs.as_json())
     sys.exit(1 if found.differing_layers else 0)
 
 
@@ -134,7 +140,7 @@ def _why_not_here(name: str) -> str:
     return ""
 
 
-def _compare_with_float(path: Path, network: Network, levels: Any) -> Floats | None:
+def _compare_with_float(path: Path, network: Network, inputs: Inputs) -> Floats | None:
     if path.suffix.lower() == ".stq":
         return None
     from stq_deploy.evaluation.float_comparison import compare_with_float
@@ -142,7 +148,7 @@ def _compare_with_float(path: Path, network: Network, levels: Any) -> Floats | N
     from stq_deploy.evaluation.quantization_noise import measure_noise
 
     compare = measure_noise if "post_training" in network.metadata else compare_with_float
-    return compare(FloatModel(path), network, levels)
+    return compare(FloatModel(path), network, inputs)
 
 
 def _print(console: Console, found: LayerComparison, skipped: dict[str, str], floats: Floats | None) -> None:

@@ -99,6 +99,11 @@ class SampleSet:
         return "range" in self.metadata
 
     @property
+    def stated_range(self) -> tuple[float, float] | None:
+        """The smallest and the largest value of features, as the file states them; None for pixels."""
+        return _stated_range(self.metadata) if self.holds_features else None
+
+    @property
     def attack(self) -> str:
         """Name of the attack; `CLEAN` for unattacked samples, "unknown" when the file does not say."""
         attack = self.metadata.get("attack")
@@ -106,7 +111,7 @@ class SampleSet:
         return name if isinstance(name, str) else "unknown"
 
     def float_predictions(self, model_hash: str) -> npt.NDArray[np.int64] | None:
-        """Recorded classes (N,) of the float model after input quantisation; None unless of this model."""
+        """Recorded classes (N,) of the float model on these samples; None unless of this model."""
         recorded = self.metadata.get("float_model")
         if not isinstance(recorded, dict) or recorded.get("model_hash") != model_hash:
             return None

@@ -14,6 +14,7 @@ from stq_deploy.boards import Board
 from stq_deploy.datasets.samples import SampleSet, load_samples
 from stq_deploy.evaluation.boards import open_board, open_emulated
 from stq_deploy.evaluation.firmware import Firmware
+from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.results_file import ResultsFile, RunIdentity
 from stq_deploy.evaluation.scores import Classes
 from stq_deploy.evaluation.streaming import Levels, stream_missing
@@ -21,12 +22,12 @@ from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
-from stq_deploy.network.input_format import quantize_input
+from stq_deploy.network.input_format import Values
 from stq_deploy.planner import emitted_ops
 from stq_deploy.progress import Progress, silent
 
-FloatClasses = Callable[[Levels], Classes]
-"""Classes (N,) the float model gives for input levels."""
+FloatClasses = Callable[[Values], Classes]
+"""Classes (N,) the float model gives for values of its input, which it gets as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +81,12 @@ def run_files(
         float_classes: computes the float column where a file does not record it for this network.
 
     Raises:
-        StqError: samples of another shape, a board or the link fails, or results of another run.
+        StqError: samples of another shape or outside the network's domain, a board or the link fails, or results of
+            another run.
     """
     for file in files:
-        quantize_input(file.samples.x[:1], network.input_format)  # a wrong shape shows before anything is started
+        # What the network cannot take shows before anything is started.
+        read_inputs(file.samples.first(limit), network.input_format, file.name)
     with ExitStack() as stack:
         if port is None:
             executors = stack.enter_context(open_emulated(network, board, firmware, count=boards))
@@ -109,7 +112,7 @@ def run_files(
     if port is None:
         with open_emulated(network, board, firmware, counting=True) as (counting,):
             progress("counting instructions", 0, 1)
-            sample = quantize_input(files[0].samples.x[:1], network.input_format)[0]
+            sample = read_inputs(files[0].samples.first(1), network.input_format).levels[0]
             counts = count_instructions(counting, sample)
             progress("counting instructions", 1, 1)
     return RunSummary(
@@ -149,7 +152,8 @@ def run_file(
     """
     network, facts = executors[0].network, executors[0].session.facts
     samples = file.samples.first(limit)
-    levels = quantize_input(samples.x, network.input_format)
+    inputs = read_inputs(samples, network.input_format, file.name)
+    levels = inputs.levels
     identity = RunIdentity(
         board=facts.board,
         model_hash=facts.model_hash,
@@ -172,13 +176,14 @@ def run_file(
         cycles = [result.cycles for result in results.results.values() if result.cycles]
     float_predictions = samples.float_predictions(network.sha256())
     if float_predictions is None and float_classes is not None:
-        float_predictions = float_classes(levels)
+        float_predictions = float_classes(inputs.values)
     comparison = Comparison(
         samples=samples,
         source=file.name,
         board=logits,
         reference=NumpyExecutor(network).run(levels),
         float_classes=float_predictions,
+        outside=inputs.outside,
     )
     return Ran(comparison, run_now, seconds, _typical(cycles), results.unchecked)
 

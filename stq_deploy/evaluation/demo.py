@@ -11,15 +11,15 @@ from stq_deploy.boards import Board
 from stq_deploy.evaluation.board_run import SampleFile, run_files
 from stq_deploy.evaluation.boards import open_board
 from stq_deploy.evaluation.firmware import build_afresh, find_or_build, held_build
+from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
 from stq_deploy.evaluation.results_file import drop_results
 from stq_deploy.evaluation.scores import Accuracy, classes_of
 from stq_deploy.evaluation.summary import RunSummary
-from stq_deploy.evaluation.verification_samples import verification_levels
+from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
-from stq_deploy.network.input_format import quantize_input
 from stq_deploy.progress import Progress
 
 VERIFIED_SAMPLES = 4
@@ -105,7 +105,7 @@ def run_demo(
         summary = run_files(
             network, board, firmware, files, out, port=port, boards=boards, limit=limit, progress=progress
         )
-        levels = verification_levels(network, None, VERIFIED_SAMPLES)
+        levels = verification_inputs(network, None, VERIFIED_SAMPLES).levels
         with open_board(network, board, firmware, port) as executor:
             layers = compare_layers(
                 NumpyExecutor(network),
@@ -118,7 +118,7 @@ def run_demo(
 
 def _score(host: HostExecutor, file: SampleFile, progress: Progress) -> HostScore:
     network, samples = host.network, file.samples
-    levels = quantize_input(samples.x, network.input_format)
+    levels = read_inputs(samples, network.input_format, file.name).levels
     what = f"host C: {file.name}"
     predictions = classes_of(host.run(levels, lambda done: progress(what, done, len(levels))))
     recorded = samples.float_predictions(network.sha256())

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.scores import classes_of, mismatches
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Batch
@@ -56,12 +57,15 @@ class FloatComparison:
     Attributes:
         samples: how many were compared.
         layers: in the order they run.
-        differing_predictions: samples whose class differs.
+        differing_predictions: samples whose class differs from the float model's on the samples as they are.
+        differing_on_levels: the same, where the float model gets the values that the input levels stand for. If the
+            model quantizes its input itself there is no difference, as it gets the samples either way.
     """
 
     samples: int
     layers: tuple[FloatLayer, ...]
     differing_predictions: int
+    differing_on_levels: int
 
     def total(self, what: str) -> int:
         """Sum over all layers of one of `FloatLayer`'s counts."""
@@ -76,6 +80,7 @@ class FloatComparison:
             **{kind: self.total(kind) for kind in kinds},
             "activations": self.total("total"),
             "differing_predictions": self.differing_predictions,
+            "differing_predictions_after_input_quantization": self.differing_on_levels,
             "layers": [
                 {"name": x.name, "differing": x.differing, "activations": x.total}
                 | {kind: getattr(x, kind) for kind in kinds}
@@ -85,9 +90,10 @@ class FloatComparison:
         }
 
 
-def compare_with_float(model: FloatModel, network: Network, levels: Levels) -> FloatComparison:
-    """Run both on input levels (N, *input shape), count what differs, and tell how each difference arose.
+def compare_with_float(model: FloatModel, network: Network, inputs: Inputs) -> FloatComparison:
+    """Run both on the same samples, count what differs, and tell how each difference arose.
 
+    A float model without an input quantizer of its own gets, layer by layer, the values that the levels stand for.
     Layers within a nested model are not compared, as Keras does not give their outputs.
 
     Raises:
@@ -95,27 +101,35 @@ def compare_with_float(model: FloatModel, network: Network, levels: Levels) -> F
     """
     named = network.metadata.get("keras_outputs")
     pairs = named if isinstance(named, dict) else {}
-    compared = [op for op in network.ops if "/" not in pairs.get(op.name, "/") and op.output not in network.outputs]
-    counts = {op.name: np.zeros(3, np.int64) for op in compared}
-    predictions = 0
-    for start in range(0, len(levels), BATCH):
-        part = levels[start : start + BATCH]
-        integer = {op.name: output for op, output in run_layers(network, part)}
-        reals = model.layer_outputs(part, network.input_type, [pairs[op.name] for op in compared])
-        keras = {op.name: _levels(real, network.tensors[op.output]) for op, real in zip(compared, reals, strict=True)}
+    tensors = {op.name: op.output for op in network.ops if op.output not in network.outputs}
+    if network.input_domain is None:  # the model's own quantizer makes the levels, which Keras may round otherwise
+        tensors = {network.input: network.input} | tensors
+    compared = [name for name in tensors if "/" not in pairs.get(name, "/")]
+    counts = {name: np.zeros(3, np.int64) for name in compared}
+    predictions = on_levels = 0
+    for start in range(0, len(inputs.levels), BATCH):
+        part, values = inputs.levels[start : start + BATCH], inputs.values[start : start + BATCH]
+        seen = values if network.input_domain is None else network.input_format.values(part)
+        integer = {network.input: part} | {op.name: output for op, output in run_layers(network, part)}
+        reals = model.layer_outputs(seen, [pairs[name] for name in compared])
+        keras = {
+            name: _levels(real, network.tensors[tensors[name]]) for name, real in zip(compared, reals, strict=True)
+        }
         for name, own in _layer_by_layer(network, part, keras).items():
             differs = integer[name] != keras[name]
             steps = np.abs(own - keras[name])
             counts[name] += [int((differs & kind).sum()) for kind in (steps == 1, steps == 0, steps > 1)]
         logits = next(integer[op.name] for op in network.ops if op.output == network.outputs[0])
-        predictions += len(mismatches(classes_of(logits), model.classes(part, network.input_type)))
+        own_classes = classes_of(logits)
+        predictions += len(mismatches(own_classes, model.classes(values)))
+        on_levels += len(mismatches(own_classes, model.classes(seen)))
     layers = tuple(
-        FloatLayer(op.name, pairs[op.name], rounding, inherited, unexplained, total)
-        for op in compared
-        for rounding, inherited, unexplained in [counts[op.name].tolist()]
-        for total in [network.tensors[op.output].elements * len(levels)]
+        FloatLayer(name, pairs[name], rounding, inherited, unexplained, total)
+        for name in compared
+        for rounding, inherited, unexplained in [counts[name].tolist()]
+        for total in [network.tensors[tensors[name]].elements * len(inputs.levels)]
     )
-    return FloatComparison(len(levels), layers, predictions)
+    return FloatComparison(len(inputs.levels), layers, predictions, on_levels)
 
 
 def _levels(real: npt.NDArray[np.float32], spec: TensorType) -> Batch:
@@ -128,6 +142,10 @@ def _layer_by_layer(network: Network, levels: Levels, keras: dict[str, Batch]) -
     """Output of each layer in `keras`, every such layer before it having given Keras's levels instead of its own."""
     values: dict[str, Batch] = {network.input: levels.astype(np.int64)}
     own = {}
+    if network.input in keras:
+        spec = network.input_type
+        own[network.input] = values[network.input]
+        values[network.input] = np.clip(keras[network.input], spec.minimum, spec.maximum)
     for op in network.ops:
         output = network.tensors[op.output]
         result = op.run([values[name] for name in op.inputs], network.input_types(op), output)

@@ -1,7 +1,4 @@
-"""A Keras model in TensorFlow: the one a network was converted from, seeing exactly what the network sees.
-
-Or one with floating-point weights, from which no network can be made: it sees pixels of 8 bits.
-"""
+"""A Keras model in TensorFlow: the one a network was converted from, or one from which no network can be made."""
 
 from __future__ import annotations
 
@@ -18,18 +15,16 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.scores import Classes, classes_of
 from stq_deploy.frontend import check_model
 from stq_deploy.network import Network
-from stq_deploy.network.input_format import InputFormat, dequantize_input
+from stq_deploy.network.input_format import PIXELS, InputFormat, Values
 from stq_deploy.network.tensor import TensorType
-from stq_deploy.passes import Conversion, convert_model
+from stq_deploy.passes import Conversion, UnknownInputError, convert_model
 from stq_deploy.tensorflow_import import import_tensorflow
 
 BATCH = 128
 
-Levels = npt.NDArray[np.integer[Any]]
-
 
 def pixel_input(shape: tuple[int, ...]) -> TensorType:
-    """Input levels of a model with floating-point weights: the 256 values u/255 of a pixel, 0 .. 1."""
+    """Input levels that stand in where there is no network: the 256 values u/255 of a pixel, 0 .. 1."""
     return TensorType(shape, "int8", -128, 127, 1 / 255, -128)
 
 
@@ -73,38 +68,45 @@ class FloatModel:
 
     @cached_property
     def network(self) -> Network | None:
-        """The integer network converted from it; None with floating-point weights, unless `conversion` quantizes them.
+        """The integer network converted from it.
+
+        None with floating-point weights, unless `conversion` quantizes them; and where nothing says which values the
+        input has.
 
         Raises:
-            StqError: it cannot be converted.
+            StqError: it cannot be converted for another reason.
         """
-        return convert_model(self.path, self._conversion) if self._convertible else None
+        try:
+            return convert_model(self.path, self._conversion) if self._convertible else None
+        except UnknownInputError:
+            return None
 
     @property
     def input_format(self) -> InputFormat:
-        """How it sees samples: as the integer network does, or as pixels of 8 bits if there is none."""
-        return InputFormat(pixel_input(self._input_shape)) if self.network is None else self.network.input_format
+        """What samples mean to it: as to the integer network; if there is none, pixels are its values."""
+        if self.network is not None:
+            return self.network.input_format
+        asked = None if self._conversion is None else self._conversion.input_range
+        return InputFormat(pixel_input(self._input_shape), *(asked or PIXELS))
 
     @property
     def model_hash(self) -> str | None:
         """`Network.sha256()` of the integer network; None if there is none."""
         return None if self.network is None else self.network.sha256()
 
-    def logits(self, levels: Levels, input_type: TensorType) -> npt.NDArray[np.float32]:
-        """Logits (N, K) of input levels (N, *input shape) of this type."""
+    def logits(self, values: Values) -> npt.NDArray[np.float32]:
+        """Logits (N, K) of the model's input values (N, *input shape), which Keras sees as they are."""
         from stq_deploy.attacks.classifier import logits_model
 
-        parts = list(self._run(logits_model(self.keras), levels, input_type))
+        parts = list(self._run(logits_model(self.keras), values))
         return np.concatenate(parts)
 
-    def classes(self, levels: Levels, input_type: TensorType) -> Classes:
-        """Predicted classes (N,)."""
-        return classes_of(self.logits(levels, input_type))
+    def classes(self, values: Values) -> Classes:
+        """Predicted classes (N,) of values as for `logits`."""
+        return classes_of(self.logits(values))
 
-    def layer_outputs(
-        self, levels: Levels, input_type: TensorType, layers: Sequence[str]
-    ) -> list[npt.NDArray[np.float32]]:
-        """The outputs (N, ...) of the Keras layers named, in their order.
+    def layer_outputs(self, values: Values, layers: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """The outputs (N, ...) of the Keras layers named, in their order, for values as for `logits`.
 
         Raises:
             StqError: the model has no such layer.
@@ -121,15 +123,14 @@ class FloatModel:
                 )
         outputs = [known[name].output for name in layers]
         view = tf_keras.Model(self.keras.input, outputs)
-        batches = list(self._run(view, levels, input_type))
+        batches = list(self._run(view, values))
         if len(layers) == 1:  # Keras gives a single output without a list around it
             batches = [[batch] for batch in batches]
         return [np.concatenate([np.asarray(batch[i]) for batch in batches]) for i in range(len(layers))]
 
-    def _run(self, model: Any, levels: Levels, input_type: TensorType) -> Any:
+    def _run(self, model: Any, x: Values) -> Any:
         import tensorflow as tf
 
         forward = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
-        x = dequantize_input(levels, input_type)
         for start in range(0, len(x), BATCH):
             yield forward(tf.constant(x[start : start + BATCH]))

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.scores import classes_of, mismatches
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run_layers
@@ -25,8 +25,6 @@ EXPLANATION = (
     "The network was quantized after training: it equals the fake-quantized model exactly, and the float model only "
     "about. Per layer: signal to quantization noise in dB, on calibration samples where no others are given."
 )
-
-Levels = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,8 @@ class QuantizationNoise:
         return asdict(self) | {"layers": [asdict(layer) for layer in self.layers], "explanation": EXPLANATION}
 
 
-def measure_noise(model: FloatModel, network: Network, levels: Levels) -> QuantizationNoise:
-    """Run both on input levels (N, *input shape).
+def measure_noise(model: FloatModel, network: Network, inputs: Inputs) -> QuantizationNoise:
+    """Run both on the same samples, the float model on their values as they are.
 
     Raises:
         StqError: the model is not the one the network was converted from (a layer is missing).
@@ -66,19 +64,19 @@ def measure_noise(model: FloatModel, network: Network, levels: Levels) -> Quanti
     compared = [op for op in network.ops if "/" not in pairs.get(op.name, "/") and op.output not in network.outputs]
     powers = {op.name: np.zeros(2) for op in compared}
     predictions = 0
-    for start in range(0, len(levels), BATCH):
-        part = levels[start : start + BATCH]
+    for start in range(0, len(inputs.levels), BATCH):
+        part, values = inputs.levels[start : start + BATCH], inputs.values[start : start + BATCH]
         integer = {op.name: output for op, output in run_layers(network, part)}
-        reals = model.layer_outputs(part, network.input_type, [pairs[op.name] for op in compared])
+        reals = model.layer_outputs(values, [pairs[op.name] for op in compared])
         for op, real in zip(compared, reals, strict=True):
             spec = network.tensors[op.output]
             signal = real.astype(np.float64).reshape(integer[op.name].shape)
             noise = (integer[op.name].astype(np.int64) - spec.zero_point) * spec.scale - signal
             powers[op.name] += [float((signal**2).sum()), float((noise**2).sum())]
         logits = next(integer[op.name] for op in network.ops if op.output == network.outputs[0])
-        predictions += len(mismatches(classes_of(logits), model.classes(part, network.input_type)))
+        predictions += len(mismatches(classes_of(logits), model.classes(values)))
     layers = tuple(NoiseLayer(op.name, pairs[op.name], _decibels(*powers[op.name].tolist())) for op in compared)
-    return QuantizationNoise(len(levels), layers, predictions)
+    return QuantizationNoise(len(inputs.levels), layers, predictions)
 
 
 def _decibels(signal: float, noise: float) -> float | None:

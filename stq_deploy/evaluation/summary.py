@@ -23,7 +23,8 @@ class Comparison:
         samples: what was run.
         source: the sample file's name.
         board, reference: integer logits (N, K).
-        float_classes: (N,) of the float model after input quantisation; None when not known for this model.
+        float_classes: (N,) of the float model on the samples as they are; None when not known for this model.
+        outside: samples with a value beyond the levels of the model's own input quantizer, which clips it.
     """
 
     samples: SampleSet
@@ -31,6 +32,7 @@ class Comparison:
     board: Logits
     reference: Logits
     float_classes: Classes | None
+    outside: int = 0
 
     @property
     def attack(self) -> str:
@@ -85,6 +87,7 @@ class Comparison:
             "board_reference_mismatches": len(self.differing_predictions),
             "board_reference_logit_mismatches": len(self.differing_logits),
             "float_reference_mismatches": None if flips is None else len(flips),
+            "samples_outside_domain": self.outside,
         }
 
 

@@ -41,4 +41,4 @@ def damaged(detail: str) -> StqError:
 def located(error: StqError, path: str) -> StqError:
     """`error` with the file's path in front of what it already says about the place."""
     where = f"{path}: {error.where}" if error.where else path
-    return StqError(error.what, where=where, cause=error.cause, next=error.next)
+    return type(error)(error.what, where=where, cause=error.cause, next=error.next)

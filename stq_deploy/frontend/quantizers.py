@@ -262,12 +262,12 @@ def trainable(quantizer: Quantizer) -> Quantizer:
 
 
 def affine_quantizer(low: int, high: int, scale: Fraction) -> Quantizer:
-    """`clip(floor(v / scale + 1/2), low, high) * scale`: what post-training quantization inserts.
+    """`clip(floor(v / scale + 1/2), low, high) * scale`: what we insert where a model has no quantizer.
 
     It is none of QKeras's: no list of accepted quantizers holds it, so no model file can name it.
 
     Args:
-        low, high: low <= 0 <= high, of 256 levels at most.
+        low, high: low <= 0 <= high; 256 levels, or more if each fits 16 bits with a sign.
         scale: of one level, > 0.
     """
     return Quantizer("affine", {"low": low, "high": high, "scale": str(scale)})

@@ -24,16 +24,22 @@ from stq_deploy.file_kinds import STQ, folder_kind, kind_of_file
 from stq_deploy.files import write_whole
 from stq_deploy.network.bitfields import pack_bits, unpack_bits
 from stq_deploy.network.graph import Network
+from stq_deploy.network.input_format import ROUNDING_KINDS, Domain, InputRounding, pixel_domain
 from stq_deploy.network.ops import OP_KINDS, Op, WeightedOp, Window
 from stq_deploy.network.requantize import REQUANTIZE_KINDS, Requantize
 from stq_deploy.network.tensor import TensorType
 
 FORMAT = "stq-network"
-VERSION = 1
+VERSION = 2
+"""Of files that say how the input is rounded or what its domain is; others have version 1."""
+VERSIONS = (1, VERSION)
 MAXIMUM_FILE_BYTES = 64 << 20
 MAXIMUM_UNPACKED_BYTES = 256 << 20
 MAXIMUM_MEMBERS = 10_000
 MAXIMUM_DOCUMENT_BYTES = 8 << 20
+_INTEGERS = ("|i1", "<i2", "<i4", "<i8")
+_SINCE_2 = ("input_rounding", "input_domain")
+_INPUT_TYPES = ("<f8", "<f4", "|i1")
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # zip members carry a date; a fixed one keeps equal networks equal files
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -133,15 +139,31 @@ def load_network(path: str | os.PathLike[str]) -> Network:
 def _document(network: Network, arrays: Arrays) -> dict[str, Any]:
     # Left out where samples are the model's values, as they mostly are.
     mapped = {} if network.input_range == (0.0, 1.0) else {"input_range": list(network.input_range)}
+    stated = _describe_input(network, arrays)
     return {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if stated else 1,
         "input": network.input,
         **mapped,
+        **stated,
         "outputs": list(network.outputs),
         "tensors": {name: dataclasses.asdict(t) for name, t in network.tensors.items()},
         "ops": [_describe_op(op, f"op{i:03}", arrays) for i, op in enumerate(network.ops)],
     }
+
+
+def _describe_input(network: Network, arrays: Arrays) -> dict[str, Any]:
+    """What a file of version 1 has no words for; empty if that says it all."""
+    stated: dict[str, Any] = {}
+    if network.input_rounding is not None:
+        stated["input_rounding"] = {"kind": network.input_rounding.kind}
+        for f in dataclasses.fields(network.input_rounding):
+            value = getattr(network.input_rounding, f.name)
+            stated["input_rounding"][f.name] = _describe_value(value, f"input.{f.name}", arrays)
+    domain = network.input_domain
+    if stated or domain != pixel_domain(network.input_type, *network.input_range):
+        stated["input_domain"] = None if domain is None else dataclasses.asdict(domain)
+    return stated
 
 
 def _describe_op(op: Op, prefix: str, arrays: Arrays) -> dict[str, Any]:
@@ -172,6 +194,8 @@ def _describe_value(value: Any, name: str, arrays: Arrays) -> Any:
 
 def _packed_bits(document: dict[str, Any], name: str) -> int:
     """Field width of a bit-packed array; 0 for one stored as it is."""
+    if name.startswith("input."):
+        return 0
     op = document["ops"][int(name.removeprefix("op").split(".")[0])]
     bits = _archived_bits(op["weight_bits"]) if name.endswith(".weights") else 8
     return bits if bits < 8 else 0
@@ -197,14 +221,37 @@ def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
     metadata = document.get("metadata", {})
     if not isinstance(metadata, dict):
         raise TypeError("metadata is not an object")
+    name, mapped = _text(document["input"]), _range(document.get("input_range", [0.0, 1.0]))
     return Network(
         tensors=tensors,
         ops=tuple(_op(described, archive) for described in document["ops"]),
-        input=_text(document["input"]),
+        input=name,
         outputs=_texts(document["outputs"]),
-        input_range=_range(document.get("input_range", [0.0, 1.0])),
+        input_range=mapped,
+        input_rounding=_rounding(document, archive),
+        input_domain=_domain(document, pixel_domain(tensors[name], *mapped)),
         metadata=metadata,
     )
+
+
+def _rounding(document: dict[str, Any], archive: zipfile.ZipFile) -> InputRounding | None:
+    if "input_rounding" not in document:
+        return None
+    described = document["input_rounding"]
+    cls = ROUNDING_KINDS[_text(described["kind"])]
+    return cls(**{f.name: _array(described[f.name], archive, 0, _INPUT_TYPES) for f in dataclasses.fields(cls)})
+
+
+def _domain(document: dict[str, Any], implied: Domain | None) -> Domain | None:
+    """The domain stated; in a file of version 1, which states none, what its levels tell."""
+    if "input_domain" not in document:
+        return implied
+    described = document["input_domain"]
+    if described is None:
+        return None
+    if type(described["features"]) is not bool:
+        raise TypeError("the input domain's `features` is not true or false")
+    return Domain(_real(described["low"]), _real(described["high"]), described["features"])
 
 
 def _op(described: dict[str, Any], archive: zipfile.ZipFile) -> Op:
@@ -242,10 +289,16 @@ def _fields(cls: type[Any], described: dict[str, Any], archive: zipfile.ZipFile,
     return values
 
 
-def _array(described: dict[str, Any], archive: zipfile.ZipFile, bits: int) -> npt.NDArray[Any]:
+def _array(
+    described: dict[str, Any], archive: zipfile.ZipFile, bits: int, types: tuple[str, ...] = _INTEGERS
+) -> npt.NDArray[Any]:
     shape = tuple(_integer(n) for n in described["shape"])
     dtype = np.dtype(_text(described["dtype"]))
-    if dtype.kind != "i" or any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize > MAXIMUM_UNPACKED_BYTES:
+    if (
+        dtype.str not in types
+        or any(n < 0 for n in shape)
+        or math.prod(shape) * dtype.itemsize > MAXIMUM_UNPACKED_BYTES
+    ):
         raise ValueError(f"array {described['array']!r} has an impossible type or shape")
     content = _read(archive, f"{_text(described['array'])}.npy", MAXIMUM_UNPACKED_BYTES)
     array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
@@ -304,13 +357,16 @@ def _range(value: Any) -> tuple[float, float]:
 def _check_version(path: Path, document: Any) -> None:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise _damaged(path, "it is not a converted network")
-    if document.get("version") != VERSION:
+    version = document.get("version")
+    if type(version) is not int or version not in VERSIONS:
         raise StqError(
-            f"the file has format version {document.get('version')}, this stq-deploy reads version {VERSION}",
+            f"the file has format version {version}, this stq-deploy reads versions 1 to {VERSION}",
             where=str(path),
             cause="it was written by another version of stq-deploy",
             next="convert the model again, or install the version that wrote it",
         )
+    if version == 1 and not document.keys().isdisjoint(_SINCE_2):
+        raise _damaged(path, f"it has version 1, and {' or '.join(_SINCE_2)}, which are of version 2")
 
 
 def _damaged(path: Path, detail: str) -> StqError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stq_deploy.errors import StqError
-from stq_deploy.network.input_format import InputFormat
+from stq_deploy.network.input_format import PIXELS, Domain, InputFormat, InputRounding
 from stq_deploy.network.ops import Op, WeightedOp
 from stq_deploy.network.tensor import TensorType
 
@@ -25,8 +25,10 @@ class Network:
         outputs: names of the output tensors; the first holds the logits.
         metadata: JSON-able facts that change no result: model name, source file and its SHA-256, converter version,
             the source's layer table, certificates.
-        input_range: the values of the model's input that a sample's 0 and 1 (as uint8: 0 and 255) stand for, by which
-            the host makes levels of samples (`InputFormat`).
+        input_range: the values of the model's input that a pixel's 0 and 1 (as uint8: 0 and 255) stand for.
+        input_rounding: how values become levels of the input, where they are not divided by its scale and rounded.
+        input_domain: the values that the network was made for, where no quantizer of the model says it.
+            These three are what the host makes levels of samples by (`InputFormat`).
 
     Raises:
         StqError: on construction, if anything is inconsistent; every later step relies on this check.
@@ -37,7 +39,9 @@ class Network:
     input: str
     outputs: tuple[str, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
-    input_range: tuple[float, float] = (0.0, 1.0)
+    input_range: tuple[float, float] = PIXELS
+    input_rounding: InputRounding | None = None
+    input_domain: Domain | None = None
 
     def __post_init__(self) -> None:
         written = {self.input}
@@ -64,6 +68,13 @@ class Network:
             raise _inconsistent("an output tensor is never written", ", ".join(self.outputs))
         if not (all(map(math.isfinite, self.input_range)) and self.input_range[0] < self.input_range[1]):
             raise _inconsistent(f"the input's range is {self.input_range}", self.input)
+        try:
+            if self.input_rounding is not None:
+                self.input_rounding.check(self.input_type)
+            if self.input_domain is not None:
+                self.input_domain.check()
+        except (ValueError, TypeError) as error:
+            raise _inconsistent(str(error), self.input) from error
         unused = set(self.tensors) - written
         if unused:
             raise _inconsistent("a tensor is never written", sorted(unused)[0])
@@ -79,7 +90,7 @@ class Network:
     @property
     def input_format(self) -> InputFormat:
         """How samples become levels of the input tensor."""
-        return InputFormat(self.input_type, *self.input_range)
+        return InputFormat(self.input_type, *self.input_range, self.input_rounding, self.input_domain)
 
     @property
     def output_type(self) -> TensorType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +15,7 @@ class NetworkBuilder:
 
     Attributes:
         certificates: op name -> what is proved of its requantisation or table.
-        keras_outputs: op name -> the Keras layer whose output, up to rounding in float32, it computes.
+        keras_outputs: name of an op, or of the input -> the Keras layer whose output, up to rounding in float32, it is.
     """
 
     def __init__(self) -> None:
@@ -25,13 +24,11 @@ class NetworkBuilder:
         self.certificates: dict[str, dict[str, Any]] = {}
         self.keras_outputs: dict[str, str] = {}
 
-    def input(
-        self, name: str, shape: Sequence[int], levels: tuple[int, int], scale: Fraction, zero_point: int
-    ) -> Levels:
-        """The input tensor, of int8 levels in `levels`."""
-        return self._tensor(
-            name, TensorType(tuple(shape), "int8", *levels, scale=float(scale), zero_point=zero_point), (scale,)
-        )
+    def input(self, name: str, type: TensorType, scale: Fraction, layer: str) -> Levels:
+        """The input tensor; `layer` is the Keras layer whose output it is, or ""."""
+        if layer:
+            self.keras_outputs[name] = layer
+        return self._tensor(name, type, (scale,))
 
     def unique(self, name: str) -> str:
         """`name`, or with a number behind it if it is taken."""

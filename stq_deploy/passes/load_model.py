@@ -13,12 +13,11 @@ from stq_deploy.frontend.errors import located
 from stq_deploy.frontend.importer import read_source
 from stq_deploy.frontend.source import SourceGraph
 from stq_deploy.network import Network, load_network
-from stq_deploy.network.input_format import model_values
+from stq_deploy.network.input_format import PIXELS
+from stq_deploy.passes.input_domain import PIXEL_BITS, calibration_values, choose_input
 from stq_deploy.passes.lower import lower
-from stq_deploy.passes.post_training import quantize_graph, quantize_pixels
-from stq_deploy.passes.ranges import Range
+from stq_deploy.passes.post_training import insert_quantizers, quantize_graph, quantizes_input
 
-UNMAPPED = (0.0, 1.0)
 MAXIMUM_CALIBRATION = 1024
 """Samples that post-training quantization looks at; more say nothing new of a tensor's range."""
 
@@ -41,33 +40,69 @@ class Conversion:
     """What a conversion is told beside the model.
 
     Attributes:
-        input_range: the values of the model's input that a sample's 0 and 1 (as uint8: 0 and 255) stand for.
+        input_range: the smallest and the largest value of the model's input; a pixel's 0 and 1 (as uint8: 0 and 255)
+            stand for these. None: a pixel is the model's value.
         post_training: None: all that has to be quantized has quantizers.
+        samples: whose range is that of the input, where no quantizer of the model says it; for post-training
+            quantization its calibration samples serve.
+        input_bits: of the input's levels there, 8 to 16.
     """
 
-    input_range: tuple[float, float] = UNMAPPED
+    input_range: tuple[float, float] | None = None
     post_training: PostTraining | None = None
+    samples: SampleSet | None = None
+    input_bits: int = PIXEL_BITS
+
+    @property
+    def calibration(self) -> SampleSet | None:
+        """The samples that show what the input is."""
+        return self.post_training.samples if self.post_training is not None else self.samples
 
 
 def convert_model(path: str | os.PathLike[str], conversion: Conversion | None = None) -> Network:
     """Import a Keras or QKeras .h5 or .keras file and lower it; imports TensorFlow if its weights have quantizers.
 
     Raises:
+        UnknownInputError: neither the model nor `conversion` says which values the input has.
         StqError: the file is damaged, or holds something that cannot be converted.
     """
     asked = conversion or Conversion()
     source = read_source(path, post_training=asked.post_training is not None)
     try:
-        if asked.post_training is not None:
-            source, facts = _calibrated(source, asked.post_training, asked.input_range)
-        elif asked.input_range != UNMAPPED:
-            source, facts = quantize_pixels(source, Range(*asked.input_range)), {}
-        else:
-            facts = {}
-        network = lower(source)
+        return convert_source(source, asked)
     except StqError as error:
         raise located(error, str(path)) from error
-    return replace(network, input_range=asked.input_range, metadata=network.metadata | facts)
+
+
+def convert_source(source: SourceGraph, asked: Conversion) -> Network:
+    """The integer network of a model that has been read.
+
+    Raises:
+        StqError: as `convert_model`, which names the file.
+    """
+    chosen = None
+    if not quantizes_input(source):
+        chosen = choose_input(source.nodes[0].shape, asked.input_range, asked.calibration, asked.input_bits)
+    grid = None if chosen is None else chosen.quantizer
+    facts: dict[str, Any] = {"input": {"from": "model"} if chosen is None else chosen.facts()}
+    if asked.post_training is not None:
+        used = asked.post_training.samples.spread(MAXIMUM_CALIBRATION)
+        method = asked.post_training.method
+        source = quantize_graph(source, calibration_values(used, asked.input_range), method, grid)
+        seen = {"method": method, "samples": len(used), "samples_sha256": used.sha256()}
+        facts["post_training"] = {"scheme": "int8", **seen}
+    else:
+        if asked.samples is not None:
+            calibration_values(asked.samples, asked.input_range)  # for its checks
+        if grid is not None:
+            source = insert_quantizers(source, {0: grid})
+    network = lower(source)
+    return replace(
+        network,
+        input_range=asked.input_range or PIXELS,
+        input_domain=None if chosen is None else chosen.domain,
+        metadata=network.metadata | facts,
+    )
 
 
 def load_any(path: str | os.PathLike[str], conversion: Conversion | None = None) -> Network:
@@ -82,26 +117,7 @@ def load_any(path: str | os.PathLike[str], conversion: Conversion | None = None)
         raise StqError(
             "the network is converted already",
             where=str(path),
-            next="give the Keras model it was made from, or leave out --post-training, --calibrate and --input-range",
+            next="give the Keras model it was made from, or leave out the options of conversion: --post-training, "
+            "--calibrate, --input-range, --input-bits",
         )
     return load_network(path)
-
-
-def _calibrated(
-    source: SourceGraph, asked: PostTraining, input_range: tuple[float, float]
-) -> tuple[SourceGraph, dict[str, Any]]:
-    """The graph with calibrated quantizers, and what the network's metadata says of it."""
-    used = asked.samples.spread(MAXIMUM_CALIBRATION)
-    if used.holds_features and input_range != UNMAPPED:
-        raise StqError(
-            "the calibration samples are features, and --input-range says what pixels mean",
-            next="leave out --input-range: features are the model's values already",
-        )
-    quantized = quantize_graph(
-        source,
-        model_values(used.x, *input_range),
-        asked.method,
-        None if used.holds_features else Range(*input_range),
-    )
-    facts = {"method": asked.method, "samples": len(used), "samples_sha256": used.sha256()}
-    return quantized, {"post_training": {"scheme": "int8", **facts}}

@@ -28,9 +28,12 @@ from stq_deploy.network.ops import (
     Maximum,
     Minimum,
     Multiply,
+    Rescale,
     Softmax,
+    Table,
     WeightedOp,
 )
+from stq_deploy.network.requantize import TableRequantize
 from stq_deploy.network.tensor import TensorType, fits
 from stq_deploy.passes.builder import NetworkBuilder
 from stq_deploy.passes.errors import lowering_error
@@ -47,13 +50,14 @@ from stq_deploy.passes.expression import (
     real_bounds,
 )
 from stq_deploy.passes.fixed_point import BITS, power_of_two
+from stq_deploy.passes.input_levels import LevelMap, find_input_levels, unknown_input
+from stq_deploy.passes.input_paths import STAGES
 from stq_deploy.passes.materialize import Materializer, probe
 from stq_deploy.passes.softmax import LEVELS, STEP, exponentials, largest_error
 from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, shifted
 from stq_deploy.passes.step_function import step_function
-from stq_deploy.passes.structure import find_ending, find_input_quantizer, find_live
+from stq_deploy.passes.structure import find_ending, find_live
 
-_SAMPLE_SCALE = Fraction(1, 255)  # an input that no quantizer reads is taken as uint8 samples / 255
 _WEIGHTED: dict[type[s.Node], type[WeightedOp]] = {
     s.ConvolveNode: Convolve,
     s.DepthwiseNode: DepthwiseConvolve,
@@ -73,6 +77,7 @@ def lower(source: s.SourceGraph) -> Network:
     """The integer network of a checked model.
 
     Raises:
+        UnknownInputError: no quantizer says which levels the input has.
         StqError: a combination of layers that has no integer form; it says where and what to change.
     """
     return _Lowering(source).run()
@@ -90,22 +95,33 @@ class _Lowering:
         self.dropped = list({k: v for ending in self.endings for k, v in ending.dropped.items()}.values())
         self.live = find_live(source, self.outputs)
         self.readers = Counter(m for n in self.live for m in set(source.nodes[n].inputs)) + Counter(set(self.outputs))
-        self.input_quantizer = find_input_quantizer(source, self.live)
+        levels = find_input_levels(source, sorted(self.live), self.outputs)
+        if isinstance(levels, str):
+            raise unknown_input(source.nodes[0].layer, levels)
+        self.input = levels
 
     def run(self) -> Network:
         for n, node in enumerate(self.source.nodes):
-            if n in self.live:
+            if n not in self.live:
+                continue
+            if n in self.input.walked and isinstance(node, STAGES):
+                self.values[n] = self._lower_input_stage(node)
+            else:
                 self.values[n] = self._shared(n, _LOWER[type(node)](self, n, node))
         outputs = tuple(self._finish(n) for n in self.outputs)
         built = self.built
-        return Network(built.tensors, tuple(built.ops), self.source.nodes[0].layer, outputs, self._metadata())
+        name = self.source.nodes[0].layer
+        return Network(
+            built.tensors, tuple(built.ops), name, outputs, self._metadata(), input_rounding=self.input.rounding
+        )
 
     def _is_whole(self, n: int) -> bool:
         """Whether node n is the last of its Keras layer and the layer has no half before it."""
         return self.last_of_layer[self.source.nodes[n].layer] == n
 
     def _layer_if_whole(self, n: int) -> str:
-        return self.source.nodes[n].layer if self._is_whole(n) else ""
+        # What is moved before it is quantized in Keras, is quantized before it is moved here.
+        return self.source.nodes[n].layer if self._is_whole(n) and n not in self.input.walked else ""
 
     def _shared(self, n: int, value: Expression) -> Expression:
         """The value, its core stored if several layers read it: a sum is worth adding up once only."""
@@ -116,14 +132,31 @@ class _Lowering:
     # Nodes to values
 
     def _lower_input(self, n: int, node: s.InputNode) -> Expression:
-        if self.input_quantizer is None:
-            return Expression(self.built.input(node.layer, node.shape, (-128, 127), _SAMPLE_SCALE, -128))
-        quantizer = self.source.nodes[self.input_quantizer]
-        assert isinstance(quantizer, s.QuantizeNode)
-        steps = step_function(quantizer.quantizer)
-        zero = steps.zero_point
-        levels = steps.minimum + zero, steps.maximum + zero
-        return Expression(self.built.input(node.layer, node.shape, levels, steps.step, zero))
+        return Expression(self.built.input(node.layer, self.input.type, self.input.step, self.input.layer))
+
+    def _lower_input_stage(self, node: s.Node) -> Expression:
+        """What the host does before it quantizes the input."""
+        self.dropped.append({"layer": node.layer, "reason": "part of how the host quantizes the input"})
+        return self.values[node.inputs[0]]
+
+    def _lower_level_map(self, n: int, node: s.QuantizeNode, levels: LevelMap) -> Expression:
+        """One of several quantizers that read the input: its level is a function of the input's."""
+        value = self._padded(self.values[node.inputs[0]], node.layer)
+        x = self.materializer.stored(value.core, node.layer)
+        name, steps = self.built.unique(node.layer), levels.steps
+        common: dict[str, Any] = {"name": name, "inputs": (x.tensor,), "output": name, "sources": (node.layer,)}
+        table, certificate = np.array(levels.levels, np.int8), {"kind": "table", "exact": True}
+        op: Table | Rescale
+        if x.type.dtype == "int8":
+            op = Table(**common, table=np.pad(table, (0, 256 - len(table)), mode="edge"))
+        else:
+            base = self.input.type.minimum - self.input.type.zero_point
+            op = Rescale(**common, requantize=TableRequantize(table[None], base, x.type.channels, certificate))
+        output = TensorType(
+            node.shape, steps.dtype, int(table.min()), int(table.max()), float(steps.step), steps.zero_point
+        )
+        entries = {"entries": len(table)}
+        return Expression(self.built.add(op, output, (steps.step,), self._layer_if_whole(n), certificate | entries))
 
     def _lower_weighted(self, n: int, node: s.ConvolveNode | s.DepthwiseNode | s.DenseNode) -> Expression:
         kernel, op = self.source.kernels[n], _WEIGHTED[type(node)]
@@ -205,8 +238,9 @@ class _Lowering:
         return value
 
     def _lower_quantize(self, n: int, node: s.QuantizeNode) -> Expression:
-        if n == self.input_quantizer:
-            return self.values[0]
+        if n in self.input.quantizers:
+            levels = self.input.quantizers[n]
+            return self.values[node.inputs[0]] if levels is None else self._lower_level_map(n, node, levels)
         try:
             step_function(node.quantizer)
         except ValueError as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,14 @@ from stq_deploy.frontend import source as s
 from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.passes.float_graph import run_graph
-from stq_deploy.passes.ranges import METHODS, Range, coarse_grid, finest_grid
-from stq_deploy.passes.structure import find_ending, find_input_quantizer, find_live
+from stq_deploy.passes.input_levels import find_input_levels, unknown_input
+from stq_deploy.passes.ranges import METHODS, Range, coarse_grid
+from stq_deploy.passes.structure import find_ending, find_live
 
 Reals = npt.NDArray[np.float32]
 
 BATCH = 32
+_LEVELS = 256
 
 _SUMS = (s.ConvolveNode, s.DepthwiseNode, s.DenseNode, s.AveragePoolNode, s.CombineNode)
 _MOVES = (s.MaxPoolNode, s.PadNode, s.CropNode, s.UpsampleNode, s.ConcatenateNode, s.ReshapeNode)
@@ -99,15 +102,16 @@ def observe(source: s.SourceGraph, places: Sequence[int], x: Reals, method: str)
     return {n: METHODS[method](seen[n], counts[n]) for n in places}
 
 
-def quantize_graph(source: s.SourceGraph, x: Reals, method: str, input_range: Range | None) -> s.SourceGraph:
+def quantize_graph(source: s.SourceGraph, x: Reals, method: str, grid: Quantizer | None) -> s.SourceGraph:
     """The graph with a quantizer wherever `lower` needs one.
 
     Args:
         x: calibration samples, float32 (N, *input shape), as the model sees them.
         method: one of `METHODS`.
-        input_range: of the pixels that the model sees; None for features, whose range the samples show.
+        grid: the input's levels, where no quantizer of the model says them (`find_input_levels`).
 
     Raises:
+        UnknownInputError: there is no such quantizer, and no grid.
         StqError: the samples do not fit the model.
     """
     if x.shape[1:] != source.nodes[0].shape:
@@ -116,23 +120,22 @@ def quantize_graph(source: s.SourceGraph, x: Reals, method: str, input_range: Ra
             next="calibrate with samples like those that the model was trained on",
         )
     places = find_places(source)
-    known = {n: span for n in places.nodes if (span := _known_range(source.nodes[n], input_range)) is not None}
+    if 0 in places.nodes and grid is None:
+        raise unknown_input(source.nodes[0].layer, "a layer reads it as it is")
+    known = {n: span for n in places.nodes if (span := _known_range(source.nodes[n], grid)) is not None}
     unknown = [n for n in places.nodes if n not in known]
     ranges = known | (observe(source, unknown, x, method) if unknown else {})
     quantizers = {}
     for n in places.nodes:
         members = [m for m in places.nodes if places.groups[m] == places.groups[n]]
         span = Range(min(ranges[m].low for m in members), max(ranges[m].high for m in members))
-        pixels = members == [0] and 0 in known
-        quantizers[n] = finest_grid(span) if pixels else coarse_grid(span)
+        quantizers[n] = grid if n == 0 and grid is not None and _is_own(grid, members) else coarse_grid(span)
     return insert_quantizers(source, quantizers)
 
 
-def quantize_pixels(source: s.SourceGraph, input_range: Range) -> s.SourceGraph:
-    """The graph with the 256 values of a pixel as its input's levels, unless a quantizer there says otherwise."""
-    if find_input_quantizer(source, _live(source)) is not None:
-        return source
-    return insert_quantizers(source, {0: finest_grid(input_range)})
+def _is_own(grid: Quantizer, members: list[int]) -> bool:
+    """Whether the input keeps its grid although it is concatenated with others: one of more than 256 levels it does."""
+    return len(members) == 1 or grid.integer("high") - grid.integer("low") >= _LEVELS
 
 
 def insert_quantizers(source: s.SourceGraph, quantizers: dict[int, Quantizer]) -> s.SourceGraph:
@@ -155,10 +158,17 @@ def insert_quantizers(source: s.SourceGraph, quantizers: dict[int, Quantizer]) -
     )
 
 
-def _known_range(node: s.Node, input_range: Range | None) -> Range | None:
+def quantizes_input(source: s.SourceGraph) -> bool:
+    """Whether quantizers of the model define the levels of its input."""
+    outputs = tuple(find_ending(source, n).logits for n in source.outputs)
+    return not isinstance(find_input_levels(source, sorted(find_live(source, outputs)), outputs), str)
+
+
+def _known_range(node: s.Node, grid: Quantizer | None) -> Range | None:
     """The range of a node's values that needs no samples."""
-    if isinstance(node, s.InputNode):
-        return input_range
+    if isinstance(node, s.InputNode) and grid is not None:
+        scale = float(Fraction(str(grid.parameters["scale"])))
+        return Range(grid.integer("low") * scale, grid.integer("high") * scale)
     if isinstance(node, s.SoftmaxNode):
         return _UNIT
     return _FUNCTION_RANGES[node.function] if isinstance(node, s.FunctionNode) else None
@@ -175,7 +185,7 @@ class _Walk:
     def __init__(self, source: s.SourceGraph) -> None:
         self.nodes = source.nodes
         self.live = _live(source)
-        self.input_is_quantized = find_input_quantizer(source, self.live) is not None
+        self.input_is_quantized = quantizes_input(source)
         self.readers: dict[int, list[s.Node]] = {n: [] for n in self.live}
         for m in self.live:
             if not self.is_transparent(m):

@@ -1,11 +1,10 @@
-"""Questions about a source graph as a whole: where the logits are, what they depend on, what defines the input."""
+"""Questions about a source graph as a whole: where the logits are, and what they depend on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from stq_deploy.frontend import source as s
-from stq_deploy.passes.step_function import is_linear, step_function
 
 _RISING = ("sigmoid", "tanh")
 
@@ -51,13 +50,3 @@ def find_live(source: s.SourceGraph, outputs: tuple[int, ...]) -> set[int]:
             live.add(n)
             waiting += source.nodes[n].inputs
     return live
-
-
-def find_input_quantizer(source: s.SourceGraph, live: set[int]) -> int | None:
-    """The quantizer that defines the input's levels: the input's only reader, if all it does is round and clip."""
-    readers = [n for n in sorted(live) if 0 in source.nodes[n].inputs]
-    node = source.nodes[readers[0]] if len(readers) == 1 else None
-    if not isinstance(node, s.QuantizeNode) or not is_linear(node.quantizer):
-        return None
-    steps = step_function(node.quantizer)
-    return readers[0] if steps.step == steps.spacing and steps.dtype == "int8" else None

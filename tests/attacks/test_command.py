@@ -23,7 +23,6 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import tf_keras
 
     from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.network.input_format import quantize_input
     from stq_deploy.passes import convert_model
 
     work = tmp_path_factory.mktemp("attack")
@@ -39,7 +38,7 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save(work / "m.h5")
     pixels = np.random.default_rng(0).integers(0, 256, (12, *SHAPE)).astype(np.uint8)
     seen = convert_model(work / "m.h5").input_format
-    labels = FloatModel(work / "m.h5").classes(quantize_input(pixels, seen), seen.type)
+    labels = FloatModel(work / "m.h5").classes(seen.model_values(pixels))
     save_samples(SampleSet(pixels, labels, {"dataset": "noise"}), work / "in.npz")
     return work
 
@@ -107,13 +106,13 @@ def test_verify_counts_what_differs_from_the_float_model(work: Path) -> None:
 def test_a_float_model_of_other_weights_is_seen_to_differ(work: Path) -> None:
     from stq_deploy.evaluation.float_comparison import compare_with_float
     from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.network.input_format import quantize_input
+    from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.passes import convert_model
 
     network, model = convert_model(work / "m.h5"), FloatModel(work / "m.h5")
     layer = model.keras.get_layer("conv")
     layer.set_weights([-w for w in layer.get_weights()])
-    levels = quantize_input(load_samples(work / "in.npz").x, network.input_format)
-    found = compare_with_float(model, network, levels)
+    inputs = read_inputs(load_samples(work / "in.npz"), network.input_format)
+    found = compare_with_float(model, network, inputs)
     assert {x.name: x.differing > 0 for x in found.layers}["conv"]
     assert found.differing_predictions > 0

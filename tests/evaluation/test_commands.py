@@ -290,9 +290,9 @@ def test_a_build_in_the_output_folder_is_used_or_refused(work: Path, tmp_path: P
 
 
 def test_verification_samples_begin_with_the_extremes(network: Network) -> None:
-    from stq_deploy.evaluation.verification_samples import verification_levels
+    from stq_deploy.evaluation.verification_samples import verification_inputs
 
-    levels = verification_levels(network, None, 5)
+    levels = verification_inputs(network, None, 5).levels
     spec = network.input_type
     assert levels.shape == (5, *spec.shape)
     assert (levels[0] == spec.maximum).all() and (levels[1] == spec.minimum).all()

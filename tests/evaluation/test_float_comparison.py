@@ -10,6 +10,7 @@ import numpy as np
 from networks import random_levels, random_network
 
 from stq_deploy.evaluation.float_comparison import FloatLayer, compare_with_float
+from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.network import Network
 
 SAMPLES = 40
@@ -30,13 +31,19 @@ class FaultyFloatModel:
             values[op.output] = found[op.name] = self.fault(result) if op.name == self.layer else result
         return found
 
-    def layer_outputs(self, levels: np.ndarray, input_type: Any, layers: list[str]) -> list[np.ndarray]:
-        found, specs = self._outputs(levels), {op.name: self.network.tensors[op.output] for op in self.network.ops}
+    def layer_outputs(self, values: np.ndarray, layers: list[str]) -> list[np.ndarray]:
+        found, specs = (
+            self._outputs(self._levels(values)),
+            {op.name: self.network.tensors[op.output] for op in self.network.ops},
+        )
         return [(found[name] - specs[name].zero_point) * specs[name].scale for name in layers]
 
-    def classes(self, levels: np.ndarray, input_type: Any) -> np.ndarray:
-        *_, logits = self._outputs(levels).values()
-        return logits.reshape(len(levels), -1).argmax(axis=1)
+    def classes(self, values: np.ndarray) -> np.ndarray:
+        *_, logits = self._outputs(self._levels(values)).values()
+        return logits.reshape(len(values), -1).argmax(axis=1)
+
+    def _levels(self, values: np.ndarray) -> np.ndarray:
+        return self.network.input_format.levels(values)
 
 
 def _network() -> Network:
@@ -47,7 +54,8 @@ def _network() -> Network:
 def _compare(layer: str, fault: Fault) -> dict[str, FloatLayer]:
     network = _network()
     model: Any = FaultyFloatModel(network, layer, fault)
-    found = compare_with_float(model, network, random_levels(network, SAMPLES))
+    levels = random_levels(network, SAMPLES)
+    found = compare_with_float(model, network, Inputs(network.input_format.values(levels), levels, 0))
     assert found.samples == SAMPLES
     return {x.name: x for x in found.layers}
 

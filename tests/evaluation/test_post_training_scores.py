@@ -83,14 +83,14 @@ def test_a_network_of_sequences_or_vectors_takes_samples_of_its_shape(tmp_path: 
     ("arguments", "message"),
     [
         ([], "add --post-training int8 --calibrate SAMPLES.npz"),
-        (["--post-training", "int8"], "--post-training and --calibrate belong together"),
-        (["--calibrate", "pixels.npz"], "--post-training and --calibrate belong together"),
+        (["--post-training", "int8"], "--post-training needs --calibrate"),
+        (["--calibrate", "pixels.npz"], "add --post-training int8 --calibrate SAMPLES.npz"),
         ([*INT8, "absent.npz"], "there is no such file"),
         ([*INT8, "m.h5"], "this is not a usable sample file"),
         ([*INT8, "pixels.npz", "--input-range", "1", "0"], "--input-range 1 0 is no range"),
         ([*INT8, "pixels.npz", "--input-range", "0", "inf"], "is no range"),
         ([*INT8, "pixels.npz", "--input-range", "nan", "1"], "is no range"),
-        ([*INT8, "features.npz", *RANGE], "calibration samples are features"),
+        ([*INT8, "features.npz", *RANGE], "4 of 4 calibration samples hold values outside --input-range 0 255"),
         (["--post-training", "int4", "--calibrate", "pixels.npz"], "'int4' is not 'int8'"),
     ],
 )
@@ -109,7 +109,7 @@ def test_features_where_pixels_are_mapped_are_refused(work: Path) -> None:
     invoke("convert", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "-o", work / "mapped.stq")
     result = invoke("evaluate", "--model", work / "mapped.stq", "--samples", work / "features.npz")
     assert result.exit_code == 1
-    assert "the network takes pixels in [0, 1] and maps them to 0..255 itself" in result.stderr
+    assert "4 of 4 samples hold values outside the network's domain [0, 255]" in result.stderr
 
 
 @pytest.mark.keras
@@ -119,8 +119,7 @@ def test_the_float_model_sees_what_the_network_sees(work: Path) -> None:
     made = load_samples(work / "pixels.npz")
     asked = Conversion((0.0, 255.0), PostTraining(made))
     model = FloatModel(work / "m.h5", asked)
-    levels = quantize_input(made.x, model.input_format)
-    logits = model.logits(levels, model.input_format.type)
+    logits = model.logits(model.input_format.model_values(made.x))
     source = read_source(work / "m.h5", post_training=True)
     *_, (_, expected) = run_graph(source, made.x.astype(np.float32), range(len(source.nodes) - 1))
     assert model.network is not None

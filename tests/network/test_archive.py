@@ -121,7 +121,7 @@ def test_absent_folder_and_foreign(tmp_path: Path) -> None:
 
 def test_another_version_says_so(path: Path) -> None:
     edit(path, lambda d: d.update(version=99))
-    assert "format version 99, this stq-deploy reads version 1" in refused(path).what
+    assert "format version 99, this stq-deploy reads versions 1 to 2" in refused(path).what
 
 
 def _op(document: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from integer_models import source_graph
 from model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
 
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.reference import run, run_layers
-from stq_deploy.passes import lower
+from stq_deploy.passes import Conversion, UnknownInputError, lower
+from stq_deploy.passes.load_model import convert_source
 
 WINDOW = {"strides": [1, 1], "padding": "same", "data_format": "channels_last", "dilation_rate": [1, 1]}
 RELU = "quantized_relu(4,2)"
@@ -79,7 +81,8 @@ def test_straight_network(tmp_path: Path) -> None:
     assert (t.minimum, t.maximum, t.zero_point, t.scale) == (-128, 127, -128, 1 / 256)
     assert network.output_type.dtype == "int32"
     facts = network.metadata
-    assert facts["keras_outputs"] == {"conv": "relu", "pool": "pool", "flatten": "flatten", "fc": "fc"}
+    outputs = {"conv": "relu", "pool": "pool", "flatten": "flatten", "fc": "fc"}
+    assert facts["keras_outputs"] == {"image": "quantize"} | outputs
     assert [d["layer"] for d in facts["dropped"]] == ["softmax"]
     assert facts["classes"] == 3
     assert facts["source"]["name"] == "draft.h5"
@@ -217,19 +220,26 @@ def test_bias_and_scale_per_channel(tmp_path: Path) -> None:
     assert np.array_equal(values["c"], np.clip(np.rint(exact * 16), -127, 127) / 16)
 
 
-def test_input_without_quantizer_is_samples_over_255(tmp_path: Path) -> None:
+def test_an_input_without_quantizer_is_refused_and_three_ways_are_named(tmp_path: Path) -> None:
     draft = ModelDraft().add("InputLayer", "x", batch_input_shape=[None, 4, 3, 2])
     conv(draft, "c", "x", 2, 2, activation=RELU)
-    network = lower(source_graph(end(draft, "c", 24), tmp_path))
-    t = network.input_type
-    assert (t.scale, t.zero_point, t.minimum, t.maximum) == (float(Fraction(1, 255)), -128, -128, 127)
+    with pytest.raises(
+        UnknownInputError, match="the range of the input's values is not known: layer 'c' reads"
+    ) as error:
+        lower(source_graph(end(draft, "c", 24), tmp_path))
+    assert error.value.where == "input 'x'"
+    for way in ("--calibrate", "--input-range", "QActivation"):
+        assert way in error.value.next
 
 
 def test_second_reader_of_the_input_keeps_its_quantizer_an_op(tmp_path: Path) -> None:
     draft = image()
     conv(draft, "c", "x", 2, 2, activation=RELU)
     draft.add("Add", "add", "q", "c").add("QActivation", "act", "add", activation=RELU)
-    network = lower(source_graph(end(draft, "act", 24), tmp_path))
+    graph = source_graph(end(draft, "act", 24), tmp_path)
+    with pytest.raises(UnknownInputError, match="layer 'c' reads it as it is"):
+        lower(graph)
+    network = convert_source(graph, Conversion((0.0, 1.0)))
     assert network.input_type.scale == float(Fraction(1, 255))
     assert kinds(network)["q"] == "table"
 

@@ -18,13 +18,14 @@ from stq_deploy.errors import StqError
 from stq_deploy.frontend import read_source
 from stq_deploy.frontend import source as s
 from stq_deploy.network import Network
-from stq_deploy.network.input_format import dequantize_input, quantize_input
+from stq_deploy.network.input_format import Domain, dequantize_input, quantize_input
 from stq_deploy.network.reference import run_layers
 from stq_deploy.passes import Conversion, PostTraining, convert_model, load_any, lower
+from stq_deploy.passes.input_domain import input_grid
+from stq_deploy.passes.load_model import convert_source
 from stq_deploy.passes.post_training import find_places, quantize_graph
-from stq_deploy.passes.ranges import Range
 
-PIXELS = Range(0.0, 1.0)
+PIXELS = input_grid(Domain(0.0, 1.0), 8)
 
 
 def samples(count: int = 12) -> SampleSet:
@@ -68,7 +69,7 @@ def test_the_network_equals_the_quantized_graph(tmp_path: Path, method: str, inp
     source = read_source(path, post_training=True)
     low, high = input_range
     calibrated = (low + float_pixels() / 255 * (high - low)).astype(np.float32)
-    quantized = quantize_graph(source, calibrated, method, Range(*input_range))
+    quantized = quantize_graph(source, calibrated, method, input_grid(Domain(*input_range), 8))
     assert lower(quantized).ops[0].name == network.ops[0].name
     assert_equals_the_quantized_graph(quantized, network, levels)
     # and the quantized graph is near the float one
@@ -179,13 +180,26 @@ def test_features_are_calibrated(tmp_path: Path) -> None:
     network = convert_model(path, Conversion(post_training=PostTraining(made, "minmax")))
     spec = network.input_type
     low, high = (level - spec.zero_point for level in (spec.minimum, spec.maximum))
-    assert low * spec.scale == pytest.approx(made.x.min(), abs=spec.scale)
-    assert high * spec.scale == pytest.approx(made.x.max(), abs=spec.scale)
-    assert (spec.minimum, spec.maximum - spec.minimum >= 254) == (-128, True)
-    seen = dequantize_input(quantize_input(made.x, network.input_format), spec)
+    # The whole range that the file states, whatever the samples seen are: another sample may be anywhere in it.
+    assert low * spec.scale == pytest.approx(-200, abs=spec.scale)
+    assert high * spec.scale == pytest.approx(200, abs=spec.scale)
+    assert spec.maximum - spec.minimum >= 254
+    assert network.input_domain == Domain(-200.0, 200.0, features=True)
+    seen = dequantize_input(quantize_input(made.x, network.input_format, features=True), spec)
     np.testing.assert_allclose(seen, made.x, atol=spec.scale * 0.51)
-    with pytest.raises(StqError, match="calibration samples are features"):
+    with pytest.raises(StqError, match=r"\d+ of 12 calibration samples hold values outside --input-range 0 255"):
         convert_model(path, Conversion((0.0, 255.0), PostTraining(made)))
+    with pytest.raises(StqError, match="the samples are pixels, and the network was made for features"):
+        quantize_input(samples().x, network.input_format)
+
+
+def test_an_input_of_16_bits_is_finer(tmp_path: Path) -> None:
+    path, made = float_draft().save_h5(tmp_path / "m.h5"), features()
+    network = convert_model(path, Conversion(None, PostTraining(made, "minmax"), input_bits=16))
+    assert (network.input_type.dtype, network.input_type.scale) == ("int16", pytest.approx(200 / 32767))
+    assert network.metadata["input"]["largest_error"] == pytest.approx(100 / 32767)
+    levels = quantize_input(made.x, network.input_format, features=True)
+    np.testing.assert_allclose(network.input_format.values(levels), made.x, atol=network.input_type.scale * 0.51)
 
 
 def test_the_calibration_is_recorded_and_changes_nothing_else(tmp_path: Path) -> None:
@@ -199,16 +213,17 @@ def test_the_calibration_is_recorded_and_changes_nothing_else(tmp_path: Path) ->
 
 
 def test_pixels_of_a_quantized_model_may_be_mapped_too() -> None:
-    from stq_deploy.passes.post_training import quantize_pixels
-
     draft = Draft(shape=(3, 3, 2))
     draft.nodes = [draft.nodes[0]]
     graph = draft.graph(draft.dense(draft.flat(draft.conv(0, 3))))
-    spec = lower(quantize_pixels(graph, Range(0.0, 255.0))).input_type
+    mapped = convert_source(graph, Conversion((0.0, 255.0)))
+    spec = mapped.input_type
     assert (spec.minimum, spec.maximum, spec.scale, spec.zero_point) == (-128, 127, 1.0, -128)
+    assert mapped.input_domain == Domain(0.0, 255.0)
     quantized = Draft(shape=(3, 3, 2))
     graph = quantized.graph(quantized.dense(quantized.flat(quantized.conv(quantized.x, 3))))
-    assert quantize_pixels(graph, Range(0.0, 255.0)) is graph
+    own = convert_source(graph, Conversion((0.0, 255.0)))
+    assert (own.input_type, own.input_range, own.input_domain) == (lower(graph).input_type, (0.0, 255.0), None)
 
 
 def test_bad_calibration_samples_are_explained(tmp_path: Path) -> None:

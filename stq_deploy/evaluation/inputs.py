@@ -1,0 +1,53 @@
+"""Samples as a network and its Keras model take them, and how many of them leave what the network was made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.errors import StqError
+from stq_deploy.network.input_format import InputFormat, Levels, Values
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The same samples twice.
+
+    Attributes:
+        values: float32 (N, *input shape), as the Keras model takes them: neither clipped nor rounded.
+        levels: int64 (N, *input shape), as the network takes them.
+        outside: samples with a value beyond the levels of the model's own input quantizer, which clips it, as in Keras.
+    """
+
+    values: Values
+    levels: Levels
+    outside: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For --json."""
+        return {"samples_outside_domain": self.outside}
+
+
+def read_inputs(samples: SampleSet, format: InputFormat, name: str = "") -> Inputs:
+    """Samples for a network of this input.
+
+    Args:
+        name: of the sample file, for errors.
+
+    Raises:
+        StqError: samples of another shape, pixels where features are wanted, or values outside the input's domain.
+    """
+    try:
+        values = format.model_values(samples.x, features=samples.holds_features)
+        levels = format.levels(values)
+    except StqError as error:
+        raise StqError(error.what, where=error.where or name, cause=error.cause, next=error.next) from error
+    return Inputs(values, levels, count_outside(format, values))
+
+
+def count_outside(format: InputFormat, values: Values) -> int:
+    """Samples of which a value lies outside the domain, or beyond the levels of the model's own quantizer."""
+    return int(np.any(format.outside(values).reshape(len(values), -1), axis=1).sum())

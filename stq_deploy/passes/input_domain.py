@@ -1,0 +1,116 @@
+"""The values of a model's input where the model does not say them: from the user, from samples, or as pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.errors import StqError
+from stq_deploy.frontend.quantizers import Quantizer, affine_quantizer
+from stq_deploy.network.input_format import PIXELS, Domain, Values, model_values, unit_interval
+from stq_deploy.passes.ranges import Range, finest_grid
+
+PIXEL_BITS = 8
+MOST_BITS = 16
+_PICTURE_CHANNELS = (1, 3)
+
+
+@dataclass(frozen=True)
+class ChosenInput:
+    """What was chosen for an input that no quantizer of the model reads.
+
+    Attributes:
+        domain: the values that may occur.
+        quantizer: of its levels.
+        origin: "user" (--input-range), "samples" (--calibrate) or "pictures" (pixels, as nothing says otherwise).
+    """
+
+    domain: Domain
+    quantizer: Quantizer
+    origin: str
+
+    @property
+    def step(self) -> Fraction:
+        """Real value of one level."""
+        return Fraction(str(self.quantizer.parameters["scale"]))
+
+    def facts(self) -> dict[str, Any]:
+        """For the network's metadata."""
+        return {
+            "from": self.origin,
+            "low": self.domain.low,
+            "high": self.domain.high,
+            "step": float(self.step),
+            "largest_error": float(self.step / 2),
+            "share_of_range": float(self.step / 2) / (self.domain.high - self.domain.low),
+        }
+
+
+def choose_input(
+    shape: tuple[int, ...], input_range: tuple[float, float] | None, samples: SampleSet | None, bits: int
+) -> ChosenInput | None:
+    """The domain and its levels; None if nothing says which values the input has.
+
+    Args:
+        shape: of the input.
+        input_range: as the user gave it.
+        samples: to calibrate on.
+        bits: of the levels, 8 to 16.
+    """
+    found = _domain(shape, input_range, samples)
+    if found is None:
+        return None
+    domain, origin = found
+    return ChosenInput(domain, input_grid(domain, bits), origin)
+
+
+def _domain(
+    shape: tuple[int, ...], input_range: tuple[float, float] | None, samples: SampleSet | None
+) -> tuple[Domain, str] | None:
+    if input_range is not None:
+        return Domain(*input_range), "user"
+    if samples is not None:
+        stated = samples.stated_range
+        return (Domain(*PIXELS) if stated is None else Domain(*stated, features=True)), "samples"
+    if len(shape) == 3 and shape[-1] in _PICTURE_CHANNELS:
+        return Domain(*PIXELS), "pictures"
+    return None
+
+
+def input_grid(domain: Domain, bits: int) -> Quantizer:
+    """Evenly spaced levels, real 0 among them, that reach both ends of the domain.
+
+    With 8 bits 256 levels; with more, levels whose distance from 0 fits `bits` bits with a sign, as the kernels ask.
+    """
+    span = Range(min(domain.low, 0.0), max(domain.high, 0.0))
+    if bits == PIXEL_BITS:
+        return finest_grid(span)
+    low, high = Fraction(span.low), Fraction(span.high)
+    scale = max(-low, high) / (2 ** (bits - 1) - 1)
+    return affine_quantizer(round(low / scale), round(high / scale), scale)
+
+
+def calibration_values(samples: SampleSet, input_range: tuple[float, float] | None) -> Values:
+    """Calibration samples (N, *shape) as the model's values.
+
+    Raises:
+        StqError: features that lie outside the range that the user gave.
+    """
+    if not samples.holds_features:
+        return model_values(samples.x, *(input_range or PIXELS))
+    values = unit_interval(samples.x)
+    if input_range is not None:
+        low, high = (np.float32(bound) for bound in input_range)
+        outside = (values < low) | (values > high)
+        if outside.any():
+            count = int(outside.reshape(len(values), -1).any(axis=1).sum())
+            raise StqError(
+                f"{count:,} of {len(values):,} calibration samples hold values outside --input-range {low:g} {high:g}; "
+                f"they run from {values.min():g} to {values.max():g}",
+                next="give a range that holds all values, or leave --input-range out: the sample file states one",
+            )
+    return values
