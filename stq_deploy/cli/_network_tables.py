@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 from stq_deploy.cli._screen import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from stq_deploy.frontend import LayerRow
     from stq_deploy.network.summary import OpRow
-
-_UNFOLDED = 140
 
 
 def op_table(rows: Sequence[OpRow]) -> Table:
@@ -48,13 +45,6 @@ def layer_table(rows: Sequence[LayerRow]) -> Table:
     totals = (_count(sum(getattr(row, what) for row in rows)) for what in ("parameters", "macs"))
     _add(table, "total", "", "", "", "", *totals, "", _count(sum(row.weight_bytes for row in rows)), "")
     return table
-
-
-def print_table(console: Console, table: Table) -> None:
-    """Print a table as wide as the terminal; into a file or pipe, as wide as it needs."""
-    if not console.is_terminal:
-        console.width = _UNFOLDED
-    console.print(table)
 
 
 def _table(texts: Sequence[str], numbers: Sequence[str], last: Sequence[str]) -> Table:

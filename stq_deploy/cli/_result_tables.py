@@ -8,6 +8,7 @@ from rich.table import Table
 
 from stq_deploy.attacks.registry import attack_title
 from stq_deploy.cli._input import outside_text
+from stq_deploy.cli._layout import print_table
 from stq_deploy.cli._screen import plain
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def print_results(console: Console, summary: RunSummary) -> None:
             str(len(one.differing_predictions)),
             "?" if flips is None else str(len(flips)),
         )
-    console.print(table)
+    print_table(console, table)
     outside, total = (
         sum(one.outside for one in summary.comparisons),
         sum(len(one.samples) for one in summary.comparisons),

@@ -64,7 +64,6 @@ def build(
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.memory_plan import read_memory_plan
     from stq_deploy.passes import load_any
-    from stq_deploy.progress import stage
     from stq_deploy.report.write import MEMORY_PAGE, memory_page
     from stq_deploy.toolchain.build import build_firmware
     from stq_deploy.toolchain.compilers import find_compiler
@@ -77,8 +76,7 @@ def build(
     command += "".join(f" --place {place}" for place in places)
     kept = "a former build in the folder is as it was; the same command starts anew"
     with interruptible(kept), progress_bars() as progress:
-        with stage(progress, "reading the network"):
-            network = load_any(path, asked)
+        network = load_any(path, asked, progress)
         say_assumed_input(network)
 
         def pages(report: dict[str, Any], manifest: dict[str, Any]) -> dict[str, str]:

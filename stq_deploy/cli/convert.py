@@ -67,9 +67,8 @@ def convert(
     asked = conversion.load()
     with interruptible("no file was written; the same command starts anew"):
         with progress_bars() as progress:
-            with stage(progress, "quantizing, certifying"):
-                whole = convert_model(path, asked)
-                network = converted = drop_unread_units(whole) if drop else whole
+            whole = convert_model(path, asked, progress)
+            network = converted = drop_unread_units(whole) if drop else whole
             if pack:
                 with stage(progress, "packing activations"):
                     network = pack_activations(converted)
@@ -105,7 +104,8 @@ def _print_dropped(console: Console, whole: Network, network: Network) -> None:
 
 def _print(console: Console, network: Network, out: Path) -> None:
     from stq_deploy.cli._input import describe_input
-    from stq_deploy.cli._network_tables import op_table, print_table
+    from stq_deploy.cli._layout import print_table
+    from stq_deploy.cli._network_tables import op_table
     from stq_deploy.frontend.layer_table import half_precision_remark
     from stq_deploy.network.summary import op_rows
 

@@ -138,6 +138,7 @@ def _print(console: Console, found: Demo) -> None:
     from rich.table import Table
 
     from stq_deploy.attacks.registry import attack_title
+    from stq_deploy.cli._layout import print_table
     from stq_deploy.cli._screen import plain
 
     on_board = max(len(one.samples) for one in found.summary.comparisons)
@@ -167,7 +168,7 @@ def _print(console: Console, found: Demo) -> None:
             _percent(score.accuracy),
             "?" if score.mismatches is None else str(score.mismatches),
         )
-    console.print(table)
+    print_table(console, table)
     layers = found.layers
     console.print(
         f"Differing layers: {layers.differing_layers} of {len(layers.rows)} "

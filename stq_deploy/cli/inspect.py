@@ -36,7 +36,8 @@ def inspect(model: str, as_json: bool) -> None:
 
 def _inspect_network(path: Path, as_json: bool) -> None:
     from stq_deploy.cli._input import describe_input
-    from stq_deploy.cli._network_tables import op_table, print_table
+    from stq_deploy.cli._layout import print_table
+    from stq_deploy.cli._network_tables import op_table
     from stq_deploy.cli._screen import print_json, result_console
     from stq_deploy.network import load_network
     from stq_deploy.network.summary import op_rows
@@ -61,7 +62,8 @@ def _inspect_network(path: Path, as_json: bool) -> None:
 
 
 def _inspect_model(path: Path, as_json: bool) -> None:
-    from stq_deploy.cli._network_tables import layer_table, print_table
+    from stq_deploy.cli._layout import print_table
+    from stq_deploy.cli._network_tables import layer_table
     from stq_deploy.cli._screen import print_json, result_console
     from stq_deploy.frontend import list_layers
     from stq_deploy.frontend.layer_table import half_precision_remark

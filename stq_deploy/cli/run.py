@@ -69,7 +69,6 @@ def run(
     from stq_deploy.evaluation.firmware import find_or_build, held_build
     from stq_deploy.files import locked, made_folder
     from stq_deploy.passes import load_any
-    from stq_deploy.progress import stage
     from stq_deploy.report.write import check_reports, write_reports
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -84,8 +83,7 @@ def run(
     with interruptible(kept), ExitStack() as held:
         held.enter_context(locked(held.enter_context(made_folder(folder))))
         progress = held.enter_context(progress_bars())
-        with stage(progress, "reading the network"):
-            network = load_any(path, asked)
+        network = load_any(path, asked, progress)
         say_assumed_input(network)
         firmware = find_or_build(network, board, folder, progress)
         held.enter_context(held_build(firmware, folder))

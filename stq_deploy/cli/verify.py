@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stq_deploy.evaluation.quantization_noise import QuantizationNoise
     from stq_deploy.executors import Executor
     from stq_deploy.network import Network
+    from stq_deploy.progress import Progress
 
     Floats = FloatComparison | QuantizationNoise
 
@@ -73,8 +74,7 @@ def verify(
     path = resolve_model(model)
     asked = conversion.load()
     with progress_bars() as progress, ExitStack() as stack:
-        with stage(progress, "reading the network"):
-            network = load_any(path, asked)
+        network = load_any(path, asked, progress)
         say_assumed_input(network)
         inputs = verification_inputs(network, samples, limit)
         levels = inputs.levels
@@ -84,8 +84,8 @@ def verify(
     # Ranges are calibrated for samples such as these; noise and extremes would show what saturates.
     typical = asked.post_training.samples.spread(limit) if asked.post_training and samples is None else None
     seen = inputs if typical is None else read_inputs(typical, network.input_format)
-    with progress_bars() as progress, stage(progress, "comparing with the float model"):
-        floats = _compare_with_float(path, network, seen)
+    with progress_bars() as progress:
+        floats = _compare_with_float(path, network, seen, progress)
     console = result_console(as_json)
     _print(console, found, skipped, floats)
     console.print(f"{outside_text(inputs.outside, len(levels))}.")
@@ -140,21 +140,24 @@ def _why_not_here(name: str) -> str:
     return ""
 
 
-def _compare_with_float(path: Path, network: Network, inputs: Inputs) -> Floats | None:
+def _compare_with_float(path: Path, network: Network, inputs: Inputs, progress: Progress) -> Floats | None:
     if path.suffix.lower() == ".stq":
         return None
     from stq_deploy.evaluation.float_comparison import compare_with_float
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.quantization_noise import measure_noise
+    from stq_deploy.progress import stage
 
     compare = measure_noise if "post_training" in network.metadata else compare_with_float
-    return compare(FloatModel(path), network, inputs)
+    with stage(progress, "comparing with the float model"):
+        return compare(FloatModel(path), network, inputs)
 
 
 def _print(console: Console, found: LayerComparison, skipped: dict[str, str], floats: Floats | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from stq_deploy.cli._layout import print_table
     from stq_deploy.cli._screen import plain
 
     table = Table(title=f"{found.samples} samples, compared with {found.reference}", title_justify="left")
@@ -169,7 +172,7 @@ def _print(console: Console, found: LayerComparison, skipped: dict[str, str], fl
         if floats is not None:
             cells.append(by_name.get(row.name, ""))
         table.add_row(*cells)
-    console.print(table)
+    print_table(console, table)
     for difference in found.differences:
         console.print(plain(_describe(difference)), soft_wrap=True)
     for name, reason in skipped.items():

@@ -17,6 +17,7 @@ def zoo(name: str | None, as_json: bool) -> None:
     """
     from rich.table import Table
 
+    from stq_deploy.cli._layout import print_table
     from stq_deploy.cli._screen import print_json, result_console
     from stq_deploy.zoo.card import COLUMNS, model_card, table_row
     from stq_deploy.zoo.shipped import PREFIX, resolve_model, shipped_models
@@ -39,4 +40,4 @@ def zoo(name: str | None, as_json: bool) -> None:
         table.add_column(column, no_wrap=column == COLUMNS[0], overflow="fold")
     for model in models.values():
         table.add_row(*table_row(model))
-    result_console(as_json).print(table)
+    print_table(result_console(as_json), table)

@@ -17,6 +17,7 @@ from stq_deploy.network.input_format import PIXELS
 from stq_deploy.passes.input_domain import PIXEL_BITS, calibration_values, choose_input
 from stq_deploy.passes.lower import lower
 from stq_deploy.passes.post_training import insert_quantizers, quantize_graph, quantizes_input
+from stq_deploy.progress import Progress, silent, stage
 
 MAXIMUM_CALIBRATION = 1024
 """Samples that post-training quantization looks at; more say nothing new of a tensor's range."""
@@ -59,7 +60,9 @@ class Conversion:
         return self.post_training.samples if self.post_training is not None else self.samples
 
 
-def convert_model(path: str | os.PathLike[str], conversion: Conversion | None = None) -> Network:
+def convert_model(
+    path: str | os.PathLike[str], conversion: Conversion | None = None, progress: Progress = silent
+) -> Network:
     """Import a Keras or QKeras .h5 or .keras file and lower it; imports TensorFlow if its weights have quantizers.
 
     Raises:
@@ -67,14 +70,15 @@ def convert_model(path: str | os.PathLike[str], conversion: Conversion | None = 
         StqError: the file is damaged, or holds something that cannot be converted.
     """
     asked = conversion or Conversion()
-    source = read_source(path, post_training=asked.post_training is not None)
+    with stage(progress, "reading the model"):
+        source = read_source(path, post_training=asked.post_training is not None)
     try:
-        return convert_source(source, asked)
+        return convert_source(source, asked, progress)
     except StqError as error:
         raise located(error, str(path)) from error
 
 
-def convert_source(source: SourceGraph, asked: Conversion) -> Network:
+def convert_source(source: SourceGraph, asked: Conversion, progress: Progress = silent) -> Network:
     """The integer network of a model that has been read.
 
     Raises:
@@ -88,7 +92,8 @@ def convert_source(source: SourceGraph, asked: Conversion) -> Network:
     if asked.post_training is not None:
         used = asked.post_training.samples.spread(MAXIMUM_CALIBRATION)
         method = asked.post_training.method
-        source = quantize_graph(source, calibration_values(used, asked.input_range), method, grid)
+        with stage(progress, "calibrating"):
+            source = quantize_graph(source, calibration_values(used, asked.input_range), method, grid)
         seen = {"method": method, "samples": len(used), "samples_sha256": used.sha256()}
         facts["post_training"] = {"scheme": "int8", **seen}
     else:
@@ -96,7 +101,7 @@ def convert_source(source: SourceGraph, asked: Conversion) -> Network:
             calibration_values(asked.samples, asked.input_range)  # for its checks
         if grid is not None:
             source = insert_quantizers(source, {0: grid})
-    network = lower(source)
+    network = lower(source, progress)
     return replace(
         network,
         input_range=asked.input_range or PIXELS,
@@ -105,14 +110,16 @@ def convert_source(source: SourceGraph, asked: Conversion) -> Network:
     )
 
 
-def load_any(path: str | os.PathLike[str], conversion: Conversion | None = None) -> Network:
+def load_any(
+    path: str | os.PathLike[str], conversion: Conversion | None = None, progress: Progress = silent
+) -> Network:
     """Read a .stq network, or convert a Keras or QKeras model.
 
     Raises:
         StqError: absent, damaged, or not convertible; or a .stq network with a `conversion` to make.
     """
     if Path(path).suffix.lower() != ".stq":
-        return convert_model(path, conversion)
+        return convert_model(path, conversion, progress)
     if conversion not in (None, Conversion()):
         raise StqError(
             "the network is converted already",

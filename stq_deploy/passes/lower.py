@@ -57,7 +57,9 @@ from stq_deploy.passes.softmax import LEVELS, STEP, exponentials, largest_error
 from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, shifted
 from stq_deploy.passes.step_function import step_function
 from stq_deploy.passes.structure import find_ending, find_live
+from stq_deploy.progress import Progress, silent
 
+_STAGE = "certifying layers"
 _WEIGHTED: dict[type[s.Node], type[WeightedOp]] = {
     s.ConvolveNode: Convolve,
     s.DepthwiseNode: DepthwiseConvolve,
@@ -73,14 +75,14 @@ _COMBINATIONS: dict[type[s.Node], tuple[Combination, tuple[int, int]]] = {
 }
 
 
-def lower(source: s.SourceGraph) -> Network:
-    """The integer network of a checked model.
+def lower(source: s.SourceGraph, progress: Progress = silent) -> Network:
+    """The integer network of a checked model; `progress` is told every layer.
 
     Raises:
         UnknownInputError: no quantizer says which levels the input has.
         StqError: a combination of layers that has no integer form; it says where and what to change.
     """
-    return _Lowering(source).run()
+    return _Lowering(source).run(progress)
 
 
 class _Lowering:
@@ -100,15 +102,21 @@ class _Lowering:
             raise unknown_input(source.nodes[0].layer, levels)
         self.input = levels
 
-    def run(self) -> Network:
-        for n, node in enumerate(self.source.nodes):
-            if n not in self.live:
-                continue
+    def run(self, progress: Progress) -> Network:
+        nodes = [(n, node) for n, node in enumerate(self.source.nodes) if n in self.live]
+        total = len(nodes) + len(self.outputs)
+        for done, (n, node) in enumerate(nodes):
+            progress(_STAGE, done, total)
             if n in self.input.walked and isinstance(node, STAGES):
                 self.values[n] = self._lower_input_stage(node)
             else:
                 self.values[n] = self._shared(n, _LOWER[type(node)](self, n, node))
-        outputs = tuple(self._finish(n) for n in self.outputs)
+        finished = []
+        for done, n in enumerate(self.outputs, len(nodes)):
+            progress(_STAGE, done, total)
+            finished.append(self._finish(n))
+        progress(_STAGE, total, total)
+        outputs = tuple(finished)
         built = self.built
         name = self.source.nodes[0].layer
         return Network(

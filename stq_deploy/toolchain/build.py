@@ -182,8 +182,7 @@ def build_firmware(
         project = lay_out(folder, board, {layer["kernel"] for layer in manifest["layers"]})
         builder = Builder(project, board, compiler, out.with_name(out.name + LOG_ENDING))
         progress("generating C", 1, 1)
-        compiling = f"compiling with {compiler.version}"
-        objects = builder.compile(project.sources, lambda done: progress(compiling, done, len(project.sources)))
+        objects = builder.compile(project.sources, lambda done: progress("compiling", done, len(project.sources)))
         progress("linking and measuring", 0, 1)
         graph, unbounded = _read_calls(builder, objects)
         placement = _measure_and_place(builder, objects, manifest, graph, places)
