@@ -1,7 +1,8 @@
-"""Where the firmware templates and the boards lie: beside the package in a checkout, inside it when installed."""
+"""Where firmware templates, boards and documentation lie: beside the package in a checkout, inside it when installed."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -15,6 +16,21 @@ def _folder(name: str) -> Path:
 def firmware_templates() -> Path:
     """The folder of C sources and Jinja templates."""
     return _folder("firmware_templates")
+
+
+def docs_folder() -> Path:
+    """The folder of the documentation that messages name."""
+    return _folder("docs")
+
+
+def with_docs(text: str) -> str:
+    """The text with the full path of every page it calls `docs/NAME.md`, unless that is its path from here."""
+
+    def full(found: re.Match[str]) -> str:
+        page = docs_folder() / found[1]
+        return found[0] if Path(found[0]).is_file() or not page.is_file() else str(page)
+
+    return re.sub(r"\bdocs/([A-Z0-9_]+\.md)", full, text)
 
 
 def boards_folder() -> Path:

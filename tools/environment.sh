@@ -10,7 +10,7 @@ fail() {
 }
 
 find_python() {
-    local candidate
+    local candidate newer
     for candidate in "${STQ_DEPLOY_PYTHON:-}" python3 python3.13 python3.12 python3.11 python; do
         [ -n "$candidate" ] || continue
         if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
@@ -18,9 +18,33 @@ find_python() {
             return
         fi
     done
+    newer=$(python3 -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2] if v[:2] >= (3, 14) else "")' 2>/dev/null)
+    [ -z "$newer" ] || fail "Python $newer is too new: TensorFlow and h5py have no packages for it yet." \
+        "Install Python 3.13 beside it (Debian and Ubuntu: apt install python3.13 python3.13-venv; macOS: brew install" \
+        "python@3.13; with uv: uv python install 3.13), or name one: STQ_DEPLOY_PYTHON=/path/to/python3.13 $0"
     fail "no Python 3.11, 3.12 or 3.13 was found." \
         "Install one (Debian and Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.12)," \
         "or name it: STQ_DEPLOY_PYTHON=/path/to/python3.12 $0"
+}
+
+say() { # what is going on, also where nobody watches: installing takes minutes
+    printf '%s\n' "$*" >&2
+}
+
+beating() { # COMMAND...: run it, with a line every 15 seconds, which ends with this script whatever ends that
+    local status=0 pulse
+    (
+        seconds=0
+        while sleep 15 && kill -0 $$ 2>/dev/null; do
+            seconds=$((seconds + 15))
+            say "  ... still at it, $seconds s"
+        done
+    ) &
+    pulse=$!
+    "$@" || status=$?
+    kill "$pulse" 2>/dev/null || true
+    wait "$pulse" 2>/dev/null || true
+    return "$status"
 }
 
 install() { # LOCK: the packages of a lock file, by hash, nothing resolved anew
@@ -48,8 +72,9 @@ prepare() {
     [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
     local python
     python=$(find_python) || exit 1
-    printf 'Setting up %s (%s packages; once)...\n' "$stq_venv" "$1" >&2
+    say "Setting up $stq_venv ($1 packages; once) ..."
     if [ ! -x "$stq_venv/bin/python" ]; then
+        say "  making the virtual environment, with $python ..."
         if command -v uv >/dev/null 2>&1; then
             uv venv --quiet --python "$python" "$stq_venv" || fail "uv could not make $stq_venv."
         else
@@ -57,7 +82,10 @@ prepare() {
                 fail "$python could not make a virtual environment." "Debian and Ubuntu: apt install python3-venv"
         fi
     fi
-    install "$lock" || fail "installing $lock failed." "Is the package index reachable? Try again; finished downloads are kept."
+    say "  installing $(grep -c '==' "$lock") locked packages; this may take minutes ..."
+    beating install "$lock" || fail "installing $lock failed." "Is the package index reachable? Try again; finished downloads are kept."
+    say "  installing stq-deploy itself ..."
     install_project || fail "installing the project into $stq_venv failed."
     printf '%s' "$wanted" > "$stamp"
+    say "  done."
 }

@@ -13,6 +13,7 @@ import click
 from stq_deploy import __version__
 from stq_deploy.cli._outcome import DEBUG_OPTION, DEBUG_VARIABLE, ended
 from stq_deploy.errors import did_you_mean
+from stq_deploy.resources import docs_folder
 
 HELP_WIDTH = 110
 """Columns of --help, where the terminal has as many."""
@@ -64,6 +65,10 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        formatter.write_text(f"Documentation: {docs_folder()}")
 
     def main(
         self,

@@ -17,6 +17,7 @@ from typing import TextIO
 import click
 
 from stq_deploy.errors import StqError
+from stq_deploy.resources import with_docs
 
 DEBUG_VARIABLE = "STQ_DEPLOY_DEBUG"
 DEBUG_OPTION = "--debug"
@@ -99,7 +100,7 @@ class _InternalError(StqError):
 def _explained(error: Exception) -> StqError:
     """What nobody has foreseen, as far as its type says something."""
     if isinstance(error, OSError) and error.strerror:
-        place = error.filename if isinstance(error.filename, str) else ""
+        place = error.filename if isinstance(error.filename, str) else "input or output"
         next = "free some space, or choose another disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         return StqError(error.strerror, where=place, next=next or "check the path and its permissions")
     if isinstance(error, MemoryError):
@@ -126,6 +127,8 @@ def _wants_traceback(arguments: Sequence[str]) -> bool:
 
 
 def _tell(error: StqError, code: int, as_json: bool, *, debug: bool = False, quiet: bool = False) -> int:
+    next = with_docs(error.next)
+    error = StqError(error.what, where=error.where, cause=error.cause, next=next)
     with contextlib.suppress(OSError):  # standard error may be full or closed as well
         if debug:
             click.echo(traceback.format_exc(), err=True)

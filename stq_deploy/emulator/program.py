@@ -54,6 +54,9 @@ class Program:
         return [item for start, content in self.code for item in walk(start, content)]
 
 
+_ELF = b"\x7fELF"
+
+
 def load_program(path: Path, memories: list[Memory]) -> Program:
     """Read an ELF file for a chip with `memories`.
 
@@ -65,6 +68,8 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
 
     try:
         with path.open("rb") as file:
+            if file.read(len(_ELF)) != _ELF:
+                raise _no_program(path)
             elf = ELFFile(file)
             if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
                 raise StqError("not a program for a 32-bit little-endian Arm core", where=str(path))
@@ -77,8 +82,29 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
             next="build it with `stq-deploy build`",
         ) from error
     except (ELFError, ValueError, KeyError, IndexError, UnicodeDecodeError, OverflowError) as error:
-        raise StqError("not an ELF file, or a damaged one", where=str(path), cause=str(error)) from error
+        raise StqError(
+            "not an ELF file, or a damaged one",
+            where=str(path),
+            cause=str(error),
+            next="build it again with `stq-deploy build`",
+        ) from error
     return Program(segments, code, functions)
+
+
+def _no_program(path: Path) -> StqError:
+    """What the file is instead, as far as its name says, and how a program comes of it."""
+    models = {".stq": "a network", ".h5": "a Keras model", ".keras": "a Keras model", ".hdf5": "a Keras model"}
+    images = {".bin": "an image without addresses", ".hex": "an image without names of functions"}
+    ending = path.suffix.lower()
+    if ending in models:
+        return StqError(
+            f"this is {models[ending]}, not a program",
+            where=str(path),
+            next=f"first `stq-deploy build --model {path} --out FOLDER`, then give FOLDER/firmware.elf; or let "
+            "`stq-deploy run --emulated` do both",
+        )
+    what = f"this is {images[ending]}" if ending in images else "not an ELF file, or a damaged one"
+    return StqError(what, where=str(path), next="give the firmware.elf that `stq-deploy build` has written")
 
 
 def _read_segments(elf: Any, path: Path, memories: list[Memory]) -> tuple[Segment, ...]:
