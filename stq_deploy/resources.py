@@ -1,4 +1,4 @@
-"""Where firmware templates, boards and documentation lie: beside the package in a checkout, inside it when installed."""
+"""Where firmware templates, boards and documentation lie: beside the package in a checkout, within it if installed."""
 
 from __future__ import annotations
 

@@ -111,13 +111,13 @@ def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, lis
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.passes import convert_model
+    from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples
 
     path = resolve_model(DEFAULT_MODEL, keras=True)
-    progress("converting", 0, 1)
-    network = convert_model(path)
-    model = FloatModel(path)
-    progress("converting", 1, 1)
+    network = convert_model(path, progress=progress)
+    with stage(progress, "loading the float model"):
+        model = FloatModel(path)
     target = Target(model.keras, model.name, model.file_sha256, network.input_format, network.sha256())
     clean = load_samples(shipped_samples()[CLEAN]).first(limit)
     attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in FRESH_ATTACKS.items()}
