@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
 import sys
@@ -211,6 +212,15 @@ def read_bounded(path: str | os.PathLike[str], maximum: int = MAXIMUM_TEXT_BYTES
             next="check the path",
         )
     return content.decode("utf-8")
+
+
+def is_record(path: Path, format: str) -> bool:
+    """Whether a file is a JSON object of this `format`: a former output of the command that writes such ones."""
+    try:
+        record = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
+    except (OSError, ValueError, RecursionError, StqError):
+        return False
+    return isinstance(record, dict) and record.get("format") == format
 
 
 def _check_regular(place: Path) -> None:

@@ -85,6 +85,12 @@ def _recipes() -> Iterable[str]:
     return recipe_names()
 
 
+def _presets() -> Iterable[str]:
+    from stq_deploy.evaluation.robustness.presets import preset_names
+
+    return preset_names()
+
+
 def _executors() -> Iterable[str]:
     from stq_deploy.evaluation.open_executor import executor_names
 
@@ -99,6 +105,7 @@ ATTACK_OR_NONE = NameType("attack", _attacks_or_none)
 DATA_SET = NameType("name", _data_sets)
 SCHEME = NameType("scheme", _schemes)
 RECIPE = NameType("recipe", _recipes, files=True)
+PRESET = NameType("preset", _presets, files=True)
 NETWORK = NameType("network", lambda: ("stq", "resnet_v1", "ds_cnn"), files=True)
 VARIANT = NameType("variant", lambda: ("pooled", "strided"))
 EXECUTORS = NameType("executors", _executors, separator=",")

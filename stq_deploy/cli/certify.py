@@ -8,15 +8,20 @@ from pathlib import Path
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._names import DATA_SET, MODEL
+from stq_deploy.cli._outcome import interruptible
+from stq_deploy.cli._output import force_option
+
+FORMAT = "stq-certificate"
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option(
     "--family", "families", multiple=True, required=True, metavar="NAME[:N]",
     help="brightness:N, shift:N, mirror, contrast:N, pixel:extremes, pixel:any, or two joined by +; several times.",
 )  # fmt: skip
-@click.option("--dataset", help="Test samples of this data set.  [default: cifar10, without --samples]")
+@click.option("--dataset", type=DATA_SET, help="Test samples of this data set.  [default: cifar10, without --samples]")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -26,6 +31,7 @@ from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 @click.option("--limit", type=click.IntRange(min=1), default=100, help="Only N samples.")
 @click.option("--executor", type=click.Choice(["host", "numpy"]), default="host", help="The generated C, or NumPy.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the certificate here (.json).")
+@force_option
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def certify(
@@ -37,6 +43,7 @@ def certify(
     limit: int,
     executor: str,
     out: Path | None,
+    force: bool,
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
@@ -55,11 +62,13 @@ def certify(
     from stq_deploy.evaluation.certificates.prove import prove
     from stq_deploy.evaluation.open_executor import open_executor
     from stq_deploy.evaluation.scores import classes_of
-    from stq_deploy.files import write_whole
+    from stq_deploy.files import check_output, is_record, write_whole
     from stq_deploy.network.input_format import quantize_input
     from stq_deploy.passes import load_any
     from stq_deploy.zoo.shipped import resolve_model
 
+    if out is not None:
+        check_output(out, what="a certificate", recognize=lambda path: is_record(path, FORMAT), force=force)
     chosen = {text: parse_family(text) for text in families}
     source, pictures = chosen_samples(dataset or (None if samples else "cifar10"), data, samples, limit)
     if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:
@@ -68,9 +77,12 @@ def certify(
             where=source,
             next="store the samples as uint8 (N, H, W, C)",
         )
-    network = load_any(resolve_model(model), conversion.load())
+    path, asked = resolve_model(model), conversion.load()
+    with progress_bars() as progress:
+        network = load_any(path, asked, progress)
     name = "host-cortex-m7" if executor == "host" else executor
-    with open_executor(name, network) as opened, progress_bars() as progress:
+    kept = "nothing was written; the same command starts anew"
+    with interruptible(kept), progress_bars() as progress, open_executor(name, network) as opened:
         certificates = [
             prove(
                 text,
@@ -83,7 +95,7 @@ def certify(
             for text, family in chosen.items()
         ]
     record = {
-        "format": "stq-certificate",
+        "format": FORMAT,
         "stq_deploy": __version__,
         "model": str(network.metadata.get("name", "")),
         "model_hash": network.sha256(),

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._names import DATA_SET, MODEL, PRESET
+from stq_deploy.cli._outcome import interruptible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,10 +21,10 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("model")
-@click.option("--preset", default="quick", help="quick, community, paper, fig5, or a .toml file of yours.")
+@click.argument("model", type=MODEL)
+@click.option("--preset", type=PRESET, default="quick", help="quick, community, paper, fig5, or a .toml file of yours.")
 @click.option("--samples", "limit", type=click.IntRange(min=1), help="How many samples.  [default: the preset's]")
-@click.option("--dataset", default="cifar10", help="Attack test samples of this data set.")
+@click.option("--dataset", type=DATA_SET, default="cifar10", help="Attack test samples of this data set.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -56,10 +59,10 @@ def robustness(
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.robustness.flags import masking_flags
     from stq_deploy.evaluation.robustness.presets import load_preset
-    from stq_deploy.evaluation.robustness.record import attacked_job, write_results
+    from stq_deploy.evaluation.robustness.record import attacked_job, check_results, write_results
     from stq_deploy.evaluation.robustness.run import run
     from stq_deploy.evaluation.robustness.summary import summarize
-    from stq_deploy.files import write_whole
+    from stq_deploy.files import locked, made_folder, write_whole
     from stq_deploy.report.robustness_page import render_robustness_page
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -68,7 +71,9 @@ def robustness(
     source, samples = chosen_samples(name, data, sample_file, limit or chosen.samples)
     job = attacked_job(resolve_model(model, keras=True), chosen, samples, seed, out)
     started = time.monotonic()
-    with progress_bars() as progress:
+    check_results(out)
+    kept = f"parts that were done are kept in {out}; the same command goes on from there"
+    with interruptible(kept), made_folder(out) as folder, locked(folder), progress_bars() as progress:
         shards = run(job, processes or os.cpu_count() or 1, progress)
     seconds = time.monotonic() - started
     summary = summarize(chosen, shards)

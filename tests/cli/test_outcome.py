@@ -82,6 +82,8 @@ WRONG = {
     "verify": ["--model", "absent.stq"],
     "evaluate": ["--samples", "absent.npz"],
     "attack": ["--model", "absent.h5", "--attack", "x", "-o", "x.npz"],
+    "robustness": ["absent.h5"],
+    "certify": ["absent.stq", "--family", "mirror"],
     "zoo": ["absent"],
     "train": ["--out", "x", "--recipe", "absent"],
     "cross-validate": ["--out", "x", "--recipe", "absent"],

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from stq_deploy.attacks.base import Attack
 from stq_deploy.attacks.registry import ATTACKS, get_attack
-from stq_deploy.errors import StqError
+from stq_deploy.errors import StqError, no_such
+from stq_deploy.files import read_bounded
 
 _FOLDER = Path(__file__).with_name("presets")
-_MOST_BYTES = 100_000
 _OF_EPS = re.compile(r"eps\s*/\s*(\d+)")
 
 
@@ -121,22 +121,18 @@ def load_preset(name_or_path: str) -> Preset:
     """
     path = _FOLDER / f"{name_or_path}.toml" if name_or_path in preset_names() else Path(name_or_path)
     try:
-        with path.open("rb") as file:
-            text = file.read(_MOST_BYTES).decode()
-        return Preset.model_validate(tomllib.loads(text))
+        return Preset.model_validate(tomllib.loads(read_bounded(path)))
     except FileNotFoundError as error:
-        raise StqError(
-            f"there is no preset {name_or_path!r}",
-            next=f"choose one of {', '.join(preset_names())}, or give a .toml file",
-        ) from error
+        what = f"there is no preset {name_or_path!r}"
+        raise no_such(what, name_or_path, preset_names(), also="or give a .toml file") from error
     except OSError as error:
         raise StqError(f"cannot read the preset: {error.strerror}", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StqError(f"the preset is not a TOML file: {error}", where=str(path)) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise StqError(f"{place}: {first['msg'].removeprefix('Value error, ')}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's errors, and numbers of thousands of digits
+        raise StqError(f"the preset is not a TOML file: {error}", where=str(path)) from error
 
 
 def _value(text: str, eps: Fraction) -> str:

@@ -21,9 +21,10 @@ from stq_deploy.evaluation.robustness.presets import Preset
 from stq_deploy.evaluation.robustness.run import Job, as_json
 from stq_deploy.evaluation.robustness.shard import Shard
 from stq_deploy.evaluation.robustness.summary import Summary
-from stq_deploy.files import write_whole
+from stq_deploy.files import check_output, is_record, write_whole
 from stq_deploy.network.input_format import unit_interval
 
+FORMAT = "stq-robustness"
 BOUND = "These figures are an upper bound on robustness, not a guarantee: a stronger attack may break more."
 
 
@@ -45,6 +46,22 @@ def attacked_job(model: Path, preset: Preset, samples: SampleSet, seed: int, out
     return Job(model, digest, preset, x, samples.y, tuple(map(str, names)), seed, out / "shards")
 
 
+def check_results(folder: Path) -> None:
+    """Refuse, before anything runs, a folder whose files of a run's names no such run wrote.
+
+    Raises:
+        StqError: naming the file.
+    """
+    record = folder / "robustness.json"
+    for name in ("robustness.json", "robustness.csv", "robustness.html"):
+        check_output(
+            folder / name,
+            what="the result of such a run",
+            recognize=lambda _: is_record(record, FORMAT),
+            force_option=False,
+        )
+
+
 def write_results(
     job: Job,
     preset: Preset,
@@ -59,7 +76,7 @@ def write_results(
     """Write all of it into the folder above the shards; returns what robustness.json holds."""
     out = job.folder.parent
     record = {
-        "format": "stq-robustness",
+        "format": FORMAT,
         "model": job.model.name,
         "model_sha256": job.model_sha256,
         "preset": {"name": preset_name, **preset.model_dump(mode="json", by_alias=True)},
