@@ -15,10 +15,10 @@ from stq_deploy.cli import COMMANDS
 PACKAGE = Path(__file__).resolve().parent.parent / "stq_deploy"
 
 ORDER = [
-    "errors", "installation", "file_kinds", "resources", "files", "progress", "intervals", "tensorflow_import",
-    "network", "quantizers", "datasets", "zoo", "attacks", "quarantine", "frontend", "training", "passes", "boards",
-    "planner", "packing", "codegen", "toolchain", "emulator", "flash", "link", "executors", "evaluation", "report",
-    "cli", "hls4ml_backend",
+    "errors", "installation", "file_kinds", "resources", "files", "regular_file", "progress", "intervals",
+    "tensorflow_import", "network", "quantizers", "datasets", "zoo", "attacks", "quarantine", "frontend",
+    "training", "passes", "boards", "planner", "packing", "codegen", "toolchain", "emulator", "flash", "link",
+    "executors", "evaluation", "report", "cli", "hls4ml_backend",
 ]  # fmt: skip
 """Folders and modules of the package, top of docs/DESIGN.md's table first."""
 
@@ -69,6 +69,36 @@ def test_only_its_backend_imports_hls4ml() -> None:
     for path in modules():
         if owner(path) != "hls4ml_backend":
             assert "hls4ml" not in {name.split(".")[0] for name in imports(path, top_level_only=False)}, path
+
+
+READS_A_MODEL = {
+    "load_model", "load_qmodel", "load_weights", "model_from_config", "model_from_json", "model_from_yaml",
+    "quantized_model_from_json", "deserialize", "deserialize_keras_object", "get_quantizer", "unsafe_load",
+}  # fmt: skip
+"""What Keras and QKeras have that reads a model, or a part of one, and may run what it holds."""
+
+
+def test_keras_reads_no_model() -> None:
+    """The import does, and `frontend/keras_model.py` makes Keras models of what it has checked."""
+    found = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in [*modules(), *(PACKAGE.parent / "tools").glob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute | ast.Name | ast.alias)
+        for name in [getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))]
+        if name.rpartition(".")[2] in READS_A_MODEL and not name.startswith("stq_deploy.")
+    ]
+    assert not found
+
+
+def test_nothing_is_unpickled() -> None:
+    """But by `datasets/safe_pickle.py`, which lets arrays through and nothing else."""
+    for path in modules():
+        text = path.read_text()
+        assert "allow_pickle=True" not in text, path
+        used = {ast.unparse(node) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+        found = used & {"pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open"}
+        assert not found or path.name == "safe_pickle.py", path
 
 
 def test_help_imports_neither_numpy_nor_any_heavy_package() -> None:

@@ -45,7 +45,7 @@ def main(model: str, scheme: str, data: Path | None, samples: int, statistics: i
     from stq_deploy.zoo.schemes import get_scheme
 
     try:
-        network, texts, dataset = read_model(model), get_scheme(scheme), load_dataset("cifar10", data)
+        network, texts, dataset = read_model(model).keras, get_scheme(scheme), load_dataset("cifar10", data)
     except StqError as error:
         raise click.ClickException(str(error)) from error
     random = np.random.default_rng(SEED)

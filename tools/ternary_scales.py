@@ -35,7 +35,7 @@ def main(model: str) -> None:
     from stq_deploy.training.source_model import read_model
 
     try:
-        source = read_model(model)
+        source = read_model(model).keras
     except StqError as error:
         raise click.ClickException(str(error)) from error
     click.echo("| kernel | shape | " + " | ".join(f"error, {alpha} | zero, {alpha}" for alpha in ALPHAS) + " |")

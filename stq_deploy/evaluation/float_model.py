@@ -14,11 +14,12 @@ import numpy.typing as npt
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.scores import Classes, classes_of
 from stq_deploy.frontend import check_model
+from stq_deploy.frontend.keras_model import build_keras_model
+from stq_deploy.frontend.model_file import open_model_file
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import PIXELS, InputFormat, Values
 from stq_deploy.network.tensor import TensorType
 from stq_deploy.passes import Conversion, UnknownInputError, convert_model
-from stq_deploy.tensorflow_import import import_tensorflow
 
 BATCH = 128
 
@@ -29,7 +30,7 @@ def pixel_input(shape: tuple[int, ...]) -> TensorType:
 
 
 class FloatModel:
-    """A Keras or QKeras model file, checked against the import's allow-list before Keras may deserialise it.
+    """A Keras or QKeras model file, as TensorFlow computes it: made of what the import has checked.
 
     Args:
         path: .h5 or .keras.
@@ -52,11 +53,9 @@ class FloatModel:
                 where=str(path),
                 next="give the QKeras model (.h5 or .keras) it was converted from",
             )
-        checked = check_model(path)
-        import_tensorflow("running a QKeras model", where=str(path))
-        from stq_deploy.quantizers.factory import load_model
-
-        self.keras = load_model(os.fspath(path))
+        self._file = open_model_file(Path(path))
+        checked = check_model(self._file)
+        self.keras = build_keras_model(checked, str(path))
         self.path = Path(path)
         self.name = checked.name
         self.file_sha256 = checked.file["sha256"]
@@ -77,7 +76,7 @@ class FloatModel:
             StqError: it cannot be converted for another reason.
         """
         try:
-            return convert_model(self.path, self._conversion) if self._convertible else None
+            return convert_model(self._file, self._conversion) if self._convertible else None
         except UnknownInputError:
             return None
 

@@ -1,11 +1,11 @@
 """From a QKeras model file to a `SourceGraph`: allow-list first, nothing of the file is ever executed.
 
 `check_model` and `parse_model` need no TensorFlow; `read_source` imports qkeras to evaluate the weight quantizers, and
-for nothing else.
+for nothing else. `keras_model` makes a Keras model of what `check_model` has read.
 """
 
+from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.frontend.importer import (
-    CheckedModel,
     ParsedModel,
     check_model,
     list_layers,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stq_deploy.errors import StqError
+from stq_deploy.frontend.checked import CheckedLayer, CheckedModel
 from stq_deploy.frontend.errors import damaged, located
 from stq_deploy.frontend.layer_graph import LayerConfig, LayerGraph, read_layer_graph
 from stq_deploy.frontend.layer_table import NOT_REACHED, LayerRow, description, supported_row, unsupported_row
@@ -38,35 +39,24 @@ class ParsedModel:
     table: tuple[LayerRow, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class CheckedModel:
-    """What is known of a model file that Keras may deserialise: all in it is on the allow-list.
-
-    Attributes:
-        name: the model's name. Untrusted text.
-        file: `{"name", "sha256", "format"}` of the model file.
-        input_shape: of the model's only input, without the batch axis.
-        obstacle: why it cannot be converted: its first layer with floating-point weights; None if there is none.
-    """
-
-    name: str
-    file: dict[str, str]
-    input_shape: tuple[int, ...]
-    obstacle: StqError | None
+Source = str | os.PathLike[str] | ModelFile
+"""A path; or a file that is read already, and is not read again."""
 
 
-def check_model(path: str | os.PathLike[str]) -> CheckedModel:
-    """Check a Keras or QKeras model file, so that it may be run as it is; needs no TensorFlow.
+def check_model(source: Source) -> CheckedModel:
+    """Read and check a Keras or QKeras model file, so that it may be run as it is; needs no TensorFlow.
 
     Raises:
         StqError: unreadable, damaged, or with a layer or setting that is not on the allow-list.
     """
-    with _opened(path) as (graph, walk):
+    with _opened(source) as (graph, walk):
         walk.take_all(graph)
-        return CheckedModel(graph.name, walk.file.facts, walk.input_shape, walk.obstacle)
+        return CheckedModel(
+            graph.name, walk.file.facts, walk.input_shape, walk.obstacle, tuple(walk.checked), graph.outputs
+        )
 
 
-def parse_model(path: str | os.PathLike[str], *, post_training: bool = False) -> ParsedModel:
+def parse_model(source: Source, *, post_training: bool = False) -> ParsedModel:
     """Read and check a Keras or QKeras model file; needs no TensorFlow.
 
     Args:
@@ -75,14 +65,14 @@ def parse_model(path: str | os.PathLike[str], *, post_training: bool = False) ->
     Raises:
         StqError: unreadable, damaged, or with a layer or setting that cannot be converted (the first one, named).
     """
-    with _opened(path) as (graph, walk):
+    with _opened(source) as (graph, walk):
         walk.take_all(graph)
         if walk.obstacle is not None and not post_training:
             raise walk.obstacle
         return walk.finish(graph)
 
 
-def list_layers(path: str | os.PathLike[str]) -> tuple[str, dict[str, str], list[LayerRow]]:
+def list_layers(source: Source) -> tuple[str, dict[str, str], list[LayerRow]]:
     """(model name, file facts, every layer with what is wrong with it); needs no TensorFlow.
 
     Unlike `parse_model` it goes on after an unsupported layer.
@@ -90,12 +80,12 @@ def list_layers(path: str | os.PathLike[str]) -> tuple[str, dict[str, str], list
     Raises:
         StqError: the file is unreadable or damaged.
     """
-    with _opened(path) as (graph, walk):
+    with _opened(source) as (graph, walk):
         rows = [walk.try_to_take(layer) for layer in graph.layers]
         return graph.name, walk.file.facts, rows
 
 
-def read_source(path: str | os.PathLike[str], *, post_training: bool = False) -> SourceGraph:
+def read_source(source: Source, *, post_training: bool = False) -> SourceGraph:
     """Read, check and quantize a model file: imports TensorFlow and qkeras if any of its weights have a quantizer.
 
     Args:
@@ -104,7 +94,7 @@ def read_source(path: str | os.PathLike[str], *, post_training: bool = False) ->
     Raises:
         StqError: as `parse_model`; or qkeras is not installed.
     """
-    parsed = parse_model(path, post_training=post_training)
+    parsed = parse_model(source, post_training=post_training)
     try:
         from stq_deploy.frontend.fold import folded_bias
         from stq_deploy.frontend.integer_kernels import integer_kernel
@@ -120,7 +110,7 @@ def read_source(path: str | os.PathLike[str], *, post_training: bool = False) ->
         }
         nodes = tuple(with_quantized_numbers(node, parsed.numbers.get(at, {})) for at, node in enumerate(parsed.nodes))
     except StqError as error:
-        raise located(error, str(path)) from error
+        raise located(error, str(path_of(source))) from error
     return SourceGraph(
         nodes,
         parsed.outputs,
@@ -133,14 +123,18 @@ def read_source(path: str | os.PathLike[str], *, post_training: bool = False) ->
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[LayerGraph, _Walk]]:
+def _opened(source: Source) -> Iterator[tuple[LayerGraph, _Walk]]:
     """The file's layers, and the walk that translates them; every StqError within names the file."""
-    path = Path(path)
+    file = source if isinstance(source, ModelFile) else open_model_file(Path(source))
     try:
-        file = open_model_file(path)
         yield read_layer_graph(file.config), _Walk(file)
     except StqError as error:
-        raise located(error, str(path)) from error
+        raise located(error, str(file.path)) from error
+
+
+def path_of(source: Source) -> Path:
+    """Where the file is, or was when it was read."""
+    return source.path if isinstance(source, ModelFile) else Path(source)
 
 
 class _Walk:
@@ -153,6 +147,7 @@ class _Walk:
         self.biases: dict[int, FloatBias] = {}
         self.numbers: dict[int, dict[str, Quantizer]] = {}
         self.rows: list[LayerRow] = []
+        self.checked: list[CheckedLayer] = []
         self.position: dict[str, int] = {}
         self.obstacle: StqError | None = None
 
@@ -199,6 +194,9 @@ class _Walk:
         # The InputLayer of an inner model adds nothing.
         self.position[layer.name] = len(self.nodes) - 1 if reader.nodes else inputs[0][0]
         self.obstacle = self.obstacle or reader.obstacle
+        self.checked.append(
+            CheckedLayer(layer.name, layer.kind, layer.path, layer.inputs, reader.checked, reader.stored, reader.unread)
+        )
         row = supported_row(layer, reader, self.nodes[self.position[layer.name]].shape)
         self.rows.append(row)
         return row

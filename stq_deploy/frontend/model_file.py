@@ -18,9 +18,10 @@ import numpy as np
 
 from stq_deploy.errors import StqError
 from stq_deploy.file_kinds import H5, KERAS, file_kind, folder_kind, weights_alone
-from stq_deploy.frontend.errors import damaged, shown
+from stq_deploy.frontend.errors import damaged, located, shown
 from stq_deploy.frontend.source import FloatArray
 from stq_deploy.quarantine import HDF5_MAGIC, MAXIMUM_FILE_BYTES, NO_MODEL, ZIP_MAGIC, Contents, Unusable, read_contents
+from stq_deploy.regular_file import read_regular
 
 Shapes = Mapping[str, tuple[int, ...] | None]
 """Every array that a layer stores, in Keras's order: name -> shape, or None for one that is not read.
@@ -31,17 +32,23 @@ ArrayReader = Callable[[tuple[str, ...], str, Shapes], dict[str, FloatArray]]
 """(`LayerConfig.path`, its `container`, shapes) -> arrays by name."""
 
 
+_FORMS = {"h5": "an HDF5 file", "keras": "a .keras archive"}
+_FORMS_BY_ENDING = {".h5": "h5", ".hdf5": "h5", ".keras": "keras"}
+
+
 @dataclass(frozen=True)
 class ModelFile:
     """A model file.
 
     Attributes:
+        path: where it was read.
         config: `{"class_name": ..., "config": {...}}`, as parsed from JSON. Untrusted.
         read_arrays: the arrays of one layer. Raises StqError: absent, of another shape or type, or not finite.
         count_numbers: how many numbers are stored for a layer at this path and container, whatever they are.
         facts: file name (without folder), SHA-256 of its bytes, and "h5" or "keras".
     """
 
+    path: Path
     config: dict[str, Any]
     read_arrays: ArrayReader
     count_numbers: Callable[[tuple[str, ...], str], int]
@@ -49,46 +56,57 @@ class ModelFile:
 
 
 def open_model_file(path: Path) -> ModelFile:
-    """Read a model file of either form, told apart by its first bytes.
+    """Read a model file of either form, told apart by its first bytes: once, through one descriptor.
 
     Raises:
-        StqError: absent, unreadable, too large, truncated, damaged, or of another kind.
+        StqError: absent, unreadable, too large, truncated, damaged, of another kind, or of another than its name says.
     """
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise damaged("it is a device or a pipe, not a file")
+        return read_model(_content(path), path)
+    except StqError as error:
+        raise located(error, str(path)) from error
+
+
+def _content(path: Path) -> bytes:
+    try:
         if path.is_dir():
             raise folder_kind(path).error()
-        with path.open("rb") as file:
-            content = file.read(MAXIMUM_FILE_BYTES + 1)
+        content = read_regular(path, MAXIMUM_FILE_BYTES)
     except FileNotFoundError as error:
         raise StqError("there is no such file", next="check the path") from error
     except OSError as error:
         raise StqError(f"cannot read the file: {error.strerror}", next="give the path of a model file") from error
     if len(content) > MAXIMUM_FILE_BYTES:
         raise damaged(f"it has more than the {MAXIMUM_FILE_BYTES} bytes allowed")
-    return read_model(content, path.name)
+    return content
 
 
-def read_model(content: bytes, name: str) -> ModelFile:
+def read_model(content: bytes, path: Path) -> ModelFile:
     """A model file of this content.
 
     Raises:
-        StqError: truncated, damaged, or of another kind.
+        StqError: truncated, damaged, or of another kind than its name says.
     """
-    kind = file_kind(content, name)
+    kind = file_kind(content, path.name)
     if kind is not None and kind.form not in (H5, KERAS):
         raise kind.error()
     form = "h5" if content.startswith(HDF5_MAGIC) else "keras" if content.startswith(ZIP_MAGIC) else ""
     if not form:
         raise damaged("it is neither an HDF5 file nor a .keras archive")
+    named = _FORMS_BY_ENDING.get(path.suffix.lower(), form)
+    if named != form:
+        raise StqError(
+            f"its name is that of {_FORMS[named]}, its content that of {_FORMS[form]}",
+            cause="it was renamed, or made so that programs disagree about what it holds",
+            next=f"if you know where it comes from, let its name end in .{form}",
+        )
     try:
         found = read_contents(content)
     except Unusable as error:
         raise weights_alone() if NO_MODEL in str(error) else damaged(str(error)) from error
     reader = _h5_reader(found) if form == "h5" else _keras_reader(found)
-    facts = {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "format": form}
-    return ModelFile(_json(found.config), reader, _counter(found, form), facts)
+    facts = {"name": path.name, "sha256": hashlib.sha256(content).hexdigest(), "format": form}
+    return ModelFile(path, _json(found.config), reader, _counter(found, form), facts)
 
 
 def _json(text: str) -> dict[str, Any]:

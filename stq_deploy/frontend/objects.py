@@ -1,7 +1,7 @@
 """The objects a layer's settings may hold: initializers, constraints, regularizers, quantizers; nothing else.
 
-Most of them act in training only, and the import ignores them. They are checked all the same: `evaluate` and `attack`
-let Keras load a file that has passed the import, and Keras would import whatever module such an object names.
+Most of them act in training only, and the import ignores them. They are checked all the same: a file that has passed
+the import holds nothing that Keras would import or execute, should the user open it with Keras.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Refuses classes that are not Keras's or QKeras's own.
 
-The import never instantiates what a file names, but `evaluate` and `attack` let Keras load a file that has passed it,
-and Keras imports whatever module the file names.
+The import never instantiates what a file names, and Keras is never given the file (`keras_model`). But a class from
+elsewhere would mean something else than its name says. And Keras imports whatever module the file names, should the
+user open it with Keras.
 """
 
 from __future__ import annotations

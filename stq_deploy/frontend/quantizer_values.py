@@ -129,7 +129,16 @@ def _unit(quantizer: Quantizer) -> float:
 
 
 def _linear_values(x: Any, quantizer: Quantizer) -> tuple[Reals, Reals]:
-    """quantized_linear in float32, which qkeras 0.9.0 does not have: as in QKeras's repository at commit 4eedf1e."""
+    levels, step, (low, _) = linear_levels(x, quantizer)
+    unit = np.asarray(step, np.float64) * (0.5 if low == -0.5 else 1.0)
+    return np.asarray(levels, np.float64) * np.asarray(step, np.float64), unit
+
+
+def linear_levels(x: Any, quantizer: Quantizer) -> tuple[Any, Any, tuple[float, float]]:
+    """What quantized_linear makes of a float32 tensor: levels, their step, and the lowest and highest level.
+
+    qkeras 0.9.0 does not have this quantizer: as in QKeras's repository at commit 4eedf1e.
+    """
     negative, alpha = quantizer.flag("keep_negative"), quantizer.parameters["alpha"]
     bits = quantizer.integer("bits")
     if bits == 1 and negative:
@@ -143,9 +152,7 @@ def _linear_values(x: Any, quantizer: Quantizer) -> tuple[Reals, Reals]:
         step = np.float32(1.0 if alpha is None else alpha) * np.float32(
             2.0 ** (quantizer.integer("integer") - bits + negative)
         )
-    levels = _linear_levels(x, step, low, high, shift)
-    unit = np.asarray(step, np.float64) * (0.5 if shift else 1.0)
-    return np.asarray(levels, np.float64) * np.asarray(step, np.float64), unit
+    return _linear_levels(x, step, low, high, shift), step, (low, high)
 
 
 def _linear_levels(x: Any, step: Any, low: float, high: float, shift: float) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import located
-from stq_deploy.frontend.importer import read_source
+from stq_deploy.frontend.importer import Source, path_of, read_source
 from stq_deploy.frontend.source import SourceGraph
 from stq_deploy.network import Network, load_network
 from stq_deploy.network.input_format import PIXELS
@@ -60,10 +60,11 @@ class Conversion:
         return self.post_training.samples if self.post_training is not None else self.samples
 
 
-def convert_model(
-    path: str | os.PathLike[str], conversion: Conversion | None = None, progress: Progress = silent
-) -> Network:
+def convert_model(model: Source, conversion: Conversion | None = None, progress: Progress = silent) -> Network:
     """Import a Keras or QKeras .h5 or .keras file and lower it; imports TensorFlow if its weights have quantizers.
+
+    Args:
+        model: a path; or a model file that is read already.
 
     Raises:
         UnknownInputError: neither the model nor `conversion` says which values the input has.
@@ -71,11 +72,11 @@ def convert_model(
     """
     asked = conversion or Conversion()
     with stage(progress, "reading the model"):
-        source = read_source(path, post_training=asked.post_training is not None)
+        source = read_source(model, post_training=asked.post_training is not None)
     try:
         return convert_source(source, asked, progress)
     except StqError as error:
-        raise located(error, str(path)) from error
+        raise located(error, str(path_of(model))) from error
 
 
 def convert_source(source: SourceGraph, asked: Conversion, progress: Progress = silent) -> Network:

@@ -17,6 +17,6 @@ import tensorflow as tf
 def keep_order_of_additions() -> None:
     """Turn off TensorFlow's arithmetic rewriting in this process. No measurable cost in speed.
 
-    Call before a function is traced; `build_network` and `load_model` do.
+    Call before a function is traced; `build_network` and `frontend.keras_model` do.
     """
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from stq_deploy.datasets import load_dataset
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
+from stq_deploy.frontend.keras_model import read_keras_model
 from stq_deploy.intervals import wilson_interval
-from stq_deploy.quantizers.factory import load_model
 from stq_deploy.training import result
 from stq_deploy.training.compact_h5 import compact_bytes
 from stq_deploy.training.evaluate import Evaluator
@@ -46,7 +46,7 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
     """
     trained = _read_result(run)
     source = run / result.MODEL_FILE
-    model = load_model(str(source))
+    model = read_keras_model(str(source))
     dataset = load_dataset(trained["config"]["dataset"], data)
     before = Evaluator(model).predict(dataset.x_test)
     quantized = any(getattr(layer, "get_quantizers", None) for layer in model.layers)
@@ -89,7 +89,7 @@ def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
     floating-point one's kernels are rounded; accuracy is measured anew. Raises StqError if a quantized file would
     compute something else.
     """
-    keras_model = load_model(str(model.keras))
+    keras_model = read_keras_model(str(model.keras))
     dataset = load_dataset(model.record["config"]["dataset"], data)
     before = Evaluator(keras_model).predict(dataset.x_test)
     quantized = model.record["weights"] == QUANTIZED_ONLY
@@ -147,7 +147,7 @@ def _predictions(content: bytes, x: NDArray[Any]) -> NDArray[np.int64]:
         path.write_bytes(content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Evaluator(load_model(str(path))).predict(x)
+            return Evaluator(read_keras_model(str(path))).predict(x)
 
 
 def _read_result(run: Path) -> dict[str, Any]:

@@ -17,10 +17,8 @@ from stq_deploy.quantizers.bfloat16 import allow_bfloat16, bfloat16_convolutions
 from stq_deploy.quantizers.fast import use_fast_activations
 from stq_deploy.training.inputs import to_input
 from stq_deploy.training.recipe import Recipe
-from stq_deploy.training.result import sha256
 from stq_deploy.training.source_model import read_teacher
 from stq_deploy.zoo.networks import logits_view
-from stq_deploy.zoo.shipped import resolve_model
 
 _DIGEST_BYTES = 32
 
@@ -36,7 +34,8 @@ class Teacher:
     """
 
     def __init__(self, source: str, student: Any, recipe: Recipe, keep: Path | None = None) -> None:
-        model = read_teacher(source, student)
+        teacher = read_teacher(source, student)
+        model = teacher.keras
         use_fast_activations(model)
         allow_bfloat16(model)
         view = logits_view(model)
@@ -45,7 +44,7 @@ class Teacher:
             with bfloat16_convolutions(recipe.precision == "bfloat16"):
                 return view(to_input(x), training=False)
 
-        self.sha256 = sha256(resolve_model(source, keras=True))
+        self.sha256 = teacher.sha256
         self._ask = tf.function(ask, reduce_retracing=True)
         self._key = f"{self.sha256}, {recipe.precision}"
         self._keep = keep

@@ -41,7 +41,6 @@ from stq_deploy.training.tensorboard import TensorBoard
 from stq_deploy.training.validation import Validator
 from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import Scheme, get_scheme
-from stq_deploy.zoo.shipped import resolve_model
 
 _FIT_SAMPLES = 512
 """Training samples whose activations `fit_activations` looks at."""
@@ -144,8 +143,10 @@ class _Run:
         )
         if recipe.warm_start is not None:
             source = take_weights(self.model, recipe.warm_start)
+            self.warm_start_sha256 = source.sha256
             if recipe.fit_activations:
-                fit_activations(self.model, source, to_input(tf.constant(self.data.x_train[:_FIT_SAMPLES])).numpy())
+                x = to_input(tf.constant(self.data.x_train[:_FIT_SAMPLES])).numpy()
+                fit_activations(self.model, source.keras, x)
         self.teacher = self._teacher()
         use_fast_activations(self.model)
         allow_bfloat16(self.model)
@@ -252,10 +253,10 @@ class _Run:
         return scheme if self.dataset.feature_range is None else scheme.for_features
 
     def _built_on(self) -> dict[str, str]:
-        """SHA-256 of the files that the recipe names: a name may come to mean another file."""
+        """SHA-256 of the files that the recipe names, as they were read: a name may come to mean another file."""
         files = {}
         if self.recipe.warm_start is not None:
-            files["warm_start"] = result.sha256(resolve_model(self.recipe.warm_start, keras=True))
+            files["warm_start"] = self.warm_start_sha256
         if self.teacher is not None:
             files["teacher"] = self.teacher.sha256
         return files

@@ -45,10 +45,19 @@ def test_both_forms_give_the_same_model(h5: Path, keras: Path) -> None:
     assert a.file["name"] == "model.h5"
 
 
-def test_the_form_is_told_by_content_not_by_name(keras: Path, tmp_path: Path) -> None:
-    renamed = tmp_path / "renamed.h5"
-    renamed.write_bytes(keras.read_bytes())
-    assert parse_model(renamed).file["format"] == "keras"
+@pytest.mark.parametrize(
+    ("form", "name"), [("keras", "m.h5"), ("keras", "M.H5"), ("keras", "m.hdf5"), ("h5", "m.keras")]
+)
+def test_name_and_content_must_agree(form: str, name: str, tmp_path: Path) -> None:
+    """Programs go by one or the other, and a file may be both."""
+    path = getattr(tiny_model(), f"save_{form}")(tmp_path / f"model.{form}")
+    assert_refused(path.rename(tmp_path / name), "its name is that of")
+
+
+@pytest.mark.parametrize("form", ["h5", "keras"])
+def test_any_other_name_says_nothing(form: str, tmp_path: Path) -> None:
+    path = getattr(tiny_model(), f"save_{form}")(tmp_path / f"model.{form}")
+    assert parse_model(path.rename(tmp_path / "model.v2")).file["format"] == form
 
 
 @pytest.mark.parametrize("form", ["h5", "keras"])

@@ -141,7 +141,7 @@ def test_file_loads_with_qkeras_alone_and_with_ours(tmp_path: Path) -> None:
     import qkeras.quantizers as qk
     from qkeras.utils import load_qmodel
 
-    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.frontend.keras_model import read_keras_model
     from stq_deploy.quantizers.stochastic import stochastic_ternary
 
     model = _small_model("stochastic_ternary(alpha='auto_po2')")
@@ -149,7 +149,7 @@ def test_file_loads_with_qkeras_alone_and_with_ours(tmp_path: Path) -> None:
     model.save(path)
     assert b"stq_deploy" not in Path(path).read_bytes()
     x, _ = _samples()
-    plain, ours = load_qmodel(path, compile=False), load_model(path)
+    plain, ours = load_qmodel(path, compile=False), read_keras_model(path)
     assert type(plain.get_layer("conv").kernel_quantizer_internal) is qk.stochastic_ternary
     assert type(ours.get_layer("conv").kernel_quantizer_internal) is stochastic_ternary
     for loaded in (plain, ours):

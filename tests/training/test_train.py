@@ -70,9 +70,9 @@ def _arrays(config: TrainingConfig) -> dict[str, np.ndarray]:
 
 def _model_weights(config: TrainingConfig) -> list[np.ndarray]:
     """Of the model that was written; the file's bytes hold the time, too."""
-    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.frontend.keras_model import read_keras_model
 
-    return load_model(str(config.out / "model.h5")).get_weights()
+    return read_keras_model(str(config.out / "model.h5")).get_weights()
 
 
 NETWORK = """
@@ -277,7 +277,7 @@ def test_distillation_pulls_towards_the_teacher(small: TrainingConfig, teacher: 
     recipe = Recipe(distillation=1, distillation_temperature=3)
     taught = Teacher(teacher, student, recipe).logits(x)
     loss, logits = make_objective(student, recipe)(tf.constant(x), y, taught)
-    p = tf.nn.softmax(logits_view(read_model(teacher))(x) / 3).numpy().astype(np.float64)
+    p = tf.nn.softmax(logits_view(read_model(teacher).keras)(x) / 3).numpy().astype(np.float64)
     q = tf.nn.softmax(logits / 3).numpy().astype(np.float64)
     assert float(loss) == pytest.approx(9 * (p * np.log(p / q)).sum(1).mean(), rel=1e-4)
     with pytest.raises(StqError, match=r"teacher's input has shape \(None, 8, 8, 1\)"):
@@ -290,7 +290,7 @@ def test_a_recipe_that_distils_wants_a_teacher(small: TrainingConfig, tmp_path: 
 
 
 def test_record_and_files(straight: TrainingConfig) -> None:
-    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.frontend.keras_model import read_keras_model
     from stq_deploy.training.result import sha256
 
     result = json.loads((straight.out / "result.json").read_text())
@@ -304,7 +304,7 @@ def test_record_and_files(straight: TrainingConfig) -> None:
     assert [line["temperature"] for line in history] == [8.0, 64.0]
     assert history[0]["train_loss"] != history[1]["train_loss"]
 
-    model = load_model(str(straight.out / "model.h5"))
+    model = read_keras_model(str(straight.out / "model.h5"))
     with np.load(straight.data) as archive:
         x, y = archive["x_test"][..., None] / np.float32(255), archive["y_test"]
     assert np.mean(model.predict(x, verbose=0).argmax(-1) == y) == result["test_accuracy"]
@@ -342,11 +342,11 @@ def test_damaged_checkpoint_is_explained(straight: TrainingConfig, tmp_path: Pat
 
 
 def test_warm_start_takes_every_weight(straight: TrainingConfig, tmp_path: Path) -> None:
-    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.frontend.keras_model import read_keras_model
     from stq_deploy.training.source_model import take_weights
     from stq_deploy.zoo.networks import build_network
 
-    trained = load_model(str(straight.out / "model.h5"))
+    trained = read_keras_model(str(straight.out / "model.h5"))
     twin = build_network(scheme="fp", input_shape=(8, 8, 1))
     take_weights(twin, str(straight.out / "model.h5"))
     for ours, theirs in zip(twin.weights, trained.weights, strict=True):
@@ -381,10 +381,10 @@ def test_batch_norm_estimate_is_deterministic_and_exact(straight: TrainingConfig
     """The first layer's statistics are those of its input, whatever the noise."""
     import tf_keras
 
-    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.frontend.keras_model import read_keras_model
     from stq_deploy.training import batch_norm
 
-    model = load_model(str(straight.out / "model.h5"))
+    model = read_keras_model(str(straight.out / "model.h5"))
     x = np.random.default_rng(1).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
     before = [weight.numpy() for weight in model.trainable_weights]
     estimator = batch_norm.BatchNormEstimator(model)
@@ -425,19 +425,19 @@ def test_recompressing_what_is_small_already_changes_nothing(straight: TrainingC
 
 def test_recompressing_restores_what_an_older_export_left_large(straight: TrainingConfig, tmp_path: Path) -> None:
     """The same weights, not deflated, stand for it; nothing of the run is needed."""
-    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.frontend.keras_model import read_keras_model
     from stq_deploy.training.pretrained import export_pretrained, recompress
     from stq_deploy.training.result import save_model
 
     exported = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
     content = (tmp_path / "a.h5").read_bytes()
-    save_model(load_model(str(tmp_path / "a.h5")), tmp_path / "a.h5")
+    save_model(read_keras_model(str(tmp_path / "a.h5")), tmp_path / "a.h5")
     assert (tmp_path / "a.h5").stat().st_size > 2 * len(content)
     assert recompress(ShippedModel("a", exported, tmp_path), straight.data)["bytes"] == len(content)
 
 
 def test_recompressing_a_floating_point_model_rounds_its_kernels(straight: TrainingConfig, tmp_path: Path) -> None:
-    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.frontend.keras_model import read_keras_model
     from stq_deploy.training.pretrained import ROUNDED, export_pretrained, recompress
     from stq_deploy.training.result import save_model
     from stq_deploy.training.settle import round_mantissa
@@ -451,6 +451,6 @@ def test_recompressing_a_floating_point_model_rounds_its_kernels(straight: Train
     assert found["weights"] == ROUNDED
     assert found["bytes"] == (tmp_path / "a.h5").stat().st_size < large
     assert json.loads((tmp_path / "a.json").read_text()) == found
-    rounded = load_model(str(tmp_path / "a.h5"))
+    rounded = read_keras_model(str(tmp_path / "a.h5"))
     for before, after in zip(model.get_weights(), rounded.get_weights(), strict=True):
         np.testing.assert_array_equal(after, round_mantissa(before, 8) if before.ndim > 1 else before)

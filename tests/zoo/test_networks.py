@@ -86,14 +86,14 @@ def test_file_round_trip_and_exact_grids(tmp_path: Path) -> None:
     import tensorflow as tf
     import tf_keras
 
-    from stq_deploy.quantizers.factory import load_model
+    from stq_deploy.frontend.keras_model import read_keras_model
     from stq_deploy.zoo.networks import build_network
 
     model = build_network(scheme="stq", input_shape=(16, 16, 1))
     path = str(tmp_path / "model.h5")
     model.save(path)
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
-    loaded = load_model(path)
+    loaded = read_keras_model(path)
     # What goes wrong without it depends on timing (quantizers/exact.py), so the setting is what is tested.
     assert not tf.config.optimizer.get_experimental_options()["arithmetic_optimization"]
     assert loaded.get_layer("gate1").quantizer.get_config() == {

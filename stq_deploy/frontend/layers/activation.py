@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.errors import StqError
+from stq_deploy.frontend.checked import ActivationFunction, CheckedLayer
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers.reader import LayerReader
@@ -142,8 +143,15 @@ def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -
     of_qkeras = reader.layer.kind.startswith("Q")
     functions = {**_KERAS, **_QKERAS} if of_qkeras else {**_QKERAS, **_KERAS}
     if value is None:
+        reader.keep("activation", None)
         return False
-    makers = functions[name] if name in functions else _quantizing(_activation_quantizer(reader, value))
+    if name in functions:
+        makers = functions[name]
+        reader.keep("activation", ActivationFunction(name, name in _QKERAS and (of_qkeras or name not in _KERAS)))
+    else:
+        quantizer = _activation_quantizer(reader, value)
+        makers = _quantizing(quantizer)
+        reader.keep("activation", quantizer)
     for make in makers:
         position = reader.add(make(reader.name, (position,), shape))
     return bool(makers)
@@ -163,6 +171,7 @@ def _add_layer(reader: LayerReader, entry: dict[str, Any], position: int, shape:
     for node in within.nodes:
         reader.add(node)
     reader.quantizers |= within.quantizers
+    reader.keep("activation", CheckedLayer(reader.name, kind, reader.layer.path, (), within.checked, {}, frozenset()))
     return bool(within.nodes)
 
 

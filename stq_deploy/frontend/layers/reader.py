@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stq_deploy.errors import StqError
+from stq_deploy.frontend.checked import Setting
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.model_file import Shapes
@@ -61,6 +62,7 @@ class LayerReader:
         quantizers: role -> text, for the layer table.
         policy: what Keras computes the layer in: "float32", "mixed_float16" or "mixed_bfloat16"; its variables are
             float32 in any case.
+        checked, stored, unread: as `CheckedLayer.settings`, `arrays` and `unread`: what the handler has taken.
     """
 
     def __init__(
@@ -73,6 +75,9 @@ class LayerReader:
         self.layer = layer
         self.inputs = inputs
         self.quantizers: dict[str, str] = {}
+        self.checked: dict[str, Setting] = {}
+        self.stored: dict[str, FloatArray] = {}
+        self.unread: frozenset[str] = frozenset()
         self.nodes: list[Node] = []
         self.kernels: dict[int, FloatKernel] = {}
         self.biases: dict[int, FloatBias] = {}
@@ -160,7 +165,13 @@ class LayerReader:
         value = self.layer.config.get(key, default)
         if not values.accepts(value):
             raise self.error(f"the setting {key}={shown(value)} is not supported", f"set {key} to {values.shown}")
+        self.keep(key, value)
         return value
+
+    def keep(self, key: str, setting: Setting) -> None:
+        """Keep an accepted setting in `checked`, if the file states it: Keras's default is what absence stands for."""
+        if key in self.layer.config:
+            self.checked[key] = setting
 
     def fixed(self, key: str, *allowed: Any) -> None:
         """The setting may be absent, or one of `allowed` (the first is the one to recommend)."""
@@ -245,11 +256,13 @@ class LayerReader:
         self._taken.add(key)
         value = self.layer.config.get(key, default)
         if value is None:
+            self.keep(key, None)
             return None
         try:
             quantizer = read_quantizer(value, role)
         except StqError as error:
             raise unsupported(self.name, self.layer.kind, f"{key}: {error.what}", error.next, error.cause) from error
+        self.keep(key, quantizer)
         self.quantizers[key.removesuffix("_quantizer")] = str(quantizer)
         return quantizer
 
@@ -310,6 +323,8 @@ class LayerReader:
             raise self.error(f"its weights have the shapes {shown(shapes)}", f"stay below {MAXIMUM_ELEMENTS} weights")
         found = self._arrays(shapes)
         self.parameters += sum(a.size for a in found.values())
+        self.stored |= found
+        self.unread |= {name for name, shape in shapes.items() if shape is None}
         return found
 
     def finish(self) -> None:

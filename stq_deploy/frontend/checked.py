@@ -1,0 +1,77 @@
+"""What the import has read and accepted of a model file: each layer's class, settings and arrays, as values of ours.
+
+Nothing here is the file's own text or object: settings are plain numbers, words and lists that a handler has taken off
+its allow-list, quantizers are parsed, arrays come out of the quarantine. `keras_model` makes a Keras model of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from stq_deploy.errors import StqError
+from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.frontend.source import FloatArray
+
+
+@dataclass(frozen=True)
+class ActivationFunction:
+    """An activation that quantizes nothing.
+
+    Attributes:
+        name: on the import's list.
+        of_qkeras: whether QKeras defines it; Keras has others of the same names.
+    """
+
+    name: str
+    of_qkeras: bool
+
+
+Plain: TypeAlias = "bool | int | float | str | list[Plain] | tuple[Plain, ...] | None"
+Setting: TypeAlias = "Plain | Quantizer | ActivationFunction | CheckedLayer"
+"""The last is a layer without weights, given as another's activation."""
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedLayer:
+    """One application of a layer that its handler has accepted, or a layer given as an activation.
+
+    Attributes:
+        name: as `LayerConfig.name`; unique. Untrusted text.
+        kind: Keras class name, on the import's list.
+        path: as `LayerConfig.path`: applications of one layer share it.
+        inputs: names of the layers it reads.
+        settings: those that decide what it computes.
+        arrays: name -> float32, as the handler names them.
+        unread: names of arrays that are stored and decide nothing at inference, such as a counter of steps.
+    """
+
+    name: str
+    kind: str
+    path: tuple[str, ...]
+    inputs: tuple[str, ...]
+    settings: Mapping[str, Setting]
+    arrays: Mapping[str, FloatArray]
+    unread: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedModel:
+    """What is known of a model file when all in it is on the allow-list.
+
+    Attributes:
+        name: the model's name. Untrusted text.
+        file: `{"name", "sha256", "format"}` of the model file.
+        input_shape: of the model's only input, without the batch axis.
+        obstacle: why it cannot be converted: its first layer with floating-point weights; None if there is none.
+        layers: in topological order, the input first.
+        outputs: names of the layers whose values it returns, in its order.
+    """
+
+    name: str
+    file: dict[str, str]
+    input_shape: tuple[int, ...]
+    obstacle: StqError | None
+    layers: tuple[CheckedLayer, ...]
+    outputs: tuple[str, ...]

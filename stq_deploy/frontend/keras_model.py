@@ -1,0 +1,238 @@
+"""A Keras model made of what the import has checked: Keras parses no file, no configuration and no text of a file.
+
+Every layer is constructed by one of `_classes`, with the settings that its handler has taken and nothing else, and its
+variables are assigned the arrays that the handler has read. Whatever else a file holds (initializers, regularizers,
+constraints, rates of dropout, how the model was compiled) decides nothing at inference and stays behind: the model is
+to be run, or to give its weights. Layers of inner models are layers of this one, named by their path.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from stq_deploy.errors import StqError
+from stq_deploy.frontend.checked import ActivationFunction, CheckedLayer, CheckedModel, Setting
+from stq_deploy.frontend.errors import located, shown, unsupported
+from stq_deploy.frontend.importer import check_model
+from stq_deploy.frontend.layers import supported_kinds
+from stq_deploy.frontend.quantizers import PARAMETERS, Quantizer
+from stq_deploy.tensorflow_import import import_tensorflow
+
+_INPUT = "InputLayer"
+_NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9_.-]")  # what TensorFlow takes in the name of a model
+_WORD = re.compile(r"\w{0,64}", re.ASCII)
+_DEPTH = 3
+_OF_TRAINING = {"rate": 0.0, "stddev": 0.0}
+"""Settings that a constructor may ask for, and that act in training only -> a value."""
+_ALWAYS = ("dtype",)
+"""Settings of every layer, which no constructor lists."""
+
+
+def read_keras_model(path: str | os.PathLike[str]) -> Any:
+    """The tf_keras Model in a .h5 or .keras file, uncompiled.
+
+    Raises:
+        StqError: the file is unusable or not supported, or TensorFlow is not installed.
+    """
+    return build_keras_model(check_model(path), str(path))
+
+
+def build_keras_model(checked: CheckedModel, where: str) -> Any:
+    """The tf_keras Model of a checked file, uncompiled; any number of samples at a time.
+
+    Args:
+        where: the file, for errors.
+
+    Raises:
+        StqError: Keras cannot build it, or TensorFlow is not installed.
+    """
+    import_tensorflow("running a QKeras model", where=where)
+    import tf_keras
+
+    from stq_deploy.quantizers.exact import keep_order_of_additions
+
+    keep_order_of_additions()
+    values: dict[str, Any] = {}
+    made: dict[tuple[str, ...], Any] = {}
+    try:
+        for layer in checked.layers:
+            with _as_error(layer):
+                if layer.kind == _INPUT:  # that of an inner model adds nothing, and nothing reads it
+                    if not layer.inputs:
+                        values[layer.name] = tf_keras.Input(checked.input_shape, name=layer.name)
+                    continue
+                inputs = [values[name] for name in layer.inputs]
+                known = layer.path in made
+                if not known:
+                    made[layer.path] = _layer(layer)
+                values[layer.name] = made[layer.path](inputs if len(inputs) > 1 else inputs[0])
+                if not known:
+                    _assign(layer, made[layer.path])
+    except StqError as error:
+        raise located(error, where) from error
+    outputs = [values[name] for name in checked.outputs]
+    return tf_keras.Model(
+        values[checked.layers[0].name],
+        outputs if len(outputs) > 1 else outputs[0],
+        name="m" + _NOT_OF_NAMES.sub("_", checked.name) if _odd(checked.name) else checked.name,
+    )
+
+
+def _odd(name: str) -> bool:
+    """Whether TensorFlow refuses it as a model's name."""
+    return not name or name[0] in "_-" or _NOT_OF_NAMES.search(name) is not None
+
+
+@contextmanager
+def _as_error(layer: CheckedLayer) -> Iterator[None]:
+    """What Keras says of a layer it cannot build, as an error for people."""
+    try:
+        yield
+    except StqError:
+        raise
+    except Exception as error:  # Keras raises nearly every kind
+        said = (str(error).splitlines() or [""])[0]
+        raise unsupported(
+            layer.name, layer.kind, f"Keras cannot build it: {shown(said)[1:-1]}",
+            next="build and save the model anew with tf_keras 2",
+            cause="its settings contradict each other, or its name is none that TensorFlow takes",
+        ) from error  # fmt: skip
+
+
+def _layer(layer: CheckedLayer) -> Any:
+    """A new Keras layer of this class and these settings, its variables not made yet."""
+    constructor = _classes()[layer.kind]
+    known = _parameters(constructor)
+    arguments = {
+        key: _value(layer, key, setting)
+        for key, setting in layer.settings.items()
+        # A later QKeras has settings that this one lacks; what the import takes of them is their null.
+        if setting is not None or key in known
+    }
+    arguments |= {key: "zeros" for key in known if key.endswith("_initializer")}  # every variable is assigned
+    arguments |= {key: value for key, value in _OF_TRAINING.items() if key in known}
+    unknown = arguments.keys() - known - {*_ALWAYS}
+    if unknown:
+        raise unsupported(
+            layer.name, layer.kind, f"the installed QKeras knows no setting {shown(sorted(unknown)[0])}",
+            next="install the version of qkeras that the model was saved with",
+        )  # fmt: skip
+    return constructor(name=layer.name, **arguments)
+
+
+def _assign(layer: CheckedLayer, built: Any) -> None:
+    """Give every variable of a layer its array, by name; a counter of steps stays at its beginning."""
+    arrays = {name.rpartition("/")[2]: array for name, array in layer.arrays.items()}
+    variables = {variable.name.rpartition("/")[2].partition(":")[0]: variable for variable in built.weights}
+    if len(variables) != len(built.weights) or variables.keys() != arrays.keys() | layer.unread:
+        raise unsupported(
+            layer.name, layer.kind, f"Keras makes the arrays {sorted(variables)}, the file has {sorted(arrays)}",
+            next="save the model again with tf_keras 2 and qkeras 0.9",
+        )  # fmt: skip
+    for name, array in arrays.items():
+        variables[name].assign(array)
+
+
+# Classes
+
+
+@cache
+def _classes() -> Mapping[str, Callable[..., Any]]:
+    """Every Keras and QKeras class that a layer may be of: those the import has a handler for, and no other."""
+    import qkeras
+    import tf_keras
+
+    kinds = [kind for kind in supported_kinds() if kind != _INPUT]
+    return {kind: getattr(qkeras if kind.startswith("Q") else tf_keras.layers, kind) for kind in kinds}
+
+
+@cache
+def _parameters(constructor: type[Any]) -> frozenset[str]:
+    """Names of the settings that a class and those it derives from take."""
+    signatures = [inspect.signature(vars(c)["__init__"]) for c in constructor.__mro__ if "__init__" in vars(c)]
+    return frozenset(name for signature in signatures for name in signature.parameters)
+
+
+# Settings
+
+
+def _value(layer: CheckedLayer, key: str, setting: Setting) -> Any:
+    """A setting as the constructor takes it."""
+    if isinstance(setting, Quantizer):
+        # QActivation keeps what it is given, and names itself by it: a text, written anew from the parsed quantizer.
+        as_text = layer.kind == "QActivation" and _quantizer_classes().get(setting.name) is not None
+        return str(setting) if as_text else quantizer_object(setting)
+    if isinstance(setting, CheckedLayer):
+        return _layer(setting)
+    if isinstance(setting, ActivationFunction):
+        return _function(setting, layer.kind.startswith("Q"))
+    if not _is_plain(setting, _DEPTH):
+        raise unsupported(
+            layer.name, layer.kind, f"the setting {key}={shown(setting)} is no plain value", next="save the model again"
+        )
+    return setting
+
+
+def _is_plain(value: object, depth: int) -> bool:
+    """Whether it is a number, a word, or a short list of such: nothing that Keras would look up or evaluate."""
+    if isinstance(value, str):
+        return _WORD.fullmatch(value) is not None
+    if isinstance(value, list | tuple):
+        return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
+    return value is None or type(value) in (bool, int, float)
+
+
+def _function(function: ActivationFunction, for_qkeras: bool) -> Any:
+    """A word that QKeras looks up first among its own, and Keras among Keras's; else the function."""
+    if function.of_qkeras and not for_qkeras:
+        import qkeras.quantizers
+
+        return getattr(qkeras.quantizers, function.name)
+    return function.name
+
+
+def quantizer_object(quantizer: Quantizer) -> Any:
+    """A new quantizer of QKeras's, or of ours where it draws in training; TensorFlow is imported.
+
+    Raises:
+        KeyError: the quantizer is one of post-training quantization.
+    """
+    constructor = _quantizer_classes()[quantizer.name]
+    return _Linear(quantizer) if constructor is None else constructor(**quantizer.parameters)
+
+
+@cache
+def _quantizer_classes() -> Mapping[str, Callable[..., Any] | None]:
+    """Every quantizer that a file may name -> its class; None where the installed QKeras has none."""
+    import qkeras.quantizers
+
+    from stq_deploy.quantizers.factory import OURS
+
+    return {name: OURS.get(name) or getattr(qkeras.quantizers, name, None) for name in PARAMETERS}
+
+
+class _Linear:
+    """`quantized_linear` for a QKeras that lacks it; its gradient is 1 between the lowest and the highest level."""
+
+    def __init__(self, quantizer: Quantizer) -> None:
+        self._quantizer = quantizer
+
+    def __call__(self, x: Any) -> Any:
+        """Tensor of float32 -> quantized tensor of its shape."""
+        import tensorflow as tf
+
+        from stq_deploy.frontend.quantizer_values import linear_levels
+
+        @tf.custom_gradient  # type: ignore[untyped-decorator]  # tensorflow has no types
+        def quantize(x: Any) -> Any:
+            levels, step, (low, high) = linear_levels(x, self._quantizer)
+            inside = tf.logical_and(x >= low * step, x <= high * step)
+            return x + (levels * step - x), lambda upstream: tf.where(inside, upstream, tf.zeros_like(upstream))
+
+        return quantize(x)
