@@ -25,6 +25,7 @@ COMPILE_TIMEOUT_S = 300.0
 SHOWN_ERRORS = 5
 LOG_TITLE = "stq-deploy: log of a build that failed"
 """First line of the log: what the next build may replace or remove."""
+_ENDED_FROM_OUTSIDE = {-signal.SIGINT, -signal.SIGTERM, -getattr(signal, "SIGHUP", signal.SIGTERM)}
 NO_SPACE = os.strerror(errno.ENOSPC)
 
 
@@ -135,7 +136,7 @@ class Builder:
             raise self._failure(f"the compiler gave no result in {COMPILE_TIMEOUT_S:.0f} s", where) from error
         except OSError as error:
             raise self._failure(f"the compiler does not start: {error.strerror}", where) from error
-        if done.returncode == -signal.SIGINT:  # Ctrl-C reaches the compiler too: no failure of its own
+        if done.returncode in _ENDED_FROM_OUTSIDE:  # what ends this process reaches the compiler too
             raise KeyboardInterrupt
         # One append: two compilations may finish at the same time.
         self.log.append("\n".join(filter(None, [shlex.join(command), done.stdout.strip(), done.stderr.strip()])))

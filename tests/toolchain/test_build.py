@@ -239,3 +239,15 @@ def test_command_fails_without_a_traceback(arguments: list[str], told: str, tiny
     assert told in done.stderr
     assert "Traceback" not in done.output
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_a_compiler_that_is_stopped_with_us_is_no_failure(
+    board: Board, tiny: Network, tmp_path: Path, gcc: Compiler, name: str
+) -> None:
+    stopped = tmp_path / "cc"
+    stopped.write_text(f"#!/bin/sh\nkill -{name} $$\nsleep 5\n")
+    stopped.chmod(0o755)
+    with pytest.raises(KeyboardInterrupt):
+        build_firmware(tiny, board, tmp_path / "out", compiler=Compiler("gcc", (str(stopped),), gcc.version, "test"))
+    assert [path.name for path in tmp_path.iterdir()] == ["cc"]
