@@ -8,6 +8,7 @@ which hls4ml keeps in its configuration, by our own frontend.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,10 +23,14 @@ from stq_deploy.errors import StqError
 from stq_deploy.hls4ml_backend.conversion import convert_keras_model
 from stq_deploy.hls4ml_backend.deployment import Deployment
 from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras
+from stq_deploy.hls4ml_backend.input_type import checked_range, conversions
 from stq_deploy.hls4ml_backend.values import Floats
+from stq_deploy.network import Network
 
 NAME = "STM32"
 DEFAULT_BOARD = "stm32h743"
+COARSE = 2.0**-10
+"""Step of ap_fixed<16,6>, hls4ml's default type."""
 
 
 class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotations
@@ -46,21 +51,24 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
     # Conversion
 
     def create_initial_config(
-        self, board: str = DEFAULT_BOARD, compiler: str | None = None, **others: Any
+        self, board: str = DEFAULT_BOARD, compiler: str | None = None, input_range: Any = None, **others: Any
     ) -> dict[str, Any]:
         """The options of `convert_from_keras_model` that are ours.
 
         Args:
             board: `stq-deploy boards` lists them.
             compiler: path or name of the board's C compiler; by default as `stq-deploy build` chooses.
+            input_range: (low, high), the smallest and largest value of an input that the model does not quantize; by
+                default the numbers of the input's type in `hls_config`.
 
         Raises:
-            StqError: an unknown board or option, or tf_keras is not installed.
+            StqError: an unknown board or option, no range, or tf_keras is not installed.
         """
-        _refuse(others, "convert_from_keras_model", "board and compiler")
+        _refuse(others, "convert_from_keras_model", "board, compiler and input_range")
         load_board(board)
         let_hls4ml_read_qkeras()
-        return {"Board": board, "Compiler": compiler, "HLSConfig": {}}
+        checked = checked_range(input_range)
+        return {"Board": board, "Compiler": compiler, "InputRange": checked, "HLSConfig": {}}
 
     def create_layer_class(self, layer_class: type) -> type:
         """hls4ml's layers as they are: they need no attributes of ours."""
@@ -86,7 +94,8 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
                 where="hls4ml",
                 next="call convert_from_keras_model with a QKeras model",
             )
-        network = convert_keras_model(config["KerasModel"])
+        network = convert_keras_model(config["KerasModel"], conversions(graph))
+        _warn_of_rounding(network)
         self._deployments[graph] = Deployment(network, load_board(config["Board"]), graph.config.get_output_dir())
 
     # What a ModelGraph passes on
@@ -124,7 +133,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         Raises:
             StqError: an option, of which there are none; otherwise see `Deployment.build`.
         """
-        _refuse(others, "build", "those of convert_from_keras_model: board and compiler")
+        _refuse(others, "build", "those of convert_from_keras_model: board, compiler and input_range")
         result = self._deployment(model).build(model.config.get_config_value("Compiler"))
         paths = {"folder": result.folder, "elf": result.elf, "bin": result.bin, "hex": result.hex, "map": result.map}
         return result.to_json() | {name: str(path) for name, path in paths.items()}
@@ -138,6 +147,18 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
                 cause="it was loaded from a file, which does not hold the Keras model",
                 next="call convert_from_keras_model with the Keras model",
             ) from None
+
+
+def _warn_of_rounding(network: Network) -> None:
+    """Say where the input is rounded more coarsely than by the type that hls4ml gives it: it is stored in 16 bits."""
+    spec, domain = network.input_type, network.input_domain
+    if domain is not None and spec.scale > COARSE:
+        warnings.warn(
+            f"the model does not quantize its input: values in [{domain.low:g}, {domain.high:g}] are rounded to "
+            f"multiples of {spec.scale:g}, by at most {spec.scale / 2:g}; input_range=(low, high) of "
+            "convert_from_keras_model makes it finer",
+            stacklevel=2,
+        )
 
 
 def _refuse(others: dict[str, Any], function: str, options: str) -> None:

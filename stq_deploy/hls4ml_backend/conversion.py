@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network
-from stq_deploy.passes import convert_model
+from stq_deploy.passes import Conversion, convert_model
 
 
-def convert_keras_model(model: Any) -> Network:
+def convert_keras_model(model: Any, conversions: Iterable[Conversion] = (Conversion(),)) -> Network:
     """The integer network of a Keras model, or of the model file at a path, which hls4ml takes too; imports TensorFlow.
 
     The model goes through a file because a file is what the import checks: one way in, one arithmetic.
+
+    Args:
+        conversions: how to convert; the next where sums of the one before would leave 32 bits.
 
     Raises:
         StqError: a layer or setting that cannot be converted.
     """
     if isinstance(model, str):
-        return convert_model(model)
+        return _first(model, conversions)
     with tempfile.TemporaryDirectory(prefix="stq-hls4ml-") as folder:
         path = Path(folder) / "model.h5"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras calls the form legacy; it lives for a moment
             model.save(path, include_optimizer=False)
         try:
-            return convert_model(path)
+            return _first(path, conversions)
         except StqError as error:
             where = error.where.replace(str(path), f"Keras model {model.name!r}")
             raise StqError(error.what, where=where, cause=error.cause, next=error.next) from error
+
+
+def _first(path: str | os.PathLike[str], conversions: Iterable[Conversion]) -> Network:
+    """The network of the first conversion whose sums fit."""
+    refused = None
+    for conversion in conversions:
+        try:
+            return convert_model(path, conversion)
+        except StqError as error:
+            if "exceed 32 bits" not in error.what:
+                raise
+            refused = refused or error
+    assert refused is not None
+    raise refused

@@ -70,12 +70,12 @@ class Deployment:
             See `real_output`; for several outputs a list of such.
 
         Raises:
-            StqError: not loaded, or samples of another type or size.
+            StqError: not loaded, samples of another type or size, or values outside the input's domain.
         """
         executor, network = self._executor, self.network
         if executor is None:
             raise StqError("the model is not compiled", next="call compile() before predict()")
-        levels = quantize_input(checked_samples(x, network.input_type), network.input_format)
+        levels = quantize_input(checked_samples(x, network.input_type), network.input_format, features=True)
         found = [executor.run(levels), *(self._tensor(executor, name, levels) for name in network.outputs[1:])]
         functions = network.metadata["output_functions"]
         outputs = [

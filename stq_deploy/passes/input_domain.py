@@ -51,7 +51,11 @@ class ChosenInput:
 
 
 def choose_input(
-    shape: tuple[int, ...], input_range: tuple[float, float] | None, samples: SampleSet | None, bits: int
+    shape: tuple[int, ...],
+    input_range: tuple[float, float] | None,
+    samples: SampleSet | None,
+    bits: int,
+    step: Fraction | None = None,
 ) -> ChosenInput | None:
     """The domain and its levels; None if nothing says which values the input has.
 
@@ -60,12 +64,13 @@ def choose_input(
         input_range: as the user gave it.
         samples: to calibrate on.
         bits: of the levels, 8 to 16.
+        step: real value of one level; None: as fine as the bits allow.
     """
     found = _domain(shape, input_range, samples)
     if found is None:
         return None
     domain, origin = found
-    return ChosenInput(domain, input_grid(domain, bits), origin)
+    return ChosenInput(domain, input_grid(domain, bits, step), origin)
 
 
 def _domain(
@@ -81,16 +86,16 @@ def _domain(
     return None
 
 
-def input_grid(domain: Domain, bits: int) -> Quantizer:
+def input_grid(domain: Domain, bits: int, step: Fraction | None = None) -> Quantizer:
     """Evenly spaced levels, real 0 among them, that reach both ends of the domain.
 
     With 8 bits 256 levels; with more, levels whose distance from 0 fits `bits` bits with a sign, as the kernels ask.
     """
     span = Range(min(domain.low, 0.0), max(domain.high, 0.0))
-    if bits == PIXEL_BITS:
+    if bits == PIXEL_BITS and step is None:
         return finest_grid(span)
     low, high = Fraction(span.low), Fraction(span.high)
-    scale = max(-low, high) / (2 ** (bits - 1) - 1)
+    scale = max(-low, high) / (2 ** (bits - 1) - 1) if step is None else step
     return affine_quantizer(round(low / scale), round(high / scale), scale)
 
 

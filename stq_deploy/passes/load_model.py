@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,14 @@ class Conversion:
         samples: whose range is that of the input, where no quantizer of the model says it; for post-training
             quantization its calibration samples serve.
         input_bits: of the input's levels there, 8 to 16.
+        input_step: real value of one such level; None: as fine as the bits allow.
     """
 
     input_range: tuple[float, float] | None = None
     post_training: PostTraining | None = None
     samples: SampleSet | None = None
     input_bits: int = PIXEL_BITS
+    input_step: Fraction | None = None
 
     @property
     def calibration(self) -> SampleSet | None:
@@ -87,7 +90,9 @@ def convert_source(source: SourceGraph, asked: Conversion, progress: Progress = 
     """
     chosen = None
     if not quantizes_input(source):
-        chosen = choose_input(source.nodes[0].shape, asked.input_range, asked.calibration, asked.input_bits)
+        chosen = choose_input(
+            source.nodes[0].shape, asked.input_range, asked.calibration, asked.input_bits, asked.input_step
+        )
     grid = None if chosen is None else chosen.quantizer
     facts: dict[str, Any] = {"input": {"from": "model"} if chosen is None else chosen.facts()}
     if asked.post_training is not None:

@@ -269,3 +269,27 @@ def test_several_outputs_come_as_a_list(samples: Any, tmp_path: Path) -> None:
 def assert_says(error: StqError, pattern: str) -> None:
     """The message, as printed, matches; `[^$]*` spans its lines."""
     assert re.search(pattern, str(error)), str(error)
+
+
+def test_raw_features_take_hls4mls_type_or_the_range_that_the_call_gives(tmp_path: Path) -> None:
+    import qkeras
+    from tf_keras import Model, layers, utils
+
+    utils.set_random_seed(1)
+    inputs = layers.Input((16,))
+    bits = qkeras.quantized_bits(6, 0, alpha=1)
+    hidden = qkeras.QDense(32, kernel_quantizer=bits, bias_quantizer=bits)(inputs)
+    hidden = qkeras.QActivation("quantized_relu(6,2)")(hidden)
+    model = Model(inputs, qkeras.QDense(5, kernel_quantizer=bits, bias_quantizer=bits)(hidden))
+    x = np.random.default_rng(0).normal(0, 2, (64, 16)).clip(-8, 8).astype(np.float32)
+    x = np.round(x * 1024) / np.float32(1024)  # exact in ap_fixed<16,6>
+    graph = convert(model, output_dir=str(tmp_path / "default"))
+    graph.compile()
+    np.testing.assert_allclose(graph.predict(x), model.predict(x, verbose=0), atol=1e-5)
+    with pytest.raises(StqError, match=r"1 of 64 samples hold values outside the network's domain \[-32, 31\.999\]"):
+        graph.predict(np.where(x == x.max(), np.float32(40), x))
+    ranged = convert(model, input_range=(-8, 8), output_dir=str(tmp_path / "ranged"))
+    ranged.compile()
+    assert (ranged.predict(x).argmax(axis=1) == model.predict(x, verbose=0).argmax(axis=1)).all()
+    with pytest.raises(StqError, match="is no range"):
+        convert(model, input_range=(3, -3), output_dir=str(tmp_path / "none"))

@@ -1,0 +1,56 @@
+"""The values of an input that the Keras model does not quantize: as the call says, or as hls4ml's own type of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from stq_deploy.errors import StqError
+from stq_deploy.passes import Conversion
+from stq_deploy.passes.input_domain import MOST_BITS
+
+FEWEST_BITS = 8
+
+
+def conversions(graph: Any) -> Iterator[Conversion]:
+    """What to try, the finest levels first: an input of fewer bits where sums would leave 32.
+
+    Args:
+        graph: hls4ml's ModelGraph; its configuration may hold `InputRange`, else its input's type counts.
+    """
+    stated = graph.config.config.get("InputRange")
+    for bits in range(MOST_BITS, FEWEST_BITS - 1, -1):
+        if stated is not None:
+            yield Conversion(input_range=stated, input_bits=bits)
+        else:
+            low, high, step = _fixed_point(graph.get_input_variables()[0].type.precision, bits)
+            yield Conversion(input_range=(float(low), float(high)), input_bits=bits, input_step=step)
+
+
+def checked_range(value: Any) -> tuple[float, float] | None:
+    """`input_range` as given to hls4ml.
+
+    Raises:
+        StqError: it is not two numbers, the smaller first.
+    """
+    if value is None:
+        return None
+    try:
+        low, high = (float(end) for end in value)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not low < high < float("inf") or low == -float("inf"):
+        raise StqError(f"input_range={value!r} is no range", where="hls4ml", next="give (low, high), such as (-8, 8)")
+    return low, high
+
+
+def _fixed_point(precision: Any, bits: int) -> tuple[Fraction, Fraction, Fraction]:
+    """(smallest value, largest value, step) of `fixed<width, integer>`, the step widened to levels of `bits` bits."""
+    width, integer = int(getattr(precision, "width", 16)), int(getattr(precision, "integer", 6))
+    signed = bool(getattr(precision, "signed", True))
+    low = -(Fraction(2) ** (integer - 1)) if signed else Fraction(0)
+    end = Fraction(2) ** (integer - signed)
+    # One bit is the sign's, whether the type has one or not: the kernels multiply signed numbers of 16 bits.
+    step = end / 2 ** min(width - signed, bits - 1)
+    return low, end - step, step
