@@ -20,6 +20,12 @@ from stq_deploy.training.result import HISTORY_FILE, RESULT_FILE
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RECORDS = DOCS / "experiments.json"
 PAGE = DOCS / "TRAINING.md"
+ATTACKED = {
+    "noisy_accuracy": "validation, noisy",
+    "robust_accuracy": "validation, attacked",
+    "certified_accuracy": "validation, proved",
+}
+"""Accuracies that only some recipes have measured, and their columns' heads."""
 BEGIN, END = "<!-- experiments: written by tools/record_experiment.py -->", "<!-- end of experiments -->"
 
 
@@ -29,6 +35,7 @@ def read_run(run: Path, group: str) -> dict[str, Any]:
     last = json.loads((run / HISTORY_FILE).read_text(encoding="utf-8").splitlines()[-1])
     config = result["config"]
     defaults = Recipe().as_record()
+    attacked = {key: last[key] for key in ATTACKED if key in last}
     return {
         "group": group,
         "name": run.name,
@@ -43,6 +50,7 @@ def read_run(run: Path, group: str) -> dict[str, Any]:
         "validation_accuracy": last["validation_accuracy"],
         "test_accuracy": result["test_accuracy"],
         "test_samples": result["test_samples"],
+        **attacked,
         "seconds": result["training_seconds"],
         "commit": result["git_commit"],
     }
@@ -56,12 +64,14 @@ def table(records: list[dict[str, Any]]) -> str:
         common = set.intersection(*(set(_entries(record)) for record in members))
         shared = ", ".join(sorted(common - {"title"})) or "nothing"
         lines += [f"**{group}** Common to all: {shared}.", ""]
-        lines += ["| run | scheme | what differs | train | validation | test |", "|---|---|---|---|---|---|"]
+        attacked = [key for key in ATTACKED if any(key in record for record in members)]
+        heads = ["run", "scheme", "what differs", "train", "validation", *(ATTACKED[key] for key in attacked), "test"]
+        lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
         for record in members:
             own = ", ".join(sorted(set(_entries(record)) - common)) or "-"
             shares = " | ".join(
-                "-" if record[key] is None else f"{100 * record[key]:.1f} %"
-                for key in ("train_accuracy", "validation_accuracy", "test_accuracy")
+                "-" if record.get(key) is None else f"{100 * record[key]:.1f} %"
+                for key in ("train_accuracy", "validation_accuracy", *attacked, "test_accuracy")
             )
             lines.append(f"| {record['name']} | {record['scheme']} | {own} | {shares} |")
         lines.append("")
