@@ -1,6 +1,7 @@
 /*
  * The board's side of stq_port.h, and main().
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "board_config.h"
@@ -11,6 +12,7 @@
 #include "startup.h"
 #include "stq_port.h"
 #include "stq_server.h"
+#include "watchdog.h"
 
 static stq_port_facts facts = {.board = BOARD_NAME};
 
@@ -38,13 +40,13 @@ static stq_reset_cause find_reset_cause(void)
 
 int main(void)
 {
-    fault_recall();
+    const stq_reset_cause cause = find_reset_cause();
+    const bool by_watchdog = cause == STQ_RESET_WATCHDOG;
+    watchdog_start();
+    fault_recall(cause != STQ_RESET_POWER && cause != STQ_RESET_UNKNOWN, by_watchdog);
     facts.clock_hz = clocks_core_hz();
     facts.silicon = DBGMCU_IDC;
-    facts.reset_cause = find_reset_cause();
-    if (fault_last() != NULL) {
-        facts.reset_cause = STQ_RESET_FAULT;
-    }
+    facts.reset_cause = fault_last() != NULL && !by_watchdog ? STQ_RESET_FAULT : cause;
     serial_start(clocks_pclk1_hz(), BOARD_SERIAL_BAUD);
     stq_server_run();
     return 0;
@@ -63,6 +65,12 @@ void stq_port_write(const uint8_t *source, uint32_t length)
 void stq_port_wait(void)
 {
     serial_wait();
+}
+
+void stq_port_progress(int32_t layer)
+{
+    fault_note_layer(layer);
+    watchdog_feed();
 }
 
 /* In assembly so that every compiler's takes three instructions: counts of a layer then compare across boards. */

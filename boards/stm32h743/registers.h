@@ -94,9 +94,21 @@
 #define USART3_TDR REGISTER(0x40004828u)
 #define USART3_INTERRUPT 39u
 
+/* IWDG1: RM0433 "Independent watchdog" */
+#define IWDG1_KR REGISTER(0x58004800u)
+#define IWDG_KR_START 0xCCCCu
+#define IWDG_KR_UNLOCK 0x5555u
+#define IWDG_KR_RELOAD 0xAAAAu
+#define IWDG1_PR REGISTER(0x58004804u)
+#define IWDG_PR_DIV256 6u
+#define IWDG1_RLR REGISTER(0x58004808u)
+#define IWDG1_SR REGISTER(0x5800480Cu)
+
 /* DBGMCU: RM0433 "Debug infrastructure" */
 #define DBGMCU_IDC REGISTER(0x5C001000u)
 #define DBGMCU_IDC_REVISION_SHIFT 16
 #define DBGMCU_IDC_REVISION_X 0x2001u
+#define DBGMCU_APB4FZ1 REGISTER(0x5C001054u)
+#define DBGMCU_APB4FZ1_WDGLSD1 (1u << 18) /* IWDG1 stands still while the core is halted */
 
 #endif /* REGISTERS_H */

@@ -103,8 +103,15 @@ void serial_wait(void)
     /* WFI also wakes for an interrupt that is masked; masking closes the gap between the check and the sleep. */
     __asm volatile("cpsid i" ::: "memory");
     if (written == taken) {
+        /* An idle board feeds its watchdog as well: SysTick ends the sleep, and the main loop goes round. */
+        SYST_RVR = SYST_LONGEST;
+        SYST_CVR = 0;
+        SYST_CSR = SYST_CSR_CORE_CLOCK | SYST_CSR_INTERRUPT | SYST_CSR_ENABLE;
         data_synchronisation_barrier();
         __asm volatile("wfi" ::: "memory");
+        SYST_CSR = 0;
+        SCB_ICSR = SCB_ICSR_SYSTICK_CLEAR; /* it was to end the sleep only: there is no handler */
+        data_synchronisation_barrier();
     }
     __asm volatile("cpsie i" ::: "memory");
 }

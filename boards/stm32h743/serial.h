@@ -15,7 +15,7 @@ uint32_t serial_read(uint8_t *destination, uint32_t capacity);
 /* Send `length` bytes, polled: it works with interrupts masked. A transmitter that stands still loses the bytes. */
 void serial_write(const uint8_t *source, uint32_t length);
 
-/* Sleep until an interrupt, unless received bytes lie ready. */
+/* Sleep until an interrupt, but at most 2^24 core cycles, unless received bytes lie ready. */
 void serial_wait(void);
 
 /* Wait until the last byte has left the wire. */

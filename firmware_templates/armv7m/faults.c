@@ -17,6 +17,14 @@ typedef struct {
 } remembered_fault;
 
 __attribute__((section(".noinit"))) static remembered_fault remembered;
+
+/* Likewise: the layer that runs, and its complement. */
+typedef struct {
+    uint32_t layer;
+    uint32_t layer_inverted;
+} remembered_layer;
+
+__attribute__((section(".noinit"))) static volatile remembered_layer running;
 static bool has_last;
 
 /* What the exception entry pushed, ARMv7-M ARM "Exception entry behavior". */
@@ -79,10 +87,25 @@ __attribute__((naked, noreturn)) void fault_entry(void)
                    "b handle_fault\n");
 }
 
-void fault_recall(void)
+void fault_recall(bool kept, bool by_watchdog)
 {
-    has_last = remembered.valid == VALID && remembered.valid_inverted == ~VALID;
+    has_last = kept && remembered.valid == VALID && remembered.valid_inverted == ~VALID;
+    if (!has_last) {
+        remembered.record = (stq_fault_record){.layer = -1};
+        if (by_watchdog && running.layer == ~running.layer_inverted) {
+            remembered.record.layer = (int32_t)running.layer;
+            has_last = true;
+        }
+    }
     remembered.valid = 0; /* the next reset, whatever its cause, is not this fault's */
+    remembered.valid_inverted = 0;
+    fault_note_layer(-1);
+}
+
+void fault_note_layer(int32_t layer)
+{
+    running.layer = (uint32_t)layer;
+    running.layer_inverted = ~(uint32_t)layer;
 }
 
 const stq_fault_record *fault_last(void)

@@ -22,7 +22,7 @@ uint32_t stq_port_read(uint8_t *destination, uint32_t capacity);
 void stq_port_write(const uint8_t *source, uint32_t length);
 
 /*
- * Sleep until a byte may have arrived. May return early. A byte that arrives between the last stq_port_read and
+ * Sleep until a byte may have arrived. May return early, and must before the board's watchdog wants to be fed. A byte that arrives between the last stq_port_read and
  * the sleep must not be slept over (on Arm: mask interrupts, check the ring, WFI, unmask).
  */
 void stq_port_wait(void);
@@ -32,6 +32,13 @@ uint32_t stq_port_cycles(void);
 
 /* Wait until everything written has left the wire, then reset the system. Does not return. */
 void stq_port_reset(void);
+
+/*
+ * The firmware gets on: bytes were handled, the main loop went round, or a layer begins (`layer` is its index) or has
+ * ended (-1). This, and nothing else, feeds the board's watchdog, if it has one. It is never called from an interrupt:
+ * interrupts go on while a kernel hangs. A board may keep `layer` over a reset, for stq_port_last_fault().
+ */
+void stq_port_progress(int32_t layer);
 
 /* Receive events lost since reset: ring full, or the UART's own overrun, framing and noise errors. */
 uint32_t stq_port_overruns(void);
@@ -60,13 +67,14 @@ typedef struct {
     uint32_t r0, r1, r2, r3, r12, lr, pc, xpsr; /* as stacked by the exception; 0 if the stack was unusable */
     uint32_t sp;                                /* before the exception */
     uint32_t exc_return;
-    uint32_t exception; /* IPSR: 3 HardFault, 4 MemManage, 5 BusFault, 6 UsageFault, 2 NMI */
+    uint32_t exception; /* IPSR: 3 HardFault, 4 MemManage, 5 BusFault, 6 UsageFault, 2 NMI; 0: the watchdog's reset */
     uint32_t cfsr, hfsr, mmfar, bfar;
     int32_t layer; /* running when it happened, -1 for none; filled in by stq_server_fault */
 } stq_fault_record;
 
 /*
- * The fault that caused the last reset, or a null pointer. A board's fault handler fills a record in memory that
+ * The fault that caused the last reset, or a null pointer. After a reset by the watchdog, a record of zeros with the
+ * layer that was running, if the board kept it. A board's fault handler fills a record in memory that
  * survives a reset, calls stq_server_fault(record), and resets.
  */
 const stq_fault_record *stq_port_last_fault(void);

@@ -134,8 +134,10 @@ static void input(const uint8_t *payload, uint32_t length, stq_answer *answer)
 static int run_layer(uint32_t layer, uint8_t type, uint32_t *cycles, stq_answer *answer)
 {
     running_layer = (int32_t)layer;
+    stq_port_progress(running_layer);
     const stq_status status = stq_run_timed((int32_t)layer, cycles);
     running_layer = -1;
+    stq_port_progress(running_layer);
     if (status != STQ_OK) {
         refuse(answer, type, STQ_LINK_ERROR_KERNEL, layer);
         return 0;

@@ -198,6 +198,7 @@ void stq_server_poll(void)
                 handle_damaged();
             }
         }
+        stq_port_progress(-1);
     }
 }
 
@@ -206,6 +207,7 @@ void stq_server_run(void)
     stq_server_init();
     for (;;) {
         stq_server_poll();
+        stq_port_progress(-1);
         stq_port_wait();
     }
 }
@@ -213,7 +215,7 @@ void stq_server_run(void)
 void stq_server_fault(stq_fault_record *record)
 {
     uint8_t frame[STQ_LINK_FRAME_BYTES(STQ_FAULT_BYTES)];
-    uint8_t wire[STQ_LINK_ENCODED_BYTES(sizeof(frame))];
+    uint8_t wire[STQ_LINK_ENCODED_BYTES(STQ_LINK_FRAME_BYTES(STQ_FAULT_BYTES))];
     const stq_frame_header header = {STQ_LINK_VERSION, STQ_LINK_FAULT, 0, 0, 0};
     record->layer = stq_requests_running_layer();
     const uint32_t length = stq_frame_seal(frame, &header, stq_fault_write(record, frame + STQ_LINK_HEADER_BYTES));

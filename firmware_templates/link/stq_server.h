@@ -1,8 +1,8 @@
 /*
  * stq_server.h - answers the host's requests over the board's serial port. docs/PROTOCOL.md has the bytes.
  *
- * A board's main() is: bring up clocks and serial, stq_server_init(), then for ever stq_server_poll() and
- * stq_port_wait(); stq_server_run() is exactly that loop.
+ * A board's main() is: bring up clocks and serial, stq_server_init(), then for ever stq_server_poll(),
+ * stq_port_progress(-1) and stq_port_wait(); stq_server_run() is exactly that loop.
  */
 #ifndef STQ_SERVER_H
 #define STQ_SERVER_H

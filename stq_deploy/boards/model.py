@@ -155,6 +155,35 @@ class QemuEmulator(_Entry):
     machine: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 
 
+class IndependentWatchdog(_Entry):
+    """A watchdog with an oscillator of its own, which resets the chip unless the firmware gets on.
+
+    Attributes:
+        lowest_hz, highest_hz: of its oscillator, over temperature and supply.
+        shortest_ms: time without progress that is allowed at least; more where a layer may take longer.
+    """
+
+    kind: Literal["iwdg"]
+    lowest_hz: Positive
+    highest_hz: Positive
+    shortest_ms: Positive
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.lowest_hz > self.highest_hz:
+            raise ValueError("lowest_hz is more than highest_hz")
+        return self
+
+
+class NoWatchdog(_Entry):
+    """The firmware starts none: `why`."""
+
+    kind: Literal["none"]
+    why: str
+
+
+Watchdog = Annotated[IndependentWatchdog | NoWatchdog, Field(discriminator="kind")]
+
 Emulator = Annotated[UnicornEmulator | QemuEmulator, Field(discriminator="kind")]
 
 
@@ -169,6 +198,7 @@ class Board(_Entry):
     """One board: everything the build, the emulator and the flash tool know about it.
 
     Attributes:
+        watchdog: what resets a board that hangs.
         flash, identity: None for a board that exists only as an emulation.
         emulator: None if there is none.
     """
@@ -181,6 +211,7 @@ class Board(_Entry):
     stack: Stack
     clock: Clock
     serial: Serial
+    watchdog: Watchdog
     flash: Flash | None = None
     identity: Identity | None = None
     emulator: Emulator | None = None

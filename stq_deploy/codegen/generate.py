@@ -23,6 +23,7 @@ from stq_deploy.codegen.text import comment, identifier, string_literal
 from stq_deploy.files import write_whole
 from stq_deploy.network import Network
 from stq_deploy.planner import LayerPlan, Plan, plan_network
+from stq_deploy.planner.layer_time import slowest_layer_cycles
 from stq_deploy.resources import firmware_templates
 
 TEMPLATES = ("network.h", "network.c", "weights.h", "weights.c")
@@ -146,6 +147,7 @@ def _template_context(plan: Plan, *, command: str, tool_version: str) -> dict[st
         "input_bytes": network.input_type.bytes,
         "input_minimum": network.input_type.minimum,
         "input_maximum": network.input_type.maximum,
+        "slowest_layer_cycles": slowest_layer_cycles(plan),
         "output_macro": tensors[network.outputs[0]],
         "output_count": network.output_type.elements,
         "output_type": literals.STQ_TYPES[network.output_type.dtype],

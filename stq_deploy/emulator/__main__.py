@@ -43,6 +43,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--elf", required=True, type=Path)
     parser.add_argument("--mode", choices=("fast", "counting"), default="fast")
     parser.add_argument("--revision", help="silicon revision, a letter")
+    parser.add_argument(
+        "--watchdog-speed", type=float, default=1.0, help="let its oscillator run so many times as fast"
+    )
     parser.add_argument("--link", type=Path, help="make this a symbolic link to the serial port")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when standard input is at its end")
     return parser.parse_args()
@@ -54,8 +57,9 @@ def _run(arguments: argparse.Namespace) -> int:
     program = load_program(arguments.elf, board.memory)
     serial = SerialPty(board.serial.baud)
     launch = Launch(
-        board, arguments.elf, program, mode=arguments.mode, revision=arguments.revision, refused=_print_refusal
-    )
+        board, arguments.elf, program, mode=arguments.mode, revision=arguments.revision, refused=_print_refusal,
+        watchdog_speed=arguments.watchdog_speed,
+    )  # fmt: skip
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: object) -> None:

@@ -33,6 +33,7 @@ class Launch:
         elf, program: the image, as a file and read.
         revision: silicon revision, a letter; None for the usual one.
         refused: to be called with everything the program is refused.
+        watchdog_speed: how many times too fast the watchdog's oscillator runs, where one is emulated.
     """
 
     board: Board
@@ -41,6 +42,7 @@ class Launch:
     mode: Mode
     revision: str | None
     refused: Callable[[Refusal], None]
+    watchdog_speed: float = 1.0
 
 
 class Emulation(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from unicorn import (
@@ -24,13 +25,22 @@ from stq_deploy.emulator.core import Core
 from stq_deploy.emulator.counting import InstructionCounter
 from stq_deploy.emulator.instructions import WFE, WFI, YIELD, accessed_address, is_wide
 from stq_deploy.emulator.memory import Memories
-from stq_deploy.emulator.peripherals.rcc import RESET_BY_POWER, RESET_BY_SOFTWARE
+from stq_deploy.emulator.peripherals.rcc import RESET_BY_POWER, RESET_BY_SOFTWARE, RESET_BY_WATCHDOG
 from stq_deploy.emulator.peripherals.scb import HFSR_DEBUG_EVENT
 from stq_deploy.emulator.peripherals.usart import Wire
 from stq_deploy.emulator.program import Program
-from stq_deploy.emulator.refusals import HardwareFault, Misuse, NotModelled, Refusal, ResetRequest, Stopping
+from stq_deploy.emulator.refusals import (
+    HardwareFault,
+    Misuse,
+    NotModelled,
+    Refusal,
+    ResetRequest,
+    Stopping,
+    WatchdogReset,
+)
 from stq_deploy.emulator.stm32h743 import FLASH_ORIGIN, PERIPHERAL_SPACE, Chip, Signals, build_chip
 
+_SLEEP_SLICE_SECONDS = 0.5
 _NEVER = 0xFFFF_FFFF  # an address to stop at that no instruction has
 # Numbers of QEMU's Arm exceptions, as Unicorn reports them.
 _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT = 2, 3, 4, 7, 8
@@ -39,13 +49,14 @@ _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT = 2, 3, 4, 7, 8
 class Machine:
     """A board with its core, memories and peripherals; `run` is its life.
 
-    `run` belongs to one thread. `bytes_arrived`, `wants_nudge`, `nudge` and `stop` may be called from another.
+    `run` belongs to one thread. `bytes_arrived`, `wants_nudge`, `nudge`, `watch` and `stop` may be called from another.
 
     Args:
         mode: "counting" counts instructions and checks every access; "fast" runs at full speed and checks less.
         revision: silicon revision, a letter.
         wire: the serial line.
         refused: called with everything the program is refused.
+        watchdog_speed: how many times too fast the watchdog's oscillator runs; for tests of what hangs.
     """
 
     def __init__(
@@ -57,6 +68,7 @@ class Machine:
         revision: str,
         wire: Wire,
         refused: Callable[[Refusal], None],
+        watchdog_speed: float = 1.0,
     ) -> None:
         self._program = program
         self._board = board
@@ -70,13 +82,23 @@ class Machine:
         self._awake = threading.Event()
         self._asleep = False
         self.resets = 0
+        self._watchdog_speed = watchdog_speed
+        self._slept = 0.0
+        self._processor_clock: int | None = None
+        self._counter: InstructionCounter | None = None
         self._start(RESET_BY_POWER)
 
     def run(self) -> Refusal | None:
         """Run until `stop` is called (None), or until the program does what cannot go on."""
+        if hasattr(time, "pthread_getcpuclockid"):
+            self._processor_clock = time.pthread_getcpuclockid(threading.get_ident())
         while not self._stopping:
             try:
                 self._run_until_stop()
+            except WatchdogReset:
+                self.resets += 1
+                self._wire.inbox.clear()
+                self._start(self._chip.rcc.reset_flags | RESET_BY_WATCHDOG)
             except ResetRequest:
                 self.resets += 1
                 self._wire.inbox.clear()
@@ -110,6 +132,12 @@ class Machine:
         if self._counter is not None:
             self._counter.attention = True
 
+    def watch(self) -> None:
+        """Let the watchdog reset the chip if its time is up; to be called now and then."""
+        if self._chip.watchdog.expired:
+            self._awake.set()
+            self._core.uc.emu_stop()
+
     def stop(self) -> None:
         """End `run`. May have to be called again until it has ended."""
         self._stopping = True
@@ -124,7 +152,9 @@ class Machine:
             self._board,
             self._revision,
             self._wire,
-            Signals(self._interrupts_changed, self._protection_changed, self._fpu_enabled, self._executed),
+            Signals(
+                self._interrupts_changed, self._protection_changed, self._fpu_enabled, self._executed, self._seconds
+            ),
             reset_flags,
         )
         self._deferred: list[Callable[[], None]] = []
@@ -171,6 +201,8 @@ class Machine:
         for action in self._deferred:
             action()
         self._deferred.clear()
+        if self._chip.watchdog.expired:
+            raise WatchdogReset
         self._checked.drop_trusted()
         if self._trouble is None:
             if self._exceptions.take_interrupt():
@@ -207,15 +239,23 @@ class Machine:
             counter.stopped(core.pc)
 
     def _sleep(self) -> None:
-        """WFI: until an interrupt is pending, even if it is masked."""
+        """WFI: until an interrupt or SysTick is pending, even if it is masked, or the watchdog has enough."""
         self._asleep = True
+        systick = self._chip.systick
         try:
-            while not self._stopping:
+            while not self._stopping and not self._chip.watchdog.expired:
                 self._awake.clear()
                 self._chip.usart.arrive()
                 if self._chip.nvic.pending() is not None:
                     return
-                self._awake.wait()
+                slice_ = systick.sleep_seconds
+                began = time.monotonic()
+                woken = self._awake.wait(_SLEEP_SLICE_SECONDS if slice_ is None else slice_)
+                # Not more than was asked for: a host that slept, too, must not seem to be a firmware that hangs.
+                self._slept += min(time.monotonic() - began, _SLEEP_SLICE_SECONDS if slice_ is None else slice_)
+                if not woken and slice_ is not None:
+                    systick.pending = True
+                    return
         finally:
             self._asleep = False
 
@@ -238,6 +278,20 @@ class Machine:
     def _executed(self) -> int:
         return self._counter.executed_before(self._access_pc) if self._counter is not None else 0
 
+    def _seconds(self) -> float:
+        """Time for what has an oscillator of its own.
+
+        While the core runs, its instructions at one a cycle where they are counted, else the time that this computer's
+        processor has spent on it: how busy the computer is does not matter. While it sleeps, the time slept.
+        """
+        if self._counter is not None:
+            ran = (self._counter.program + self._counter.handlers) / self._chip.rcc.core_hz
+        elif self._processor_clock is not None:
+            ran = time.clock_gettime(self._processor_clock)
+        else:
+            ran = 0.0 if hasattr(time, "pthread_getcpuclockid") else time.monotonic()
+        return (ran + self._slept) * self._watchdog_speed
+
     def _pause(self) -> None:
         self._paused = True
         self._core.uc.emu_stop()
@@ -247,6 +301,10 @@ class Machine:
         self._pause()
 
     def _unmasked(self) -> None:
+        if self._chip.systick.interrupts_when_unmasked:
+            self._stop_here(
+                NotModelled("interrupts are unmasked while SysTick runs", "only its end of a masked sleep is emulated")
+            )
         if self._exceptions.due_interrupt is not None:
             self._pause()
 

@@ -34,6 +34,7 @@ class EmulatedBoard:
         mode: "fast" runs at full speed; "counting" makes the cycle counter count executed instructions and checks more.
         revision: silicon revision, a letter; None for the usual one.
         link: becomes a symbolic link to the serial port while the board runs.
+        watchdog_speed: how many times too fast the watchdog's oscillator runs; for tests of what hangs.
         on_refusal: called, from another thread, with everything the program is refused.
 
     Attributes:
@@ -48,6 +49,7 @@ class EmulatedBoard:
         *,
         revision: str | None = None,
         link: Path | None = None,
+        watchdog_speed: float = 1.0,
         on_refusal: Callable[[Refusal], None] | None = None,
     ) -> None:
         self.elf = elf
@@ -56,6 +58,7 @@ class EmulatedBoard:
         self.port = ""
         self._revision = revision
         self._link = link
+        self._watchdog_speed = watchdog_speed
         self._on_refusal = on_refusal
         self._refusals: deque[Refusal] = deque(maxlen=REMEMBERED_REFUSALS)
         self._ready: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -82,6 +85,7 @@ class EmulatedBoard:
             *(sys.executable, "-m", "stq_deploy.emulator", "--until-stdin-closes"),
             *("--board", self.board, "--elf", str(self.elf), "--mode", self.mode),
             *(("--revision", self._revision) if self._revision else ()),
+            *(("--watchdog-speed", str(self._watchdog_speed)) if self._watchdog_speed != 1.0 else ()),
             *(("--link", str(self._link)) if self._link else ()),
         ]
         pipe = subprocess.PIPE

@@ -83,3 +83,7 @@ class HardwareFault(Exception):
 
 class ResetRequest(Exception):
     """The firmware asked for a system reset."""
+
+
+class WatchdogReset(Exception):
+    """The firmware made no progress, and the watchdog resets the chip."""

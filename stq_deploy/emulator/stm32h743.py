@@ -12,12 +12,14 @@ from stq_deploy.emulator.peripherals.base import Gate
 from stq_deploy.emulator.peripherals.debug import CoreDebug, Dbgmcu, Dwt
 from stq_deploy.emulator.peripherals.flash_interface import FlashInterface
 from stq_deploy.emulator.peripherals.gpio import GpioPort
+from stq_deploy.emulator.peripherals.iwdg import Iwdg
 from stq_deploy.emulator.peripherals.mpu import Mpu
 from stq_deploy.emulator.peripherals.nvic import Nvic
 from stq_deploy.emulator.peripherals.pwr import Pwr
 from stq_deploy.emulator.peripherals.rcc import Rcc
 from stq_deploy.emulator.peripherals.scb import Scb
 from stq_deploy.emulator.peripherals.syscfg import Syscfg
+from stq_deploy.emulator.peripherals.systick import SysTick
 from stq_deploy.emulator.peripherals.usart import Pin, Usart, Wire
 from stq_deploy.errors import StqError
 
@@ -47,12 +49,14 @@ class Signals:
         protection_changed: the MPU or a memory's clock may allow other accesses.
         fpu_enabled: CPACR grants the FPU, or takes it away.
         executed: instructions executed so far.
+        seconds: the time that has passed for what has an oscillator of its own.
     """
 
     interrupts_changed: Callable[[], None]
     protection_changed: Callable[[], None]
     fpu_enabled: Callable[[bool], None]
     executed: Callable[[], int]
+    seconds: Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Chip:
     nvic: Nvic
     scb: Scb
     mpu: Mpu
+    watchdog: Iwdg
+    systick: SysTick
     sram_gates: dict[int, Gate]
 
     def memory_is_clocked(self, address: int) -> bool:
@@ -150,9 +156,19 @@ def build_chip(board: Board, revision: str, wire: Wire, signals: Signals, reset_
     dwt = Dwt(0xE000_1000, lambda: debug.trace_enabled, signals.executed)
     dbgmcu = Dbgmcu(0x5C00_1000, identity)
     axi = AxiInterconnect(0x5100_0000)
-    bus = Bus([rcc, pwr, syscfg, flash, *ports.values(), usart, nvic, scb, mpu, debug, dwt, dbgmcu, axi])
+    watchdog = Iwdg("IWDG1", 0x5800_4800, signals.seconds)
+    systick = SysTick(0xE000_E000, lambda: rcc.core_hz)
+    scb.on_write["ICSR"] = lambda value: _clear_systick(systick, value)
+    parts = [rcc, pwr, syscfg, flash, usart, nvic, scb, mpu, debug, dwt, dbgmcu, axi, watchdog, systick]
+    bus = Bus([*parts, *ports.values()])
     sram_gates = {end: rcc.gate("AHB2ENR", bit) for end, bit in _SRAM_ENABLES.items()}
-    return Chip(bus, rcc, usart, nvic, scb, mpu, sram_gates)
+    return Chip(bus, rcc, usart, nvic, scb, mpu, watchdog, systick, sram_gates)
+
+
+def _clear_systick(systick: SysTick, value: int) -> None:
+    """A write to ICSR: PENDSTCLR."""
+    if value >> 25 & 1:
+        systick.pending = False
 
 
 def _pin(ports: dict[str, GpioPort], name: str) -> Pin:

@@ -41,6 +41,7 @@ def start(launch: Launch, serial: SerialPty) -> UnicornEmulation:
         revision=launch.revision or _USUAL_REVISION,
         wire=serial.wire,
         refused=launch.refused,
+        watchdog_speed=launch.watchdog_speed,
     )
     return UnicornEmulation(machine, serial)
 
@@ -74,6 +75,7 @@ class UnicornEmulation:
                 machine.bytes_arrived()
             elif machine.wants_nudge:
                 machine.nudge()
+            machine.watch()
             if others and not os.read(others[0], 1):
                 stop.set()
         while thread.is_alive():

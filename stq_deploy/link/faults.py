@@ -42,7 +42,7 @@ _HFSR = {
     1: "bus error reading the vector table (VECTTBL)",
     31: "breakpoint without a debugger (DEBUGEVT)",
 }
-_EXCEPTIONS = {2: "NMI", 3: "HardFault", 4: "MemManage", 5: "BusFault", 6: "UsageFault"}
+_EXCEPTIONS = {0: "reset by the watchdog", 2: "NMI", 3: "HardFault", 4: "MemManage", 5: "BusFault", 6: "UsageFault"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class BoardFault(StqError):
     ) -> None:
         self.record = record
         pc, lr = _place(record.pc, locate), _place(record.lr & ~1, locate)
-        doing = _doing(record.layer, layer_names)
+        doing = describe_layer(record.layer, layer_names)
         lines = [f"the firmware crashed with a {record.kind} {doing}, at {pc}, called from {lr}"]
         lines.append("  " + ("; ".join(record.reasons) or "the fault status registers name no reason"))
         lines.append("  " + _registers(record))
@@ -124,7 +124,8 @@ def _place(address: int, locate: Locate | None) -> str:
     return f"{address:#010x} ({name})" if name else f"{address:#010x}"
 
 
-def _doing(layer: int, names: Sequence[str]) -> str:
+def describe_layer(layer: int, names: Sequence[str]) -> str:
+    """Where the firmware was, by the index of the layer that ran, or -1."""
     if layer < 0:
         return "outside the network"
     return f"in layer {layer} ({names[layer]})" if layer < len(names) else f"in layer {layer}"

@@ -157,16 +157,17 @@ def too_noisy(port: str, timeouts: Timeouts) -> UnusableLineError:
     )
 
 
-def keeps_resetting(port: str, resets: int, cause: ResetCause) -> UnusableLineError:
+def keeps_resetting(port: str, resets: int, cause: ResetCause, doing: str = "") -> UnusableLineError:
     """The session was lost again and again without a result in between.
 
     Args:
         cause: of the board's last reset.
+        doing: where the firmware was when its watchdog reset it, if the board knows.
     """
     watchdog = cause == ResetCause.WATCHDOG
     return UnusableLineError(
         f"the board lost the session {resets} times without one result in between; "
-        f"the cause it states for its last reset: {RESET_CAUSES[cause]}",
+        f"the cause it states for its last reset: {RESET_CAUSES[cause]}{doing and f' {doing}'}",
         where=port,
         cause="a layer takes longer than the watchdog allows: its kernel hangs, or the core runs too slowly"
         if watchdog

@@ -12,9 +12,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.errors import StqError
 from stq_deploy.link import messages, problems
 from stq_deploy.link.delivery import Delivery, Request
-from stq_deploy.link.faults import BoardFault, FaultRecord, Locate, parse_fault
+from stq_deploy.link.faults import BoardFault, FaultRecord, Locate, describe_layer, parse_fault
 from stq_deploy.link.framing import Damaged, Frame, FrameDecoder, encode_frame
 from stq_deploy.link.identity import ExpectedBoard, NetworkFacts, check_identity, contradiction
 from stq_deploy.link.messages import BoardCounters, BoardFacts, Inference, LayerInfo
@@ -74,6 +75,7 @@ class Session:
         self._facts: BoardFacts | None = None
         self._delivery: Delivery | None = None
         self._patience = Patience(timeouts)
+        self._asks_where = False
         self._before_answer = LinkStatistics()  # as they were when the wait for the next answer began
 
     def __enter__(self) -> Self:
@@ -228,7 +230,9 @@ class Session:
             if delivery.lost:
                 resets += 1
                 if resets > self._timeouts.resets:
-                    raise problems.keeps_resetting(self._transport.name, resets, self.facts.reset_cause)
+                    raise problems.keeps_resetting(
+                        self._transport.name, resets, self.facts.reset_cause, self._where_it_hung()
+                    )
                 delivery = self._reopen()
                 answers = []
                 queue = deque(itertools.chain.from_iterable(operation.requests for operation in unfinished))
@@ -320,6 +324,20 @@ class Session:
             self.statistics.watchdog_resets += facts.reset_cause == ResetCause.WATCHDOG
         self._facts = facts
         return delivery
+
+    def _where_it_hung(self) -> str:
+        """The layer that the watchdog interrupted, in words; empty if the board does not know."""
+        facts = self.facts
+        if facts.reset_cause != ResetCause.WATCHDOG or not facts.has_fault or self._asks_where:
+            return ""
+        self._asks_where = True  # or a board that loses this question, too, would be asked for ever
+        try:
+            record = self.last_fault()
+        except StqError:
+            return ""
+        finally:
+            self._asks_where = False
+        return "" if record is None else describe_layer(record.layer, self._layer_names)
 
     def _hello(self) -> tuple[Delivery, BoardFacts]:
         """Open a new session, whatever state the board and the line are in."""

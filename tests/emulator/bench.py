@@ -82,15 +82,24 @@ class FaultReport:
 class Bench:
     """One machine, running until the context ends."""
 
-    def __init__(self, elf: Path, mode: Mode = "fast", *, revision: str = "V", baud: int | None = BAUD) -> None:
+    def __init__(
+        self,
+        elf: Path,
+        mode: Mode = "fast",
+        *,
+        revision: str = "V",
+        baud: int | None = BAUD,
+        watchdog_speed: float = 1.0,
+    ) -> None:
         board = load_board("stm32h743")
         self.refusals: list[Refusal] = []
         self.sent: deque[int] = deque()
         self.wire = Wire(inbox=deque(), baud=baud, send=self.sent.append)
         self.program = load_program(elf, board.memory)
         self.machine = Machine(
-            self.program, board, mode=mode, revision=revision, wire=self.wire, refused=self.refusals.append
-        )
+            self.program, board, mode=mode, revision=revision, wire=self.wire, refused=self.refusals.append,
+            watchdog_speed=watchdog_speed,
+        )  # fmt: skip
         self.end: Refusal | None = None
         self.crash: BaseException | None = None
         self._thread = threading.Thread(target=self._live)
@@ -119,6 +128,7 @@ class Bench:
                 raise AssertionError(f"{len(self.sent)} of {count} bytes: {bytes(self.sent)!r}, ended: {self.end}")
             if self.machine.wants_nudge:
                 self.machine.nudge()
+            self.machine.watch()
             time.sleep(0.0005)
         return bytes(self.sent.popleft() for _ in range(count))
 

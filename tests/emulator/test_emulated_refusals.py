@@ -145,6 +145,15 @@ SILENT = {  # what the chip would not complain about: the emulated board stops i
         "USART3_BRR is written while UE is 1",
         "UE is 0",
     ),
+    "watchdog set up while locked": ("REGISTER(0x58004808u) = 1;", "IWDG1_RLR is written while it is locked", "0x5555"),
+    "watchdog's wrong key": ("REGISTER(0x58004800u) = 0xAAAB;", "IWDG1_KR is written with 0xAAAB", "0xAAAA"),
+    "watchdog's window": ("REGISTER(0x58004810u) = 0x100;", "IWDG1_WINR is written", "not emulated"),
+    "SysTick's external clock": ("REGISTER(0xE000E010u) = 3;", "SysTick counts its external clock", "core's clock"),
+    "SysTick's exception": (
+        'ASM("cpsid i"); REGISTER(0xE000E014u) = 99; REGISTER(0xE000E010u) = 7; ASM("wfi\\ncpsie i");',
+        "interrupts are unmasked while SysTick runs",
+        "end of a masked sleep",
+    ),
     "voltage before supply": ("REGISTER(0x58024818u) = 0;", "voltage before PWR_CR3", "supply"),
     "HSE chosen while off": ("REGISTER(0x58024410u) = 2;", "chooses a clock that is off", "RCC_CR"),
     "PLL input out of its range": (

@@ -80,9 +80,9 @@ class Dwt(Peripheral):
 
 
 class Dbgmcu(Peripheral):
-    """DBGMCU_IDC: device and silicon revision."""
+    """IDC: device and silicon revision. APB4FZ1: what stands still while a debugger halts the core, which none does."""
 
-    registers = (Register("IDC", 0x00, read_only=True),)
+    registers = (Register("IDC", 0x00, read_only=True), Register("APB4FZ1", 0x54, writable=1 << 18))
 
     def __init__(self, base: int, identity: int) -> None:
         super().__init__("DBGMCU", base)

@@ -26,7 +26,7 @@ class Scb(Peripheral):
 
     registers = (
         Register("CPUID", 0xD00, reset=0x411F_C271, read_only=True),
-        Register("ICSR", 0xD04, writable=0),
+        Register("ICSR", 0xD04, writable=1 << 25),  # PENDSTCLR
         Register("VTOR", 0xD08, writable=0xFFFF_FF80),
         Register("AIRCR", 0xD0C, reset=0xFA05_0000, writable=0xFFFF_0704),
         Register("SCR", 0xD10, writable=0),

@@ -20,6 +20,11 @@
 #define STQ_NETWORK_OUTPUT_COUNT 3 /* logits */
 #define STQ_NETWORK_OUTPUT_TYPE STQ_S32
 #define STQ_NETWORK_LAYER_COUNT 6
+/*
+ * No layer takes more core cycles with the Cortex-M7's kernels: a bound from multiply-accumulates, bytes moved and output
+ * elements, with room for wait states. A watchdog must allow this much without progress.
+ */
+#define STQ_NETWORK_LAYER_CYCLES 172928ULL
 
 /* SHA-256 over what the network computes. */
 extern const uint8_t stq_network_model_hash[32];

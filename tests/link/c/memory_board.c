@@ -112,6 +112,11 @@ void stq_port_reset(void)
     board_boot(STQ_RESET_SOFTWARE, 0);
 }
 
+void stq_port_progress(int32_t layer)
+{
+    (void)layer;
+}
+
 uint32_t stq_port_overruns(void)
 {
     return overruns;

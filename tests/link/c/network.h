@@ -29,6 +29,7 @@ typedef int16_t stub_sum;
 #define STQ_NETWORK_OUTPUT_COUNT 10
 #define STQ_NETWORK_OUTPUT_TYPE STQ_S32
 #define STQ_NETWORK_LAYER_COUNT 3
+#define STQ_NETWORK_LAYER_CYCLES 1000000ULL
 
 extern const uint8_t stq_network_model_hash[32];
 

@@ -81,6 +81,11 @@ void stq_port_reset(void)
     abort();
 }
 
+void stq_port_progress(int32_t layer)
+{
+    (void)layer;
+}
+
 uint32_t stq_port_overruns(void)
 {
     return 0;
