@@ -11,7 +11,7 @@
 #define LONGEST_TICKS 4096u
 
 /*
- * What the slowest layer may take at the slowest core clock, twice; but never less than the board asks for. A tick is
+ * What the slowest layer may take at the slowest core clock, but never less than the board asks for. A tick is
  * shortest where the oscillator is fastest, so that is what ticks are counted by.
  */
 #define SLOWEST_LAYER_MS (STQ_NETWORK_LAYER_CYCLES / (BOARD_RESET_CORE_HZ / 1000u) + 1u)
@@ -20,12 +20,9 @@
 #if TICKS_OF_MS(SLOWEST_LAYER_MS) > LONGEST_TICKS
 #define STARTS 0 /* a layer may take longer than the longest time there is: a watchdog would end good runs */
 #define TICKS LONGEST_TICKS
-#elif TICKS_OF_MS(2u * SLOWEST_LAYER_MS) > LONGEST_TICKS
+#elif SLOWEST_LAYER_MS > BOARD_WATCHDOG_SHORTEST_MS
 #define STARTS 1
-#define TICKS LONGEST_TICKS
-#elif 2u * SLOWEST_LAYER_MS > BOARD_WATCHDOG_SHORTEST_MS
-#define STARTS 1
-#define TICKS TICKS_OF_MS(2u * SLOWEST_LAYER_MS)
+#define TICKS TICKS_OF_MS(SLOWEST_LAYER_MS)
 #else
 #define STARTS 1
 #define TICKS TICKS_OF_MS(BOARD_WATCHDOG_SHORTEST_MS)

@@ -12,6 +12,7 @@ from typing import Any
 
 from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
+from stq_deploy.evaluation.checked_json import Checked
 from stq_deploy.evaluation.memory_plan import read_memory_plan
 from stq_deploy.evaluation.summary import Footprint
 from stq_deploy.files import MAXIMUM_JSON_BYTES, locked, read_bounded, resolved
@@ -138,19 +139,21 @@ def _read_build(folder: Path) -> tuple[Firmware, dict[str, Any]]:
     try:
         report = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
         manifest = json.loads(read_bounded(folder / MANIFEST, MAXIMUM_JSON_BYTES))
+        build = Checked(report)
+        figures, stack = build.at("size_figures"), build.at("stack_bytes")
         footprint = Footprint(
-            flash=int(report["flash_bytes"]),
-            ram=int(report["ram_bytes"]),
-            stack=None if report["stack_bytes"] is None else int(report["stack_bytes"]),
+            flash=build.at("flash_bytes").count(),
+            ram=build.at("ram_bytes").count(),
+            stack=None if stack.value is None else stack.count(),
             memory=read_memory_plan(report, manifest),
-            qstats=int(report["size_figures"]["qstats_bytes"]),
-            packed=int(report["size_figures"]["packed_bytes"]),
+            qstats=figures.at("qstats_bytes").count(),
+            packed=figures.at("packed_bytes").count(),
         )
-        firmware = Firmware(folder / ELF, str(report["build_id"]), footprint, str(report["compiler"]["version"]))
+        firmware = Firmware(
+            folder / ELF, build.at("build_id").text(), footprint, build.at("compiler").at("version").text()
+        )
         bytes.fromhex(firmware.build_id)
-    except (
-        OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError,
-    ) as error:  # fmt: skip
+    except (OSError, ValueError, RecursionError) as error:
         raise StqError(
             f"the build cannot be read ({type(error).__name__}: {error})",
             where=str(path),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from stq_deploy.evaluation.checked_json import Checked
 
 KINDS = ("code", "constants", "activations", "scratch", "stack and variables")
 """What memory is used for, in the order charts show it."""
@@ -100,47 +101,56 @@ class MemoryPlan:
     arena: Arena
 
 
-def read_memory_plan(report: dict[str, Any], manifest: dict[str, Any]) -> MemoryPlan:
-    """From the contents of build.json and manifest.json.
+def read_memory_plan(report: object, manifest: object) -> MemoryPlan:
+    """From the contents of build.json and manifest.json, which anyone may have written.
 
     Raises:
-        KeyError, TypeError, ValueError: they are not of that form.
+        ValueError: they are not of that form; it names the place.
     """
-    regions = [Region(str(m["name"]), int(m["used_bytes"]), int(m["bytes"]), _kinds(m)) for m in report["memories"]]
+    build, network = Checked(report), Checked(manifest)
+    regions = [
+        Region(m.at("name").text(), m.at("used_bytes").count(), m.at("bytes").count(least=1), _kinds(m.at("sections")))
+        for m in build.at("memories").entries()
+    ]
     parts = [
         PlacedPart(
-            str(p["group"]), str(p["part"]), str(p["memory"]), int(p["bytes"]), int(p["accesses"]), str(p["reason"])
+            p.at("group").text(),
+            p.at("part").text(),
+            p.at("memory").text(),
+            p.at("bytes").count(),
+            p.at("accesses").count(),
+            p.at("reason").text(),
         )
-        for p in report["placement"]
+        for p in build.at("placement").entries()
     ]
-    layers = manifest["layers"]
-    replaced = {str(layer["output"]): str(layer["replaces"] or "") for layer in layers}
+    layers = list(network.at("layers").entries())
+    replaced = {layer.at("output").text(): layer.at("replaces").text_or_none() or "" for layer in layers}
     tensors = [
         ArenaTensor(
-            str(name),
-            int(t["arena_offset"]),
-            int(t["bytes"]),
-            int(t["first_layer"]),
-            int(t["last_layer"]),
+            name,
+            t.at("arena_offset").count(),
+            t.at("bytes").count(),
+            t.at("first_layer").count(least=-1),
+            t.at("last_layer").count(least=-1),
             replaced.get(name, ""),
         )
-        for name, t in manifest["tensors"].items()
-        if not t["view_of"]
+        for name, t in network.at("tensors").members()
+        if not list(t.at("view_of").entries())
     ]
     arena = Arena(
-        int(manifest["arena_bytes"]),
-        int(manifest["arena_lower_bound_bytes"]),
-        int(manifest["order_lower_bound_bytes"]),
-        tuple(str(layer["name"]) for layer in layers),
-        tuple(int(layer["scratch_bytes"]) for layer in layers),
+        network.at("arena_bytes").count(),
+        network.at("arena_lower_bound_bytes").count(),
+        network.at("order_lower_bound_bytes").count(),
+        tuple(layer.at("name").text() for layer in layers),
+        tuple(layer.at("scratch_bytes").count() for layer in layers),
         tuple(sorted(tensors, key=lambda t: (t.first, t.offset))),
     )
     return MemoryPlan(tuple(regions), tuple(parts), arena)
 
 
-def _kinds(memory: dict[str, Any]) -> tuple[tuple[str, int], ...]:
+def _kinds(sections: Checked) -> tuple[tuple[str, int], ...]:
     sizes = dict.fromkeys(KINDS, 0)
-    for section, size in memory["sections"].items():
+    for section, size in sections.members():
         kind = next((k for start, k in _KIND_OF_SECTION.items() if section.startswith(start)), KINDS[-1])
-        sizes[kind] += int(size)
+        sizes[kind] += size.count()
     return tuple((kind, size) for kind, size in sizes.items() if size)

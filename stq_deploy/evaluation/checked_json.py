@@ -1,0 +1,63 @@
+"""Reading JSON that nobody vouches for: each value is asked for by type, and a wrong one is named by its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+T = TypeVar("T")
+LARGEST_COUNT = 1 << 53
+"""Whole numbers beyond this are no sizes or counts of ours."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A value within a JSON document.
+
+    Every method raises ValueError, which names the place, if the value is of another type or out of range.
+
+    Attributes:
+        value: as `json.loads` gives it.
+        place: for messages: "memories[0].bytes"; empty for the document itself.
+    """
+
+    value: object
+    place: str = ""
+
+    def at(self, key: str) -> Self:
+        """A member of an object."""
+        members = self._of(dict, "an object")
+        if key not in members:
+            raise ValueError(f"{self.place or 'the document'} has no {key!r}")
+        return type(self)(members[key], f"{self.place}.{key}" if self.place else key)
+
+    def members(self) -> Iterator[tuple[str, Self]]:
+        """Name and value of each member of an object."""
+        for key in self._of(dict, "an object"):
+            yield key, self.at(key)
+
+    def entries(self) -> Iterator[Self]:
+        """Each entry of a list."""
+        for index, entry in enumerate(self._of(list, "a list")):
+            yield type(self)(entry, f"{self.place}[{index}]")
+
+    def text(self) -> str:
+        """A text."""
+        return self._of(str, "a text")
+
+    def text_or_none(self) -> str | None:
+        """A text, or null."""
+        return None if self.value is None else self.text()
+
+    def count(self, least: int = 0) -> int:
+        """A whole number from `least` to LARGEST_COUNT."""
+        value = self._of(int, "a whole number")
+        if isinstance(value, bool) or not least <= value <= LARGEST_COUNT:
+            raise ValueError(f"{self.place or 'the document'} is {value!r}, no whole number from {least} on")
+        return value
+
+    def _of(self, kind: type[T], words: str) -> T:
+        if not isinstance(self.value, kind):
+            raise ValueError(f"{self.place or 'the document'} is {str(self.value)[:40]!r}, not {words}")
+        return self.value
