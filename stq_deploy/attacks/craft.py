@@ -97,22 +97,23 @@ def craft(
     grid = _grid(target, clean, storage)
     victim = target.victim(grid, features=clean.holds_features)
     _check_fits(target, clean, victim.classes)
+    y = clean.classes()
     x = grid.nearest(unit_interval(clean.x)) if attack is not None else unit_interval(clean.x)
     adversarial = x
     if attack is not None:
         budget = _budget(attack, clean, x, grid, unit)
-        adversarial = _perturb(attack, victim, x, clean.y, budget, seed, batch, progress)
+        adversarial = _perturb(attack, victim, x, y, budget, seed, batch, progress)
         _check_budget(attack, budget, adversarial, x)
     stored = _stored(adversarial, storage, clean)
     predictions = victim.predict(unit_interval(stored))
-    correct = {"clean": _correct(victim.predict(x), clean.y), "attacked": _correct(predictions, clean.y)}
+    correct = {"clean": _correct(victim.predict(x), y), "attacked": _correct(predictions, y)}
     if target.model_hash is not None:
         format = target.input_format
         levels = quantize_input(stored, format, features=clean.holds_features)
         back = format.values if clean.holds_features else format.samples
-        correct["after_input_quantisation"] = _correct(victim.predict(back(levels)), clean.y)
+        correct["after_input_quantisation"] = _correct(victim.predict(back(levels)), y)
         if target.judge is not None:
-            correct["integer"] = _correct(target.judge(levels), clean.y)
+            correct["integer"] = _correct(target.judge(levels), y)
     kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices", "range") if k in clean.metadata}
     metadata = kept | {
         "attack": {"name": CLEAN} if attack is None else _describe(attack, budget, unit, adversarial, x),
@@ -241,8 +242,9 @@ def _check_fits(target: Target, clean: SampleSet, classes: int) -> None:
             f"samples have shape {clean.x.shape[1:]}, the model takes {target.input_format.type.shape}",
             next="choose samples made for this model",
         )
-    if clean.y.max() >= classes:
+    largest = int(clean.classes().max())
+    if largest >= classes:
         raise StqError(
-            f"a label is {clean.y.max()}, but the model has {classes} classes",
+            f"a label is class {largest}, the model has {classes} classes",
             cause="the samples belong to another data set",
         )

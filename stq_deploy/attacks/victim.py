@@ -38,9 +38,9 @@ class Victim:
     """
 
     def __init__(self, model: Any, grid: Grid = PIXELS, input_range: tuple[float, float] = (0.0, 1.0)) -> None:
-        freeze(model)
-        pass_gradient_through_input_quantizer(model)
-        self._model = logits_model(model)
+        self._model = logits_model(model)  # first: a frozen layer cannot be built again without its softmax
+        freeze(self._model)
+        pass_gradient_through_input_quantizer(self._model)
         units = int(self._model.output_shape[-1])
         self.classes = max(units, 2)
         self.shape = tuple(int(n) for n in self._model.input_shape[1:])

@@ -4,42 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.table import Table
 
-from stq_deploy.attacks.registry import attack_title
 from stq_deploy.cli._input import outside_text
 from stq_deploy.cli._layout import print_table
 from stq_deploy.cli._screen import plain
+from stq_deploy.report.titles import reading_lines, row_title, scores_title, speed_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stq_deploy.evaluation.summary import RunSummary
+    from stq_deploy.evaluation.scores import Score
+    from stq_deploy.evaluation.summary import Comparison, RunSummary
 
 
 def print_results(console: Console, summary: RunSummary) -> None:
-    """Accuracies side by side, and how many samples differ."""
-    table = Table(title="Top-1, with Wilson 95 % intervals", title_justify="left")
+    """Scores side by side, how many samples differ, and what the outputs were taken to be."""
+    table = Table(title=scores_title(summary), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("samples")
-    for column in (
-        "count",
-        "float model",
-        "integer reference",
-        "board",
-        "board != reference",
-        "float != reference",
-    ):
+    for column in ("count", "float model", "integer\nreference", "board", "board !=\nreference", "float !=\nreference"):
         table.add_column(column, justify="right")
     for one in summary.comparisons:
-        flips = one.float_flips
         table.add_row(
-            plain(attack_title(one.attack)),
+            plain(row_title(one)),
             str(len(one.samples)),
-            "not recorded" if one.float_accuracy is None else str(one.float_accuracy),
-            str(one.reference_accuracy),
-            str(one.board_accuracy),
+            "not recorded" if one.float_answers is None else score_text(one.float_score),
+            score_text(one.reference_score),
+            score_text(one.board_score),
             str(len(one.differing_predictions)),
-            "?" if flips is None else str(len(flips)),
+            _float_difference(one),
         )
     print_table(console, table)
     outside, total = (
@@ -47,9 +41,23 @@ def print_results(console: Console, summary: RunSummary) -> None:
         sum(len(one.samples) for one in summary.comparisons),
     )
     console.print(f"{outside_text(outside, total)}.")
+    for text in dict.fromkeys(line for one in summary.comparisons for line in reading_lines(one.scoring)):
+        console.print(plain(text), soft_wrap=True)
     wrong = sum(len(one.differing_logits) for one in summary.comparisons)
     if wrong:
         console.print(f"The logits of {wrong} samples differ: `stq-deploy verify` finds the layer.")
+
+
+def score_text(score: Score | None) -> str:
+    """A score for a table's cell."""
+    return "no labels" if score is None else str(score)
+
+
+def _float_difference(one: Comparison) -> str:
+    flips, difference = one.float_flips, one.float_difference
+    if difference is not None:
+        return f"rms {difference:.3g}"
+    return "?" if flips is None else str(len(flips))
 
 
 def print_costs(console: Console, summary: RunSummary) -> None:
@@ -61,7 +69,6 @@ def print_costs(console: Console, summary: RunSummary) -> None:
     if summary.per_inference is not None:
         lines.append(f"{summary.per_inference:,} {unit} per inference.")
     if summary.samples_per_second is not None:
-        kind = f"emulated {summary.board}" if summary.emulated else summary.board
-        lines.append(f"{summary.samples_per_second:.2f} samples per second on the {kind}, over the link.")
+        lines.append(f"{summary.samples_per_second:.2f} samples per second, {speed_of(summary)}.")
     for line in lines:
         console.print(plain(line), soft_wrap=True)

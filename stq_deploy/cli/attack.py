@@ -101,11 +101,13 @@ def attack(
     from stq_deploy.datasets.samples import save_samples
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.inputs import read_inputs
+    from stq_deploy.evaluation.task import check_attackable
     from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
     with progress_bars() as progress, stage(progress, "preparing the model"):
         float_model = FloatModel(resolve_model(model, keras=True), conversion.load())
+        check_attackable(float_model.output_format)
     seen = float_model.input_format
     if float_model.network is not None:
         say_assumed_input(float_model.network)
@@ -150,13 +152,16 @@ def attack(
 
 def _judge(model: FloatModel) -> Judge | None:
     """The integer network as C on this computer; None if the model has none."""
-    from stq_deploy.evaluation.scores import classes_of
+    from stq_deploy.evaluation.task import Stated, scoring_of
     from stq_deploy.executors.host_executor import HostExecutor
+    from stq_deploy.network.output import Task
 
     if model.network is None:
         return None
     executor = HostExecutor(model.network)
-    return lambda levels: classes_of(executor.run(levels))
+    task = Task.CLASSES if model.network.output_format.channels > 1 else Task.BINARY
+    scoring = scoring_of(model.network, None, Stated(task))
+    return lambda levels: scoring.answers_of_levels(executor.run(levels))
 
 
 def _advance(progress: Callable[[str, int, int], None], name: str, total: int, done: int) -> None:

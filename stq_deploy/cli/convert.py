@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import MODEL
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._output import force_option
+from stq_deploy.cli._task import task_metadata, task_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stq_deploy.evaluation.task import Stated
     from stq_deploy.network import Network
 
 
@@ -34,21 +37,31 @@ if TYPE_CHECKING:
     help="Leave out units of a layer that no later weight reads: the same logits from less flash.",
 )
 @force_option
+@task_options
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def convert(
-    model: str, out: Path, pack: bool, drop: bool, force: bool, conversion: ConversionOptions, as_json: bool
+    model: str,
+    out: Path,
+    pack: bool,
+    drop: bool,
+    force: bool,
+    stated: Stated,
+    conversion: ConversionOptions,
+    as_json: bool,
 ) -> None:
     """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network.
 
     Every layer's function from sum to output level is certified: for all sums its weights and inputs allow,
     the integers give what the trained network's arithmetic gives. Prints how, layer by layer. What a model has in
-    floating point, --post-training quantizes first; certified is then what it made of it.
+    floating point, --post-training quantizes first; certified is then what it made of it. What --task says of the
+    model's output is kept in the file.
 
     A model that does not quantize its input needs --calibrate or --input-range, unless it takes pictures.
     """
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.evaluation.task import check_stated
     from stq_deploy.files import check_output
     from stq_deploy.network import save_network
     from stq_deploy.network.archive import is_network_file
@@ -68,6 +81,8 @@ def convert(
     with interruptible("no file was written; the same command starts anew"):
         with progress_bars() as progress:
             whole = convert_model(path, asked, progress)
+            whole = replace(whole, metadata=whole.metadata | task_metadata(stated))
+            check_stated(whole)
             network = converted = drop_unread_units(whole) if drop else whole
             if pack:
                 with stage(progress, "packing activations"):

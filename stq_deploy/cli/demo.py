@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.demo import Demo
-    from stq_deploy.evaluation.scores import Accuracy
+    from stq_deploy.evaluation.scores import Score
     from stq_deploy.network import Network
     from stq_deploy.progress import Progress
 
@@ -137,12 +137,12 @@ def _print(console: Console, found: Demo) -> None:
     from rich import box
     from rich.table import Table
 
-    from stq_deploy.attacks.registry import attack_title
     from stq_deploy.cli._layout import print_table
     from stq_deploy.cli._screen import plain
+    from stq_deploy.report.titles import row_title
 
     on_board = max(len(one.samples) for one in found.summary.comparisons)
-    everything = max(score.accuracy.total for score in found.host)
+    everything = max(score.samples for score in found.host)
     table = Table(
         title=f"Top-1 on {on_board} samples of each kind on the board, {everything} on the host",
         title_justify="left",
@@ -156,16 +156,16 @@ def _print(console: Console, found: Demo) -> None:
     ):  # fmt: skip
         table.add_column(column, justify="right")
     for one, score in zip(found.summary.comparisons, found.host, strict=True):
-        low, high = one.board_accuracy.interval
+        interval = None if one.board_score is None else one.board_score.interval
         table.add_row(
-            plain(attack_title(one.attack)),
-            _percent(one.float_accuracy),
-            _percent(one.reference_accuracy),
-            _percent(one.board_accuracy),
-            f"{100 * low:.1f} .. {100 * high:.1f}",
+            plain(row_title(one)),
+            _percent(one.float_score),
+            _percent(one.reference_score),
+            _percent(one.board_score),
+            "" if interval is None else f"{100 * interval[0]:.1f} .. {100 * interval[1]:.1f}",
             str(len(one.differing_predictions)),
-            _percent(score.float_accuracy),
-            _percent(score.accuracy),
+            _percent(score.float_score),
+            _percent(score.score),
             "?" if score.mismatches is None else str(score.mismatches),
         )
     print_table(console, table)
@@ -176,5 +176,5 @@ def _print(console: Console, found: Demo) -> None:
     )
 
 
-def _percent(accuracy: Accuracy | None) -> str:
-    return "?" if accuracy is None else f"{100 * accuracy.share:.1f} %"
+def _percent(score: Score | None) -> str:
+    return "?" if score is None or score.figure is None else f"{100 * score.figure:.1f} %"

@@ -1,4 +1,4 @@
-"""`stq-deploy evaluate`: accuracy of a model on a data set or sample file."""
+"""`stq-deploy evaluate`: how good a model is on a data set or sample file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import BOARD, DATA_SET, MODEL
+from stq_deploy.cli._task import task_options
 
 if TYPE_CHECKING:
     from stq_deploy.datasets.samples import SampleSet
     from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.evaluation.scores import Classes
+    from stq_deploy.evaluation.scoring import Answers, Scoring
+    from stq_deploy.evaluation.task import Stated
+    from stq_deploy.network.input_format import InputFormat
+    from stq_deploy.network.output import OutputFormat
+    from stq_deploy.network.tensor import TensorType
     from stq_deploy.passes import Conversion
 
-    Predictor = Callable[[SampleSet, Callable[[int], None]], "_Predictions"]
+    Answerer = Callable[[SampleSet, Scoring, Callable[[int], None]], "_Answers"]
 
 EXECUTORS = ("float", "numpy", "host", "emulated")
 
@@ -43,6 +48,7 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
 )
 @click.option("--board", type=BOARD, default="stm32h743", help="Board to emulate.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N samples.")
+@task_options
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def evaluate(
@@ -53,19 +59,23 @@ def evaluate(
     executor: str,
     board: str,
     limit: int | None,
+    stated: Stated,
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
-    """Score a model on a data set or sample file: top-1 accuracy with its Wilson 95 % interval.
+    """Score a model on a data set or sample file, and say what its output is taken to be.
+
+    Classes give top-1 accuracy with its Wilson 95 % interval; other outputs what --task names.
 
     `--executor float` scores what Keras says of the samples as they are, neither clipped nor rounded; where the
     network's input is rounded more coarsely, a second figure tells the float model's score on the rounded samples.
     """
     from stq_deploy.cli._input import outside_text
     from stq_deploy.cli._samples import chosen_samples
-    from stq_deploy.cli._screen import print_json, progress_bars
-    from stq_deploy.evaluation.scores import Accuracy
+    from stq_deploy.cli._screen import print_json, printable, progress_bars
+    from stq_deploy.evaluation.task import choose
     from stq_deploy.progress import stage
+    from stq_deploy.report.titles import reading_lines
     from stq_deploy.zoo.shipped import resolve_model
 
     source, chosen = chosen_samples(dataset, data, samples, limit)
@@ -73,11 +83,14 @@ def evaluate(
     with progress_bars() as progress, ExitStack() as opened:
         with stage(progress, "preparing the model"):
             scored = opened.enter_context(_opened(executor, board, path, conversion.load()))
+        scoring = choose(scored.output_format, scored.input_format, scored.output_type, chosen, stated)
+        _check_labelled(scoring, chosen, source)
         started = time.monotonic()
-        found = scored.predict(chosen, lambda done: progress(executor, done, len(chosen)))
+        found = scored.answer(chosen, scoring, lambda done: progress(executor, done, len(chosen)))
         seconds = time.monotonic() - started
-    accuracy = Accuracy.of(found.classes, chosen.y)
-    rounded = None if found.on_levels is None else Accuracy.of(found.on_levels, chosen.y)
+    score = scoring.score(found.answers, chosen)
+    rounded = None if found.on_levels is None else scoring.score(found.on_levels, chosen)
+    assert score is not None  # it has the labels it needs
     if as_json:
         print_json(
             {
@@ -87,24 +100,41 @@ def evaluate(
                 "source": source,
                 "attack": chosen.attack,
                 "samples": len(chosen),
-                **accuracy.as_json(),
+                "task": str(scoring.task),
+                "metric": score.metric,
+                "notes": list(scoring.notes),
+                **score.as_json(),
                 "after_input_quantization": None if rounded is None else rounded.as_json(),
                 "samples_outside_domain": found.outside,
                 "seconds": seconds,
             }
         )
     else:
-        what = f"{source} ({chosen.attack}), {executor}"
-        click.echo(f"{what}: top-1 {accuracy}, {len(chosen)} samples, {seconds:.1f} s")
+        kind = "" if chosen.attack == "unknown" else f" ({printable(chosen.attack)})"
+        what = f"{printable(source)}{kind}, {executor}"
+        click.echo(f"{what}: {score.metric} {score}, {len(chosen)} samples, {seconds:.1f} s")
         if rounded is not None:
-            click.echo(f"{what}, after input quantization: top-1 {rounded}")
+            click.echo(f"{what}, after input quantization: {rounded.metric} {rounded}")
         if found.outside is not None:
             click.echo(f"{outside_text(found.outside, len(chosen))}.")
+        click.echo("\n".join(reading_lines(scoring)))
+
+
+def _check_labelled(scoring: Scoring, samples: SampleSet, source: str) -> None:
+    from stq_deploy.errors import StqError
+    from stq_deploy.network.output import Task
+
+    if samples.y is None and scoring.task is not Task.RECONSTRUCTION:
+        raise StqError(
+            f"the samples have no labels, and a score of {scoring.task} needs them",
+            where=source,
+            next="store `y` beside `x`; `run` and `verify` compare executors without labels",
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class _Predictions:
-    """Classes (N,) that a model gives.
+class _Answers:
+    """What a model says of samples.
 
     Attributes:
         on_levels: of the float model, what it says of the values that the network's input levels stand for; None where
@@ -112,18 +142,21 @@ class _Predictions:
         outside: samples with a value outside the input's domain; None if no network has one.
     """
 
-    classes: Classes
-    on_levels: Classes | None
+    answers: Answers
+    on_levels: Answers | None
     outside: int | None
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A model ready to be scored: its network's hash (None if it has none), and what it says of samples."""
+    """A model ready to be scored: what it takes and gives, and its answers. Its hash is None where it has no network."""
 
     name: str
     model_hash: str | None
-    predict: Predictor
+    input_format: InputFormat
+    output_format: OutputFormat
+    output_type: TensorType | None
+    answer: Answerer
 
 
 @contextmanager
@@ -133,38 +166,52 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
         from stq_deploy.evaluation.float_model import FloatModel
 
         model = FloatModel(path, conversion)
-        yield _Scored(model.name, model.model_hash, lambda samples, _: _float_predictions(model, samples))
+        yield _Scored(
+            model.name,
+            model.model_hash,
+            model.input_format,
+            model.output_format,
+            None,
+            lambda samples, scoring, _: _float_answers(model, samples, scoring),
+        )
         return
 
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.open_executor import open_executor
-    from stq_deploy.evaluation.scores import classes_of
     from stq_deploy.passes import load_any
 
     network = load_any(path, conversion)
     say_assumed_input(network)
     with open_executor(board if executor == "emulated" else executor, network) as opened:
 
-        def predict(samples: SampleSet, progress: Callable[[int], None]) -> _Predictions:
+        def answer(samples: SampleSet, scoring: Scoring, progress: Callable[[int], None]) -> _Answers:
             inputs = read_inputs(samples, network.input_format)
-            return _Predictions(classes_of(opened.run(inputs.levels, progress)), None, inputs.outside)
+            return _Answers(scoring.answers_of_levels(opened.run(inputs.levels, progress)), None, inputs.outside)
 
-        yield _Scored(str(network.metadata.get("name", "")), network.sha256(), predict)
+        yield _Scored(
+            str(network.metadata.get("name", "")),
+            network.sha256(),
+            network.input_format,
+            network.output_format,
+            network.output_type,
+            answer,
+        )
 
 
-def _float_predictions(model: FloatModel, samples: SampleSet) -> _Predictions:
+def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring) -> _Answers:
     """What Keras says of the samples as they are, and of what their input levels stand for."""
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.evaluation.inputs import count_outside
 
     network, format = model.network, model.input_format
     values = format.model_values(samples.x, features=samples.holds_features)
-    classes = model.classes(values)
+    answers = model.answers(scoring, values)
     if network is None:
-        return _Predictions(classes, None, None)
+        return _Answers(answers, None, None)
     say_assumed_input(network)
     outside = count_outside(format, values)
     if format.domain is None:  # the model rounds its input itself
-        return _Predictions(classes, classes, outside)
-    return _Predictions(classes, None if outside else model.classes(format.values(format.levels(values))), outside)
+        return _Answers(answers, answers, outside)
+    rounded = None if outside else model.answers(scoring, format.values(format.levels(values)))
+    return _Answers(answers, rounded, outside)

@@ -12,9 +12,11 @@ import click
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import BOARD, MODEL
 from stq_deploy.cli._outcome import interruptible
+from stq_deploy.cli._task import task_options
 
 if TYPE_CHECKING:
-    from stq_deploy.evaluation.board_run import FloatClasses
+    from stq_deploy.evaluation.board_run import FloatAnswers
+    from stq_deploy.evaluation.task import Stated
 
 
 @click.command(context_settings={"show_default": True})
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     help="Folder for results and report. A build in it, or in build/BOARD, is used; else one is made in it.  "
     "[default: out/BOARD]",
 )
+@task_options
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def run(
@@ -49,6 +52,7 @@ def run(
     paths: tuple[Path, ...],
     limit: int | None,
     out: Path | None,
+    stated: Stated,
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
@@ -96,7 +100,8 @@ def run(
             port=port,
             boards=boards or os.cpu_count() or 1,
             limit=limit,
-            float_classes=_float_classes(path),
+            float_answers=_float_answers(path),
+            stated=stated,
             progress=progress,
         )
         report = write_reports(summary, folder)
@@ -109,7 +114,7 @@ def run(
     sys.exit(0 if summary.agrees else 1)
 
 
-def _float_classes(path: Path) -> FloatClasses | None:
+def _float_answers(path: Path) -> FloatAnswers | None:
     """The float model, for files that record nothing of this network; loaded when first needed."""
     if path.suffix.lower() == ".stq":
         return None
@@ -119,4 +124,4 @@ def _float_classes(path: Path) -> FloatClasses | None:
     from stq_deploy.evaluation.float_model import FloatModel
 
     load = cache(lambda: FloatModel(path))
-    return lambda values: load().classes(values)
+    return lambda scoring, values: load().answers(scoring, values)

@@ -180,8 +180,8 @@ def _print(console: Console, found: LayerComparison, skipped: dict[str, str], fl
     if found.differing_layers == 0:
         console.print(f"Equal in all {len(found.rows)} layers.")
     if floats is not None:
-        flips = f"{floats.differing_predictions} of {floats.samples}"
-        console.print(f"Predictions that differ from the float model's: {flips}. {explanation}", soft_wrap=True)
+        console.print(f"{floats.predictions} {explanation}", soft_wrap=True)
+        console.print(f"Outputs are read as {floats.predictions.task}.", soft_wrap=True)
 
 
 def _float_column(floats: Floats | None) -> tuple[str, dict[str, str], str]:

@@ -1,9 +1,10 @@
-"""Sample files: pictures to be classified, clean or attacked, and where they came from. One .npz, no pickles.
+"""Sample files: what a model is run on, clean or attacked, and where it came from. One .npz, no pickles.
 
 Members:
  - `x`: (N, H, W, C), uint8 (0..255) or float in [0, 1]; or features, (N, one to three axes), floats in the range that
    the metadata states;
- - `y`: (N,), whole numbers, the true classes;
+ - `y`, where it is needed: labels are whole numbers, targets of a regression are floats. Labels are (N,), the true
+   classes; or (N, ...), a label for each output (0 or 1) or each place of a picture. Targets have the output's shape;
  - `metadata`: a 0-d text or bytes array of JSON. Optional: `range` ([smallest, largest]: x holds features, the
    model's own input, and not pixels), `attack` (name, settings, threat model), `dataset`, `source_indices`, `seed`,
    `versions`, `float_model` (what the QKeras model says of them).
@@ -45,11 +46,13 @@ MAXIMUM_MEMBER_BYTES = 1 << 30
 MAXIMUM_METADATA_BYTES = 16 << 20
 MAXIMUM_CLASSES = 1 << 16
 _MEMBERS = ("x.npy", "y.npy", "metadata.npy")
-_REQUIRED = ("x.npy", "y.npy")
+_REQUIRED = ("x.npy",)
+_MOST_LABEL_AXES = 4
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # zip members carry a date; a fixed one keeps equal samples equal files
 _PER_SAMPLE = ("source_indices",)
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,8 @@ class SampleSet:
     Attributes:
         x: pixels (N, H, W, C), uint8 or float32 in [0, 1]; or features (N, one to three axes), float32 in the
             metadata's `range`; N > 0.
-        y: int64 (N,), the true classes, >= 0.
+        y: int64 labels, (N,) or up to three axes more; or float32 targets; None where the file has none. Labels are
+            class numbers from 0, but for files that hold -1 and 1 alone.
         metadata: JSON-able; see the module's text.
 
     Raises:
@@ -67,21 +71,13 @@ class SampleSet:
     """
 
     x: Pixels
-    y: npt.NDArray[np.int64]
+    y: Labels | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_values(self.x, self.metadata)
-        if self.y.ndim != 1 or len(self.y) != len(self.x):
-            raise StqError(
-                f"there are {len(self.x)} samples but labels of shape {self.y.shape}",
-                next="give one whole number per sample in `y`",
-            )
-        if self.y.min() < 0 or self.y.max() >= MAXIMUM_CLASSES:
-            raise StqError(
-                f"labels run from {self.y.min()} to {self.y.max()}",
-                next="number the classes from 0",
-            )
+        if self.y is not None:
+            _check_labels(self.y, len(self.x))
         for name in _PER_SAMPLE:
             self._check_per_sample(self.metadata.get(name), name)
         recorded = self.metadata.get("float_model")
@@ -92,6 +88,28 @@ class SampleSet:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def classes(self) -> npt.NDArray[np.int64]:
+        """The labels, one class number from 0 per sample, (N,).
+
+        Raises:
+            StqError: the samples have no labels, or other ones.
+        """
+        y = self.y
+        if y is None:
+            raise StqError("the samples have no labels (no `y`)", next=_CLASS_LABELS)
+        if y.dtype.kind != "i" or y.ndim != 1:
+            kind = "labels" if y.dtype.kind == "i" else "targets"
+            raise StqError(f"the samples have {kind} of shape {y.shape}, not one class each", next=_CLASS_LABELS)
+        if y.min() < 0:
+            raise StqError(f"a label is {y.min()}", next="number the classes from 0")
+        return y.astype(np.int64)
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """What the file says the classes are called, untrusted; None if it does not say."""
+        names = self.metadata.get("class_names")
+        return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
     @property
     def holds_features(self) -> bool:
@@ -134,13 +152,19 @@ class SampleSet:
         recorded = metadata.get("float_model")
         if recorded is not None and "predictions" in recorded:
             metadata["float_model"] = recorded | {"predictions": [recorded["predictions"][i] for i in indices]}
-        return SampleSet(self.x[indices], self.y[indices], metadata)
+        return SampleSet(self.x[indices], None if self.y is None else self.y[indices], metadata)
 
     def sha256(self) -> str:
         """SHA-256 (hex) of pixels and labels, not of metadata: what ties results to their samples."""
         digest = hashlib.sha256(f"{self.x.dtype.str} {self.x.shape}".encode())
         digest.update(np.ascontiguousarray(self.x).tobytes())
-        digest.update(self.y.astype("<i8").tobytes())
+        y = self.y
+        if y is None:
+            digest.update(b"unlabelled")
+        elif y.dtype.kind == "i":
+            digest.update((b"" if y.ndim == 1 else f"{y.shape}".encode()) + y.astype("<i8").tobytes())
+        else:
+            digest.update(f"{y.shape}".encode() + y.astype("<f4").tobytes())
         return digest.hexdigest()
 
     def _check_per_sample(self, values: Any, name: str) -> None:
@@ -152,6 +176,9 @@ class SampleSet:
             raise StqError(f"metadata {name!r} is not a list of {len(self)} whole numbers")
 
 
+_CLASS_LABELS = "store each sample's class, a whole number from 0, as y of shape (N,)"
+
+
 def save_samples(samples: SampleSet, path: str | os.PathLike[str]) -> None:
     """Write a sample file: complete or not at all, and the same bytes for the same samples.
 
@@ -160,11 +187,11 @@ def save_samples(samples: SampleSet, path: str | os.PathLike[str]) -> None:
     """
     metadata = {"format": FORMAT, "version": VERSION} | samples.metadata
     text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    arrays: Mapping[str, npt.NDArray[Any]] = {
-        "x.npy": samples.x,
-        "y.npy": samples.y.astype(np.min_scalar_type(int(samples.y.max()))),
-        "metadata.npy": np.array(text.encode()),
-    }
+    arrays: dict[str, npt.NDArray[Any]] = {"x.npy": samples.x}
+    if samples.y is not None:
+        whole = samples.y.dtype.kind == "i"
+        arrays["y.npy"] = samples.y.astype(_label_type(samples.y)) if whole else samples.y
+    arrays["metadata.npy"] = np.array(text.encode())
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, array in arrays.items():
@@ -193,7 +220,7 @@ def load_samples(path: str | os.PathLike[str]) -> SampleSet:
 
     Raises:
         StqError: missing, truncated, too large, with foreign or missing members, of a newer version, or with
-            samples that cannot be classified (NaN, outside [0, 1], wrong shape).
+            samples that no model takes (NaN, outside [0, 1], wrong shape).
     """
     path = Path(path)
     try:
@@ -203,9 +230,10 @@ def load_samples(path: str | os.PathLike[str]) -> SampleSet:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
             x = read_member(archive, "x.npy", MAXIMUM_MEMBER_BYTES)
-            y = read_member(archive, "y.npy", MAXIMUM_MEMBER_BYTES)
+            labelled = "y.npy" in archive.namelist()
+            y = read_member(archive, "y.npy", MAXIMUM_MEMBER_BYTES) if labelled else None
             metadata = _read_metadata(archive) if "metadata.npy" in archive.namelist() else {}
-        return SampleSet(_pixels(x), _labels(y), metadata)
+        return SampleSet(_pixels(x), None if y is None else _labels(y), metadata)
     except StqError as error:
         raise StqError(error.what, where=str(path), cause=error.cause, next=error.next) from error
     except FileNotFoundError as error:
@@ -265,7 +293,7 @@ def _check_members(archive: zipfile.ZipFile) -> None:
         raise StqError(
             f"the file lacks {' and '.join(missing)}",
             cause="it is not a sample file, or was not written to its end",
-            next="store the samples as x (N, H, W, C) and their classes as y (N)",
+            next="store the samples as x (N, H, W, C) and, where they are needed, their classes as y (N)",
         )
 
 
@@ -303,12 +331,39 @@ def _pixels(x: npt.NDArray[Any]) -> Pixels:
     return x.astype(np.float32)
 
 
-def _labels(y: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    if y.dtype.kind not in "iu":
-        raise StqError(f"y is stored as {y.dtype}, not as whole numbers", next="store class numbers, from 0")
+def _labels(y: npt.NDArray[Any]) -> Labels:
+    if y.dtype.kind == "f":
+        return y.astype(np.float32)
+    if y.dtype.kind not in "biu":
+        raise StqError(
+            f"y is stored as {y.dtype}, neither whole numbers nor floats",
+            next="store class numbers, from 0, as integers; targets of a regression as floats",
+        )
     if y.size and int(y.max()) >= MAXIMUM_CLASSES:  # before the cast: a large uint64 would turn negative
         raise StqError(f"label {y.max()} is not a class number", next="number the classes from 0")
     return y.astype(np.int64)
+
+
+def _label_type(y: Labels) -> np.dtype[Any]:
+    """The smallest type that holds the labels."""
+    return np.dtype(np.int8) if y.min() < 0 else np.min_scalar_type(int(y.max()))
+
+
+def _check_labels(y: Labels, samples: int) -> None:
+    whole = y.dtype.kind == "i"
+    if not 1 <= y.ndim <= _MOST_LABEL_AXES or len(y) != samples or y.size == 0:
+        raise StqError(
+            f"there are {samples} samples but {'labels' if whole else 'targets'} of shape {y.shape}",
+            next="give as many entries in `y` as in `x`: a whole number per sample is its class",
+        )
+    if not whole:
+        if not np.isfinite(y).all():
+            raise StqError(f"{int((~np.isfinite(y)).sum())} targets in `y` are NaN or infinite", next="repair them")
+    elif (y.min() < 0 and not np.isin(y, (-1, 1)).all()) or y.max() >= MAXIMUM_CLASSES:
+        raise StqError(
+            f"labels run from {y.min()} to {y.max()}",
+            next="number the classes from 0; store targets of a regression as floats",
+        )
 
 
 def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:

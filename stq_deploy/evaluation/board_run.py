@@ -12,22 +12,25 @@ import numpy as np
 
 from stq_deploy.boards import Board
 from stq_deploy.datasets.samples import SampleSet, load_samples
+from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_board, open_emulated
 from stq_deploy.evaluation.firmware import Firmware
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.results_file import ResultsFile, RunIdentity
-from stq_deploy.evaluation.scores import Classes
+from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.evaluation.streaming import Levels, stream_missing
 from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
+from stq_deploy.evaluation.task import Stated, scoring_of
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import Values
+from stq_deploy.network.output import Task
 from stq_deploy.planner import emitted_ops
 from stq_deploy.progress import Progress, silent
 
-FloatClasses = Callable[[Values], Classes]
-"""Classes (N,) the float model gives for values of its input, which it gets as they are."""
+FloatAnswers = Callable[[Scoring, Values], Answers]
+"""What the float model says of values of its input, which it gets as they are, read as the scoring says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,17 @@ class SampleFile:
     def load(cls, path: Path) -> SampleFile:
         """Read a sample file; see `load_samples` for what is refused."""
         return cls(path.name, load_samples(path))
+
+    def scoring(self, network: Network, stated: Stated | None = None) -> Scoring:
+        """How the network's outputs are read on these samples.
+
+        Raises:
+            StqError: see `evaluation.task.choose`; it names the file.
+        """
+        try:
+            return scoring_of(network, self.samples, stated)
+        except StqError as error:
+            raise StqError(error.what, where=self.name, cause=error.cause, next=error.next) from error
 
     def results_path(self, folder: Path) -> Path:
         """Where its results go; two files of one name do not meet."""
@@ -71,22 +85,25 @@ def run_files(
     port: str | None,
     boards: int = 1,
     limit: int | None = None,
-    float_classes: FloatClasses | None = None,
+    float_answers: FloatAnswers | None = None,
+    stated: Stated | None = None,
     progress: Progress = silent,
 ) -> RunSummary:
     """Run the first `limit` samples of every file, resuming what an earlier run left in `out`/results.
 
     Args:
         port: serial port of the board; None starts `boards` emulated ones.
-        float_classes: computes the float column where a file does not record it for this network.
+        float_answers: computes the float column where a file does not record it for this network.
+        stated: what the user says of the network's output.
 
     Raises:
-        StqError: samples of another shape or outside the network's domain, a board or the link fails, or results of
-            another run.
+        StqError: labels that the network has no classes for, an output of unknown meaning, samples of another shape or
+            outside the network's domain, a board or the link fails, or results of another run.
     """
-    for file in files:
-        # What the network cannot take shows before anything is started.
+    scorings = []
+    for file in files:  # what the network cannot take shows before anything is started
         read_inputs(file.samples.first(limit), network.input_format, file.name)
+        scorings.append(file.scoring(network, stated))
     with ExitStack() as stack:
         if port is None:
             executors = stack.enter_context(open_emulated(network, board, firmware, count=boards))
@@ -97,12 +114,13 @@ def run_files(
                 executors,
                 file,
                 out / "results",
+                scoring=scoring,
                 limit=limit,
                 layer_cycles=port is not None,
-                float_classes=float_classes,
+                float_answers=float_answers,
                 progress=progress,
             )
-            for file in files
+            for file, scoring in zip(files, scorings, strict=True)
         ]
         facts = _link_facts(executors)
         unchecked = sum(one.unchecked for one in ran)
@@ -135,17 +153,19 @@ def run_file(
     file: SampleFile,
     folder: Path,
     *,
+    scoring: Scoring,
     limit: int | None = None,
     layer_cycles: bool = False,
-    float_classes: FloatClasses | None = None,
+    float_answers: FloatAnswers | None = None,
     progress: Progress = silent,
 ) -> Ran:
     """Run the first `limit` samples of one file on boards that all run one firmware, and compare.
 
     Args:
         folder: of the results files.
+        scoring: how outputs are read.
         layer_cycles: ask for every layer's cycles.
-        float_classes: see `run_files`.
+        float_answers: see `run_files`.
 
     Raises:
         StqError: as `run_files`.
@@ -174,15 +194,13 @@ def run_file(
         seconds = time.monotonic() - started
         logits = results.logits(len(levels))
         cycles = [result.cycles for result in results.results.values() if result.cycles]
-    float_predictions = samples.float_predictions(network.sha256())
-    if float_predictions is None and float_classes is not None:
-        float_predictions = float_classes(inputs.values)
     comparison = Comparison(
         samples=samples,
         source=file.name,
-        board=logits,
+        board=logits.reshape(len(levels), *network.output_type.shape),
         reference=NumpyExecutor(network).run(levels),
-        float_classes=float_predictions,
+        scoring=scoring,
+        float_answers=_float_column(network, samples, inputs.values, scoring, float_answers),
         outside=inputs.outside,
     )
     return Ran(comparison, run_now, seconds, _typical(cycles), results.unchecked)
@@ -200,6 +218,23 @@ def _link_facts(executors: Sequence[LinkExecutor]) -> dict[str, str]:
         watchdog = sum(one.watchdog_resets for one in counts)
         facts["Resets during the run"] = f"{resets}, of which {watchdog} by the watchdog"
     return facts
+
+
+def _float_column(
+    network: Network, samples: SampleSet, values: Values, scoring: Scoring, float_answers: FloatAnswers | None
+) -> Answers | None:
+    """The float model's answers: those the file records (classes), else as they are computed."""
+    recorded = recorded_answers(network, samples, scoring)
+    if recorded is None and float_answers is not None:
+        return float_answers(scoring, values)
+    return recorded
+
+
+def recorded_answers(network: Network, samples: SampleSet, scoring: Scoring) -> Answers | None:
+    """The float model's classes (N,) that a sample file records; None unless of this network, read as classes."""
+    # Of one unit the file records on which side of the usual threshold it was.
+    classes = scoring.task is Task.CLASSES or (scoring.task is Task.BINARY and scoring.output.threshold is None)
+    return samples.float_predictions(network.sha256()) if classes else None
 
 
 def layer_costs(network: Network, counts: Sequence[int] | None) -> tuple[LayerCost, ...]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from stq_deploy.boards import Board
-from stq_deploy.evaluation.board_run import SampleFile, run_files
+from stq_deploy.evaluation.board_run import SampleFile, recorded_answers, run_files
 from stq_deploy.evaluation.boards import open_board
 from stq_deploy.evaluation.firmware import build_afresh, find_or_build, held_build
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
 from stq_deploy.evaluation.results_file import drop_results
-from stq_deploy.evaluation.scores import Accuracy, classes_of
+from stq_deploy.evaluation.scores import Score
 from stq_deploy.evaluation.summary import RunSummary
 from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors.host_executor import HostExecutor
@@ -30,12 +30,13 @@ class HostScore:
     """The generated C on this computer over all samples of a file, beside the float model on the same ones.
 
     Attributes:
-        mismatches: predictions in which the two differ; None, as `float_accuracy`, if the file records none.
+        mismatches: predictions in which the two differ; None, as `float_score`, if the file records none.
     """
 
     attack: str
-    accuracy: Accuracy
-    float_accuracy: Accuracy | None
+    samples: int
+    score: Score | None
+    float_score: Score | None
     mismatches: int | None
 
 
@@ -57,10 +58,10 @@ class Demo:
         found = self.summary.as_json()
         for result, score in zip(found["results"], self.host, strict=True):
             result["all_samples"] = {
-                "samples": score.accuracy.total,
-                "float": score.float_accuracy.share if score.float_accuracy else None,
-                "host": score.accuracy.share,
-                "host_wilson95": list(score.accuracy.interval),
+                "samples": score.samples,
+                "float": score.float_score.figure if score.float_score else None,
+                "host": score.score.figure if score.score else None,
+                "host_wilson95": list(score.score.interval) if score.score and score.score.interval else None,
                 "host_float_mismatches": score.mismatches,
             }
         return found | {
@@ -118,13 +119,15 @@ def run_demo(
 
 def _score(host: HostExecutor, file: SampleFile, progress: Progress) -> HostScore:
     network, samples = host.network, file.samples
+    scoring = file.scoring(network)
     levels = read_inputs(samples, network.input_format, file.name).levels
     what = f"host C: {file.name}"
-    predictions = classes_of(host.run(levels, lambda done: progress(what, done, len(levels))))
-    recorded = samples.float_predictions(network.sha256())
+    answers = scoring.answers_of_levels(host.run(levels, lambda done: progress(what, done, len(levels))))
+    recorded = recorded_answers(network, samples, scoring)
     return HostScore(
         attack=samples.attack,
-        accuracy=Accuracy.of(predictions, samples.y),
-        float_accuracy=None if recorded is None else Accuracy.of(recorded, samples.y),
-        mismatches=None if recorded is None else int((predictions != recorded).sum()),
+        samples=len(samples),
+        score=scoring.score(answers, samples),
+        float_score=None if recorded is None else scoring.score(recorded, samples),
+        mismatches=None if recorded is None else int((answers != recorded).sum()),
     )

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import Inputs
-from stq_deploy.evaluation.scores import classes_of, mismatches
+from stq_deploy.evaluation.predictions import Predictions, PredictionTally
+from stq_deploy.evaluation.task import Stated, scoring_of
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Batch
 from stq_deploy.network.reference import run_layers
@@ -57,15 +58,15 @@ class FloatComparison:
     Attributes:
         samples: how many were compared.
         layers: in the order they run.
-        differing_predictions: samples whose class differs from the float model's on the samples as they are.
-        differing_on_levels: the same, where the float model gets the values that the input levels stand for. If the
+        predictions: how the answers differ from the float model's on the samples as they are.
+        on_levels: the same, where the float model gets the values that the input levels stand for. If the
             model quantizes its input itself there is no difference, as it gets the samples either way.
     """
 
     samples: int
     layers: tuple[FloatLayer, ...]
-    differing_predictions: int
-    differing_on_levels: int
+    predictions: Predictions
+    on_levels: Predictions
 
     def total(self, what: str) -> int:
         """Sum over all layers of one of `FloatLayer`'s counts."""
@@ -79,8 +80,9 @@ class FloatComparison:
             "differing_activations": self.total("differing"),
             **{kind: self.total(kind) for kind in kinds},
             "activations": self.total("total"),
-            "differing_predictions": self.differing_predictions,
-            "differing_predictions_after_input_quantization": self.differing_on_levels,
+            **self.predictions.as_json(),
+            "differing_predictions_after_input_quantization": self.on_levels.differing,
+            "rms_output_difference_after_input_quantization": self.on_levels.rms,
             "layers": [
                 {"name": x.name, "differing": x.differing, "activations": x.total}
                 | {kind: getattr(x, kind) for kind in kinds}
@@ -90,7 +92,9 @@ class FloatComparison:
         }
 
 
-def compare_with_float(model: FloatModel, network: Network, inputs: Inputs) -> FloatComparison:
+def compare_with_float(
+    model: FloatModel, network: Network, inputs: Inputs, stated: Stated | None = None
+) -> FloatComparison:
     """Run both on the same samples, count what differs, and tell how each difference arose.
 
     A float model without an input quantizer of its own gets, layer by layer, the values that the levels stand for.
@@ -106,11 +110,13 @@ def compare_with_float(model: FloatModel, network: Network, inputs: Inputs) -> F
         tensors = {network.input: network.input} | tensors
     compared = [name for name in tensors if "/" not in pairs.get(name, "/")]
     counts = {name: np.zeros(3, np.int64) for name in compared}
-    predictions = on_levels = 0
+    scoring = scoring_of(network, None, stated)
+    tally, on_levels = PredictionTally(scoring), PredictionTally(scoring)
     for start in range(0, len(inputs.levels), BATCH):
         part, values = inputs.levels[start : start + BATCH], inputs.values[start : start + BATCH]
         seen = values if network.input_domain is None else network.input_format.values(part)
-        integer = {network.input: part} | {op.name: output for op, output in run_layers(network, part)}
+        run = list(run_layers(network, part))
+        integer = {network.input: part} | {op.name: output for op, output in run}
         reals = model.layer_outputs(seen, [pairs[name] for name in compared])
         keras = {
             name: _levels(real, network.tensors[tensors[name]]) for name, real in zip(compared, reals, strict=True)
@@ -119,17 +125,17 @@ def compare_with_float(model: FloatModel, network: Network, inputs: Inputs) -> F
             differs = integer[name] != keras[name]
             steps = np.abs(own - keras[name])
             counts[name] += [int((differs & kind).sum()) for kind in (steps == 1, steps == 0, steps > 1)]
-        logits = next(integer[op.name] for op in network.ops if op.output == network.outputs[0])
-        own_classes = classes_of(logits)
-        predictions += len(mismatches(own_classes, model.classes(values)))
-        on_levels += len(mismatches(own_classes, model.classes(seen)))
+        outputs = {network.input: part} | {op.output: output for op, output in run}
+        own_answers = scoring.answers_of_levels(outputs[network.outputs[0]])
+        tally.add(own_answers, model.answers(scoring, values))
+        on_levels.add(own_answers, model.answers(scoring, seen))
     layers = tuple(
         FloatLayer(name, pairs[name], rounding, inherited, unexplained, total)
         for name in compared
         for rounding, inherited, unexplained in [counts[name].tolist()]
         for total in [network.tensors[tensors[name]].elements * len(inputs.levels)]
     )
-    return FloatComparison(len(inputs.levels), layers, predictions, on_levels)
+    return FloatComparison(len(inputs.levels), layers, tally.result, on_levels.result)
 
 
 def _levels(real: npt.NDArray[np.float32], spec: TensorType) -> Batch:

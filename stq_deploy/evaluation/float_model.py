@@ -13,13 +13,16 @@ import numpy.typing as npt
 
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.scores import Classes, classes_of
-from stq_deploy.frontend import check_model
+from stq_deploy.evaluation.scoring import Answers, Scoring
+from stq_deploy.frontend import check_model, parse_model
 from stq_deploy.frontend.keras_model import build_keras_model
-from stq_deploy.frontend.model_file import open_model_file
+from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import PIXELS, InputFormat, Values
+from stq_deploy.network.output import OutputFormat, Task
 from stq_deploy.network.tensor import TensorType
 from stq_deploy.passes import Conversion, UnknownInputError, convert_model
+from stq_deploy.passes.structure import find_ending, find_last_step
 
 BATCH = 128
 
@@ -27,6 +30,18 @@ BATCH = 128
 def pixel_input(shape: tuple[int, ...]) -> TensorType:
     """Input levels that stand in where there is no network: the 256 values u/255 of a pixel, 0 .. 1."""
     return TensorType(shape, "int8", -128, 127, 1 / 255, -128)
+
+
+def model_output(file: ModelFile) -> OutputFormat:
+    """What the first output of a Keras model is.
+
+    Raises:
+        StqError: as `parse_model`.
+    """
+    parsed = parse_model(file, post_training=True)
+    first = parsed.outputs[0]
+    functions = find_ending(parsed, first).functions
+    return OutputFormat(parsed.nodes[first].shape, find_last_step(parsed, first), functions, count=len(parsed.outputs))
 
 
 class FloatModel:
@@ -93,15 +108,36 @@ class FloatModel:
         """`Network.sha256()` of the integer network; None if there is none."""
         return None if self.network is None else self.network.sha256()
 
+    @property
+    def output_format(self) -> OutputFormat:
+        """What its first output is: as of the integer network, where there is one."""
+        return model_output(self._file) if self.network is None else self.network.output_format
+
     def logits(self, values: Values) -> npt.NDArray[np.float32]:
-        """Logits (N, K) of the model's input values (N, *input shape), which Keras sees as they are."""
+        """The first output before its softmax, (N, ...), of the model's input values (N, *input shape), as they are."""
         from stq_deploy.attacks.classifier import logits_model
 
         parts = list(self._run(logits_model(self.keras), values))
         return np.concatenate(parts)
 
+    def outputs(self, values: Values) -> npt.NDArray[np.float32]:
+        """The first output as Keras gives it, (N, ...), of values as for `logits`."""
+        import tf_keras
+
+        model = self.keras
+        first = model if len(model.outputs) == 1 else tf_keras.Model(model.input, model.outputs[0])
+        return np.concatenate(list(self._run(first, values)))
+
+    def answers(self, scoring: Scoring, values: Values) -> Answers:
+        """What it says of values as for `logits`, read as `scoring` says.
+
+        Classes are told by the logits: where a softmax saturates, float32 no longer tells its largest outputs apart.
+        """
+        found = self.logits if scoring.task is Task.CLASSES else self.outputs
+        return scoring.answers(found(values))
+
     def classes(self, values: Values) -> Classes:
-        """Predicted classes (N,) of values as for `logits`."""
+        """Classes (N,) of a model of several classes, of values as for `logits`."""
         return classes_of(self.logits(values))
 
     def layer_outputs(self, values: Values, layers: Sequence[str]) -> list[npt.NDArray[np.float32]]:
@@ -110,6 +146,8 @@ class FloatModel:
         Raises:
             StqError: the model has no such layer.
         """
+        if not layers:
+            return []
         import tf_keras
 
         known = {layer.name: layer for layer in self.keras.layers}

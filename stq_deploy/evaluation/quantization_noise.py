@@ -15,7 +15,8 @@ import numpy as np
 
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import Inputs
-from stq_deploy.evaluation.scores import classes_of, mismatches
+from stq_deploy.evaluation.predictions import Predictions, PredictionTally
+from stq_deploy.evaluation.task import Stated, scoring_of
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run_layers
 
@@ -42,18 +43,25 @@ class NoiseLayer:
 
 @dataclass(frozen=True)
 class QuantizationNoise:
-    """What quantization did, in the order the layers run; and of how many of the samples the class changed."""
+    """What quantization did, in the order the layers run; and how the answers changed."""
 
     samples: int
     layers: tuple[NoiseLayer, ...]
-    differing_predictions: int
+    predictions: Predictions
 
     def as_json(self) -> dict[str, Any]:
         """For --json."""
-        return asdict(self) | {"layers": [asdict(layer) for layer in self.layers], "explanation": EXPLANATION}
+        return {
+            "samples": self.samples,
+            "layers": [asdict(layer) for layer in self.layers],
+            **self.predictions.as_json(),
+            "explanation": EXPLANATION,
+        }
 
 
-def measure_noise(model: FloatModel, network: Network, inputs: Inputs) -> QuantizationNoise:
+def measure_noise(
+    model: FloatModel, network: Network, inputs: Inputs, stated: Stated | None = None
+) -> QuantizationNoise:
     """Run both on the same samples, the float model on their values as they are.
 
     Raises:
@@ -63,20 +71,22 @@ def measure_noise(model: FloatModel, network: Network, inputs: Inputs) -> Quanti
     pairs = named if isinstance(named, dict) else {}
     compared = [op for op in network.ops if "/" not in pairs.get(op.name, "/") and op.output not in network.outputs]
     powers = {op.name: np.zeros(2) for op in compared}
-    predictions = 0
+    scoring = scoring_of(network, None, stated)
+    tally = PredictionTally(scoring)
     for start in range(0, len(inputs.levels), BATCH):
         part, values = inputs.levels[start : start + BATCH], inputs.values[start : start + BATCH]
-        integer = {op.name: output for op, output in run_layers(network, part)}
+        run = list(run_layers(network, part))
+        integer = {op.name: output for op, output in run}
         reals = model.layer_outputs(values, [pairs[op.name] for op in compared])
         for op, real in zip(compared, reals, strict=True):
             spec = network.tensors[op.output]
             signal = real.astype(np.float64).reshape(integer[op.name].shape)
             noise = (integer[op.name].astype(np.int64) - spec.zero_point) * spec.scale - signal
             powers[op.name] += [float((signal**2).sum()), float((noise**2).sum())]
-        logits = next(integer[op.name] for op in network.ops if op.output == network.outputs[0])
-        predictions += len(mismatches(classes_of(logits), model.classes(values)))
+        outputs = {network.input: part} | {op.output: output for op, output in run}
+        tally.add(scoring.answers_of_levels(outputs[network.outputs[0]]), model.answers(scoring, values))
     layers = tuple(NoiseLayer(op.name, pairs[op.name], _decibels(*powers[op.name].tolist())) for op in compared)
-    return QuantizationNoise(len(inputs.levels), layers, predictions)
+    return QuantizationNoise(len(inputs.levels), layers, tally.result)
 
 
 def _decibels(signal: float, noise: float) -> float | None:

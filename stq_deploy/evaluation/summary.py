@@ -1,8 +1,9 @@
-"""What came of a run on a board: accuracies side by side, mismatches, costs; plain data for reports."""
+"""What came of a run on a board: scores side by side, mismatches, costs; plain data for reports."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy.typing as npt
 
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.memory_plan import MemoryPlan, PlacedPart, Region
-from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, confusion_matrix, mismatches
+from stq_deploy.evaluation.scores import Score, confusion_matrix, mismatches
+from stq_deploy.evaluation.scoring import Answers, Scoring
+from stq_deploy.network.output import Task
 
 Logits = npt.NDArray[Any]
 
@@ -22,8 +25,9 @@ class Comparison:
     Attributes:
         samples: what was run.
         source: the sample file's name.
-        board, reference: integer logits (N, K).
-        float_classes: (N,) of the float model on the samples as they are; None when not known for this model.
+        board, reference: output levels (N, *output shape).
+        scoring: how they are read.
+        float_answers: the float model's on the samples as they are; None when not known for this model.
         outside: samples with a value beyond the levels of the model's own input quantizer, which clips it.
     """
 
@@ -31,62 +35,89 @@ class Comparison:
     source: str
     board: Logits
     reference: Logits
-    float_classes: Classes | None
+    scoring: Scoring
+    float_answers: Answers | None
     outside: int = 0
 
     @property
     def attack(self) -> str:
         return self.samples.attack
 
-    @property
-    def board_accuracy(self) -> Accuracy:
-        return Accuracy.of(classes_of(self.board), self.samples.y)
+    @cached_property
+    def board_answers(self) -> Answers:
+        """What the board says, read as `scoring` does."""
+        return self.scoring.answers_of_levels(self.board)
 
-    @property
-    def reference_accuracy(self) -> Accuracy:
-        return Accuracy.of(classes_of(self.reference), self.samples.y)
+    @cached_property
+    def reference_answers(self) -> Answers:
+        return self.scoring.answers_of_levels(self.reference)
 
-    @property
-    def float_accuracy(self) -> Accuracy | None:
-        return None if self.float_classes is None else Accuracy.of(self.float_classes, self.samples.y)
+    @cached_property
+    def board_score(self) -> Score | None:
+        """None without labels, where the score needs them."""
+        return self.scoring.score(self.board_answers, self.samples)
+
+    @cached_property
+    def reference_score(self) -> Score | None:
+        return self.scoring.score(self.reference_answers, self.samples)
+
+    @cached_property
+    def float_score(self) -> Score | None:
+        return None if self.float_answers is None else self.scoring.score(self.float_answers, self.samples)
 
     @property
     def differing_logits(self) -> npt.NDArray[np.int64]:
-        """Samples for which any logit of the board differs from the reference's; there should be none."""
+        """Samples for which any output level of the board differs from the reference's; there should be none."""
         return mismatches(self.board, self.reference)
 
     @property
     def differing_predictions(self) -> npt.NDArray[np.int64]:
-        """Samples for which the board's class differs from the reference's."""
-        return mismatches(classes_of(self.board), classes_of(self.reference))
+        """Samples for which the board's answer differs from the reference's."""
+        return mismatches(self.board_answers, self.reference_answers)
 
     @property
     def float_flips(self) -> npt.NDArray[np.int64] | None:
-        """Samples the float model and the reference classify differently."""
-        if self.float_classes is None:
+        """Samples that float model and reference answer differently; None where answers are numbers."""
+        if self.float_answers is None:
             return None
-        return mismatches(self.float_classes, classes_of(self.reference))
+        return self.scoring.differing(self.float_answers, self.reference_answers)
 
-    def confusion(self, classes: int) -> npt.NDArray[np.int64]:
-        """The board's confusion matrix."""
-        return confusion_matrix(classes_of(self.board), self.samples.y, classes)
+    @property
+    def float_difference(self) -> float | None:
+        """Root mean square difference of float model and reference, where answers are numbers."""
+        if self.float_answers is None or self.scoring.has_classes:
+            return None
+        return float(np.sqrt(np.square(self.float_answers - self.reference_answers).mean()))
+
+    def confusion(self) -> npt.NDArray[np.int64] | None:
+        """The board's confusion matrix; None without classes or labels, and for several labels per sample."""
+        truth = self.scoring.truth(self.samples)
+        if truth is None or self.scoring.task is Task.LABELS:
+            return None
+        return confusion_matrix(self.board_answers.ravel(), truth.ravel(), self.scoring.classes)
 
     def as_json(self) -> dict[str, Any]:
-        """One entry of `results`; accuracies as shares 0 .. 1, None where unknown."""
-        found: dict[str, Any] = {"attack": self.attack, "source": self.source, "samples": len(self.samples)}
-        columns = {
-            "float": self.float_accuracy,
-            "reference": self.reference_accuracy,
-            "board": self.board_accuracy,
+        """One entry of `results`; of each column the score's figure and interval, None where unknown."""
+        found: dict[str, Any] = {
+            "attack": self.attack,
+            "source": self.source,
+            "samples": len(self.samples),
+            "task": str(self.scoring.task),
+            "notes": list(self.scoring.notes),
         }
-        for name, accuracy in columns.items():
-            found[name] = None if accuracy is None else accuracy.share
-            found[f"{name}_wilson95"] = None if accuracy is None else list(accuracy.interval)
-        flips = self.float_flips
+        columns = {"float": self.float_score, "reference": self.reference_score, "board": self.board_score}
+        for name, score in columns.items():
+            interval = None if score is None else score.interval
+            found[name] = None if score is None else score.figure
+            found[f"{name}_wilson95"] = None if interval is None else list(interval)
+        flips, board = self.float_flips, self.board_score
         return found | {
+            "metric": None if board is None else board.metric,
+            "board_score": None if board is None else board.as_json(),
             "board_reference_mismatches": len(self.differing_predictions),
             "board_reference_logit_mismatches": len(self.differing_logits),
             "float_reference_mismatches": None if flips is None else len(flips),
+            "float_reference_rms": self.float_difference,
             "samples_outside_domain": self.outside,
         }
 

@@ -24,8 +24,8 @@ from stq_deploy.hls4ml_backend.conversion import convert_keras_model
 from stq_deploy.hls4ml_backend.deployment import Deployment
 from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras
 from stq_deploy.hls4ml_backend.input_type import checked_range, conversions
-from stq_deploy.hls4ml_backend.values import Floats
 from stq_deploy.network import Network
+from stq_deploy.network.output import Floats
 
 NAME = "STM32"
 DEFAULT_BOARD = "stm32h743"

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
 from stq_deploy.executors.host_executor import HostExecutor
-from stq_deploy.hls4ml_backend.values import Floats, checked_samples, real_output
+from stq_deploy.hls4ml_backend.values import checked_samples, real_output
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
+from stq_deploy.network.output import Floats
 from stq_deploy.planner import emitted_ops
 from stq_deploy.toolchain.build import BuildResult, build_firmware
 from stq_deploy.toolchain.compilers import find_compiler

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import TensorType
-
-Floats = npt.NDArray[np.float64]
+from stq_deploy.network.output import Floats, apply_functions, real_values
 
 
 def checked_samples(x: Any, spec: TensorType) -> npt.NDArray[np.floating[Any]]:
@@ -42,23 +41,6 @@ def real_output(levels: npt.NDArray[Any], spec: TensorType, functions: Sequence[
         float64 (N, elements), without the first axis for one sample. Without functions exact: a logit is an int32 times
         a power of two, which float32 would round.
     """
-    real = (levels.astype(np.float64) - spec.zero_point) * spec.scale
-    for name in functions:
-        real = FUNCTIONS[name](real)
+    real = apply_functions(real_values(levels, spec), functions)
     flat = real.reshape(len(real), -1)
     return flat[0] if len(flat) == 1 else flat
-
-
-def _softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    result: Floats = powers / powers.sum(axis=-1, keepdims=True)
-    return result
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    result: Floats = (1 + np.tanh(logits / 2)) / 2  # as 1 / (1 + exp(-x)), without its overflow
-    return result
-
-
-FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {"softmax": _softmax, "sigmoid": _sigmoid, "tanh": np.tanh}
-"""Those of a network's `output_functions`."""

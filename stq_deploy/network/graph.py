@@ -11,6 +11,7 @@ from typing import Any
 from stq_deploy.errors import StqError
 from stq_deploy.network.input_format import PIXELS, Domain, InputFormat, InputRounding
 from stq_deploy.network.ops import Op, WeightedOp
+from stq_deploy.network.output import OutputFormat, output_format
 from stq_deploy.network.tensor import TensorType
 
 
@@ -96,6 +97,15 @@ class Network:
     def output_type(self) -> TensorType:
         """Type of the first output: the logits."""
         return self.tensors[self.outputs[0]]
+
+    @property
+    def output_format(self) -> OutputFormat:
+        """What the first output stands for.
+
+        Raises:
+            StqError: the metadata say nonsense of it.
+        """
+        return output_format(self.metadata, self.output_type, len(self.outputs))
 
     @property
     def weight_bits(self) -> list[int]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from stq_deploy.network.requantize import MultiplierRequantize, of_channels
 from stq_deploy.passes.lines import RoundedLine, float_above, largest_error
+from stq_deploy.passes.signs import sign_shift
 from stq_deploy.passes.stages import Affine
 
 Integers = npt.NDArray[np.int64]
@@ -19,8 +20,14 @@ _INT32 = 2**31
 _SAMPLES = 64  # accumulators of a channel that the float64 evaluation looks at, the ends among them
 
 
-def certify_logits(affine: Affine, low: Integers, high: Integers) -> tuple[MultiplierRequantize, Fraction]:
+def certify_logits(
+    affine: Affine, low: Integers, high: Integers, *, signs: bool = False
+) -> tuple[MultiplierRequantize, Fraction]:
     """Fixed-point `affine.factor[c] * acc + affine.offset[c]` for accumulators in [low[c], high[c]].
+
+    Args:
+        signs: a level is to be positive exactly where the logit is, as a class is told by the sign: offsets move by
+            the few steps that this takes. The certificate's `exact_signs` says whether it does in every channel.
 
     Returns:
         The requantisation and the real value of one output step, the smallest power of two at which the logits stay
@@ -54,6 +61,14 @@ def certify_logits(affine: Affine, low: Integers, high: Integers) -> tuple[Multi
     multiplier = np.array([round(f / scale * Fraction(2) ** (32 - left)) for f, _ in pairs], np.int64)
     # >> rounds down; half a step more makes that rounding to nearest.
     offset = np.array([math.floor(o / scale + Fraction(1, 2)) for _, o in pairs], np.int64)
+    exact_signs = {}
+    if signs:
+        shifts = [
+            sign_shift(pair, (int(multiplier[c]), int(offset[c]), left), int(low[c]), int(high[c]))
+            for c, pair in enumerate(pairs)
+        ]
+        offset += np.array([shift or 0 for shift in shifts], np.int64)
+        exact_signs = {"exact_signs": None not in shifts}
     form = MultiplierRequantize(multiplier.astype(np.int32), offset.astype(np.int32), left, 0, -(2**31), 2**31 - 1)
     if not form.overflow_free(low, high):
         raise ValueError("the logits overflow int32")
@@ -70,6 +85,7 @@ def certify_logits(affine: Affine, low: Integers, high: Integers) -> tuple[Multi
         "accumulators": int((high - low + 1).sum()),
         "checked": _compare(form, pairs, scale, low, high, errors),
         "largest_error": float_above(max(errors)),
+        **exact_signs,
     }
     return replace(form, minimum=int(ends.min()), maximum=int(ends.max()), certificate=certificate), scale
 

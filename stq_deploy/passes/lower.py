@@ -33,6 +33,7 @@ from stq_deploy.network.ops import (
     Table,
     WeightedOp,
 )
+from stq_deploy.network.output import LastStep
 from stq_deploy.network.requantize import TableRequantize
 from stq_deploy.network.tensor import TensorType, fits
 from stq_deploy.passes.builder import NetworkBuilder
@@ -56,7 +57,7 @@ from stq_deploy.passes.materialize import Materializer, probe
 from stq_deploy.passes.softmax import LEVELS, STEP, exponentials, largest_error
 from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, shifted
 from stq_deploy.passes.step_function import step_function
-from stq_deploy.passes.structure import find_ending, find_live
+from stq_deploy.passes.structure import find_ending, find_last_step, find_live
 from stq_deploy.progress import Progress, silent
 
 _STAGE = "certifying layers"
@@ -93,6 +94,7 @@ class _Lowering:
         self.values: dict[int, Expression] = {}
         self.last_of_layer = {node.layer: n for n, node in enumerate(source.nodes)}
         self.endings = [find_ending(source, n) for n in source.outputs]
+        self.last_steps = [find_last_step(source, n) for n in source.outputs]
         self.outputs = tuple(ending.logits for ending in self.endings)
         self.dropped = list({k: v for ending in self.endings for k, v in ending.dropped.items()}.values())
         self.live = find_live(source, self.outputs)
@@ -309,7 +311,13 @@ class _Lowering:
 
     def _finish(self, n: int) -> str:
         """An output tensor: levels where the model ends in a quantizer, otherwise logits in 32 bits."""
-        return self.materializer.logits(self.values[n], self._layer_if_whole(n), self.source.nodes[n].layer).tensor
+        node = self.source.nodes[n]
+        # An output whose sign decides: a sigmoid's, one label's; or a single number, which may be such a one.
+        signs = node.shape[-1] == 1 or LastStep.SIGMOID in self._last_steps_of(n)
+        return self.materializer.logits(self.values[n], self._layer_if_whole(n), node.layer, signs=signs).tensor
+
+    def _last_steps_of(self, n: int) -> set[LastStep]:
+        return {last for last, m in zip(self.last_steps, self.outputs, strict=True) if m == n}
 
     def _metadata(self) -> dict[str, Any]:
         return {
@@ -319,6 +327,7 @@ class _Lowering:
             "classes": self.source.nodes[self.outputs[0]].shape[-1],
             "layers": self.source.table,
             "dropped": self.dropped,
+            "last_steps": [str(last) for last in self.last_steps],
             "output_functions": [list(ending.functions) for ending in self.endings],
             "certificates": self.built.certificates,
             "keras_outputs": self.built.keras_outputs,

@@ -189,10 +189,14 @@ class Materializer:
         rounded = self.built.add(op, output, (step,), "", requantize.certificate)
         return self.fixed(Expression(rounded, tuple(rest), value.sources), step, reader) if rest else rounded
 
-    def logits(self, value: Expression, layer: str, reader: str) -> Levels:
-        """The model's output in 32 bits: the accumulators themselves if they share a scale, else fixed point."""
+    def logits(self, value: Expression, layer: str, reader: str, *, signs: bool = False) -> Levels:
+        """The model's output in 32 bits: the accumulators themselves if they share a scale, else fixed point.
+
+        Args:
+            signs: make the fixed-point numbers positive exactly where the logits are.
+        """
         core = self.stored(value.core, reader) if isinstance(value.core, Moved) else value.core
-        if isinstance(core, Levels) and not value.stages:
+        if isinstance(core, Levels) and core.uniform and not value.stages:
             return core
         low, high, scale = self._accumulators(core, reader)
         affine, *rest = chain(scaled(scale), *value.stages)
@@ -205,7 +209,7 @@ class Materializer:
             step = affine.factor[0]
         else:
             try:
-                requantize, step = certify_logits(affine, low, high)
+                requantize, step = certify_logits(affine, low, high, signs=signs)
             except ValueError as error:
                 raise lowering_error(reader, str(error), "check the batch normalisation's statistics") from error
         op = self._op(core, requantize, value.sources, reader)

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
 
 from stq_deploy.frontend import source as s
+from stq_deploy.network.output import LastStep
 
 _RISING = ("sigmoid", "tanh")
+_HALF = Fraction(1, 2)
+
+
+class HasNodes(Protocol):
+    """A model's nodes, with integer weights (`SourceGraph`) or without (`ParsedModel`)."""
+
+    @property
+    def nodes(self) -> tuple[s.Node, ...]:
+        """As in `SourceGraph`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -25,7 +38,7 @@ class Ending:
     dropped: dict[str, dict[str, str]]
 
 
-def find_ending(source: s.SourceGraph, n: int) -> Ending:
+def find_ending(source: HasNodes, n: int) -> Ending:
     """The ending of the output that is node `n`."""
     functions, dropped = tuple[str, ...](), dict[str, dict[str, str]]()
     while True:
@@ -39,6 +52,46 @@ def find_ending(source: s.SourceGraph, n: int) -> Ending:
             return Ending(n, functions, dropped)
         dropped = {node.layer: {"layer": node.layer, "reason": reason}} | dropped
         n = node.inputs[0]
+
+
+def find_last_step(source: HasNodes, n: int) -> LastStep:
+    """What the model computes last before the output that is node `n`, as far as it says how to read it.
+
+    Quantizers round what was computed before them; reshapes and what does nothing are looked through.
+    """
+    node = source.nodes[n]
+    if isinstance(node, s.PassNode | s.ReshapeNode):
+        return find_last_step(source, node.inputs[0])
+    if isinstance(node, s.SoftmaxNode):
+        return LastStep.SOFTMAX
+    if isinstance(node, s.FunctionNode):
+        return LastStep(node.function)
+    if isinstance(node, s.ClipNode):
+        return _clipped(source, node)
+    if isinstance(node, s.QuantizeNode):
+        return _quantized(source, node)
+    return LastStep.LINEAR
+
+
+def _quantized(source: HasNodes, node: s.QuantizeNode) -> LastStep:
+    quantizer = node.quantizer
+    if quantizer.name in ("quantized_sigmoid", "quantized_tanh"):
+        return LastStep(quantizer.name.removeprefix("quantized_"))
+    if quantizer.name == "binary":
+        return LastStep.SIGMOID if quantizer.flag("use_01") else LastStep.SIGN
+    before = source.nodes[node.inputs[0]]
+    if isinstance(before, s.AffineNode) and set(before.offset) == {_HALF}:
+        return LastStep.SIGMOID  # a hard sigmoid, whose clip is the quantizer's own
+    if isinstance(before, s.QuantizeNode | s.FunctionNode | s.SoftmaxNode | s.ClipNode | s.PassNode | s.ReshapeNode):
+        return find_last_step(source, node.inputs[0])
+    return LastStep.LINEAR
+
+
+def _clipped(source: HasNodes, node: s.ClipNode) -> LastStep:
+    """Keras's and QKeras's hard sigmoids are a line with 1/2 at 0, clipped to 0 .. 1."""
+    before = source.nodes[node.inputs[0]]
+    rises = isinstance(before, s.AffineNode) and set(before.offset) == {_HALF}
+    return LastStep.SIGMOID if rises else LastStep.LINEAR
 
 
 def find_live(source: s.SourceGraph, outputs: tuple[int, ...]) -> set[int]:

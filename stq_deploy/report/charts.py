@@ -39,7 +39,11 @@ class Column:
     values: Sequence[int]
 
 
-def accuracy_chart(groups: Sequence[tuple[str, Sequence[Bar]]], series: Sequence[str]) -> str:
+def accuracy_chart(
+    groups: Sequence[tuple[str, Sequence[Bar]]],
+    series: Sequence[str],
+    title: str = "Scores",
+) -> str:
     """Vertical bars from 0 to 100 %, a group per sample file; whiskers are the intervals."""
     with chart_style():
         figure = new_figure(_WIDTH, 330)
@@ -68,7 +72,7 @@ def accuracy_chart(groups: Sequence[tuple[str, Sequence[Bar]]], series: Sequence
         quiet(axes)
         axes.spines["left"].set_visible(False)
         figure.legend(loc="outside upper left", ncols=len(series))
-        return inline_svg(figure, "Top-1 accuracy with 95 % intervals")
+        return inline_svg(figure, title)
 
 
 def layer_chart(layers: Sequence[str], columns: Sequence[Column]) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 from markupsafe import Markup
 
 from stq_deploy import __version__
-from stq_deploy.attacks.registry import attack_title
-from stq_deploy.evaluation.scores import Accuracy
+from stq_deploy.evaluation.scores import ErrorScore, Score
 from stq_deploy.evaluation.summary import Comparison, RunSummary
 from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart
 from stq_deploy.report.memory_page import memory_context
 from stq_deploy.report.page_templates import page_environment
+from stq_deploy.report.titles import reading_lines, row_title, scores_title
 
 SERIES = ("Float model", "Integer reference", "Board")
 _MOST_CLASSES_DRAWN = 40
@@ -22,7 +22,7 @@ def render_report(summary: RunSummary) -> str:
     """The page as text. Names and metadata are untrusted: the template escapes everything it prints."""
     unit = "instructions" if summary.emulated else "cycles"
     charts = {
-        "accuracy": accuracy_chart([(attack_title(c.attack), _bars(c)) for c in summary.comparisons], SERIES),
+        "accuracy": _accuracy_chart(summary),
         "layers": layer_chart([layer.name for layer in summary.layers], _columns(summary, unit)),
         "confusions": [_confusion(c) for c in summary.comparisons],
     }
@@ -36,6 +36,8 @@ def render_report(summary: RunSummary) -> str:
             rows=[_row(c) for c in summary.comparisons],
             files=[_provenance(c) for c in summary.comparisons],
             series=SERIES,
+            scores_title=scores_title(summary),
+            readings=list(dict.fromkeys(line for c in summary.comparisons for line in reading_lines(c.scoring))),
             unit=unit,
             version=__version__,
             charts={
@@ -46,12 +48,18 @@ def render_report(summary: RunSummary) -> str:
     )
 
 
+def _accuracy_chart(summary: RunSummary) -> str:
+    groups = [(row_title(c), _bars(c)) for c in summary.comparisons]
+    return accuracy_chart(groups, SERIES, scores_title(summary)) if any(bars for _, bars in groups) else ""
+
+
 def _bars(comparison: Comparison) -> list[Bar]:
-    columns = (comparison.float_accuracy, comparison.reference_accuracy, comparison.board_accuracy)
+    """The columns as shares 0 .. 1; none where the score is an error, which has no largest value."""
+    columns = (comparison.float_score, comparison.reference_score, comparison.board_score)
     return [
-        Bar(number, accuracy.share, *accuracy.interval, f"{SERIES[number]}: {accuracy}")
-        for number, accuracy in enumerate(columns)
-        if accuracy is not None
+        Bar(number, score.figure, *(score.interval or (score.figure, score.figure)), f"{SERIES[number]}: {score}")
+        for number, score in enumerate(columns)
+        if score is not None and score.figure is not None and not isinstance(score, ErrorScore)
     ]
 
 
@@ -64,37 +72,42 @@ def _columns(summary: RunSummary, unit: str) -> list[Column]:
 
 
 def _confusion(comparison: Comparison) -> str:
-    names = _class_names(comparison)
-    if len(names) > _MOST_CLASSES_DRAWN:
+    counts = comparison.confusion()
+    if counts is None or len(counts) > _MOST_CLASSES_DRAWN:
         return ""
-    counts = comparison.confusion(len(names)).tolist()
-    return confusion_chart(counts, names, f"{attack_title(comparison.attack)}: confusion matrix of the board")
+    names = _class_names(comparison, len(counts))
+    return confusion_chart(counts.tolist(), names, f"{row_title(comparison)}: confusion matrix of the board")
 
 
-def _class_names(comparison: Comparison) -> list[str]:
-    count = max(comparison.board.shape[1], int(comparison.samples.y.max()) + 1)
-    names = comparison.samples.metadata.get("class_names")
-    if isinstance(names, list) and len(names) == count:
-        return [str(name)[:24] for name in names]
+def _class_names(comparison: Comparison, count: int) -> list[str]:
+    names = comparison.samples.class_names
+    if names is not None and len(names) == count:
+        return [name[:24] for name in names]
     return [str(number) for number in range(count)]
 
 
 def _row(comparison: Comparison) -> dict[str, Any]:
-    flips = comparison.float_flips
     return {
-        "attack": attack_title(comparison.attack),
+        "attack": row_title(comparison),
         "samples": len(comparison.samples),
-        "float": _text(comparison.float_accuracy),
-        "reference": _text(comparison.reference_accuracy),
-        "board": _text(comparison.board_accuracy),
+        "float": "not recorded" if comparison.float_answers is None else _text(comparison.float_score),
+        "reference": _text(comparison.reference_score),
+        "board": _text(comparison.board_score),
         "predictions": len(comparison.differing_predictions),
         "logits": len(comparison.differing_logits),
-        "flips": "unknown" if flips is None else len(flips),
+        "flips": _float_difference(comparison),
     }
 
 
-def _text(accuracy: Accuracy | None) -> str:
-    return "not recorded" if accuracy is None else str(accuracy)
+def _float_difference(comparison: Comparison) -> str:
+    flips, difference = comparison.float_flips, comparison.float_difference
+    if difference is not None:
+        return f"{difference:.3g} (root mean square)"
+    return "not recorded" if flips is None else str(len(flips))
+
+
+def _text(score: Score | None) -> str:
+    return "no labels" if score is None else str(score)
 
 
 def _provenance(comparison: Comparison) -> dict[str, Any]:
@@ -103,7 +116,7 @@ def _provenance(comparison: Comparison) -> dict[str, Any]:
     attack = _object(metadata.get("attack"))
     float_model = _object(metadata.get("float_model"))
     return {
-        "title": attack_title(comparison.attack),
+        "title": row_title(comparison),
         "source": comparison.source,
         "sha256": comparison.samples.sha256(),
         "threat_model": str(attack.get("threat_model", "not stated")),
@@ -113,7 +126,7 @@ def _provenance(comparison: Comparison) -> dict[str, Any]:
         "versions": _pairs(metadata.get("versions")),
         "dataset": str(metadata.get("dataset", "not stated")),
         "seed": str(metadata.get("seed", "not stated")),
-        "of_this_model": comparison.float_classes is not None,
+        "of_this_model": comparison.float_answers is not None,
     }
 
 

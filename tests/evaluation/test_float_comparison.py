@@ -11,6 +11,7 @@ from networks import random_levels, random_network
 
 from stq_deploy.evaluation.float_comparison import FloatLayer, compare_with_float
 from stq_deploy.evaluation.inputs import Inputs
+from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.network import Network
 
 SAMPLES = 40
@@ -38,9 +39,9 @@ class FaultyFloatModel:
         )
         return [(found[name] - specs[name].zero_point) * specs[name].scale for name in layers]
 
-    def classes(self, values: np.ndarray) -> np.ndarray:
+    def answers(self, scoring: Scoring, values: np.ndarray) -> np.ndarray:
         *_, logits = self._outputs(self._levels(values)).values()
-        return logits.reshape(len(values), -1).argmax(axis=1)
+        return scoring.answers_of_levels(logits)
 
     def _levels(self, values: np.ndarray) -> np.ndarray:
         return self.network.input_format.levels(values)

@@ -6,14 +6,15 @@ import numpy as np
 
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.summary import Comparison, Footprint, LayerCost, RunSummary
+from tests.scorings import scoring
 
 LABELS = np.array([0, 1, 1, 0], np.int64)
 REFERENCE = np.array([[5, 1], [1, 5], [5, 1], [2, 1]], np.int32)
 
 
-def _comparison(board: np.ndarray, float_classes: np.ndarray | None) -> Comparison:
+def _comparison(board: np.ndarray, float_answers: np.ndarray | None) -> Comparison:
     samples = SampleSet(np.zeros((4, 1, 1, 1), np.uint8), LABELS, {"attack": {"name": "pgd"}})
-    return Comparison(samples, "pgd.npz", board, REFERENCE, float_classes)
+    return Comparison(samples, "pgd.npz", board, REFERENCE, scoring((2,)), float_answers)
 
 
 def test_mismatches_are_counted_by_prediction_and_by_logit() -> None:

@@ -13,6 +13,7 @@ from stq_deploy.evaluation.memory_plan import Arena, ArenaTensor, MemoryPlan, Pl
 from stq_deploy.evaluation.summary import Comparison, Footprint, LayerCost, RunSummary
 from stq_deploy.report.memory_page import render_memory_page
 from stq_deploy.report.page import render_report
+from tests.scorings import scoring
 
 EVIL = "</td><script>alert(1)</script>"
 MEMORY = MemoryPlan(
@@ -31,7 +32,7 @@ LOGITS = np.array([[9, 0, 0], [0, 9, 0], [0, 0, 9], [9, 1, 0]], np.int32)
 
 def _comparison(metadata: dict, board: np.ndarray = LOGITS) -> Comparison:
     samples = SampleSet(np.zeros((4, 2, 2, 1), np.uint8), LABELS, metadata)
-    return Comparison(samples, f"{EVIL}.npz", board, LOGITS, np.array([0, 1, 2, 1]))
+    return Comparison(samples, f"{EVIL}.npz", board, LOGITS, scoring((3,)), np.array([0, 1, 2, 1]))
 
 
 def _summary(*comparisons: Comparison) -> RunSummary:

@@ -1,0 +1,50 @@
+"""Options that say what a model's output is: of commands that score outputs, and of `convert`, which records it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from stq_deploy.evaluation.task import Stated
+
+TASKS = ("classes", "binary", "multi-label", "pixel-classes", "regression", "reconstruction", "anomaly")
+"""`network.output.Task`, without its import."""
+
+
+def task_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator: adds the options, and gives the command one `stated: Stated` instead of them."""
+
+    @click.option(
+        "--task",
+        type=click.Choice(TASKS),
+        help="What the model's output is.  [default: from its ending, its shape and the labels, where these leave one "
+        "reading]",
+    )
+    @click.option(
+        "--threshold",
+        type=float,
+        metavar="VALUE",
+        help="Value of the output above which a class or label holds.  [default: 0.5 of a sigmoid, else 0]",
+    )
+    @wraps(command)
+    def wrapped(task: str | None, threshold: float | None, **others: Any) -> None:
+        from stq_deploy.errors import StqError
+        from stq_deploy.evaluation.task import Stated
+        from stq_deploy.network.output import Task
+
+        if threshold is not None and not math.isfinite(threshold):
+            raise StqError(f"--threshold {threshold} is no threshold", next="give a number, such as 0.5")
+        command(stated=Stated(None if task is None else Task(task), threshold), **others)
+
+    return wrapped
+
+
+def task_metadata(stated: Stated) -> dict[str, Any]:
+    """What a network's metadata keep of it."""
+    said = {"task": None if stated.task is None else str(stated.task), "threshold": stated.threshold}
+    return {key: value for key, value in said.items() if value is not None}

@@ -1,0 +1,198 @@
+"""What a network's output stands for: real values of its levels, and what they are to be read as.
+
+The host reads outputs, never the device: a board sends levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.errors import StqError
+from stq_deploy.network.tensor import TensorType
+
+Floats = npt.NDArray[np.float64]
+Levels = npt.NDArray[Any]
+
+
+class Task(StrEnum):
+    """What the model's output is read as."""
+
+    CLASSES = "classes"
+    BINARY = "binary"
+    LABELS = "multi-label"
+    PLACES = "pixel-classes"
+    REGRESSION = "regression"
+    RECONSTRUCTION = "reconstruction"
+    ANOMALY = "anomaly"
+
+
+class LastStep(StrEnum):
+    """What the Keras model computes last, as far as it says how to read its output.
+
+    SIGMOID stands for every function with values from 0 to 1 that is 1/2 at 0, SIGN for values -1 and 1 alone.
+    """
+
+    SOFTMAX = "softmax"
+    SIGMOID = "sigmoid"
+    TANH = "tanh"
+    SIGN = "sign"
+    LINEAR = "linear"
+
+
+THRESHOLDS = {LastStep.SIGMOID: Fraction(1, 2)}
+"""Above what value an output says yes; 0 for every other."""
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """The first output of a model, which is the one that is scored.
+
+    Attributes:
+        shape: of one sample's output.
+        last: see `LastStep`.
+        functions: what the model computes of the network's output and the network leaves out, first to last.
+        task: what the user said at conversion; None: nothing.
+        threshold: above what value of the model's output the answer is yes, as the user said it; None: nothing.
+        count: how many outputs the model has.
+    """
+
+    shape: tuple[int, ...]
+    last: LastStep
+    functions: tuple[str, ...] = ()
+    task: Task | None = None
+    threshold: float | None = None
+    count: int = 1
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Axes before the channels, without those of size 1 where all are: () for a vector."""
+        return () if math.prod(self.shape[:-1]) == 1 else self.shape[:-1]
+
+    @property
+    def channels(self) -> int:
+        """Numbers per place."""
+        return self.shape[-1]
+
+    @property
+    def limit(self) -> Fraction:
+        """Above what value of the model's output the answer is yes."""
+        return THRESHOLDS.get(self.last, Fraction(0)) if self.threshold is None else Fraction(self.threshold)
+
+    def values(self, levels: Levels, spec: TensorType) -> Floats:
+        """The model's output, float64 (N, *shape), of the network's output levels (N, any shape)."""
+        values = real_values(levels.reshape(len(levels), *self.shape), spec)
+        return apply_functions(values, self.functions)
+
+    def above(self, levels: Levels, spec: TensorType) -> npt.NDArray[np.bool_]:
+        """Where the model's output exceeds `limit`, (N, *shape): one comparison of integers."""
+        least = self.first_level(spec)
+        shaped = levels.reshape(len(levels), *self.shape)
+        if isinstance(least, bool):
+            return np.full(shaped.shape, least)
+        result: npt.NDArray[np.bool_] = shaped.astype(np.int64) >= least
+        return result
+
+    def first_level(self, spec: TensorType) -> int | bool:
+        """The smallest level that stands for more than `limit`; True or False where all levels do, or none."""
+        limit: Fraction | float = self.limit
+        for name in reversed(self.functions):
+            limit = _before(name, limit)
+        if isinstance(limit, float):
+            return limit < 0
+        return math.floor(limit / Fraction(spec.scale)) + spec.zero_point + 1
+
+
+def real_values(levels: Levels, spec: TensorType) -> Floats:
+    """The numbers that levels of a tensor stand for, float64. Logits are an int32 times a power of two: exact."""
+    return (levels.astype(np.float64) - spec.zero_point) * spec.scale
+
+
+def apply_functions(values: Floats, functions: Sequence[str]) -> Floats:
+    """The functions of a network's `output_functions`, first to last, over the last axis."""
+    for name in functions:
+        values = FUNCTIONS[name](values)
+    return values
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    result: Floats = (1 + np.tanh(logits / 2)) / 2  # as 1 / (1 + exp(-x)), without its overflow
+    return result
+
+
+FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {"softmax": _softmax, "sigmoid": _sigmoid, "tanh": np.tanh}
+"""What may stand between the network's output and the model's."""
+
+_ENDS = {"sigmoid": (0, 1), "tanh": (-1, 1)}
+
+
+def _before(name: str, limit: Fraction | float) -> Fraction | float:
+    """What a number must exceed so that the rising function of it exceeds `limit`; +-infinity: never, always.
+
+    Exact at the middle, which is the usual threshold: 1/2 of a sigmoid, 0 of tanh.
+    """
+    if name not in _ENDS:
+        raise StqError(
+            f"a threshold at the output of {name} says nothing of one number alone",
+            next="read the output as classes: --task classes",
+        )
+    low, high = _ENDS[name]
+    if limit <= low:
+        return -math.inf
+    if limit >= high:
+        return math.inf
+    if 2 * limit == low + high:
+        return Fraction(0)
+    share = float((Fraction(limit) - low) / (high - low))
+    logit = math.log(share) - math.log1p(-share)
+    return Fraction(logit if name == "sigmoid" else logit / 2)
+
+
+def output_format(metadata: Mapping[str, Any], spec: TensorType, count: int) -> OutputFormat:
+    """What a network's metadata say of its first output; a file of an older version says less.
+
+    Args:
+        metadata: untrusted.
+        spec: of the first output.
+        count: of outputs.
+
+    Raises:
+        StqError: the metadata are not what `convert` writes.
+    """
+    functions = metadata.get("output_functions", [[]] * count)
+    try:
+        if len(functions) != count:
+            raise ValueError("not one list per output")
+        for names in functions:
+            for name in names:
+                FUNCTIONS[name]
+        first = tuple(functions[0])
+        last = (
+            LastStep(metadata["last_steps"][0])
+            if "last_steps" in metadata
+            else LastStep(first[-1] if first else "linear")
+        )
+        task = None if metadata.get("task") is None else Task(metadata["task"])
+        threshold = metadata.get("threshold")
+        if threshold is not None and (type(threshold) not in (int, float) or not math.isfinite(threshold)):
+            raise ValueError("the threshold is no number")
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise StqError(
+            f"the network's metadata of its outputs make no sense ({error})",
+            cause="the .stq file is damaged, hand-made, or of a newer version",
+            next="convert the model again",
+        ) from error
+    return OutputFormat(spec.shape, last, first, task, threshold, count)

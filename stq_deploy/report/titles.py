@@ -1,0 +1,35 @@
+"""What tables and pages call a run's rows and figures."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from stq_deploy.attacks.registry import attack_title
+from stq_deploy.evaluation.scoring import Scoring
+from stq_deploy.evaluation.summary import Comparison, RunSummary
+
+
+def row_title(comparison: Comparison) -> str:
+    """The attack's name; the sample file's, where the file does not say how its samples were made."""
+    known = comparison.attack != "unknown"
+    return attack_title(comparison.attack) if known else PurePath(comparison.source).stem
+
+
+def speed_of(summary: RunSummary) -> str:
+    """What the samples per second are the speed of."""
+    if summary.emulated:
+        return f"the emulator of {summary.board} on this computer, not the board's speed"
+    return f"on the {summary.board}, over the link"
+
+
+def reading_lines(scoring: Scoring) -> list[str]:
+    """How outputs were read, and what else there is to know of it."""
+    return [f"scored as {scoring.description}", *(f"note: {note}" for note in scoring.notes)]
+
+
+def scores_title(summary: RunSummary) -> str:
+    """What the scores are."""
+    scores = [one.board_score for one in summary.comparisons if one.board_score is not None]
+    text = ", ".join(dict.fromkeys(score.metric for score in scores)) or "outputs compared, not scored (no labels)"
+    intervals = any(score.interval is not None for score in scores)
+    return text[0].upper() + text[1:] + (", with Wilson 95 % intervals" if intervals else "")
