@@ -109,7 +109,8 @@ def test_untrusted_text_is_escaped_and_nothing_is_fetched() -> None:
 @pytest.mark.parametrize("metadata", [{}, {"attack": "x", "versions": 3, "seed": [EVIL], "class_names": "abc"}])
 def test_metadata_of_another_make(metadata: dict) -> None:
     page = render_report(_summary(_comparison(metadata)))
-    assert "unknown" in page
+    assert "unknown" not in page
+    assert "<td>script&gt;</td>" in page  # the file's name without folder and ending
     assert "not stated" in page
 
 

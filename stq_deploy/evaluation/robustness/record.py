@@ -32,7 +32,7 @@ def attacked_job(model: Path, preset: Preset, samples: SampleSet, seed: int, out
     """The run of these samples; shards are kept in `out`.
 
     Raises:
-        StqError: the samples are features, or the model cannot be read.
+        StqError: the samples are features or have no classes, or the model cannot be read.
     """
     if samples.holds_features:
         raise StqError(
@@ -41,9 +41,10 @@ def attacked_job(model: Path, preset: Preset, samples: SampleSet, seed: int, out
         )
     content = model.read_bytes()
     x = PIXELS.nearest(unit_interval(samples.x))
-    names = samples.metadata.get("class_names") or [str(c) for c in range(int(samples.y.max()) + 1)]
+    y = samples.classes()
+    names = samples.class_names or [str(c) for c in range(int(y.max()) + 1)]
     digest = hashlib.sha256(content).hexdigest()
-    return Job(model, digest, preset, x, samples.y, tuple(map(str, names)), seed, out / "shards")
+    return Job(model, digest, preset, x, y, tuple(map(str, names)), seed, out / "shards")
 
 
 def check_results(folder: Path) -> None:
