@@ -61,9 +61,10 @@ def certify(
     from stq_deploy.evaluation.certificates.families import parse_family
     from stq_deploy.evaluation.certificates.prove import prove
     from stq_deploy.evaluation.open_executor import open_executor
-    from stq_deploy.evaluation.scores import classes_of
+    from stq_deploy.evaluation.task import scoring_of
     from stq_deploy.files import check_output, is_record, write_whole
     from stq_deploy.network.input_format import quantize_input
+    from stq_deploy.network.output import Task
     from stq_deploy.passes import load_any
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -80,6 +81,13 @@ def certify(
     path, asked = resolve_model(model), conversion.load()
     with progress_bars() as progress:
         network = load_any(path, asked, progress)
+    scoring = scoring_of(network, pictures)
+    if scoring.task not in (Task.CLASSES, Task.BINARY):
+        raise StqError(
+            f"the network's output is read as {scoring.task}, and families are proved of classes",
+            where=source,
+            next="certify a network of classes",
+        )
     name = "host-cortex-m7" if executor == "host" else executor
     kept = "nothing was written; the same command starts anew"
     with interruptible(kept), progress_bars() as progress, open_executor(name, network) as opened:
@@ -88,8 +96,8 @@ def certify(
                 text,
                 family,
                 pictures.x.astype(np.uint8),
-                pictures.y,
-                lambda x: classes_of(opened.run(quantize_input(x, network.input_format))),
+                pictures.classes(),
+                lambda x: scoring.answers_of_levels(opened.run(quantize_input(x, network.input_format))),
                 progress,
             )
             for text, family in chosen.items()
