@@ -149,7 +149,7 @@ class _Answers:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A model ready to be scored: what it takes and gives, and its answers. Its hash is None where it has no network."""
+    """A model ready to be scored: what it takes and gives, and its answers; `model_hash` is None without a network."""
 
     name: str
     model_hash: str | None
