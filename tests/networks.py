@@ -21,6 +21,7 @@ from stq_deploy.network.ops import (
     Concatenate,
     Convolve,
     Crop,
+    Curve,
     Dense,
     DepthwiseConvolve,
     Maximum,
@@ -117,9 +118,12 @@ class _Builder:
         return tuple(str(name) for name in self.rng.choice(others, min(count, len(others)), replace=False))
 
     def probabilities(self, logits: str) -> tuple[str, ...]:
-        """Of every other network, a softmax of the logits or of another tensor, which is then an output too."""
-        source = {0: logits, 1: list(self.tensors)[-3]}.get(len(self.ops) % 4)
-        made = source and self.softmax(source)
+        """A softmax or a curve of the logits or of another tensor, which is then an output too."""
+        function, source = (
+            (self.softmax, logits), (self.softmax, list(self.tensors)[-3]),
+            (self.curve, logits), (self.curve, list(self.tensors)[-3]),
+        )[len(self.ops) % 4]  # fmt: skip
+        made = function(source)
         return (made,) if made else ()
 
     def steps(self, here: str) -> list[Callable[[str], str | None]]:
@@ -251,6 +255,16 @@ class _Builder:
         output = self.activation(self.tensors[x].shape, "int8")
         table = self.rng.integers(output.minimum, output.maximum + 1, levels).astype(np.int8)
         return self.append(PairTable, (x, y), output, table=table)
+
+    def curve(self, x: str) -> str | None:
+        t = self.tensors[x]
+        span = t.maximum - t.minimum
+        shift = min(20, self.integer(0, max(1, span.bit_length() - 2)))
+        entries = 1 + min(200, span >> shift)
+        base = t.minimum + self.integer(0, span >> 2)
+        output = self.activation(t.shape, "int16")
+        table = np.sort(self.rng.integers(output.minimum, output.maximum + 1, entries)).astype(np.int32)
+        return self.append(Curve, (x,), output, table=table, base=base, shift=shift)
 
     def softmax(self, x: str) -> str | None:
         t = self.tensors[x]

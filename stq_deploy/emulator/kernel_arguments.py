@@ -64,6 +64,11 @@ def pool_params(
     return Struct((*window, *stride, *pad, input_offset, multiple))
 
 
+def curve_params(types: tuple[str, str], entries: int, base: int, shift: int, minimum: int, maximum: int) -> Struct:
+    """`stq_curve_params`; `types` are the input's and the output's."""
+    return Struct((TYPES[types[0]], TYPES[types[1]], entries, base, shift, minimum, maximum))
+
+
 def softmax_params(input_type: str, entries: int) -> Struct:
     """`stq_softmax_params`."""
     return Struct((TYPES[input_type], entries))

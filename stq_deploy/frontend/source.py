@@ -159,7 +159,7 @@ class LeakyNode(Node):
 
 @dataclass(frozen=True, eq=False)
 class FunctionNode(Node):
-    """A rising activation that no rational number describes, "sigmoid" or "tanh"; a quantizer must follow."""
+    """A rising activation that no rational number describes: "sigmoid" or "tanh"."""
 
     function: str
 

@@ -59,10 +59,11 @@ _ACTIVATIONS = """\
 
 Without quantizing: {functions}.
 
-Behind `sigmoid` and `tanh` a quantizer must follow; these two and `softmax` may end the model, and keep its classes'
-order. Elsewhere `softmax` gives numbers of 15 bits, with a certified error. `hard_sigmoid` is Keras's in a layer of
-Keras, and QKeras's in one of QKeras. In place of a name there may be a layer without weights, such as `ReLU(6.0)`:
-{layers}.
+`sigmoid`, `tanh` and `softmax` may end the model, and keep its classes' order. `sigmoid` and `tanh` before a quantizer
+are exact; elsewhere, as in a gate, they give fixed-point numbers, and `softmax` numbers of 15 bits, with a certified
+error. `hard_sigmoid` is Keras's in a layer of Keras, and QKeras's in one of QKeras.
+
+In place of a name there may be a layer without weights, such as `ReLU(6.0)`: {layers}.
 """
 _QUANTIZERS = """\
 ## Quantizers

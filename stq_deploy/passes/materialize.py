@@ -16,6 +16,7 @@ from stq_deploy.frontend import source as s
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.network import TensorType
 from stq_deploy.network.ops import (
+    Curve,
     Multiply,
     Op,
     Rescale,
@@ -24,6 +25,7 @@ from stq_deploy.network.requantize import KeepAccumulator, Requantize
 from stq_deploy.network.tensor import fits, smallest_type
 from stq_deploy.passes.builder import NetworkBuilder
 from stq_deploy.passes.certify import certify
+from stq_deploy.passes.curves import SMOOTH, Argument, make_curve
 from stq_deploy.passes.epilogue import Epilogue
 from stq_deploy.passes.errors import lowering_error, unquantized
 from stq_deploy.passes.expression import (
@@ -45,7 +47,7 @@ from stq_deploy.passes.fixed_point import BITS, fixed_point, power_of_two
 from stq_deploy.passes.fuse import fuse
 from stq_deploy.passes.logits import certify_logits
 from stq_deploy.passes.movement import commutes, joined_levels, move
-from stq_deploy.passes.stages import Affine, Clip, chain, part, scaled
+from stq_deploy.passes.stages import Affine, Clip, Monotone, chain, part, scaled
 from stq_deploy.passes.step_function import StepFunction
 
 _NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # stands in where an op is asked for its accumulator's range only
@@ -152,7 +154,7 @@ class Materializer:
         """The value as multiples of `step`, rounded, of 32 bits at most.
 
         Raises:
-            StqError: a stage is neither a scale and an offset nor a clip, or the numbers are too large.
+            StqError: a stage is a leaky activation, or the numbers are too large.
         """
         if (value, step) not in self._fixed:
             self._fixed[value, step] = self._rounded(value, step, reader)
@@ -170,7 +172,54 @@ class Materializer:
             value = replace(value, core=self.stored(value.core, reader))
         return self.fixed(value, _step(value, bits), reader)
 
+    def _curved(self, value: Expression, at: int, step: Fraction, reader: str) -> Levels:
+        """As `fixed`, of a value whose stage number `at` is a sigmoid or tanh."""
+        function, after = value.stages[at], value.stages[at + 1 :]
+        assert isinstance(function, Monotone)
+        x, argument = self._argument(Expression(value.core, value.stages[:at], value.sources), function, reader)
+        own = Fraction(1, 2**BITS) if after else step
+        try:
+            made = make_curve(function.function, argument, own)
+        except ValueError as error:
+            raise lowering_error(reader, str(error), "put a quantizer before it") from error
+        low, high = int(made.table.min()), int(made.table.max())
+        dtype = "int16" if fits("int16", low, high) else "int32"
+        name = self.built.unique(value.sources[-1] if value.sources else reader)
+        op = Curve(
+            name=name, inputs=(x.tensor,), output=name, sources=value.sources,
+            table=made.table, base=made.base, shift=made.shift,
+        )  # fmt: skip
+        certificate = {
+            "kind": op.kind, "exact": False, "entries": len(made.table), "largest_error": float(made.error),
+        }  # fmt: skip
+        output = TensorType(x.type.shape, dtype, low, high, float(own))
+        curve = self.built.add(op, output, (own,), "", certificate)
+        return self.fixed(Expression(curve, after, value.sources), step, reader) if after else curve
+
+    def _argument(self, value: Expression, function: Monotone, reader: str) -> tuple[Levels, Argument]:
+        """What a curve reads: exact integers of one scale; else fixed-point numbers, as far as it is not level."""
+        core, smooth = value.core, SMOOTH[function.function]
+        stages = chain(*value.stages)
+        plain = not stages or (len(stages) == 1 and isinstance(stages[0], Affine) and stages[0].uniform)
+        if plain and self._one_scale(core):
+            x = self.stored(core, reader)
+            factor, offset = stages[0].at(0) if stages and isinstance(stages[0], Affine) else (Fraction(1), Fraction(0))
+        else:
+            flat = Clip(Fraction(-smooth.flat), Fraction(smooth.flat))
+            x = self.fixed(replace(value, stages=(*stages, flat)), smooth.step, reader)
+            factor, offset = Fraction(1), Fraction(0)
+        factor *= x.step
+        return x, Argument(factor, offset - x.type.zero_point * factor, x.type.minimum, x.type.maximum)
+
+    def _one_scale(self, core: Core) -> bool:
+        if isinstance(core, Levels):
+            return core.uniform
+        return not isinstance(core, Moved) and (not isinstance(core, Accumulated) or len(set(core.scale)) == 1)
+
     def _rounded(self, value: Expression, step: Fraction, reader: str) -> Levels:
+        smooth = next((i for i, stage in enumerate(value.stages) if isinstance(stage, Monotone)), None)
+        if smooth is not None:
+            return self._curved(value, smooth, step, reader)
         core = self.stored(value.core, reader) if isinstance(value.core, Moved) else value.core
         low, high, scale = self._accumulators(core, reader)
         first, *rest = chain(scaled(scale), *value.stages)

@@ -73,6 +73,7 @@ KERNELS = (
     Kernel("stq_average_pool_s32", "average_pool", ("int32",)),
     Kernel("stq_table_s8", "table", ("int8",)),
     Kernel("stq_pair_table_s8", "pair_table", ("int8",)),
+    Kernel("stq_curve", "curve", _ANY_TYPE),
     Kernel("stq_softmax", "softmax", _ANY_TYPE),
     Kernel("stq_rescale", "rescale", _ANY_TYPE),
     Kernel("stq_add", "add", _ANY_TYPE),

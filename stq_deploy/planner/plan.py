@@ -7,7 +7,7 @@ from functools import cached_property
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network
-from stq_deploy.network.ops import Op, PairTable, RequantizedOp, Softmax, Table, WeightedOp
+from stq_deploy.network.ops import Curve, Op, PairTable, RequantizedOp, Softmax, Table, WeightedOp
 from stq_deploy.network.requantize import (
     LongRequantize,
     MultiplierRequantize,
@@ -179,7 +179,7 @@ def _plan_layer(network: Network, index: int, op: Op, replaces: str | None) -> L
 
 
 def _table_bytes(op: Op) -> int:
-    if isinstance(op, (Table, PairTable, Softmax)):
+    if isinstance(op, (Table, PairTable, Curve, Softmax)):
         return op.table.nbytes
     if isinstance(op, RequantizedOp):
         return _requantize_bytes(op.requantize)

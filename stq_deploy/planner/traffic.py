@@ -16,6 +16,7 @@ from stq_deploy.network.ops import (
     AveragePool,
     Convolve,
     Crop,
+    Curve,
     Dense,
     DepthwiseConvolve,
     ElementwiseOp,
@@ -85,6 +86,9 @@ def traffic(
         return Traffic(2 * written, 0, 0)
     if isinstance(op, (Table, PairTable)):
         return Traffic(read + written, 0, output.elements)
+    if isinstance(op, Curve):  # a parabola through three entries, or a look-up
+        entries = 3 if op.shift else 1
+        return Traffic(read + written, 0, entries * output.elements * op.table.itemsize)
     if isinstance(op, Softmax):  # the largest level, the sum, the quotients; the latter two look every level up
         return Traffic(3 * read + written, 0, 2 * output.elements * op.table.itemsize)
     return Traffic(read + written, 0, 0)

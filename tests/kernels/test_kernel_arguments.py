@@ -98,6 +98,7 @@ IMAGE = np.zeros((2, 2, 3), np.int8)
 DIMS, ONE = arguments.dims(2, 2, 3), arguments.dims(1, 1, 3)
 POOL = arguments.pool_params((2, 2), (2, 2), multiple=4)
 PAIR = arguments.elementwise_params(("int8", "int8"))
+CURVE = arguments.curve_params(("int8", "int16"), 3, -5, 2, -10, 10)
 PART = (np.zeros(12, np.int8), 6, 0, 1)
 
 GOOD: dict[str, list[Argument]] = {
@@ -107,6 +108,7 @@ GOOD: dict[str, list[Argument]] = {
         for bits in (8, 16, 32)
     },
     **{f"stq_{op}": [scratch(3), PAIR, keep(), 4, 3, IMAGE, IMAGE] for op in ("add", "maximum", "minimum", "multiply")},
+    "stq_curve": [CURVE, np.array([1, 4, 9], np.int32), 12, IMAGE],
     "stq_softmax": [arguments.softmax_params("int8", 2), np.array([65536, 0], np.int32), 4, 3, IMAGE],
     "stq_rescale": [scratch(3), arguments.rescale_params("int8"), keep(), 4, 3, IMAGE],
     "stq_pad": [arguments.pad_params("int8", (1, 0), 7), DIMS, IMAGE, arguments.dims(3, 2, 3)],
@@ -137,6 +139,18 @@ WRONG_STRUCTS: list[tuple[str, int, Argument]] = [
     ("stq_add", 0, scratch(2)),
     ("stq_maximum", 1, Struct((3, 0, 0, 0, 1, 1))),  # there is no such type
     ("stq_multiply", 1, Struct((0, -1, 0, 0, 1, 1))),
+    *(
+        ("stq_curve", 0, Struct((0, 1, *wrong)))
+        for wrong in (
+            (0, -5, 2, -10, 10),
+            (3, -5, -1, -10, 10),
+            (3, -5, 21, -10, 10),
+            (3, -5, 2, 10, -10),
+        )
+    ),
+    ("stq_curve", 0, Struct((3, 1, 3, -5, 2, -10, 10))),
+    ("stq_curve", 0, Struct((0, -1, 3, -5, 2, -10, 10))),
+    ("stq_curve", 2, 0),
     ("stq_softmax", 0, arguments.softmax_params("int8", 0)),
     ("stq_softmax", 0, Struct((3, 2))),
     ("stq_softmax", 3, 32768),

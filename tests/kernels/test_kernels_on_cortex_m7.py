@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import requantizations
+from curve_cases import CURVES, run_curve
 from elementwise_cases import ELEMENTWISE, ELEMENTWISE_IN_PLACE, RESCALES, run_elementwise, run_rescale
 from kernel_library import EmulatedLibrary
 from kernel_settings import SANITIZE
@@ -106,6 +107,11 @@ def test_pools(library: EmulatedLibrary) -> None:
     for case in POOLS_IN_PLACE:
         run_max_pool(library, case, in_place=True)
         run_average_pool(library, case, in_place=True)
+
+
+def test_curve(library: EmulatedLibrary) -> None:
+    for case in CURVES:
+        run_curve(library, case)
 
 
 def test_softmax(library: EmulatedLibrary) -> None:

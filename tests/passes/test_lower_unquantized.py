@@ -271,6 +271,6 @@ def test_a_sum_that_just_fits_15_bits_may_be_rounded_up() -> None:
 
 def test_what_cannot_be_read_unquantized() -> None:
     draft = Draft()
-    curved = draft.add(s.FunctionNode, draft.conv(draft.x, 2), function="sigmoid")
+    curved = draft.add(s.LeakyNode, draft.conv(draft.x, 2), slope=Fraction(1, 10))
     with pytest.raises(StqError, match="is not quantized"):
         lower(finish(draft, draft.add(s.AddNode, curved, draft.x)))

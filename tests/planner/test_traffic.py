@@ -12,7 +12,7 @@ import pytest
 
 from stq_deploy.boards import load_board
 from stq_deploy.network import Network, TensorType
-from stq_deploy.network.ops import Dense, MaxPool, Softmax, Table, Window
+from stq_deploy.network.ops import Curve, Dense, MaxPool, Softmax, Table, Window
 from stq_deploy.network.requantize import TableRequantize, ThresholdRequantize
 from stq_deploy.planner.traffic import Traffic, traffic
 from stq_deploy.toolchain.build import BuildResult, build_firmware
@@ -98,6 +98,13 @@ def test_a_look_up_reads_one_entry_for_each_element() -> None:
     x = tensor(3, 5, 2)
     op = Table("table", ("x",), "y", (), table=np.zeros(256, np.int8))
     assert traffic(op, [x], x, weight_bytes=0, table_bytes=256) == Traffic(60, 0, 30)
+
+
+@pytest.mark.parametrize(("shift", "entries"), [(0, 1), (3, 3)])
+def test_a_curve_reads_a_parabolas_entries(shift: int, entries: int) -> None:
+    x, y = tensor(3, 5, 2), TensorType((3, 5, 2), "int32", 0, 4, 1.0)
+    op = Curve("curve", ("x",), "y", (), table=np.array([0, 1, 4], np.int32), base=0, shift=shift)
+    assert traffic(op, [x], y, weight_bytes=0, table_bytes=12) == Traffic(30 + 120, 0, entries * 4 * 30)
 
 
 def test_softmax_looks_every_element_up_twice() -> None:

@@ -317,6 +317,26 @@ typedef struct {
 stq_status stq_concatenate(const stq_concatenate_params *params, const stq_concatenate_part *parts, void *output);
 
 /*
+ * A smooth function of one level, by `entries` values, of levels 2^shift apart from `base` on. With u = level - base,
+ * clamped to 0 .. (entries - 1) * 2^shift, u = k * 2^shift + f, and d, e the first and second difference of the entries
+ * from k on (behind the last one they go on in a straight line), the output is
+ *     table[k] + ((f * d * 2^(shift + 1) + f * (f - 2^shift) * e + 2^(2 * shift)) >> (2 * shift + 1)),
+ * a parabola through three entries, rounded, clamped to minimum .. maximum. `shift` is 0 to 20, and the differences so
+ * small that every step fits int64: |d| * 2^(2 * shift + 1) + |e| * 2^(2 * shift) < 2^62.
+ */
+typedef struct {
+    stq_type input_type;
+    stq_type output_type;
+    int32_t entries;
+    int32_t base;
+    int32_t shift;
+    int32_t minimum, maximum;
+} stq_curve_params;
+
+stq_status stq_curve(const stq_curve_params *params, const int32_t *table, int32_t count, const void *input,
+                     void *output);
+
+/*
  * Softmax over the channels of every pixel. With m the pixel's largest level and e(x) = table[m - x], or the table's last
  * entry where m - x is not among its `entries`, a level x becomes (2^15 * e(x) + sum / 2) / sum, `sum` being that of e
  * over the pixel and quotients rounded down; but at most 2^15 - 1. The table falls from 2^16 to 0 or above, and channels

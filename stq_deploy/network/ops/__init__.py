@@ -8,6 +8,7 @@ from stq_deploy.network.ops.arithmetic import Add, ElementwiseOp, Maximum, Minim
 from stq_deploy.network.ops.average_pool import AveragePool
 from stq_deploy.network.ops.base import Batch, Op
 from stq_deploy.network.ops.convolve import Convolve
+from stq_deploy.network.ops.curve import Curve
 from stq_deploy.network.ops.dense import Dense
 from stq_deploy.network.ops.depthwise_convolve import DepthwiseConvolve
 from stq_deploy.network.ops.max_pool import MaxPool
@@ -25,7 +26,7 @@ OP_KINDS: dict[str, type[Op]] = {
     for cls in (
         *(Convolve, DepthwiseConvolve, Dense),
         *(MaxPool, AveragePool),
-        *(Table, PairTable, Softmax, Rescale, Add, Maximum, Minimum, Multiply),
+        *(Table, PairTable, Curve, Softmax, Rescale, Add, Maximum, Minimum, Multiply),
         *(Reshape, Pad, Crop, Upsample, Concatenate),
     )
 }
@@ -38,6 +39,7 @@ __all__ = [
     "Concatenate",
     "Convolve",
     "Crop",
+    "Curve",
     "Dense",
     "DepthwiseConvolve",
     "ElementwiseOp",
