@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stq_deploy.errors import StqError
+from stq_deploy.regular_file import open_regular
 
 H5, KERAS, STQ, OTHER = "h5", "keras", "stq", ""
 HEAD_BYTES = 4096
@@ -147,9 +148,9 @@ def weights_alone() -> StqError:
 def kind_of_file(path: Path) -> FileKind | None:
     """`file_kind` of a file's beginning; None where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file_kind(file.read(HEAD_BYTES), path.name)
-    except OSError:
+    except (OSError, StqError):
         return None
 
 

@@ -6,8 +6,10 @@ Members: x_train, y_train, x_test, y_test; or x, y and split, where split says o
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stq_deploy.datasets.base import Dataset
-from stq_deploy.datasets.npz_member import read_member
 from stq_deploy.errors import StqError
+from stq_deploy.npy_member import ArrayHeader, array_header, read_array
+from stq_deploy.regular_file import open_regular
 
 MAXIMUM_MEMBER_BYTES = 4 << 30
 _PARTED = ("x_train", "y_train", "x_test", "y_test")
@@ -35,14 +38,14 @@ def load_npz(path: Path, name: str, class_names: tuple[str, ...] | None = None) 
     Raises StqError for a missing, damaged, foreign, incomplete or too large file.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             arrays = _members(archive, path)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         # RuntimeError: zipfile's answer to an encrypted member.
         raise StqError("cannot read the data file", where=str(path), cause=str(error)) from error
     for key in _CLASS_KEYS:
         if key in arrays:
-            class_names = tuple(str(item) for item in arrays[key].reshape(-1))
+            class_names = _class_names(arrays[key], path)
             break
     validation = None
     if "split" in arrays:
@@ -74,15 +77,46 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, Array]:
             next=f"the file must hold {', '.join(_PARTED)}; or {', '.join(_WHOLE)}",
         )
     read = (*wanted, *(key for key in _CLASS_KEYS if key in held))
-    return {part: read_member(archive, f"{part}.npy", MAXIMUM_MEMBER_BYTES) for part in read}
+    _check_headers({part: array_header(archive, f"{part}.npy", MAXIMUM_MEMBER_BYTES) for part in wanted}, path)
+    arrays = {}
+    for part in read:
+        kept = _stored_as(part, array_header(archive, f"{part}.npy", MAXIMUM_MEMBER_BYTES))
+        arrays[part] = read_array(archive, f"{part}.npy", MAXIMUM_MEMBER_BYTES, kept)
+    return arrays
+
+
+def _check_headers(headers: Mapping[str, ArrayHeader], path: Path) -> None:
+    """Samples and labels fit each other: what can be told before anything large is read."""
+    for x, others in (("x_train", ("y_train",)), ("x_test", ("y_test",)), ("x", ("y", "split"))):
+        if x not in headers:
+            continue
+        shapes = [headers[part].shape for part in (x, *others)]
+        if not shapes[0] or any(math.prod(shape) != shapes[0][0] for shape in shapes[1:]):
+            raise StqError(
+                f"{x} and {' and '.join(others)} are not of one length: shapes {', '.join(map(str, shapes))}",
+                where=str(path),
+            )
+
+
+def _stored_as(part: str, header: ArrayHeader) -> type[np.float32] | None:
+    """What samples other than uint8 are kept as; None: what they are."""
+    numbers = header.dtype.kind in "biuf" and header.dtype != np.uint8
+    return np.float32 if part.startswith("x") and numbers else None
+
+
+def _class_names(names: Array, path: Path) -> tuple[str, ...]:
+    found = tuple(str(item) for item in names.reshape(-1))
+    try:
+        "".join(found).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise StqError(
+            "a class's name holds half a character", where=str(path), next="name the classes anew"
+        ) from error
+    return found
 
 
 def _part(arrays: dict[str, Array], path: Path) -> tuple[dict[str, Array], NDArray[np.int64] | None]:
     x, y, split = arrays["x"], arrays["y"], _whole_numbers(arrays["split"], path)
-    if not (x.ndim and len(x) == len(y) == len(split)):
-        raise StqError(
-            f"x, y and split are not of one length: shapes {x.shape}, {y.shape} and {split.shape}", where=str(path)
-        )
     test = split == _TESTING
     validation = np.flatnonzero(split[~test] == _VALIDATION)
     parted = {"x_train": x[~test], "y_train": y[~test], "x_test": x[test], "y_test": y[test]}
@@ -90,7 +124,7 @@ def _part(arrays: dict[str, Array], path: Path) -> tuple[dict[str, Array], NDArr
 
 
 def _samples(x: Array) -> Any:
-    x = x if x.dtype == np.uint8 else x.astype(np.float32)
+    x = x if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
     return x[..., np.newaxis] if x.ndim == 3 else x
 
 

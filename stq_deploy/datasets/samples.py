@@ -30,11 +30,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.datasets.base import Dataset
-from stq_deploy.datasets.npz_member import read_member
 from stq_deploy.datasets.registry import load_dataset
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
 from stq_deploy.network.input_format import check_finite
+from stq_deploy.npy_member import ArrayHeader, array_header, read_array
+from stq_deploy.regular_file import open_regular
+from stq_deploy.untrusted_json import parse_json
 
 CLEAN = "clean"
 """The attack's name in files of unattacked samples."""
@@ -44,6 +46,8 @@ VERSION = 1
 MAXIMUM_FILE_BYTES = 512 << 20
 MAXIMUM_MEMBER_BYTES = 1 << 30
 MAXIMUM_METADATA_BYTES = 16 << 20
+MAXIMUM_SAMPLES = 1 << 24
+MAXIMUM_LABELS = 1 << 27  # of 8 bytes each, once read
 MAXIMUM_CLASSES = 1 << 16
 _MEMBERS = ("x.npy", "y.npy", "metadata.npy")
 _REQUIRED = ("x.npy",)
@@ -224,16 +228,12 @@ def load_samples(path: str | os.PathLike[str]) -> SampleSet:
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > MAXIMUM_FILE_BYTES:
-            raise StqError(f"the file has {size} bytes, more than the {MAXIMUM_FILE_BYTES} allowed")
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive)
-            x = read_member(archive, "x.npy", MAXIMUM_MEMBER_BYTES)
-            labelled = "y.npy" in archive.namelist()
-            y = read_member(archive, "y.npy", MAXIMUM_MEMBER_BYTES) if labelled else None
-            metadata = _read_metadata(archive) if "metadata.npy" in archive.namelist() else {}
-        return SampleSet(_pixels(x), None if y is None else _labels(y), metadata)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAXIMUM_FILE_BYTES:
+                raise StqError(f"the file has {size} bytes, more than the {MAXIMUM_FILE_BYTES} allowed")
+            with zipfile.ZipFile(file) as archive:
+                return _read_samples(archive)
     except StqError as error:
         raise StqError(error.what, where=str(path), cause=error.cause, next=error.next) from error
     except FileNotFoundError as error:
@@ -297,13 +297,32 @@ def _check_members(archive: zipfile.ZipFile) -> None:
         )
 
 
+def _read_samples(archive: zipfile.ZipFile) -> SampleSet:
+    """The samples, the large array last: what tells that they are unusable is small, and read before."""
+    _check_members(archive)
+    x = array_header(archive, "x.npy", MAXIMUM_MEMBER_BYTES)
+    metadata = _read_metadata(archive) if "metadata.npy" in archive.namelist() else {}
+    _check_shape(x.shape, metadata)
+    dtype = _stored_as(x)
+    labels = _read_labels(archive, x.shape[0]) if "y.npy" in archive.namelist() else None
+    return SampleSet(read_array(archive, "x.npy", MAXIMUM_MEMBER_BYTES, dtype), labels, metadata)
+
+
+def _read_labels(archive: zipfile.ZipFile, samples: int) -> Labels:
+    y = array_header(archive, "y.npy", MAXIMUM_MEMBER_BYTES)
+    _check_count(y.shape, samples, y.dtype.kind != "f")
+    if y.elements > MAXIMUM_LABELS:
+        raise StqError(f"`y` has {y.elements} entries; {MAXIMUM_LABELS} are possible", next="split the file")
+    return _labels(read_array(archive, "y.npy", MAXIMUM_MEMBER_BYTES))
+
+
 def _read_metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
-    array = read_member(archive, "metadata.npy", MAXIMUM_METADATA_BYTES)
+    array = read_array(archive, "metadata.npy", MAXIMUM_METADATA_BYTES)
     if array.shape != () or array.dtype.kind not in "SU":
         raise ValueError("metadata is not a single text")
     value = array.item()
     text = value.decode() if isinstance(value, bytes) else value
-    metadata = json.loads(text, parse_constant=_refuse_constant)
+    metadata = parse_json(text, _refuse_constant)
     if not isinstance(metadata, dict):
         raise ValueError("metadata is not a JSON object")
     if metadata.get("format", FORMAT) != FORMAT or metadata.get("version", VERSION) != VERSION:
@@ -320,15 +339,24 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"metadata holds {text}, which is not JSON")
 
 
-def _pixels(x: npt.NDArray[Any]) -> Pixels:
+def _stored_as(x: ArrayHeader) -> type[np.uint8] | type[np.float32]:
+    """What samples are kept as."""
     if x.dtype == np.uint8:
-        return x.astype(np.uint8)
+        return np.uint8
     if x.dtype.kind != "f":
         raise StqError(
             f"x is stored as {x.dtype}, neither uint8 nor float",
             next="store x as uint8 (0..255), or as float in [0, 1]",
         )
-    return x.astype(np.float32)
+    return np.float32
+
+
+def _check_count(y: tuple[int, ...], samples: int, whole: bool) -> None:
+    if not 1 <= len(y) <= _MOST_LABEL_AXES or y[0] != samples or math.prod(y) == 0:
+        raise StqError(
+            f"there are {samples} samples but {'labels' if whole else 'targets'} of shape {y}",
+            next="give as many entries in `y` as in `x`: a whole number per sample is its class",
+        )
 
 
 def _labels(y: npt.NDArray[Any]) -> Labels:
@@ -351,11 +379,7 @@ def _label_type(y: Labels) -> np.dtype[Any]:
 
 def _check_labels(y: Labels, samples: int) -> None:
     whole = y.dtype.kind == "i"
-    if not 1 <= y.ndim <= _MOST_LABEL_AXES or len(y) != samples or y.size == 0:
-        raise StqError(
-            f"there are {samples} samples but {'labels' if whole else 'targets'} of shape {y.shape}",
-            next="give as many entries in `y` as in `x`: a whole number per sample is its class",
-        )
+    _check_count(y.shape, samples, whole)
     if not whole:
         if not np.isfinite(y).all():
             raise StqError(f"{int((~np.isfinite(y)).sum())} targets in `y` are NaN or infinite", next="repair them")
@@ -366,15 +390,21 @@ def _check_labels(y: Labels, samples: int) -> None:
         )
 
 
-def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:
-    fits = 2 <= x.ndim <= 4 if "range" in metadata else x.ndim == 4
-    if not fits or x.size == 0:
+def _check_shape(shape: tuple[int, ...], metadata: Mapping[str, Any]) -> None:
+    fits = 2 <= len(shape) <= 4 if "range" in metadata else len(shape) == 4
+    if not fits or math.prod(shape) == 0:
         wanted = "(N, one to three axes)" if "range" in metadata else "(N, H, W, C)"
         raise StqError(
-            f"x has shape {x.shape}, not {wanted} with at least one sample",
+            f"x has shape {shape}, not {wanted} with at least one sample",
             next="a gray picture has C = 1: use x[..., numpy.newaxis]; features of fewer axes need their `range` "
             "in the metadata",
         )
+    if shape[0] > MAXIMUM_SAMPLES:
+        raise StqError(f"there are {shape[0]} samples; {MAXIMUM_SAMPLES} are possible", next="split the file")
+
+
+def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:
+    _check_shape(x.shape, metadata)
     least, most = _stated_range(metadata) if "range" in metadata else (0.0, 1.0)
     if x.dtype == np.uint8:
         if "range" in metadata:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from stq_deploy.frontend.errors import damaged, located, shown
 from stq_deploy.frontend.source import FloatArray
 from stq_deploy.quarantine import HDF5_MAGIC, MAXIMUM_FILE_BYTES, NO_MODEL, ZIP_MAGIC, Contents, Unusable, read_contents
 from stq_deploy.regular_file import read_regular
+from stq_deploy.untrusted_json import parse_json
 
 Shapes = Mapping[str, tuple[int, ...] | None]
 """Every array that a layer stores, in Keras's order: name -> shape, or None for one that is not read.
@@ -111,7 +111,7 @@ def read_model(content: bytes, path: Path) -> ModelFile:
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        config = json.loads(text)
+        config = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise damaged(f"its configuration is not JSON ({str(error)[:200]})") from error
     if not isinstance(config, dict):

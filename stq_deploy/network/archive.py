@@ -28,6 +28,9 @@ from stq_deploy.network.input_format import ROUNDING_KINDS, Domain, InputRoundin
 from stq_deploy.network.ops import OP_KINDS, Op, WeightedOp, Window
 from stq_deploy.network.requantize import REQUANTIZE_KINDS, Requantize
 from stq_deploy.network.tensor import TensorType
+from stq_deploy.npy_member import read_array
+from stq_deploy.regular_file import read_regular
+from stq_deploy.untrusted_json import parse_json
 
 FORMAT = "stq-network"
 VERSION = 2
@@ -101,15 +104,16 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     if kind is not None and kind.form != STQ and (kind.form or not zipfile.is_zipfile(path)):
         raise kind.error(str(path))
     try:
-        size = path.stat().st_size
-        if size > MAXIMUM_FILE_BYTES:
-            raise _damaged(path, f"the file has {size} bytes, more than the {MAXIMUM_FILE_BYTES} allowed")
-        with zipfile.ZipFile(path) as archive:
+        content = read_regular(path, MAXIMUM_FILE_BYTES)
+        if len(content) > MAXIMUM_FILE_BYTES:
+            raise _damaged(path, f"the file has more than the {MAXIMUM_FILE_BYTES} bytes allowed")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
             if len(members) > MAXIMUM_MEMBERS or sum(m.file_size for m in members) > MAXIMUM_UNPACKED_BYTES:
                 raise _damaged(path, "it would unpack to more than is allowed")
-            document = json.loads(_read(archive, "network.json", MAXIMUM_DOCUMENT_BYTES))
+            document = parse_json(_read(archive, "network.json", MAXIMUM_DOCUMENT_BYTES))
             _check_version(path, document)
+            _check_arrays(document)
             return _network(document, archive)
     except StqError as error:
         raise error if error.where == str(path) else _located(error, path) from error
@@ -300,8 +304,7 @@ def _array(
         or math.prod(shape) * dtype.itemsize > MAXIMUM_UNPACKED_BYTES
     ):
         raise ValueError(f"array {described['array']!r} has an impossible type or shape")
-    content = _read(archive, f"{_text(described['array'])}.npy", MAXIMUM_UNPACKED_BYTES)
-    array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    array = read_array(archive, f"{_text(described['array'])}.npy", math.prod(shape) * dtype.itemsize)
     if bits:
         if array.dtype != np.uint8 or array.ndim != 1 or dtype != np.int8:
             raise ValueError(f"array {described['array']!r} is not bit-packed as stated")
@@ -324,6 +327,25 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > 1024:
         raise TypeError("a name is not a short text")
     return value
+
+
+def _check_arrays(document: dict[str, Any]) -> None:
+    """Each array is named once, and all of them together fit: a small file may name a large one again and again."""
+    named: set[str] = set()
+    size = 0
+    waiting: list[Any] = [document.get(key) for key in ("ops", *_SINCE_2)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict) and "array" in value:
+            name = _text(value["array"])
+            if name in named:
+                raise ValueError(f"array {name!r} is used twice")
+            named.add(name)
+            size += math.prod(_integer(n) for n in value["shape"]) * np.dtype(_text(value["dtype"])).itemsize
+        elif isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+    if size > MAXIMUM_UNPACKED_BYTES:
+        raise ValueError(f"its arrays have {size} bytes, more than the {MAXIMUM_UNPACKED_BYTES} allowed")
 
 
 def _texts(value: Any) -> tuple[str, ...]:

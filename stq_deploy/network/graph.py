@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,9 @@ from stq_deploy.network.input_format import PIXELS, Domain, InputFormat, InputRo
 from stq_deploy.network.ops import Op, WeightedOp
 from stq_deploy.network.output import OutputFormat, output_format
 from stq_deploy.network.tensor import TensorType
+
+_SMALLEST, _LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127
+"""Positive normal numbers of float32, in which samples are quantized."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,9 @@ class Network:
             written.add(op.output)
         if not self.outputs or any(name not in written for name in self.outputs):
             raise _inconsistent("an output tensor is never written", ", ".join(self.outputs))
-        if not (all(map(math.isfinite, self.input_range)) and self.input_range[0] < self.input_range[1]):
+        if not _SMALLEST <= self.input_type.scale <= _LARGEST:
+            raise _inconsistent(f"the input's scale {self.input_type.scale} is none of float32", self.input)
+        if not -_LARGEST <= self.input_range[0] < self.input_range[1] <= _LARGEST:
             raise _inconsistent(f"the input's range is {self.input_range}", self.input)
         try:
             if self.input_rounding is not None:

@@ -262,14 +262,15 @@ def check_finite(x: Samples) -> None:
     Raises:
         StqError: some are NaN or infinite.
     """
+    if x.size == 0 or (np.isfinite(x.min()) and np.isfinite(x.max())):  # either is NaN if any value is
+        return
     finite = np.isfinite(x)
-    if not finite.all():
-        first = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise StqError(
-            f"{int((~finite).sum())} sample values are NaN or infinite, the first at index {first}",
-            cause="the attack or the preprocessing that made the samples diverged",
-            next="remove or repair those samples",
-        )
+    first = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), x.shape))
+    raise StqError(
+        f"{int(x.size - finite.sum())} sample values are NaN or infinite, the first at index {first}",
+        cause="the attack or the preprocessing that made the samples diverged",
+        next="remove or repair those samples",
+    )
 
 
 def model_values(x: Samples, low: float, high: float) -> Values:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+MAXIMUM_ELEMENTS = 1 << 28
+"""Of a tensor; far beyond any microcontroller, and sizes in bytes stay within 32 bits."""
 
 IntArray = npt.NDArray[np.integer]
 
@@ -62,13 +66,17 @@ class TensorType:
             raise ValueError(f"levels {self.minimum}..{self.maximum} do not fit {self.dtype}")
         if not self.shape or any(not isinstance(n, int) or n < 1 for n in self.shape):
             raise ValueError(f"shape {self.shape} is not a list of positive sizes")
+        if math.prod(self.shape) > MAXIMUM_ELEMENTS:
+            raise ValueError(f"shape {self.shape} has more than {MAXIMUM_ELEMENTS} elements")
         if not (self.scale > 0 and np.isfinite(self.scale)):
             raise ValueError(f"scale {self.scale} is not a positive number")
+        if not fits("int32", self.zero_point):
+            raise ValueError(f"zero point {self.zero_point} does not fit int32")
 
     @property
     def elements(self) -> int:
         """Number of elements of one sample."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def bytes(self) -> int:

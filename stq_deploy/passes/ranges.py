@@ -27,6 +27,8 @@ Histogram = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 LEVELS = 256
 _MANTISSA = 256  # scales are multiples of a power of two by 128..255
 _BINS = 2048
+_NOTHING = _BINS * float(np.finfo(np.float32).tiny)
+"""A value below is as good as 0: float32 cannot tell the bins of such a range apart, nor its levels."""
 _SHRUNK = np.linspace(1.0, 0.2, 81)  # parts of a range that "mse" tries
 
 
@@ -39,8 +41,9 @@ class Range:
 
     @staticmethod
     def of(values: Reals) -> Range:
-        """From the smallest to the largest value."""
-        return Range(min(float(values.min()), 0.0), max(float(values.max()), 0.0))
+        """From the smallest to the largest value; of a layer that is dead, or nearly, from 0 to 0."""
+        low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+        return Range(low if low < -_NOTHING else 0.0, high if high > _NOTHING else 0.0)
 
     def union(self, other: Range) -> Range:
         """The smallest range that holds both."""

@@ -93,6 +93,11 @@ def test_input_is_in_unit_range() -> None:
     np.testing.assert_array_equal(as_input(np.array([-3.5], np.float32)), [-3.5])
 
 
+_RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+_FORGED = b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\n_FLAGStb."
+"""A dtype whose state comes with the pickle."""
+
+
 class _Evil:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.system, ("touch pwned",)
@@ -105,6 +110,14 @@ class _Evil:
         b"cnumpy\ndtype\n(S'O'\ntR.",  # an array of objects
         b"c_codecs\nencode\n(S'x'\nS'zlib'\ntR.",
         b"cbuiltins\neval\n(S'1'\ntR.",
+        b"cnumpy\nndarray\n((I2\ntS'O'\ntR.",  # numpy.ndarray itself called: an array of objects
+        b"\x80\x02cnumpy\nndarray\n(K\x02tU\x01O\x86\x81.",  # and by __new__
+        b"cnumpy\nndarray\n.",
+        b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR.",  # a type, not an array
+        _FORGED.replace(b"_FLAGS", b"I63\n"),  # a type of numbers whose flags say that it holds objects
+        _FORGED.replace(b"NNN", b"(S'a'\nt(dN"),  # one with fields
+        _RECONSTRUCT + b"(I1\n(I3\nt" + _FORGED[:-1].replace(b"_FLAGS", b"I0\n") + b"I00\nS'12345678'\ntb.",
+        _RECONSTRUCT + b"(I1\n(I1\ntS'O'\nI00\n(lp0\nI1\natb.",
         b"\x80\x02junk",
         b"",
     ],

@@ -33,7 +33,8 @@ def _npz(path: Path, **changes: Any) -> Path:
         ({"y_test": None}, "y_test missing"),
         ({"y_train": np.array([0, 1, 2, 10])}, "labels of the train part"),
         ({"y_train": np.array([0.0, 1, 2, 3])}, "whole numbers"),
-        ({"x_test": np.zeros((3, 8, 8), np.uint8)}, "malformed"),
+        ({"x_test": np.zeros((3, 8, 8), np.uint8)}, "not of one length"),
+        ({"class_names": np.array(["a", "b\ud800", "c"])}, "half a character"),
         ({"x_train": np.array([{"a": 1}] * 4, object)}, "cannot read"),
     ],
 )

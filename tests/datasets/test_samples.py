@@ -4,10 +4,12 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from stq_deploy.datasets import samples
 from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of_dataset, save_samples
 from stq_deploy.errors import StqError
 
@@ -147,6 +149,8 @@ def test_float_predictions_of_another_model_do_not_count() -> None:
         ({"y": np.array([0, 1, 2**64 - 1], np.uint64)}, "not a class number"),
         ({"metadata": np.array(json.dumps({"version": 2}))}, "version 2"),
         ({"metadata": np.array("[1]")}, "not a JSON object"),
+        ({"metadata": np.array('{"attack": {"name": "\\ud800"}}')}, "not a usable sample file"),
+        ({"metadata": np.array(b'{"class_names": ["\\uDFFF"]}')}, "not a usable sample file"),
         ({"metadata": np.array("{")}, "not a usable sample file"),
         ({"metadata": np.array('{"a": NaN}')}, "NaN, which is not JSON"),
         ({"metadata": np.array(["{}", "{}"])}, "not a single text"),
@@ -240,6 +244,44 @@ def test_a_shape_larger_than_the_data_allocates_nothing(tmp_path: Path) -> None:
     np.lib.format.write_array_header_1_0(stream, header)
     with pytest.raises(StqError, match="not as long as its shape"):
         load_samples(_zip(tmp_path / "s.npz", _members() | {"x.npy": stream.getvalue() + b"\0" * 64}))
+
+
+@pytest.mark.parametrize(
+    ("replaced", "message"),
+    [
+        ({"y": _y()[:2]}, "3 samples but labels of shape"),
+        ({"y": _y().astype("M8[s]")}, "none of an array|neither whole numbers"),
+        ({"y": np.array(["a", "b", "c"])}, "neither whole numbers nor floats"),
+        ({"metadata": np.array("{")}, "not a usable sample file"),
+        ({"x": np.zeros((3, 2), np.uint8)}, "one sample"),
+        ({"x": np.zeros((1 << 25, 1, 1, 1), np.uint8), "y": np.zeros(1 << 25, np.uint8)}, "samples; 16777216 are"),
+    ],
+)
+def test_the_pictures_are_read_last(
+    tmp_path: Path, replaced: dict[str, np.ndarray], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with the small members and the headers is said before the large one is unpacked."""
+    read = samples.read_array
+
+    def watched(archive: zipfile.ZipFile, name: str, *others: Any) -> Any:
+        assert name != "x.npy", "x was read"
+        return read(archive, name, *others)
+
+    monkeypatch.setattr(samples, "read_array", watched)
+    with pytest.raises(StqError, match=message):
+        load_samples(_zip(tmp_path / "s.npz", _members(**replaced)))
+
+
+def test_float_samples_are_not_copied(tmp_path: Path) -> None:
+    import tracemalloc
+
+    x = np.zeros((3, 2000, 1000, 1), np.float32)
+    path = _zip(tmp_path / "s.npz", _members(x=x))
+    tracemalloc.start()
+    load_samples(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1.5 * x.nbytes
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,17 @@ def test_devices_and_pipes_are_not_opened(tmp_path: Path) -> None:
         assert_refused(path, "a device or a pipe")
 
 
+@pytest.mark.parametrize("where", ["model", "layer", "setting"])
+@pytest.mark.parametrize("form", ["h5", "keras"])
+def test_half_a_character_in_a_name(form: str, where: str, tmp_path: Path) -> None:
+    draft = tiny_model()
+    if where == "model":
+        draft.name = "a\ud800"
+    else:
+        draft.settings("fc")["name" if where == "layer" else "kernel_quantizer"] = "\udcff"
+    assert_refused(getattr(draft, f"save_{form}")(tmp_path / f"m.{form}"), "half a character, U+D")
+
+
 def test_size_limit(h5: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_file, "MAXIMUM_FILE_BYTES", 100)
     assert_refused(h5, "more than the 100 bytes allowed")

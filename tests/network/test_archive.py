@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from networks import random_levels, random_network
 
+from stq_deploy.codegen import generate
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network, TensorType, archive, load_network, save_network
 from stq_deploy.network.ops import Dense
@@ -188,6 +191,78 @@ def test_pickled_array_is_not_unpickled(path: Path) -> None:
     refused(path)
 
 
+@pytest.mark.parametrize(
+    "header", ["(" * 4000, "{'descr': '|i1', 'fortran_order': False, 'shape': (400000000000,), }", "print()"]
+)
+def test_a_header_that_claims_anything(path: Path, header: str) -> None:
+    contents = members(path)
+    name = next(n for n in contents if n.endswith(".weights.npy"))
+    text = header.encode()
+    rewrite(path, contents | {name: b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + b"\0" * 64})
+    refused(path)
+
+
+def test_one_large_array_is_not_used_again_and_again(path: Path) -> None:
+    document = json.loads(members(path)["network.json"])
+    dense = _op(document, "dense")
+    edit(path, lambda d: d["ops"].extend(dense | {"name": f"again{i}"} for i in range(3)))
+    assert "is used twice" in refused(path).what
+
+
+@pytest.mark.parametrize("place", ["name", "tensor", "source", "metadata"])
+def test_half_a_character_in_a_name(path: Path, place: str) -> None:
+    def change(document: dict[str, Any]) -> None:
+        if place == "metadata":
+            document["metadata"]["name"] = "\ud800"
+        elif place == "tensor":
+            document["tensors"]["\udfff"] = next(iter(document["tensors"].values()))
+        else:
+            document["ops"][0].update({"name": "a\ud800b"} if place == "name" else {"sources": ["\udc80"]})
+
+    edit(path, change)
+    refused(path)
+
+
+NUMBERS = (-1, 0, 1, 2**15, 2**31 - 1, 2**31, -(2**31) - 1, 2**32, 2**63, 2**70, -(2**70), 0.5, 1e300, 1e-320, -1e300)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_number_is_refused_or_becomes_c(seed: int, tmp_path: Path) -> None:
+    """Each number of the document, one at a time: what passes the checks on loading has to be what C can say."""
+    path = tmp_path / "net.stq"
+    save_network(random_network(seed), path)
+    contents = members(path)
+    places = list(_numbers(json.loads(contents["network.json"])))
+    rng = np.random.default_rng(seed)
+    accepted = 0
+    for _ in range(60):
+        document = json.loads(contents["network.json"])
+        keys = places[rng.integers(len(places))]
+        at = document
+        for key in keys[:-1]:
+            at = at[key]
+        at[keys[-1]] = NUMBERS[rng.integers(len(NUMBERS))]
+        rewrite(path, contents | {"network.json": json.dumps(document).encode()})
+        try:
+            network = load_network(path)
+        except StqError:
+            continue
+        accepted += 1
+        with suppress(StqError):  # more memory than any target has
+            generate(network, tmp_path / "c", command="test", tool_version="0")
+    assert accepted
+
+
+def _numbers(value: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of all numbers that decide something."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if key not in ("metadata", "version"):
+                yield from _numbers(item, (*keys, key))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield keys
+
+
 def test_missing_array(path: Path) -> None:
     contents = members(path)
     del contents[next(n for n in contents if n.endswith(".npy"))]
@@ -197,7 +272,7 @@ def test_missing_array(path: Path) -> None:
 
 def test_size_limits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAXIMUM_FILE_BYTES", 100)
-    assert "more than the 100 allowed" in refused(path).what
+    assert "more than the 100 bytes allowed" in refused(path).what
     monkeypatch.undo()
     monkeypatch.setattr(archive, "MAXIMUM_MEMBERS", 1)
     assert "unpack to more" in refused(path).what

@@ -240,6 +240,19 @@ def test_bad_calibration_samples_are_explained(tmp_path: Path) -> None:
     assert "layer 'relu1'" in error.value.where
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-44, 1e-41, 1e-38, 1e-30])
+def test_a_dead_layer_converts(scale: float, tmp_path: Path) -> None:
+    """Weights and activations that float32 hardly tells from 0."""
+    draft = float_draft()
+    draft.arrays["conv2"]["kernel"] = draft.arrays["conv2"]["kernel"] * np.float32(scale)
+    for name in ("gamma", "beta", "moving_mean"):
+        draft.arrays["bn2"][name] = draft.arrays["bn2"][name] * np.float32(scale)
+    path = draft.save_h5(tmp_path / "m.h5")
+    for method in ("mse", "minmax"):
+        calibration = PostTraining(SampleSet(float_pixels(), np.zeros(len(float_pixels()), np.int64)), method)
+        assert convert_model(path, Conversion(post_training=calibration)).ops
+
+
 def test_a_converted_network_is_not_converted_again(tmp_path: Path) -> None:
     with pytest.raises(StqError, match="the network is converted already"):
         load_any(tmp_path / "net.stq", Conversion((0.0, 255.0)))

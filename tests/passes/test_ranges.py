@@ -13,6 +13,27 @@ from stq_deploy.passes.float_evaluation import quantized_level
 from stq_deploy.passes.ranges import METHODS, Range, coarse_grid, finest_grid, smallest_error
 from stq_deploy.passes.step_function import step_function
 
+
+@pytest.mark.parametrize("value", [0.0, 1e-45, 1e-42, 1e-40, 1e-37, 1e-36])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_values_that_float32_cannot_tell_from_0(value: float, sign: int) -> None:
+    """A dead layer's: their range is 0 to 0, and every method takes it."""
+    values = np.array([0, sign * value, 0], np.float32)
+    span = Range.of(values)
+    assert span == Range(0.0, 0.0)
+    for method in METHODS.values():
+        assert coarse_grid(method(span, span.histogram(values))).parameters["scale"] == "1"
+
+
+@pytest.mark.parametrize("value", [1e-34, 1e-20, 1.0, 1e30])
+def test_values_however_small_or_large(value: float) -> None:
+    values = np.array([-value, 0, value / 3, value], np.float32)
+    span = Range.of(values)
+    assert span.histogram(values).sum() == 3
+    for method in METHODS.values():
+        assert method(span, span.histogram(values)).high == pytest.approx(value, rel=0.5)
+
+
 END = st.floats(0, 2.0**20, width=32).map(lambda v: v if v > 2.0**-20 else 0.0)
 
 

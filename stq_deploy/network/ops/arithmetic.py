@@ -11,7 +11,7 @@ import numpy as np
 from stq_deploy.network.ops.base import Batch, Op, check_same_shape, require
 from stq_deploy.network.ops.weighted import check_requantize
 from stq_deploy.network.requantize import Requantize
-from stq_deploy.network.tensor import STORAGE_RANGE, TensorType
+from stq_deploy.network.tensor import STORAGE_RANGE, TensorType, fits
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class ScaledOp(ElementwiseOp):
         return [x * f for x, f in zip(terms, self.factors, strict=True)]
 
     def check(self, types: Sequence[TensorType], output: TensorType) -> None:
-        require(all(f != 0 for f in self.factors), "a factor is 0")
+        require(all(f != 0 and fits("int32", f) for f in self.factors), "a factor is 0, or does not fit 32 bits")
         super().check(types, output)
 
 

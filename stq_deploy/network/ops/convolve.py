@@ -45,7 +45,7 @@ class Convolve(WeightedOp):
         require(len(x.shape) == 3 and len(output.shape) == 3, "a convolution needs (height, width, channels)")
         require(self.weights.ndim == 4, "convolution weights are not 4-dimensional")
         kh, kw, cin, cout = self.weights.shape
-        self.window.check()
+        self.window.check(x.shape)
         require(self.window.size == (kh, kw), "the window's size differs from the weights'")
         require(cin >= 1 and x.shape[2] % cin == 0, "input channels differ from the weights'")
         require(cout % (x.shape[2] // cin) == 0, "the output channels do not fall into equal groups")

@@ -46,7 +46,7 @@ class DepthwiseConvolve(WeightedOp):
         require(len(x.shape) == 3 and len(output.shape) == 3, "a convolution needs (height, width, channels)")
         require(self.weights.ndim == 4, "depthwise weights are not 4-dimensional")
         kh, kw, cin, multiplier = self.weights.shape
-        self.window.check()
+        self.window.check(x.shape)
         require(self.window.size == (kh, kw), "the window's size differs from the weights'")
         require(cin == x.shape[2], "input channels differ from the weights'")
         expected = (*self.window.output_size(x.shape[0], x.shape[1]), cin * multiplier)

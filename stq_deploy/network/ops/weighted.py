@@ -89,7 +89,7 @@ def check_requantize(
     """ValueError unless every accumulator in [low, high] gives a level of `output` without overflow."""
     r = requantize
     require(
-        output.minimum <= r.minimum and r.maximum <= output.maximum,
+        output.minimum <= r.minimum <= r.maximum <= output.maximum,
         "requantisation leaves the output's range",
     )
     if isinstance(r, MultiplierRequantize):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.ops.base import Batch, require
-from stq_deploy.network.tensor import TensorType
+from stq_deploy.network.tensor import MAXIMUM_ELEMENTS, TensorType, fits
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,14 @@ class Window:
 
         return along(0, height), along(1, width)
 
-    def check(self) -> None:
-        """ValueError on a size no window can have."""
+    def check(self, image: tuple[int, ...]) -> None:
+        """ValueError on sizes that no window over `image` (height, width, channels) can have."""
         require(all(n >= 1 for n in (*self.size, *self.stride, *self.dilation)), "a window size is below 1")
         require(all(n >= 0 for n in (*self.pad_before, *self.pad_after)), "a window padding is negative")
+        fits_32 = all(fits("int32", n) for pair in (self.size, self.stride, self.dilation) for n in pair)
+        require(fits_32, "a window size does not fit 32 bits")
+        rows, columns = (n + b + a for n, b, a in zip(image, self.pad_before, self.pad_after, strict=False))
+        require(rows * columns * image[-1] <= MAXIMUM_ELEMENTS, "the padded image is too large")
 
     @staticmethod
     def same_padding(
@@ -66,15 +70,24 @@ class Window:
 
     def count(self, height: int, width: int) -> npt.NDArray[np.int64]:
         """(OH, OW): how many elements of a (height, width) input each window covers, padding not counted."""
-        ones = np.ones((1, height, width, 1), np.int64)
-        inside: npt.NDArray[np.int64] = self.slide(ones, fill=0).sum(axis=(3, 4))[0, :, :, 0]
-        return inside
+        rows, columns = (self._covered(axis, n) for axis, n in enumerate((height, width)))
+        return np.outer(rows, columns)
+
+    def _covered(self, axis: int, size: int) -> npt.NDArray[np.int64]:
+        """How many rows (axis 0) or columns (axis 1) of `size` each position of the window covers."""
+        steps = self.output_size(size, size)[axis]
+        first = np.arange(steps, dtype=np.int64) * self.stride[axis] - self.pad_before[axis]
+        dilation, taps = self.dilation[axis], self.size[axis]
+        below = np.clip(-(first // dilation), 0, taps)  # taps before the image: -first / dilation, rounded up
+        above = np.clip((size - 1 - first) // dilation + 1, 0, taps)
+        covered: npt.NDArray[np.int64] = np.maximum(above - below, 0)
+        return covered
 
 
 def check_pooling(window: Window, x: TensorType, output: TensorType) -> None:
     """ValueError unless `window` pools images of x's shape to output's, and never lies wholly in the padding."""
     require(len(x.shape) == 3 and len(output.shape) == 3, "2-D pooling needs (height, width, channels)")
-    window.check()
+    window.check(x.shape)
     require(window.dilation == (1, 1), "a pooling window has gaps")
     require(
         all(p < k for pad in (window.pad_before, window.pad_after) for p, k in zip(pad, window.size, strict=True)),

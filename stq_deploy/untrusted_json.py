@@ -1,0 +1,32 @@
+"""JSON that somebody else wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+
+def parse_json(content: str | bytes, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """The value, whose texts can all be written as UTF-8: JSON may hold halves of characters ("\\ud800").
+
+    Args:
+        parse_constant: what NaN and Infinity become, by their names; None: the float.
+
+    Raises:
+        ValueError: it is not JSON, or holds half a character. RecursionError: it nests too deeply.
+    """
+    text = content.decode("utf-8") if isinstance(content, bytes) else content
+    _check_characters(text)
+    value = json.loads(text, parse_constant=parse_constant)
+    if "\\ud" in text or "\\uD" in text:
+        _check_characters(json.dumps(value, ensure_ascii=False))
+    return value
+
+
+def _check_characters(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ord(text[error.start])
+        raise ValueError(f"it holds half a character, U+{half:04X}") from error
