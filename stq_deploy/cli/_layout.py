@@ -15,6 +15,14 @@ _ANY_WIDTH = 10_000
 _INDENTATION = 4
 
 
+def light_table(title: str | None = None) -> Table:
+    """An empty table as every command draws them: a line below the head, and no frame."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
 def print_table(console: Console, table: Table) -> None:
     """Print a table, if it fits the terminal without folded cells; else a paragraph for each row.
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.table import Table
-
 from stq_deploy.cli._input import outside_text
-from stq_deploy.cli._layout import print_table
+from stq_deploy.cli._layout import light_table, print_table
 from stq_deploy.cli._screen import plain
 from stq_deploy.report.titles import reading_lines, row_title, scores_title, speed_of
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 
 def print_results(console: Console, summary: RunSummary) -> None:
     """Scores side by side, how many samples differ, and what the outputs were taken to be."""
-    table = Table(title=scores_title(summary), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = light_table(scores_title(summary))
     table.add_column("samples")
     for column in ("count", "float model", "integer\nreference", "board", "board !=\nreference", "float !=\nreference"):
         table.add_column(column, justify="right")

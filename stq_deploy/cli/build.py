@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -64,7 +64,7 @@ def build(
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.memory_plan import read_memory_plan
     from stq_deploy.passes import load_any
-    from stq_deploy.report.write import MEMORY_PAGE, memory_page
+    from stq_deploy.report.write import MEMORY_PAGE, build_pages
     from stq_deploy.toolchain.build import build_firmware
     from stq_deploy.toolchain.compilers import find_compiler
     from stq_deploy.zoo.shipped import resolve_model
@@ -78,12 +78,6 @@ def build(
     with interruptible(kept), progress_bars() as progress:
         network = load_any(path, asked, progress)
         say_assumed_input(network)
-
-        def pages(report: dict[str, Any], manifest: dict[str, Any]) -> dict[str, str]:
-            title = f"Memory of {network.metadata.get('name') or Path(model).name} on {board.name}"
-            drawn = read_memory_plan(report, manifest)
-            return memory_page(drawn, title=title, build_id=report["build_id"])
-
         result = build_firmware(
             network,
             board,
@@ -91,7 +85,7 @@ def build(
             compiler=find_compiler(compiler),
             command=command,
             places=parse_places(places),
-            pages=pages,
+            pages=build_pages(network, board.name, Path(model).name),
             progress=progress,
         )
     plan = read_memory_plan(result.to_json(), json.loads(result.manifest.read_text(encoding="utf-8")))
@@ -111,9 +105,9 @@ def build(
 
 
 def _print(console: Console, result: BuildResult, arena: Arena) -> None:
-    from rich.table import Table
+    from stq_deploy.cli._layout import light_table
 
-    layers = Table(title="Layers (bytes; RAM: tensors in use and scratch)", title_justify="left")
+    layers = light_table("Layers (bytes; RAM: tensors in use and scratch)")
     layers.add_column("layer", overflow="fold")
     layers.add_column("op")
     for column in ("MACs", "weights", "tables", "RAM"):
@@ -128,7 +122,7 @@ def _print(console: Console, result: BuildResult, arena: Arena) -> None:
     kernels = {layer.kernel: layer.kernel_bytes for layer in result.layers}
     console.print("Kernels: " + ", ".join(f"{name} {size:,}" for name, size in sorted(kernels.items())))
 
-    memories = Table(title="Memories (bytes)", title_justify="left")
+    memories = light_table("Memories (bytes)")
     memories.add_column("memory")
     for column in ("used", "of", "%"):
         memories.add_column(column, justify="right")
@@ -159,9 +153,9 @@ def _print(console: Console, result: BuildResult, arena: Arena) -> None:
 
 
 def _placement(placement: Placement) -> Table:
-    from rich.table import Table
+    from stq_deploy.cli._layout import light_table
 
-    table = Table(title="What lies where; accesses are bytes, of code MACs, per inference", title_justify="left")
+    table = light_table("What lies where; accesses are bytes, of code MACs, per inference")
     table.add_column("part", overflow="fold")
     for column in ("bytes", "accesses", "per byte"):
         table.add_column(column, justify="right")
@@ -181,9 +175,9 @@ def _placement(placement: Placement) -> Table:
 
 
 def _figures(figures: SizeFigures) -> Table:
-    from rich.table import Table
+    from stq_deploy.cli._layout import light_table
 
-    table = Table(title="Size of the network, by convention", title_justify="left")
+    table = light_table("Size of the network, by convention")
     for column in ("figure", "what it counts"):
         table.add_column(column, overflow="fold")
     for column in ("bytes", "KiB"):

@@ -94,9 +94,10 @@ def cross_validate(
 
 
 def _table(result: dict[str, Any], folds: int) -> Any:
-    from rich.table import Table
+    from stq_deploy.cli._layout import light_table
 
-    table = Table("procedure", title=f"Accuracy over {folds} folds, in percent")
+    table = light_table(f"Accuracy over {folds} folds, in percent")
+    table.add_column("procedure")
     for title in ("mean", "95 % interval of the mean", "variance"):
         table.add_column(title, justify="right")
     for name, found in result["procedures"].items():

@@ -62,7 +62,7 @@ def demo(
     from stq_deploy.errors import StqError
     from stq_deploy.evaluation.demo import run_demo
     from stq_deploy.files import locked, made_folder
-    from stq_deploy.report.write import check_reports, write_reports
+    from stq_deploy.report.write import build_pages, check_reports, write_reports
 
     if emulated and port:
         raise StqError("which board?", next="give either --port PORT, or --emulated")
@@ -80,6 +80,7 @@ def demo(
             boards=boards or os.cpu_count() or 1,
             limit=limit,
             progress=progress,
+            pages=build_pages(network, board.name),
         )
         report = write_reports(found.summary, out, found.as_json())
     screen = result_console(as_json)
@@ -134,21 +135,14 @@ def _advance(progress: Progress, name: str, total: int, done: int) -> None:
 
 
 def _print(console: Console, found: Demo) -> None:
-    from rich import box
-    from rich.table import Table
 
-    from stq_deploy.cli._layout import print_table
+    from stq_deploy.cli._layout import light_table, print_table
     from stq_deploy.cli._screen import plain
     from stq_deploy.report.titles import row_title
 
     on_board = max(len(one.samples) for one in found.summary.comparisons)
     everything = max(score.samples for score in found.host)
-    table = Table(
-        title=f"Top-1 on {on_board} samples of each kind on the board, {everything} on the host",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = light_table(f"Top-1 on {on_board} samples of each kind on the board, {everything} on the host")
     table.add_column("samples")
     for column in (
         "float", "integer\nreference", "board", "Wilson 95 %\ninterval", "board !=\nreference",

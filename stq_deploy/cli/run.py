@@ -73,7 +73,7 @@ def run(
     from stq_deploy.evaluation.firmware import find_or_build, held_build
     from stq_deploy.files import locked, made_folder
     from stq_deploy.passes import load_any
-    from stq_deploy.report.write import check_reports, write_reports
+    from stq_deploy.report.write import build_pages, check_reports, write_reports
     from stq_deploy.zoo.shipped import resolve_model
 
     if emulated == (port is not None):
@@ -89,7 +89,7 @@ def run(
         progress = held.enter_context(progress_bars())
         network = load_any(path, asked, progress)
         say_assumed_input(network)
-        firmware = find_or_build(network, board, folder, progress)
+        firmware = find_or_build(network, board, folder, progress, build_pages(network, board.name))
         held.enter_context(held_build(firmware, folder))
         summary = run_files(
             network,

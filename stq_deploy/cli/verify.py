@@ -155,12 +155,11 @@ def _compare_with_float(path: Path, network: Network, inputs: Inputs, progress: 
 
 def _print(console: Console, found: LayerComparison, skipped: dict[str, str], floats: Floats | None) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    from stq_deploy.cli._layout import print_table
+    from stq_deploy.cli._layout import light_table, print_table
     from stq_deploy.cli._screen import plain
 
-    table = Table(title=f"{found.samples} samples, compared with {found.reference}", title_justify="left")
+    table = light_table(f"{found.samples} samples, compared with {found.reference}")
     for column in ("layer", "op", f"digest ({found.reference})", *found.executors):
         table.add_column(escape(column))
     title, by_name, explanation = _float_column(floats)

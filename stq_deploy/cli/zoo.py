@@ -15,9 +15,7 @@ def zoo(name: str | None, as_json: bool) -> None:
 
     Every command takes them as a model: `--model zoo:NAME`.
     """
-    from rich.table import Table
-
-    from stq_deploy.cli._layout import print_table
+    from stq_deploy.cli._layout import light_table, print_table
     from stq_deploy.cli._screen import print_json, result_console
     from stq_deploy.zoo.card import COLUMNS, model_card, table_row
     from stq_deploy.zoo.shipped import PREFIX, resolve_model, shipped_models
@@ -29,15 +27,28 @@ def zoo(name: str | None, as_json: bool) -> None:
         if as_json:
             print_json(models[name].record)
         else:
-            click.echo(model_card(models[name]), nl=False)
+            _print_card(model_card(models[name]))
         return
     if as_json:
         print_json({"models": {name: model.record for name, model in models.items()}})
         return
-    table = Table()
+    table = light_table()
     for column in COLUMNS:
         # The first is what people copy.
         table.add_column(column, no_wrap=column == COLUMNS[0], overflow="fold")
     for model in models.values():
         table.add_row(*table_row(model))
     print_table(result_console(as_json), table)
+
+
+def _print_card(card: str) -> None:
+    """Laid out on a terminal; into a file or pipe as it is, in Markdown."""
+    from rich.markdown import Markdown
+
+    from stq_deploy.cli._screen import result_console
+
+    console = result_console(as_json=False)
+    if console.is_terminal:
+        console.print(Markdown(card))
+    else:
+        click.echo(card, nl=False)

@@ -16,6 +16,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_board, open_emulated
 from stq_deploy.evaluation.firmware import Firmware
 from stq_deploy.evaluation.inputs import read_inputs
+from stq_deploy.evaluation.origin import Origin
 from stq_deploy.evaluation.results_file import ResultsFile, RunIdentity
 from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.evaluation.streaming import Levels, stream_missing
@@ -26,6 +27,7 @@ from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import Values
 from stq_deploy.network.output import Task
+from stq_deploy.network.summary import network_title
 from stq_deploy.planner import emitted_ops
 from stq_deploy.progress import Progress, silent
 
@@ -136,12 +138,13 @@ def run_files(
     return RunSummary(
         board=board.name,
         emulated=port is None,
-        model=str(network.metadata.get("name", "")),
+        model=network_title(network),
         model_hash=network.sha256(),
         build_id=firmware.build_id,
         comparisons=tuple(one.comparison for one in ran),
         layers=layer_costs(network, counts),
         footprint=firmware.footprint,
+        origin=Origin.now(),
         samples_run=sum(one.run_now for one in ran),
         seconds=sum(one.seconds for one in ran),
         facts={"Compiler": firmware.compiler, **facts},
@@ -202,6 +205,7 @@ def run_file(
         scoring=scoring,
         float_answers=_float_column(network, samples, inputs.values, scoring, float_answers),
         outside=inputs.outside,
+        file_samples=len(file.samples),
     )
     return Ran(comparison, run_now, seconds, _typical(cycles), results.unchecked)
 

@@ -21,6 +21,7 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.progress import Progress
+from stq_deploy.toolchain.build import Pages
 
 VERIFIED_SAMPLES = 4
 
@@ -84,6 +85,7 @@ def run_demo(
     boards: int,
     limit: int,
     progress: Progress,
+    pages: Pages | None = None,
 ) -> Demo:
     """Build the network's firmware, run it, and compare.
 
@@ -91,12 +93,13 @@ def run_demo(
         out: folder for build, results and reports; results of an earlier demo there are dropped.
         port: serial port of a real board that runs the build; None for `boards` emulated ones.
         limit: samples of every file that the board runs; the host's C runs all of them.
+        pages: makes further files for the build's folder.
 
     Raises:
         StqError: anything on the way fails.
     """
     prepare = build_afresh if port is None else find_or_build
-    firmware = prepare(network, board, out, progress)
+    firmware = prepare(network, board, out, progress, pages)
     progress("compiling for this computer", 0, 1)
     with held_build(firmware, out), HostExecutor(network) as host:
         progress("compiling for this computer", 1, 1)

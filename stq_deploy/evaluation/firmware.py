@@ -18,7 +18,7 @@ from stq_deploy.evaluation.summary import Footprint
 from stq_deploy.files import MAXIMUM_JSON_BYTES, locked, read_bounded, resolved
 from stq_deploy.network import Network
 from stq_deploy.progress import Progress, silent
-from stq_deploy.toolchain.build import ELF, MANIFEST, build_firmware
+from stq_deploy.toolchain.build import ELF, MANIFEST, Pages, build_firmware
 from stq_deploy.toolchain.build_folder import REPORT, roll_back
 
 OWN_BUILD = "firmware"
@@ -43,15 +43,24 @@ class Firmware:
     compiler: str
 
 
-def build_afresh(network: Network, board: Board, out: str | os.PathLike[str], progress: Progress = silent) -> Firmware:
+def build_afresh(
+    network: Network,
+    board: Board,
+    out: str | os.PathLike[str],
+    progress: Progress = silent,
+    pages: Pages | None = None,
+) -> Firmware:
     """Build into `out`/firmware, replacing an earlier build there.
 
     Equal sources give an equal image, so the results of an interrupted run still belong to it.
 
+    Args:
+        pages: makes further files for the build's folder.
+
     Raises:
         StqError: building fails.
     """
-    result = build_firmware(network, board, Path(out) / OWN_BUILD, progress=progress)
+    result = build_firmware(network, board, Path(out) / OWN_BUILD, pages=pages, progress=progress)
     return _read_build(result.folder)[0]
 
 
@@ -60,6 +69,7 @@ def find_or_build(
     board: Board,
     out: str | os.PathLike[str],
     progress: Progress = silent,
+    pages: Pages | None = None,
 ) -> Firmware:
     """The build in `out`; else that in `stq-deploy build`'s own folder, if of this network; else a new one.
 
@@ -84,7 +94,7 @@ def find_or_build(
         firmware, report = _read_build(usual)
         if all(report.get(key) == value for key, value in wanted.items()):
             return firmware
-    return build_afresh(network, board, out, progress)
+    return build_afresh(network, board, out, progress, pages)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.memory_plan import MemoryPlan, PlacedPart, Region
+from stq_deploy.evaluation.origin import Origin
 from stq_deploy.evaluation.scores import Score, confusion_matrix, mismatches
 from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.network.output import Task
@@ -28,6 +29,7 @@ class Comparison:
         board, reference: output levels (N, *output shape).
         scoring: how they are read.
         float_answers: the float model's on the samples as they are; None when not known for this model.
+        file_samples: how many the file holds, of which `samples` may be the first.
         outside: samples with a value beyond the levels of the model's own input quantizer, which clips it.
     """
 
@@ -38,10 +40,16 @@ class Comparison:
     scoring: Scoring
     float_answers: Answers | None
     outside: int = 0
+    file_samples: int | None = None
 
     @property
     def attack(self) -> str:
         return self.samples.attack
+
+    @property
+    def in_file(self) -> int:
+        """How many samples the file holds: what its own counts are of."""
+        return len(self.samples) if self.file_samples is None else self.file_samples
 
     @cached_property
     def board_answers(self) -> Answers:
@@ -165,6 +173,7 @@ class RunSummary:
         board: board name.
         emulated: on the emulator (then the counter counts instructions) or on silicon (then cycles).
         model: name and hash of the network.
+        origin: when, by what command and on what computer; None: not to be said.
         seconds: wall-clock time of the `samples_run` inferences; results of an earlier run count in neither.
     """
 
@@ -179,6 +188,7 @@ class RunSummary:
     samples_run: int
     seconds: float
     facts: dict[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
 
     @property
     def agrees(self) -> bool:
@@ -229,4 +239,5 @@ class RunSummary:
             ],
             "samples_per_second": self.samples_per_second,
             "facts": self.facts,
+            "origin": None if self.origin is None else asdict(self.origin),
         }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 from stq_deploy.network.graph import Network
@@ -39,6 +41,17 @@ class OpRow:
     def to_json(self) -> dict[str, Any]:
         """The row as JSON-able values."""
         return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+
+_NAMES_BY_DEFAULT = re.compile(r"(model|sequential|functional)(_[0-9]+)?")
+
+
+def network_title(network: Network) -> str:
+    """What to call it: its model's name; its model file's, where Keras named the model. Untrusted text."""
+    name, source = str(network.metadata.get("name", "")), network.metadata.get("source")
+    file = source.get("name") if isinstance(source, dict) else None
+    named = name and not _NAMES_BY_DEFAULT.fullmatch(name)
+    return name if named or not isinstance(file, str) else PurePath(file).stem
 
 
 def op_rows(network: Network) -> list[OpRow]:

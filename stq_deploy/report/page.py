@@ -7,12 +7,13 @@ from typing import Any
 from markupsafe import Markup
 
 from stq_deploy import __version__
+from stq_deploy.datasets.samples import CLEAN
 from stq_deploy.evaluation.scores import ErrorScore, Score
 from stq_deploy.evaluation.summary import Comparison, RunSummary
 from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart
 from stq_deploy.report.memory_page import memory_context
 from stq_deploy.report.page_templates import page_environment
-from stq_deploy.report.titles import reading_lines, row_title, scores_title
+from stq_deploy.report.titles import reading_lines, row_title, scores_title, speed_of
 
 SERIES = ("Float model", "Integer reference", "Board")
 _MOST_CLASSES_DRAWN = 40
@@ -33,6 +34,9 @@ def render_report(summary: RunSummary) -> str:
         .render(
             **(memory_context(plan) if plan else {"plan": None}),
             summary=summary,
+            title=f"{summary.model} on {summary.board}{' (emulated)' if summary.emulated else ''}",
+            origin=summary.origin,
+            speed_of=speed_of(summary),
             rows=[_row(c) for c in summary.comparisons],
             files=[_provenance(c) for c in summary.comparisons],
             series=SERIES,
@@ -110,24 +114,66 @@ def _text(score: Score | None) -> str:
     return "no labels" if score is None else str(score)
 
 
+_STAGES = {
+    "clean": "float model, before the attack",
+    "attacked": "float model, after the attack",
+    "stored": "float model, after rounding to what the file stores",
+    "after_input_quantisation": "float model, after the attack, on the network's input levels",
+    "integer": "integer network, after the attack",
+}
+_NORMS = {
+    "inf": "L-infinity: of one number",
+    "2": "L2: length of the change",
+    "1": "L1: sum over all numbers",
+    "0": "L0: how many",
+}
+
+
 def _provenance(comparison: Comparison) -> dict[str, Any]:
-    """What the sample file says of itself, flattened to short texts."""
+    """What the sample file says of itself, as short texts; all of it untrusted."""
     metadata = comparison.samples.metadata
     attack = _object(metadata.get("attack"))
     float_model = _object(metadata.get("float_model"))
+    facts = {
+        "Threat model": _threat_model(comparison, attack),
+        "Settings": _pairs(attack.get("settings")),
+        "Seed": _stated(metadata.get("seed")),
+        "Data set": _stated(metadata.get("dataset")),
+        "Versions": _pairs(metadata.get("versions")),
+    }
+    if comparison.float_answers is None:
+        facts["Float model"] = "the file records no predictions of this very model"
+    correct = _object(float_model.get("correct"))
     return {
         "title": row_title(comparison),
         "source": comparison.source,
         "sha256": comparison.samples.sha256(),
-        "threat_model": str(attack.get("threat_model", "not stated")),
-        "settings": _pairs(attack.get("settings")),
-        "largest_change": _pairs(attack.get("largest_change")),
-        "correct": _pairs(float_model.get("correct")),
-        "versions": _pairs(metadata.get("versions")),
-        "dataset": str(metadata.get("dataset", "not stated")),
-        "seed": str(metadata.get("seed", "not stated")),
-        "of_this_model": comparison.float_answers is not None,
+        "facts": [(name, value) for name, value in facts.items() if value],
+        "changes": _named(attack.get("largest_change"), _NORMS),
+        "stages": [(name, value, comparison.in_file) for name, value in _named(correct, _STAGES)],
     }
+
+
+def _threat_model(comparison: Comparison, attack: dict[str, Any]) -> str:
+    if comparison.attack == CLEAN:
+        return "none: the samples are not attacked"
+    stated = attack.get("threat_model")
+    return stated if isinstance(stated, str) else "the file does not say how its samples were made"
+
+
+def _stated(value: Any) -> str:
+    return "not stated" if value is None else str(value)
+
+
+def _named(value: Any, names: dict[str, str]) -> list[tuple[str, str]]:
+    """Entries of an object by the names that people know, in the names' order; entries of other names last."""
+    entries = _object(value)
+    keys = [key for key in names if key in entries] + [key for key in entries if key not in names]
+    return [(names.get(key, key), _number(entries[key])) for key in keys]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -135,4 +181,4 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _pairs(value: Any) -> str:
-    return ", ".join(f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}" for k, v in _object(value).items())
+    return ", ".join(f"{k} {_number(v)}" for k, v in _object(value).items())

@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from stq_deploy.errors import StqError
-from stq_deploy.evaluation.memory_plan import MemoryPlan
+from stq_deploy.evaluation.memory_plan import MemoryPlan, read_memory_plan
 from stq_deploy.evaluation.summary import RunSummary
 from stq_deploy.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
+from stq_deploy.network import Network
+from stq_deploy.network.summary import network_title
+from stq_deploy.report.tables import layers_csv, results_csv
+from stq_deploy.toolchain.build import Pages
 
 PAGE = "report.html"
 DATA = "run.json"
+RESULTS_TABLE = "results.csv"
+LAYERS_TABLE = "layers.csv"
 MEMORY_PAGE = "memory.html"
 
 
 def write_reports(summary: RunSummary, folder: Path, data: dict[str, Any] | None = None) -> Path:
-    """Write report.html and run.json into `folder`; returns the path of the page.
+    """Write report.html, run.json and two tables (.csv) into `folder`; returns the path of the page.
 
     Args:
         data: what run.json holds; by default the summary.
@@ -29,12 +35,14 @@ def write_reports(summary: RunSummary, folder: Path, data: dict[str, Any] | None
 
     content = summary.as_json() if data is None else data
     write_whole(folder / DATA, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_whole(folder / RESULTS_TABLE, results_csv(summary))
+    write_whole(folder / LAYERS_TABLE, layers_csv(summary))
     write_whole(folder / PAGE, render_report(summary))
     return folder / PAGE
 
 
 def check_reports(folder: Path) -> None:
-    """Refuse, before anything runs, a folder whose report.html or run.json no run of ours wrote.
+    """Refuse, before anything runs, a folder with a report, record or table that no run of ours wrote.
 
     Raises:
         StqError: naming that file.
@@ -42,6 +50,8 @@ def check_reports(folder: Path) -> None:
     for name, what, recognize in (
         (DATA, "the record of a run", _is_run_record),
         (PAGE, "the report of a run", lambda path: _is_run_record(path.with_name(DATA))),
+        (RESULTS_TABLE, "a table of a run", lambda path: _is_run_record(path.with_name(DATA))),
+        (LAYERS_TABLE, "a table of a run", lambda path: _is_run_record(path.with_name(DATA))),
     ):
         check_output(folder / name, what=what, recognize=recognize, force_option=False)
 
@@ -52,6 +62,20 @@ def _is_run_record(path: Path) -> bool:
     except (OSError, ValueError, RecursionError, StqError):
         return False
     return isinstance(record, dict) and {"board", "model_hash", "build_id", "results"} <= record.keys()
+
+
+def build_pages(network: Network, board: str, model: str = "") -> Pages:
+    """What a build's folder gets beside the firmware: memory.html.
+
+    Args:
+        model: what to call a network without a name.
+    """
+
+    def pages(report: dict[str, Any], manifest: dict[str, Any]) -> dict[str, str]:
+        title = f"Memory of {network_title(network) or model} on {board}"
+        return memory_page(read_memory_plan(report, manifest), title=title, build_id=report["build_id"])
+
+    return pages
 
 
 def memory_page(plan: MemoryPlan, *, title: str, build_id: str) -> dict[str, str]:

@@ -47,7 +47,7 @@ def model_card(model: ShippedModel) -> str:
     return "\n".join(lines) + "\n"
 
 
-COLUMNS = ("model", "network", "scheme", "data set", "top-1 on its test part", "bytes")
+COLUMNS = ("model", "network", "scheme", "data set", "top-1 on its test part", "bytes of the .h5")
 """Of the list of models."""
 
 
