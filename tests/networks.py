@@ -438,8 +438,11 @@ class _Builder:
         ends = output.minimum, output.maximum
         r: WideRequantize | LongRequantize = WideRequantize(multiplier.astype(np.int32), offset, shift, *ends)
         if multiplier[0] % 2:  # every other one
-            fraction = np.random.default_rng(abs(int(multiplier[0]))).integers(-(2**31), 2**31, len(low))
-            r = LongRequantize(r.multiplier, fraction.astype(np.int32), offset, shift, *ends)
+            more = np.random.default_rng(abs(int(multiplier[0])))
+            fraction = more.integers(-(2**31), 2**31, len(low)).astype(np.int32)
+            lowest, highest = np.sort(more.integers(*ends, (2, len(low)), endpoint=True), axis=0).astype(np.int32)
+            lowest[::2], highest[::2] = ends
+            r = LongRequantize(r.multiplier, fraction, offset, shift, lowest, highest)
         assert r.overflow_free(low, high)
         return r
 

@@ -132,6 +132,8 @@ def requantize(
     zero_point: int = 0,
     wide_offset: npt.NDArray[np.int64] | None = None,
     fraction: npt.NDArray[np.int32] | None = None,
+    lowest: npt.NDArray[np.int32] | None = None,
+    highest: npt.NDArray[np.int32] | None = None,
 ) -> Struct:
     """`stq_requantize`.
 
@@ -145,5 +147,6 @@ def requantize(
         (
             KINDS[kind], TYPES[output_type], left_shift, right_shift, minimum, maximum, multiplier, offset, thresholds,
             sign, levels, table, table_base, stride, shift, zero_point, wide_offset, fraction,
+            lowest, highest,
         )
     )  # fmt: skip

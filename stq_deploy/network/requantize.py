@@ -152,22 +152,24 @@ class WideRequantize:
 
 @dataclass(frozen=True, eq=False)
 class LongRequantize:
-    """`clamp((acc * multiplier[c] + ((acc * fraction[c]) >> 32) + offset[c]) >> shift[c], minimum, maximum)`, 64 bits.
+    """`clamp((acc * multiplier[c] + ((acc * fraction[c]) >> 32) + offset[c]) >> shift[c], lowest[c], highest[c])`.
 
     The wide form with a multiplier of 63 bits, `multiplier + fraction / 2**32`: what thousands of levels of sums of
-    more than 20 bits need, as 31 bits cannot put every step where it belongs. On a Cortex-M7 this is SMLAL, SMMUL,
+    more than 20 bits need, as 31 bits cannot put every step where it belongs. Each channel has its own ends: a relu
+    before batch normalization stops each at a level of its own. Sums have 64 bits. On a Cortex-M7 this is SMLAL, SMMUL,
     an addition and a shift of two words.
 
     Attributes:
         multiplier, fraction: int32 (C,); offset: int64 (C,); shift: int8 (C,), 0..62.
+        lowest, highest: int32 (C,), levels.
     """
 
     multiplier: npt.NDArray[np.int32]
     fraction: npt.NDArray[np.int32]
     offset: npt.NDArray[np.int64]
     shift: npt.NDArray[np.int8]
-    minimum: int
-    maximum: int
+    lowest: npt.NDArray[np.int32]
+    highest: npt.NDArray[np.int32]
     certificate: dict[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "long"
 
@@ -176,20 +178,29 @@ class LongRequantize:
         return len(self.multiplier)
 
     @property
-    def factor(self) -> npt.NDArray[np.int64]:
-        """int64 (C,): the multiplier in units of 2**-32. The form is `((acc * factor >> 32) + offset) >> shift`."""
-        return (self.multiplier.astype(np.int64) << 32) + self.fraction.astype(np.int64)
+    def minimum(self) -> int:
+        return int(self.lowest.min())
+
+    @property
+    def maximum(self) -> int:
+        return int(self.highest.max())
+
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """All arrays, (C,) each."""
+        return self.multiplier, self.fraction, self.offset, self.shift, self.lowest, self.highest
 
     def apply(self, acc: Accumulators) -> Accumulators:
         """int64 (..., C) -> int64 (..., C) levels."""
         fine = (acc * self.fraction.astype(np.int64)) >> 32
         total = acc * self.multiplier.astype(np.int64) + fine + self.offset
         levels: Accumulators = total >> self.shift.astype(np.int64)
-        return np.clip(levels, self.minimum, self.maximum)
+        return np.clip(levels, self.lowest.astype(np.int64), self.highest.astype(np.int64))
 
     def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
         """Whether no channel's level falls as `sign[c] * acc` rises, for accumulators in [low[c], high[c]]."""
-        return bool((np.sign(self.factor) * sign >= 0).all())
+        # Together they are a multiple of acc, rounded down; the fraction is less than one unit of the multiplier.
+        direction = np.where(self.multiplier != 0, np.sign(self.multiplier), np.sign(self.fraction))
+        return bool((direction * sign >= 0).all())
 
     def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
         """Whether no intermediate leaves int64 for accumulators in [low, high] ((C,) each)."""
@@ -308,7 +319,7 @@ Requantize = (
     | TableRequantize
     | KeepAccumulator
 )  # fmt: skip
-PER_CHANNEL = ("multiplier", "fraction", "offset", "shift", "thresholds", "sign", "table")
+PER_CHANNEL = ("multiplier", "fraction", "lowest", "highest", "offset", "shift", "thresholds", "sign", "table")
 """Attributes that hold a row for each channel; a table may have one for all."""
 REQUANTIZE_KINDS: dict[str, type[Any]] = {cls.kind: cls for cls in typing.get_args(Requantize)}
 

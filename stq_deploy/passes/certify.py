@@ -181,7 +181,7 @@ def _shift_of(target: Thresholds, c: int, zero_point: int) -> tuple[int, int] | 
 
 def _wide(target: Thresholds) -> WideRequantize | None:
     """A multiplier with 64-bit sums; None if some channel's steps are not evenly spaced enough for any."""
-    fits = [_fit_wide(target, c, 0) for c in range(target.channels)]
+    fits = [_fit_wide(target, c) for c in range(target.channels)]
     found = [fit for fit in fits if fit is not None]
     if len(found) < target.channels:
         return None
@@ -193,47 +193,71 @@ def _wide(target: Thresholds) -> WideRequantize | None:
     return form if form.overflow_free(*target.accumulators()) else None
 
 
+def _wide_shift(target: Thresholds, slope: Fraction) -> int:
+    """The finest at which levels stay far within 64 bits, and a multiplier of this slope within 31."""
+    largest = max(abs(target.minimum), abs(target.maximum)) + 1
+    shift = 60 - largest.bit_length()
+    while shift and slope * 2**shift >= _INT32 - 1:
+        shift -= 1
+    return shift
+
+
+def _fit_wide(target: Thresholds, c: int) -> tuple[int, int, int] | None:
+    """(multiplier, offset, shift) of channel c in the middle of the offset's room, or None."""
+    assert target.slope is not None
+    if not _varies(target, c):
+        # One level: count how many of the steps its accumulators have passed.
+        return 0, (target.minimum + int((target.first[c] <= target.low[c]).sum())) << 32, 32
+    shift = _wide_shift(target, target.slope[c])
+    multiplier = round(target.slope[c] * 2**shift)
+    # Products of a first accumulator and the multiplier take 62 bits; levels and offsets no more.
+    level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64) << shift
+    reached, missed = target.first[c] <= target.high[c], target.first[c] > target.low[c]
+    least = (level - target.first[c] * multiplier)[reached]
+    most = (level - 1 - (target.first[c] - 1) * multiplier)[missed]
+    low = int(least.max()) if len(least) else int(most.min())
+    high = int(most.min()) if len(most) else low
+    return (int(target.sign[c]) * multiplier, low + (high - low) // 2, shift) if low <= high else None
+
+
 def _long(target: Thresholds) -> LongRequantize | None:
-    """As `_wide`, the multiplier in units of 2**-32."""
-    fits = [_fit_wide(target, c, 32) for c in range(target.channels)]
+    """As `_wide`, the multiplier in units of 2**-32, with the ends that each channel reaches."""
+    fits = [_fit_long(target, c) for c in range(target.channels)]
     found = [fit for fit in fits if fit is not None]
     if len(found) < target.channels:
         return None
     factor, offset, shift = zip(*found, strict=True)
     multiplier = [(f + 2**31) >> 32 for f in factor]
     fraction = [f - (m << 32) for f, m in zip(factor, multiplier, strict=True)]
+    ends = (target.minimum + (target.first <= end[:, None]).sum(axis=1) for end in (target.low, target.high))
+    lowest, highest = (end.astype(np.int32) for end in ends)
     form = LongRequantize(
         np.array(multiplier, np.int32), np.array(fraction, np.int32), np.array(offset, np.int64),
-        np.array(shift, np.int8), target.minimum, target.maximum,
+        np.array(shift, np.int8), lowest, highest,
     )  # fmt: skip
     return form if form.overflow_free(*target.accumulators()) else None
 
 
-def _fit_wide(target: Thresholds, c: int, finer: int) -> tuple[int, int, int] | None:
-    """(multiplier in units of 2**-finer, offset, shift) of channel c in the middle of the offset's room, or None."""
+def _fit_long(target: Thresholds, c: int) -> tuple[int, int, int] | None:
+    """(multiplier in units of 2**-32, offset, shift) of channel c, or None.
+
+    Only the steps within its range count: beyond the first and the last, the channel's ends hold.
+    """
     assert target.slope is not None
-    if not _varies(target, c):
-        # One level: count how many of the steps its accumulators have passed.
-        return 0, (target.minimum + int((target.first[c] <= target.low[c]).sum())) << 32, 32
-    slope = target.slope[c]
-    largest = max(abs(target.minimum), abs(target.maximum)) + 1
-    shift = 60 - largest.bit_length()  # levels << shift stay far within 64 bits
-    while shift and slope * 2**shift >= _INT32 - 1:
-        shift -= 1
-    factor = round(slope * 2 ** (shift + finer))
-    # Products of an accumulator and the multiplier take 63 bits; levels and offsets no more.
-    whole, rest = factor >> finer, factor & ((1 << finer) - 1)
+    within = (target.first[c] > target.low[c]) & (target.first[c] <= target.high[c])
+    if not within.any():
+        return 0, 0, 0
+    shift = _wide_shift(target, target.slope[c])
+    factor = round(target.slope[c] * Fraction(2) ** (shift + 32))
+    whole, rest = factor >> 32, factor & (2**32 - 1)
 
     def product(acc: Integers) -> Integers:
-        floors: Integers = acc * whole + ((acc * rest) >> finer)
+        floors: Integers = acc * whole + ((acc * rest) >> 32)
         return floors
 
-    level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64) << shift
-    reached, missed = target.first[c] <= target.high[c], target.first[c] > target.low[c]
-    least = (level - product(target.first[c]))[reached]
-    most = (level - 1 - product(target.first[c] - 1))[missed]
-    low = int(least.max()) if len(least) else int(most.min())
-    high = int(most.min()) if len(most) else low
+    level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64)[within] << shift
+    first = target.first[c][within]
+    low, high = int((level - product(first)).max()), int((level - 1 - product(first - 1)).min())
     return (int(target.sign[c]) * factor, low + (high - low) // 2, shift) if low <= high else None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, run_stage
+from stq_deploy.passes.stages import Affine, Leaky, Monotone, Stage, run_stage
 from stq_deploy.passes.step_function import (
     ALWAYS,
     NEVER,
@@ -129,38 +129,59 @@ class Epilogue:
         Level k is reached where `factor * u + offset` is `(k - 1/2) * spacing` or more (more, where ties go to the even
         level and k is odd): at an accumulator that is linear in k.
         """
-        affine, *clips = self.stages or (Affine((Fraction(1),), (Fraction(0),)),)
-        if not (is_linear(self.quantizer) and isinstance(affine, Affine) and all(isinstance(s, Clip) for s in clips)):
+        line = self._clipped_line(channel) if is_linear(self.quantizer) else None
+        if line is None:
             return None
-        factor, offset = affine.at(channel)
+        factor, offset, low, high = line
         levels = range(self.steps.minimum + 1, self.steps.maximum + 1)
         spacing = self.steps.spacing
         if factor == 0:
-            constant = offset
-            for clip in clips:
-                constant = run_stage(clip, channel, constant)
-            return False, [k <= self.steps.nearest(constant) for k in levels]
+            return False, [k <= self.steps.nearest(offset) for k in levels]
         slope, start = spacing / (2 * factor), -offset / factor
         denominator = math.lcm(slope.denominator, start.denominator)
         a, b = int(slope * denominator), int(start * denominator)
+        # The ends themselves round to a level: those up to the lower end's are always reached, those above the upper
+        # end's never.
+        always = self.steps.minimum if low is None else self.steps.nearest(low)
+        last = self.steps.maximum if high is None else self.steps.nearest(high)
         firsts: list[int | bool] = []
         rises, reaches = factor > 0, self.steps.reaches
         for k in levels:
+            if k <= always or k > last:
+                firsts.append(k <= always)
+                continue
             floor, rest = divmod((2 * k - 1) * a + b, denominator)
             if rises:
                 firsts.append(floor if rest == 0 and reaches(k) else floor + 1)
             else:  # reached where u <= boundary, that is -u >= -boundary
                 firsts.append(1 - floor if rest == 0 and not reaches(k) else -floor)
-        for clip in clips:
-            assert isinstance(clip, Clip)
-            # The clip's own bounds round to a level: those up to it are always reached, those above it never.
-            if clip.low is not None:
-                always = self.steps.nearest(clip.low)
-                firsts = [True if k <= always else first for k, first in zip(levels, firsts, strict=True)]
-            if clip.high is not None:
-                last = self.steps.nearest(clip.high)
-                firsts = [False if k > last else first for k, first in zip(levels, firsts, strict=True)]
         return not rises, firsts
+
+    def _clipped_line(self, channel: int) -> tuple[Fraction, Fraction, Fraction | None, Fraction | None] | None:
+        """(factor, offset, low, high) such that the stages are `min(max(factor * u + offset, low), high)`, or None.
+
+        None as an end is no bound. Where the factor is 0, the offset lies between the ends.
+        """
+        factor, offset = Fraction(1), Fraction(0)
+        low: Fraction | None = None
+        high: Fraction | None = None
+        for stage in self.stages:
+            if isinstance(stage, Leaky | Monotone):
+                return None
+            if isinstance(stage, Affine):
+                f, o = stage.at(channel)
+                factor, offset = f * factor, f * offset + o
+                low, high = (None if end is None else f * end + o for end in (low, high))
+                if f < 0:
+                    low, high = high, low
+                elif f == 0:
+                    low = high = o
+            else:
+                low = stage.low if low is None else run_stage(stage, channel, low)
+                high = stage.high if high is None else run_stage(stage, channel, high)
+                if factor == 0:
+                    offset = run_stage(stage, channel, offset)
+        return factor, offset, low, high
 
     def _slope(self, channels: int) -> tuple[Fraction, ...] | None:
         # A relu before a quantizer only clips, as the quantizer itself does.

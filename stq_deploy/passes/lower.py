@@ -8,6 +8,7 @@ model's outputs are the logits.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,14 +54,13 @@ from stq_deploy.passes.expression import (
 from stq_deploy.passes.fixed_point import BITS, power_of_two
 from stq_deploy.passes.input_levels import LevelMap, find_input_levels, unknown_input
 from stq_deploy.passes.input_paths import STAGES
-from stq_deploy.passes.materialize import Materializer, probe
+from stq_deploy.passes.materialize import FEWEST_BITS, Materializer, probe, rounding_step
 from stq_deploy.passes.softmax import LEVELS, STEP, exponentials, largest_error
 from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, shifted
 from stq_deploy.passes.step_function import step_function
 from stq_deploy.passes.structure import find_ending, find_last_step, find_live
 from stq_deploy.progress import Progress, silent
 
-_STAGE = "certifying layers"
 _WEIGHTED: dict[type[s.Node], type[WeightedOp]] = {
     s.ConvolveNode: Convolve,
     s.DepthwiseNode: DepthwiseConvolve,
@@ -76,8 +76,15 @@ _COMBINATIONS: dict[type[s.Node], tuple[Combination, tuple[int, int]]] = {
 }
 
 
+CERTIFYING = "certifying layers"
+"""The stage of `progress` that `lower` is."""
+
+
 def lower(source: s.SourceGraph, progress: Progress = silent) -> Network:
-    """The integer network of a checked model; `progress` is told every layer.
+    """The integer network of a checked model.
+
+    Args:
+        progress: hears of every Keras layer that is done; an interrupt there leaves nothing behind.
 
     Raises:
         UnknownInputError: no quantizer says which levels the input has.
@@ -105,20 +112,20 @@ class _Lowering:
         self.input = levels
 
     def run(self, progress: Progress) -> Network:
-        nodes = [(n, node) for n, node in enumerate(self.source.nodes) if n in self.live]
-        total = len(nodes) + len(self.outputs)
-        for done, (n, node) in enumerate(nodes):
-            progress(_STAGE, done, total)
+        layers = list(dict.fromkeys(self.source.nodes[n].layer for n in sorted(self.live)))
+        done: dict[str, None] = {}
+        progress(CERTIFYING, 0, len(layers))
+        for n, node in enumerate(self.source.nodes):
+            if n not in self.live:
+                continue
             if n in self.input.walked and isinstance(node, STAGES):
                 self.values[n] = self._lower_input_stage(node)
             else:
                 self.values[n] = self._shared(n, _LOWER[type(node)](self, n, node))
-        finished = []
-        for done, n in enumerate(self.outputs, len(nodes)):
-            progress(_STAGE, done, total)
-            finished.append(self._finish(n))
-        progress(_STAGE, total, total)
-        outputs = tuple(finished)
+            done[node.layer] = None
+            progress(CERTIFYING, min(len(done), len(layers) - 1), len(layers))
+        outputs = tuple(self._finish(n) for n in self.outputs)
+        progress(CERTIFYING, len(layers), len(layers))
         built = self.built
         name = self.source.nodes[0].layer
         return Network(
@@ -172,9 +179,7 @@ class _Lowering:
         kernel, op = self.source.kernels[n], _WEIGHTED[type(node)]
         arguments: dict[str, Any] = {"weights": kernel.integers, "weight_bits": kernel.bits}
         value = self.values[node.inputs[0]]
-        if isinstance(node, s.DenseNode):
-            x = self._levels(node, value)
-        else:
+        if not isinstance(node, s.DenseNode):
             window = node.window
             if isinstance(value.core, Moved) and isinstance(value.core.node, s.PadNode) and not value.stages:
                 # Padding with zeros is what the convolution's own window does.
@@ -182,9 +187,10 @@ class _Lowering:
                 window = replace(
                     window, pad_before=_sum(window.pad_before, pad.before), pad_after=_sum(window.pad_after, pad.after)
                 )
-            x = self._levels(node, value)
             arguments["window"] = window
-        low, high = probe(op, arguments).accumulator_range(x.type)
+        weighted = probe(op, arguments)
+        x = self._levels(node, value, weighted)
+        low, high = weighted.accumulator_range(x.type)
         if not fits("int32", int(low.min()), int(high.max())):
             raise lowering_error(
                 node.layer,
@@ -290,7 +296,7 @@ class _Lowering:
 
     # Values to ops
 
-    def _levels(self, node: s.Node, value: Expression) -> Levels:
+    def _levels(self, node: s.Node, value: Expression, reader: WeightedOp) -> Levels:
         """A weighted layer's input: a tensor of one scale whose levels fit 16 bits, exact if the value is such."""
         core, x = value.core, None
         # Sums of more bits need not be stored as they are first.
@@ -298,7 +304,8 @@ class _Lowering:
             x = self.materializer.exact(value, node.layer)
         if x is not None and fits("int16", *x.real_levels):
             return x
-        return self.materializer.rounded(value if x is None else Expression(x), 15, node.layer)
+        value = value if x is None else Expression(x)
+        return self.materializer.rounded(value, _input_bits(value, reader), node.layer)
 
     def _padded(self, value: Expression, reader: str) -> Expression:
         """The value; a tensor whose padding was left to a convolution that might follow is padded now."""
@@ -332,6 +339,18 @@ class _Lowering:
             "certificates": self.built.certificates,
             "keras_outputs": self.built.keras_outputs,
         }
+
+
+def _input_bits(value: Expression, reader: WeightedOp) -> int:
+    """Of the fixed-point numbers that `reader` sums up: 15, or as many as its sum leaves, but no fewer than 12."""
+    for bits in range(15, FEWEST_BITS - 1, -1):
+        step = rounding_step(value, bits)
+        low, high = (end / step for end in real_bounds(value))
+        levels = TensorType((1,), "int16", max(math.floor(low) - 1, -(2**15)), min(math.ceil(high) + 1, 2**15 - 1), 1.0)
+        least, most = reader.accumulator_range(levels)
+        if fits("int32", int(least.min()), int(most.max())):
+            return bits
+    return 15  # its sum can exceed 32 bits, then
 
 
 def _sum(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:

@@ -5,6 +5,7 @@ Each core is stored once, however many layers read it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -17,6 +18,8 @@ from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.network import TensorType
 from stq_deploy.network.ops import (
     Curve,
+    Maximum,
+    Minimum,
     Multiply,
     Op,
     Rescale,
@@ -27,9 +30,10 @@ from stq_deploy.passes.builder import NetworkBuilder
 from stq_deploy.passes.certify import certify
 from stq_deploy.passes.curves import SMOOTH, Argument, make_curve
 from stq_deploy.passes.epilogue import Epilogue
-from stq_deploy.passes.errors import lowering_error, unquantized
+from stq_deploy.passes.errors import lowering_error
 from stq_deploy.passes.expression import (
     Accumulated,
+    Bounds,
     Combined,
     Core,
     Expression,
@@ -47,12 +51,13 @@ from stq_deploy.passes.fixed_point import BITS, fixed_point, power_of_two
 from stq_deploy.passes.fuse import fuse
 from stq_deploy.passes.logits import certify_logits
 from stq_deploy.passes.movement import commutes, joined_levels, move
-from stq_deploy.passes.stages import Affine, Clip, Monotone, chain, part, scaled
+from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, chain, part, scaled
 from stq_deploy.passes.step_function import StepFunction
 
 _NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # stands in where an op is asked for its accumulator's range only
 _MAXIMUM_TABLED_LEVELS = 256
-_FEWEST_BITS = 12
+FEWEST_BITS = 12
+"""Of fixed-point numbers that layers read: with fewer, the result would be a guess."""
 _UNBOUNDED = Clip(None, None)
 
 
@@ -119,7 +124,11 @@ class Materializer:
 
     def tensor(self, value: Expression, reader: str) -> Levels:
         """The value as it is: exact integers where it has no stages, otherwise fixed-point numbers."""
-        return self.stored(value.core, reader) if not value.stages else self.fixed(value, _step(value, BITS), reader)
+        return (
+            self.stored(value.core, reader)
+            if not value.stages
+            else self.fixed(value, rounding_step(value, BITS), reader)
+        )
 
     def stored(self, core: Core, reader: str) -> Levels:
         """A tensor of the core's exact integers."""
@@ -148,7 +157,7 @@ class Materializer:
         return self.move(core.node, exact, core.layer if core.whole else "")
 
     def _uniform(self, x: Levels, reader: str) -> Levels:
-        return x if x.uniform else self.fixed(Expression(x), _step(Expression(x), BITS), reader)
+        return x if x.uniform else self.fixed(Expression(x), rounding_step(Expression(x), BITS), reader)
 
     def fixed(self, value: Expression, step: Fraction, reader: str) -> Levels:
         """The value as multiples of `step`, rounded, of 32 bits at most.
@@ -166,11 +175,11 @@ class Materializer:
         Raises:
             StqError: as `fixed`, or so few bits that the result would be a guess.
         """
-        if bits < _FEWEST_BITS:
+        if bits < FEWEST_BITS:
             raise lowering_error(reader, "its sum can exceed 32 bits", "pool smaller windows")
         if isinstance(value.core, Moved):  # a tensor states one range of levels for channels of unlike scales
             value = replace(value, core=self.stored(value.core, reader))
-        return self.fixed(value, _step(value, bits), reader)
+        return self.fixed(value, rounding_step(value, bits), reader)
 
     def _curved(self, value: Expression, at: int, step: Fraction, reader: str) -> Levels:
         """As `fixed`, of a value whose stage number `at` is a sigmoid or tanh."""
@@ -216,27 +225,41 @@ class Materializer:
             return core.uniform
         return not isinstance(core, Moved) and (not isinstance(core, Accumulated) or len(set(core.scale)) == 1)
 
-    def _rounded(self, value: Expression, step: Fraction, reader: str) -> Levels:
+    def _rounded(self, value: Expression, step: Fraction, reader: str, bounds: Bounds | None = None) -> Levels:
+        """The value rounded; `bounds` are its exact ends where its core has been rounded before."""
         smooth = next((i for i, stage in enumerate(value.stages) if isinstance(stage, Monotone)), None)
         if smooth is not None:
             return self._curved(value, smooth, step, reader)
         core = self.stored(value.core, reader) if isinstance(value.core, Moved) else value.core
+        stages, rest = _first_stages(value.stages)
+        if rest:
+            # Each op rounds. What is rounded first has the most bits, as the stages that follow may enlarge its error.
+            begun = Expression(core, stages, value.sources)
+            fine = self.fixed(begun, rounding_step(begun, BITS), reader)
+            bounds = bounds or real_bounds(value)
+            if isinstance(rest[0], Leaky):
+                bent = Expression(_leaky(fine, rest[0], value.sources[-1] if value.sources else reader))
+                return self._rounded(replace(bent, stages=rest[1:], sources=value.sources), step, reader, bounds)
+            return self._rounded(Expression(fine, rest, value.sources), step, reader, bounds)
         low, high, scale = self._accumulators(core, reader)
-        first, *rest = chain(scaled(scale), *value.stages)
-        clip = rest[0] if rest and isinstance(rest[0], Clip) else _UNBOUNDED
-        rest = rest[clip is not _UNBOUNDED :]
+        first, *clips = chain(scaled(scale), *stages)
+        clip = clips[0] if clips else _UNBOUNDED
         assert isinstance(first, Affine)
-        if rest and not isinstance(rest[0], Affine | Clip):
-            raise unquantized(reader, value.sources[-1] if value.sources else reader)
+        assert isinstance(clip, Clip)
         try:
             requantize = fixed_point(first, clip, low, high, step)
         except ValueError as error:
             raise lowering_error(reader, str(error), "put a quantizer before it, or scale it down") from error
+        if bounds is not None:
+            requantize = replace(
+                requantize,
+                minimum=max(requantize.minimum, math.floor(bounds[0] / step)),
+                maximum=min(requantize.maximum, math.ceil(bounds[1] / step)),
+            )
         op = self._op(core, requantize, value.sources, reader)
         levels = requantize.minimum, requantize.maximum
         output = TensorType(_core_shape(core), smallest_type(*levels), *levels, scale=float(step))
-        rounded = self.built.add(op, output, (step,), "", requantize.certificate)
-        return self.fixed(Expression(rounded, tuple(rest), value.sources), step, reader) if rest else rounded
+        return self.built.add(op, output, (step,), "", requantize.certificate)
 
     def logits(self, value: Expression, layer: str, reader: str, *, signs: bool = False) -> Levels:
         """The model's output in 32 bits: the accumulators themselves if they share a scale, else fixed point.
@@ -250,7 +273,7 @@ class Materializer:
         low, high, scale = self._accumulators(core, reader)
         affine, *rest = chain(scaled(scale), *value.stages)
         if rest:
-            return self.fixed(replace(value, core=core), _step(value, BITS), reader)
+            return self.fixed(replace(value, core=core), rounding_step(value, BITS), reader)
         assert isinstance(affine, Affine)
         if affine.uniform and affine.offset[0] == 0 and affine.factor[0] > 0 and not isinstance(core, Levels):
             certificate = {"kind": "keep", "exact": True, "channels": len(low)}
@@ -306,7 +329,7 @@ class Materializer:
         first = min(taken[0], max(15, 30 - taken[1]))
         bits = (first, min(taken[1], 30 - first))
         a, b = (
-            x if x is not None and wanted <= left else self.fixed(_or_exact(term, x), _step(term, left), reader)
+            x if x is not None and wanted <= left else self.fixed(_or_exact(term, x), rounding_step(term, left), reader)
             for term, x, wanted, left in zip(core.terms, exact, taken, bits, strict=True)
         )
         return a, b
@@ -368,9 +391,23 @@ def _combination_fits(core: Combined, a: Levels, b: Levels) -> bool:
     return fits("int32", *probe(core.kind, arguments).accumulator_range([a.type, b.type]))
 
 
-def _step(value: Expression, bits: int) -> Fraction:
+def rounding_step(value: Expression, bits: int) -> Fraction:
     """The power of two of which the value is less than 2**bits, one more that rounding may make of it included."""
     return power_of_two(max(abs(end) for end in real_bounds(value)) / (2**bits - 2))
+
+
+def _first_stages(stages: tuple[Stage, ...]) -> tuple[tuple[Stage, ...], tuple[Stage, ...]]:
+    """(the stages that one op computes in fixed point: a scale and an offset, then a clip; those that follow)."""
+    count = int(bool(stages) and isinstance(stages[0], Affine))
+    count += int(len(stages) > count and isinstance(stages[count], Clip))
+    return stages[:count], stages[count:]
+
+
+def _leaky(x: Levels, stage: Leaky, layer: str) -> Combined:
+    """v where positive, else slope * v: the larger of both, or the smaller where the slope is above 1."""
+    kind = Maximum if stage.slope <= 1 else Minimum
+    lower = Expression(x, (Affine((stage.slope,), (Fraction(0),)),))
+    return Combined(layer, False, kind, (Expression(x), lower), x.type.shape)
 
 
 def _or_exact(term: Expression, exact: Levels | None) -> Expression:

@@ -192,8 +192,7 @@ def _requantize_bytes(requantize: Requantize) -> int:
     if isinstance(requantize, WideRequantize):
         return requantize.multiplier.nbytes + requantize.offset.nbytes + requantize.shift.nbytes
     if isinstance(requantize, LongRequantize):
-        words = requantize.multiplier.nbytes + requantize.fraction.nbytes
-        return words + requantize.offset.nbytes + requantize.shift.nbytes
+        return sum(array.nbytes for array in requantize.arrays())
     if isinstance(requantize, ShiftRequantize):
         return requantize.offset.nbytes + requantize.shift.nbytes
     if isinstance(requantize, ThresholdRequantize):

@@ -154,7 +154,7 @@ def _long(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], 
     def maker(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
         channels = acc.shape[-1]
         info = np.iinfo(dtype)
-        low, high = sorted(int(v) for v in rng.integers(info.min, info.max, 2, endpoint=True))
+        lowest, highest = np.sort(rng.integers(info.min, info.max, (2, channels), endpoint=True), axis=0)
         ends = np.array([-(2**31), 2**31 - 1, 0, -1])
         multiplier, fraction = (
             np.where(rng.random(channels) < 0.2, rng.choice(ends, channels), rng.integers(-(2**31), 2**31, channels))
@@ -167,11 +167,14 @@ def _long(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], 
         bits = reach.bit_length() - info.bits
         shift = np.clip(bits + rng.integers(-3, 4, channels), 0, 62).astype(np.int8)
         struct = arguments.requantize(
-            "long", dtype, minimum=low, maximum=high, multiplier=multiplier.astype(np.int32), wide_offset=offset,
-            shift=shift, fraction=fraction.astype(np.int32),
+            "long", dtype, multiplier=multiplier.astype(np.int32), wide_offset=offset, shift=shift,
+            fraction=fraction.astype(np.int32), lowest=lowest.astype(np.int32), highest=highest.astype(np.int32),
         )  # fmt: skip
         factor = [(int(m) << 32) + int(f) for m, f in zip(multiplier, fraction, strict=True)]
-        expected = _each(acc, lambda a, c: golden.by_long(a, factor[c], int(offset[c]), int(shift[c]), low, high))
+        expected = _each(
+            acc,
+            lambda a, c: golden.by_long(a, factor[c], int(offset[c]), int(shift[c]), int(lowest[c]), int(highest[c])),
+        )
         return Requantization(struct, dtype, expected)
 
     return maker

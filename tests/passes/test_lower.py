@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from integer_models import source_graph
 from model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
+from source_draft import Draft
 
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.reference import run, run_layers
 from stq_deploy.passes import Conversion, UnknownInputError, lower
 from stq_deploy.passes.load_model import convert_source
+from stq_deploy.passes.lower import CERTIFYING
 
 WINDOW = {"strides": [1, 1], "padding": "same", "data_format": "channels_last", "dilation_rate": [1, 1]}
 RELU = "quantized_relu(4,2)"
@@ -278,3 +280,15 @@ def test_quantized_output_stays_levels(tmp_path: Path) -> None:
     draft = end(image(), "q", 24).add("QActivation", "out", "fc", activation="quantized_bits(8,3,1)")
     network = lower(source_graph(draft, tmp_path))
     assert network.output_type.dtype == "int8"
+
+
+def test_progress_tells_of_every_layer() -> None:
+    draft = Draft()
+    x = draft.quantize(draft.norm(draft.conv(draft.x, 3)), RELU)
+    heard: list[tuple[str, int, int]] = []
+    lower(draft.graph(draft.dense(draft.flat(x))), lambda *step: heard.append(step))
+    layers = len({node.layer for node in draft.nodes})
+    assert heard[0] == (CERTIFYING, 0, layers)
+    assert heard[-1] == (CERTIFYING, layers, layers)
+    assert [done for _, done, _ in heard] == sorted(done for _, done, _ in heard)
+    assert {total for _, _, total in heard} == {layers}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -11,7 +12,6 @@ import pytest
 from source_draft import BITS, RELU, Draft
 from source_values import source_values
 
-from stq_deploy.errors import StqError
 from stq_deploy.frontend import source as s
 from stq_deploy.network import Network
 from stq_deploy.network.ops import Window
@@ -269,8 +269,15 @@ def test_a_sum_that_just_fits_15_bits_may_be_rounded_up() -> None:
     assert network.tensors[network.ops[0].output].dtype == "int16"
 
 
-def test_what_cannot_be_read_unquantized() -> None:
-    draft = Draft()
-    curved = draft.add(s.LeakyNode, draft.conv(draft.x, 2), slope=Fraction(1, 10))
-    with pytest.raises(StqError, match="is not quantized"):
-        lower(finish(draft, draft.add(s.AddNode, curved, draft.x)))
+@pytest.mark.parametrize("slope", [Fraction(1, 10), Fraction(3, 16), Fraction(1), Fraction(5, 2)])
+@pytest.mark.parametrize("scale", [(0.25,), (0.3137, 0.7071)])
+def test_leaky_relu_that_no_quantizer_rounds(slope: Fraction, scale: Sequence[float]) -> None:
+    """Read by a sum, by a product, and by a convolution; alone, and with batch normalization before and behind it."""
+    for normed, kind in itertools.product((False, True), (s.AddNode, s.MultiplyNode, None)):
+        draft = Draft(shape=(3, 3, 2), quantizer="quantized_bits(4,1,1,alpha=1)")
+        at = draft.conv(draft.x, 2, scale=scale)
+        at = draft.norm(at, gamma=(0.7, -1.3)) if normed else at
+        at = draft.add(s.LeakyNode, at, slope=slope)
+        at = draft.norm(at) if normed else at
+        at = draft.conv(at, 2) if kind is None else draft.add(kind, at, draft.x)
+        check(finish(draft, at, "quantized_bits(5,3,1,alpha=1)"))

@@ -83,16 +83,15 @@ static void by_wide(const stq_requantize *rq, const int32_t *acc, int32_t first,
 /* SMLAL and SMMUL for a multiplier of two words, then a shift of two words. */
 static void by_long(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
 {
-    const int32_t minimum = rq->minimum;
-    const int32_t maximum = rq->maximum;
-
     for (int32_t i = 0; i < count; i++) {
+        const int32_t lowest = rq->lowest[first + i];
+        const int32_t highest = rq->highest[first + i];
         const int32_t fine = (int32_t)(((int64_t)acc[i] * rq->fraction[first + i]) >> 32);
         const int64_t product = (int64_t)acc[i] * rq->multiplier[first + i] + fine;
         const int64_t level = (product + rq->wide_offset[first + i]) >> rq->shift[first + i];
 
         stq_set_level(output, rq->output_type, first + i,
-                      level < minimum ? minimum : level > maximum ? maximum : (int32_t)level);
+                      level < lowest ? lowest : level > highest ? highest : (int32_t)level);
     }
 }
 

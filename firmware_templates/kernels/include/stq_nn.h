@@ -77,8 +77,8 @@ typedef enum {
     STQ_REQUANTIZE_SHIFT = 4,
     /* clamp(((int64)acc * multiplier[c] + wide_offset[c]) >> shift[c], minimum, maximum); shift is 0..62 */
     STQ_REQUANTIZE_WIDE = 5,
-    /* clamp(((int64)acc * multiplier[c] + (((int64)acc * fraction[c]) >> 32) + wide_offset[c]) >> shift[c], minimum,
-     * maximum); shift is 0..62 */
+    /* clamp(((int64)acc * multiplier[c] + (((int64)acc * fraction[c]) >> 32) + wide_offset[c]) >> shift[c], lowest[c],
+     * highest[c]); shift is 0..62 */
     STQ_REQUANTIZE_LONG = 6,
 } stq_requantize_kind;
 
@@ -101,6 +101,8 @@ typedef struct {
     int32_t zero_point;
     const int64_t *wide_offset;
     const int32_t *fraction;
+    const int32_t *lowest;
+    const int32_t *highest;
 } stq_requantize;
 
 /*

@@ -37,8 +37,10 @@ static int32_t by_long(const stq_requantize *rq, int32_t channel, int32_t acc)
 {
     const int64_t product = (int64_t)acc * rq->multiplier[channel] + (((int64_t)acc * rq->fraction[channel]) >> 32);
     const int64_t level = (product + rq->wide_offset[channel]) >> rq->shift[channel];
+    const int32_t lowest = rq->lowest[channel];
+    const int32_t highest = rq->highest[channel];
 
-    return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : (int32_t)level;
+    return level < lowest ? lowest : level > highest ? highest : (int32_t)level;
 }
 
 static int32_t by_thresholds(const stq_requantize *rq, int32_t channel, int32_t acc)

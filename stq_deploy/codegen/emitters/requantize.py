@@ -65,12 +65,14 @@ def emit_requantize(context: LayerContext, requantize: Requantize) -> tuple[tupl
             Constant(context.constant_name("fraction"), requantize.fraction, "its fraction, in units of 2^-32"),
             Constant(context.constant_name("offset"), requantize.offset, "offset of each output channel"),
             Constant(context.constant_name("shift"), requantize.shift, "right shift of each output channel"),
+            Constant(context.constant_name("lowest"), requantize.lowest, "lowest level of each output channel"),
+            Constant(context.constant_name("highest"), requantize.highest, "highest level of each output channel"),
         )
-        multiplier, fraction, offset, shift = (constant.name for constant in constants)
+        multiplier, fraction, offset, shift, lowest, highest = (constant.name for constant in constants)
         rows = (
             kind,
-            fields(minimum=requantize.minimum, maximum=requantize.maximum),
             fields(multiplier=multiplier, fraction=fraction, wide_offset=offset, shift=shift),
+            fields(lowest=lowest, highest=highest),
         )
     elif isinstance(requantize, ThresholdRequantize):
         sign = Constant(context.constant_name("sign"), requantize.sign, "1 for a rising, -1 for a falling channel")

@@ -108,6 +108,9 @@ def check_requantize(
         if isinstance(r, LongRequantize):
             require(r.fraction.shape == r.multiplier.shape, "multiplier and fraction differ")
             require(r.fraction.dtype == np.int32, "fraction is not int32")
+            require(r.lowest.shape == r.highest.shape == r.multiplier.shape, "lowest and highest are not (C,)")
+            require(r.lowest.dtype == np.int32 and r.highest.dtype == np.int32, "lowest or highest is not int32")
+            require(bool((r.lowest <= r.highest).all()), "lowest lies above highest")
         require(r.offset.dtype == np.int64 and r.shift.dtype == np.int8, "offset is not int64 or shift not int8")
         require(bool(((r.shift >= 0) & (r.shift <= 62)).all()), "a shift is outside 0..62")
         require(r.overflow_free(low, high), "requantisation can overflow int64")
