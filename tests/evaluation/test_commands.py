@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,12 @@ def test_a_build_says_what_lies_where_and_can_be_told(work: Path, tmp_path: Path
     assert (tmp_path / "build" / "firmware.elf").read_bytes() == before
 
 
+def checked_line(members: dict[str, Any]) -> str:
+    """A line of a results file, its check sum made anew."""
+    content = json.dumps({name: value for name, value in members.items() if name != "crc"})[:-1]
+    return f'{content},"crc":"{zlib.crc32(content.encode()):08x}"}}'
+
+
 @needs_emulator
 def test_run_resumes_scores_and_reports(work: Path, network: Network, built: dict[str, Any]) -> None:
     arguments = [
@@ -129,7 +136,9 @@ def test_run_resumes_scores_and_reports(work: Path, network: Network, built: dic
     assert json.loads((work / "out" / "run.json").read_text())["samples"] == 12
 
     (results,) = (work / "out" / "results").glob("clean-*.jsonl")
-    results.write_text(results.read_text().replace(found["build_id"], "0" * 32))
+    header, *lines = results.read_text().splitlines()
+    other = json.loads(header) | {"build_id": "0" * 32}
+    results.write_text("\n".join([checked_line(other), *lines, ""]))
     refused = invoke(*arguments)
     assert refused.exit_code == 1
     assert "another run: their build_id" in refused.stderr
@@ -148,7 +157,7 @@ def test_a_board_that_differs_fails_the_run(work: Path) -> None:
     header, first, second = path.read_text().splitlines()
     result = json.loads(first)
     result["logits"][0] += 1
-    path.write_text("\n".join([header, json.dumps(result), second, ""]))
+    path.write_text("\n".join([header, checked_line(result), second, ""]))
     failed = invoke(*arguments)
     assert json_of(failed, exit_code=1)["results"][0]["board_reference_logit_mismatches"] == 1
     assert "differ from the integer reference" in (work / "wrong" / "report.html").read_text()
