@@ -1,5 +1,9 @@
 """Model files, mutated, through the import: each gives a model or one clear error, in little time and memory.
 
+Nothing in them is executed: two of the files hold code that touches a marker, and what Python runs, imports or starts
+meanwhile is watched. Some of those that are accepted become Keras models, which have the very classes and arrays that
+were checked.
+
 The files come from the corpus beside this one: what is mutated is what tf_keras and qkeras wrote (`keras_*`); what was
 found to be of interest is kept there too (`found_*`), and replayed by the tests. Number N of a seed is the same file on
 every computer. `tools/fuzz_import` runs this.
@@ -9,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import signal
@@ -22,11 +27,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from mutations import mutate
+import numpy as np
+from mutations import PAYLOAD_MODULE, mutate
 
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
-from stq_deploy.frontend import list_layers, parse_model
+from stq_deploy.frontend import check_model, list_layers, parse_model
+from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.quarantine import process
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -42,9 +49,57 @@ def originals() -> list[bytes]:
     return [path.read_bytes() for path in sorted(CORPUS.glob("keras_*"))]
 
 
-def file_number(number: int, seed: int, seeds: list[bytes]) -> tuple[str, bytes]:
-    """(kind of mutation, content) of a mutated file."""
-    return mutate(seeds, random.Random(f"{seed}:{number}"))
+def file_number(number: int, seed: int, seeds: list[bytes]) -> tuple[str, str, bytes]:
+    """(kind of mutation, name, content) of a mutated file."""
+    state = random.Random(f"{seed}:{number}")
+    kind, content = mutate(seeds, state)
+    endings = (".h5", ".keras") if content.startswith(b"\x89HDF") else (".keras", ".h5")
+    return kind, "model" + state.choices((*endings, ""), (4, 2, 1))[0], content
+
+
+# What must not happen
+
+MARKER = "STQ_FUZZ_MARKER"
+"""Environment variable: the file that the payload of `keras_payload.h5` touches when Keras builds it."""
+_WATCHED = ("exec", "compile", "marshal.loads", "pickle.find_class", "import", "os.system", "os.exec", "os.posix_spawn",
+            "os.fork", "subprocess.Popen", "socket.connect", "ctypes.dlopen", "code.__new__")  # fmt: skip
+_seen: list[str] = []
+_watching = [False]
+
+
+def watch(folder: Path) -> None:
+    """Lay out the payloads, have everything imported that the import needs, and watch from then on."""
+    os.environ[MARKER] = str(folder / "marker")
+    (folder / f"{PAYLOAD_MODULE}.py").write_text(f"import os, pathlib\npathlib.Path(os.environ[{MARKER!r}]).touch()\n")
+    sys.path.insert(0, str(folder))
+    for content in originals():
+        attempt(content, folder / "model")
+    if not _watching[0]:
+        sys.addaudithook(_audit)
+    _watching[0] = True
+
+
+def unwatch(folder: Path) -> None:
+    _watching[0] = False
+    sys.path.remove(str(folder))
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if _watching[0] and event in _WATCHED:
+        if event == "subprocess.Popen" and "stq_deploy.quarantine" in arguments[1]:
+            return
+        _seen.append(f"{event} {arguments!r:.200}")
+
+
+def executed() -> str:
+    """What has happened since the last call that must not; "" if nothing has."""
+    happened = [*_seen, *(["the payload ran"] if Path(os.environ[MARKER]).exists() else [])]
+    _seen.clear()
+    Path(os.environ[MARKER]).unlink(missing_ok=True)
+    return "\n".join(happened)
+
+
+# The import
 
 
 def attempt(content: bytes, path: Path) -> str:
@@ -53,6 +108,7 @@ def attempt(content: bytes, path: Path) -> str:
     Returns:
         "accepted", "listed" (with what is wrong), "refused" or one of STOPPED. Anything else is a failure: a traceback.
     """
+    path.unlink(missing_ok=True)
     path.write_bytes(content)
     signal.signal(signal.SIGALRM, _hang)
     signal.alarm(HANG_SECONDS)
@@ -83,19 +139,94 @@ def run_batch(numbers: range, seed: int) -> dict[str, Any]:
     seeds = originals()
     outcomes: dict[str, Counter[str]] = {}
     failures: dict[int, str] = {}
+    accepted: list[int] = []
     longest = 0.0
     with tempfile.TemporaryDirectory() as folder:
+        watch(Path(folder))
         for number in numbers:
-            kind, content = file_number(number, seed, seeds)
+            _watching[0] = False  # making the file is none of the import
+            kind, name, content = file_number(number, seed, seeds)
+            _watching[0] = True
             start = time.process_time()
-            outcome = attempt(content, Path(folder) / "model")
+            outcome = attempt(content, Path(folder) / name)
             longest = max(longest, time.process_time() - start)
+            if happened := executed():
+                before = outcome if "\n" in outcome else ""  # a traceback compiles the lines it quotes
+                outcome = f"{before}something was executed:\n{happened}"
+            if outcome == "accepted":
+                accepted.append(number)
             if "\n" in outcome:
                 failures[number] = outcome
                 outcome = "failed"
             outcomes.setdefault(kind, Counter())[outcome] += 1
+        unwatch(Path(folder))
     megabytes = max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, _reader_kilobytes()) // 1024
-    return {"outcomes": outcomes, "failures": failures, "seconds": longest, "megabytes": megabytes}
+    return {
+        "outcomes": outcomes,
+        "failures": failures,
+        "accepted": accepted,
+        "seconds": longest,
+        "megabytes": megabytes,
+    }
+
+
+def load_batch(numbers: list[int], seed: int) -> dict[str, Any]:
+    """Keras models of accepted files: (outcome -> how many, number -> what differs)."""
+    seeds = originals()
+    outcomes: Counter[str] = Counter()
+    failures: dict[int, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[MARKER] = str(Path(folder) / "marker")
+        for number in numbers:
+            _, name, content = file_number(number, seed, seeds)
+            outcome = attempt_to_load(content, Path(folder) / name)
+            if Path(os.environ[MARKER]).exists():
+                outcome = "the payload ran\n"
+            if "\n" in outcome:
+                failures[number] = outcome
+                outcome = "failed"
+            outcomes[outcome] += 1
+    return {"outcomes": outcomes, "failures": failures}
+
+
+def attempt_to_load(content: bytes, path: Path) -> str:
+    """Make a Keras model of a file that is accepted; the file is gone by then.
+
+    Returns:
+        "loaded", "refused" by Keras; or with a line break, what of the model is not as it was checked.
+    """
+    from stq_deploy.frontend.keras_model import build_keras_model
+
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    try:
+        checked = check_model(path)
+        path.unlink()
+        return _differences(build_keras_model(checked, path.name), checked) or "loaded"
+    except StqError:
+        return "refused"
+    except BaseException:
+        return traceback.format_exc()
+    finally:
+        import tf_keras
+
+        tf_keras.backend.clear_session()
+
+
+def _differences(model: Any, checked: CheckedModel) -> str:
+    """A line for each layer that has another class, or other arrays, than were checked; and one for each stranger."""
+    built = {layer.name: layer for layer in model.layers}
+    lines = []
+    for layer in checked.layers:
+        found = built.get(layer.name)
+        if found is None:  # applied again, or the input of an inner model
+            continue
+        held = {variable.name.rpartition("/")[2].partition(":")[0]: variable.numpy() for variable in found.weights}
+        same = all(np.array_equal(held[name.rpartition("/")[2]], array) for name, array in layer.arrays.items())
+        if type(found).__name__ != layer.kind or not same:
+            lines.append(f"layer {layer.name!r} is a {type(found).__name__}; equal arrays: {same}\n")
+    lines += [f"layer {name!r} was not checked\n" for name in built.keys() - {layer.name for layer in checked.layers}]
+    return "".join(lines)
 
 
 def _reader_kilobytes() -> int:
@@ -118,6 +249,13 @@ def merge(figures: dict[str, Any], batch: dict[str, Any], size: int) -> None:
     figures["longest_processor_seconds"] = max(figures["longest_processor_seconds"], round(batch["seconds"], 2))
 
 
+def merge_loaded(figures: dict[str, Any], batch: dict[str, Any]) -> None:
+    """Add the figures of Keras models."""
+    for outcome, n in batch["outcomes"].items():
+        figures["keras_models"][outcome] = figures["keras_models"].get(outcome, 0) + n
+    figures["failures"] |= {str(number): text for number, text in batch["failures"].items()}
+
+
 def limit_memory() -> None:
     """Make of whatever takes far too much memory an exception, and thereby a failure with a traceback."""
     limit = 3 * MAXIMUM_MEGABYTES << 20  # addresses, of which the libraries reserve more than they use
@@ -133,6 +271,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools/fuzz_import", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="files (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--load-every", type=int, default=20, metavar="N", help="Keras models of every Nth accepted file (default 20)"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s)")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="JSON file (default %(default)s)")
     parser.add_argument("--again", type=int, metavar="N", help="only file number N: print what becomes of it")
@@ -143,10 +284,15 @@ def main(arguments: list[str] | None = None) -> int:
     figures = unfinished(options.out, options.seed)
     if figures["files"]:
         print(f"going on after {figures['files']} files")
-    with ProcessPoolExecutor(options.jobs, initializer=limit_memory) as pool:
+    with (
+        ProcessPoolExecutor(options.jobs, initializer=limit_memory) as pool,
+        ProcessPoolExecutor(1) as loading,  # TensorFlow takes more memory than the import may
+    ):
         todo = list(batches(figures["files"], options.count))
         for numbers, batch in zip(todo, pool.map(run_batch, todo, [options.seed] * len(todo)), strict=True):
             merge(figures, batch, len(numbers))
+            chosen = [number for number in batch["accepted"] if number % options.load_every == 0]
+            merge_loaded(figures, loading.submit(load_batch, chosen, options.seed).result())
             write_whole(options.out, json.dumps(figures, indent=1) + "\n")
             print(f"{figures['files']} files, {len(figures['failures'])} failures", flush=True)
     report(figures)
@@ -156,10 +302,12 @@ def main(arguments: list[str] | None = None) -> int:
 def unfinished(path: Path, seed: int) -> dict[str, Any]:
     """The figures so far of a run that was interrupted; those of a new run if there is none with this seed."""
     figures: dict[str, Any] = {
-        "what": "mutated model files through the import (list_layers, parse_model), without TensorFlow",
+        "what": "mutated model files, polyglots among them, through the import (list_layers, parse_model), watched for "
+        "anything executed; of some that are accepted, a Keras model made of the checked values",
         "seed": seed,
         "files": 0,
         "outcomes": {},
+        "keras_models": {},
         "failures": {},
         "longest_processor_seconds": 0.0,
         "largest_megabytes": 0,
@@ -173,11 +321,11 @@ def unfinished(path: Path, seed: int) -> dict[str, Any]:
 
 def again(number: int, seed: int, save: Path | None) -> int:
     """Repeat one file of a run."""
-    kind, content = file_number(number, seed, originals())
+    kind, name, content = file_number(number, seed, originals())
     if save is not None:
         save.write_bytes(content)
     with tempfile.TemporaryDirectory() as folder:
-        outcome = attempt(content, Path(folder) / "model")
+        outcome = attempt(content, Path(folder) / name)
     print(f"{kind}: {outcome}")
     return int("\n" in outcome)
 
@@ -187,6 +335,7 @@ def report(figures: dict[str, Any]) -> None:
     print(f"{'':10}", *(f"{column:>14}" for column in columns))
     for kind, outcomes in sorted(figures["outcomes"].items()):
         print(f"{kind:10}", *(f"{outcomes.get(column, 0):>14,}" for column in columns))
+    print("Keras models:", *(f"{n:,} {outcome}" for outcome, n in sorted(figures["keras_models"].items())))
     print(
         f"{figures['files']:,} files; {len(figures['failures'])} failures; at most {figures['largest_megabytes']} MB"
         f" and {figures['longest_processor_seconds']} s of the importing process"

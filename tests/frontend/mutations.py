@@ -2,6 +2,7 @@
 
 `bytes` knows nothing of the form. `zip` damages an archive. `heap` gives numbers within HDF5's own structures the
 values of others. `config` rewrites the JSON. `objects` rewrites what HDF5 stores: arrays, links, lists of names.
+`polyglot` makes one file of two models, a ZIP archive to one reader and an HDF5 file to another.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from polyglots import hdf5_first, zip_first
 
 _SMALL = (-1, 0, 1, 2, 3, 7, 8, 16, 255, 256)
 _LARGE = (65535, 65536, 65537, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 10**30, 10**400)
@@ -34,7 +36,8 @@ _KINDS = (
     "Multiply", "Concatenate", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "ZeroPadding2D",
     "UpSampling2D", "Dropout", "ReLU", "LeakyReLU", "ternary", "quantized_bits", "HeNormal", "__lambda__", "function",
 )  # fmt: skip
-_MODULES = ("keras.layers", "qkeras.quantizers", "builtins", "os", "keras.src.models.functional", None)
+PAYLOAD_MODULE = "stq_fuzz_payload"
+_MODULES = ("keras.layers", "qkeras.quantizers", "builtins", "os", "keras.src.models.functional", None, PAYLOAD_MODULE)
 _ODD = (None, True, False, 0.5, -0.0, 1e-300, 1e300, float("inf"), float("nan"), [], {}, [[]], [None], [[0, 0]])
 _MAXIMUM_PLACES = 1 << 17  # of a tree that is still changed: lists of 50 copies, in each other, soon fill the memory
 
@@ -46,7 +49,7 @@ Mutation = Callable[[bytes, random.Random, list[bytes]], bytes]
 def mutate(seeds: list[bytes], state: random.Random) -> tuple[str, bytes]:
     """(name of the kind, a mutated file) from one of the seeds."""
     seed = state.choice(seeds)
-    kinds = {"bytes": 2, "heap": 1, "config": 5, "objects": 2}
+    kinds = {"bytes": 2, "heap": 1, "config": 5, "objects": 2, "polyglot": 1}
     if not _is_h5(seed):
         kinds |= {"zip": 1}
     kind = state.choices([*kinds], [*kinds.values()])[0]
@@ -359,10 +362,26 @@ def _with_hdf5(content: bytes, change: Callable[[h5py.File], None]) -> bytes:
     return stream.getvalue()
 
 
+# Two models in one file
+
+
+def _mutate_polyglot(seed: bytes, state: random.Random, seeds: list[bytes]) -> bytes:
+    """Any archive and any HDF5 file, as they are or reconfigured; then perhaps damaged as a whole."""
+    archive = state.choice([each for each in seeds if not _is_h5(each)])
+    hdf5 = state.choice([each for each in seeds if _is_h5(each)])
+    if state.random() < 0.3:
+        archive = _mutate_config(archive, state, seeds)
+    if state.random() < 0.3:
+        hdf5 = _mutate_config(hdf5, state, seeds)
+    content = zip_first(archive, hdf5) if state.random() < 0.5 else hdf5_first(hdf5, archive)
+    return _damaged(content, state) if state.random() < 0.3 else content
+
+
 MUTATIONS: dict[str, Mutation] = {
     "bytes": _mutate_bytes,
     "heap": _mutate_heap,
     "zip": _mutate_zip,
     "config": _mutate_config,
     "objects": _mutate_objects,
+    "polyglot": _mutate_polyglot,
 }

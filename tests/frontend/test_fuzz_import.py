@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import sys
 from pathlib import Path
 
 import fuzz_import
 import pytest
-from mutations import MUTATIONS
+from mutations import MUTATIONS, PAYLOAD_MODULE
+from polyglots import hdf5_first, zip_first
 
 OUTCOMES = {
     "keras_float.h5": "accepted",
@@ -16,6 +19,7 @@ OUTCOMES = {
     "keras_layers.keras": "accepted",
     "keras_nested.h5": "accepted",
     "keras_nested.keras": "accepted",
+    "keras_payload.h5": "listed",
     "found_heap_without_end.h5": "out of time",
 }
 
@@ -30,6 +34,39 @@ def test_a_sample() -> None:
     assert not batch["failures"]
     assert set(batch["outcomes"]) == set(MUTATIONS)
     assert batch["megabytes"] < fuzz_import.MAXIMUM_MEGABYTES
+
+
+def test_polyglots_are_refused_or_what_they_begin_as(tmp_path: Path) -> None:
+    """Every pair of the corpus, either way round, under any name."""
+    seeds = fuzz_import.originals()
+    archives = [seed for seed in seeds if seed.startswith(b"PK")]
+    files = [seed for seed in seeds if not seed.startswith(b"PK")]
+    for archive, hdf5 in itertools.product(archives, files):
+        for content, ending in ((zip_first(archive, hdf5), ".keras"), (hdf5_first(hdf5, archive), ".h5")):
+            other = ".h5" if ending == ".keras" else ".keras"
+            assert fuzz_import.attempt(content, tmp_path / f"m{other}") == "refused"
+            alone = fuzz_import.attempt(archive if ending == ".keras" else hdf5, tmp_path / f"a{ending}")
+            for name in (f"m{ending}", "m"):
+                assert fuzz_import.attempt(content, tmp_path / name) == alone
+
+
+def test_it_would_notice_what_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def import_payload(path: Path) -> None:
+        sys.modules.pop(PAYLOAD_MODULE, None)
+        __import__(PAYLOAD_MODULE)
+
+    monkeypatch.setattr(fuzz_import, "list_layers", lambda path: eval("[]"))
+    assert "compile" in fuzz_import.run_batch(range(1), 1)["failures"][0]
+    monkeypatch.setattr(fuzz_import, "list_layers", import_payload)
+    assert "the payload ran" in fuzz_import.run_batch(range(1), 1)["failures"][0]
+
+
+@pytest.mark.keras
+def test_accepted_files_are_loaded_as_they_were_checked() -> None:
+    accepted = fuzz_import.run_batch(range(150), seed=7)["accepted"]
+    loaded = fuzz_import.load_batch(accepted[:12], seed=7)
+    assert not loaded["failures"]
+    assert loaded["outcomes"]["loaded"] > 6
 
 
 def test_equal_numbers_are_equal_files() -> None:
