@@ -8,13 +8,17 @@ archive says, and values are read piece by piece into their place.
 from __future__ import annotations
 
 import math
+import os
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from stq_deploy.regular_file import open_regular
 
 _MAGIC = b"\x93NUMPY"
 _LENGTHS = {b"\x01\x00": 2, b"\x02\x00": 4}
@@ -89,6 +93,24 @@ def read_array(
         if member.read(1):
             raise ValueError(f"{name} goes on after its last value")
     return values.reshape(header.shape, order="F" if header.columns_first else "C")
+
+
+def read_arrays(path: str | os.PathLike[str], limit: int) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of an .npz file, by name, in its order.
+
+    Args:
+        limit: bytes that each may have.
+
+    Raises:
+        OSError: the file cannot be read. StqError: it is a device or a pipe.
+        ValueError: it is none, damaged, or holds something else than arrays of numbers and texts.
+    """
+    with open_regular(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return {name.removesuffix(".npy"): read_array(archive, name, limit) for name in archive.namelist()}
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise ValueError(f"it is no usable .npz file ({error})") from error
 
 
 def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:

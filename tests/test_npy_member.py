@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import itertools
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from stq_deploy.npy_member import array_header, read_array
+from stq_deploy.errors import StqError
+from stq_deploy.npy_member import array_header, read_array, read_arrays
 
 LIMIT = 1 << 20
 
@@ -103,6 +105,26 @@ def test_everything_else_is_refused(content: bytes, said: str) -> None:
     for read in (array_header, read_array):
         with pytest.raises(ValueError, match=said):
             read(_archive(content), "a.npy", LIMIT)
+
+
+def test_whole_files(tmp_path: Path) -> None:
+    made = {"b": np.arange(6).reshape(2, 3), "a": np.array("text"), "c": np.array(7, np.int64)}
+    np.savez(tmp_path / "f.npz", **made)
+    found = read_arrays(tmp_path / "f.npz", LIMIT)
+    assert list(found) == list(made)
+    assert all(np.array_equal(found[name], array) for name, array in made.items())
+    whole = (tmp_path / "f.npz").read_bytes()
+    for length in range(0, len(whole), 13):
+        (tmp_path / "cut.npz").write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"usable|not as long|missing|ends before"):
+            read_arrays(tmp_path / "cut.npz", LIMIT)
+    (tmp_path / "bad.npz").write_bytes(whole.replace(b"'descr'", b"(((((('"))
+    with pytest.raises(ValueError, match=r"none of an array|usable"):
+        read_arrays(tmp_path / "bad.npz", LIMIT)
+    with pytest.raises(FileNotFoundError):
+        read_arrays(tmp_path / "none.npz", LIMIT)
+    with pytest.raises(StqError, match="a device or a pipe"):
+        read_arrays("/dev/zero", LIMIT)
 
 
 def test_absent_and_packed_otherwise() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,14 @@ from stq_deploy.datasets.mfcc import COEFFICIENTS, FRAMES, mfcc
 from stq_deploy.datasets.speech_files import TESTING_LIST, VALIDATION_LIST
 from stq_deploy.datasets.wav import read_clip
 from stq_deploy.errors import StqError
+from stq_deploy.npy_member import read_arrays
 
 TRAINING, VALIDATION, TESTING = 0, 1, 2
 """The publisher's parts."""
 
 _VERSION = 1  # of the features: to be raised with any change of their values
 _AT_A_TIME = 1024
+MAXIMUM_ARRAY_BYTES = 1 << 30
 _log = logging.getLogger(__name__)
 
 
@@ -95,9 +96,9 @@ def cached_features(key: str, files: Iterable[tuple[str, bytes]], where: str) ->
 def _load(path: Path) -> SpeechFeatures | None:
     """None if there is no such file, or a damaged one."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            kept = SpeechFeatures(file["names"], file["x"], file["part"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        file = read_arrays(path, MAXIMUM_ARRAY_BYTES)
+        kept = SpeechFeatures(file["names"], file["x"], file["part"])
+    except (OSError, ValueError, KeyError, StqError):
         return None
     count = len(kept.names)
     fits = kept.x.shape == (count, FRAMES, COEFFICIENTS) and kept.part.shape == (count,)

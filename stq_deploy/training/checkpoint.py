@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +17,10 @@ import numpy as np
 
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
+from stq_deploy.npy_member import read_arrays
 from stq_deploy.quantizers import noise
 
+MAXIMUM_ARRAY_BYTES = 1 << 32
 Groups = Mapping[str, Sequence[Any]]
 """Name -> TensorFlow variables, in order."""
 
@@ -49,10 +50,9 @@ def save(path: Path, groups: Groups, progress: Progress) -> None:
 def read_progress(path: Path) -> Progress:
     """Only what is known besides the arrays. Raises StqError if the file is no checkpoint."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            record = json.loads(str(archive["record"]))
-            del record["noise"]
-            return Progress(**record)
+        record = json.loads(str(read_arrays(path, MAXIMUM_ARRAY_BYTES)["record"]))
+        del record["noise"]
+        return Progress(**record)
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
 
@@ -63,19 +63,19 @@ def restore(path: Path, groups: Groups) -> None:
     Raises StqError if the file is not a checkpoint of such variables.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            for group, variables in groups.items():
-                names = [name for name in archive.files if name.startswith(f"{group}_")]
-                if len(names) != len(variables):
-                    raise ValueError(f"it has {len(names)} {group} arrays, the run needs {len(variables)}")
-                for name, variable in zip(names, variables, strict=True):
-                    variable.assign(archive[name])
-            noise.set_state(noise.NoiseState(**json.loads(str(archive["record"]))["noise"]))
+        archive = read_arrays(path, MAXIMUM_ARRAY_BYTES)
+        for group, variables in groups.items():
+            names = [name for name in archive if name.startswith(f"{group}_")]
+            if len(names) != len(variables):
+                raise ValueError(f"it has {len(names)} {group} arrays, the run needs {len(variables)}")
+            for name, variable in zip(names, variables, strict=True):
+                variable.assign(archive[name])
+        noise.set_state(noise.NoiseState(**json.loads(str(archive["record"]))["noise"]))
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
 
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def _damaged(path: Path, error: Exception) -> StqError:

@@ -6,13 +6,14 @@ import hashlib
 import io
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
+from stq_deploy.npy_member import read_arrays
 from stq_deploy.quantizers.bfloat16 import allow_bfloat16, bfloat16_convolutions
 from stq_deploy.quantizers.fast import use_fast_activations
 from stq_deploy.training.inputs import to_input
@@ -20,6 +21,7 @@ from stq_deploy.training.recipe import Recipe
 from stq_deploy.training.source_model import read_teacher
 from stq_deploy.zoo.networks import logits_view
 
+MAXIMUM_KEPT_BYTES = 1 << 30
 _DIGEST_BYTES = 32
 
 
@@ -91,9 +93,9 @@ def _content(answers: list[tuple[bytes, NDArray[np.float32]]]) -> bytes:
 def _read(path: Path) -> list[tuple[bytes, NDArray[np.float32]]]:
     """Nothing if there is no such file, or a damaged one: the teacher is then asked."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            digests, logits = archive["digests"], archive["logits"].astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        archive = read_arrays(path, MAXIMUM_KEPT_BYTES)
+        digests, logits = archive["digests"], archive["logits"].astype(np.float32)
+    except (OSError, ValueError, KeyError, StqError):
         return []
     if digests.dtype != np.uint8 or digests.ndim != 2 or logits.ndim != 3:
         return []
