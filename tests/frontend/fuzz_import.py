@@ -300,7 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def unfinished(path: Path, seed: int) -> dict[str, Any]:
-    """The figures so far of a run that was interrupted; those of a new run if there is none with this seed."""
+    """The figures so far of a run that was interrupted; those of a new run if there is none of its kind and seed."""
     figures: dict[str, Any] = {
         "what": "mutated model files, polyglots among them, through the import (list_layers, parse_model), watched for "
         "anything executed; of some that are accepted, a Keras model made of the checked values",
@@ -314,7 +314,7 @@ def unfinished(path: Path, seed: int) -> dict[str, Any]:
     }
     if path.is_file():
         found = json.loads(path.read_text())
-        if found["seed"] == seed:
+        if (found["seed"], found["what"]) == (seed, figures["what"]):
             return figures | found
     return figures
 
