@@ -202,12 +202,12 @@ PARAMETERS: dict[str, dict[str, tuple[Literal, Values]]] = {
         "use_real_sigmoid": (True, _FLAG),
     },
     "quantized_po2": {
-        "bits": (8, _whole(2, 8)),
+        "bits": (8, _whole(2, 32)),
         "max_value": (None, _POSITIVE_OR_NONE),
         **_PO2,
     },
     "quantized_relu_po2": {
-        "bits": (8, _whole(2, 8)),
+        "bits": (8, _whole(2, 32)),
         "max_value": (None, _POSITIVE_OR_NONE),
         "negative_slope": (0, _SLOPE),
         **_PO2,
@@ -352,14 +352,16 @@ def _check_together(quantizer: Quantizer, role: Role) -> None:
 def _most_bits(quantizer: Quantizer, role: Role) -> tuple[int, str]:
     """(the most bits, why no more)."""
     name, slope = quantizer.name, quantizer.parameters.get("negative_slope")
-    if role is ACTIVATION and (slope or any(quantizer.parameters.get(key) for key in _CURVES)):
-        return 8, "more than 256 levels can only be evenly spaced"
+    curved = any(quantizer.parameters.get(key) for key in _CURVES)
+    if role is ACTIVATION and (curved or (slope and _is_shallow(quantizer))):
+        return _MOST_TABLED_BITS, "more than 256 levels can only be evenly spaced"
     if slope or name == "quantized_tanh" or quantizer.parameters.get("keep_negative"):
         return role.bits, ""
     return role.bits - 1, f"levels are stored in {role.bits} bits, of which one is the sign"
 
 
 _FINEST_SLOPE = 1 / 128
+_MOST_TABLED_BITS = 8
 _CURVES = ("use_real_sigmoid", "use_real_tanh", "use_sigmoid")
 
 
@@ -378,10 +380,16 @@ def _check_ternary(quantizer: Quantizer, role: Role) -> None:
         )  # fmt: skip
 
 
+def _is_shallow(quantizer: Quantizer) -> bool:
+    """Whether a leaky ReLU has less than one level below zero; of more than 8 bits, less than two."""
+    bits = quantizer.integer("bits")
+    return quantizer.number("negative_slope") * 2 ** (bits - 1) < (1 if bits <= _MOST_TABLED_BITS else 2)
+
+
 def _check_slope(quantizer: Quantizer, role: Role) -> None:
     """A slope below one level makes the levels finer: `passes/step_function.py`, `_shallow_relu`."""
     slope, bits = quantizer.number("negative_slope"), quantizer.integer("bits")
-    if role is not ACTIVATION or not slope or slope * 2 ** (bits - 1) >= 1:
+    if role is not ACTIVATION or not slope or not _is_shallow(quantizer):
         return
     if quantizer.flag("use_sigmoid"):
         raise StqError(

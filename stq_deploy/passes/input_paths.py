@@ -110,7 +110,8 @@ def find_ways(source: s.SourceGraph, live: Sequence[int], outputs: Sequence[int]
             ways[n] = _through(source, n, node, known)
         except Blocked as reason:
             raw.append((node.layer, str(reason)))
-    raw += [(source.nodes[n].layer, "returns it") for n in outputs if n in ways]
+    # A network whose output is its input would compute nothing: the values before the quantizer are its input then.
+    raw += [(source.nodes[n].layer, "returns it") for n in outputs if n in ways or n in ends]
     return Ways(ends, frozenset(ways) - {0}, tuple(raw))
 
 

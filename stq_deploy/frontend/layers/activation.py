@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -18,6 +19,7 @@ from stq_deploy.frontend.layers.registry import handler_for, register
 from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.quantizers import ACTIVATION, Quantizer, make_quantizer, read_quantizer
 from stq_deploy.frontend.source import (
+    AddNode,
     AffineNode,
     ClipNode,
     FloatArray,
@@ -63,11 +65,18 @@ _KERAS: dict[str, tuple[_MakeNode, ...]] = {
     "tanh": (partial(FunctionNode, function="tanh"),),
     "softmax": (SoftmaxNode,),
 }
+_ABOVE_ZERO = (
+    partial(AffineNode, factor=(_HALF,), offset=(_HALF,)),
+    partial(QuantizeNode, quantizer=make_quantizer("quantized_relu", bits=1, integer=1)),
+)
+"""1 above zero, and 0 at zero and below: QKeras rounds its hard sigmoid, half to even."""
 _QKERAS: dict[str, tuple[_MakeNode, ...]] = {
     "hard_sigmoid": _line(_HALF, _HALF, 0, 1),
     "smooth_sigmoid": _line(_SMOOTH, _HALF, 0, 1),
     "hard_tanh": (partial(ClipNode, low=Fraction(-1), high=Fraction(1)),),
     "smooth_tanh": _line(2 * _SMOOTH, Fraction(0), -1, 1),
+    "binary_sigmoid": (*_ABOVE_ZERO,),
+    "binary_tanh": (*_ABOVE_ZERO, partial(AffineNode, factor=(Fraction(2),), offset=(Fraction(-1),))),
 }
 """Functions of qkeras.quantizers; where Keras has one of the same name, a layer of QKeras means QKeras's."""
 
@@ -79,8 +88,6 @@ REFUSED_FUNCTIONS = {
     **dict.fromkeys(("swish", "silu", "gelu", "mish", "hard_swish", "hard_silu"), "relu6, or quantized_relu"),
     "softsign": "hard_tanh, or quantized_tanh",
     "log_softmax": "softmax",
-    "binary_sigmoid": "binary(use_01=True)",
-    "binary_tanh": "binary()",
 }
 """Functions that have no integer form here -> what to use instead."""
 
@@ -150,11 +157,54 @@ def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -
         reader.keep("activation", ActivationFunction(name, name in _QKERAS and (of_qkeras or name not in _KERAS)))
     else:
         quantizer = _activation_quantizer(reader, value)
-        makers = _quantizing(quantizer)
         reader.keep("activation", quantizer)
+        if lines := _two_lines(quantizer):
+            return _add_sum(reader, position, shape, lines)
+        makers = _quantizing(quantizer)
     for make in makers:
         position = reader.add(make(reader.name, (position,), shape))
     return bool(makers)
+
+
+_MOST_TABLED_BITS = 8
+
+
+def _two_lines(quantizer: Quantizer) -> tuple[tuple[_MakeNode, ...], ...]:
+    """A leaky quantized_relu of many levels as a sum: what is above zero, and what is below; of others nothing.
+
+    Each is a linear quantizer, whose levels may be many: of `v`, and of `min(slope * v, 0)`, with one step.
+    """
+    if quantizer.name != "quantized_relu":
+        return ()
+    slope, bits = quantizer.number("negative_slope"), quantizer.integer("bits")
+    if not slope or bits <= _MOST_TABLED_BITS:
+        return ()
+    integer = quantizer.integer("integer")
+    others = {key: quantizer.parameters[key] for key in ("relu_upper_bound", "is_quantized_clip")}
+    above = make_quantizer("quantized_relu", bits=bits - 1, integer=integer, **others)
+    levels = round(math.log2(slope)) + bits - 1  # the lowest level is -2**levels
+    step_exponent = integer - (bits - 1)
+    below = make_quantizer("quantized_linear", bits=levels + 1, integer=step_exponent + levels, symmetric=0, alpha=1)
+    falling = (
+        partial(AffineNode, factor=(Fraction(slope),), offset=(Fraction(0),)),
+        partial(ClipNode, low=None, high=Fraction(0)),
+        partial(QuantizeNode, quantizer=below),
+    )
+    return (partial(QuantizeNode, quantizer=above),), falling
+
+
+def _add_sum(
+    reader: LayerReader, position: int, shape: tuple[int, ...], terms: tuple[tuple[_MakeNode, ...], ...]
+) -> bool:
+    """Add the terms, each applied to the value at `position`, and their sum."""
+    ends = []
+    for line in terms:
+        at = position
+        for make in line:
+            at = reader.add(make(reader.name, (at,), shape))
+        ends.append(at)
+    reader.add(AddNode(reader.name, tuple(ends), shape))
+    return True
 
 
 def _add_layer(reader: LayerReader, entry: dict[str, Any], position: int, shape: tuple[int, ...]) -> bool:

@@ -1,0 +1,110 @@
+"""A pytest plugin: hls4ml's own tests, with the backend STM32 in place of the one that they name.
+
+`tools/run_hls4ml_tests` gives it to pytest. Nothing of hls4ml's tests is copied: the plugin stands between them and
+`hls4ml.converters.convert_from_keras_model`, and writes down how each ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stq_deploy.errors import StqError
+
+RESULTS = "STQ_HLS4ML_RESULTS"
+"""Environment variable: the file that gets one JSON line a test."""
+_SAME_MODEL = frozenset({"backend", "io_type", "strategy"})
+"""Parameters of tests that choose among FPGA backends, and leave the model as it is."""
+_KEPT = frozenset({"hls_config", "model"})
+"""Arguments of `convert_from_keras_model` that are no FPGA's."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put our backend in the place of whatever backend a test asks for."""
+    from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras
+
+    let_hls4ml_read_qkeras()
+    import hls4ml
+
+    hls4ml.converters.convert_from_keras_model = _substituted(hls4ml.converters.convert_from_keras_model)
+
+
+_CONVERTED: set[str] = set()
+"""Tests that got as far as to convert a model."""
+
+
+def _substituted(original: Callable[..., Any]) -> Callable[..., Any]:
+    def convert_from_keras_model(model: Any, **given: Any) -> Any:
+        _CONVERTED.add(os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0])
+        kept = {name: value for name, value in given.items() if name in _KEPT}
+        folder = tempfile.mkdtemp(prefix="stq-hls4ml-tests-")
+        deployed = original(model, backend="STM32", output_dir=str(Path(folder) / "build"), **kept)
+        if _ends_binary(model):
+            predict = deployed.predict
+            deployed.predict = lambda x: np.where(predict(x) < 0, 0.0, 1.0)
+        return deployed
+
+    return convert_from_keras_model
+
+
+def _ends_binary(model: Any) -> bool:
+    """Whether hls4ml's backends return 0 for the model's -1, as its tests expect.
+
+    They do behind `binary()`, and behind `binary_tanh` where the kernel before it is binary.
+    """
+    last, before = model.layers[-1], model.layers[-2] if len(model.layers) > 1 else None
+    activation = getattr(last, "activation", None)
+    if isinstance(activation, str):
+        activation = getattr(last, "quantizer", activation)
+    name = getattr(activation, "__name__", type(activation).__name__)
+    kernel = type(getattr(before, "kernel_quantizer_internal", None)).__name__
+    return name == "binary" or (name == "binary_tanh" and kernel == "binary")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each model once: of tests that differ in FPGA backends only, the first."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for item in items:
+        call = getattr(item, "callspec", None)
+        label = f"-{call.id}-" if call else ""
+        for name in _SAME_MODEL & (call.params.keys() if call else set()):
+            label = label.replace(f"-{call.params[name]}-", "-")
+        key = (item.nodeid.partition("[")[0], label)
+        if key not in seen:
+            seen.add(key)
+            kept.append(item)
+    items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Write down how a test ended, once: at its call, or where it got no further."""
+    report: Any = yield
+    if call.when == "call" or (call.when == "setup" and not report.passed):
+        error = call.excinfo.value if call.excinfo is not None else None
+        line = {"test": item.name, "file": item.path.name, "outcome": _outcome(item, error), "why": _why(error)}
+        with Path(os.environ[RESULTS]).open("a") as results:
+            results.write(json.dumps(line) + "\n")
+    return report
+
+
+def _outcome(item: pytest.Item, error: BaseException | None) -> str:
+    if error is None:
+        return "passed"
+    if isinstance(error, StqError):
+        return "refused"
+    reached = any(test.endswith(item.nodeid.rpartition("/")[2]) for test in _CONVERTED)
+    return "failed" if reached else "not run"  # Keras could not make the model, or data are missing
+
+
+def _why(error: BaseException | None) -> str:
+    text = "" if error is None else error.what if isinstance(error, StqError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:300]

@@ -1,0 +1,75 @@
+"""hls4ml's own tests, run with our backend in place of theirs: what passes, what is refused and why, what fails."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+TOOLS = Path(__file__).resolve().parent
+TOP = TOOLS.parent
+FIGURES = TOP / "docs" / "figures" / "hls4ml_tests.json"
+FOLDER = Path("test") / "pytest"
+OUTCOMES = ("passed", "refused", "failed", "not run")
+
+
+@click.command()
+@click.argument("checkout", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("files", nargs=-1)
+@click.option("--out", type=click.Path(path_type=Path), default=FIGURES, help="JSON file to write.")
+@click.option("-k", "expression", default="", help="Only tests that match, as pytest has it.")
+def main(checkout: Path, files: tuple[str, ...], out: Path, expression: str) -> None:
+    """Run test FILES of CHECKOUT, a clone of hls4ml at the version that is installed, each model once.
+
+    Without FILES it is test_qkeras.py. The checkout is not changed.
+    """
+    names = files or ("test_qkeras.py",)
+    rows = _run([checkout.resolve() / FOLDER / name for name in names], expression)
+    for row in rows:
+        click.echo(f"{row['outcome']:8} {row['test']}" + (f": {row['why']}" if row["why"] else ""))
+    counts = Counter(row["outcome"] for row in rows)
+    click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]))
+    figures = {
+        "hls4ml": importlib.metadata.version("hls4ml"),
+        "files": list(names),
+        "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
+        "tests": rows,
+    }
+    if not expression:
+        out.write_text(json.dumps(figures, indent=1) + "\n")
+    sys.exit(1 if counts["failed"] or not rows else 0)
+
+
+def _run(paths: list[Path], expression: str) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="stq-hls4ml-run-") as folder:
+        results = Path(folder) / "results.jsonl"
+        results.touch()
+        environment = {
+            **os.environ,
+            "STQ_HLS4ML_RESULTS": str(results),
+            "PYTHONPATH": os.pathsep.join([str(TOOLS), str(TOP), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TF_USE_LEGACY_KERAS": "1",
+            "TMPDIR": folder,
+        }
+        command = [
+            str(Path(sys.executable).with_name("pytest")), "-q", "-p", "hls4ml_plugin", "-p", "no:cacheprovider",
+            "--no-header", "--tb=no", *(["-k", expression] if expression else []), *map(str, paths),
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        rows = [json.loads(line) for line in results.read_text().splitlines()]
+        if not rows:
+            raise click.ClickException(f"no test ran:\n{done.stdout[-2000:]}")
+        return rows
+
+
+if __name__ == "__main__":
+    main()
