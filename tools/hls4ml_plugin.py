@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,11 @@ _SAME_MODEL = frozenset({"backend", "io_type", "strategy"})
 """Parameters of tests that choose among FPGA backends, and leave the model as it is."""
 _KEPT = frozenset({"hls_config", "model"})
 """Arguments of `convert_from_keras_model` that are no FPGA's."""
+
+_FOLDERS = re.compile(r"/(?:[\w.+-]+/)+")
+_WIDEST_INPUT = 16
+_INPUT = "fixed<16,6>"
+"""hls4ml's own default, which its tests round their samples to; for tests that state more bits than an input has."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,6 +50,8 @@ def _substituted(original: Callable[..., Any]) -> Callable[..., Any]:
     def convert_from_keras_model(model: Any, **given: Any) -> Any:
         _CONVERTED.add(os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0])
         kept = {name: value for name, value in given.items() if name in _KEPT}
+        if _input_bits(model, kept.get("hls_config") or {}) > _WIDEST_INPUT:
+            kept["input_precision"] = _INPUT
         folder = tempfile.mkdtemp(prefix="stq-hls4ml-tests-")
         deployed = original(model, backend="STM32", output_dir=str(Path(folder) / "build"), **kept)
         if _ends_binary(model):
@@ -66,6 +74,19 @@ def _ends_binary(model: Any) -> bool:
     name = getattr(activation, "__name__", type(activation).__name__)
     kernel = type(getattr(before, "kernel_quantizer_internal", None)).__name__
     return name == "binary" or (name == "binary_tanh" and kernel == "binary")
+
+
+def _input_bits(model: Any, hls_config: dict[str, Any]) -> int:
+    """Bits of the input's precision that a test states, or of its default precision; 0 if it states none."""
+    import hls4ml
+
+    layer = hls_config.get("LayerName", {}).get(model.input_names[0], {})
+    for stated, key in ((layer, "result"), (hls_config.get("Model", {}), "default")):
+        precision = stated.get("Precision")
+        precision = precision.get(key) if isinstance(precision, dict) else precision
+        if isinstance(precision, str) and precision != "auto":
+            return int(hls4ml.backends.get_backend("Vivado").convert_precision_string(precision).width)
+    return 0
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -107,4 +128,4 @@ def _outcome(item: pytest.Item, error: BaseException | None) -> str:
 
 def _why(error: BaseException | None) -> str:
     text = "" if error is None else error.what if isinstance(error, StqError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:300]
+    return _FOLDERS.sub("", " ".join(text.split()))[:200]  # figures are committed: no folder of anybody's computer

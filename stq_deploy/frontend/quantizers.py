@@ -383,7 +383,8 @@ def _check_ternary(quantizer: Quantizer, role: Role) -> None:
 def _is_shallow(quantizer: Quantizer) -> bool:
     """Whether a leaky ReLU has less than one level below zero; of more than 8 bits, less than two."""
     bits = quantizer.integer("bits")
-    return quantizer.number("negative_slope") * 2 ** (bits - 1) < (1 if bits <= _MOST_TABLED_BITS else 2)
+    below_zero: float = quantizer.number("negative_slope") * 2.0 ** (bits - 1)
+    return below_zero < (1 if bits <= _MOST_TABLED_BITS else 2)
 
 
 def _check_slope(quantizer: Quantizer, role: Role) -> None:

@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 
 from hls4ml.backends.backend import Backend
 from hls4ml.backends.fpga.fpga_backend import FPGABackend
-from hls4ml.model.flow import register_flow
-from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
+from hls4ml.model.flow import get_flow, register_flow
+from hls4ml.model.optimizer import ModelOptimizerPass, optimize_model, register_pass
 
 from stq_deploy.boards import load_board
 from stq_deploy.errors import StqError
@@ -51,7 +51,12 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
     # Conversion
 
     def create_initial_config(
-        self, board: str = DEFAULT_BOARD, compiler: str | None = None, input_range: Any = None, **others: Any
+        self,
+        board: str = DEFAULT_BOARD,
+        compiler: str | None = None,
+        input_range: Any = None,
+        input_precision: str | None = None,
+        **others: Any,
     ) -> dict[str, Any]:
         """The options of `convert_from_keras_model` that are ours.
 
@@ -60,15 +65,22 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
             compiler: path or name of the board's C compiler; by default as `stq-deploy build` chooses.
             input_range: (low, high), the smallest and largest value of an input that the model does not quantize; by
                 default the numbers of the input's type in `hls_config`.
+            input_precision: that type, where `hls_config` has another for its own ends: "fixed<16,6>".
 
         Raises:
             StqError: an unknown board or option, no range, or tf_keras is not installed.
         """
-        _refuse(others, "convert_from_keras_model", "board, compiler and input_range")
+        _refuse(others, "convert_from_keras_model", "board, compiler, input_range and input_precision")
         load_board(board)
         let_hls4ml_read_qkeras()
         checked = checked_range(input_range)
-        return {"Board": board, "Compiler": compiler, "InputRange": checked, "HLSConfig": {}}
+        return {
+            "Board": board,
+            "Compiler": compiler,
+            "InputRange": checked,
+            "InputPrecision": input_precision,
+            "HLSConfig": {},
+        }
 
     def create_layer_class(self, layer_class: type) -> type:
         """hls4ml's layers as they are: they need no attributes of ours."""
@@ -97,6 +109,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         network = convert_keras_model(config["KerasModel"], conversions(graph))
         _warn_of_rounding(network)
         self._deployments[graph] = Deployment(network, load_board(config["Board"]), graph.config.get_output_dir())
+        _rename_layers(graph)
 
     # What a ModelGraph passes on
 
@@ -133,7 +146,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         Raises:
             StqError: an option, of which there are none; otherwise see `Deployment.build`.
         """
-        _refuse(others, "build", "those of convert_from_keras_model: board, compiler and input_range")
+        _refuse(others, "build", "those of convert_from_keras_model: board, compiler, input_range and input_precision")
         result = self._deployment(model).build(model.config.get_config_value("Compiler"))
         paths = {"folder": result.folder, "elf": result.elf, "bin": result.bin, "hex": result.hex, "map": result.map}
         return result.to_json() | {name: str(path) for name, path in paths.items()}
@@ -157,6 +170,20 @@ def _warn_of_rounding(network: Network) -> None:
             f"the model does not quantize its input: values in [{domain.low:g}, {domain.high:g}] are rounded to "
             f"multiples of {spec.scale:g}, by at most {spec.scale / 2:g}; input_range=(low, high) of "
             "convert_from_keras_model makes it finer",
+            stacklevel=2,
+        )
+
+
+def _rename_layers(graph: Any) -> None:
+    """Give hls4ml's graph the layers that its own backends show, by the passes that they run first.
+
+    Nothing here reads that graph again. A pass that cannot take a model leaves it as hls4ml has parsed it.
+    """
+    try:
+        optimize_model(graph, [*get_flow("convert").optimizers, "vivado:merge_batch_norm_quantized_tanh"])
+    except Exception as error:  # of any kind: the passes are written for other backends
+        warnings.warn(
+            f"hls4ml's layer names are those of the parsed model, as its own pass failed ({error})",
             stacklevel=2,
         )
 

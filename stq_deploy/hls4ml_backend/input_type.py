@@ -17,15 +17,27 @@ def conversions(graph: Any) -> Iterator[Conversion]:
     """What to try, the finest levels first: an input of fewer bits where sums would leave 32.
 
     Args:
-        graph: hls4ml's ModelGraph; its configuration may hold `InputRange`, else its input's type counts.
+        graph: hls4ml's ModelGraph; its configuration may hold `InputRange` or `InputPrecision`, else its input's type
+            counts, and where `hls_config` leaves that open ("auto"), the model's default precision.
     """
     stated = graph.config.config.get("InputRange")
+    precision = None if stated is not None else _precision(graph)
     for bits in range(MOST_BITS, FEWEST_BITS - 1, -1):
         if stated is not None:
             yield Conversion(input_range=stated, input_bits=bits)
         else:
-            low, high, step = _fixed_point(graph.get_input_variables()[0].type.precision, bits)
+            low, high, step = _fixed_point(precision, bits)
             yield Conversion(input_range=(float(low), float(high)), input_bits=bits, input_step=step)
+
+
+def _precision(graph: Any) -> Any:
+    """The input's type in hls4ml: one of its precision types."""
+    precision = graph.config.config.get("InputPrecision") or graph.get_input_variables()[0].type.precision
+    if not isinstance(precision, str) and not getattr(precision, "width", 0):  # "auto"
+        precision = graph.config.model_precision.get("default", "fixed<16,6>")
+    if isinstance(precision, str):
+        precision = graph.config.backend.convert_precision_string(precision)
+    return precision
 
 
 def checked_range(value: Any) -> tuple[float, float] | None:

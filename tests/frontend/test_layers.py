@@ -54,7 +54,7 @@ def refused(draft: ModelDraft, tmp_path: Path) -> StqError:
         ("relu", "activation", "quantized_relu(99,2)"),
         ("relu", "activation", "quantized_bits(8,0,alpha='auto')"),
         ("relu", "activation", "swish"),
-        ("relu", "activation", "binary_tanh"),
+        ("relu", "activation", "softsign"),
         ("pool", "pool_size", [0, 2]),
         ("pool", "padding", "full"),
         ("flatten", "data_format", "channels_first"),

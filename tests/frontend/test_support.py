@@ -46,7 +46,7 @@ def test_everything_is_named() -> None:
             "| `padding` | 'same' or 'valid' or 'causal' (1-D); 'same' or 'valid' (2-D) |",
         ),
         ("### UpSampling1D, UpSampling2D", "| `interpolation` | 'nearest' (2-D) |"),
-        ("## Quantizers", "| `quantized_relu` with `negative_slope=0.5` | - | - | 8 |"),
+        ("## Quantizers", "| `quantized_relu` with `negative_slope=0.5` | - | - | 16 |"),
         ("### quantized_relu", "| `integer` | `0` | a number from 0 to 31 |"),
         (
             "## Quantizers that are not supported",

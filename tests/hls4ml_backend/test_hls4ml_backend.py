@@ -148,7 +148,7 @@ def test_hls4mls_own_configuration_is_accepted(model: Any) -> None:
     ("options", "message"),
     [
         ({"board": "nucleo"}, r"there is no board 'nucleo'[^$]*choose one of: .*stm32h743"),
-        ({"part": "xcu50", "io_type": "io_stream"}, r"has no option 'part', 'io_type'[^$]*FPGA[^$]*board and compiler"),
+        ({"part": "xcu50", "io_type": "io_stream"}, r"has no option 'part', 'io_type'[^$]*FPGA[^$]*board, compiler"),
     ],
 )
 def test_options_that_cannot_be(model: Any, options: dict[str, Any], message: str) -> None:

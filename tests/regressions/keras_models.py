@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.hls4ml_backend.values import real_output
 from stq_deploy.network import Network
-from stq_deploy.network.input_format import quantize_input
+from stq_deploy.network.output import apply_functions, real_values
 from stq_deploy.network.reference import run
 from stq_deploy.passes import convert_model
 
@@ -29,8 +28,10 @@ def keras_predictions(model: Any, x: Reals) -> Reals:
 def network_predictions(network: Network, x: Reals) -> Reals:
     """The integer network's first output as real numbers, float64 (N, outputs), functions at the end applied."""
     name = network.outputs[0]
-    levels = run(network, quantize_input(x, network.input_format))
-    return real_output(levels, network.tensors[name], network.metadata["output_functions"][0]).reshape(len(x), -1)
+    form = network.input_format
+    levels = run(network, form.levels(form.model_values(x, features=True)))
+    values = apply_functions(real_values(levels, network.tensors[name]), network.metadata["output_functions"][0])
+    return values.reshape(len(x), -1)
 
 
 def grid(shape: tuple[int, ...], samples: int = 64, seed: int = 1) -> npt.NDArray[np.float32]:
