@@ -28,7 +28,7 @@ from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.open_executor import open_executor
-from stq_deploy.evaluation.verification_samples import verification_levels
+from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.files import write_whole
 from stq_deploy.network import Network
 from stq_deploy.passes import Conversion, PostTraining, convert_model
@@ -91,7 +91,7 @@ def _row(variant: str, scheme: Scheme, board: Board, samples: int) -> dict[str, 
             obstacle = ""
         except StqError as error:
             obstacle = str(error)
-        compared = compare_layers(reference, others, verification_levels(network, None, samples))
+        compared = compare_layers(reference, others, verification_inputs(network, None, samples).levels)
     row = {
         "variant": variant,
         "scheme": scheme.name,

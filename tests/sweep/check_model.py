@@ -14,6 +14,7 @@ from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.float_comparison import compare_with_float
 from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
@@ -66,7 +67,8 @@ def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) 
             outcome.mismatches += [(d.executor, d.name) for d in found.differences]
     certificates = [c for name, c in network.metadata["certificates"].items() if name not in network.outputs]
     if recipe.exact and all(certificate.get("exact", True) for certificate in certificates):
-        compared = compare_with_float(FloatModel(path), network, levels)
+        inputs = Inputs(network.input_format.values(levels), levels, 0)
+        compared = compare_with_float(FloatModel(path), network, inputs)
         outcome.float_differences = sum(layer.differing for layer in compared.layers)
     return outcome
 

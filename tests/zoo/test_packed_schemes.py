@@ -11,7 +11,7 @@ import pytest
 from stq_deploy.codegen.generate import generate
 from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.open_executor import open_executor
-from stq_deploy.evaluation.verification_samples import verification_levels
+from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.network import Network
 from stq_deploy.network.ops import WeightedOp
 from stq_deploy.packing.rows import unpack_rows
@@ -54,7 +54,7 @@ def test_bits_in_the_emitted_arrays(scheme: str, variant: str, width: int, tmp_p
 
 def test_a_binary_network_is_the_same_in_c(tmp_path: Path) -> None:
     network = _network("binary", "strided", tmp_path)
-    levels = verification_levels(network, None, 8)
+    levels = verification_inputs(network, None, 8).levels
     with (
         open_executor("numpy", network) as reference,
         open_executor("host", network) as portable,

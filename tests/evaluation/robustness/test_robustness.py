@@ -223,5 +223,5 @@ def test_wrong_presets_are_refused(text: str, message: str, tmp_path: Path) -> N
     (tmp_path / "p.toml").write_text(text)
     with pytest.raises(StqError, match=message):
         load_preset(str(tmp_path / "p.toml"))
-    with pytest.raises(StqError, match="choose one of community"):
+    with pytest.raises(StqError, match="choose one of: community"):
         load_preset("fast")
