@@ -70,14 +70,16 @@ class Budget:
         """
         if grid.is_continuous:
             return self._stored_floats(moved, x, grid)
-        steps, origin = grid.to_steps(moved), grid.to_steps(x)
+        # The change is exact in float64; the sample alone carries a rounding to float32.
+        origin = grid.to_steps(x)
+        steps = origin + (moved.astype(np.float64) - x) / grid.step
         radius = self.eps * self.unit / grid.step
         if self.norm == "inf":
             slack = _SLACK * np.maximum(1, radius)
             low, high = np.ceil(origin - radius - slack), np.floor(origin + radius + slack)
             return grid.from_steps(np.clip(np.rint(steps), low, high))
         rounded = np.rint(steps)
-        inward = np.where(steps >= origin, np.floor(steps), np.ceil(steps))
+        inward = np.where(steps >= origin, np.floor(steps + _SLACK), np.ceil(steps - _SLACK))
         whole = self._undo(rounded, inward, origin, grid)
         return grid.from_steps(whole)
 

@@ -134,8 +134,17 @@ def _hang(number: int, frame: object) -> None:
     raise TimeoutError(f"not done in {HANG_SECONDS} s")
 
 
+_held: list[int] = []
+"""Kilobytes at this process's peak before its first batch."""
+
+
 def run_batch(numbers: range, seed: int) -> dict[str, Any]:
-    """Outcomes of some files, by kind of mutation; the failures; the largest use of time and memory."""
+    """Outcomes of some files, by kind of mutation; the failures; the largest use of time and memory.
+
+    Memory is what the process has needed beyond its peak before the first batch: a test's process may have held much.
+    """
+    if not _held:
+        _held.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     seeds = originals()
     outcomes: dict[str, Counter[str]] = {}
     failures: dict[int, str] = {}
@@ -160,7 +169,8 @@ def run_batch(numbers: range, seed: int) -> dict[str, Any]:
                 outcome = "failed"
             outcomes.setdefault(kind, Counter())[outcome] += 1
         unwatch(Path(folder))
-    megabytes = max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, _reader_kilobytes()) // 1024
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - _held[0]
+    megabytes = max(own, _reader_kilobytes()) // 1024
     return {
         "outcomes": outcomes,
         "failures": failures,

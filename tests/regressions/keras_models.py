@@ -21,7 +21,10 @@ def keras_predictions(model: Any, x: Reals) -> Reals:
     import tensorflow as tf
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    predicted: Reals = model.predict(x, verbose=0).astype(np.float64)
+    try:
+        predicted: Reals = model.predict(x, verbose=0).astype(np.float64)
+    finally:  # other tests compare this process's results with another's, to the bit
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
     return predicted.reshape(len(x), -1)
 
 
