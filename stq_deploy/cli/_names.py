@@ -1,4 +1,4 @@
-"""Types of options and arguments that take names: the shell completes them; a mistyped one is told what it resembles.
+"""Types of options and arguments that take names: the shell completes them, and errors suggest the nearest name.
 
 The names are checked by the command, whose errors say more than a usage line. The lists are read on demand.
 """

@@ -50,7 +50,7 @@ def plain(text: str) -> str:
 
 
 SECONDS_BETWEEN_LINES = 5.0
-"""Of a stage that goes on, where standard error is no terminal."""
+"""Seconds between two lines about the same stage, where standard error is no terminal."""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 _CODE = re.compile(r"[biuf](1|2|4|8)")
 _ORDERS = ("<", ">", "|", "=")
 _PLAIN = (None, None, None, -1, -1, 0)
-"""The state of a dtype without fields, but for its version and byte order."""
+"""The state of a dtype without fields, after its version and byte order."""
 _ARRAY_CLASS = object()
 """What stands for numpy.ndarray: it can be named, and not be called."""
 

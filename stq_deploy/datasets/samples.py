@@ -67,7 +67,7 @@ class SampleSet:
         x: pixels (N, H, W, C), uint8 or float32 in [0, 1]; or features (N, one to three axes), float32 in the
             metadata's `range`; N > 0.
         y: int64 labels, (N,) or up to three axes more; or float32 targets; None where the file has none. Labels are
-            class numbers from 0, but for files that hold -1 and 1 alone.
+            class numbers from 0, or -1 and 1 throughout.
         metadata: JSON-able; see the module's text.
 
     Raises:
