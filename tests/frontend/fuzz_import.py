@@ -267,8 +267,12 @@ def merge_loaded(figures: dict[str, Any], batch: dict[str, Any]) -> None:
 
 
 def limit_memory() -> None:
-    """Make of whatever takes far too much memory an exception, and thereby a failure with a traceback."""
-    limit = 3 * MAXIMUM_MEGABYTES << 20  # addresses, of which the libraries reserve more than they use
+    """Make of whatever takes far too much memory an exception, and thereby a failure with a traceback.
+
+    A process forked from one that has loaded TensorFlow holds gigabytes of addresses: the limit is beyond those.
+    """
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = mapped + (3 * MAXIMUM_MEGABYTES << 20)  # addresses, of which the libraries reserve more than they use
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
