@@ -92,7 +92,7 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
 
 
 def _no_program(path: Path) -> StqError:
-    """What the file is instead, as far as its name says, and how a program comes of it."""
+    """What the file seems to be by its name, and how to make a program from it."""
     models = {".stq": "a network", ".h5": "a Keras model", ".keras": "a Keras model", ".hdf5": "a Keras model"}
     images = {".bin": "an image without addresses", ".hex": "an image without names of functions"}
     ending = path.suffix.lower()

@@ -134,7 +134,7 @@ def _named(name: str, model_hash: str) -> str:
 
 
 def _network_name(folder: Path) -> str:
-    """Of the network that was built, as far as the manifest says."""
+    """The network that was built, where the manifest states it."""
     try:
         manifest = json.loads(read_bounded(folder / MANIFEST, MAXIMUM_JSON_BYTES))
     except (OSError, ValueError, RecursionError):

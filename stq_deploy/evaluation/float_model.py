@@ -131,7 +131,7 @@ class FloatModel:
     def answers(self, scoring: Scoring, values: Values) -> Answers:
         """What it says of values as for `logits`, read as `scoring` says.
 
-        Classes are told by the logits: where a softmax saturates, float32 no longer tells its largest outputs apart.
+        The classes come from the logits: a saturated softmax gives several classes the same float32 output.
         """
         found = self.logits if scoring.task is Task.CLASSES else self.outputs
         return scoring.answers(found(values))

@@ -17,7 +17,7 @@ class Origin:
 
     Attributes:
         date: local time to the minute, with its offset from UTC.
-        command: as it was typed, but for the program's folder.
+        command: as it was typed, without the program's folder.
         computer: processor, cores, system and Python; no name that tells whose it is.
     """
 
@@ -27,7 +27,7 @@ class Origin:
 
     @classmethod
     def now(cls) -> Origin:
-        """Of this process."""
+        """The origin of what this process makes."""
         program = Path(sys.argv[0]).name if sys.argv else "stq-deploy"
         return cls(
             date=datetime.now().astimezone().isoformat(" ", "minutes"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import resource
@@ -41,6 +42,8 @@ DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "fuzz_i
 BATCH = 500
 HANG_SECONDS = 60  # far beyond what the import allows a file, so that a busy computer is not taken for a hang
 MAXIMUM_MEGABYTES = 1024
+START_METHOD = "spawn"
+"""Processes are not forked: one that starts the tool may hold gigabytes, which would count as the import's."""
 STOPPED = {"takes too long": "out of time", "library fails": "crash", "memory": "out of memory"}
 """What an error says that the process reading the file was stopped for -> its name in the figures."""
 
@@ -134,17 +137,12 @@ def _hang(number: int, frame: object) -> None:
     raise TimeoutError(f"not done in {HANG_SECONDS} s")
 
 
-_held: list[int] = []
-"""Kilobytes at this process's peak before its first batch."""
-
-
-def run_batch(numbers: range, seed: int) -> dict[str, Any]:
+def run_batch(numbers: range, seed: int, held: int = 0) -> dict[str, Any]:
     """Outcomes of some files, by kind of mutation; the failures; the largest use of time and memory.
 
-    Memory is what the process has needed beyond its peak before the first batch: a test's process may have held much.
+    Args:
+        held: kilobytes of the process's peak that are not the import's, in a test's process that has done other work.
     """
-    if not _held:
-        _held.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     seeds = originals()
     outcomes: dict[str, Counter[str]] = {}
     failures: dict[int, str] = {}
@@ -169,7 +167,7 @@ def run_batch(numbers: range, seed: int) -> dict[str, Any]:
                 outcome = "failed"
             outcomes.setdefault(kind, Counter())[outcome] += 1
         unwatch(Path(folder))
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - _held[0]
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held
     megabytes = max(own, _reader_kilobytes()) // 1024
     return {
         "outcomes": outcomes,
@@ -267,12 +265,8 @@ def merge_loaded(figures: dict[str, Any], batch: dict[str, Any]) -> None:
 
 
 def limit_memory() -> None:
-    """Make of whatever takes far too much memory an exception, and thereby a failure with a traceback.
-
-    A process forked from one that has loaded TensorFlow holds gigabytes of addresses: the limit is beyond those.
-    """
-    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    limit = mapped + (3 * MAXIMUM_MEGABYTES << 20)  # addresses, of which the libraries reserve more than they use
+    """Make of whatever takes far too much memory an exception, and thereby a failure with a traceback."""
+    limit = 3 * MAXIMUM_MEGABYTES << 20  # addresses, of which the libraries reserve more than they use
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
@@ -298,9 +292,10 @@ def main(arguments: list[str] | None = None) -> int:
     figures = unfinished(options.out, options.seed)
     if figures["files"]:
         print(f"going on after {figures['files']} files")
+    context = multiprocessing.get_context(START_METHOD)
     with (
-        ProcessPoolExecutor(options.jobs, initializer=limit_memory) as pool,
-        ProcessPoolExecutor(1) as loading,  # TensorFlow takes more memory than the import may
+        ProcessPoolExecutor(options.jobs, context, initializer=limit_memory) as pool,
+        ProcessPoolExecutor(1, context) as loading,  # TensorFlow takes more memory than the import may
     ):
         todo = list(batches(figures["files"], options.count))
         for numbers, batch in zip(todo, pool.map(run_batch, todo, [options.seed] * len(todo)), strict=True):

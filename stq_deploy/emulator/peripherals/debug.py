@@ -80,7 +80,7 @@ class Dwt(Peripheral):
 
 
 class Dbgmcu(Peripheral):
-    """IDC: device and silicon revision. APB4FZ1: what stands still while a debugger halts the core, which none does."""
+    """IDC: device and silicon revision. APB4FZ1: what stops while a debugger halts the core; no debugger does here."""
 
     registers = (Register("IDC", 0x00, read_only=True), Register("APB4FZ1", 0x54, writable=1 << 18))
 

@@ -26,7 +26,7 @@ Classify = Callable[[npt.NDArray[np.uint8]], Classes]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one sample.
+    """The result for one sample.
 
     Attributes:
         label: true class.
