@@ -137,12 +137,8 @@ def _hang(number: int, frame: object) -> None:
     raise TimeoutError(f"not done in {HANG_SECONDS} s")
 
 
-def run_batch(numbers: range, seed: int, held: int = 0) -> dict[str, Any]:
-    """Outcomes of some files, by kind of mutation; the failures; the largest use of time and memory.
-
-    Args:
-        held: kilobytes of the process's peak that are not the import's, in a test's process that has done other work.
-    """
+def run_batch(numbers: range, seed: int) -> dict[str, Any]:
+    """Outcomes of some files, by kind of mutation; the failures; the largest use of time and memory."""
     seeds = originals()
     outcomes: dict[str, Counter[str]] = {}
     failures: dict[int, str] = {}
@@ -167,8 +163,8 @@ def run_batch(numbers: range, seed: int, held: int = 0) -> dict[str, Any]:
                 outcome = "failed"
             outcomes.setdefault(kind, Counter())[outcome] += 1
         unwatch(Path(folder))
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held
-    megabytes = max(own, _reader_kilobytes()) // 1024
+    reader = process._READER._process  # reads files for this process; its children are limited
+    megabytes = max(peak_kilobytes("self"), peak_kilobytes(reader.pid) if reader else 0) // 1024
     return {
         "outcomes": outcomes,
         "failures": failures,
@@ -237,10 +233,12 @@ def _differences(model: Any, checked: CheckedModel) -> str:
     return "".join(lines)
 
 
-def _reader_kilobytes() -> int:
-    """The largest memory so far of the process that reads files for this one; its children are limited."""
-    reader = process._READER._process
-    status = Path(f"/proc/{reader.pid}/status") if reader else Path()
+def peak_kilobytes(pid: int | str) -> int:
+    """The largest resident memory of a process since its program began; 0 if it has ended.
+
+    `getrusage` is not asked: its peak survives `exec`, so a child of a large process begins with that process's peak.
+    """
+    status = Path(f"/proc/{pid}/status")
     lines = status.read_text().splitlines() if status.is_file() else []
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import resource
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import fuzz_import
+import numpy as np
 import pytest
 from mutations import MUTATIONS, PAYLOAD_MODULE
 from polyglots import hdf5_first, zip_first
@@ -31,8 +33,9 @@ def test_the_corpus(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_sample() -> None:
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    batch = fuzz_import.run_batch(range(200), seed=7, held=held)
+    """In a process of its own: this one may hold gigabytes of other tests, which are not the import's."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context(fuzz_import.START_METHOD)) as pool:
+        batch = pool.submit(fuzz_import.run_batch, range(200), 7).result()
     assert not batch["failures"]
     assert set(batch["outcomes"]) == set(MUTATIONS)
     assert batch["megabytes"] < fuzz_import.MAXIMUM_MEGABYTES
@@ -77,6 +80,15 @@ def test_equal_numbers_are_equal_files() -> None:
     numbers = range(300)
     first = [fuzz_import.file_number(number, 3, originals) for number in numbers]
     assert [fuzz_import.file_number(number, 3, originals) for number in reversed(numbers)] == first[::-1]
+
+
+def test_memory_held_before_is_not_counted() -> None:
+    """The memory of the process that starts another one is not that one's."""
+    held = np.ones(600 << 17)  # 600 MB
+    with ProcessPoolExecutor(1, multiprocessing.get_context(fuzz_import.START_METHOD)) as pool:
+        peak = pool.submit(fuzz_import.peak_kilobytes, "self").result()
+    assert held.nbytes >> 10 <= fuzz_import.peak_kilobytes("self")
+    assert 0 < peak < held.nbytes >> 10
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
