@@ -1,4 +1,4 @@
-"""A few random networks that together hold every kernel, every requantisation, and several outputs.
+"""A few random networks that together hold every kernel, every requantization, and several outputs.
 
 python tests/covering_networks.py     # find such seeds anew, after a change of `networks.py` or a new kernel
 """
@@ -22,7 +22,7 @@ FORMS = {
     *(("wide", "int8"), ("wide", "int16"), ("wide", "int32")),
     *(("long", "int16"), ("long", "int32")),
 }
-"""Requantisation and output type."""
+"""Requantization and output type."""
 FORMS_OF_EVERY_KIND = {
     *(("multiplier", "int8"), ("multiplier", "int16"), ("shift", "int8"), ("threshold", "int8")),
     *(("keep", "int32"), ("wide", "int16")),
@@ -36,7 +36,7 @@ def covering_networks() -> list[Network]:
 
 
 def wanted() -> set[tuple[str, ...]]:
-    """Kernels, outputs, requantisations, and some requantisations with each kind of op, as `met` names them."""
+    """Kernels, outputs, requantizations, and some requantizations with each kind of op, as `met` names them."""
     kinds = [kind for kind, cls in OP_KINDS.items() if issubclass(cls, RequantizedOp)]
     kernels = {(kernel.function,) for kernel in KERNELS}
     return kernels | FORMS | OUTPUTS | {(kind, *form) for kind in kinds for form in FORMS_OF_EVERY_KIND}

@@ -1,4 +1,4 @@
-"""Small random networks, built straight from ops: every op, requantisation, weight width and type occurs.
+"""Small random networks, built straight from ops: every op, requantization, weight width and type occurs.
 
 They have branches, and now and then several outputs.
 
@@ -363,7 +363,7 @@ class _Builder:
     def requantize(
         self, low: Bounds, high: Bounds, shape: tuple[int, ...], *, logits: bool = False
     ) -> tuple[TensorType, Requantize]:
-        """A random output type of `shape`, and a requantisation of accumulators in [low, high] to it."""
+        """A random output type of `shape`, and a requantization of accumulators in [low, high] to it."""
         least, most = int(low.min()), int(high.max())
         multiplied = (
             ["multiplier16", "wide32"] if logits else ["multiplier8", "multiplier16", "wide8", "wide16", "wide32"]

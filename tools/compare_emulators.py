@@ -1,7 +1,7 @@
 """Prints the instructions of every layer as two emulators count them; exit code 1 if any two counts differ.
 
 The boards' images hold the same kernels, from the same compiler with the same flags. The networks: a model, and random
-ones from tests/networks.py, whose default seeds together hold every kernel with every requantisation and output type.
+ones from tests/networks.py, whose default seeds together hold every kernel with every requantization and output type.
 """
 
 from __future__ import annotations

@@ -64,9 +64,9 @@ void stq_port_reset(void)
 {
     requested_reset = REQUESTED;
     serial_flush();
-    data_synchronisation_barrier();
+    data_synchronization_barrier();
     SCB_AIRCR = SCB_AIRCR_RESET_REQUEST;
-    data_synchronisation_barrier();
+    data_synchronization_barrier();
     for (;;) {
     }
 }

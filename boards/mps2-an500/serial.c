@@ -35,7 +35,7 @@ void serial_wait(void)
     NVIC_ICPR(0) = RX_INTERRUPT_BIT;
     NVIC_ISER(0) = RX_INTERRUPT_BIT;
     if ((UART0_STATE & UART_STATE_RX_FULL) == 0) {
-        data_synchronisation_barrier();
+        data_synchronization_barrier();
         __asm volatile("wfi" ::: "memory");
     }
     NVIC_ICER(0) = RX_INTERRUPT_BIT;

@@ -22,8 +22,8 @@ static void protect_memory(void)
     MPU_RBAR = MPU_RBAR_REGION(1u, FLASH_ADDRESS);
     MPU_RASR = MPU_RASR_READ_ONLY | MPU_RASR_SIZE(FLASH_LOG2_BYTES) | MPU_RASR_ENABLE;
     MPU_CTRL = MPU_CTRL_PRIVDEFENA | MPU_CTRL_ENABLE;
-    data_synchronisation_barrier();
-    instruction_synchronisation_barrier();
+    data_synchronization_barrier();
+    instruction_synchronization_barrier();
 }
 
 __attribute__((noreturn, used)) static void start(void)

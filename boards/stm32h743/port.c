@@ -84,9 +84,9 @@ __attribute__((naked)) uint32_t stq_port_cycles(void)
 void stq_port_reset(void)
 {
     serial_flush();
-    data_synchronisation_barrier(); /* PM0253 "Application interrupt and reset control register" */
+    data_synchronization_barrier(); /* PM0253 "Application interrupt and reset control register" */
     SCB_AIRCR = SCB_AIRCR_RESET_REQUEST;
-    data_synchronisation_barrier();
+    data_synchronization_barrier();
     for (;;) {
     }
 }

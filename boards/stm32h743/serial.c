@@ -107,11 +107,11 @@ void serial_wait(void)
         SYST_RVR = SYST_LONGEST;
         SYST_CVR = 0;
         SYST_CSR = SYST_CSR_CORE_CLOCK | SYST_CSR_INTERRUPT | SYST_CSR_ENABLE;
-        data_synchronisation_barrier();
+        data_synchronization_barrier();
         __asm volatile("wfi" ::: "memory");
         SYST_CSR = 0;
         SCB_ICSR = SCB_ICSR_SYSTICK_CLEAR; /* it was to end the sleep only: there is no handler */
-        data_synchronisation_barrier();
+        data_synchronization_barrier();
     }
     __asm volatile("cpsie i" ::: "memory");
 }

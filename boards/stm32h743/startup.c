@@ -34,7 +34,7 @@ static void start_clocks_of_sram1_2_3(void)
 {
     RCC_AHB2ENR |= RCC_AHB2ENR_SRAM1EN_SRAM2EN_SRAM3EN;
     (void)RCC_AHB2ENR;
-    data_synchronisation_barrier();
+    data_synchronization_barrier();
 }
 
 /*
@@ -55,8 +55,8 @@ static void protect_memory(void)
     MPU_RASR = MPU_RASR_NO_ACCESS | MPU_RASR_EXECUTE_NEVER | MPU_RASR_SUBREGIONS_OFF(0xFFu << eighths_below & 0xFFu) |
                MPU_RASR_SIZE(ITCM_LOG2_BYTES) | MPU_RASR_ENABLE;
     MPU_CTRL = MPU_CTRL_PRIVDEFENA | MPU_CTRL_ENABLE;
-    data_synchronisation_barrier();
-    instruction_synchronisation_barrier();
+    data_synchronization_barrier();
+    instruction_synchronization_barrier();
 }
 
 /* PM0253 "Enabling and disabling caches": their contents are random after power-up, so invalidate first. */
@@ -64,7 +64,7 @@ static void enable_caches(void)
 {
     SCB_ICIALLU = 0;
     SCB_CSSELR = 0; /* level 1 data cache */
-    data_synchronisation_barrier();
+    data_synchronization_barrier();
     uint32_t size = SCB_CCSIDR;
     uint32_t last_set = (size >> 13) & 0x7FFFu;
     uint32_t last_way = (size >> 3) & 0x3FFu;
@@ -73,10 +73,10 @@ static void enable_caches(void)
             SCB_DCISW = (set << 5) | (way << 30); /* lines of 32 bytes, 4 ways: fixed in the Cortex-M7 */
         }
     }
-    data_synchronisation_barrier();
+    data_synchronization_barrier();
     SCB_CCR |= SCB_CCR_IC | SCB_CCR_DC;
-    data_synchronisation_barrier();
-    instruction_synchronisation_barrier();
+    data_synchronization_barrier();
+    instruction_synchronization_barrier();
 }
 
 /* ARMv7-M ARM "Data Watchpoint and Trace": trace on, then the Cortex-M7's software lock, then the counter. */

@@ -64,12 +64,12 @@
 #define DWT_LAR REGISTER(0xE0001FB0u)
 #define DWT_LAR_KEY 0xC5ACCE55u
 
-static inline void data_synchronisation_barrier(void)
+static inline void data_synchronization_barrier(void)
 {
     __asm volatile("dsb" ::: "memory");
 }
 
-static inline void instruction_synchronisation_barrier(void)
+static inline void instruction_synchronization_barrier(void)
 {
     __asm volatile("isb" ::: "memory");
 }

@@ -9,7 +9,7 @@
 
 #define VALID 0x5751F417u
 
-/* Neither initialised nor cleared at start-up, so a reset leaves it; after power-up it is random. */
+/* Neither initialized nor cleared at start-up, so a reset leaves it; after power-up it is random. */
 typedef struct {
     uint32_t valid;
     uint32_t valid_inverted;

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def op_table(rows: Sequence[OpRow]) -> Table:
     """One row per op of an integer network."""
-    table = _table(("op", "kind", "output", "levels"), ("bits", "bytes", "MACs"), ("requantised by",))
+    table = _table(("op", "kind", "output", "levels"), ("bits", "bytes", "MACs"), ("requantized by",))
     for row in rows:
         bits = str(row.weight_bits) if row.weight_bits else ""
         levels = row.dtype if row.dtype == "int32" else f"{row.levels[0]}..{row.levels[1]}"

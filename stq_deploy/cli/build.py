@@ -185,7 +185,7 @@ def _figures(figures: SizeFigures) -> Table:
     for name, what, size in (
         ("qstats", "weights x bits, depthwise ones as k*k*C*C, no batch norm: the papers' unit", figures.qstats_bytes),
         ("packed", "weights as they lie in flash", figures.packed_bytes),
-        ("", "requantisation and look-up tables", figures.table_bytes),
+        ("", "requantization and look-up tables", figures.table_bytes),
         ("", "kernels, link, start-up, layer descriptions", figures.other_bytes),
         ("linked", "flash of the image: these three", figures.linked_bytes),
     ):

@@ -28,7 +28,7 @@ class Layer:
         outputs: output channels.
         kernel, stride: (vertical, horizontal); padding is "same", a pool's "valid".
         bits: width of a weight; 0 without weights.
-        output: requantisation: "multiplier" to int8, "keep_s16", "keep_s32".
+        output: requantization: "multiplier" to int8, "keep_s16", "keep_s32".
         cmsis_nn: instructions per MAC of CMSIS-NN's int8 kernel on the same layer, if known.
     """
 

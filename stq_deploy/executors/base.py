@@ -89,8 +89,8 @@ def checked_levels(network: Network, levels: Levels) -> npt.NDArray[Any]:
     if not np.issubdtype(levels.dtype, np.integer) or not spec.holds(levels):
         raise StqError(
             f"input levels are not integers in {spec.minimum}..{spec.maximum}",
-            cause="the samples were not quantised for this network",
-            next="quantise them with `stq_deploy.network.input_format.quantize_input`",
+            cause="the samples were not quantized for this network",
+            next="quantize them with `stq_deploy.network.input_format.quantize_input`",
         )
     return np.ascontiguousarray(levels, spec.dtype)
 

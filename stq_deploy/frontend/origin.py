@@ -56,7 +56,7 @@ _KEYS = frozenset(
 
 
 def check_origin(entry: dict[str, Any], modules: frozenset[str], *also: str) -> None:
-    """Check a serialised object's module and registered name.
+    """Check a serialized object's module and registered name.
 
     Args:
         also: entries that this object may have besides those that all may.

@@ -325,7 +325,7 @@ REQUANTIZE_KINDS: dict[str, type[Any]] = {cls.kind: cls for cls in typing.get_ar
 
 
 def of_channels(form: Requantize, kept: Sequence[int] | npt.NDArray[np.int64]) -> Requantize:
-    """The same requantisation of the channels with the indices `kept` alone, in that order."""
+    """The same requantization of the channels with the indices `kept` alone, in that order."""
     changed: dict[str, Any] = {
         name: rows[kept]
         for name in PER_CHANNEL

@@ -85,7 +85,7 @@ class TensorType:
 
     @property
     def channels(self) -> int:
-        """Size of the last axis, along which scales and requantisation vary."""
+        """Size of the last axis, along which scales and requantization vary."""
         return self.shape[-1]
 
     def holds(self, values: IntArray) -> bool:

@@ -14,7 +14,7 @@ class NetworkBuilder:
     """Collects ops; every op writes a tensor of its own name.
 
     Attributes:
-        certificates: op name -> what is proved of its requantisation or table.
+        certificates: op name -> what is proved of its requantization or table.
         keras_outputs: name of an op, or of the input -> the Keras layer whose output, up to rounding in float32, it is.
     """
 

@@ -1,4 +1,4 @@
-"""Finds a requantisation that equals a given function for every reachable accumulator (`proof` checks that it does).
+"""Finds a requantization that equals a given function for every reachable accumulator (`proof` checks that it does).
 
 Why the multiplier form's offsets are an interval: h(a) = ((a << left) * M) >> 32 is monotone in a, so level k is
 reached from accumulator f on exactly when
@@ -42,7 +42,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
-    """Requantisation equal to `epilogue` for accumulators in [low[c], high[c]] ((C,) each), to stored levels.
+    """Requantization equal to `epilogue` for accumulators in [low[c], high[c]] ((C,) each), to stored levels.
 
     A multiplier if one is exact, else a shift, else a multiplier with 64-bit sums, else a table or thresholds, the
     smaller one. More than 256 levels get a shift, else one of two multipliers with 64-bit sums, else thresholds.

@@ -55,7 +55,7 @@ class Levels:
 
 @dataclass(frozen=True, eq=False)
 class Accumulated:
-    """The accumulator of an op that has no requantisation yet.
+    """The accumulator of an op that has no requantization yet.
 
     Attributes:
         layer: the Keras layer. name: what the op will be called.

@@ -30,7 +30,7 @@ def certify_logits(
             the few steps that this takes. The certificate's `exact_signs` says whether it does in every channel.
 
     Returns:
-        The requantisation and the real value of one output step, the smallest power of two at which the logits stay
+        The requantization and the real value of one output step, the smallest power of two at which the logits stay
         within +-2**30 and every multiplier within int32.
 
     Its certificate holds:

@@ -1,4 +1,4 @@
-"""Turns expressions into ops: requantised by a quantizer, or stored unquantized - exactly, or in fixed point.
+"""Turns expressions into ops: requantized by a quantizer, or stored unquantized - exactly, or in fixed point.
 
 Each core is stored once, however many layers read it.
 """
@@ -283,7 +283,7 @@ class Materializer:
             try:
                 requantize, step = certify_logits(affine, low, high, signs=signs)
             except ValueError as error:
-                raise lowering_error(reader, str(error), "check the batch normalisation's statistics") from error
+                raise lowering_error(reader, str(error), "check the batch normalization's statistics") from error
         op = self._op(core, requantize, value.sources, reader)
         output = TensorType(_core_shape(core), "int32", requantize.minimum, requantize.maximum, float(step))
         return self.built.add(op, output, (step,), layer, requantize.certificate)
@@ -351,7 +351,7 @@ class Materializer:
     # Ops
 
     def _op(self, core: Core, requantize: Requantize, stages_of: tuple[str, ...], reader: str) -> Op:
-        """The op that computes `core` and requantises it."""
+        """The op that computes `core` and requantizes it."""
         if isinstance(core, Levels):
             name = self.built.unique(stages_of[-1] if stages_of else reader)
             return Rescale(name=name, inputs=(core.tensor,), output=name, sources=stages_of, requantize=requantize)

@@ -1,4 +1,4 @@
-"""Proves that a requantisation equals an exact function at every reachable accumulator, and says what was compared.
+"""Proves that a requantization equals an exact function at every reachable accumulator, and says what was compared.
 
 Why few accumulators are enough. Let the exact function be t and the integer form g, of one channel.
 

@@ -3,7 +3,7 @@
 The quantizer is affine, `level = clip(floor(v / scale + 1/2), low, high)`: real 0 is a level (Jacob et al.,
 "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018, arXiv:1712.05877,
 section 2.1), so zero padding stays exact. Its range is either the smallest and largest value seen ("minmax"), or what
-minimises the mean squared error of quantization over the values seen ("mse": Nagel et al., "A white paper on neural
+minimizes the mean squared error of quantization over the values seen ("mse": Nagel et al., "A white paper on neural
 network quantization", 2021, arXiv:2106.08295, section 3.1).
 """
 

@@ -114,7 +114,7 @@ def batch_norm(
     variance: npt.NDArray[np.floating[Any]],
     epsilon: float,
 ) -> Affine:
-    """Batch normalisation at inference, `gamma * (x - mean) / sqrt(variance + epsilon) + beta`.
+    """Batch normalization at inference, `gamma * (x - mean) / sqrt(variance + epsilon) + beta`.
 
     The factor `gamma / sqrt(variance + epsilon)`, epsilon in float32 as Keras has it, is rounded once to
     float64: that is part of the definition (docs/DESIGN.md, "Numbers").

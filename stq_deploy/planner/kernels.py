@@ -101,5 +101,5 @@ def choose_kernel(op: Op, inputs: Sequence[TensorType]) -> str:
         f"no kernel runs a {op.kind}{weights} on {' and '.join(t.dtype for t in inputs)}",
         where=f"layer {op.name!r}",
         cause="the kernel library lacks this combination of weights and activations",
-        next="quantise the layer's input to 8 or 16 bits, or add a kernel (docs/DESIGN.md, `Adding things`)",
+        next="quantize the layer's input to 8 or 16 bits, or add a kernel (docs/DESIGN.md, `Adding things`)",
     )

@@ -69,5 +69,5 @@ def _refuse(what: str, where: str, cause: str) -> StqError:
         f"the C kernels cannot run this network: {what}",
         where=where,
         cause=cause,
-        next="quantise the layer's activation to at most 8 bits in the QKeras model and convert it again",
+        next="quantize the layer's activation to at most 8 bits in the QKeras model and convert it again",
     )

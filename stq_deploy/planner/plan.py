@@ -41,7 +41,7 @@ class LayerPlan:
         kernel: C name of the kernel that runs it.
         macs: multiply-accumulates of one inference.
         weights: how its weights are packed; None for a layer without.
-        table_bytes: constants beside the weights: requantisation arrays and look-up tables.
+        table_bytes: constants beside the weights: requantization arrays and look-up tables.
         scratch_bytes: working memory of the kernel while the layer runs.
         replaces: the input whose memory the output takes; None if it has memory of its own.
         traffic: bytes it reads and writes in one inference.
@@ -129,7 +129,7 @@ class Plan:
 
     @property
     def table_bytes(self) -> int:
-        """Bytes of all requantisation arrays and look-up tables."""
+        """Bytes of all requantization arrays and look-up tables."""
         return sum(layer.table_bytes for layer in self.layers)
 
     @property

@@ -39,7 +39,7 @@ class Traffic:
     Attributes:
         activations: in the arena.
         scratch: in the kernels' working memory.
-        constants: weights, requantisation arrays and tables.
+        constants: weights, requantization arrays and tables.
     """
 
     activations: int

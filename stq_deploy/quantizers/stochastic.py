@@ -2,7 +2,7 @@
 
 qkeras 0.9.0 asks `K.learning_phase()`, which stays 0 under `fit()`: its stochastic quantizers train exactly
 like their deterministic namesakes. Here the *call context's* training flag decides: a training call draws,
-`predict` and `evaluate` do not. Class names, constructor and serialised configuration stay those of qkeras,
+`predict` and `evaluate` do not. Class names, constructor and serialized configuration stay those of qkeras,
 so that qkeras itself loads what we save, and tools that match on class names (qstats, hls4ml) see what they
 expect.
 """

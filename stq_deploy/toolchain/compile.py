@@ -115,9 +115,9 @@ class Builder:
         includes = [f"-I{folder}" for folder in self.project.include_folders]
         # Debug information names files by folder; mapped to ".", equal sources give equal bytes anywhere.
         prefix = f"-ffile-prefix-map={self.project.folder.absolute()}=."
-        optimised = self.compiler.compile_flags if source.startswith(FAST_SOURCES) else self.compiler.small_flags
+        optimized = self.compiler.compile_flags if source.startswith(FAST_SOURCES) else self.compiler.small_flags
         command = [
-            *self._driver(), *self.cpu_flags, *optimised, prefix, *includes,
+            *self._driver(), *self.cpu_flags, *optimized, prefix, *includes,
             "-c", source, "-o", target,
         ]  # fmt: skip
         self._run(command, what="the source does not compile", where=source)

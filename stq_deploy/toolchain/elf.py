@@ -16,7 +16,7 @@ class Section:
 
     Attributes:
         address: where it is when the program runs.
-        load_address: where its content is programmed; equals `address` for all but initialised data.
+        load_address: where its content is programmed; equals `address` for all but initialized data.
         size: in bytes.
         content: what is programmed; None if nothing is.
     """

@@ -332,7 +332,7 @@ def _does_not_fit(what: str, needed: int, room: int, names: list[str], largest: 
         f"the network does not fit: {what} need {needed:,} bytes, {needed - max(room, 0):,} more than"
         f" {' or '.join(names)} has room for ({max(room, 0):,})",
         cause=f"the largest layers are {largest}",
-        next="make those layers smaller, quantise them to fewer bits, pack activations (`convert --pack-activations`),"
+        next="make those layers smaller, quantize them to fewer bits, pack activations (`convert --pack-activations`),"
         " or choose a board with more memory",
     )
 

@@ -4,7 +4,7 @@
   QDepthwiseConv2D for a full convolution, k * k * C * C weights of which k * k * C exist, and leaves out biases, batch
   norm and the tables that sigmoids become. The paper states its networks' flash in this unit (of 1024 bytes).
 - *packed*: the bytes of the packed weights, padding of rows to whole words included.
-- *linked*: flash that the image takes, with requantisation tables, kernels, the link's server and start-up code.
+- *linked*: flash that the image takes, with requantization tables, kernels, the link's server and start-up code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SizeFigures:
     Attributes:
         qstats_bytes: may be no whole number of bytes, and is rounded up.
         packed_bytes: of the weights as they lie in flash.
-        table_bytes: requantisation arrays and look-up tables.
+        table_bytes: requantization arrays and look-up tables.
         other_bytes: kernels, link, start-up, descriptions of layers; padding between sections.
         linked_bytes: the sum of the last three.
     """

@@ -44,7 +44,7 @@ class BatchNormEstimator:
     """Measures each batch-norm layer's input over samples, with deterministic weights, and sets its
     statistics.
 
-    Every layer sees inputs normalised by their own batch's statistics (as in training), and the mean and
+    Every layer sees inputs normalized by their own batch's statistics (as in training), and the mean and
     variance are those over all samples together. Keep one estimator per model: it holds the compiled
     function.
     """

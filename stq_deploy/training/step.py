@@ -1,4 +1,4 @@
-"""One optimisation step, compiled."""
+"""One optimization step, compiled."""
 
 from __future__ import annotations
 

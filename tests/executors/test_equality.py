@@ -66,6 +66,6 @@ def test_sanitized_host_equals_numpy(network: Network, kernels: str, host_cache:
         assert_equal(host)
 
 
-def test_the_networks_meet_every_kernel_requantisation_and_output() -> None:
+def test_the_networks_meet_every_kernel_requantization_and_output() -> None:
     found = set().union(*(met(network) for network in COVERING.values()))
     assert wanted() <= found, "run tests/covering_networks.py and write its seeds there"

@@ -205,7 +205,7 @@ def test_inner_models_of_another_module_are_refused() -> None:
 
 
 def test_what_only_keras_would_read_of_a_model(tmp_path: Path) -> None:
-    """It would build it, and deserialise what it was compiled with; of the outermost model it is told not to."""
+    """It would build it, and deserialize what it was compiled with; of the outermost model it is told not to."""
     compiled = {"optimizer": {"module": "os", "class_name": "system", "config": {}, "registered_name": "system"}}
     for key, value, what in (
         ("compile_config", compiled, "it holds an object of class 'Functional'"),
@@ -243,7 +243,7 @@ def test_an_inner_sequential_model_built_for_another_shape(where: str) -> None:
 
 @pytest.mark.parametrize("form", ["h5", "keras"])
 def test_nothing_inside_is_left_unchecked(form: str, tmp_path: Path) -> None:
-    """Keras would deserialise inner input layers too, so their settings are held against the list."""
+    """Keras would deserialize inner input layers too, so their settings are held against the list."""
     draft = outer()
     inner = block(seed=1)
     inner.entry("in")["module"] = "os"

@@ -20,7 +20,7 @@ TYPES = ("int8", "int16", "int32")
 
 @dataclass(frozen=True)
 class PoolCase:
-    """Pairs are (vertical, horizontal). The forms of requantisation are average pooling's."""
+    """Pairs are (vertical, horizontal). The forms of requantization are average pooling's."""
 
     size: tuple[int, int]
     channels: int

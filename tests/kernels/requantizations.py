@@ -1,4 +1,4 @@
-"""Random requantisations that fit given accumulators, each with what it must give."""
+"""Random requantizations that fit given accumulators, each with what it must give."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "stride 0": {"params": arguments.conv_params(stride=(0, 1))},
     "dilation 0": {"params": arguments.conv_params(dilation=(1, 0))},
     "negative padding": {"params": arguments.conv_params(pad=(-1, 0))},
-    "no requantisation": {"requantize": None},
+    "no requantization": {"requantize": None},
     "empty input": {"input_dims": arguments.dims(0, 3, 2)},
     "no input": {"input": None},
     "empty kernel": {"filter_dims": arguments.dims(2, 0, 2)},

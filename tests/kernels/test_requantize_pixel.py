@@ -1,4 +1,4 @@
-"""Requantisation over whole ranges of accumulators, against Python's unbounded integers."""
+"""Requantization over whole ranges of accumulators, against Python's unbounded integers."""
 
 from __future__ import annotations
 

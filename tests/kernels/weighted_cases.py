@@ -184,7 +184,7 @@ KINDS = [
 
 
 def every_kind(cases: list[WindowCase]) -> list[WindowCase]:
-    """Each case for each kernel, the forms of requantisation in turn."""
+    """Each case for each kernel, the forms of requantization in turn."""
     return [
         replace(
             case, bits=bits, weight_offset=offset, input_type=dtype, form=requantizations.FORMS[(i + j) % FORM_COUNT]

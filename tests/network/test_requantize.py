@@ -1,4 +1,4 @@
-"""Requantisation forms against Python integers, straight from the kernels' contract."""
+"""Requantization forms against Python integers, straight from the kernels' contract."""
 
 from __future__ import annotations
 

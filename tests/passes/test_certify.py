@@ -1,4 +1,4 @@
-"""Certified requantisation: equal to the exact function at every accumulator, in the cheapest form there is."""
+"""Certified requantization: equal to the exact function at every accumulator, in the cheapest form there is."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_every_kind_of_activation_with_every_width(before: str, after: str, tmp_
 
 
 def test_a_12_bit_layer_after_a_normalization_after_a_relu(tmp_path: Path) -> None:
-    """Each channel stops at a level of its own: only the long requantisation has such ends."""
+    """Each channel stops at a level of its own: only the long requantization has such ends."""
     model = build("relu", "quantized_relu({},2)", 12, 12)
     model.save(tmp_path / "model.h5")
     network = convert_model(tmp_path / "model.h5")

@@ -19,7 +19,7 @@ ROOM = 4
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_kernel_takes_a_quarter_of_the_bound(seed: int) -> None:
-    """`tools/compare_emulators` wrote the counts: these networks hold every kernel, requantisation and type."""
+    """`tools/compare_emulators` wrote the counts: these networks hold every kernel, requantization and type."""
     plan = plan_network(random_network(seed, LAYERS))
     rows = COUNTS[f"random network {seed}"]
     assert [row["kernel"] for row in rows] == [layer.kernel for layer in plan.layers]

@@ -58,6 +58,6 @@ def test_a_binary_network_is_the_same_in_c(tmp_path: Path) -> None:
     with (
         open_executor("numpy", network) as reference,
         open_executor("host", network) as portable,
-        open_executor("host-cortex-m7", network) as optimised,
+        open_executor("host-cortex-m7", network) as optimized,
     ):
-        assert compare_layers(reference, (portable, optimised), levels).differing_layers == 0
+        assert compare_layers(reference, (portable, optimized), levels).differing_layers == 0

@@ -1,7 +1,7 @@
 /*
  * stq_average_pool_core.h - average pooling for every input type; each public name is one small file.
  *
- * A window is summed a word of channels at a time; a block of channels is then requantised together.
+ * A window is summed a word of channels at a time; a block of channels is then requantized together.
  */
 #ifndef STQ_AVERAGE_POOL_CORE_H
 #define STQ_AVERAGE_POOL_CORE_H

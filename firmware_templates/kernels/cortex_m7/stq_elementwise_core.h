@@ -1,7 +1,7 @@
 /*
- * stq_elementwise_core.h - ops on every element of two tensors, then requantisation; a small file for each op.
+ * stq_elementwise_core.h - ops on every element of two tensors, then requantization; a small file for each op.
  *
- * A block of a pixel's channels is accumulated, in a loop made for the two types, and then requantised together.
+ * A block of a pixel's channels is accumulated, in a loop made for the two types, and then requantized together.
  */
 #ifndef STQ_ELEMENTWISE_CORE_H
 #define STQ_ELEMENTWISE_CORE_H

@@ -45,7 +45,7 @@ static inline uint32_t stq_weight_pair(uint32_t word, int32_t bits, uint32_t mas
     return (word >> (bits * j)) & mask;
 }
 
-// Without optimisation the compiler keeps too few registers free for the assembly.
+// Without optimization the compiler keeps too few registers free for the assembly.
 #if STQ_DSP && defined(__OPTIMIZE__)
 #define STQ_HAND_WRITTEN 1
 #else

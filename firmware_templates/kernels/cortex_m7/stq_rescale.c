@@ -1,4 +1,4 @@
-/* One tensor, shifted by an integer and requantised. */
+/* One tensor, shifted by an integer and requantized. */
 #include "stq_intrinsics.h"
 #include "stq_nn_arguments.h"
 #include "stq_nn_elements.h"

@@ -106,7 +106,7 @@ typedef struct {
 } stq_requantize;
 
 /*
- * Requantise the accumulators of channels first .. first + count - 1 of one pixel.
+ * Requantize the accumulators of channels first .. first + count - 1 of one pixel.
  *   acc     int32[count]
  *   output  the pixel's first output element (channel 0), of rq->output_type; elements first .. are written
  */
@@ -211,7 +211,7 @@ stq_status stq_max_pool_s32(const stq_pool_params *params, const stq_dims *input
 
 /*
  * Average pooling: acc = (sum of level + input_offset under the window) * (multiple / number of levels summed), that is
- * `multiple` times the mean; then requantised. No window lies wholly in the padding. Output may replace the input where
+ * `multiple` times the mean; then requantized. No window lies wholly in the padding. Output may replace the input where
  * that of max pooling may, if its elements are no wider.
  *
  * Scratch: 4 * min(channels, 64) bytes.
@@ -239,7 +239,7 @@ stq_status stq_pair_table_s8(const stq_pair_table_params *params, const int8_t *
                              const int8_t *b, int8_t *output);
 
 /*
- * Elementwise ops on `pixels` x `channels` elements of any types; acc is then requantised. Every level + offset, that
+ * Elementwise ops on `pixels` x `channels` elements of any types; acc is then requantized. Every level + offset, that
  * times its factor, and acc fit int32. Output may replace an input if its elements are no wider; the other of two
  * inputs may be the same array, or lie elsewhere.
  *

@@ -1,4 +1,4 @@
-/* stq_elementwise_core.h - ops on every element of two tensors, then requantisation; a small file for each op. */
+/* stq_elementwise_core.h - ops on every element of two tensors, then requantization; a small file for each op. */
 #ifndef STQ_ELEMENTWISE_CORE_H
 #define STQ_ELEMENTWISE_CORE_H
 

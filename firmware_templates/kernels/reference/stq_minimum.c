@@ -1,4 +1,4 @@
-/* The smaller of two tensors, each shifted and scaled by integers, then requantised. */
+/* The smaller of two tensors, each shifted and scaled by integers, then requantized. */
 #include "stq_elementwise_core.h"
 
 STQ_DEFINE_ELEMENTWISE(stq_minimum, STQ_ELEMENTWISE_MINIMUM)

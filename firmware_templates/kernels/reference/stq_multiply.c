@@ -1,4 +1,4 @@
-/* Product of two tensors, each shifted by an integer, then requantised. */
+/* Product of two tensors, each shifted by an integer, then requantized. */
 #include "stq_elementwise_core.h"
 
 STQ_DEFINE_ELEMENTWISE(stq_multiply, STQ_ELEMENTWISE_MULTIPLY)

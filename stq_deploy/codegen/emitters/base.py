@@ -32,7 +32,7 @@ class Constant:
 
 
 Row = tuple[tuple[str, str], ...]
-"""Designated initialisers that stand on one line, as (field, C expression)."""
+"""Designated initializers that stand on one line, as (field, C expression)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Struct:
 
     Attributes:
         c_type, name: of the variable.
-        rows: its designated initialisers.
+        rows: its designated initializers.
     """
 
     c_type: str
@@ -50,7 +50,7 @@ class Struct:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Its definition, line by line: on one line if it has one row of initialisers."""
+        """Its definition, line by line: on one line if it has one row of initializers."""
         rows = [_initializers(row) for row in self.rows]
         start = f"static const {self.c_type} {self.name} = {{"
         return (f"{start}{rows[0]}}};",) if len(rows) == 1 else (start, *(f"    {row}," for row in rows), "};")
@@ -63,7 +63,7 @@ class StructArray:
     Attributes:
         c_type: of an element.
         name: of the variable.
-        elements: the designated initialisers of each.
+        elements: the designated initializers of each.
     """
 
     c_type: str

@@ -1,4 +1,4 @@
-"""Ops that treat every element alike and requantise: one tensor rescaled; sum, product or extreme of two."""
+"""Ops that treat every element alike and requantize: one tensor rescaled; sum, product or extreme of two."""
 
 from __future__ import annotations
 

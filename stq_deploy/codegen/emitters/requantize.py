@@ -18,7 +18,7 @@ ARGUMENT = "&requantize"
 
 
 def emit_requantize(context: LayerContext, requantize: Requantize) -> tuple[tuple[Constant, ...], Struct]:
-    """The arrays of a requantisation, and the struct `requantize` that refers to them."""
+    """The arrays of a requantization, and the struct `requantize` that refers to them."""
     constants: tuple[Constant, ...] = ()
     rows: tuple[Row, ...]
     output_type = STQ_TYPES[context.output.dtype]

@@ -1,4 +1,4 @@
-"""Ops that treat every element alike and requantise: one tensor rescaled; sum, product or extreme of two."""
+"""Ops that treat every element alike and requantize: one tensor rescaled; sum, product or extreme of two."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class ElementwiseOp(Op):
         check_same_shape(types, output)
         bounds, (low, high) = self.accumulator_range(types), STORAGE_RANGE["int32"]
         require(low <= bounds[0] and bounds[1] <= high, "the accumulator can overflow int32")
-        require(self.requantize.channels == output.channels, "requantisation has another number of channels")
+        require(self.requantize.channels == output.channels, "requantization has another number of channels")
         full = np.ones(output.channels, np.int64)
         check_requantize(self.requantize, full * bounds[0], full * bounds[1], output)
 
 
 @dataclass(frozen=True, eq=False)
 class Rescale(ElementwiseOp):
-    """Requantised `x - zero_x`: batch norm, a scale or an activation that no sum precedes."""
+    """Requantized `x - zero_x`: batch norm, a scale or an activation that no sum precedes."""
 
     kind: ClassVar[str] = "rescale"
 
@@ -74,7 +74,7 @@ class ScaledOp(ElementwiseOp):
 
 @dataclass(frozen=True, eq=False)
 class Add(ScaledOp):
-    """Requantised `(a - zero_a) * factor_a + (b - zero_b) * factor_b`; a negative factor subtracts."""
+    """Requantized `(a - zero_a) * factor_a + (b - zero_b) * factor_b`; a negative factor subtracts."""
 
     kind: ClassVar[str] = "add"
 
@@ -85,7 +85,7 @@ class Add(ScaledOp):
 
 @dataclass(frozen=True, eq=False)
 class Maximum(ScaledOp):
-    """Requantised `max((a - zero_a) * factor_a, (b - zero_b) * factor_b)`."""
+    """Requantized `max((a - zero_a) * factor_a, (b - zero_b) * factor_b)`."""
 
     kind: ClassVar[str] = "maximum"
 
@@ -95,7 +95,7 @@ class Maximum(ScaledOp):
 
 @dataclass(frozen=True, eq=False)
 class Minimum(ScaledOp):
-    """Requantised `min((a - zero_a) * factor_a, (b - zero_b) * factor_b)`."""
+    """Requantized `min((a - zero_a) * factor_a, (b - zero_b) * factor_b)`."""
 
     kind: ClassVar[str] = "minimum"
 
@@ -105,7 +105,7 @@ class Minimum(ScaledOp):
 
 @dataclass(frozen=True, eq=False)
 class Multiply(ElementwiseOp):
-    """Requantised `(a - zero_a) * (b - zero_b)`."""
+    """Requantized `(a - zero_a) * (b - zero_b)`."""
 
     kind: ClassVar[str] = "multiply"
     arity: ClassVar[int | None] = 2

@@ -49,6 +49,6 @@ class AveragePool(Op):
         check_pooling(self.window, x, output)
         (low, high), (int32_low, int32_high) = self.accumulator_range(x), STORAGE_RANGE["int32"]
         require(int32_low <= low and high <= int32_high, "the accumulator can overflow int32")
-        require(self.requantize.channels == output.channels, "requantisation has another number of channels")
+        require(self.requantize.channels == output.channels, "requantization has another number of channels")
         full = np.ones(output.channels, np.int64)
         check_requantize(self.requantize, full * low, full * high, output)

@@ -1,4 +1,4 @@
-"""What convolutions and dense layers share: few-bit weights, an accumulator, its requantisation."""
+"""What convolutions and dense layers share: few-bit weights, an accumulator, its requantization."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class WeightedOp(Op):
         wide = self.weight_bits == 16
         require(self.weights.dtype == (np.int16 if wide else np.int8), f"weights are not {'int16' if wide else 'int8'}")
         require(fits_bits(self.weights, self.weight_bits), f"weights leave the range of {self.weight_bits} bits")
-        require(self.requantize.channels == outputs, "requantisation has another number of channels")
+        require(self.requantize.channels == outputs, "requantization has another number of channels")
         require(output.shape[-1] == outputs, "output channels differ from the weights'")
         low, high = self.accumulator_range(x)
         int32_low, int32_high = STORAGE_RANGE["int32"]
@@ -90,18 +90,18 @@ def check_requantize(
     r = requantize
     require(
         output.minimum <= r.minimum <= r.maximum <= output.maximum,
-        "requantisation leaves the output's range",
+        "requantization leaves the output's range",
     )
     if isinstance(r, MultiplierRequantize):
         require(r.multiplier.shape == r.offset.shape and r.multiplier.ndim == 1, "multiplier and offset differ")
         require(r.multiplier.dtype == np.int32 and r.offset.dtype == np.int32, "multiplier or offset is not int32")
         require(0 <= r.left_shift <= 31 and 0 <= r.right_shift <= 31, "a shift is outside 0..31")
-        require(r.overflow_free(low, high), "requantisation can overflow int32")
+        require(r.overflow_free(low, high), "requantization can overflow int32")
     elif isinstance(r, ShiftRequantize):
         require(r.offset.shape == r.shift.shape and r.offset.ndim == 1, "offset and shift differ")
         require(r.offset.dtype == np.int32 and r.shift.dtype == np.int8, "offset is not int32 or shift not int8")
         require(bool(((r.shift >= 0) & (r.shift <= 30)).all()), "a shift is outside 0..30")
-        require(r.overflow_free(low, high), "requantisation can overflow int32")
+        require(r.overflow_free(low, high), "requantization can overflow int32")
     elif isinstance(r, WideRequantize | LongRequantize):
         require(r.multiplier.shape == r.offset.shape == r.shift.shape, "multiplier, offset and shift differ")
         require(r.multiplier.ndim == 1 and r.multiplier.dtype == np.int32, "multiplier is not int32 (C,)")
@@ -113,7 +113,7 @@ def check_requantize(
             require(bool((r.lowest <= r.highest).all()), "lowest lies above highest")
         require(r.offset.dtype == np.int64 and r.shift.dtype == np.int8, "offset is not int64 or shift not int8")
         require(bool(((r.shift >= 0) & (r.shift <= 62)).all()), "a shift is outside 0..62")
-        require(r.overflow_free(low, high), "requantisation can overflow int64")
+        require(r.overflow_free(low, high), "requantization can overflow int64")
     elif isinstance(r, ThresholdRequantize):
         require(r.thresholds.ndim == 2 and r.thresholds.dtype == np.int32, "thresholds are not int32 (C, L)")
         require(

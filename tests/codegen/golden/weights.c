@@ -1,5 +1,5 @@
 /*
- * weights.c - packed weights (bit order: stq_nn.h), requantisation arrays and look-up tables.
+ * weights.c - packed weights (bit order: stq_nn.h), requantization arrays and look-up tables.
  *
  * Written by stq-deploy 0.0.0; do not edit.
  * Model:   c8c0be740f4517722b356b3a9f85d603772ccb0bf8b4a989dc337645ed4ad7f7
