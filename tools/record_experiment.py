@@ -1,4 +1,4 @@
-"""Write finished training runs down: a line each in docs/experiments.json, and the table of docs/TRAINING.md anew.
+"""Record finished training runs in docs/experiments/records.json, and write the tables of docs/experiments anew.
 
     python tools/record_experiment.py RUN... [--group "What was asked"]
 
@@ -17,9 +17,9 @@ from stq_deploy.files import write_whole
 from stq_deploy.training.recipe import Recipe
 from stq_deploy.training.result import HISTORY_FILE, RESULT_FILE
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
-RECORDS = DOCS / "experiments.json"
-PAGE = DOCS / "TRAINING.md"
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "docs" / "experiments"
+RECORDS = EXPERIMENTS / "records.json"
+PAGE = EXPERIMENTS / "2026-11-stq.md"
 ATTACKED = {
     "noisy_accuracy": "validation, noisy",
     "robust_accuracy": "validation, attacked",

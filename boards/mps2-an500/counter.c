@@ -24,10 +24,10 @@ __attribute__((naked)) uint32_t stq_port_cycles(void)
 {
     __asm volatile("ldr   r3, =0x40000004\n" /* TIMER0_VALUE */
                    "ldr   r0, [r3]\n"
-                   "mvn   r0, r0\n"              /* ticks */
-                   "mov   r1, #0x50000000\n"     /* 5/16 of 2^32 */
-                   "umull r1, r0, r0, r1\n"      /* instructions in r0, their fraction in r1 */
-                   "adds  r1, r1, r1\n"          /* carry: at least half of one */
+                   "mvn   r0, r0\n"          /* ticks */
+                   "mov   r1, #0x50000000\n" /* 5/16 of 2^32 */
+                   "umull r1, r0, r0, r1\n"  /* instructions in r0, their fraction in r1 */
+                   "adds  r1, r1, r1\n"      /* carry: at least half of one */
                    "ldr   r2, =counted\n"
                    "ldr   r1, [r2]\n"
                    "adc   r0, r0, r1\n"

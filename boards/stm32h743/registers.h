@@ -48,7 +48,7 @@
 #define RCC_PLLCFGR_PLL1RGE_8_TO_16_MHZ (3u << 2)
 #define RCC_PLLCFGR_DIVP1EN (1u << 16)
 #define RCC_PLL1DIVR REGISTER(0x58024430u)
-#define RCC_PLL1DIVR_VALUE(n, p) (((uint32_t)(n) - 1u) | (((uint32_t)(p) - 1u) << 9))
+#define RCC_PLL1DIVR_VALUE(n, p) (((uint32_t)(n)-1u) | (((uint32_t)(p)-1u) << 9))
 #define RCC_RSR REGISTER(0x580244D0u)
 #define RCC_RSR_RMVF (1u << 16)
 #define RCC_AHB2ENR REGISTER(0x580244DCu)

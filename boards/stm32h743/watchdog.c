@@ -15,7 +15,7 @@
  * shortest where the oscillator is fastest, so that is what ticks are counted by.
  */
 #define SLOWEST_LAYER_MS (STQ_NETWORK_LAYER_CYCLES / (BOARD_RESET_CORE_HZ / 1000u) + 1u)
-#define TICKS_OF_MS(ms) ((ms) * BOARD_WATCHDOG_HIGHEST_HZ / (1000u * PRESCALER) + 1u)
+#define TICKS_OF_MS(ms) ((ms)*BOARD_WATCHDOG_HIGHEST_HZ / (1000u * PRESCALER) + 1u)
 
 #if TICKS_OF_MS(SLOWEST_LAYER_MS) > LONGEST_TICKS
 #define STARTS 0 /* a layer may take longer than the longest time there is: a watchdog would end good runs */

@@ -48,7 +48,7 @@
 #define MPU_RBAR_REGION(number, address) ((uint32_t)(address) | (1u << 4) | (number))
 #define MPU_RASR REGISTER(0xE000EDA0u)
 #define MPU_RASR_ENABLE (1u << 0)
-#define MPU_RASR_SIZE(log2_bytes) (((uint32_t)(log2_bytes) - 1u) << 1)
+#define MPU_RASR_SIZE(log2_bytes) (((uint32_t)(log2_bytes)-1u) << 1)
 #define MPU_RASR_SUBREGIONS_OFF(mask) ((uint32_t)(mask) << 8)
 #define MPU_RASR_NORMAL_MEMORY (1u << 19) /* TEX 1: not cached, not shared */
 #define MPU_RASR_NO_ACCESS (0u << 24)

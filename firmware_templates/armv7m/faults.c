@@ -32,9 +32,9 @@ typedef struct {
     uint32_t r0, r1, r2, r3, r12, lr, pc, xpsr;
 } basic_frame;
 
-#define EXTENDED_FRAME_BYTES 104u   /* with the FPU registers */
-#define EXC_RETURN_BASIC (1u << 4)  /* clear: the frame is an extended one */
-#define XPSR_ALIGNED (1u << 9)      /* the entry inserted a word to align the stack */
+#define EXTENDED_FRAME_BYTES 104u  /* with the FPU registers */
+#define EXC_RETURN_BASIC (1u << 4) /* clear: the frame is an extended one */
+#define XPSR_ALIGNED (1u << 9)     /* the entry inserted a word to align the stack */
 
 static bool lies_in_stack(uint32_t address, uint32_t bytes)
 {

@@ -14,11 +14,11 @@ uint32_t stq_cobs_encode(const uint8_t *from, uint32_t length, uint8_t *to);
 typedef struct {
     uint8_t *frame;
     uint32_t capacity;
-    uint32_t length;     /* of the frame; stays until the next push */
-    uint8_t block_left;  /* data bytes until the next code byte */
-    uint8_t owes_zero;   /* the block stands for a 0x00 behind it, unless the frame ends there */
-    uint8_t within;      /* a byte of this frame has come */
-    uint8_t overflowed;  /* longer than capacity: what follows, up to the next 0x00, is dropped */
+    uint32_t length;    /* of the frame; stays until the next push */
+    uint8_t block_left; /* data bytes until the next code byte */
+    uint8_t owes_zero;  /* the block stands for a 0x00 behind it, unless the frame ends there */
+    uint8_t within;     /* a byte of this frame has come */
+    uint8_t overflowed; /* longer than capacity: what follows, up to the next 0x00, is dropped */
 } stq_cobs_decoder;
 
 typedef enum {

@@ -311,8 +311,9 @@ static void layer_info(const uint8_t *payload, uint32_t length, stq_answer *answ
 static void counters(stq_answer *answer)
 {
     const uint32_t words[] = {
-        stq_link_counters.inferences,   stq_link_counters.sessions, stq_link_counters.damaged,
-        stq_link_counters.out_of_order, stq_link_counters.repeated, stq_link_counters.foreign,
+        stq_link_counters.inferences, stq_link_counters.sessions,
+        stq_link_counters.damaged,    stq_link_counters.out_of_order,
+        stq_link_counters.repeated,   stq_link_counters.foreign,
         stq_port_overruns(),
     };
     const uint32_t count = (uint32_t)(sizeof(words) / sizeof(words[0]));

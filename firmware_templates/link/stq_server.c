@@ -27,7 +27,7 @@ static kept_answer kept[STQ_LINK_WINDOW];
 static struct {
     int open; /* a HELLO has come since reset */
     uint32_t nonce;
-    uint16_t tag; /* the `session` of its frames */
+    uint16_t tag;      /* the `session` of its frames */
     uint16_t expected; /* sequence number of the next request */
     uint32_t kept_count;
     uint16_t last_transmission; /* of the last frame: known if it was undamaged, else counted on from there */

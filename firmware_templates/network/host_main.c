@@ -50,7 +50,7 @@ static int write_layer(const void *levels, int32_t layer)
 
 int main(int argc, char **argv)
 {
-    static uint8_t levels[STQ_NETWORK_INPUT_BYTES]; /* copied from here to where their type is aligned */
+    static uint8_t levels[STQ_NETWORK_INPUT_BYTES];  /* copied from here to where their type is aligned */
     static int32_t logits[STQ_NETWORK_OUTPUT_COUNT]; /* room for the widest type */
     const long layer = argc > 1 ? strtol(argv[1], NULL, 10) : -1;
 

@@ -49,9 +49,8 @@ static int32_t stq_reached(const uint32_t *thresholds, int32_t count, uint32_t s
 stq_status stq_gaussian_noise(const stq_noise_params *params, int32_t count, const void *input, void *output)
 {
     if (params == NULL || count <= 0 || input == NULL || output == NULL || params->minimum > params->maximum ||
-        (params->type != STQ_S8 && params->type != STQ_S16 && params->type != STQ_S32) ||
-        params->threshold_count < 0 || params->threshold_count > STQ_MOST_THRESHOLDS ||
-        (params->threshold_count > 0 && params->thresholds == NULL)) {
+        (params->type != STQ_S8 && params->type != STQ_S16 && params->type != STQ_S32) || params->threshold_count < 0 ||
+        params->threshold_count > STQ_MOST_THRESHOLDS || (params->threshold_count > 0 && params->thresholds == NULL)) {
         return STQ_ARGUMENT_ERROR;
     }
 

@@ -22,8 +22,9 @@ class Augmenter:
       the edge's.
     - cutout sets a square around a random point to the mean sample (DeVries & Taylor 2017).
 
-    Nothing is filled with zeros, as samples are not centred on them: black borders and holes would shift the batch
-    norms' statistics away from those of whole pictures, which a network of few bits pays for dearly (docs/TRAINING.md).
+    Nothing is filled with zeros, because samples are not centred on them. Black borders and holes would shift the batch
+    norms' statistics away from those of whole pictures, and a few-bit network loses much accuracy by that
+    (docs/experiments/2026-11-stq.md).
     - mixup mixes each sample and its label with another's of the batch, m to 1 - m with one m ~ Beta(a, a) a batch
       (Zhang et al. 2018).
     - label smoothing takes a share of every label and spreads it over all classes (Szegedy et al. 2016).

@@ -60,7 +60,7 @@ def table_row(model: ShippedModel) -> tuple[str, ...]:
 
 
 def plain_table(models: Iterable[ShippedModel]) -> str:
-    """The list as plain text in columns, for the README."""
+    """The list as plain text in columns, for docs/ZOO.md."""
     rows = [COLUMNS, *(table_row(model) for model in models)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)

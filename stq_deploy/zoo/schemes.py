@@ -79,8 +79,8 @@ def _uniform(name: str, title: str, kernel: str, first: str | None = None, **act
 def _ternary(name: str, title: str, kernel: str) -> Scheme:
     """Ternary convolutions with 4-bit dense layers.
 
-    Not 'auto_po2': rounded to powers of two, the scale gets stuck where too many weights are 0 (docs/TRAINING.md).
-    Any scale of a channel goes into its requantization, for nothing.
+    The scale is not 'auto_po2': rounded to powers of two, it gets stuck where too many weights are 0
+    (docs/experiments/2026-11-stq.md). Any scale per channel goes into its requantization at no cost.
     """
     return Scheme(name, title, first=_BITS_4, conv=kernel, depthwise=kernel, dense=_BITS_4)
 

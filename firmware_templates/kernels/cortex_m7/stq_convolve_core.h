@@ -24,6 +24,7 @@ static inline stq_position stq_next_position(stq_position at, int32_t width)
 #if STQ_HAND_WRITTEN
 // Pairs of weights of each row times pairs of levels of each pixel. Written out, since gcc moves the loads, and unpacks
 // more pairs ahead than it has registers for. The order is the fastest by LLVM's model of the core.
+/* clang-format off: one line per instruction */
 #define STQ_MULTIPLY_TWO_PAIRS(unpack, first, second) STQ_MULTIPLY_PAIR(unpack, first) STQ_MULTIPLY_PAIR(unpack, second)
 #define STQ_MULTIPLY_PAIR(unpack, from)                                                                                \
     unpack(a, word0, from) STQ_LOAD_LEVELS unpack(b, word1, from) STQ_MULTIPLY_LEVELS(a, b)
@@ -38,9 +39,10 @@ static inline stq_position stq_next_position(stq_position at, int32_t width)
     __asm__(code                                                                                                       \
             : [acc00] "+r"(acc.row0_pixel0), [acc01] "+r"(acc.row0_pixel1), [acc10] "+r"(acc.row1_pixel0),             \
               [acc11] "+r"(acc.row1_pixel1), [columns] "+r"(*columns), [x0] "=&r"(x0), [x1] "=&r"(x1), [a] "=&r"(a),   \
-              [b] "=&r"(b) counted                                                                                     \
-            : [word0] "r"(word0), [word1] "r"(word1) masked                                                            \
+              [b] "=&r"(b)counted                                                                                      \
+            : [word0] "r"(word0), [word1] "r"(word1)masked                                                             \
             : "memory", "cc")
+/* clang-format on */
 #endif
 
 /* See stq_nn_rows.h. */

@@ -21,16 +21,19 @@ typedef struct {
 
 #if STQ_HAND_WRITTEN
 // Two pairs of weights of each row times two pairs of levels, in the order that is fastest by LLVM's model of the core.
+/* clang-format off: one line per instruction */
 #define STQ_MULTIPLY_TWO_PAIRS(unpack, first, second)                                                                  \
-    unpack(a, word0, first)                                                                                            \
-    "ldrd %[x0], %[x1], [%[column]], #8\n\t"                                                                           \
-    unpack(b, word1, first)                                                                                            \
-    "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"                                                                          \
-    unpack(a, word0, second)                                                                                           \
-    "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"                                                                          \
-    unpack(b, word1, second)                                                                                           \
-    "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"                                                                          \
-    "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+    unpack(a, word0, first) "ldrd %[x0], %[x1], [%[column]], #8\n\t" unpack(                                           \
+        b, word1,                                                                                                      \
+        first) "smlad %[acc0], %[x0], %[a], %[acc0]\n\t" unpack(a, word0,                                              \
+                                                                second) "smlad %[acc1], %[x0], %[b], "                 \
+                                                                        "%[acc1]\n\t" unpack(b, word1,                 \
+                                                                                             second) "smlad %[acc0], " \
+                                                                                                     "%[x1], %[a], "   \
+                                                                                                     "%[acc0]\n\t"     \
+                                                                                                     "smlad %[acc1], " \
+                                                                                                     "%[x1], %[b], "   \
+                                                                                                     "%[acc1]\n\t"
 #define STQ_MULTIPLY_S16_PAIR                                                                                          \
     "ldr %[x0], [%[column]], #4\n\t"                                                                                   \
     "smlad %[acc0], %[x0], %[word0], %[acc0]\n\t"                                                                      \
@@ -38,9 +41,10 @@ typedef struct {
 #define STQ_MULTIPLY(code, counted, masked)                                                                            \
     __asm__(code                                                                                                       \
             : [acc0] "+r"(acc.row0), [acc1] "+r"(acc.row1), [column] "+r"(*column), [x0] "=&r"(x0), [x1] "=&r"(x1),    \
-              [a] "=&r"(a), [b] "=&r"(b) counted                                                                       \
-            : [word0] "r"(word0), [word1] "r"(word1) masked                                                            \
+              [a] "=&r"(a), [b] "=&r"(b)counted                                                                        \
+            : [word0] "r"(word0), [word1] "r"(word1)masked                                                             \
             : "memory", "cc")
+/* clang-format on */
 #endif
 
 /* See stq_nn_rows.h. */
@@ -90,8 +94,7 @@ static STQ_NOINLINE void stq_multiply_column(const stq_word *column, const uint3
 
     for (int32_t left = outputs; left > 0; left -= 2) {
         const uint32_t *next = left > 1 ? filter + words : filter; // an odd last output is done twice
-        const stq_block acc =
-            stq_multiply_rows((stq_block){initial, initial}, column, filter, next, steps, bits, mask);
+        const stq_block acc = stq_multiply_rows((stq_block){initial, initial}, column, filter, next, steps, bits, mask);
 
         *accumulators++ = acc.row0;
         *accumulators++ = acc.row1;

@@ -112,8 +112,8 @@ static STQ_NOINLINE void stq_unpack_block(const uint32_t *filter, int32_t bits, 
                                           stq_word *weights)
 {
     for (int32_t tap = 0; tap < taps; tap++) {
-        stq_unpack_row(filter + tap * row_words + block * bits / 32, stq_row_words(count, bits), bits,
-                       weight_offset, input_type, weights + tap * STQ_BLOCK_WORDS);
+        stq_unpack_row(filter + tap * row_words + block * bits / 32, stq_row_words(count, bits), bits, weight_offset,
+                       input_type, weights + tap * STQ_BLOCK_WORDS);
     }
 }
 
@@ -224,15 +224,14 @@ static STQ_NOINLINE void stq_multiply_quads_any(const stq_depthwise_layer *layer
 
 /* Accumulator of one channel of the block: what is left over from quads, and depth multipliers other than 1. */
 static STQ_NOINLINE int32_t stq_depthwise_single(const stq_depthwise_layer *layer, const stq_visible_window *window,
-                                           int32_t input_channel, int32_t channel)
+                                                 int32_t input_channel, int32_t channel)
 {
     const int32_t offset = stq_pair_low(layer->offsets);
     int32_t acc = 0;
 
     for (int32_t row = 0; row < window->rows; row++) {
         for (int32_t column = 0; column < window->columns; column++) {
-            const int32_t index =
-                window->level + row * layer->row_step + column * layer->column_step + input_channel;
+            const int32_t index = window->level + row * layer->row_step + column * layer->column_step + input_channel;
             const int32_t tap = window->tap + row * layer->tap_row_step + column;
             acc += (stq_level(layer->input, layer->input_type, index) + offset) *
                    stq_unpacked_weight(layer->weights + tap * STQ_BLOCK_WORDS, layer->input_type, channel);
@@ -242,8 +241,8 @@ static STQ_NOINLINE int32_t stq_depthwise_single(const stq_depthwise_layer *laye
 }
 
 static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const stq_conv_params *params,
-                                                const stq_requantize *rq, const stq_dims *input_dims,
-                                                const void *input, stq_type input_type, const stq_dims *filter_dims,
+                                                const stq_requantize *rq, const stq_dims *input_dims, const void *input,
+                                                stq_type input_type, const stq_dims *filter_dims,
                                                 const uint32_t *filter, int32_t bits, const stq_dims *output_dims,
                                                 void *output)
 {
@@ -289,9 +288,8 @@ static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const st
                 for (int32_t c = in_quads; c < count; c++) {
                     accumulators[c] = stq_depthwise_single(&layer, &window, (block + c) / multiplier, c);
                 }
-                stq_requantize_pixel(
-                    rq, accumulators, block, count,
-                    stq_output_pixel(output, rq->output_type, channels, y * output_dims->w + x));
+                stq_requantize_pixel(rq, accumulators, block, count,
+                                     stq_output_pixel(output, rq->output_type, channels, y * output_dims->w + x));
             }
         }
     }

@@ -206,8 +206,7 @@ static inline uint32_t stq_sxtab16(uint32_t pair, uint32_t bytes)
 #if STQ_DSP
     return (uint32_t)__sxtab16((int16x2_t)pair, (int8x4_t)bytes);
 #else
-    return stq_pair(stq_pair_low(pair) + (int8_t)(uint8_t)bytes,
-                    stq_pair_high(pair) + (int8_t)(uint8_t)(bytes >> 16));
+    return stq_pair(stq_pair_low(pair) + (int8_t)(uint8_t)bytes, stq_pair_high(pair) + (int8_t)(uint8_t)(bytes >> 16));
 #endif
 }
 

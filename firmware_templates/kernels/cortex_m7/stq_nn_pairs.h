@@ -55,21 +55,20 @@ static inline uint32_t stq_weight_pair(uint32_t word, int32_t bits, uint32_t mas
 #if STQ_HAND_WRITTEN
 // The pairs of a word for assembly, by twos: two(how to unpack one, which is first, which is second). Operands are the
 // pair, the word and, if STQ_MASKED, the mask; of 1-bit weights also the steps that are left.
+/* clang-format off: one line per instruction */
 #define STQ_B1_PAIRS(two)                                                                                              \
-    two(STQ_FIELDS, "", ", ror #1") two(STQ_FIELDS, ", ror #2", ", ror #3")                                            \
-    two(STQ_FIELDS, ", ror #4", ", ror #5") two(STQ_FIELDS, ", ror #6", ", ror #7")                                    \
-    "subs %[steps], %[steps], #2\n\t"                                                                                  \
-    "bmi.w 1f\n\t"                                                                                                     \
-    two(STQ_FIELDS, ", ror #8", ", ror #9") two(STQ_FIELDS, ", ror #10", ", ror #11")                                  \
-    two(STQ_FIELDS, ", ror #12", ", ror #13") two(STQ_FIELDS, ", ror #14", ", ror #15")                                \
-    "1:\n\t"
+    two(STQ_FIELDS, "", ", ror #1") two(STQ_FIELDS, ", ror #2", ", ror #3") two(STQ_FIELDS, ", ror #4", ", ror #5")    \
+        two(STQ_FIELDS, ", ror #6", ", ror #7") "subs %[steps], %[steps], #2\n\t"                                      \
+                                                "bmi.w 1f\n\t" two(STQ_FIELDS, ", ror #8", ", ror #9")                 \
+                                                    two(STQ_FIELDS, ", ror #10", ", ror #11")                          \
+                                                        two(STQ_FIELDS, ", ror #12", ", ror #13")                      \
+                                                            two(STQ_FIELDS, ", ror #14", ", ror #15") "1:\n\t"
 #define STQ_T2_PAIRS(two)                                                                                              \
-    two(STQ_FIELDS, "", ", lsr #2") two(STQ_FIELDS, ", lsr #4", ", lsr #6")                                            \
-    two(STQ_FIELDS, ", lsr #8", ", lsr #10") two(STQ_FIELDS, ", lsr #12", ", lsr #14")
-#define STQ_S4_PAIRS(two)                                                                                              \
-    two(STQ_FIELDS, "", ", lsr #4") two(STQ_FIELDS, ", lsr #8", ", lsr #12")
-#define STQ_S8_PAIRS(two)                                                                                              \
-    two(STQ_BYTES, "", ", ror #8")
+    two(STQ_FIELDS, "", ", lsr #2") two(STQ_FIELDS, ", lsr #4", ", lsr #6") two(STQ_FIELDS, ", lsr #8", ", lsr #10")   \
+        two(STQ_FIELDS, ", lsr #12", ", lsr #14")
+#define STQ_S4_PAIRS(two) two(STQ_FIELDS, "", ", lsr #4") two(STQ_FIELDS, ", lsr #8", ", lsr #12")
+#define STQ_S8_PAIRS(two) two(STQ_BYTES, "", ", ror #8")
+/* clang-format on */
 #define STQ_FIELDS(pair, word, from) "and %[" #pair "], %[mask], %[" #word "]" from "\n\t"
 #define STQ_BYTES(pair, word, from) "sxtb16 %[" #pair "], %[" #word "]" from "\n\t"
 #define STQ_MASKED , [mask] "r"(mask)

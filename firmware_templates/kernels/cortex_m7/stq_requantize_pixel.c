@@ -18,7 +18,9 @@ static void by_multiplier(const stq_requantize *rq, const int32_t *acc, int32_t 
         const int32_t level = scaled(rq, first + i, acc[i]);
 
         stq_set_level(output, rq->output_type, first + i,
-                      level < minimum ? minimum : level > maximum ? maximum : level);
+                      level < minimum   ? minimum
+                      : level > maximum ? maximum
+                                        : level);
     }
 }
 
@@ -61,7 +63,9 @@ static void by_shift(const stq_requantize *rq, const int32_t *acc, int32_t first
         const int32_t level = ((value + up) >> shift) + rq->zero_point;
 
         stq_set_level(output, rq->output_type, first + i,
-                      level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level);
+                      level < rq->minimum   ? rq->minimum
+                      : level > rq->maximum ? rq->maximum
+                                            : level);
     }
 }
 
@@ -76,7 +80,9 @@ static void by_wide(const stq_requantize *rq, const int32_t *acc, int32_t first,
         const int64_t level = total >> rq->shift[first + i];
 
         stq_set_level(output, rq->output_type, first + i,
-                      level < minimum ? minimum : level > maximum ? maximum : (int32_t)level);
+                      level < minimum   ? minimum
+                      : level > maximum ? maximum
+                                        : (int32_t)level);
     }
 }
 
@@ -91,7 +97,9 @@ static void by_long(const stq_requantize *rq, const int32_t *acc, int32_t first,
         const int64_t level = (product + rq->wide_offset[first + i]) >> rq->shift[first + i];
 
         stq_set_level(output, rq->output_type, first + i,
-                      level < lowest ? lowest : level > highest ? highest : (int32_t)level);
+                      level < lowest    ? lowest
+                      : level > highest ? highest
+                                        : (int32_t)level);
     }
 }
 

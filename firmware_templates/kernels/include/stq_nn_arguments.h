@@ -36,8 +36,7 @@ static inline int32_t stq_groups(const stq_dims *input_dims, const stq_dims *fil
     return groups * filter_dims->c == input_dims->c && output_dims->c % groups == 0 ? groups : 0;
 }
 
-static inline int stq_pool_valid(const stq_pool_params *params, const stq_dims *input_dims,
-                                 const stq_dims *output_dims)
+static inline int stq_pool_valid(const stq_pool_params *params, const stq_dims *input_dims, const stq_dims *output_dims)
 {
     return params != NULL && params->window_h > 0 && params->window_w > 0 && params->stride_h > 0 &&
            params->stride_w > 0 && params->pad_top >= 0 && params->pad_left >= 0 && stq_dims_valid(input_dims) &&

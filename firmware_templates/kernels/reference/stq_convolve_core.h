@@ -68,9 +68,8 @@ static inline stq_status stq_convolve(const stq_context *ctx, const stq_conv_par
             for (int32_t x = 0; x < output_dims->w; x++) {
                 const int32_t acc = stq_convolve_window(params, input_dims, input, input_type, filter_dims, weights,
                                                         first_channel, y, x);
-                stq_requantize_pixel(
-                    rq, &acc, channel, 1,
-                    stq_output_pixel(output, rq->output_type, output_dims->c, y * output_dims->w + x));
+                stq_requantize_pixel(rq, &acc, channel, 1,
+                                     stq_output_pixel(output, rq->output_type, output_dims->c, y * output_dims->w + x));
             }
         }
     }

@@ -12,10 +12,9 @@
 #include "stq_nn_weight.h"
 
 /* Sum of output channel `channel` over one pixel's window. Taps outside the image are real 0 and add nothing. */
-static inline int32_t stq_depthwise_window(const stq_conv_params *params, const stq_dims *input_dims,
-                                           const void *input, stq_type input_type, const stq_dims *filter_dims,
-                                           const uint32_t *filter, int32_t bits, int32_t output_y, int32_t output_x,
-                                           int32_t channel)
+static inline int32_t stq_depthwise_window(const stq_conv_params *params, const stq_dims *input_dims, const void *input,
+                                           stq_type input_type, const stq_dims *filter_dims, const uint32_t *filter,
+                                           int32_t bits, int32_t output_y, int32_t output_x, int32_t channel)
 {
     const int32_t row_words = stq_row_words(filter_dims->c, bits);
     const int32_t input_channel = channel / (filter_dims->c / input_dims->c);
@@ -38,8 +37,8 @@ static inline int32_t stq_depthwise_window(const stq_conv_params *params, const 
 }
 
 static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const stq_conv_params *params,
-                                                const stq_requantize *rq, const stq_dims *input_dims,
-                                                const void *input, stq_type input_type, const stq_dims *filter_dims,
+                                                const stq_requantize *rq, const stq_dims *input_dims, const void *input,
+                                                stq_type input_type, const stq_dims *filter_dims,
                                                 const uint32_t *filter, int32_t bits, const stq_dims *output_dims,
                                                 void *output)
 {

@@ -1,0 +1,62 @@
+"""What strangers read first: README, citation, changelog, package data."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from stq_deploy import __version__
+from stq_deploy.toolchain.host_compiler import find_host_compiler
+
+TOP = Path(__file__).resolve().parent.parent
+README = (TOP / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
+
+
+def test_the_readme_is_short() -> None:
+    lines = README.splitlines()
+    assert len(lines) < 120
+    assert [line for line in lines if len(line) > 120] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_index_lists_every_page() -> None:
+    index = (TOP / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (TOP / "docs").glob("*.md")} - {"README.md"}
+    assert {name for name in pages if f"({name})" not in index} == set()
+
+
+def test_the_readme_s_c_compiles(tmp_path: Path) -> None:
+    """Against the interface of the golden network, without a warning."""
+    (snippet,) = re.findall(r"```c\n(.*?)```", README, re.DOTALL)
+    include, _, body = snippet.partition("\n\n")
+    assert include == '#include "network.h"'
+    source = tmp_path / "main.c"
+    source.write_text(f"{include}\nint main(void)\n{{\n{body}    (void)levels;\n    return 0;\n}}\n")
+    folders = (TOP / "tests" / "codegen" / "golden", TOP / "firmware_templates" / "kernels" / "include")
+    flags = ["-std=c99", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-unused-variable", "-Werror"]
+    command = [*find_host_compiler().command, *flags, *(f"-I{folder}" for folder in folders), str(source)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
+def test_all_files_state_the_same_version() -> None:
+    assert f"\nversion: {__version__}\n" in (TOP / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## [{__version__}] - " in (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_package_states_its_types_and_what_it_runs_on() -> None:
+    assert (TOP / "stq_deploy" / "py.typed").is_file()
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    stated = {text.rpartition(" ")[2] for text in project["classifiers"] if "Python :: 3." in text}
+    assert stated == {"3.11", "3.12", "3.13"}
+    assert project["requires-python"] == ">=3.11,<3.14"
