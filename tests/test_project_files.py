@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import tomllib
 from pathlib import Path
@@ -60,3 +61,26 @@ def test_the_package_states_its_types_and_what_it_runs_on() -> None:
     stated = {text.rpartition(" ")[2] for text in project["classifiers"] if "Python :: 3." in text}
     assert stated == {"3.11", "3.12", "3.13"}
     assert project["requires-python"] == ">=3.11,<3.14"
+
+
+def test_the_picture_of_the_architecture_is_that_of_the_code() -> None:
+    """`tools/draw_architecture.py` writes it."""
+    tool = runpy.run_path(str(TOP / "tools" / "draw_architecture.py"))
+    tool["check"]([name for name in tool["order"]() if (TOP / "stq_deploy" / name).is_dir()])
+    assert tool["draw"]() == (TOP / "docs" / "figures" / "architecture.svg").read_text(encoding="utf-8")
+
+
+def test_a_folder_that_is_not_drawn_is_an_error() -> None:
+    tool = runpy.run_path(str(TOP / "tools" / "draw_architecture.py"))
+    folders = [name for name in tool["order"]() if (TOP / "stq_deploy" / name).is_dir()]
+    for wrong in ([*folders, "another"], folders[::-1], folders[1:]):
+        with pytest.raises(SystemExit):
+            tool["check"](wrong)
+
+
+def test_the_table_of_owners_has_the_order_of_the_imports() -> None:
+    order = runpy.run_path(str(TOP / "tools" / "draw_architecture.py"))["order"]()
+    design = (TOP / "docs" / "DESIGN.md").read_text(encoding="utf-8")
+    table = design.partition("| folder | step | imports beside numpy |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    names = [name for row in table.splitlines() for name in re.findall(r"`(\w+)(?:/|\.py)`", row.split("|")[1])]
+    assert names == order

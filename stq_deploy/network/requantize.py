@@ -19,7 +19,7 @@ Accumulators = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class MultiplierRequantize:
-    """`clamp((((acc << left_shift) * multiplier[c]) >> 32) + offset[c]) >> right_shift, minimum, maximum)`.
+    """`clamp(((((acc << left_shift) * multiplier[c]) >> 32) + offset[c]) >> right_shift, minimum, maximum)`.
 
     All shifts are arithmetic (towards minus infinity). On a Cortex-M7 this is LSL, SMMLA, ASR and a clamp. Whoever
     builds one proves that neither `acc << left_shift` nor the sum leaves int32 (`overflow_free`).
