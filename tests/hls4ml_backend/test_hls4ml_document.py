@@ -20,7 +20,9 @@ def document() -> str:
 
 @pytest.mark.keras
 def test_the_example_prints_what_the_document_says(tmp_path: Path) -> None:
-    found = re.search(r"```python\n(?P<code>.*?)```\n\nprints [^`]*```\n(?P<output>.*?)```", document(), re.DOTALL)
+    found = re.search(
+        r"```python\n(?P<code>.*?)```\n\nThe example prints [^`]*```\n(?P<output>.*?)```", document(), re.DOTALL
+    )
     assert found is not None
     command = [sys.executable, "-c", found["code"]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
