@@ -1,7 +1,7 @@
 """From a QKeras model file to a `SourceGraph`: allow-list first, nothing of the file is ever executed.
 
-`check_model` and `parse_model` need no TensorFlow; `read_source` imports qkeras to evaluate the weight quantizers, and
-for nothing else. `keras_model` makes a Keras model of what `check_model` has read.
+`check_model` and `parse_model` need no TensorFlow. `read_source` imports qkeras only to evaluate the weight quantizers.
+`keras_model` builds a Keras model from the values that `check_model` has read.
 """
 
 from stq_deploy.frontend.checked import CheckedModel

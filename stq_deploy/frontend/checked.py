@@ -1,7 +1,7 @@
-"""What the import has read and accepted of a model file: each layer's class, settings and arrays, as values of ours.
+"""The accepted content of a model file: each layer's class, settings and arrays, as our own values.
 
-Nothing here is the file's own text or object: settings are plain numbers, words and lists that a handler has taken off
-its allow-list, quantizers are parsed, arrays come out of the quarantine. `keras_model` makes a Keras model of these.
+Nothing here is the file's own text or object. Settings are plain numbers, words and lists that a handler found on its
+allow-list, quantizers are parsed, and arrays come from the quarantine. `keras_model` builds a Keras model from them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from stq_deploy.frontend.source import FloatArray
 
 @dataclass(frozen=True)
 class ActivationFunction:
-    """An activation that quantizes nothing.
+    """An activation without a quantizer.
 
     Attributes:
-        name: on the import's list.
+        name: a name on the import's list.
         of_qkeras: whether QKeras defines it; Keras has others of the same names.
     """
 
@@ -30,7 +30,7 @@ class ActivationFunction:
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | tuple[Plain, ...] | None"
 Setting: TypeAlias = "Plain | Quantizer | ActivationFunction | CheckedLayer"
-"""The last is a layer without weights, given as another's activation."""
+"""The last kind is a layer without weights, given as another layer's activation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class CheckedLayer:
         kind: Keras class name, on the import's list.
         path: as `LayerConfig.path`: applications of one layer share it.
         inputs: names of the layers it reads.
-        settings: those that decide what it computes.
+        settings: the settings that decide what it computes.
         arrays: name -> float32, as the handler names them.
-        unread: names of arrays that are stored and decide nothing at inference, such as a counter of steps.
+        unread: names of stored arrays without effect at inference, such as a counter of steps.
     """
 
     name: str
@@ -58,13 +58,13 @@ class CheckedLayer:
 
 @dataclass(frozen=True, eq=False)
 class CheckedModel:
-    """What is known of a model file when all in it is on the allow-list.
+    """A model file whose whole content is on the allow-list.
 
     Attributes:
         name: the model's name. Untrusted text.
         file: `{"name", "sha256", "format"}` of the model file.
         input_shape: of the model's only input, without the batch axis.
-        obstacle: why it cannot be converted: its first layer with floating-point weights; None if there is none.
+        obstacle: why it cannot be converted: the error about its first layer with floating-point weights, or None.
         layers: in topological order, the input first.
         outputs: names of the layers whose values it returns, in its order.
     """

@@ -1,4 +1,4 @@
-"""The one error of an import that cannot go on: which layer, which setting, and what to do instead."""
+"""Errors of the import: which layer, which setting, and what to do instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 2 * _SHOWN
 
 
 def shown(value: object) -> str:
-    """An untrusted value as one short, printable line, at little cost however large it is or deeply it nests."""
+    """An untrusted value as one short, printable line; cheap for values of any size and depth."""
     text = _SHORT.repr(value).encode("ascii", "backslashreplace").decode()
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
@@ -30,7 +30,7 @@ def unsupported(layer: str, kind: str, what: str, next: str, cause: str = "") ->
 
 
 def damaged(detail: str) -> StqError:
-    """A model file that contradicts itself; whoever knows the path adds it with `located`."""
+    """A model file that contradicts itself; a caller that knows the path adds it with `located`."""
     return StqError(
         f"this is not a usable QKeras model file: {detail}",
         cause="the file is truncated, damaged, or was not written by tf_keras",
@@ -39,6 +39,6 @@ def damaged(detail: str) -> StqError:
 
 
 def located(error: StqError, path: str) -> StqError:
-    """`error` with the file's path in front of what it already says about the place."""
+    """`error` with the file's path before its own place."""
     where = f"{path}: {error.where}" if error.where else path
     return type(error)(error.what, where=where, cause=error.cause, next=error.next)

@@ -1,7 +1,7 @@
 """Batch normalization folded into weights, as QKeras's Batchnorm layers do at inference: in float32, by TensorFlow.
 
-What QKeras's `get_folded_weights` gives. Its settings `folding_mode` and `ema_freeze_delay` say which statistics the
-layer folds in training; at inference these are always the moving ones.
+The result equals that of QKeras's `get_folded_weights`. Its settings `folding_mode` and `ema_freeze_delay` choose the
+statistics that the layer folds in training; at inference these are always the moving ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The import as a whole: open, order, let each layer's handler check and translate it, quantize the weights."""
+"""The whole import: open the file, order the layers, check and translate each, quantize the weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ParsedModel:
     """A checked model whose weights are still floats; nodes and positions as in `SourceGraph`.
 
     Attributes:
-        numbers: of a node that QKeras quantizes numbers of, by position: field -> quantizer.
+        numbers: position of a node with quantized numbers -> field -> quantizer.
     """
 
     nodes: tuple[Node, ...]
@@ -40,11 +40,11 @@ class ParsedModel:
 
 
 Source = str | os.PathLike[str] | ModelFile
-"""A path; or a file that is read already, and is not read again."""
+"""A path, or a file that was read already and is not read again."""
 
 
 def check_model(source: Source) -> CheckedModel:
-    """Read and check a Keras or QKeras model file, so that it may be run as it is; needs no TensorFlow.
+    """Read and check a Keras or QKeras model file that is to be run unconverted; needs no TensorFlow.
 
     Raises:
         StqError: unreadable, damaged, or with a layer or setting that is not on the allow-list.
@@ -75,7 +75,7 @@ def parse_model(source: Source, *, post_training: bool = False) -> ParsedModel:
 def list_layers(source: Source) -> tuple[str, dict[str, str], list[LayerRow]]:
     """(model name, file facts, every layer with what is wrong with it); needs no TensorFlow.
 
-    Unlike `parse_model` it goes on after an unsupported layer.
+    Unlike `parse_model` it continues after an unsupported layer.
 
     Raises:
         StqError: the file is unreadable or damaged.
@@ -133,12 +133,12 @@ def _opened(source: Source) -> Iterator[tuple[LayerGraph, _Walk]]:
 
 
 def path_of(source: Source) -> Path:
-    """Where the file is, or was when it was read."""
+    """Path of the file, at the time it was read."""
     return source.path if isinstance(source, ModelFile) else Path(source)
 
 
 class _Walk:
-    """Translates layer after layer, keeping where each layer's output is."""
+    """Translates one layer after the other, and keeps the position of each layer's output."""
 
     def __init__(self, file: ModelFile) -> None:
         self.file = file
@@ -160,7 +160,7 @@ class _Walk:
         """Translate every layer.
 
         Raises:
-            StqError: one is not on the allow-list. Floating-point weights are no error here but an `obstacle`.
+            StqError: one is not on the allow-list. Floating-point weights are not an error here but an `obstacle`.
         """
         for layer in graph.layers:
             self.take(layer)
@@ -202,7 +202,7 @@ class _Walk:
         return row
 
     def try_to_take(self, layer: LayerConfig) -> LayerRow:
-        """As `take`, but what is wrong goes into the row."""
+        """As `take`, but an error goes into the row."""
         try:
             handler_for(layer.name, layer.kind)
             if layer.problem is not None:

@@ -13,7 +13,7 @@ from stq_deploy.frontend.source import FloatArray, IntegerKernel
 
 _LARGEST = 127
 SCHEME = "int8 per channel"
-"""How tables name it."""
+"""The scheme's name in tables."""
 
 
 def int8_kernel(values: FloatArray, depthwise: bool) -> IntegerKernel:

@@ -1,9 +1,9 @@
-"""A Keras model made of what the import has checked: Keras parses no file, no configuration and no text of a file.
+"""A Keras model built from checked values: Keras parses no file, no configuration and no text of a file.
 
-Every layer is constructed by one of `_classes`, with the settings that its handler has taken and nothing else, and its
-variables are assigned the arrays that the handler has read. Whatever else a file holds (initializers, regularizers,
-constraints, rates of dropout, how the model was compiled) decides nothing at inference and stays behind: the model is
-to be run, or to give its weights. Layers of inner models are layers of this one, named by their path.
+Every layer is an instance of one of `_classes`, with only the settings that its handler has taken. Its variables get
+the arrays that the handler has read. Whatever else a file holds (initializers, regularizers, constraints, dropout
+rates, how the model was compiled) has no effect at inference and is left out: the model is only run, or asked for its
+weights. Layers of inner models become layers of this one, named by their path.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9_.-]")  # what TensorFlow takes in the n
 _WORD = re.compile(r"\w{0,64}", re.ASCII)
 _DEPTH = 3
 _OF_TRAINING = {"rate": 0.0, "stddev": 0.0}
-"""Settings that a constructor may ask for, and that act in training only -> a value."""
+"""Constructor settings that act in training only -> a value."""
 _ALWAYS = ("dtype",)
 """Settings of every layer, which no constructor lists."""
 
@@ -63,7 +63,7 @@ def build_keras_model(checked: CheckedModel, where: str) -> Any:
     try:
         for layer in checked.layers:
             with _as_error(layer):
-                if layer.kind == _INPUT:  # that of an inner model adds nothing, and nothing reads it
+                if layer.kind == _INPUT:  # an inner model's InputLayer adds nothing, and nothing reads it
                     if not layer.inputs:
                         values[layer.name] = tf_keras.Input(checked.input_shape, name=layer.name)
                     continue
@@ -91,7 +91,7 @@ def _odd(name: str) -> bool:
 
 @contextmanager
 def _as_error(layer: CheckedLayer) -> Iterator[None]:
-    """What Keras says of a layer it cannot build, as an error for people."""
+    """Keras's complaint about a layer that it cannot build, as an error for people."""
     try:
         yield
     except StqError:
@@ -106,13 +106,13 @@ def _as_error(layer: CheckedLayer) -> Iterator[None]:
 
 
 def _layer(layer: CheckedLayer) -> Any:
-    """A new Keras layer of this class and these settings, its variables not made yet."""
+    """A new Keras layer of this class and these settings; it has no variables yet."""
     constructor = _classes()[layer.kind]
     known = _parameters(constructor)
     arguments = {
         key: _value(layer, key, setting)
         for key, setting in layer.settings.items()
-        # A later QKeras has settings that this one lacks; what the import takes of them is their null.
+        # A later QKeras has settings that this one lacks; the import accepts only their null.
         if setting is not None or key in known
     }
     arguments |= {key: "zeros" for key in known if key.endswith("_initializer")}  # every variable is assigned
@@ -127,7 +127,7 @@ def _layer(layer: CheckedLayer) -> Any:
 
 
 def _assign(layer: CheckedLayer, built: Any) -> None:
-    """Give every variable of a layer its array, by name; a counter of steps stays at its beginning."""
+    """Assign every variable of a layer its array, by name; a counter of steps keeps its initial value."""
     arrays = {name.rpartition("/")[2]: array for name, array in layer.arrays.items()}
     variables = {variable.name.rpartition("/")[2].partition(":")[0]: variable for variable in built.weights}
     if len(variables) != len(built.weights) or variables.keys() != arrays.keys() | layer.unread:
@@ -144,7 +144,7 @@ def _assign(layer: CheckedLayer, built: Any) -> None:
 
 @cache
 def _classes() -> Mapping[str, Callable[..., Any]]:
-    """Every Keras and QKeras class that a layer may be of: those the import has a handler for, and no other."""
+    """Every Keras and QKeras class that a layer may have: exactly those with a handler in the import."""
     import qkeras
     import tf_keras
 
@@ -165,7 +165,7 @@ def _parameters(constructor: type[Any]) -> frozenset[str]:
 def _value(layer: CheckedLayer, key: str, setting: Setting) -> Any:
     """A setting as the constructor takes it."""
     if isinstance(setting, Quantizer):
-        # QActivation keeps what it is given, and names itself by it: a text, written anew from the parsed quantizer.
+        # QActivation keeps its argument and takes its name from it: a text, written anew from the parsed quantizer.
         as_text = layer.kind == "QActivation" and _quantizer_classes().get(setting.name) is not None
         return str(setting) if as_text else quantizer_object(setting)
     if isinstance(setting, CheckedLayer):
@@ -180,7 +180,7 @@ def _value(layer: CheckedLayer, key: str, setting: Setting) -> Any:
 
 
 def _is_plain(value: object, depth: int) -> bool:
-    """Whether it is a number, a word, or a short list of such: nothing that Keras would look up or evaluate."""
+    """Whether it is a number, a word, or a short list of these: nothing that Keras would look up or evaluate."""
     if isinstance(value, str):
         return _WORD.fullmatch(value) is not None
     if isinstance(value, list | tuple):

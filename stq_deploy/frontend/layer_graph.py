@@ -1,7 +1,7 @@
-"""From the JSON configuration to one flat list of layers in topological order, whatever models it nests.
+"""From the JSON configuration to one flat list of layers in topological order, with all nested models flattened.
 
-The layers of an inner model stand where the model is applied, under names such as `inner/conv`; a layer or a model
-applied again gives layers anew (`conv#2`), which read the same arrays.
+The layers of an inner model replace the model where it is applied, under names such as `inner/conv`. A layer or model
+that is applied again gives further layers (`conv#2`), which read the same arrays.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ MAXIMUM_DEPTH = 16
 
 @dataclass(frozen=True, eq=False)
 class LayerConfig:
-    """One Keras layer as configured, nothing checked but its place in the graph.
+    """One Keras layer as configured; only its place in the graph has been checked.
 
     Attributes:
         name: unique within the whole. Untrusted text.
         kind: Keras class name.
         config: its settings, in normal form (`normal_form`).
-        inputs: names of the layers it reads. What would read the InputLayer of an inner model reads what the model is
+        inputs: names of the layers it reads. A reader of an inner model's InputLayer reads the layer that the model is
             applied to instead; that InputLayer is listed, and does nothing.
-        path: the layer's own name, after those of the models it is in, outermost first.
+        path: the names of the models that contain the layer, outermost first, then its own name.
         container: the path of the groups under which a .keras file stores its arrays.
         entry: the whole entry that `config` is part of.
         problem: why it cannot be converted, if its place in the graph is the reason.
@@ -51,7 +51,7 @@ class LayerConfig:
 
 @dataclass(frozen=True, eq=False)
 class LayerGraph:
-    """Layers in topological order, the input first, and those whose values the model returns, in its order."""
+    """Layers in topological order, the input first; and the layers whose values the model returns, in its order."""
 
     name: str
     layers: tuple[LayerConfig, ...]
@@ -120,7 +120,7 @@ class _Flattening:
                 found = self._expand_inner(call, at, sources or inputs, amiss)
             elif inputs and call.layer.name in model.inputs:
                 found = (inputs[model.inputs.index(call.layer.name)],)
-                self._add(call, at, found, amiss)  # to be checked and listed; nothing reads it
+                self._add(call, at, found, amiss)  # checked and listed; nothing reads it
             else:
                 found = (self._add(call, at, sources or inputs, amiss),)
             values[call.layer.name, call.number] = found
@@ -170,7 +170,7 @@ class _Flattening:
 
 
 def _sources(call: Call, values: dict[tuple[str, int], tuple[str, ...]]) -> tuple[tuple[str, ...], StqError | None]:
-    """Names of the layers a call reads, and what is wrong with one of its references, if anything."""
+    """Names of the layers a call reads, and the problem with one of its references, if any."""
     names: list[str] = []
     problem = None
     for source in call.sources:

@@ -1,4 +1,4 @@
-"""The layers of a model as rows of a table: what `inspect` shows of each, supported or not."""
+"""The layers of a model as the rows that `inspect` shows, supported or not."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LayerRow:
-    """What `inspect` shows of one Keras layer.
+    """The row of `inspect` for one Keras layer.
 
     Attributes:
         name, type: the layer's name and Keras class. Untrusted text.
-        inputs, shape: shapes of what it reads and of its output, as far as the layers before it are supported.
-        quantizers: role ("kernel", "activation", ...) -> quantizer. Of an unsupported layer, untrusted text.
+        inputs, shape: shapes of its inputs and of its output, as far as the layers before it are supported.
+        quantizers: role ("kernel", "activation", ...) -> quantizer. Untrusted text if the layer is unsupported.
         parameters: numbers stored for it. macs: multiply-accumulates per inference.
-        weight_bits: widths of its packed weights; of powers of two the widest possible. weight_bytes: their size.
+        weight_bits: widths of its packed weights; the widest possible for powers of two. weight_bytes: their size.
         problem: why it cannot be converted, or "".
-        floating: of a layer with floating-point weights, what to do about them; else "".
+        floating: what to do about floating-point weights, or "" if the layer has none.
         half_precision: the policy under which Keras computes the layer in 16 bits: "mixed_float16" or "mixed_bfloat16";
             else "".
     """
@@ -64,7 +64,7 @@ def supported_row(layer: LayerConfig, reader: LayerReader, shape: Shape) -> Laye
 
 
 def unsupported_row(layer: LayerConfig, inputs: tuple[Shape, ...], parameters: int, problem: str) -> LayerRow:
-    """The row of a layer that cannot be converted: what its settings and its arrays say, for what it is worth."""
+    """The row of a layer that cannot be converted, as far as its settings and arrays allow."""
     quantizers = dict(_stated_quantizers(layer.config))
     return LayerRow(layer.name, layer.kind, inputs, None, quantizers, parameters, problem=problem)
 
@@ -77,7 +77,7 @@ def description(error: StqError | None) -> str:
 
 
 def half_precision_remark(policies: Iterable[str]) -> str:
-    """What to tell of layers that Keras computes in 16 bits, given the policy of each layer ("" of others); or ""."""
+    """A note about the layers that Keras computes in 16 bits, or ""; takes each layer's policy ("" for others)."""
     found = [policy for policy in policies if policy]
     if not found:
         return ""

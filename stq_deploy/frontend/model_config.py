@@ -1,7 +1,7 @@
 """One level of a model's configuration: its layers, the calls that connect them, its inputs and outputs.
 
-Sequential and Functional models alike. A layer applied several times has several calls. A model that is a layer of
-another is a layer like any other here; `layer_graph` looks inside.
+This covers Sequential and Functional models. A layer applied several times has several calls. A nested model is a
+layer like any other here; `layer_graph` opens it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CONSTANT = ["_CONSTANT_VALUE", -1]  # how Keras begins the reference to a tenso
 
 @dataclass(frozen=True, eq=False)
 class LayerEntry:
-    """A layer as configured, nothing checked but its name.
+    """A layer as configured; only its name has been checked.
 
     Attributes:
         name: unique within its model. Untrusted text.
@@ -59,12 +59,12 @@ class Reference:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A layer applied to tensors; an InputLayer has one call, on none.
+    """One application of a layer to tensors; an InputLayer has one call, without tensors.
 
     Attributes:
-        number: by which references mean it. Keras counts the call that made a model with input layers, and leaves it
-            out: the calls of such a layer start at 1, those of all others at 0.
-        problem: what in the call cannot be converted, if anything; the layer is listed all the same.
+        number: the number by which references name it. Keras counts the call that made a model with input layers but
+            leaves it out of the file: the calls of such a layer start at 1, those of all others at 0.
+        problem: why the call cannot be converted, if so; the layer is listed in any case.
     """
 
     layer: LayerEntry
@@ -98,7 +98,7 @@ def read_model_config(entry: dict[str, Any], *, nested: bool) -> ModelConfig:
         raise _keras_3(entry)
     if isinstance(kind, str) and kind not in MODEL_KINDS and not nested:
         raise _subclassed(kind)
-    # What the outermost model was compiled with, Keras is told not to read.
+    # Keras reads with compile=False, so it ignores how the outermost model was compiled.
     check_origin(entry, MODEL_MODULES, *(() if nested else ("compile_config",)))
     if isinstance(settings, list):  # the oldest Sequential form
         settings = {"layers": settings}
@@ -118,7 +118,7 @@ def read_model_config(entry: dict[str, Any], *, nested: bool) -> ModelConfig:
 
 
 def _check_settings(entry: dict[str, Any], settings: dict[str, Any], model: ModelConfig) -> None:
-    """Check what of a model's entry only Keras reads, when it loads a file that has passed the import."""
+    """Check the parts of a model's entry that only Keras reads, when it loads a file that has passed the import."""
     if unknown := settings.keys() - _SETTINGS:
         raise damaged(f"a model has the settings {shown(sorted(unknown))}, which Keras does not write")
     built = entry.get("build_config")
@@ -130,9 +130,10 @@ def _check_settings(entry: dict[str, Any], settings: dict[str, Any], model: Mode
 
 
 def is_keras_3(entry: dict[str, Any]) -> bool:
-    """Whether Keras 3 has written a model's entry: by what it alone writes.
+    """Whether Keras 3 has written a model's entry.
 
-    Those are module names, dtype policies, calls and input layers; each model of Keras 3 has at least one of them.
+    It is recognized by forms that only Keras 3 writes: module names, dtype policies, calls and input layers. Each of
+    its models has at least one of them.
     """
     if re.match(r"keras\.(src\.)?models(\.|$)", str(entry.get("module"))):
         return True
@@ -331,7 +332,7 @@ def _tensors(described: Any, what: str) -> tuple[Reference, ...]:
 
 
 def _in_order(calls: list[Call]) -> tuple[Call, ...]:
-    """Topological order; of the calls whose inputs are there, the first in the file comes first."""
+    """Topological order; among calls whose inputs are ready, the first in the file comes first."""
     place = {(call.layer.name, call.number): i for i, call in enumerate(calls)}
     readers: dict[int, list[int]] = {i: [] for i in range(len(calls))}
     missing = []
@@ -340,7 +341,7 @@ def _in_order(calls: list[Call]) -> tuple[Call, ...]:
         missing.append(len(sources))
         for source in sources:
             readers[source].append(i)
-    ready = [i for i, n in enumerate(missing) if n == 0]  # ascending, and so a heap
+    ready = [i for i, n in enumerate(missing) if n == 0]  # ascending, hence a heap
     ordered: list[Call] = []
     while ready:
         i = heappop(ready)

@@ -1,6 +1,6 @@
-"""Opens a `.h5` or `.keras` file as its JSON configuration and its arrays; Keras itself takes no part.
+"""Opens a `.h5` or `.keras` file as its JSON configuration and its arrays, without Keras.
 
-`quarantine` reads the file and knows its layout; here the values are found that belong to a layer.
+`quarantine` reads the file and knows its layout. This module finds the values that belong to a layer.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ModelFile:
         path: where it was read.
         config: `{"class_name": ..., "config": {...}}`, as parsed from JSON. Untrusted.
         read_arrays: the arrays of one layer. Raises StqError: absent, of another shape or type, or not finite.
-        count_numbers: how many numbers are stored for a layer at this path and container, whatever they are.
+        count_numbers: the count of all numbers stored for a layer at this path and container.
         facts: file name (without folder), SHA-256 of its bytes, and "h5" or "keras".
     """
 
@@ -56,10 +56,11 @@ class ModelFile:
 
 
 def open_model_file(path: Path) -> ModelFile:
-    """Read a model file of either form, told apart by its first bytes: once, through one descriptor.
+    """Read a model file once, through one descriptor; its first bytes decide the form.
 
     Raises:
-        StqError: absent, unreadable, too large, truncated, damaged, of another kind, or of another than its name says.
+        StqError: absent, unreadable, too large, truncated, damaged, of another kind, or of a kind that contradicts its
+            name.
     """
     try:
         return read_model(_content(path), path)
@@ -85,7 +86,7 @@ def read_model(content: bytes, path: Path) -> ModelFile:
     """A model file of this content.
 
     Raises:
-        StqError: truncated, damaged, or of another kind than its name says.
+        StqError: truncated, damaged, or of a kind that contradicts its name.
     """
     kind = file_kind(content, path.name)
     if kind is not None and kind.form not in (H5, KERAS):
@@ -132,7 +133,7 @@ def _counter(found: Contents, form: str) -> Callable[[tuple[str, ...], str], int
 def _h5_reader(found: Contents) -> ArrayReader:
     @cache
     def scopes_of(outermost: str) -> dict[str, dict[str, str]]:
-        """Of an outermost layer's arrays: scope -> what the array is -> its name."""
+        """Arrays of an outermost layer: scope -> role of the array -> its name."""
         scopes: dict[str, dict[str, str]] = {}
         for name in found.listed.get(outermost, ()):  # such as "conv1/kernel:0"
             scope, _, last = name.rpartition("/")
@@ -141,12 +142,12 @@ def _h5_reader(found: Contents) -> ArrayReader:
 
     def read(path: tuple[str, ...], container: str, shapes: Shapes) -> dict[str, FloatArray]:
         scopes = scopes_of(path[0])
-        if len(path) == 1:  # all of them are the layer's, whatever it was named when they were made
+        if len(path) == 1:  # all belong to the layer, whatever its name was when they were made
             own = list(scopes.values())
-        else:  # those of all layers of an inner model; the layer's are under its name, or under more of its path
+        else:  # arrays of all layers of an inner model; this layer's are under its name, or a longer part of its path
             ends = ("/".join(path[i:]) for i in range(len(path)))
             end = next((end for end in ends if end in scopes), "")
-            inner = any("/" in what for what in shapes)  # whether there is a layer inside it, under some name
+            inner = any("/" in what for what in shapes)  # whether it contains a layer, under some name
             own = [scopes[s] for s in scopes if s == end or (inner and s.rpartition("/")[0] == end)]
         names = {what: name for scope in own for what, name in scope.items()}
         layer = shown("/".join(path))
@@ -163,7 +164,7 @@ def _keras_reader(found: Contents) -> ArrayReader:
 
     def read(path: tuple[str, ...], container: str, shapes: Shapes) -> dict[str, FloatArray]:
         layer = shown("/".join(path))
-        by_group: dict[str, list[str]] = {}  # those of a layer inside it are in a group in its own
+        by_group: dict[str, list[str]] = {}  # arrays of a layer inside it are in a group within its own
         for what in shapes:
             inner = what.rpartition("/")[0]
             by_group.setdefault(f"{container}/{inner}/vars" if inner else f"{container}/vars", []).append(what)
@@ -184,7 +185,7 @@ def _last(what: str) -> str:
 
 
 def _checked(stored: FloatArray | str, shape: tuple[int, ...], layer: str, what: str) -> FloatArray:
-    """A stored array, if it is one of this shape, and finite."""
+    """A stored array, if it has this shape and is finite."""
     if isinstance(stored, str):
         raise damaged(f"array {what!r} of layer {layer} {stored}")
     if stored.shape != shape:

@@ -1,10 +1,10 @@
 """A layer's settings as tf_keras 2.21 and QKeras 0.9 write them, whichever version has written the file.
 
-Everything behind `model_config` reads settings in this form, so that each variant is known in this one place:
+Everything after `model_config` reads settings in this form, so that only this module knows each variant:
 
 - dtype policies are names: `{"class_name": "Policy", "config": {"name": "mixed_float16"}}` becomes "mixed_float16".
 - flags are True or False: Keras takes `scale=1` and `use_bias=None` by their truth, and writes them as given.
-- settings and quantizer parameters that later versions have added are left out where they say "as before".
+- settings and quantizer parameters that later versions have added are left out where they mean "as before".
   With any other value they stay, and the import refuses them by name.
 
 Nothing is executed, and nothing is checked: what remains is as untrusted as the file.
@@ -34,7 +34,7 @@ LATER_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "binary": dict.fromkeys(("scale_axis", "elements_per_scale", "min_po2_exponent", "max_po2_exponent")),
     "quantized_relu": {"enable_fast_inference": False},
 }
-"""As `_LATER_SETTINGS`, of quantizers: QKeras's repository writes `post_training_scale` since 2025."""
+"""The same for quantizers: QKeras's repository writes `post_training_scale` since 2025."""
 
 
 def normal_settings(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def normal_settings(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def normal_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a quantizer without those of `LATER_PARAMETERS` that say "as before"."""
+    """The parameters of a quantizer without those of `LATER_PARAMETERS` that mean "as before"."""
     later = LATER_PARAMETERS.get(name, {})
     return {key: value for key, value in parameters.items() if not _as_before(later, key, value)}
 
@@ -67,7 +67,7 @@ def _setting(key: str, value: Any) -> Any:
 
 
 def _truth(value: Any) -> Any:
-    """What Keras makes of a flag by `if`; a value that is no plain number stays."""
+    """The truth of a flag, as Keras's `if` sees it; a value that is not a plain number stays."""
     if value is None:
         return False
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):

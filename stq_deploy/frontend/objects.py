@@ -1,7 +1,7 @@
 """The objects a layer's settings may hold: initializers, constraints, regularizers, quantizers; nothing else.
 
-Most of them act in training only, and the import ignores them. They are checked all the same: a file that has passed
-the import holds nothing that Keras would import or execute, should the user open it with Keras.
+Most of them act in training only, and the import ignores them. It checks them in any case: a file that has passed the
+import holds nothing that Keras would import or execute if the user opened it with Keras.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ def check_objects(layer: LayerConfig) -> None:
 
 
 def check_build(layer: LayerConfig, channels: int | None = None) -> None:
-    """Check what Keras would build the layer for, before it applies it: that it is a shape, and of these channels.
+    """Check the shape for which Keras would build the layer before applying it.
 
     Args:
-        channels: of the layer's input, if it has weights: Keras would make some for any shape. What another layer was
-            built for is one of several shapes, perhaps, that it is applied to.
+        channels: of the layer's input, if the layer has weights, since Keras would make weights for any shape. Another
+            layer may be built for one of several shapes that it is applied to.
 
     Raises:
-        StqError: it is not.
+        StqError: it is not a shape, or has other channels.
     """
     built = layer.entry.get("build_config")
     if not _is_build(built, channels):
@@ -141,7 +141,7 @@ def _check_object(value: dict[str, Any], depth: int) -> None:
 
 
 def _is_function(value: dict[str, Any]) -> bool:
-    """Whether it is an activation of qkeras's: how Keras writes a function that is none of its own."""
+    """Whether it is one of qkeras's activations, in the form in which Keras writes foreign functions."""
     others = {key: item for key, item in value.items() if key not in ("config", "shared_object_id")}
     name, known = value.get("config"), {"module": "builtins", "class_name": "function", "registered_name": "function"}
     return others == known and isinstance(name, str) and name in FUNCTIONS

@@ -1,8 +1,8 @@
 """Refuses classes that are not Keras's or QKeras's own.
 
-The import never instantiates what a file names, and Keras is never given the file (`keras_model`). But a class from
-elsewhere would mean something else than its name says. And Keras imports whatever module the file names, should the
-user open it with Keras.
+The import never instantiates a class that a file names, and Keras never gets the file (`keras_model`). But a class from
+elsewhere may mean something else than its name suggests. And if the user opens the file with Keras, Keras imports
+whatever module the file names.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def check_origin(entry: dict[str, Any], modules: frozenset[str], *also: str) -> 
     """Check a serialized object's module and registered name.
 
     Args:
-        also: entries that this object may have besides those that all may.
+        also: entries that this object may have in addition to the common ones.
 
     Raises:
         StqError: it comes from elsewhere than `modules`, or has entries that Keras does not write.

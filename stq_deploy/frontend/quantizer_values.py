@@ -1,4 +1,4 @@
-"""What a quantizer makes of stored numbers: integers times a unit, by evaluating qkeras's own quantizers.
+"""Quantized values of stored numbers, as integers times a unit, by evaluating qkeras's own quantizers.
 
 TensorFlow is used here and in `fold`, and nowhere else in this package. QKeras computes a quantized number as
 `x + stop_gradient(-x + s*k)`. In float32 that can differ from `s*k` by a unit in the last place; the integer network
@@ -26,7 +26,7 @@ from stq_deploy.tensorflow_import import import_tensorflow
 
 Reals = npt.NDArray[np.float64]
 
-LARGEST_SPAN = 14  # of powers of two in one kernel: what 16-bit integers hold
+LARGEST_SPAN = 14  # span of powers of two in one kernel that 16-bit integers hold
 
 
 def quantized_integers(values: FloatArray, quantizer: Quantizer, layer: str) -> tuple[npt.NDArray[np.int64], Reals]:
@@ -85,7 +85,7 @@ def with_quantized_numbers(node: Node, quantizers: Mapping[str, Quantizer]) -> N
 
 
 def _smallest_power(quantized: Reals, quantizer: Quantizer, layer: str) -> Reals:
-    """The smallest of powers of two, all of which are integers in multiples of it."""
+    """The smallest of several powers of two; all are integer multiples of it."""
     exponents = np.frexp(quantized)[1] - 1
     low, high = int(exponents.min()), int(exponents.max())
     if high - low > LARGEST_SPAN or (quantized == 0).any():
@@ -99,7 +99,7 @@ def _smallest_power(quantized: Reals, quantizer: Quantizer, layer: str) -> Reals
 
 
 def _evaluated(values: FloatArray, quantizer: Quantizer, layer: str) -> tuple[Reals, Reals]:
-    """QKeras's quantized values, and the value of integer 1 (of powers of two, none: 0)."""
+    """QKeras's quantized values, and the value of integer 1 (0 for powers of two, which have none)."""
     tf = import_tensorflow("converting a QKeras model", instead="or give a converted .stq network")
     try:
         with tf.device("/CPU:0"):
@@ -135,9 +135,9 @@ def _linear_values(x: Any, quantizer: Quantizer) -> tuple[Reals, Reals]:
 
 
 def linear_levels(x: Any, quantizer: Quantizer) -> tuple[Any, Any, tuple[float, float]]:
-    """What quantized_linear makes of a float32 tensor: levels, their step, and the lowest and highest level.
+    """quantized_linear of a float32 tensor: levels, their step, and the lowest and highest level.
 
-    qkeras 0.9.0 does not have this quantizer: as in QKeras's repository at commit 4eedf1e.
+    qkeras 0.9.0 lacks this quantizer; it is that of QKeras's repository at commit 4eedf1e.
     """
     negative, alpha = quantizer.flag("keep_negative"), quantizer.parameters["alpha"]
     bits = quantizer.integer("bits")

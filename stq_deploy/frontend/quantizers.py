@@ -1,4 +1,4 @@
-"""The quantizers we accept, with their parameters checked: what may stand in a model file and nothing else.
+"""The quantizers that a model file may name, with their accepted parameters.
 
 Parameter names, order and defaults are those of the classes in qkeras 0.9.0 (`qkeras.quantizers`), and those of
 `quantized_linear` as in QKeras's repository after that release.
@@ -41,7 +41,7 @@ class Quantizer:
         return self.name in ("quantized_po2", "quantized_relu_po2")
 
     def __str__(self) -> str:
-        """As one writes it in QKeras: bits and integer bits first, then whatever is not the default."""
+        """The text that QKeras uses: bits and integer bits first, then every parameter that is not the default."""
         leading = _LEADING.get(self.name, ())
         others = {k: v for k, v in self.parameters.items() if k not in leading and v != _DEFAULTS[self.name][k]}
         texts = [str(self.parameters[k]) for k in leading] + [f"{k}={v!r}" for k, v in others.items()]
@@ -50,12 +50,12 @@ class Quantizer:
 
 @dataclass(frozen=True)
 class Role:
-    """What is quantized.
+    """The kind of value that a quantizer quantizes.
 
     Attributes:
-        what: for errors and docs/SUPPORT.md.
-        quantizers: names of those that are taken for it; the first is the one to recommend.
-        bits: the most that their levels may have, a sign included.
+        what: its name in errors and docs/SUPPORT.md.
+        quantizers: names of the accepted quantizers; the first is the one to recommend.
+        bits: the most that their levels may have, including a sign.
     """
 
     what: str
@@ -117,7 +117,7 @@ _SLOPE = Values(
 _AXIS = Values("None, an axis of the kernel, or -1 for one scale", lambda v: v is None or v in range(-1, 4), None)
 _BITS = _whole(1, 32)
 _INTEGER = _whole(0, 31)  # below 0, QKeras itself fails
-# What acts in training only, or says nothing about the result: stochastic rounding is to the nearest at inference.
+# Parameters that act in training only, or do not affect the result: stochastic rounding is to the nearest at inference.
 _NOISE: dict[str, tuple[Literal, Values]] = {
     "qnoise_factor": (1.0, _one_of(1.0)),
     "var_name": (None, _NOTHING),
@@ -245,16 +245,16 @@ REASONS = {
     "quantized_hswish": "it falls and rises",
     "bernoulli": "it draws at random at inference, too",
 }
-"""Why a quantizer is not taken, where that is not plain."""
+"""Why a quantizer is refused, where that is not obvious."""
 
 
 def make_quantizer(name: str, **parameters: Literal) -> Quantizer:
-    """A quantizer of ours: the class's defaults but for `parameters`."""
+    """A quantizer of our own: the class's defaults, changed by `parameters`."""
     return Quantizer(name, _DEFAULTS[name] | parameters)
 
 
 def trainable(quantizer: Quantizer) -> Quantizer:
-    """What QKeras makes of a quantizer of weights by `_set_trainable_parameter`: no alpha means 'auto_po2'."""
+    """A quantizer of weights after QKeras's `_set_trainable_parameter`: without an alpha it has 'auto_po2'."""
     if quantizer.parameters.get("alpha", 1) is not None:
         return quantizer
     fitted = {"alpha": "auto_po2"} | ({"symmetric": True} if "symmetric" in quantizer.parameters else {})
@@ -262,9 +262,9 @@ def trainable(quantizer: Quantizer) -> Quantizer:
 
 
 def affine_quantizer(low: int, high: int, scale: Fraction) -> Quantizer:
-    """`clip(floor(v / scale + 1/2), low, high) * scale`: what we insert where a model has no quantizer.
+    """`clip(floor(v / scale + 1/2), low, high) * scale`: the quantizer inserted where a model has none.
 
-    It is none of QKeras's: no list of accepted quantizers holds it, so no model file can name it.
+    QKeras does not have it: no list of accepted quantizers holds it, so no model file can name it.
 
     Args:
         low, high: low <= 0 <= high; 256 levels, or more if each fits 16 bits with a sign.
@@ -277,8 +277,8 @@ def read_quantizer(described: Any, role: Role) -> Quantizer:
     """A quantizer from a model file: a text, or `{"class_name": ..., "config": {...}}`.
 
     Raises:
-        StqError: unreadable, not taken for the role, or with a parameter that cannot be converted. It says which and
-            what to do; the caller adds the layer.
+        StqError: unreadable, not accepted for the role, or with a parameter that cannot be converted. It says which
+            and what to do; the caller adds the layer.
     """
     positional: list[Literal] = []
     named: dict[str, Literal]
@@ -334,7 +334,7 @@ def _check_parameters(name: str, positional: list[Literal], named: Mapping[str, 
 
 
 def _check_together(quantizer: Quantizer, role: Role) -> None:
-    """What no parameter shows by itself."""
+    """Restrictions that no single parameter shows."""
     if "bits" in quantizer.parameters and not quantizer.powers_of_two:
         most, why = _most_bits(quantizer, role)
         if quantizer.integer("bits") > most:

@@ -39,7 +39,7 @@ class FloatKernel:
     Attributes:
         quantizer: None where the layer has none.
         shape: of the node's kernel, which has the same elements; 1-D and dense kernels lack axes of size 1.
-        fold: what is multiplied into the weights first, if anything.
+        fold: batch normalization to multiply into the weights first, or None.
     """
 
     values: FloatArray
@@ -78,7 +78,7 @@ class Node:
 
     Attributes:
         layer: the Keras layer it belongs to. Untrusted text.
-        inputs: positions in `SourceGraph.nodes` of what it reads.
+        inputs: positions in `SourceGraph.nodes` of its inputs.
         shape: of its output, without the batch axis.
     """
 
@@ -265,7 +265,7 @@ class SourceGraph:
 
     Attributes:
         nodes: in an order in which inputs come first; nodes[0] is the InputNode. Images are (height, width,
-            channels): what Keras calls 1-D is an image of one row, between two ReshapeNodes.
+            channels): a 1-D layer of Keras works on an image of one row, between two ReshapeNodes.
         outputs: positions of the nodes whose values the model returns, in its order; the first is scored.
         kernels: position -> weights, for every node with weights.
         biases: position of a BiasNode -> float64 (C,), exact.

@@ -1,7 +1,7 @@
-"""What the import accepts, as docs/SUPPORT.md says it: read off the handlers, the quantizers' table and the refusals.
+"""Writes docs/SUPPORT.md, what the import accepts, from the handlers, the quantizers' table and the refusals.
 
-A handler takes every setting through its `LayerReader`; here it gets one that answers each with an example and writes
-down what was asked. So the document says what the code checks.
+A handler takes every setting through its `LayerReader`. Here it gets a reader that answers each with an example and
+records the question. So the document states what the code checks.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def support_document() -> str:
 
 
 class _Asking(LayerReader):
-    """Answers every setting with its example; the layer reads two branches where one is too few.
+    """Answers every setting with its example; a layer that joins branches gets two inputs.
 
     Attributes:
         settings: setting -> the values that are accepted.
@@ -170,7 +170,7 @@ def _layers() -> Iterator[str]:
 
 
 def _by_kind(values: dict[str, str | None]) -> str:
-    """What all layers of a family share, or each with the layers that it is of."""
+    """The value that all layers of a family share, or each value with its layers."""
     kinds: dict[str, list[str]] = {}
     for kind, value in values.items():
         if value is not None:
@@ -181,7 +181,7 @@ def _by_kind(values: dict[str, str | None]) -> str:
 
 
 def _name(some: list[str], family: list[str]) -> str:
-    """What some layers of a family have in common, or their names."""
+    """A name for some layers of a family by what they have in common, or their names."""
     common = {
         "1-D": [kind for kind in family if kind.endswith("1D")],
         "2-D": [kind for kind in family if not kind.endswith("1D")],

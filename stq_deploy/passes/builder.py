@@ -14,8 +14,8 @@ class NetworkBuilder:
     """Collects ops; every op writes a tensor of its own name.
 
     Attributes:
-        certificates: op name -> what is proved of its requantization or table.
-        keras_outputs: name of an op, or of the input -> the Keras layer whose output, up to rounding in float32, it is.
+        certificates: op name -> certificate of its requantization or table.
+        keras_outputs: name of an op, or of the input -> the Keras layer with the same output, up to float32's rounding.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class NetworkBuilder:
         return self._tensor(name, type, (scale,))
 
     def unique(self, name: str) -> str:
-        """`name`, or with a number behind it if it is taken."""
+        """`name`, followed by a number if it is taken."""
         candidate, count = name, 1
         while candidate in self.tensors:
             count += 1
@@ -46,10 +46,10 @@ class NetworkBuilder:
         layer: str = "",
         certificate: dict[str, Any] | None = None,
     ) -> Levels:
-        """Append an op whose name is unique and whose output bears that name.
+        """Append an op with a unique name; its output has the same name.
 
         Args:
-            scale: the output's, exact; one entry, or one per channel.
+            scale: of the output, exact; one entry, or one per channel.
             layer: the Keras layer whose output this is, or "".
         """
         self.ops.append(op)

@@ -1,14 +1,14 @@
-"""Finds a requantization that equals a given function for every reachable accumulator (`proof` checks that it does).
+"""Finds a requantization that equals a given function for every reachable accumulator; `proof` checks it.
 
 Why the multiplier form's offsets are an interval: h(a) = ((a << left) * M) >> 32 is monotone in a, so level k is
 reached from accumulator f on exactly when
 
     h(f) + offset >= k << right   and   h(f - 1) + offset < k << right.
 
-For given M and shifts every level thus bounds the offset from below and from above, and M is good if the bounds leave
-room for an integer. A function whose rounding ties are met at even and at odd levels (scales that are powers of two, no
-batch norm) is not of that form, as half-to-even moves alternate steps by one; a shift that rounds so is. What is
-neither is stored as a table or as thresholds.
+For given M and shifts every level thus bounds the offset from below and from above. M is usable if the bounds leave
+room for an integer. Half-to-even moves alternate steps by one, so a function that meets rounding ties at even and at
+odd levels (scales that are powers of two, no batch norm) does not have that form; a rounding shift does. Any other
+function is stored as a table or as thresholds.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from stq_deploy.passes.epilogue import Epilogue, Thresholds
 from stq_deploy.passes.proof import prove
 
 MAXIMUM_TABLE = 4096
-MAXIMUM_SEARCHED = 255  # levels, less one, up to which the multiplier is searched for, and tables serve
-MAXIMUM_THRESHOLDS = 1 << 16  # of an op with more levels than that: 256 KiB
+MAXIMUM_SEARCHED = 255  # levels, less one, up to which a multiplier is searched for and tables are allowed
+MAXIMUM_THRESHOLDS = 1 << 16  # for an op with more levels than that: 256 KiB
 _INT32 = 2**31
 _NEIGHBOURS = np.concatenate([[0], np.ravel([(d, -d) for d in range(1, 17)])])
 
@@ -44,14 +44,15 @@ Integers = npt.NDArray[np.int64]
 def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
     """Requantization equal to `epilogue` for accumulators in [low[c], high[c]] ((C,) each), to stored levels.
 
-    A multiplier if one is exact, else a shift, else a multiplier with 64-bit sums, else a table or thresholds, the
-    smaller one. More than 256 levels get a shift, else one of two multipliers with 64-bit sums, else thresholds.
+    The form is a multiplier if one is exact, else a shift, else a multiplier with 64-bit sums, else the smaller of a
+    table and thresholds. For more than 256 levels it is a shift, else one of two multipliers with 64-bit sums, else
+    thresholds.
 
-    Its `certificate` has what `proof.prove` found, and of a multiplier `smallest_slack`, how far the worst channel's
-    offset may move, in levels.
+    Its `certificate` has the result of `proof.prove`. For a multiplier it adds `smallest_slack`: how far the worst
+    channel's offset may move, in levels.
 
     Raises:
-        ValueError: more than 256 levels, no form but thresholds, and of these more than `MAXIMUM_THRESHOLDS`.
+        ValueError: more than 256 levels, no form except thresholds, and more than `MAXIMUM_THRESHOLDS` of them.
         ArithmeticError: the proof failed: a mistake in the passes.
     """
     target = epilogue.thresholds(low, high)
@@ -92,7 +93,7 @@ def _multiplier(target: Thresholds) -> MultiplierRequantize | None:
 
 
 def _varies(target: Thresholds, c: int) -> bool:
-    """Whether channel c ever changes its level."""
+    """Whether channel c has more than one level."""
     return bool(((target.first[c] > target.low[c]) & (target.first[c] <= target.high[c])).any())
 
 
@@ -102,7 +103,7 @@ def _shifts(target: Thresholds) -> list[tuple[int, int]]:
     low, high = target.accumulators()
     largest = max(int(np.abs(low).max()), int(np.abs(high).max()), 1)
     steepest = max((target.slope[c] for c in range(target.channels) if _varies(target, c)), default=Fraction(0))
-    # The unclipped line passes through the output's levels and goes on to both ends of the accumulator's
+    # The unclipped line passes through the output's levels and continues to both ends of the accumulator's
     # range.
     span = steepest * 2 * largest + max(abs(target.minimum), abs(target.maximum)) + 1
     found = []
@@ -143,7 +144,7 @@ def _fit(target: Thresholds, c: int, left: int, right: int) -> _Fit | None:
 
 
 def _shift(target: Thresholds, zero_point: int) -> ShiftRequantize | None:
-    """Rising channels whose slope is 2**-shift and whose steps lie where half-to-even puts them, or None."""
+    """The shift form, if all channels rise with slope 2**-shift and step where half-to-even does; else None."""
     assert target.slope is not None
     found = [_shift_of(target, c, zero_point) for c in range(target.channels)]
     fits = [fit for fit in found if fit is not None]
@@ -157,14 +158,14 @@ def _shift(target: Thresholds, zero_point: int) -> ShiftRequantize | None:
 
 
 def _shift_of(target: Thresholds, c: int, zero_point: int) -> tuple[int, int] | None:
-    """(offset, shift) of channel c that give each of its steps, or None."""
+    """(offset, shift) of channel c that reproduce each of its steps, or None."""
     assert target.slope is not None
     slope = target.slope[c]
     shift = slope.denominator.bit_length() - 1
     if target.sign[c] < 0 or slope != Fraction(1, 2**shift) or shift > 30:
         return None
     level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64) - zero_point
-    # acc + offset rounds to `level` or more from level * 2**shift - half on; from one more where that tie
+    # acc + offset rounds to `level` or more from level * 2**shift - half on, or from one more where that tie
     # goes to the even level below.
     start = (level << shift) - ((1 << shift) >> 1) + (level & 1 if shift else 0)
     low, high = int(target.low[c]), int(target.high[c])
@@ -194,7 +195,7 @@ def _wide(target: Thresholds) -> WideRequantize | None:
 
 
 def _wide_shift(target: Thresholds, slope: Fraction) -> int:
-    """The finest at which levels stay far within 64 bits, and a multiplier of this slope within 31."""
+    """The finest shift at which levels stay far within 64 bits, and a multiplier of this slope within 31."""
     largest = max(abs(target.minimum), abs(target.maximum)) + 1
     shift = 60 - largest.bit_length()
     while shift and slope * 2**shift >= _INT32 - 1:
@@ -221,7 +222,7 @@ def _fit_wide(target: Thresholds, c: int) -> tuple[int, int, int] | None:
 
 
 def _long(target: Thresholds) -> LongRequantize | None:
-    """As `_wide`, the multiplier in units of 2**-32, with the ends that each channel reaches."""
+    """As `_wide`, with the multiplier in units of 2**-32 and each channel's own ends."""
     fits = [_fit_long(target, c) for c in range(target.channels)]
     found = [fit for fit in fits if fit is not None]
     if len(found) < target.channels:
@@ -241,7 +242,7 @@ def _long(target: Thresholds) -> LongRequantize | None:
 def _fit_long(target: Thresholds, c: int) -> tuple[int, int, int] | None:
     """(multiplier in units of 2**-32, offset, shift) of channel c, or None.
 
-    Only the steps within its range count: beyond the first and the last, the channel's ends hold.
+    Only the steps within its range count: the channel's ends clip beyond the first and the last.
     """
     assert target.slope is not None
     within = (target.first[c] > target.low[c]) & (target.first[c] <= target.high[c])
@@ -268,9 +269,9 @@ def _threshold(target: Thresholds) -> ThresholdRequantize:
 
 
 def _table(target: Thresholds) -> TableRequantize | None:
-    """A row per channel, or one for all if no two channels contradict each other where both are reachable.
+    """A row per channel, or one for all if no two channels differ where both are reachable.
 
-    None where the accumulators are too many, or few levels of many are reached, beyond a table's 8 bits.
+    None if there are too many accumulators, or if the levels exceed a table's 8 bits.
     """
     low, high = target.accumulators()
     base, size = int(low.min()), int(high.max() - low.min()) + 1

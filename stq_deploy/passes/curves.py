@@ -1,8 +1,8 @@
-"""Sigmoid and tanh that no quantizer rounds, as fixed-point numbers from a table, with a proved bound of their error.
+"""Sigmoid and tanh that no quantizer rounds, as fixed-point numbers from a table, with a proved error bound.
 
 A gated branch such as `x + x * sigmoid(f(x))` multiplies by such a value. Where the argument takes few integers, the
-table has an entry for each, and is exact but for the rounding of its entries; otherwise parabolas go through the
-entries, whose error the third derivative bounds: 1/8 of sigmoid, 2 of tanh.
+table has an entry for each, and only the rounding of its entries is inexact. Otherwise parabolas pass through the
+entries. The third derivative bounds their error: it is at most 1/8 for sigmoid and 2 for tanh.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from stq_deploy.network.ops import Curve
 
 ENTRIES = 4096
-"""Up to so many arguments have an entry each."""
+"""Up to this many arguments have an entry each."""
 _INTERVALS = 4096
 _DIGITS = 40
 _CUBIC = Fraction(642, 10_000)  # above 1 / (9 * sqrt(3)), the largest |t (t - 1) (t - 2)| / 6 for t in [0, 1]
@@ -31,10 +31,10 @@ class Smooth:
     """A function that levels off at both ends.
 
     Attributes:
-        value: at a decimal number.
+        value: its value at a decimal number.
         third: a bound of the third derivative.
-        flat: from this magnitude of its argument on it is within 2**-28 of its limit.
-        step: of the fixed-point numbers that an argument without levels is rounded to.
+        flat: magnitude of the argument from which the value is within 2**-28 of its limit.
+        step: step of the fixed-point numbers to which an argument without levels is rounded.
     """
 
     value: Callable[[decimal.Decimal], decimal.Decimal]
@@ -63,7 +63,7 @@ _AT_THE_ENDS = Fraction(1, 2**28)
 
 @dataclass(frozen=True)
 class Argument:
-    """What a curve reads: a level in [low, high] stands for `level * factor + offset`."""
+    """The argument of a curve: a level in [low, high] means `level * factor + offset`."""
 
     factor: Fraction
     offset: Fraction
@@ -89,7 +89,7 @@ def make_curve(function: str, argument: Argument, step: Fraction) -> Made:
     """
     smooth, (low, high) = SMOOTH[function], (argument.low, argument.high)
     cut = False
-    if high - low >= ENTRIES and argument.factor != 0:  # no entries where the function is level
+    if high - low >= ENTRIES and argument.factor != 0:  # no entries where the function is flat
         ends = [(sign * smooth.flat - argument.offset) / argument.factor for sign in (-1, 1)]
         first, last = math.floor(min(ends)), math.ceil(max(ends))
         low, high = min(max(low, first), high), max(min(high, last), low)

@@ -1,4 +1,4 @@
-"""What follows an accumulator up to the next level - stages, then a quantizer - as one exact function.
+"""Everything between an accumulator and the next level (stages, then a quantizer) as one exact function.
 
 `Epilogue.thresholds` turns the chain, per channel, into the accumulators at which the level changes.
 """
@@ -30,7 +30,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Condition:
-    """When a level is reached: where `boundary` holds; of a falling function, where it does not."""
+    """Where a level is reached: where `boundary` holds, or for a falling function where it does not."""
 
     boundary: Boundary
     falling: bool
@@ -67,7 +67,7 @@ class Thresholds:
         return self.minimum + int(self.first.shape[1])
 
     def level(self, channel: int, signed: Integers) -> Integers:
-        """Level of values of `sign * acc` of one channel."""
+        """Levels for values of `sign * acc` of one channel."""
         return self.minimum + np.searchsorted(self.first[channel], signed, side="right").astype(np.int64)
 
     def accumulators(self) -> tuple[Integers, Integers]:
@@ -93,7 +93,7 @@ class Epilogue:
         return all(stage.uniform for stage in self.stages if isinstance(stage, Affine))
 
     def conditions(self, channel: int) -> tuple[Condition, ...]:
-        """For every level but the lowest: when the number at the start of the chain reaches it."""
+        """For every level except the lowest: the condition on the chain's input that reaches it."""
         found = [Condition(boundary, falling=False) for boundary in self.steps.boundaries]
         for stage in reversed(self.stages):
             if isinstance(stage, Affine):
@@ -104,7 +104,8 @@ class Epilogue:
         return tuple(found)
 
     def thresholds(self, low: Integers, high: Integers) -> Thresholds:
-        """The function for integers in [low[c], high[c]] ((C,) each), of those levels that some channel reaches."""
+        """The function for integers in [low[c], high[c]] ((C,) each), restricted to levels that some channel
+        reaches."""
         sign = np.ones(len(low), np.int64)
         first = np.empty((len(low), self.steps.maximum - self.steps.minimum), np.int64)
         known: dict[tuple[tuple[Fraction, Fraction], ...], tuple[bool, list[int | bool]]] = {}
@@ -126,8 +127,8 @@ class Epilogue:
     def _linear_firsts(self, channel: int) -> tuple[bool, list[int | bool]] | None:
         """`_first_integers` of all conditions by arithmetic, for a linear quantizer of a scaled and clipped value.
 
-        Level k is reached where `factor * u + offset` is `(k - 1/2) * spacing` or more (more, where ties go to the even
-        level and k is odd): at an accumulator that is linear in k.
+        Level k is reached where `factor * u + offset` is at least `(k - 1/2) * spacing`, or above it if ties go to the
+        even level and k is odd. That accumulator is linear in k.
         """
         line = self._clipped_line(channel) if is_linear(self.quantizer) else None
         if line is None:
@@ -140,7 +141,7 @@ class Epilogue:
         slope, start = spacing / (2 * factor), -offset / factor
         denominator = math.lcm(slope.denominator, start.denominator)
         a, b = int(slope * denominator), int(start * denominator)
-        # The ends themselves round to a level: those up to the lower end's are always reached, those above the upper
+        # The ends themselves round to a level: levels up to the lower end's are always reached, levels above the upper
         # end's never.
         always = self.steps.minimum if low is None else self.steps.nearest(low)
         last = self.steps.maximum if high is None else self.steps.nearest(high)
@@ -160,7 +161,7 @@ class Epilogue:
     def _clipped_line(self, channel: int) -> tuple[Fraction, Fraction, Fraction | None, Fraction | None] | None:
         """(factor, offset, low, high) such that the stages are `min(max(factor * u + offset, low), high)`, or None.
 
-        None as an end is no bound. Where the factor is 0, the offset lies between the ends.
+        An end of None is no bound. Where the factor is 0, the offset is between the ends.
         """
         factor, offset = Fraction(1), Fraction(0)
         low: Fraction | None = None

@@ -1,4 +1,4 @@
-"""The errors of lowering: what has no integer form, in which layer, and what to put there instead."""
+"""Errors of lowering: what has no integer form, in which layer, and what to use instead."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Values while they are lowered: tensors of levels, or arithmetic whose result nobody has had to store yet.
+"""Values while they are lowered: tensors of levels, or arithmetic whose result is not stored yet.
 
-An `Expression` is a core with stages still to be folded: the core is a tensor, the accumulator of a weighted op, a
-combination of two expressions, or a movement (pooling by maximum, concatenation, ...) of expressions. What a quantizer
-ends becomes one op per core; what is read unquantized is stored exactly, or else in fixed point (`materialize`).
+An `Expression` is a core with stages still to be folded. The core is a tensor, the accumulator of a weighted op, a
+combination of two expressions, or a movement (pooling by maximum, concatenation, ...) of expressions. An expression
+that ends in a quantizer becomes one op per core. One that is read unquantized is stored exactly, or else in fixed point
+(`materialize`).
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ class Accumulated:
     """The accumulator of an op that has no requantization yet.
 
     Attributes:
-        layer: the Keras layer. name: what the op will be called.
-        whole: whether this is all the layer computes (no bias or activation, not half a separable convolution).
-        op, arguments: class of the op and its constructor arguments beside those common to all.
+        layer: the Keras layer. name: the future op's name.
+        whole: whether the layer computes nothing else (no bias or activation, not half a separable convolution).
+        op, arguments: class of the op and its constructor arguments except those common to all ops.
         low, high: int64 (C,), the reachable accumulators.
         scale: real value of one accumulator step; one entry, or one per channel.
     """
@@ -82,10 +83,10 @@ Combination = type[Add] | type[Multiply] | type[Maximum] | type[Minimum]
 
 @dataclass(frozen=True, eq=False)
 class Combined:
-    """`factor` times a function of two terms of one shape, element by element; `layer`, `whole` as in `Accumulated`.
+    """`factor` times an elementwise function of two terms of one shape; `layer`, `whole` as in `Accumulated`.
 
     Attributes:
-        signs: 1 or -1, by which each term is multiplied first.
+        signs: 1 or -1; each term is multiplied by its sign first.
     """
 
     layer: str
@@ -102,7 +103,7 @@ Movement = s.MaxPoolNode | s.ReshapeNode | s.PadNode | s.CropNode | s.UpsampleNo
 
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """A movement of terms that are not all tensors yet; `whole` as in `Accumulated`."""
+    """A movement of terms, not all of which are tensors yet; `whole` as in `Accumulated`."""
 
     node: Movement
     whole: bool
@@ -141,7 +142,7 @@ def shape_of(value: Expression) -> tuple[int, ...]:
 
 
 def leaves(value: Expression) -> list[Levels] | None:
-    """The distinct tensors whose levels alone give the value, in order; None if it cannot be tabulated so."""
+    """The distinct tensors whose levels determine the value, in order; None if it cannot be tabulated so."""
     core = value.core
     if any(isinstance(stage, Monotone) or not _uniform(stage) for stage in value.stages):
         return None
@@ -169,7 +170,7 @@ def layers_of(core: Core) -> tuple[str, ...]:
 
 
 def joined(*names: Iterable[str]) -> tuple[str, ...]:
-    """All the names in order, each once."""
+    """All names in order, without repetition."""
     return tuple(dict.fromkeys(name for group in names for name in group))
 
 
@@ -205,7 +206,7 @@ def real_bounds(value: Expression) -> Bounds:
 
 
 def _core_bounds(core: Core) -> list[Bounds]:
-    """Of each channel, or one for all."""
+    """One range per channel, or one for all."""
     if isinstance(core, Levels):
         low, high = core.real_levels
         return [(low * scale, high * scale) for scale in core.scale]
@@ -233,7 +234,7 @@ def combine(core: Combined, a: Levels, b: Levels) -> tuple[Fraction, dict[str, A
 
 
 def common_step(steps: Iterable[Fraction]) -> Fraction:
-    """The largest number of which all are multiples."""
+    """The largest number that divides all."""
     common = Fraction(0)
     for step in steps:
         denominator = common.denominator * step.denominator

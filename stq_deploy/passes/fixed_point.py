@@ -1,8 +1,8 @@
-"""Real values that no quantizer rounds, as int32 fixed-point numbers with a proved bound of their error.
+"""Real values that no quantizer rounds, as int32 fixed-point numbers with a proved error bound.
 
-A sum of two branches, say, that batch norm scales differently has no exact integers. Each branch is then rounded to
-a step far finer than any quantizer's, so that what follows differs from exact arithmetic within that error of a
-rounding tie at most. The certificate states the error.
+A sum of two branches that batch norm scales differently, for example, has no exact integers. Each branch is then
+rounded to a step far finer than any quantizer's. The result can differ from exact arithmetic only within that error of
+a rounding tie. The certificate states the error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stq_deploy.network.requantize import WideRequantize
 from stq_deploy.passes.stages import Affine, Clip, run_stage
 
 BITS = 28
-"""Magnitude of the largest fixed-point number: sums and differences of two stay within int32."""
+"""Largest magnitude of a fixed-point number, so that sums and differences of two stay within int32."""
 _HALF = Fraction(1, 2)
 _FINEST = Fraction(1, 2**60)
 
@@ -36,8 +36,8 @@ def fixed_point(
 ) -> WideRequantize:
     """`clip(affine(acc))` in units of `step`, rounded, for accumulators in [low[c], high[c]] ((C,) each).
 
-    Its certificate has `largest_error` in real units, a bound for every reachable accumulator: that of the multiplier
-    grows with the accumulator, that of the offset and of rounding down after adding a half does not.
+    Its certificate has `largest_error` in real units, a bound for every reachable accumulator. The multiplier's error
+    grows with the accumulator; the errors of the offset and of rounding down after adding a half do not.
 
     Raises:
         ValueError: the values leave int32 at this step.
@@ -48,8 +48,8 @@ def fixed_point(
         tuple(run_stage(clip, c, run_stage(affine, c, Fraction(int(acc)))) for acc in (low[c], high[c]))
         for c in range(channels)
     ]
-    # What is always the same (its weights are 0, or a ReLU takes all of it) needs no factor, however large a multiple
-    # of the step that would be.
+    # A constant channel (its weights are 0, or a ReLU clips all of it) needs no factor, however large that would be
+    # as a multiple of the step.
     pairs = [(Fraction(0), a) if a == b else pair for pair, (a, b) in zip(pairs, reached, strict=True)]
     parts = [_channel(f / step, o / step) for f, o in pairs]
     multiplier, offset, shift = (list(column) for column in zip(*parts, strict=True))

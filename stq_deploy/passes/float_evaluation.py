@@ -1,8 +1,8 @@
 """QKeras's activations in float64, written from its formulas and independently of `step_function`.
 
-`certify` uses it to check the exact thresholds: both ends of an interval around the true value go through the same
-formulas; where both give one level, the exact level must be that one, and where they differ - at a rounding tie - it
-must lie between them.
+`certify` uses it to check the exact thresholds. Both ends of an interval around the true value go through the same
+formulas. Where both give one level, the exact level must be that one. Where they differ, at a rounding tie, it must be
+between them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage
 Reals = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-_RELATIVE = 1e-9  # of the terms that enter a sum; float64 itself errs by 1e-16
+_RELATIVE = 1e-9  # relative to the terms of a sum; float64's own error is 1e-16
 _ABSOLUTE = 1e-13
 _DEFAULT_TERNARY_THRESHOLD = 0.33
 
@@ -27,7 +27,7 @@ _DEFAULT_TERNARY_THRESHOLD = 0.33
 def level_bounds(
     stages: Sequence[Stage], quantizer: Quantizer, channel: int, acc: Integers
 ) -> tuple[Integers, Integers]:
-    """(lowest, highest) level that accumulators `acc` of a channel can mean, given float64's error."""
+    """(lowest, highest) possible level for accumulators `acc` of a channel, given float64's error."""
     low = high = acc.astype(np.float64)
     for stage in stages:
         if isinstance(stage, Affine):

@@ -1,4 +1,4 @@
-"""Runs a `SourceGraph` in floating point, node by node: what calibration watches, and a second opinion on `lower`.
+"""Runs a `SourceGraph` in floating point, node by node: for calibration, and as a second opinion on `lower`.
 
 Weights are the quantized ones, `integers * scale`; a QuantizeNode rounds. So a graph whose every tensor is quantized
 gives the integer network's values, up to floating point's error.
@@ -26,7 +26,7 @@ def run_graph(source: s.SourceGraph, x: Reals, nodes: Sequence[int] | None = Non
     """(position, values (N, *shape)) of every node in order, for inputs (N, *input shape), in x's precision.
 
     Args:
-        nodes: run these only; every node that one of them reads must be among them. Default: all.
+        nodes: run only these; every node that one of them reads must be among them. Default: all.
     """
     order = range(len(source.nodes)) if nodes is None else sorted(nodes)
     unread = Counter(read for n in order for read in source.nodes[n].inputs)
@@ -56,7 +56,7 @@ def _weights(source: s.SourceGraph, n: int, dtype: npt.DTypeLike) -> Reals:
 
 
 def _taps(window: Window, x: Reals, fill: float) -> Iterator[tuple[int, int, Reals]]:
-    """(row, column, the inputs (N, OH, OW, C) that this element of the window meets), padded with `fill`."""
+    """(row, column, inputs (N, OH, OW, C) under this element of the window), padded with `fill`."""
     (top, left), (bottom, right) = window.pad_before, window.pad_after
     height, width = window.output_size(x.shape[1], x.shape[2])
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)

@@ -18,7 +18,7 @@ def fuse(
 
     Args:
         tensors: the distinct tensors in `core`.
-        name, sources: of the op to make.
+        name, sources: those of the new op.
 
     Returns:
         None if there are more than two tensors, too many pairs of levels, or functions that differ by channel.
@@ -52,7 +52,7 @@ def fuse(
 
 
 def _reached(conditions: tuple[Condition, ...], v: Fraction) -> int:
-    """How many conditions v meets; those of ascending levels hold up to some level and fail beyond."""
+    """How many conditions v meets; conditions of ascending levels hold up to some level and fail above it."""
     low, high = 0, len(conditions)
     while low < high:
         middle = (low + high) // 2

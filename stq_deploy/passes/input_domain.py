@@ -1,4 +1,4 @@
-"""The values of a model's input where the model does not say them: from the user, from samples, or as pixels."""
+"""The values of a model's input where the model does not state them: from the user, from samples, or as pixels."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PICTURE_CHANNELS = (1, 3)
 
 @dataclass(frozen=True)
 class ChosenInput:
-    """What was chosen for an input that no quantizer of the model reads.
+    """The choice for an input that no quantizer of the model reads.
 
     Attributes:
         domain: the values that may occur.
         quantizer: of its levels.
-        origin: "user" (--input-range), "samples" (--calibrate) or "pictures" (pixels, as nothing says otherwise).
+        origin: "user" (--input-range), "samples" (--calibrate) or "pictures" (assumed to be pixels).
     """
 
     domain: Domain
@@ -57,12 +57,12 @@ def choose_input(
     bits: int,
     step: Fraction | None = None,
 ) -> ChosenInput | None:
-    """The domain and its levels; None if nothing says which values the input has.
+    """The domain and its levels; None if nothing states the input's values.
 
     Args:
         shape: of the input.
         input_range: as the user gave it.
-        samples: to calibrate on.
+        samples: for calibration.
         bits: of the levels, 8 to 16.
         step: real value of one level; None: as fine as the bits allow.
     """
@@ -89,7 +89,7 @@ def _domain(
 def input_grid(domain: Domain, bits: int, step: Fraction | None = None) -> Quantizer:
     """Evenly spaced levels, real 0 among them, that reach both ends of the domain.
 
-    With 8 bits 256 levels; with more, levels whose distance from 0 fits `bits` bits with a sign, as the kernels ask.
+    There are 256 levels with 8 bits. With more, the distance from 0 fits `bits` bits with a sign, as kernels require.
     """
     span = Range(min(domain.low, 0.0), max(domain.high, 0.0))
     if bits == PIXEL_BITS and step is None:

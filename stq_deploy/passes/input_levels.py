@@ -1,7 +1,7 @@
-"""The input's levels, and how a value becomes one: as the quantizers that the model's input meets first define it.
+"""The input's levels, and how a value becomes one, as defined by the first quantizers that the model's input meets.
 
-A leading batch normalization, or any other function of single values, is part of that: the host computes it, exactly
-or in float64, and the network begins behind the quantizer. Where several quantizers read the input, its levels number
+A leading batch normalization, or any other function of single values, is part of that. The host computes it, exactly
+or in float64, and the network begins after the quantizer. Where several quantizers read the input, its levels number
 the intervals between all their thresholds, so that each quantizer's level is a function of them.
 """
 
@@ -34,12 +34,12 @@ _LARGEST_INTERVALS = 1 << 16
 
 
 class UnknownInputError(StqError):
-    """Nothing says which values the model's input has."""
+    """Nothing states the values of the model's input."""
 
 
 @dataclass(frozen=True)
 class LevelMap:
-    """A quantizer's level for each interval of a joint input: stored levels, from the lowest interval on."""
+    """A quantizer's stored level for each interval of a joint input, from the lowest interval on."""
 
     steps: StepFunction
     levels: tuple[int, ...]
@@ -47,10 +47,10 @@ class LevelMap:
 
 @dataclass(frozen=True, eq=False)
 class InputLevels:
-    """The input's tensor, and what of the graph it stands for.
+    """The input's tensor, and the part of the graph that it replaces.
 
     Attributes:
-        type: of the tensor.
+        type: type of the tensor.
         step: real value of one level, exact.
         rounding: see `Network.input_rounding`.
         walked: nodes between the input and its quantizers.
@@ -67,10 +67,10 @@ class InputLevels:
 
 
 def find_input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Sequence[int]) -> InputLevels | str:
-    """The input's levels; or, where something reads its values unquantized, what does so and why.
+    """The input's levels; or, where a layer reads its values unquantized, that layer and why.
 
     Args:
-        live: the nodes that count.
+        live: the nodes that the outputs depend on.
         outputs: nodes whose values the model returns.
     """
     ways = find_ways(source, live, outputs)
@@ -91,7 +91,7 @@ def find_input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Seque
 
 
 def unknown_input(layer: str, reason: str) -> UnknownInputError:
-    """The refusal of a model whose input's values nobody states."""
+    """The refusal of a model whose input's values are not stated."""
     return UnknownInputError(
         f"the range of the input's values is not known: {reason}",
         where=f"input {shown(layer)}",
@@ -177,12 +177,12 @@ class _End:
         )
 
     def pads(self, ways: Iterable[Way]) -> bool:
-        """Whether padding's zeros, if there are any, are zeros of the quantizer's as well."""
+        """Whether padding's zeros, if there are any, are zeros after the quantizer as well."""
         zero = sum(boundary.holds(Fraction(0)) for boundary in self.steps.boundaries) + self.steps.minimum
         return zero == 0 or not any(way.padded for way in ways)
 
     def thresholds(self) -> ThresholdRounding:
-        """The levels by thresholds, of whatever function.
+        """The levels by thresholds, for any function.
 
         Raises:
             ValueError: they would be too many.
@@ -210,7 +210,7 @@ def _simplified(stages: Sequence[ElementStage]) -> tuple[ElementStage, ...]:
 
 
 def _row_elements(stages: Sequence[ElementStage], shape: tuple[int, ...]) -> range:
-    """Elements whose functions stand for all: the first; the first of every channel; or each for itself."""
+    """Elements whose functions represent all: the first; the first of every channel; or every element."""
     size, channels = math.prod(shape), shape[-1]
     dependent = [stage for stage in stages if isinstance(stage.stage, Affine) and not stage.stage.uniform]
     if not dependent:

@@ -1,7 +1,7 @@
-"""The ways from the model's input to what reads it: through layers that move values, and functions of one value.
+"""The paths from the model's input to its readers: through layers that move values, and functions of one value.
 
-A quantizer at the end of such a way says which levels the input has, however the values were moved and scaled before.
-For every element of the input the walk keeps where its value goes, and which channel's function it goes through.
+A quantizer at the end of such a path defines the input's levels, however the values were moved and scaled before. For
+every element of the input the walk records where its value goes, and through which channel's function.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, batch
 
 Integers = npt.NDArray[np.int64]
 
-_ZERO = -1  # padding's zero, where the index of an element might stand
+_ZERO = -1  # padding's zero, in place of an element's index
 _NOTHING = -2
 _MOVES = (s.PassNode, s.ReshapeNode, s.PadNode, s.CropNode, s.UpsampleNode, s.ConcatenateNode, s.MaxPoolNode)
 STAGES: tuple[type[s.Node], ...] = (s.BatchNormNode, s.AffineNode, s.BiasNode, s.ClipNode, s.LeakyNode, s.FunctionNode)
 
 
 class Blocked(Exception):
-    """Why the function from an input's value to a layer's cannot be taken for a function of that one value."""
+    """Why a layer's value is not a function of one value of the input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +48,14 @@ class ElementStage:
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """What a node's values are: elements of the input, moved, each after `stages`.
+    """A node's values: elements of the input, moved, each after `stages`.
 
     Attributes:
         origin: int64 (*shape, candidates): which elements of the input, counted in C order, a value may come from:
             the largest of several after a pooling. `_ZERO` is padding, `_NOTHING` no further candidate.
         size: elements of the input.
         stages: the functions so far, first to last.
-        ordered: whether the values are those of the input, all and in their order.
+        ordered: whether the values are all of the input's, in their order.
     """
 
     origin: Integers
@@ -71,12 +71,12 @@ class Way:
 
 @dataclass(frozen=True, eq=False)
 class Ways:
-    """All that happens to the input before anything else is done with it.
+    """The paths of the input's values to their first readers.
 
     Attributes:
-        ends: quantizer's node -> the way to it.
-        walked: the nodes on the way, moves and stages.
-        raw: for each layer that reads unquantized values, why that is none of the above; in the order they run.
+        ends: quantizer's node -> the path to it.
+        walked: the nodes on the paths, moves and stages.
+        raw: for each layer that reads unquantized values, why it is neither; in the order they run.
     """
 
     ends: dict[int, Way]
@@ -88,7 +88,7 @@ def find_ways(source: s.SourceGraph, live: Sequence[int], outputs: Sequence[int]
     """Follow the input's values.
 
     Args:
-        live: the nodes that count.
+        live: the nodes that the outputs depend on.
         outputs: nodes whose values the model returns.
     """
     shape = source.nodes[0].shape
@@ -110,7 +110,7 @@ def find_ways(source: s.SourceGraph, live: Sequence[int], outputs: Sequence[int]
             ways[n] = _through(source, n, node, known)
         except Blocked as reason:
             raw.append((node.layer, str(reason)))
-    # A network whose output is its input would compute nothing: the values before the quantizer are its input then.
+    # A network whose output is its input would compute nothing, so the values before the quantizer are its input.
     raw += [(source.nodes[n].layer, "returns it") for n in outputs if n in ways or n in ends]
     return Ways(ends, frozenset(ways) - {0}, tuple(raw))
 
@@ -143,7 +143,7 @@ def _filled(origin: Integers, candidates: int) -> Integers:
 
 
 def _moved(node: s.Node, way: Way) -> dict[str, Any]:
-    """What a movement changes of a way."""
+    """A path after a movement."""
     origin = way.origin
     if isinstance(node, s.ReshapeNode):
         return {"origin": origin.reshape(*node.shape, origin.shape[-1])}

@@ -1,7 +1,7 @@
-"""The largest error of a rounded line, exact: how far `floor((c * x + d) / m)` lies from a rational line.
+"""The exact largest error of a rounded line: the distance of `floor((c * x + d) / m)` from a rational line.
 
-The error is a line plus a floor of a line, so it has no closed form, and its ends do not bound it tightly. Its maximum
-over a range of integers still takes a logarithm of steps only, as in Euclid's algorithm (`largest`).
+The error is a line plus a floor of a line. It has no closed form, and its ends do not bound it tightly. But its maximum
+over a range of integers takes only a logarithmic number of steps, as in Euclid's algorithm (`largest`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model file of any form -> the integer network; every command that takes `--model` comes through here."""
+"""A model file of any form -> the integer network; every command with `--model` uses this module."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from stq_deploy.passes.post_training import insert_quantizers, quantize_graph, q
 from stq_deploy.progress import Progress, silent, stage
 
 MAXIMUM_CALIBRATION = 1024
-"""Samples that post-training quantization looks at; more say nothing new of a tensor's range."""
+"""Samples that post-training quantization uses; more would not change a tensor's range."""
 
 
 @dataclass(frozen=True)
 class PostTraining:
-    """How to quantize what a model has in floating point: weights to int8, activations to ranges seen on samples.
+    """How to quantize a floating-point model: weights to int8, activations to ranges seen on samples.
 
     Attributes:
-        samples: `MAXIMUM_CALIBRATION` of them are looked at, spread evenly: they may be sorted by class.
+        samples: `MAXIMUM_CALIBRATION` of them are used, spread evenly, because they may be sorted by class.
         method: a key of `passes.ranges.METHODS`.
     """
 
@@ -39,15 +39,15 @@ class PostTraining:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion is told beside the model.
+    """The options of a conversion.
 
     Attributes:
         input_range: the smallest and the largest value of the model's input; a pixel's 0 and 1 (as uint8: 0 and 255)
-            stand for these. None: a pixel is the model's value.
-        post_training: None: all that has to be quantized has quantizers.
-        samples: whose range is that of the input, where no quantizer of the model says it; for post-training
-            quantization its calibration samples serve.
-        input_bits: of the input's levels there, 8 to 16.
+            mean these. None: a pixel is the model's value.
+        post_training: None if everything that must be quantized has a quantizer.
+        samples: their range is the input's where no quantizer of the model states it. Post-training quantization uses
+            its calibration samples instead.
+        input_bits: bits of the input's levels there, 8 to 16.
         input_step: real value of one such level; None: as fine as the bits allow.
     """
 
@@ -59,7 +59,7 @@ class Conversion:
 
     @property
     def calibration(self) -> SampleSet | None:
-        """The samples that show what the input is."""
+        """The samples that show the input's range."""
         return self.post_training.samples if self.post_training is not None else self.samples
 
 
@@ -67,11 +67,11 @@ def convert_model(model: Source, conversion: Conversion | None = None, progress:
     """Import a Keras or QKeras .h5 or .keras file and lower it; imports TensorFlow if its weights have quantizers.
 
     Args:
-        model: a path; or a model file that is read already.
+        model: a path, or a model file that was read already.
 
     Raises:
-        UnknownInputError: neither the model nor `conversion` says which values the input has.
-        StqError: the file is damaged, or holds something that cannot be converted.
+        UnknownInputError: neither the model nor `conversion` states the input's values.
+        StqError: the file is damaged, or contains something that cannot be converted.
     """
     asked = conversion or Conversion()
     with stage(progress, "reading the model"):

@@ -17,7 +17,7 @@ from stq_deploy.passes.stages import Affine
 Integers = npt.NDArray[np.int64]
 
 _INT32 = 2**31
-_SAMPLES = 64  # accumulators of a channel that the float64 evaluation looks at, the ends among them
+_SAMPLES = 64  # accumulators of a channel that the float64 evaluation checks, including the ends
 
 
 def certify_logits(
@@ -26,18 +26,18 @@ def certify_logits(
     """Fixed-point `affine.factor[c] * acc + affine.offset[c]` for accumulators in [low[c], high[c]].
 
     Args:
-        signs: a level is to be positive exactly where the logit is, as a class is told by the sign: offsets move by
-            the few steps that this takes. The certificate's `exact_signs` says whether it does in every channel.
+        signs: make a level positive exactly where the logit is, because the sign decides the class. Offsets move by
+            the few steps that this takes. The certificate's `exact_signs` states whether it succeeded in every channel.
 
     Returns:
         The requantization and the real value of one output step, the smallest power of two at which the logits stay
         within +-2**30 and every multiplier within int32.
 
     Its certificate holds:
-        accumulators: how many are reachable.
-        largest_error: in logit units, over every one of them: calculated, not sampled (`lines.largest_error`), and
-            rounded up to float64.
-        checked: at how many of them the form was also compared with an independent float64 evaluation.
+        accumulators: number of reachable ones.
+        largest_error: in logit units, over all of them: calculated, not sampled (`lines.largest_error`), and rounded
+            up to float64.
+        checked: number of them at which the form was also compared with an independent float64 evaluation.
 
     Raises:
         ValueError: the logits' range has no such scale.
@@ -76,7 +76,7 @@ def certify_logits(
         largest_error(RoundedLine(int(m) << left, 0, 1 << 32, int(b)), scale, f, o, int(low[c]), int(high[c]))
         for c, ((f, o), m, b) in enumerate(zip(pairs, form.multiplier, form.offset, strict=True))
     ]
-    # The levels rise or fall with the accumulator, so that its ends give theirs.
+    # The levels rise or fall with the accumulator, so its ends give their ends.
     ends = np.concatenate([form.apply(low), form.apply(high)])
     certificate = {
         "kind": form.kind,
@@ -98,7 +98,7 @@ def _compare(
     high: Integers,
     errors: list[Fraction],
 ) -> int:
-    """At how many accumulators of each channel, evenly spread, float64 finds the form within its largest error."""
+    """Compare the form with float64 at evenly spread accumulators of each channel; returns how many."""
     count = 0
     for c, (factor, offset) in enumerate(pairs):
         acc = np.unique(low[c] + (high[c] - low[c]) * np.arange(_SAMPLES, dtype=np.int64) // (_SAMPLES - 1))

@@ -2,8 +2,8 @@
 
 A weighted layer yields an accumulator; scale, bias, batch norm and activations after it are collected as stages (an
 `Expression`) until a quantizer turns the whole into levels: one op. Sums and products of few-level tensors become
-tables (`fuse`). What is read unquantized is stored exactly or in fixed point (`materialize`); what is left at the
-model's outputs are the logits.
+tables (`fuse`). Values that are read unquantized are stored exactly or in fixed point (`materialize`). The expressions
+left at the model's outputs are the logits.
 """
 
 from __future__ import annotations
@@ -77,18 +77,18 @@ _COMBINATIONS: dict[type[s.Node], tuple[Combination, tuple[int, int]]] = {
 
 
 CERTIFYING = "certifying layers"
-"""The stage of `progress` that `lower` is."""
+"""The name of `lower` as a stage of `progress`."""
 
 
 def lower(source: s.SourceGraph, progress: Progress = silent) -> Network:
     """The integer network of a checked model.
 
     Args:
-        progress: hears of every Keras layer that is done; an interrupt there leaves nothing behind.
+        progress: called after every Keras layer; an interrupt there leaves nothing behind.
 
     Raises:
-        UnknownInputError: no quantizer says which levels the input has.
-        StqError: a combination of layers that has no integer form; it says where and what to change.
+        UnknownInputError: no quantizer defines the input's levels.
+        StqError: a combination of layers that has no integer form; the error says where and what to change.
     """
     return _Lowering(source).run(progress)
 
@@ -137,11 +137,11 @@ class _Lowering:
         return self.last_of_layer[self.source.nodes[n].layer] == n
 
     def _layer_if_whole(self, n: int) -> str:
-        # What is moved before it is quantized in Keras, is quantized before it is moved here.
+        # Keras moves, then quantizes; here the value is quantized before it is moved.
         return self.source.nodes[n].layer if self._is_whole(n) and n not in self.input.walked else ""
 
     def _shared(self, n: int, value: Expression) -> Expression:
-        """The value, its core stored if several layers read it: a sum is worth adding up once only."""
+        """The value; its core is stored if several layers read it, so that a sum is computed once."""
         if self.readers[n] < 2 or leaves(Expression(value.core)) is not None:
             return value
         return replace(value, core=self.materializer.stored(value.core, self.source.nodes[n].layer))
@@ -152,7 +152,7 @@ class _Lowering:
         return Expression(self.built.input(node.layer, self.input.type, self.input.step, self.input.layer))
 
     def _lower_input_stage(self, node: s.Node) -> Expression:
-        """What the host does before it quantizes the input."""
+        """The functions that the host applies before it quantizes the input."""
         self.dropped.append({"layer": node.layer, "reason": "part of how the host quantizes the input"})
         return self.values[node.inputs[0]]
 
@@ -182,7 +182,7 @@ class _Lowering:
         if not isinstance(node, s.DenseNode):
             window = node.window
             if isinstance(value.core, Moved) and isinstance(value.core.node, s.PadNode) and not value.stages:
-                # Padding with zeros is what the convolution's own window does.
+                # The convolution's own window pads with zeros.
                 pad, (value,) = value.core.node, value.core.terms
                 window = replace(
                     window, pad_before=_sum(window.pad_before, pad.before), pad_after=_sum(window.pad_after, pad.after)
@@ -297,9 +297,9 @@ class _Lowering:
     # Values to ops
 
     def _levels(self, node: s.Node, value: Expression, reader: WeightedOp) -> Levels:
-        """A weighted layer's input: a tensor of one scale whose levels fit 16 bits, exact if the value is such."""
+        """A weighted layer's input: a tensor of one scale whose levels fit 16 bits; exact if the value is."""
         core, x = value.core, None
-        # Sums of more bits need not be stored as they are first.
+        # Sums of more bits need not be stored exactly first.
         if not isinstance(core, Accumulated) or fits("int16", int(core.low.min()), int(core.high.max())):
             x = self.materializer.exact(value, node.layer)
         if x is not None and fits("int16", *x.real_levels):
@@ -308,7 +308,7 @@ class _Lowering:
         return self.materializer.rounded(value, _input_bits(value, reader), node.layer)
 
     def _padded(self, value: Expression, reader: str) -> Expression:
-        """The value; a tensor whose padding was left to a convolution that might follow is padded now."""
+        """The value; a tensor whose padding was left to a following convolution is padded now."""
         core = value.core
         if not isinstance(core, Moved) or not isinstance(core.node, s.PadNode):
             return value
@@ -319,7 +319,7 @@ class _Lowering:
     def _finish(self, n: int) -> str:
         """An output tensor: levels where the model ends in a quantizer, otherwise logits in 32 bits."""
         node = self.source.nodes[n]
-        # An output whose sign decides: a sigmoid's, one label's; or a single number, which may be such a one.
+        # The sign of an output may decide: a sigmoid's, a label's, or that of a single number, which may be either.
         signs = node.shape[-1] == 1 or LastStep.SIGMOID in self._last_steps_of(n)
         return self.materializer.logits(self.values[n], self._layer_if_whole(n), node.layer, signs=signs).tensor
 
@@ -342,7 +342,7 @@ class _Lowering:
 
 
 def _input_bits(value: Expression, reader: WeightedOp) -> int:
-    """Of the fixed-point numbers that `reader` sums up: 15, or as many as its sum leaves, but no fewer than 12."""
+    """Bits of the fixed-point numbers that `reader` sums up: 15, or as many as its sum allows, at least 12."""
     for bits in range(15, FEWEST_BITS - 1, -1):
         step = rounding_step(value, bits)
         low, high = (end / step for end in real_bounds(value))
@@ -350,7 +350,7 @@ def _input_bits(value: Expression, reader: WeightedOp) -> int:
         least, most = reader.accumulator_range(levels)
         if fits("int32", int(least.min()), int(most.max())):
             return bits
-    return 15  # its sum can exceed 32 bits, then
+    return 15  # its sum may exceed 32 bits
 
 
 def _sum(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:

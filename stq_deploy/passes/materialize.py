@@ -54,17 +54,17 @@ from stq_deploy.passes.movement import commutes, joined_levels, move
 from stq_deploy.passes.stages import Affine, Clip, Leaky, Monotone, Stage, chain, part, scaled
 from stq_deploy.passes.step_function import StepFunction
 
-_NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # stands in where an op is asked for its accumulator's range only
+_NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # placeholder where an op only gives its accumulator's range
 _MAXIMUM_TABLED_LEVELS = 256
 FEWEST_BITS = 12
-"""Of fixed-point numbers that layers read: with fewer, the result would be a guess."""
+"""Fewest bits of fixed-point numbers that layers read: with fewer, the result would be a guess."""
 _UNBOUNDED = Clip(None, None)
 
 
 class Materializer:
     """Appends ops to a network under construction until an expression is a tensor.
 
-    `reader` in the methods below is the layer that needs the tensor, for errors.
+    In the methods below, `reader` is the layer that needs the tensor, for errors.
     """
 
     def __init__(self, built: NetworkBuilder) -> None:
@@ -110,7 +110,7 @@ class Materializer:
         return self.built.add(op, output, (steps.step,), layer, requantize.certificate)
 
     def _moved_after(self, core: Moved, value: Expression, quantizer: Quantizer, reader: str, layer: str) -> Levels:
-        """Quantize each term, then move: the same levels as the other way round, in a quarter of the memory."""
+        """Quantize each term, then move: the same levels as in the other order, in a quarter of the memory."""
         quantized, first = [], 0
         for term in core.terms:
             channels = slice(first, first + _core_shape(term.core)[-1])
@@ -123,7 +123,7 @@ class Materializer:
     # Stored unquantized
 
     def tensor(self, value: Expression, reader: str) -> Levels:
-        """The value as it is: exact integers where it has no stages, otherwise fixed-point numbers."""
+        """The value unquantized: exact integers where it has no stages, otherwise fixed-point numbers."""
         return (
             self.stored(value.core, reader)
             if not value.stages
@@ -143,7 +143,7 @@ class Materializer:
         smallest, largest = int(low.min()), int(high.max())
         keep = KeepAccumulator(len(low), smallest, largest, {"kind": "keep", "exact": True, "channels": len(low)})
         uniform = len(set(scale)) == 1
-        # Where each channel has its own scale, float comparison has no one scale to read the tensor by.
+        # Where each channel has its own scale, the float comparison lacks a common scale to read the tensor.
         layer = core.layer if core.whole and uniform else ""
         op = replace(self._op(core, keep, (), reader), sources=(core.layer,) if core.whole else ())
         dtype = smallest_type(smallest, largest)
@@ -177,7 +177,7 @@ class Materializer:
         """
         if bits < FEWEST_BITS:
             raise lowering_error(reader, "its sum can exceed 32 bits", "pool smaller windows")
-        if isinstance(value.core, Moved):  # a tensor states one range of levels for channels of unlike scales
+        if isinstance(value.core, Moved):  # a tensor has one range of levels, and its channels differ in scale
             value = replace(value, core=self.stored(value.core, reader))
         return self.fixed(value, rounding_step(value, bits), reader)
 
@@ -206,7 +206,7 @@ class Materializer:
         return self.fixed(Expression(curve, after, value.sources), step, reader) if after else curve
 
     def _argument(self, value: Expression, function: Monotone, reader: str) -> tuple[Levels, Argument]:
-        """What a curve reads: exact integers of one scale; else fixed-point numbers, as far as it is not level."""
+        """The argument of a curve: exact integers of one scale, else fixed point where the curve is not flat."""
         core, smooth = value.core, SMOOTH[function.function]
         stages = chain(*value.stages)
         plain = not stages or (len(stages) == 1 and isinstance(stages[0], Affine) and stages[0].uniform)
@@ -226,14 +226,14 @@ class Materializer:
         return not isinstance(core, Moved) and (not isinstance(core, Accumulated) or len(set(core.scale)) == 1)
 
     def _rounded(self, value: Expression, step: Fraction, reader: str, bounds: Bounds | None = None) -> Levels:
-        """The value rounded; `bounds` are its exact ends where its core has been rounded before."""
+        """The rounded value; `bounds` are its exact ends where its core was rounded before."""
         smooth = next((i for i, stage in enumerate(value.stages) if isinstance(stage, Monotone)), None)
         if smooth is not None:
             return self._curved(value, smooth, step, reader)
         core = self.stored(value.core, reader) if isinstance(value.core, Moved) else value.core
         stages, rest = _first_stages(value.stages)
         if rest:
-            # Each op rounds. What is rounded first has the most bits, as the stages that follow may enlarge its error.
+            # Each op rounds. The first rounding has the most bits, because the stages after it may enlarge its error.
             begun = Expression(core, stages, value.sources)
             fine = self.fixed(begun, rounding_step(begun, BITS), reader)
             bounds = bounds or real_bounds(value)
@@ -323,7 +323,7 @@ class Materializer:
         return a, b
 
     def _factors(self, core: Combined, reader: str) -> tuple[Levels, Levels]:
-        """Both terms of a product, rounded only as far as its 30 bits ask for: the exact ones less than the others."""
+        """Both terms of a product, rounded only as far as its 30 bits require: exact ones less than others."""
         exact = [self.exact(term, reader) for term in core.terms]
         taken = [30 if x is None else max(abs(end) for end in x.real_levels).bit_length() for x in exact]
         first = min(taken[0], max(15, 30 - taken[1]))
@@ -342,7 +342,7 @@ class Materializer:
         return x if x.uniform else None
 
     def _aligned(self, term: Expression, step: Fraction, reader: str) -> Levels:
-        """A term as multiples of `step`: exact if it is a tensor of such, otherwise rounded."""
+        """A term as multiples of `step`: exact if it is a tensor of such multiples, otherwise rounded."""
         exact = self.exact(term, reader)
         if exact is not None and (exact.step / step).denominator == 1:
             return exact
@@ -380,7 +380,7 @@ class Materializer:
 
 
 def probe(op: type[Any], arguments: dict[str, Any]) -> Any:
-    """An op made only to ask for its accumulator's range."""
+    """An op built only for its accumulator's range."""
     return op(name="", inputs=(), output="", sources=(), **{"requantize": _NO_REQUANTIZE, **arguments})
 
 
@@ -392,12 +392,12 @@ def _combination_fits(core: Combined, a: Levels, b: Levels) -> bool:
 
 
 def rounding_step(value: Expression, bits: int) -> Fraction:
-    """The power of two of which the value is less than 2**bits, one more that rounding may make of it included."""
+    """The smallest power-of-two step for which |value| / step < 2**bits, even after rounding up."""
     return power_of_two(max(abs(end) for end in real_bounds(value)) / (2**bits - 2))
 
 
 def _first_stages(stages: tuple[Stage, ...]) -> tuple[tuple[Stage, ...], tuple[Stage, ...]]:
-    """(the stages that one op computes in fixed point: a scale and an offset, then a clip; those that follow)."""
+    """(the stages that one op computes in fixed point, a scale and an offset, then a clip; the remaining stages)."""
     count = int(bool(stages) and isinstance(stages[0], Affine))
     count += int(len(stages) > count and isinstance(stages[count], Clip))
     return stages[:count], stages[count:]

@@ -1,4 +1,4 @@
-"""Ops that move levels, and whether a movement may change places with what follows it."""
+"""Ops that move levels, and whether a movement commutes with the stages that follow it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stq_deploy.passes.stages import Affine, Stage, rises
 
 
 def commutes(core: Moved, stages: tuple[Stage, ...]) -> bool:
-    """Whether to move and then apply stages and a quantizer is the same as doing it the other way round."""
+    """Whether moving commutes with applying the stages and the quantizer."""
     node = core.node
     per_channel = any(isinstance(stage, Affine) and not stage.uniform for stage in stages)
     if isinstance(node, s.PadNode):
@@ -29,7 +29,7 @@ def commutes(core: Moved, stages: tuple[Stage, ...]) -> bool:
 
 
 def move(built: NetworkBuilder, node: Movement, terms: Sequence[Levels], layer: str) -> Levels:
-    """Append the op that moves `terms`, uniform ones unless it keeps channels; a concatenation's have `joined_levels`.
+    """Append the op that moves `terms` (uniform unless it keeps channels; a concatenation has `joined_levels`).
 
     Args:
         layer: the Keras layer whose output it is, or "".
@@ -57,7 +57,7 @@ def move(built: NetworkBuilder, node: Movement, terms: Sequence[Levels], layer: 
 
 
 def joined_levels(terms: Sequence[Levels]) -> tuple[tuple[int, ...], int, int] | None:
-    """(factors that bring all to one step, smallest and largest level then); None if those leave 32 bits."""
+    """(factors that bring all to one step, resulting smallest and largest level); None if these exceed 32 bits."""
     step = common_step([x.step for x in terms])
     factors = tuple(int(x.step / step) for x in terms)
     ends = [end * factor for x, factor in zip(terms, factors, strict=True) for end in x.real_levels]

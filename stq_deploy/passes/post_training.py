@@ -1,11 +1,12 @@
-"""Post-training quantization: puts quantizers into a graph where integers must be, with ranges seen on samples.
+"""Post-training quantization: inserts quantizers into a graph where integers are needed, with ranges seen on samples.
 
-`lower` then does what it does with QKeras's own quantizers, and certifies it: the integer network equals the graph
-that this pass returns, a fake-quantized network, exactly. How far that is from the float model, accuracy must tell.
+`lower` then treats them like QKeras's own quantizers and certifies the result. The integer network exactly equals the
+graph that this pass returns, a fake-quantized network. Only a measured accuracy shows how far that is from the float
+model.
 
-A tensor becomes levels where a convolution, a sum, a pool or the like reads it: a chain of bias, batch norm and
-clipping stays one exact function from accumulator to level. A value that branches off becomes levels once, whoever
-reads it.
+A tensor becomes levels where a convolution, a sum, a pool or the like reads it. A chain of bias, batch norm and
+clipping stays one exact function from accumulator to level. A value that branches off becomes levels once for all
+readers.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Places:
     """Where quantizers are missing.
 
     Attributes:
-        nodes: positions, in order, after which one is to be put; all who read the node then read the quantizer.
+        nodes: positions, in order, after which one is inserted; all readers of the node then read the quantizer.
         groups: position -> the first of the positions that must have one quantizer, as they are concatenated.
     """
 
@@ -58,7 +59,7 @@ class Places:
 
 
 def find_places(source: s.SourceGraph) -> Places:
-    """Where `lower` needs levels and no quantizer makes them."""
+    """Positions where `lower` needs levels and no quantizer makes them."""
     walk = _Walk(source)
     nodes = tuple(n for n in sorted(walk.live) if walk.is_missing(n))
     groups = {n: n for n in nodes}
@@ -69,9 +70,9 @@ def find_places(source: s.SourceGraph) -> Places:
     return Places(nodes, groups)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is an error that names the layer
+@np.errstate(over="ignore", invalid="ignore")  # an overflow is an error that names the layer
 def observe(source: s.SourceGraph, places: Sequence[int], x: Reals, method: str) -> dict[int, Range]:
-    """The range to quantize after each of `places`, from what inputs x (N, *input shape) give there.
+    """The range to quantize after each of `places`, from the values there for inputs x (N, *input shape).
 
     Args:
         method: one of `METHODS`.
@@ -108,7 +109,7 @@ def quantize_graph(source: s.SourceGraph, x: Reals, method: str, grid: Quantizer
     Args:
         x: calibration samples, float32 (N, *input shape), as the model sees them.
         method: one of `METHODS`.
-        grid: the input's levels, where no quantizer of the model says them (`find_input_levels`).
+        grid: the input's levels, where no quantizer of the model defines them (`find_input_levels`).
 
     Raises:
         UnknownInputError: there is no such quantizer, and no grid.
@@ -134,15 +135,15 @@ def quantize_graph(source: s.SourceGraph, x: Reals, method: str, grid: Quantizer
 
 
 def _is_own(grid: Quantizer, members: list[int]) -> bool:
-    """Whether the input keeps its grid although it is concatenated with others: one of more than 256 levels it does."""
+    """Whether the input keeps its grid although it is concatenated with others: it does with more than 256 levels."""
     return len(members) == 1 or grid.integer("high") - grid.integer("low") >= _LEVELS
 
 
 def insert_quantizers(source: s.SourceGraph, quantizers: dict[int, Quantizer]) -> s.SourceGraph:
-    """The graph with a QuantizeNode after each of these positions; whatever read the node reads that instead."""
+    """The graph with a QuantizeNode after each of these positions; the node's readers read that instead."""
     nodes: list[s.Node] = []
     place: list[int] = []  # old position -> new
-    read: list[int] = []  # old position -> what its readers read
+    read: list[int] = []  # old position -> the position that its readers read
     for n, node in enumerate(source.nodes):
         place.append(len(nodes))
         nodes.append(replace(node, inputs=tuple(read[m] for m in node.inputs)))
@@ -193,25 +194,25 @@ class _Walk:
                     self.readers[n].append(self.nodes[m])
 
     def is_transparent(self, n: int) -> bool:
-        """Whether a node hands on what it reads, be it levels or not: Dropout, and a view that keeps the channels."""
+        """Whether a node passes its input on unchanged: Dropout, and a view that keeps the channels."""
         node = self.nodes[n]
         views = isinstance(node, s.ReshapeNode) and node.shape[-1] == self.nodes[node.inputs[0]].shape[-1]
         return views or isinstance(node, s.PassNode)
 
     def origin(self, n: int) -> int:
-        """The node whose value node n hands on: itself, mostly."""
+        """The node whose value node n passes on: usually itself."""
         while self.is_transparent(n):
             n = self.nodes[n].inputs[0]
         return n
 
     def origins(self, n: int) -> list[int]:
-        """The nodes whose levels node n moves about: itself, if it makes values of its own."""
+        """The nodes whose levels node n moves: itself, if it computes values."""
         if self.is_transparent(n) or isinstance(self.nodes[n], _MOVES):
             return [origin for m in self.nodes[n].inputs for origin in self.origins(m)]
         return [n]
 
     def is_missing(self, n: int) -> bool:
-        """Whether levels are needed of what node n gives, and it gives none."""
+        """Whether node n's output must be levels and is not."""
         node = self.nodes[n]
         if isinstance(node, s.InputNode):
             return not self.input_is_quantized

@@ -1,18 +1,18 @@
-"""Proves that a requantization equals an exact function at every reachable accumulator, and says what was compared.
+"""Proves that a requantization equals an exact function at every reachable accumulator, and records the comparison.
 
-Why few accumulators are enough. Let the exact function be t and the integer form g, of one channel.
+A few accumulators are enough. For one channel, let the exact function be t and the integer form g.
 
 1. t is a step function of `sign * acc` that never falls; its steps are known exactly (`Thresholds`).
-2. g never falls either: that is seen from its integers (`Requantize.rises`), not assumed.
+2. g never falls either: its integers show that (`Requantize.rises`).
 3. At both ends of the reachable range, and on both sides of every step of t, g equals t: compared one by one.
 
-Between two neighbouring accumulators of these, t is constant and equal at both; g lies between its values there, which
+Between two neighbouring accumulators of these, t is constant and equal at both. g is between its values there, which
 are the same. So g equals t everywhere. The work grows with the steps, not with the accumulators, of which there may be
-2**32. Where an op has few of them, all are compared one by one all the same.
+2**32. An op with few accumulators is compared at all of them in any case.
 
-The steps themselves are checked by a second opinion: a float64 evaluation of QKeras's formulas, written independently
-(`float_evaluation`), at all these accumulators and at some between them. Where float64 cannot tell, at a rounding tie,
-the level must be one of the two that it allows.
+A second opinion checks the steps themselves: a float64 evaluation of QKeras's formulas, written independently
+(`float_evaluation`), at all these accumulators and at some between them. At a rounding tie float64 cannot decide; the
+level must then be one of the two that it allows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stq_deploy.passes.epilogue import Epilogue, Thresholds
 from stq_deploy.passes.float_evaluation import level_bounds
 
 MAXIMUM_EXHAUSTIVE = 1 << 16
-"""Accumulators of one op; of more, both sides of every step and some between the steps are compared."""
+"""An op with at most this many accumulators is compared at all; others at both sides of every step and between."""
 _CHUNK = 1 << 18
 _BETWEEN = 64  # accumulators of a channel, evenly spread
 
@@ -38,8 +38,8 @@ Integers = npt.NDArray[np.int64]
 def prove(form: Requantize, target: Thresholds, epilogue: Epilogue) -> dict[str, Any]:
     """The certificate of `form`, which equals `target`, the exact steps of `epilogue`, at every reachable accumulator.
 
-    It has: kind; exact; channels; `accumulators`, how many are reachable; `checked`, how many of them were compared one
-    by one, with both sides of every step among them; `near_ties`, how many of these lay within 1e-9 (relative) of a
+    It has kind, exact, channels and three counts. `accumulators` are the reachable ones. `checked` of them were
+    compared one by one, among them both sides of every step. `near_ties` of these were within 1e-9 (relative) of a
     rounding tie.
 
     Raises:
@@ -65,7 +65,7 @@ def prove(form: Requantize, target: Thresholds, epilogue: Epilogue) -> dict[str,
 
 
 def _compare(one: Requantize, target: Thresholds, epilogue: Epilogue, c: int, signed: Integers) -> int:
-    """How many of these values of `sign * acc` of channel c lie near a tie; `one` is the form of this channel."""
+    """How many of these values of `sign * acc` of channel c are near a tie; `one` is the form of this channel."""
     acc = signed * target.sign[c]
     level = target.level(c, signed)
     if not np.array_equal(one.apply(acc[:, None])[:, 0], level):

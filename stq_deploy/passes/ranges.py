@@ -1,10 +1,10 @@
-"""From the values that a tensor takes on calibration samples to the quantizer of its 256 levels.
+"""Chooses the quantizer of a tensor's 256 levels from its values on calibration samples.
 
 The quantizer is affine, `level = clip(floor(v / scale + 1/2), low, high)`: real 0 is a level (Jacob et al.,
 "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018, arXiv:1712.05877,
-section 2.1), so zero padding stays exact. Its range is either the smallest and largest value seen ("minmax"), or what
-minimizes the mean squared error of quantization over the values seen ("mse": Nagel et al., "A white paper on neural
-network quantization", 2021, arXiv:2106.08295, section 3.1).
+section 2.1), so zero padding stays exact. Its range is either the smallest and largest value seen ("minmax"), or the
+one that minimizes the mean squared error of quantization over the values seen ("mse": Nagel et al., "A white paper on
+neural network quantization", 2021, arXiv:2106.08295, section 3.1).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from stq_deploy.frontend.quantizers import Quantizer, affine_quantizer
 
 Reals = npt.NDArray[np.floating[Any]]
 Histogram = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
-"""Middles of the bins, and how many values lie in each."""
+"""Centers of the bins, and how many values each has."""
 
 LEVELS = 256
 _MANTISSA = 256  # scales are multiples of a power of two by 128..255
 _BINS = 2048
 _NOTHING = _BINS * float(np.finfo(np.float32).tiny)
-"""A value below is as good as 0: float32 cannot tell the bins of such a range apart, nor its levels."""
+"""A value below counts as 0: float32 cannot distinguish the bins or the levels of such a range."""
 _SHRUNK = np.linspace(1.0, 0.2, 81)  # parts of a range that "mse" tries
 
 
@@ -41,21 +41,21 @@ class Range:
 
     @staticmethod
     def of(values: Reals) -> Range:
-        """From the smallest to the largest value; of a layer that is dead, or nearly, from 0 to 0."""
+        """From the smallest to the largest value; from 0 to 0 for a layer that is (nearly) dead."""
         low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
         return Range(low if low < -_NOTHING else 0.0, high if high > _NOTHING else 0.0)
 
     def union(self, other: Range) -> Range:
-        """The smallest range that holds both."""
+        """The smallest range that contains both."""
         return Range(min(self.low, other.low), max(self.high, other.high))
 
     def histogram(self, values: Reals) -> npt.NDArray[np.int64]:
-        """Counts of the values by bin; 0 is left out, since it is a level of every quantizer."""
+        """Counts of the values by bin, without 0, which is a level of every quantizer."""
         return np.histogram(values[values != 0], _BINS, (self.low, self.high))[0]
 
 
 def finest_grid(span: Range) -> Quantizer:
-    """The affine quantizer whose levels reach just as far as `span`."""
+    """The affine quantizer whose levels span `span`."""
     low, high, scale = _grid(span)
     return affine_quantizer(low, high, scale)
 
@@ -71,7 +71,7 @@ def coarse_grid(span: Range) -> Quantizer:
 
 
 def _grid(span: Range) -> tuple[int, int, Fraction]:
-    """(lowest level, highest level, scale): the finest levels, 0 among them, that reach both ends."""
+    """(lowest level, highest level, scale): the finest levels that include 0 and reach both ends."""
     low, high = Fraction(span.low), Fraction(span.high)
     if low == high:
         return 0, LEVELS - 1, Fraction(1)

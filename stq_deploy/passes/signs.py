@@ -1,4 +1,4 @@
-"""The sign of a fixed-point number against the sign of the number it stands for: a class may hang on it."""
+"""Makes the sign of a fixed-point number that of the real number: a class may depend on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _INT32 = 2**31
 
 
 def sign_shift(logit: tuple[Fraction, Fraction], form: tuple[int, int, int], low: int, high: int) -> int | None:
-    """What to add to a channel's offset so that its level is positive exactly where `factor * acc + offset` is.
+    """The number to add to a channel's offset so that its level is positive exactly where `factor * acc + offset` is.
 
     Args:
         logit: factor and offset of the logit.
@@ -17,14 +17,14 @@ def sign_shift(logit: tuple[Fraction, Fraction], form: tuple[int, int, int], low
         low, high: the reachable accumulators, inclusive.
 
     Returns:
-        None if nothing does: the levels rise too slowly to tell the two sides apart.
+        None if there is none: the levels rise too slowly to separate the two sides.
     """
     (factor, offset), (multiplier, level_offset, left) = logit, form
 
     def level(acc: int) -> int:
         return (((acc << left) * multiplier) >> 32) + level_offset
 
-    # The last accumulator before the sign changes, and the first behind it; both functions are monotone.
+    # The last accumulator before the sign changes, and the first after it; both functions are monotone.
     if factor == 0:
         positive = [low] if offset > 0 else []
         others = [] if positive else [low]

@@ -1,4 +1,4 @@
-"""Softmax in integers: its table of exponentials, and a bound of its error."""
+"""Softmax in integers: its table of exponentials, and a bound on its error."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import numpy.typing as npt
 from stq_deploy.network.ops import Softmax
 
 STEP = Fraction(1, 1 << 8)
-"""Of the fixed-point numbers that an input without levels is rounded to, if they fit; so are many levels finer yet."""
+"""Step of the fixed-point numbers to which an unquantized input is rounded, if they fit. Many finer levels are rounded
+to it as well."""
 LEVELS = 1 << 12
-"""How many are many: a table of as many entries is still made."""
+"""The most entries of a table of levels; more levels than this are many."""
 
 _DIGITS = 60
 
 
 def exponentials(step: Fraction, differences: int) -> tuple[npt.NDArray[np.int32], Fraction]:
-    """`Softmax.UNIT * exp(-d * step)`, rounded, for d in 0 .. `differences`, but none behind the first 0.
+    """`Softmax.UNIT * exp(-d * step)`, rounded, for d in 0 .. `differences`, up to the first 0.
 
     Returns:
         The table, and its largest error for any difference, in units.
@@ -38,9 +39,9 @@ def exponentials(step: Fraction, differences: int) -> tuple[npt.NDArray[np.int32
 
 
 def largest_error(rounding: Fraction, channels: int) -> Fraction:
-    """A bound of the output's error, for a table that is off by at most `rounding` units.
+    """A bound on the output's error, for a table whose entries err by at most `rounding` units.
 
-    Of the exact exponentials, the largest being one unit U, let a channel's be p and all of them P; the table gives
+    Let p be a channel's exact exponential and P the sum of all, where the largest is one unit U. The table gives
     e = p + a and E = P + A, where |a| <= r, |A| <= (n - 1) r (the largest's own error is 0) and E >= U. The quotients
     differ by |e / E - p / P| = |a - A p / P| / E <= n r / U. Rounding the quotient, and 2**15 to 2**15 - 1, adds less
     than 2**-15.

@@ -38,7 +38,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Clip:
-    """`min(max(v, low), high)`; None is no bound."""
+    """`min(max(v, low), high)`; a bound may be None."""
 
     low: Fraction | None
     high: Fraction | None
@@ -62,7 +62,7 @@ Stage = Affine | Clip | Leaky | Monotone
 
 
 def run_stage(stage: Stage, channel: int, v: Fraction) -> Fraction:
-    """The stage's value at v; of a sigmoid or tanh only a bound of its magnitude, 1 or -1."""
+    """The stage's value at v; for a sigmoid or tanh only a bound on its magnitude, 1 or -1."""
     if isinstance(stage, Affine):
         factor, offset = stage.at(channel)
         return factor * v + offset
@@ -87,7 +87,7 @@ def part(stage: Stage, channels: slice) -> Stage:
 
 
 def chain(*stages: Stage) -> tuple[Stage, ...]:
-    """The stages one after another; neighbouring affine ones become one."""
+    """The stages in sequence; adjacent affine ones are merged."""
     joined: list[Stage] = []
     for stage in stages:
         if isinstance(stage, Affine) and joined and isinstance(joined[-1], Affine):
@@ -116,8 +116,8 @@ def batch_norm(
 ) -> Affine:
     """Batch normalization at inference, `gamma * (x - mean) / sqrt(variance + epsilon) + beta`.
 
-    The factor `gamma / sqrt(variance + epsilon)`, epsilon in float32 as Keras has it, is rounded once to
-    float64: that is part of the definition (docs/DESIGN.md, "Numbers").
+    The factor `gamma / sqrt(variance + epsilon)`, epsilon in float32 as in Keras, is rounded once to
+    float64. That is part of the definition (docs/DESIGN.md, "Numbers").
     """
     pairs = []
     with decimal.localcontext() as context:

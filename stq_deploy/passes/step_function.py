@@ -1,8 +1,8 @@
 """Quantizing activations as monotone step functions with exact steps.
 
 An activation's quantizer gives level >= k exactly where its input v is beyond a boundary b_k. The boundaries are
-rational, so "round half to even" is a matter of inclusive and exclusive boundaries; those of the true sigmoid and
-tanh are logarithms, known here to 60 digits. No accumulator can lie on one of these: by the Lindemann-Weierstrass
+rational, so "round half to even" only decides whether a boundary is inclusive. The boundaries of the true sigmoid and
+tanh are logarithms, computed here to 60 digits. No accumulator equals one of these: by the Lindemann-Weierstrass
 theorem ln(q) of a rational q > 0 other than 1 is not rational.
 """
 
@@ -31,7 +31,7 @@ class Boundary:
     """The condition `v >= value` (inclusive) or `v > value`.
 
     Attributes:
-        value: None where the condition does not depend on v: then it holds if `inclusive`.
+        value: None where the condition does not depend on v; it then holds if `inclusive`.
         exact: False for a logarithm, known to 60 digits.
     """
 
@@ -66,8 +66,8 @@ class StepFunction:
     Attributes:
         minimum, maximum: the lowest and the highest level.
         step: real value of one level, exact.
-        spacing: distance of neighbouring boundaries, where they are evenly spaced; the activation's `alpha` makes it
-            differ from `step`.
+        spacing: distance between neighbouring boundaries, where they are evenly spaced; it differs from `step` by the
+            activation's `alpha`.
         boundary: the boundary of a level in minimum + 1 .. maximum; they ascend.
         half_up: whether a number half-way between two levels is rounded to the upper one, not to the even one.
     """
@@ -84,17 +84,17 @@ class StepFunction:
         return self.half_up or level % 2 == 0
 
     def nearest(self, value: Fraction) -> int:
-        """The level that `value` is rounded to, unclipped, of evenly spaced boundaries."""
+        """The level to which `value` is rounded, unclipped, for evenly spaced boundaries."""
         return math.floor(value / self.spacing + _HALF) if self.half_up else round(value / self.spacing)
 
     @cached_property
     def boundaries(self) -> tuple[Boundary, ...]:
-        """One per level but the lowest; made when asked for, as there may be 65,535."""
+        """One per level except the lowest; computed on demand, as there may be 65,535."""
         return tuple(self.boundary(level) for level in range(self.minimum + 1, self.maximum + 1))
 
     @property
     def zero_point(self) -> int:
-        """What is added to a level to store it: -128 for levels 0 to 255, 0 where they fit as they are."""
+        """The number added to a level to store it: -128 for levels 0 to 255, 0 where they fit unchanged."""
         return -128 - self.minimum if self.dtype == "int8" and not fits("int8", self.minimum, self.maximum) else 0
 
     @property
@@ -114,7 +114,7 @@ class StepFunction:
 def step_function(quantizer: Quantizer) -> StepFunction:
     """The function of a quantizing activation, as in qkeras 0.9.0 at inference but in exact arithmetic.
 
-    Those of `QuantizeNode`s only: the import has rewritten the others (layers/activation.py).
+    Only for `QuantizeNode`s: the import has rewritten the others (layers/activation.py).
 
     Raises:
         ValueError: QKeras's levels are not whole steps.
@@ -155,12 +155,12 @@ def rounded(low: int, high: int, step: Fraction, origin: Callable[[Fraction], Bo
 
 
 def _tie(level: int) -> Fraction:
-    """Where rounding goes over from `level - 1` to `level`."""
+    """Where rounding changes from `level - 1` to `level`."""
     return level - _HALF
 
 
 def _reached_at_tie(level: int) -> bool:
-    """Whether that very point rounds to `level`: to the even one of the two."""
+    """Whether that very point rounds to `level`: it does if `level` is even."""
     return level % 2 == 0
 
 
@@ -199,9 +199,9 @@ def _relu(quantizer: Quantizer) -> StepFunction:
 
 
 def _shallow_relu(quantizer: Quantizer, slope: Fraction, step: Fraction, high: int, parts: int) -> StepFunction:
-    """Of a slope so small that QKeras clips below zero at 1 / `parts` of a step: there is that one value, and 0.
+    """A slope so small that QKeras clips below zero at 1 / `parts` of a step: below zero there is one value, and 0.
 
-    The levels are such parts, so those above zero are multiples of `parts`, and the others are never taken.
+    The levels count these parts, so those above zero are multiples of `parts`, and the others never occur.
     """
     assert not quantizer.flag("use_sigmoid")  # the import has refused it
 
@@ -213,7 +213,7 @@ def _shallow_relu(quantizer: Quantizer, slope: Fraction, step: Fraction, high: i
 
 
 def _sigmoid_relu_boundary(levels: int, slope: Fraction, step: Fraction, level: int) -> Boundary:
-    """Of `use_sigmoid`, where QKeras counts in steps of two.
+    """`use_sigmoid`, where QKeras counts in steps of two.
 
     With p = (v / step + levels) / 2 the level is 2 * round(p) - levels above zero, at most levels - 1, and below
     2 * round(slope * p) - slope * levels.
@@ -268,13 +268,13 @@ def _binary(quantizer: Quantizer) -> StepFunction:
 
 
 def _sign(low: int, step: Fraction) -> StepFunction:
-    """`low` below zero, 1 from zero on (QKeras's sign of 0 is +1); level 0 of -1, 0, 1 is never taken."""
+    """`low` below zero, 1 from zero on (QKeras's sign of 0 is +1); level 0 of -1, 0, 1 never occurs."""
     return StepFunction(low, 1, step, step, lambda level: Boundary(Fraction(0), True))
 
 
 def _affine(quantizer: Quantizer) -> StepFunction:
     low, high, scale = quantizer.integer("low"), quantizer.integer("high"), Fraction(str(quantizer.parameters["scale"]))
-    # Half is rounded up, as an offset and a shift do it: half to even would cost thresholds where scales have few bits.
+    # Half is rounded up, as by an offset and a shift; half to even would need thresholds where scales have few bits.
     return StepFunction(low, high, scale, scale, lambda level: Boundary((level - _HALF) * scale, True), half_up=True)
 
 
@@ -297,12 +297,12 @@ def _logarithm(q: Fraction) -> Fraction:
 
 
 def _logit(t: Fraction) -> Boundary:
-    """Where sigmoid reaches t, 0 < t < 1."""
+    """The argument where sigmoid reaches t, 0 < t < 1."""
     return Boundary(Fraction(0), True) if t == _HALF else Boundary(_logarithm(t / (1 - t)), True, exact=False)
 
 
 def _atanh(t: Fraction) -> Boundary:
-    """Where tanh reaches t, -1 < t < 1."""
+    """The argument where tanh reaches t, -1 < t < 1."""
     return Boundary(Fraction(0), True) if t == 0 else Boundary(_logarithm((1 + t) / (1 - t)) / 2, True, exact=False)
 
 

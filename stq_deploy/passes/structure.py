@@ -1,4 +1,4 @@
-"""Questions about a source graph as a whole: where the logits are, and what they depend on."""
+"""Queries about a whole source graph: where the logits are, and which nodes they depend on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Ending:
 
     Attributes:
         logits: the node whose largest value is the class.
-        functions: softmax, sigmoid, tanh: what the model computes of the logits, first to last. They keep the classes'
+        functions: softmax, sigmoid, tanh that the model applies to the logits, first to last. They keep the classes'
             order, and are left out of the integer network.
         dropped: layer -> the entry of the network's `dropped`, for the layers after `logits`.
     """
@@ -55,9 +55,9 @@ def find_ending(source: HasNodes, n: int) -> Ending:
 
 
 def find_last_step(source: HasNodes, n: int) -> LastStep:
-    """What the model computes last before the output that is node `n`, as far as it says how to read it.
+    """The model's last function before the output at node `n`, as far as it says how to read the output.
 
-    Quantizers round what was computed before them; reshapes and what does nothing are looked through.
+    The search passes quantizers, reshapes and layers without effect.
     """
     node = source.nodes[n]
     if isinstance(node, s.PassNode | s.ReshapeNode):

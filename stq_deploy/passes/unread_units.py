@@ -1,10 +1,10 @@
 """Leaves out units, output channels of a layer, that no later weight reads.
 
-Training kills units: their outgoing weights decay until the quantizer makes 0 of all of them. What such a unit gives
-enters no sum, so without it every logit is the same, bit for bit, and its own weights need no flash. Only layers that
-a convolution or a dense layer reads straight away are looked at; whole units go, so nothing becomes sparse.
+Training kills units: their outgoing weights decay until the quantizer rounds all of them to 0. Such a unit's output
+enters no sum, so without it every logit is the same, bit for bit, and its own weights need no flash. The pass considers
+only layers that a convolution or a dense layer reads directly. It removes whole units, so nothing becomes sparse.
 
-A layer's output then has another shape than the Keras model's, so it is done where asked for only
+A layer's output then has another shape than the Keras model's, so the pass needs an option
 (`convert --drop-unread-units`).
 """
 
@@ -28,13 +28,13 @@ _INPUTS = -2  # the axis of weights along which input channels lie; outputs lie 
 def drop_unread_units(network: Network) -> Network:
     """The network without units that no later weight reads; `network` itself if each is read.
 
-    The outputs are the same, and so is every tensor but those that lost units. At least one unit of a layer stays.
-    `metadata["kept_units"]` says which did, by the name of the op, and the Keras layers' outputs that these were are
-    no longer named.
+    Outputs and all tensors are unchanged, except those that lost units. At least one unit of a layer stays.
+    `metadata["kept_units"]` lists the kept units by the name of the op, and the ops lose the names of the Keras layers
+    whose outputs they were.
     """
     ops, tensors = {op.name: op for op in network.ops}, dict(network.tensors)
     kept_units: dict[str, list[int]] = {}
-    for writer in reversed(network.ops):  # so that what a unit read may become unread with it
+    for writer in reversed(network.ops):  # so that the inputs of a dropped unit may become unread with it
         op = ops[writer.name]
         readers = [other for other in ops.values() if op.output in other.inputs]
         channels = tensors[op.output].channels
@@ -64,7 +64,7 @@ def _is_plain(op: Op, tensors: dict[str, TensorType]) -> bool:
 
 
 def _read_units(readers: Sequence[Op], channels: int) -> Kept:
-    """Indices of the units that some reader has a weight for; of one that nobody reads, if that is true of all."""
+    """Indices of the units for which some reader has a weight; one index if there is none."""
     read = np.zeros(channels, bool)
     for reader in readers:
         assert isinstance(reader, Convolve | Dense)

@@ -81,7 +81,7 @@ _QKERAS: dict[str, tuple[_MakeNode, ...]] = {
 """Functions of qkeras.quantizers; where Keras has one of the same name, a layer of QKeras means QKeras's."""
 
 FUNCTIONS = frozenset({*_KERAS, *_QKERAS})
-"""The names of activations that quantize nothing."""
+"""Names of activations without a quantizer."""
 
 REFUSED_FUNCTIONS = {
     **dict.fromkeys(("elu", "selu", "softplus", "exponential"), "relu, or quantized_relu"),
@@ -93,11 +93,11 @@ REFUSED_FUNCTIONS = {
 
 
 ACTIVATION_LAYERS = frozenset({"Activation", "QActivation", "ReLU", "LeakyReLU", "Softmax", "Identity"})
-"""Layers that the `activation` setting of another layer may hold: those without weights, of one input."""
+"""Layers that another layer's `activation` setting may hold: those without weights and with one input."""
 
 
 _SETTLED = {"stochastic_ternary": ("ternary", ("alpha", "threshold")), "stochastic_binary": ("binary", ("alpha",))}
-"""What draws in training -> what it is at inference, and the parameters that the two have in common."""
+"""Quantizer that draws in training -> its equivalent at inference, and the parameters common to both."""
 
 
 @register("Activation", "QActivation")
@@ -170,9 +170,9 @@ _MOST_TABLED_BITS = 8
 
 
 def _two_lines(quantizer: Quantizer) -> tuple[tuple[_MakeNode, ...], ...]:
-    """A leaky quantized_relu of many levels as a sum: what is above zero, and what is below; of others nothing.
+    """The two terms of a leaky quantized_relu of many levels: above zero and below. Empty for other quantizers.
 
-    Each is a linear quantizer, whose levels may be many: of `v`, and of `min(slope * v, 0)`, with one step.
+    Each term is a linear quantizer, which may have many levels: of `v`, and of `min(slope * v, 0)`, with one step.
     """
     if quantizer.name != "quantized_relu":
         return ()
@@ -226,10 +226,10 @@ def _add_layer(reader: LayerReader, entry: dict[str, Any], position: int, shape:
 
 
 def _quantizing(quantizer: Quantizer) -> tuple[_MakeNode, ...]:
-    """The quantizer's nodes. What is linear but for its name becomes the linear quantizer that it is.
+    """The quantizer's nodes. A quantizer that is linear under another name becomes a linear quantizer.
 
-    QKeras's hard sigmoid and tanh are lines: quantizing them is quantizing a scaled and shifted number. (Its
-    `set_internal_sigmoid` would change these functions; a model file says nothing of it.)
+    QKeras's hard sigmoid and tanh are lines, so quantizing them is quantizing a scaled and shifted number. (Its
+    `set_internal_sigmoid` would change these functions, but a model file does not record it.)
     """
     bits, symmetric = quantizer.parameters.get("bits"), quantizer.parameters.get("symmetric")
     before: tuple[_MakeNode, ...] = ()
@@ -247,7 +247,7 @@ def _quantizing(quantizer: Quantizer) -> tuple[_MakeNode, ...]:
 
 
 def _function_name(value: Any) -> str | None:
-    """The name of a function, which Keras writes as it is, or as an object if it is not one of its own."""
+    """The name of a function. Keras writes its own functions as names, and others as objects."""
     if isinstance(value, dict) and value.get("class_name") == "function":
         value = value.get("config")
     return value if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Convolutions, with QKeras's quantizers or without: Conv, DepthwiseConv and SeparableConv, 1-D and 2-D."""
+"""Convolutions, with or without QKeras's quantizers: Conv, DepthwiseConv and SeparableConv, 1-D and 2-D."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def _window(reader: LayerReader, height: int, width: int, causal: bool) -> Windo
 
 
 def _as_stored(reader: LayerReader, kernel: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape in which Keras stores a kernel: that of a 1-D layer without its one row."""
+    """The shape in which Keras stores a kernel; a 1-D layer's has no row axis."""
     return kernel[1:] if reader.in_rows else kernel
 
 
 def _arrays(
     reader: LayerReader, name: str, kernel: tuple[int, ...], outputs: int
 ) -> tuple[dict[str, FloatArray], Fold | None]:
-    """The arrays of a convolution by name; and of a Batchnorm layer, what it folds into them."""
+    """The arrays of a convolution by name; for a Batchnorm layer also the numbers that it folds into them."""
     shapes: Shapes = {name: _as_stored(reader, kernel), **bias_shape(reader, outputs)}
     if not reader.layer.kind.endswith("Batchnorm"):
         return reader.arrays(shapes), None

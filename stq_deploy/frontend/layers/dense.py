@@ -1,4 +1,4 @@
-"""Dense, with QKeras's quantizers or without."""
+"""Dense, with or without QKeras's quantizers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stq_deploy.network.ops import Window
 
 @register("QDense", "Dense")
 def import_dense(reader: LayerReader) -> None:
-    """Of anything but a vector, Keras contracts the last axis: a convolution of size 1."""
+    """Keras contracts the last axis of an input with more axes, like a convolution of size 1."""
     position, shape = reader.only_input()
     inputs, units = shape[-1], reader.integer("units")
     quantizer = reader.kernel_quantizer("kernel_quantizer", "quantized_bits(4,0,1,alpha='auto_po2')")

@@ -1,4 +1,4 @@
-"""Layers that join branches: element by element, or one after the other."""
+"""Layers that join branches: element by element, or by concatenation."""
 
 from __future__ import annotations
 

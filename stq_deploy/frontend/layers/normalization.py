@@ -18,7 +18,7 @@ _QKERAS_QUANTIZERS = {
     "mean": "quantized_po2(5)",
     "variance": "quantized_relu_po2(6, quadratic_approximation=True)",
 }
-"""QBatchNormalization's defaults, by what they quantize."""
+"""QBatchNormalization's default quantizers, by role."""
 
 
 @register("BatchNormalization", "QBatchNormalization")
@@ -67,7 +67,7 @@ def normalization_names(scale: bool, center: bool) -> tuple[str, ...]:
 
 
 def fold(reader: LayerReader, arrays: Mapping[str, FloatArray], channels: int, epsilon: float) -> Fold:
-    """The numbers of a batch normalization from its stored arrays; where there is no gamma it is 1, no beta 0."""
+    """The numbers of a batch normalization from its stored arrays; a missing gamma is 1 and a missing beta 0."""
     variance = arrays["moving_variance"]
     if (variance < 0).any():
         raise reader.error("moving_variance is negative", "the file is damaged: save the model again")

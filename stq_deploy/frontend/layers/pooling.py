@@ -52,7 +52,7 @@ def _node(reader: LayerReader) -> type[MaxPoolNode] | type[AveragePoolNode]:
 
 
 def _finish_average(reader: LayerReader, area: int) -> None:
-    """What QKeras's pools add: the mean times `area`, times the quantized `1 / area`; then an activation."""
+    """Nodes that QKeras's pools add: the mean times `area`, times the quantized `1 / area`; then an activation."""
     if not reader.layer.kind.startswith("Q"):
         return
     quantizer = reader.quantizer("average_quantizer", AVERAGE)

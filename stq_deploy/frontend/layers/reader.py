@@ -1,4 +1,4 @@
-"""What a handler works with: the settings of one layer, each taken off an allow-list, and the nodes it makes."""
+"""The object that a handler works with: the settings of one layer, each from an allow-list, and the nodes it makes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stq_deploy.frontend.values import Values, flag, is_whole, one_of, real, who
 MAXIMUM_SIZE = 1 << 16
 MAXIMUM_ELEMENTS = 1 << 24
 
-# Settings that act in training only, or say nothing about the computation.
+# Settings that act in training only, or do not affect the computation.
 _WITHOUT_EFFECT = frozenset(
     {"name", "trainable", "batch_input_shape", "activity_regularizer"}
     | {
@@ -46,7 +46,7 @@ _QUANTIZED_KINDS = {
     "SeparableConv1D": "QSeparableConv1D",
     "SeparableConv2D": "QSeparableConv2D",
 }
-"""Keras's weighted layers -> QKeras's, which have the same settings, and quantizers besides."""
+"""Keras's weighted layers -> QKeras's, which have the same settings and also quantizers."""
 
 Arrays = Callable[[Shapes], dict[str, FloatArray]]
 
@@ -54,15 +54,15 @@ Arrays = Callable[[Shapes], dict[str, FloatArray]]
 class LayerReader:
     """One layer being imported.
 
-    A handler takes every setting by a method below, adds nodes, and returns; `finish` then refuses whatever setting
-    nobody took. Every method raises StqError naming layer, class, setting and a remedy.
+    A handler takes every setting by a method below, adds nodes, and returns. `finish` then refuses any setting that was
+    not taken. Every method raises StqError naming layer, class, setting and a remedy.
 
     Attributes:
         inputs: (position, shape) of each node the layer reads.
         quantizers: role -> text, for the layer table.
-        policy: what Keras computes the layer in: "float32", "mixed_float16" or "mixed_bfloat16"; its variables are
+        policy: Keras's dtype policy of the layer: "float32", "mixed_float16" or "mixed_bfloat16"; its variables are
             float32 in any case.
-        checked, stored, unread: as `CheckedLayer.settings`, `arrays` and `unread`: what the handler has taken.
+        checked, stored, unread: `CheckedLayer.settings`, `arrays` and `unread`, as far as the handler has taken them.
     """
 
     def __init__(
@@ -128,14 +128,14 @@ class LayerReader:
         return position, (shape[0], shape[1], shape[2])
 
     def image_output(self) -> None:
-        """End a layer that began with `image_input`: what a 1-D layer gives is (length, channels) again."""
+        """End a layer that began with `image_input`: the output of a 1-D layer is (length, channels) again."""
         if self.in_rows:
             position, shape = self.last
             self.add(ReshapeNode(self.name, (position,), shape[1:]))
 
     @property
     def next_position(self) -> int:
-        """Of the node that will be added next."""
+        """Position of the node that will be added next."""
         return self._first + len(self.nodes)
 
     @property
@@ -160,7 +160,7 @@ class LayerReader:
         return unsupported(self.layer.name, self.layer.kind, what, next)
 
     def take(self, key: str, values: Values, default: Any = None) -> Any:
-        """A setting; every other method for settings comes through here."""
+        """A setting; every other method for settings calls this one."""
         self._taken.add(key)
         value = self.layer.config.get(key, default)
         if not values.accepts(value):
@@ -169,7 +169,7 @@ class LayerReader:
         return value
 
     def keep(self, key: str, setting: Setting) -> None:
-        """Keep an accepted setting in `checked`, if the file states it: Keras's default is what absence stands for."""
+        """Keep an accepted setting in `checked` if the file states it; an absent setting has Keras's default."""
         if key in self.layer.config:
             self.checked[key] = setting
 
@@ -221,7 +221,7 @@ class LayerReader:
         return (1, sizes[0]) if self.in_rows else (sizes[0], sizes[1])
 
     def sides(self, key: str) -> tuple[tuple[int, int], tuple[int, int]]:
-        """What to do at the image's ((top, bottom), (left, right)), >= 0; a 1-D layer states (left, right)."""
+        """Rows and columns at ((top, bottom), (left, right)) of the image, >= 0; a 1-D layer states (left, right)."""
         one = Values("", lambda v: is_whole(v, 0, MAXIMUM_SIZE), 1)
 
         def two(value: Any, each: Callable[[Any], bool]) -> bool:
@@ -252,7 +252,7 @@ class LayerReader:
         return tuple(self.take(key, Values(shown, accepts, example)))
 
     def quantizer(self, key: str, role: Role, default: str | None = None) -> Quantizer | None:
-        """A quantizer, or None where the file has null; `default` where it says nothing."""
+        """A quantizer, or None where the file has null; `default` where the setting is absent."""
         self._taken.add(key)
         value = self.layer.config.get(key, default)
         if value is None:
@@ -279,7 +279,7 @@ class LayerReader:
         return self.layer.kind in _QUANTIZED_KINDS
 
     def kernel_quantizer(self, key: str, example: str) -> Quantizer | None:
-        """The quantizer of a kernel; None if its weights are floating-point numbers, which `obstacle` then says."""
+        """The quantizer of a kernel; None if its weights are floating-point numbers, which then sets `obstacle`."""
         quantizer = None if self.plain else self.quantizer(key, KERNEL)
         if quantizer is None:
             self._unquantized[key] = example
@@ -287,7 +287,7 @@ class LayerReader:
 
     @property
     def obstacle(self) -> StqError | None:
-        """Why the layer, which Keras may run, cannot be converted: weights without a quantizer."""
+        """Why the layer cannot be converted although Keras can run it: weights without a quantizer."""
         if not self._unquantized:
             return None
         settings = ", ".join(f'{key}="{example}"' for key, example in self._unquantized.items())
@@ -328,7 +328,7 @@ class LayerReader:
         return found
 
     def finish(self) -> None:
-        """Refuse settings nobody knows: they may change the computation."""
+        """Refuse unknown settings: they may change the computation."""
         unknown = sorted(set(self.layer.config) - self._taken)
         if unknown:
             value = self.layer.config[unknown[0]]

@@ -33,7 +33,7 @@ def handler_for(name: str, kind: str) -> Handler:
     """The handler of a Keras class.
 
     Raises:
-        StqError: there is none; it says why, and what to use instead.
+        StqError: there is none; the error says why, and what to use instead.
     """
     if kind in _HANDLERS:
         return _HANDLERS[kind]

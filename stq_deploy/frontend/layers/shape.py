@@ -17,7 +17,7 @@ def import_input(reader: LayerReader) -> None:
     reader.fixed("sparse", False)
     reader.fixed("ragged", False)
     reader.any_value("optional", "input_shape")
-    if reader.inputs:  # of an inner model: its readers read what that is applied to
+    if reader.inputs:  # of an inner model: its readers read the layer that the model is applied to
         _, shape = reader.only_input()
         sizes = batch_shape[1:] if isinstance(batch_shape, list) else []
         if len(sizes) != len(shape) or any(a not in (None, b) for a, b in zip(sizes, shape, strict=True)):

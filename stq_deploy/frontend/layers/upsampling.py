@@ -1,4 +1,4 @@
-"""UpSampling: every pixel several times."""
+"""UpSampling: every pixel is repeated."""
 
 from __future__ import annotations
 
