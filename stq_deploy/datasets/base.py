@@ -1,4 +1,4 @@
-"""What every data set looks like once loaded."""
+"""The form of every loaded data set."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Dataset:
     x_*: (N, H, W, C), uint8 gray levels 0..255 or float32 features; `as_input` makes network input of either.
     y_*: (N,) int64 class numbers, 0 <= y < len(class_names).
     source: where it was read from, for the record.
-    validation: indices of those training samples that the publisher set aside to validate on; None if it did not.
+    validation: indices of the training samples that the publisher set aside for validation; None if it did not.
 
-    Raises StqError on construction if these do not fit each other, or features are NaN or infinite.
+    Raises StqError on construction if these are inconsistent, or features are NaN or infinite.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Dataset:
 
 
 def as_input(x: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Network input, float32: uint8 gray levels divided by 255 (so in [0, 1]); float features as they are."""
+    """Network input, float32: uint8 gray levels divided by 255 (so in [0, 1]); float features unchanged."""
     if x.dtype == np.uint8:
         return (x.astype(np.float32) / np.float32(255.0)).astype(np.float32)
     return x.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Checksums of data files, to tell the published ones."""
+"""Checksums of data files, to recognize the published ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes; of an unchanged file computed once a process."""
+    """Hex digest of a file's bytes; for an unchanged file computed once per process."""
     status = path.stat()
     return _sha256(path, status.st_size, status.st_mtime_ns)
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 as gray pictures (A. Krizhevsky, 2009): 50,000 to train on, 10,000 to test on, ten classes."""
+"""CIFAR-10 as gray pictures (A. Krizhevsky, 2009): 50,000 for training, 10,000 for testing, ten classes."""
 
 from __future__ import annotations
 

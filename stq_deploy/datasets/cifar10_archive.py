@@ -25,7 +25,7 @@ Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def load_archive(path: Path, class_names: tuple[str, ...]) -> Dataset:
-    """Read the archive `path` in memory, without unpacking it and without running what a pickle asks for.
+    """Read the archive `path` in memory, without unpacking it and without running code of a pickle.
 
     Pictures become gray bytes (N, 32, 32, 1). Raises StqError for a missing, damaged or foreign archive.
     """

@@ -1,4 +1,4 @@
-"""Fashion-MNIST (H. Xiao, K. Rasul, R. Vollgraf, 2017; MIT license): 60,000 pictures to train on, 10,000 to test on.
+"""Fashion-MNIST (H. Xiao, K. Rasul, R. Vollgraf, 2017; MIT license): 60,000 pictures for training, 10,000 for testing.
 
 They are gray and 28x28, and stay so.
 """

@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 
 
 def cache_folder() -> Path:
-    """Where fetched files and what is computed of them are kept: $XDG_CACHE_HOME (or LOCALAPPDATA, or ~/.cache) /
+    """Folder of fetched files and results computed from them: $XDG_CACHE_HOME (or LOCALAPPDATA, or ~/.cache) /
     stq-deploy.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
@@ -40,8 +40,8 @@ def in_words(size: int) -> str:
 def fetch(file: PublicFile, folder: str, by_hand: str) -> Path:
     """The kept copy of `file`, in `folder` of the cache; fetched if there is none, or a damaged one.
 
-    No more than the file's known size is ever read. Raises StqError, which ends with the advice `by_hand`, if it cannot
-    be had or is not the known file; nothing is left of it then.
+    At most the file's known size is read. Raises StqError, which ends with the advice `by_hand`, if the file cannot be
+    fetched or is not the known one; nothing of it is left then.
     """
     path = cache_folder() / folder / file.name
     if path.is_file() and path.stat().st_size == file.size and sha256(path) == file.sha256:

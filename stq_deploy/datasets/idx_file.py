@@ -22,12 +22,12 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """The array in an IDX file: two zero bytes, type 8 (bytes), the number of dimensions, each dimension as big-endian
     uint32, then the values.
 
-    Raises StqError: unreadable, truncated, another type, not as long as its shape says, or larger than `MAXIMUM_BYTES`.
+    Raises StqError: unreadable, truncated, of another type or length than its shape, or larger than `MAXIMUM_BYTES`.
     """
     try:
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
-        # Reading stops at the limit, whatever a small file would unpack to.
+        # Reading stops at the limit, because a small file may unpack to any size.
         with gzip.open(path) if packed else path.open("rb") as stream:
             content = stream.read(MAXIMUM_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:

@@ -1,4 +1,4 @@
-"""Where a data set's files are: named by the user, in $STQ_DEPLOY_DATA, installed, or fetched."""
+"""Finds a data set's files: named by the user, in $STQ_DEPLOY_DATA, installed, or fetched."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _log = logging.getLogger(__name__)
 
 
 def load(source: DataSource, path: Path | None) -> Dataset:
-    """Read the data set from `path` (a file or folder) if given; else from the first that has it of: the file or folder
-    $STQ_DEPLOY_DATA, the folders it is installed in, the public files.
+    """Read the data set from `path` (a file or folder) if given. Otherwise use the first place that has it: the file or
+    folder $STQ_DEPLOY_DATA, the folders of installed packages, the public files.
 
     A folder may hold the files themselves, or a folder (`DataSource.folder`) that does.
     Raises StqError, saying what to fetch by hand, if there is nothing to read or it cannot be read.
@@ -71,9 +71,9 @@ def _in_folder(source: DataSource, folder: Path) -> tuple[Form, tuple[Path, ...]
 
 
 def _around_file(source: DataSource, path: Path) -> tuple[Form, tuple[Path, ...]]:
-    """The form that `path` belongs to: by its name; else, if the form is one file, by the name's ending.
+    """The form to which `path` belongs, by its name; else, if the form is one file, by the name's ending.
 
-    An .npz may take any set's place.
+    An .npz file may replace any set.
     """
     if path.suffix == ".npz":
         return _npz(source, path.name), (path,)

@@ -1,7 +1,7 @@
 """MATLAB 5 files: their plain arrays of numbers, and nothing else (cells, structures, objects, functions).
 
 Format: "MAT-File Format", MathWorks, chapter 1. scipy.io.loadmat would read more, but a flipped bit in a file can end
-the process (seen with scipy 1.17); this reader checks every length before it believes it.
+the process (seen with scipy 1.17); this reader checks every length before it uses it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _VERSION, _LITTLE_ENDIAN = 0x0100, b"IM"
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _COMPLEX = 0x0800
 
-# Types of an element's values; and the classes of arrays that hold nothing but numbers.
+# Types of an element's values; and the classes of arrays that hold only numbers.
 _TYPES = {
     1: "<i1", 2: "<u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8",
 }  # fmt: skip
@@ -35,7 +35,7 @@ _CLASSES = {
 
 
 def read_mat(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """The real numeric arrays called `names` in the file, as far as it has them.
+    """The real numeric arrays named `names` in the file, as far as it has them.
 
     Raises StqError: unreadable, damaged, too large, or not MATLAB's format 5 in little-endian order.
     """
@@ -60,7 +60,7 @@ def read_mat(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
 
 
 def _elements(content: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Type and content of the elements that lie one behind the other."""
+    """Type and content of consecutive elements."""
     at = 0
     while at < len(content):
         kind, size = struct.unpack_from("<II", content, at)
@@ -79,7 +79,7 @@ def _elements(content: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 def _arrays(kind: int, element: memoryview, names: tuple[str, ...]) -> Iterator[tuple[str, NDArray[Any]]]:
     if kind == _COMPRESSED:
-        # What a small file unpacks to is bounded; the rest of the array's description is small.
+        # The unpacked size of a small file is bounded; the rest of the array's description is small.
         stream = zlib.decompressobj()
         unpacked = stream.decompress(element, MAXIMUM_ARRAY_BYTES)
         if not stream.eof:

@@ -1,9 +1,9 @@
 """MLPerf Tiny's audio features: 49x10 mel-frequency cepstral coefficients of one second, computed by tf.signal.
 
 Formula and parameters are those of mlcommons/tiny, benchmark/training/keyword_spotting, get_dataset.py (feature_type
-"mfcc"). librosa cannot give them: its mel triangles are linear in hertz, tf.signal's in mel. One thing differs from the
-original: it computes in float32, where the last bits depend on batch and processor; here float64 is rounded to float32
-once, at the end.
+"mfcc"). librosa cannot compute them: its mel triangles are linear in hertz, tf.signal's in mel. One thing differs
+from the original. It computes in float32, where the last bits depend on batch and processor; here float64 is rounded to
+float32 once, at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def mfcc(clips: NDArray[np.int16]) -> NDArray[np.float32]:
 
     Each clip is divided by its largest sample; then a Hann window of 30 ms every 20 ms, the magnitude of an FFT of 512,
     40 mel bins from 20 to 4000 Hz, log(bin + 1e-6), and the first 10 coefficients of a DCT-II, scaled by sqrt(2 / 40).
-    A clip without a positive sample, which the original would divide by zero or turn over, is not divided.
+    A clip without a positive sample, which the original would divide by zero or invert, is not divided.
     Raises StqError if TensorFlow or QKeras is not installed.
     """
     tf = import_tensorflow("computing the features of audio")

@@ -1,7 +1,7 @@
 """A data set in one .npz file.
 
-Members: x_train, y_train, x_test, y_test; or x, y and split, where split says of each sample whether it is for training
-(0), validation (1) or testing (2). Optionally class names: classes, class_names or words. Others are passed over.
+Members: x_train, y_train, x_test, y_test; or x, y and split, where split assigns each sample to training (0),
+validation (1) or testing (2). Optionally class names: classes, class_names or words. Other members are ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 def load_npz(path: Path, name: str, class_names: tuple[str, ...] | None = None) -> Dataset:
     """Read `path` without ever unpickling.
 
-    x: (N, H, W) or (N, H, W, C), uint8 or float; y and split: (N,) whole numbers. Class names come from the file, else
+    x: (N, H, W) or (N, H, W, C), uint8 or float; y and split: (N,) integers. Class names come from the file, else
     from the argument, else they are the class numbers.
     Raises StqError for a missing, damaged, foreign, incomplete or too large file.
     """
@@ -86,7 +86,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, Array]:
 
 
 def _check_headers(headers: Mapping[str, ArrayHeader], path: Path) -> None:
-    """Samples and labels fit each other: what can be told before anything large is read."""
+    """Check that samples and labels fit each other, before anything large is read."""
     for x, others in (("x_train", ("y_train",)), ("x_test", ("y_test",)), ("x", ("y", "split"))):
         if x not in headers:
             continue
@@ -99,7 +99,7 @@ def _check_headers(headers: Mapping[str, ArrayHeader], path: Path) -> None:
 
 
 def _stored_as(part: str, header: ArrayHeader) -> type[np.float32] | None:
-    """What samples other than uint8 are kept as; None: what they are."""
+    """The dtype to which samples other than uint8 are converted; None: unchanged."""
     numbers = header.dtype.kind in "biuf" and header.dtype != np.uint8
     return np.float32 if part.startswith("x") and numbers else None
 

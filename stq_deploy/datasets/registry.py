@@ -1,4 +1,4 @@
-"""Which data sets there are."""
+"""The data sets."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ SOURCES: dict[str, DataSource] = {
         SPEECH_OTHER_WORDS,
     )
 }
-"""Every data set by the name that `--dataset` takes."""
+"""Every data set by its name for `--dataset`."""
 
 
 def dataset_names() -> tuple[str, ...]:
-    """The names `load_dataset` knows."""
+    """The names that `load_dataset` accepts."""
     return tuple(SOURCES)
 
 
 def load_dataset(name: str, path: str | Path | None = None) -> Dataset:
-    """The data set `name` from `path` (a file or folder), else from where `locate.load` finds it.
+    """The data set `name` from `path` (a file or folder), else from the place that `locate.load` finds.
 
     Raises StqError for an unknown name or data that cannot be found, fetched or read.
     """

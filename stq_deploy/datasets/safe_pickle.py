@@ -1,8 +1,8 @@
-"""Read pickled numpy arrays, lists, dicts, text and bytes, and nothing that could run code.
+"""Reads pickled numpy arrays, lists, dicts, text and bytes, and nothing that could run code.
 
-The official CIFAR archives are Python 2 pickles. A pickle may name any function to call; here only those that
-rebuild a plain numpy array are let through, and each is checked. None of numpy's own is called by the pickle: what it
-calls are stand-ins, which take an array's parts if they are those of numbers.
+The official CIFAR archives are Python 2 pickles. A pickle may name any function to call. Here only functions that
+rebuild a plain numpy array are allowed, and each call is checked. The pickle never calls numpy itself: it calls
+stand-ins, which accept only the parts of an array of numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ORDERS = ("<", ">", "|", "=")
 _PLAIN = (None, None, None, -1, -1, 0)
 """The state of a dtype without fields, after its version and byte order."""
 _ARRAY_CLASS = object()
-"""What stands for numpy.ndarray: it can be named, and not be called."""
+"""Stand-in for numpy.ndarray; it can be named but not called."""
 
 
 class _Type:
@@ -55,14 +55,14 @@ class _Array(np.ndarray[Any, Any]):
 
 
 def _reconstruct(kind: Any, shape: Any, typecode: Any) -> _Array:
-    """An empty array, as numpy begins one: its state says the rest."""
+    """An empty array, as numpy starts one; its state follows."""
     if kind is not _ARRAY_CLASS or shape != (0,) or typecode not in (b"b", "b"):
         raise pickle.UnpicklingError("an array of a foreign kind")
     return np.ndarray.__new__(_Array, (0,), np.int8)
 
 
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """How Python 3 spells bytes in an old pickle protocol."""
+    """Python 3's form of bytes in an old pickle protocol."""
     if encoding != "latin1" or not isinstance(text, str):
         raise pickle.UnpicklingError("bytes in a foreign encoding")
     return text.encode("latin1")
@@ -99,7 +99,7 @@ def loads(data: bytes) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """The value without stand-ins; of lists and dicts, new ones."""
+    """The value without stand-ins; lists and dicts are new ones."""
     if isinstance(value, _Array):
         return value.view(np.ndarray)
     if isinstance(value, list | tuple):

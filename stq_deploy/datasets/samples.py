@@ -1,13 +1,13 @@
-"""Sample files: what a model is run on, clean or attacked, and where it came from. One .npz, no pickles.
+"""Sample files: the samples on which a model runs, clean or attacked, and their origin. One .npz, no pickles.
 
 Members:
  - `x`: (N, H, W, C), uint8 (0..255) or float in [0, 1]; or features, (N, one to three axes), floats in the range that
    the metadata states;
- - `y`, where it is needed: labels are whole numbers, targets of a regression are floats. Labels are (N,), the true
+ - `y`, where it is needed: labels are integers, targets of a regression are floats. Labels are (N,), the true
    classes; or (N, ...), a label for each output (0 or 1) or each place of a picture. Targets have the output's shape;
  - `metadata`: a 0-d text or bytes array of JSON. Optional: `range` ([smallest, largest]: x holds features, the
-   model's own input, and not pixels), `attack` (name, settings, threat model), `dataset`, `source_indices`, `seed`,
-   `versions`, `float_model` (what the QKeras model says of them).
+   model's own input, instead of pixels), `attack` (name, settings, threat model), `dataset`, `source_indices`, `seed`,
+   `versions`, `float_model` (the QKeras model's predictions).
 
 A sample file is untrusted: read member by member, each bounded before it is unpacked, nothing is unpickled.
 """
@@ -47,7 +47,7 @@ MAXIMUM_FILE_BYTES = 512 << 20
 MAXIMUM_MEMBER_BYTES = 1 << 30
 MAXIMUM_METADATA_BYTES = 16 << 20
 MAXIMUM_SAMPLES = 1 << 24
-MAXIMUM_LABELS = 1 << 27  # of 8 bytes each, once read
+MAXIMUM_LABELS = 1 << 27  # 8 bytes each in memory
 MAXIMUM_CLASSES = 1 << 16
 _MEMBERS = ("x.npy", "y.npy", "metadata.npy")
 _REQUIRED = ("x.npy",)
@@ -97,7 +97,7 @@ class SampleSet:
         """The labels, one class number from 0 per sample, (N,).
 
         Raises:
-            StqError: the samples have no labels, or other ones.
+            StqError: the samples have no labels, or labels of another form.
         """
         y = self.y
         if y is None:
@@ -111,13 +111,13 @@ class SampleSet:
 
     @property
     def class_names(self) -> list[str] | None:
-        """What the file says the classes are called, untrusted; None if it does not say."""
+        """The file's class names, untrusted; None if it has none."""
         names = self.metadata.get("class_names")
         return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
     @property
     def holds_features(self) -> bool:
-        """Whether x is the model's own input, an audio clip's MFCC say, and not pixels."""
+        """Whether x is the model's own input, such as an audio clip's MFCC, instead of pixels."""
         return "range" in self.metadata
 
     @property
@@ -127,13 +127,13 @@ class SampleSet:
 
     @property
     def attack(self) -> str:
-        """Name of the attack; `CLEAN` for unattacked samples, "unknown" when the file does not say."""
+        """Name of the attack; `CLEAN` for unattacked samples, "unknown" if the file does not state it."""
         attack = self.metadata.get("attack")
         name = attack.get("name") if isinstance(attack, dict) else None
         return name if isinstance(name, str) else "unknown"
 
     def float_predictions(self, model_hash: str) -> npt.NDArray[np.int64] | None:
-        """Recorded classes (N,) of the float model on these samples; None unless of this model."""
+        """Recorded classes (N,) of the float model on these samples; None if they are another model's."""
         recorded = self.metadata.get("float_model")
         if not isinstance(recorded, dict) or recorded.get("model_hash") != model_hash:
             return None
@@ -145,7 +145,7 @@ class SampleSet:
         return self if limit is None or limit >= len(self) else self._at(np.arange(limit))
 
     def spread(self, limit: int) -> SampleSet:
-        """`limit` samples at even distances (all of them, if no more): of a file sorted by class, some of each."""
+        """`limit` evenly spaced samples, or all: a file sorted by class then gives some of each class."""
         return self if limit >= len(self) else self._at(np.arange(limit) * len(self) // limit)
 
     def _at(self, indices: npt.NDArray[np.int64]) -> SampleSet:
@@ -159,7 +159,7 @@ class SampleSet:
         return SampleSet(self.x[indices], None if self.y is None else self.y[indices], metadata)
 
     def sha256(self) -> str:
-        """SHA-256 (hex) of pixels and labels, not of metadata: what ties results to their samples."""
+        """SHA-256 (hex) of pixels and labels, without metadata; it ties results to their samples."""
         digest = hashlib.sha256(f"{self.x.dtype.str} {self.x.shape}".encode())
         digest.update(np.ascontiguousarray(self.x).tobytes())
         y = self.y
@@ -172,7 +172,7 @@ class SampleSet:
         return digest.hexdigest()
 
     def _check_per_sample(self, values: Any, name: str) -> None:
-        """`values` is absent, or one small whole number per sample."""
+        """`values` is absent, or one small integer per sample."""
         if values is None:
             return
         whole = isinstance(values, list) and all(type(v) is int and 0 <= v < 2**31 for v in values)
@@ -207,14 +207,14 @@ def save_samples(samples: SampleSet, path: str | os.PathLike[str]) -> None:
 
 
 def is_own_sample_file(path: Path) -> bool:
-    """Whether `save_samples` wrote a file, in any version: one that a new one may replace."""
+    """Whether `save_samples` wrote the file, in any version, so that a new one may replace it."""
     try:
         if path.stat().st_size > MAXIMUM_FILE_BYTES:
             return False
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
             metadata = _read_metadata(archive)
-    except Exception:  # whatever is wrong with it, it is none
+    except Exception:  # whatever the fault, it is not a sample file
         return False
     return metadata.get("format") == FORMAT
 
@@ -224,7 +224,7 @@ def load_samples(path: str | os.PathLike[str]) -> SampleSet:
 
     Raises:
         StqError: missing, truncated, too large, with foreign or missing members, of a newer version, or with
-            samples that no model takes (NaN, outside [0, 1], wrong shape).
+            samples that no model accepts (NaN, outside [0, 1], wrong shape).
     """
     path = Path(path)
     try:
@@ -253,8 +253,8 @@ def load_samples(path: str | os.PathLike[str]) -> SampleSet:
 def samples_of_dataset(name: str, path: Path | None, limit: int | None = None) -> SampleSet:
     """Test samples of a data set (`stq_deploy.datasets.load_dataset`), unattacked.
 
-    Fewer than all are drawn at random, always the same: a data set may be sorted by class, and its first samples
-    would be no fair ones. A smaller `limit` gives the first of a larger one's.
+    Fewer than all are a random but fixed choice: a data set may be sorted by class, and its first samples would not be
+    representative. A smaller `limit` gives the first samples of a larger one.
 
     Raises:
         StqError: an unknown data set, or data that cannot be found, fetched or read.
@@ -271,7 +271,7 @@ def samples_of_dataset(name: str, path: Path | None, limit: int | None = None) -
 
 
 def dataset_metadata(dataset: Dataset) -> dict[str, Any]:
-    """What a sample file states of the data set its samples are of."""
+    """The facts of a data set that a sample file states."""
     metadata: dict[str, Any] = {"dataset": dataset.name, "class_names": list(dataset.class_names)}
     if dataset.feature_range is not None:
         metadata["range"] = list(dataset.feature_range)
@@ -298,7 +298,7 @@ def _check_members(archive: zipfile.ZipFile) -> None:
 
 
 def _read_samples(archive: zipfile.ZipFile) -> SampleSet:
-    """The samples, the large array last: what tells that they are unusable is small, and read before."""
+    """The samples. The large array is read last, after the small members that may show it to be unusable."""
     _check_members(archive)
     x = array_header(archive, "x.npy", MAXIMUM_MEMBER_BYTES)
     metadata = _read_metadata(archive) if "metadata.npy" in archive.namelist() else {}
@@ -340,7 +340,7 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _stored_as(x: ArrayHeader) -> type[np.uint8] | type[np.float32]:
-    """What samples are kept as."""
+    """The dtype in which samples are kept."""
     if x.dtype == np.uint8:
         return np.uint8
     if x.dtype.kind != "f":

@@ -1,4 +1,4 @@
-"""What a data set says of itself: its public files, and the forms in which it may lie in a folder."""
+"""The description of a data set: its public files, and the forms in which a folder may hold it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class PublicFile:
     """One file of the publisher's.
 
     Attributes:
-        name: what it is called, in any folder.
-        address: where it is fetched from.
+        name: its name, in any folder.
+        address: its public address.
         size: in bytes.
         sha256: hex digest of those bytes.
-        repacked: digests of the same content packed otherwise, or not at all (then without `.gz` in its name).
+        repacked: digests of the same content packed differently, or unpacked (then without `.gz` in its name).
     """
 
     name: str
@@ -44,14 +44,14 @@ class DataSource:
     """A data set: one row of `registry.SOURCES`.
 
     Attributes:
-        name: what `--dataset` takes.
+        name: its name for `--dataset`.
         title: its name in sentences.
         classes: their names, in the order of the labels.
-        prepared: names of .npz files (`npz.load_npz`) that may hold the set; looked for before its other forms.
-        forms: what else is looked for in a folder, in this order. Public files are read by the form of the same names.
-        public: what is fetched where no folder holds the data; empty if no file is public.
-        installed: where a system's package installs it; looked into before anything is fetched.
-        advice: what else a person without the data can do; all there is to say where no file is public.
+        prepared: names of .npz files (`npz.load_npz`) that may hold the set; searched for before its other forms.
+        forms: other forms in a folder, in order of search. The form with the same names reads the public files.
+        public: the files to fetch where no folder holds the data; empty if no file is public.
+        installed: folders where a system's package installs it; searched before anything is fetched.
+        advice: what else a person without the data can do.
         shares_with: the set whose files these are, if it has another name.
     """
 
@@ -67,5 +67,5 @@ class DataSource:
 
     @property
     def folder(self) -> str:
-        """What the set's folder is called, in the cache and in the user's folders."""
+        """Name of the set's folder, in the cache and in the user's folders."""
         return self.shares_with or self.name

@@ -22,7 +22,7 @@ from stq_deploy.npy_member import read_arrays
 TRAINING, VALIDATION, TESTING = 0, 1, 2
 """The publisher's parts."""
 
-_VERSION = 1  # of the features: to be raised with any change of their values
+_VERSION = 1  # version of the features: raise it with any change of their values
 _AT_A_TIME = 1024
 MAXIMUM_ARRAY_BYTES = 1 << 30
 _log = logging.getLogger(__name__)
@@ -41,14 +41,14 @@ class SpeechFeatures:
 
     @property
     def words(self) -> NDArray[np.str_]:
-        """What is said in each clip (N,)."""
+        """The word spoken in each clip (N,)."""
         return np.array([name.partition("/")[0] for name in self.names.tolist()], dtype=np.str_)
 
 
 def compute_features(files: Iterable[tuple[str, bytes]], where: str) -> SpeechFeatures:
     """From the files of the data set, in any order.
 
-    Raises StqError, for data that lie at `where`, if there is no clip, one twice, an unreadable one, or a list missing.
+    `where` names the data in errors. Raises StqError: no clip, a clip twice, an unreadable one, or a missing list.
     """
     names: list[str] = []
     parts: list[NDArray[np.float32]] = []
@@ -83,7 +83,7 @@ def compute_features(files: Iterable[tuple[str, bytes]], where: str) -> SpeechFe
 
 
 def cached_features(key: str, files: Iterable[tuple[str, bytes]], where: str) -> SpeechFeatures:
-    """`compute_features`, or what it gave before for the same `key`."""
+    """`compute_features`, or its stored result for the same `key`."""
     path = cache_folder() / "speech-commands" / f"mfcc-v{_VERSION}-{key[:32]}.npz"
     kept = _load(path)
     if kept is None:
@@ -106,7 +106,7 @@ def _load(path: Path) -> SpeechFeatures | None:
 
 
 def _save(features: SpeechFeatures, path: Path) -> None:
-    """Whole or not at all; a full or read-only disk costs the time again, and nothing else."""
+    """Write the file completely or not at all. A full or read-only disk only costs the computation again."""
     beside = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

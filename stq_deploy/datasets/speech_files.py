@@ -1,4 +1,4 @@
-"""The files of Google Speech Commands that matter, out of the official archive or a folder it was unpacked to."""
+"""The relevant files of Google Speech Commands, from the official archive or a folder of its content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VALIDATION_LIST, TESTING_LIST = "validation_list.txt", "testing_list.txt"
 MAXIMUM_CLIP_BYTES = 1 << 20  # a clip of one second has 32,044
 MAXIMUM_LIST_BYTES = 8 << 20
 MAXIMUM_ARCHIVE_BYTES = 16 << 30
-"""Of the archive's content; the official one has about 3.8 GB."""
+"""Most bytes of the archive's content; the official one has about 3.8 GB."""
 
 # A clip's path is WORD/NAME.wav and nothing else. Nothing is ever written under a name from the archive.
 _CLIP = re.compile(r"([a-z]+)/([0-9A-Za-z_]+)\.wav")
@@ -23,8 +23,8 @@ _CLIP = re.compile(r"([a-z]+)/([0-9A-Za-z_]+)\.wav")
 def archive_files(path: Path, words: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     """Path within the data set and content, of the two lists and of the words' clips, in the archive's order.
 
-    The .tar.gz is read as a stream and not unpacked. Links, devices and files of other names are passed over. Raises
-    StqError for a damaged archive, or one that holds a file larger than it can be, or more than is to be believed.
+    The .tar.gz is read as a stream and not unpacked. Links, devices and files of other names are ignored. Raises
+    StqError for a damaged archive, one with a file larger than it can be, or one with too much content.
     """
     total = 0
     try:
@@ -55,7 +55,7 @@ def archive_files(path: Path, words: tuple[str, ...]) -> Iterator[tuple[str, byt
 
 
 def folder_files(folder: Path, words: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """The same as `archive_files` from a folder, in the order of the names."""
+    """As `archive_files`, from a folder, in the order of the names."""
     paths = [folder / VALIDATION_LIST, folder / TESTING_LIST]
     for word in words:
         paths += sorted((folder / word).glob("*.wav"))
@@ -75,7 +75,7 @@ def folder_files(folder: Path, words: tuple[str, ...]) -> Iterator[tuple[str, by
 
 
 def _limit(name: str, words: tuple[str, ...]) -> int | None:
-    """Bytes that the file may have; None if it does not matter."""
+    """Largest size of the file in bytes; None if the file is not needed."""
     if name in (VALIDATION_LIST, TESTING_LIST):
         return MAXIMUM_LIST_BYTES
     clip = _CLIP.fullmatch(name)

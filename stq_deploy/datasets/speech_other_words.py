@@ -1,6 +1,6 @@
 """Twelve words of Google Speech Commands v0.01 (P. Warden, 2017; CC BY 4.0) as MFCC: *not* the paper's twelve.
 
-A stand-in for `speech-commands` where its archive of 2.4 GB is out of reach: 10,155 clips of zero, one, five, eight,
+It replaces `speech-commands` where its archive of 2.4 GB cannot be had: 10,155 clips of zero, one, five, eight,
 down, go, left, right, up, bed, cat and happy, each of the last three about three times as often as each of the others.
 No speaker is in two parts.
 """

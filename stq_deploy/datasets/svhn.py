@@ -1,4 +1,4 @@
-"""SVHN, cropped digits, as gray pictures (Y. Netzer et al., 2011): 73,257 to train on, 26,032 to test on.
+"""SVHN, cropped digits, as gray pictures (Y. Netzer et al., 2011): 73,257 for training, 26,032 for testing.
 
 Its use is free for non-commercial purposes only. The further 531,131 `extra` pictures are not used.
 """

@@ -1,6 +1,6 @@
-"""1,327 digits cut out of 595 full-number pictures of SVHN: a stand-in to try the way with, no set to compare by.
+"""1,327 digits cut out of 595 full-number pictures of SVHN: a small set for a first try, not for comparisons.
 
-As SVHN's, its use is free for non-commercial purposes only.
+Like SVHN, it is free for non-commercial use only.
 """
 
 from __future__ import annotations

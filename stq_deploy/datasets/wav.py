@@ -16,15 +16,15 @@ CLIP_SAMPLES = RATE
 
 
 def read_clip(content: bytes, name: str) -> NDArray[np.int16]:
-    """A WAV file's bytes -> int16 (16000,): zeros are added at the end of a shorter one, a longer one is cut there.
+    """A WAV file's bytes -> int16 (16000,): a shorter clip gets zeros at its end, and a longer one is cut there.
 
-    Raises StqError, naming the clip `name`, for what is not 16-bit mono PCM of 16 kHz, or empty or damaged. Nothing is
-    resampled: MLPerf Tiny does not either, and takes any rate for 16 kHz.
+    Raises StqError, naming the clip `name`, unless it is 16-bit mono PCM of 16 kHz, not empty and undamaged. Nothing is
+    resampled. MLPerf Tiny does not resample either, and takes any rate for 16 kHz.
     """
     try:
         with wave.open(io.BytesIO(content)) as file:
             found = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
-            # Never more than a clip, whatever length the header claims.
+            # At most one clip, whatever length the header claims.
             samples = file.readframes(CLIP_SAMPLES)
     except (wave.Error, EOFError, ValueError) as error:
         raise StqError(

@@ -1,8 +1,8 @@
 """The emulated board's own process: `python -m stq_deploy.emulator --board stm32h743 --elf firmware.elf`.
 
-Prints one JSON object a line: {"event": "ready", "port": ...} first, {"event": "refused", ...} whenever the program
-does what the hardware would not allow, and {"event": "error", ...} for a mistake of the user's.
-Exit codes: 0 told to stop, 1 a mistake of the user's, 3 the program cannot go on.
+Prints one JSON object per line: first {"event": "ready", "port": ...}, then {"event": "refused", ...} whenever the
+program does something that the hardware would not allow, and {"event": "error", ...} for a user's mistake.
+Exit codes: 0 stopped on request, 1 a user's mistake, 3 the program cannot continue.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> int:
         serial.wake()
 
     signal.signal(signal.SIGTERM, on_signal)
-    # Under a parent, Ctrl-C is the parent's business: it may still want to talk to the board.
+    # Under a parent, the parent handles Ctrl-C: it may still need the board.
     signal.signal(signal.SIGINT, signal.SIG_IGN if arguments.until_stdin_closes else on_signal)
     watched = (sys.stdin.fileno(),) if arguments.until_stdin_closes else ()
     with contextlib.closing(backend.start(launch, serial)) as emulation, _link(arguments.link, serial.path):
@@ -86,7 +86,7 @@ def _link(link: Path | None, target: str) -> Any:
         return
     try:
         if _leads_to_a_port(link):
-            link.unlink()  # what an emulator that was killed has left
+            link.unlink()  # left over by an emulator that was killed
         link.symlink_to(target)
     except OSError as error:
         next = "choose a name that is free, in a folder you may write to"
@@ -95,17 +95,17 @@ def _link(link: Path | None, target: str) -> Any:
         yield
     finally:
         with contextlib.suppress(OSError):
-            if link.is_symlink() and link.readlink() == Path(target):  # else it is another emulator's by now
+            if link.is_symlink() and link.readlink() == Path(target):  # otherwise it belongs to another emulator by now
                 link.unlink()
 
 
 def _leads_to_a_port(link: Path) -> bool:
-    """Whether it is such a link as ours: other links are the user's."""
+    """Whether it is a link like ours; other links are the user's."""
     return link.is_symlink() and str(link.readlink()).startswith(("/dev/pts/", "/dev/tty"))
 
 
 def main() -> int:
-    """Run one emulated board until it is told to stop."""
+    """Run one emulated board until it is asked to stop."""
     try:
         return _run(_arguments())
     except StqError as error:

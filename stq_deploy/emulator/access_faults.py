@@ -14,11 +14,11 @@ from stq_deploy.emulator.stm32h743 import Chip
 
 @dataclass(frozen=True)
 class BadAccess:
-    """What Unicorn says of it.
+    """The access as Unicorn reports it.
 
     Attributes:
         kind: UC_MEM_*.
-        pc: of the instruction.
+        pc: address of the instruction.
     """
 
     kind: int
@@ -27,7 +27,7 @@ class BadAccess:
 
 
 def explain_access(bad: BadAccess, memory: Memory | None, chip: Chip) -> HardwareFault | Misuse:
-    """What the chip does about the access.
+    """The chip's reaction to the access.
 
     Args:
         memory: the one that has the address, if any.
@@ -38,7 +38,7 @@ def explain_access(bad: BadAccess, memory: Memory | None, chip: Chip) -> Hardwar
             return execute_never(bad.address)
         verb, is_allowed, status = "execution", True, ex.INSTRUCTION_BUS
     elif bad.kind in (UC_MEM_WRITE_UNMAPPED, UC_MEM_WRITE_PROT):
-        # Stores are buffered: the core has gone on by the time the bus refuses.
+        # Stores are buffered: the core has moved on when the bus refuses.
         verb, is_allowed, status = "a write", rights.write, ex.IMPRECISE
     else:
         verb, is_allowed, status = "a read", rights.read, ex.PRECISE | ex.BFAR_VALID
@@ -64,7 +64,7 @@ def is_execute_never(address: int) -> bool:
 
 
 def execute_never(address: int) -> HardwareFault:
-    """The fault of executing there."""
+    """The fault raised by executing there."""
     return HardwareFault(
         f"execution at 0x{address:08X}",
         "that memory is execute-never",

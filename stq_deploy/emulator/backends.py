@@ -1,4 +1,4 @@
-"""The emulators by name: a board's `board.toml` says which one runs it. A new emulator is a line of `_MODULES`."""
+"""The emulators by name; a board's `board.toml` names one. A new emulator is a line of `_MODULES`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Mode = Literal["fast", "counting"]
 
 @dataclass(frozen=True)
 class Launch:
-    """What an emulated board is started with.
+    """The arguments with which an emulated board starts.
 
     Attributes:
-        elf, program: the image, as a file and read.
+        elf, program: the image, as a file and as its content.
         revision: silicon revision, a letter; None for the usual one.
-        refused: to be called with everything the program is refused.
+        refused: called with every refusal.
         watchdog_speed: how many times too fast the watchdog's oscillator runs, where one is emulated.
     """
 
@@ -46,10 +46,11 @@ class Launch:
 
 
 class Emulation(Protocol):
-    """An emulated board, started."""
+    """A running emulated board."""
 
     def serve(self, stop: threading.Event, watched: tuple[int, ...]) -> Refusal | None:
-        """Run until `stop` is set or a file descriptor of `watched` is at its end (None), or the program cannot go on.
+        """Run until `stop` is set or a file descriptor of `watched` is at its end (None), or the program cannot
+        continue.
 
         Raises:
             StqError: the emulator itself has failed.
@@ -57,17 +58,17 @@ class Emulation(Protocol):
         ...
 
     def close(self) -> None:
-        """End it for sure."""
+        """End it in any case."""
 
 
 class Backend(Protocol):
-    """What a module of `_MODULES` offers."""
+    """The interface of a module in `_MODULES`."""
 
     def check_installed(self) -> None:
         """Whether boards can be emulated here.
 
         Raises:
-            StqError: what is missing, and how to get it.
+            StqError: something is missing; the error says how to get it.
         """
         ...
 
@@ -75,13 +76,13 @@ class Backend(Protocol):
         """Start a board whose serial line is `serial`.
 
         Raises:
-            StqError: it is not this emulator's, or there is no such revision.
+            StqError: this emulator does not emulate the board, or the revision does not exist.
         """
         ...
 
 
 def backend_of(board: Board) -> Backend:
-    """The emulator of a board, which is installed.
+    """The installed emulator of a board.
 
     Raises:
         StqError: there is none, or it is not installed.

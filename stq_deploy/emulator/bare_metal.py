@@ -1,8 +1,8 @@
 """Calls single functions of a freestanding Cortex-M7 ELF on Unicorn, and counts their instructions exactly.
 
-No board, no start-up code: the ELF is loaded, arguments are laid out as the Arm procedure call standard (AAPCS32)
-says, and the function runs until it returns. Kernel tests and `tools/bench_kernels` use it; whole firmware runs on the
-emulated board instead.
+There is no board and no start-up code. The ELF is loaded, arguments follow the Arm procedure call standard (AAPCS32),
+and the function runs until it returns. Kernel tests and `tools/bench_kernels` use this; whole firmware runs on the
+emulated board.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RAM = 0x20000000
 _RAM_BYTES = 32 << 20
 _STACK_TOP = 0x10010000
 _STACK_BYTES = 0x10000
-_RETURN = 0x0FFFF000  # where a finished call arrives; nothing lies there
+_RETURN = 0x0FFFF000  # return address of a finished call; nothing is there
 _PAGE = 0x1000
 _GUARD = b"\xa5" * 64
 _TIMEOUT_US = 300 * 1_000_000
@@ -34,7 +34,7 @@ class Struct:
     """A C struct passed by pointer.
 
     Attributes:
-        fields: in order; every one takes one 32-bit word: an integer (or enum), an array or struct (its address), or
+        fields: in order; each takes one 32-bit word: an integer (or enum), an array or struct (its address), or
             None (a null pointer).
     """
 
@@ -42,7 +42,7 @@ class Struct:
 
 
 Argument = int | npt.NDArray[Any] | Struct | None
-"""An integer; an array (passed as its address; what the function writes comes back in it); a struct; a null pointer."""
+"""An integer; an array (passed as its address; it receives what the function writes); a struct; a null pointer."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Call:
 
     Attributes:
         result: r0 as a signed integer.
-        instructions: executed instructions, those skipped by an IT block included; 0 if not counted.
+        instructions: executed instructions, including those skipped by an IT block; 0 if not counted.
     """
 
     result: int
@@ -59,7 +59,7 @@ class Call:
 
 
 class BareMetalProgram:
-    """A linked ELF, ready for calls. Calls share nothing but the program's own static data.
+    """A linked ELF, ready for calls. Calls share only the program's own static data.
 
     Args:
         path: a statically linked little-endian Arm ELF.
@@ -98,7 +98,7 @@ class BareMetalProgram:
             count: count instructions (some thirty times slower).
 
         Raises:
-            StqError: no such function; arrays that do not fit the memory; a fault; a write beside the arrays; no
+            StqError: no such function; arrays that do not fit the memory; a fault; a write outside the arrays; no
                 return within five minutes.
         """
         from unicorn import UC_HOOK_BLOCK, UcError, arm_const
@@ -151,7 +151,7 @@ class BareMetalProgram:
 
 
 def count_thumb_instructions(code: bytes) -> int:
-    """Number of instructions in a stretch of Thumb-2 code (of 16- and 32-bit encodings)."""
+    """Number of instructions in a piece of Thumb-2 code (16- and 32-bit encodings)."""
     halfwords = np.frombuffer(code, "<u2")
     count = i = 0
     while i < len(halfwords):
@@ -169,7 +169,7 @@ class _Memory:
         self._arrays: dict[int, tuple[int, npt.NDArray[Any]]] = {}
 
     def place(self, argument: Argument) -> int:
-        """The word that stands for an argument; arrays and structs are copied to the RAM, each array once."""
+        """The word passed for an argument; arrays and structs are copied to the RAM, each array once."""
         if argument is None:
             return 0
         if isinstance(argument, Struct):
@@ -186,7 +186,7 @@ class _Memory:
         return int(argument)
 
     def fetch(self, function: str) -> None:
-        """Copy arrays back, and see that nothing was written beside them."""
+        """Copy arrays back, and check that nothing was written outside them."""
         for address, array in self._arrays.values():
             content = bytes(self._uc.mem_read(address - len(_GUARD), array.nbytes + 2 * len(_GUARD)))
             if not (content.startswith(_GUARD) and content.endswith(_GUARD)):
@@ -198,7 +198,7 @@ class _Memory:
                 array.reshape(-1)[:] = np.frombuffer(content[len(_GUARD) : -len(_GUARD)], array.dtype)
 
     def _copy(self, content: bytes, alignment: int) -> int:
-        # Aligned to its element and no better, so that a kernel which takes more for granted is found out.
+        # Aligned only to its element, so that a kernel which assumes more alignment fails.
         start = self._next + len(_GUARD)
         address = -(-start // 8) * 8 + alignment % 8
         end = address + len(content) + len(_GUARD)

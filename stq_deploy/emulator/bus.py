@@ -1,8 +1,8 @@
-"""Loads and stores to peripherals: finds the register, and copes with how Unicorn stops.
+"""Loads and stores to peripherals: finds the register, and handles Unicorn's repeated accesses.
 
-Unicorn, stopped while a peripheral is being accessed, leaves the core *before* that instruction and executes it again
-on resumption. A byte must not be received or sent twice, and an interrupt that the handler has switched off must not be
-switched on again: `Bus` answers the repetition from memory.
+When Unicorn stops during an access to a peripheral, it leaves the core *before* that instruction and executes it again
+on resumption. A byte must not be received or sent twice, and an interrupt that the handler has disabled must not be
+enabled again. So `Bus` answers the repetition from memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _Place:
 
 
 _Access = tuple[bool, int, int, int]
-"""Whether it is a store, address, size, and what was stored (0 for loads)."""
+"""Whether it is a store, address, size, and the stored value (0 for loads)."""
 
 Repetition = tuple[_Access, int] | None
 """An access that may be repeated, with its result."""
@@ -67,9 +67,10 @@ class Bus:
         self._last = (access, 0)
 
     def stopped_before_access(self, address: int | None) -> None:
-        """The core was stopped, and accesses `address` next: a repetition, if the latest access was there as well.
+        """The core was stopped and accesses `address` next, which is a repetition if the latest access was there as
+        well.
 
-        A polling loop may do the same without repeating itself; then it sees the last value once more.
+        A polling loop may do the same without a repetition; it then sees the last value once more.
         """
         if self._last is not None and self._last[0][1] == address:
             self._repeatable = self._last

@@ -1,12 +1,12 @@
-"""Instructions whose operands the chip checks and Unicorn does not: hooked one by one where they stand.
+"""Instructions whose operands the chip checks and Unicorn does not; each has its own hook.
 
 - loads and stores of several words, which fault on unaligned addresses;
 - divisions, which fault on zero if CCR.DIV_0_TRP is set;
 - any FPU instruction before CPACR has enabled the FPU.
 
-A hook costs a hundred times the instruction, so a place is trusted, and its hook removed, after it has been right
-`TRUSTED_AFTER` times. Unicorn cannot stop inside an IT block: a conditional instruction is checked where its
-block begins, if it is the block's first, and otherwise not at all.
+A hook costs a hundred times the instruction. So after `TRUSTED_AFTER` correct executions a place is trusted and its
+hook removed. Unicorn cannot stop inside an IT block: a conditional instruction is checked at the start of its block if
+it is the block's first, and otherwise not at all.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class CheckedInstructions:
     Args:
         instructions: all of the program's.
         divisions_trap: whether a division by zero faults now.
-        stop: stops the core before the hooked instruction; with an exception to raise, or None to go on.
+        stop: stops the core before the hooked instruction; with an exception to raise, or None to continue.
         unmasked: called before the instruction that follows one that may unmask interrupts.
     """
 
@@ -96,7 +96,7 @@ class CheckedInstructions:
 
     @staticmethod
     def _place(instruction: Instruction, before: Instruction | None) -> int | None:
-        """Where to hook an instruction; None in the middle of an IT block."""
+        """The address at which to hook an instruction; None in the middle of an IT block."""
         if instruction.condition == ALWAYS:
             return instruction.address
         return before.address if before is not None and before.condition == ALWAYS else None

@@ -36,7 +36,7 @@ class Core:
         return int(self.uc.reg_read(_GENERAL[number]))
 
     def set_register(self, number: int, value: int) -> None:
-        """The same, written."""
+        """Write one of these registers."""
         self.uc.reg_write(_GENERAL[number], value & 0xFFFF_FFFF)
 
     def registers(self, numbers: Sequence[int]) -> list[int]:
@@ -68,11 +68,11 @@ class Core:
         self.uc.reg_write(arm.UC_ARM_REG_XPSR, value)
 
     def end_it_block(self) -> None:
-        """Undo what Unicorn does for a hook on memory accesses.
+        """Undo Unicorn's change of state for a hook on memory accesses.
 
-        It sets the state to that of the instruction, within its IT block, and leaves it there: the basic block
-        that follows would begin with conditional instructions, which set no flags. The IT block itself goes on all the
-        same, as it was translated.
+        Unicorn sets the state to that of the instruction within its IT block and leaves it there. The next basic block
+        would then begin with conditional instructions, which set no flags. The IT block itself continues unchanged, as
+        it was translated.
         """
         xpsr = self.xpsr
         if xpsr & _IT_STATE:
@@ -80,7 +80,7 @@ class Core:
 
     @property
     def is_thumb(self) -> bool:
-        """EPSR.T; the core executes nothing else."""
+        """EPSR.T; the core only executes Thumb code."""
         return bool(self.uc.reg_read(arm.UC_ARM_REG_CPSR) & 1 << 5)
 
     @property
@@ -104,15 +104,15 @@ class Core:
         return int(self.uc.reg_read(arm.UC_ARM_REG_BASEPRI)) & 0xFF
 
     def clear_faultmask(self) -> None:
-        """What leaving an exception does."""
+        """Clear FAULTMASK, as leaving an exception does."""
         self.uc.reg_write(arm.UC_ARM_REG_FAULTMASK, 0)
 
     def fpu_registers(self) -> list[int]:
-        """S0 to S15 and FPSCR: what an exception saves."""
+        """S0 to S15 and FPSCR, which an exception saves."""
         return [int(value) for value in self.uc.reg_read_batch(_FPU_FRAME)]
 
     def set_fpu_registers(self, values: list[int]) -> None:
-        """The same 17 values, written."""
+        """Write the same 17 values."""
         self.uc.reg_write_batch(list(zip(_FPU_FRAME, values, strict=True)))
 
     def words(self, address: int, count: int) -> list[int]:
@@ -121,5 +121,5 @@ class Core:
         return [int.from_bytes(data[4 * n : 4 * n + 4], "little") for n in range(count)]
 
     def set_words(self, address: int, values: list[int]) -> None:
-        """The same, written."""
+        """Write words of memory; the caller knows that they exist."""
         self.uc.mem_write(address, b"".join((value & 0xFFFF_FFFF).to_bytes(4, "little") for value in values))

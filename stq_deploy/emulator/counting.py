@@ -1,6 +1,6 @@
-"""Exact counts of executed instructions: every basic block is counted once, and again whenever it runs.
+"""Exact counts of executed instructions: a basic block's instructions are counted once and added whenever it runs.
 
-An instruction inside an IT block whose condition fails counts too: the core issues it. So does QEMU.
+An instruction inside an IT block whose condition fails counts too, because the core issues it. QEMU counts it as well.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from stq_deploy.emulator.instructions import count_instructions
 
 
 class InstructionCounter:
-    """Counts what the program executes, and apart from that what exception handlers execute.
+    """Counts the instructions of the program, and separately those of exception handlers.
 
     Attributes:
         program: instructions executed outside of exception handlers.
         handlers: instructions executed in them.
-        in_handler: which of the two counts now.
-        attention: set by another thread to have the core stop before its next block.
-        stopped_for_attention: whether the latest stop was that.
+        in_handler: which of the two is counting now.
+        attention: set by another thread to stop the core before its next block.
+        stopped_for_attention: whether that caused the latest stop.
     """
 
     def __init__(self, uc: Uc) -> None:
@@ -37,7 +37,7 @@ class InstructionCounter:
         return self.program - (0 if self.in_handler else self._not_executed(pc))
 
     def stopped(self, pc: int) -> None:
-        """The core has stopped before executing `pc`: take back the rest of the block."""
+        """The core has stopped before executing `pc`: subtract the rest of the block."""
         surplus = self._not_executed(pc)
         self._block = (0, 0)
         if self.in_handler:

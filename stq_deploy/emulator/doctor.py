@@ -1,4 +1,4 @@
-"""What `stq-deploy doctor` says about emulators that are no Python packages."""
+"""`stq-deploy doctor`'s checks of emulators that are not Python packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ANSWER_SECONDS = 10.0
 
 
 def emulator_checks() -> Iterator[Check]:
-    """QEMU, and the boards it is for."""
+    """QEMU, and the boards it emulates."""
     boards = [board for board in map(load_board, board_names()) if board.emulator and board.emulator.kind == "qemu"]
     used_for = f"optional: a second emulator, for {', '.join(board.name for board in boards)}"
     try:

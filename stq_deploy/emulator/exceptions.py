@@ -1,7 +1,7 @@
 """Exception entry and return: ARMv7-M ARM B1.5. Unicorn has none of this for the M profile.
 
-Exact: frames (basic and with FPU registers, saved at once rather than lazily), EXC_RETURN, stack alignment, escalation
-to HardFault, lock-up. Left out: interrupts do not nest, the process stack is refused.
+Exact are frames (basic and with FPU registers, saved at once rather than lazily), EXC_RETURN, stack alignment,
+escalation to HardFault, and lock-up. Interrupts do not nest, and the process stack is refused.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ EXC_RETURN_MINIMUM = 0xF000_0000
 
 
 class Exceptions:
-    """Which exceptions are active, and how the core gets into and out of them.
+    """The active exceptions, and the core's entry to and return from them.
 
     Args:
         stack_problem: for an address range, the CFSR bit that pushing there would set; 0 if it can be written.
@@ -72,7 +72,7 @@ class Exceptions:
 
     @property
     def due_interrupt(self) -> int | None:
-        """Exception number of the interrupt to be taken now: pending, and masked by nothing."""
+        """Exception number of the interrupt to take now: pending and not masked."""
         if self._active:
             return None
         number = self._nvic.pending()
@@ -105,7 +105,7 @@ class Exceptions:
         """Enter the handler of a fault at `pc`.
 
         Returns:
-            what was entered and why, in the manual's words.
+            the exception entered and its cause, in the manual's words.
 
         Raises:
             Misuse: the core locks up.
@@ -130,7 +130,7 @@ class Exceptions:
         """Return from the active exception: `exc_return` has been loaded into the PC.
 
         Raises:
-            Misuse: it is not a value the core knows, or none is active.
+            Misuse: the core does not know the value, or no exception is active.
         """
         to_handler = exc_return & 0xF == 0x1
         valid = exc_return | 0x1 in (0xFFFF_FFF1, 0xFFFF_FFF9, 0xFFFF_FFE1, 0xFFFF_FFE9)

@@ -1,4 +1,4 @@
-"""Just enough of the Thumb-2 encoding (ARMv7-M ARM, A5) to know lengths, FPU use and operand addresses."""
+"""The part of the Thumb-2 encoding (ARMv7-M ARM, A5) that gives lengths, FPU use and operand addresses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Instruction:
     """One instruction in its place.
 
     Attributes:
-        condition: of the IT block it lies in; ALWAYS outside of one.
+        condition: its condition in an IT block; ALWAYS outside one.
     """
 
     address: int
@@ -51,7 +51,7 @@ class Instruction:
 
     @property
     def end(self) -> int:
-        """Address behind it."""
+        """Address after it."""
         return self.address + (4 if is_wide(self.first) else 2)
 
 
@@ -78,7 +78,7 @@ def _it_conditions(it: int) -> list[int]:
 
 
 def condition_holds(condition: int, flags: int) -> bool:
-    """Whether `condition` is true for an xPSR of `flags`."""
+    """Whether `condition` holds for an xPSR of `flags`."""
     n, z, c, v = (bool(flags >> bit & 1) for bit in (31, 30, 29, 28))
     truths = (z, c, n, v, c and not z, n == v, not z and n == v, True)
     return truths[condition >> 1] != bool(condition & 1 and condition < ALWAYS)
@@ -104,7 +104,7 @@ class Division:
 
 
 def word_access(first: int, second: int) -> WordAccess | None:
-    """LDM, STM, LDRD, STRD, VLDM, VSTM, VLDR, VSTR; None for others, and for those that cannot be unaligned.
+    """LDM, STM, LDRD, STRD, VLDM, VSTM, VLDR, VSTR; None for others, and for those that are always aligned.
 
     The stack pointer's and PC's lowest bits are zero in hardware, so accesses through them are always aligned.
     """
@@ -115,7 +115,7 @@ def word_access(first: int, second: int) -> WordAccess | None:
     elif first & 0xFE40 == 0xE800:  # 32-bit LDM, STM
         if first & 0x0180 == 0x0100:  # decrement before
             offset = -4 * second.bit_count()
-    elif first & 0xFE40 == 0xE840 and first & 0x0120:  # LDRD, STRD; without P and W it is LDREX and its kin
+    elif first & 0xFE40 == 0xE840 and first & 0x0120:  # LDRD, STRD; without P and W it is LDREX and the like
         if first & 0x0100:
             offset = 4 * (second & 0xFF) * (1 if first & 0x0080 else -1)
     elif first & 0xFE00 == 0xEC00 and uses_fpu(first, second) and first & 0x01A0:

@@ -1,4 +1,4 @@
-"""Arguments of the kernels in `stq_nn.h`, as `bare_metal` takes them."""
+"""Arguments of the kernels in `stq_nn.h`, in `bare_metal`'s form."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pool_params(
     input_offset: int = 0,
     multiple: int = 0,
 ) -> Struct:
-    """`stq_pool_params`; pairs are (vertical, horizontal), `pad` is (top, left). The last two are average pooling's."""
+    """`stq_pool_params`; pairs are (vertical, horizontal), `pad` is (top, left). Average pooling uses the last two."""
     return Struct((*window, *stride, *pad, input_offset, multiple))
 
 

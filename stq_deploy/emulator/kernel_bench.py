@@ -1,6 +1,6 @@
 """Exact instruction counts of the kernels over a fixed list of layers.
 
-Levels and weights are random: no kernel's count depends on them, but for thresholds, which are not measured here.
+Levels and weights are random. No kernel's count depends on them, except with thresholds, which are not measured here.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Measurement:
 
     @property
     def per_mac(self) -> float | None:
-        """Instructions per MAC; None for a layer without."""
+        """Instructions per MAC; None for a layer without MACs."""
         return self.instructions / self.layer.macs if self.layer.macs else None
 
     def as_json(self) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from stq_deploy.toolchain.kernel_sources import kernel_sources
 IMPLEMENTATIONS = ("reference", "cortex_m7")
 
 _BOARD = "stm32h743"
-# Nothing calls the kernels, and zig drops what is not called unless it is kept.
+# Nothing calls the kernels, and zig drops uncalled functions unless they are kept.
 _LINKER_SCRIPT = "SECTIONS { . = 0x08000000; .text : { KEEP(*(.text*)) *(.rodata*) } .data : { *(.data* .bss*) } }\n"
 _COMPILE_TIMEOUT_S = 300.0
 
 
 def build_kernel_program(compiler: Compiler, implementation: str, folder: Path) -> Path:
-    """Compile and link every kernel of one implementation, and the run-time, with the flags that firmware gets.
+    """Compile and link every kernel of one implementation, and the run-time, with the firmware's flags.
 
     Args:
         implementation: one of `IMPLEMENTATIONS`.

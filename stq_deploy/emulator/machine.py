@@ -1,4 +1,4 @@
-"""The emulated microcontroller: runs the core, and does what Unicorn leaves to its user."""
+"""The emulated microcontroller: runs the core, and adds what Unicorn lacks."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from stq_deploy.emulator.refusals import (
 from stq_deploy.emulator.stm32h743 import FLASH_ORIGIN, PERIPHERAL_SPACE, Chip, Signals, build_chip
 
 _SLEEP_SLICE_SECONDS = 0.5
-_NEVER = 0xFFFF_FFFF  # an address to stop at that no instruction has
+_NEVER = 0xFFFF_FFFF  # a stop address that no instruction has
 # Numbers of QEMU's Arm exceptions, as Unicorn reports them.
 _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT = 2, 3, 4, 7, 8
 
 
 class Machine:
-    """A board with its core, memories and peripherals; `run` is its life.
+    """A board with its core, memories and peripherals; `run` runs it to its end.
 
     `run` belongs to one thread. `bytes_arrived`, `wants_nudge`, `nudge`, `watch` and `stop` may be called from another.
 
@@ -55,8 +55,8 @@ class Machine:
         mode: "counting" counts instructions and checks every access; "fast" runs at full speed and checks less.
         revision: silicon revision, a letter.
         wire: the serial line.
-        refused: called with everything the program is refused.
-        watchdog_speed: how many times too fast the watchdog's oscillator runs; for tests of what hangs.
+        refused: called with every refusal.
+        watchdog_speed: factor by which the watchdog's oscillator is too fast, for tests of hanging programs.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Machine:
         self._start(RESET_BY_POWER)
 
     def run(self) -> Refusal | None:
-        """Run until `stop` is called (None), or until the program does what cannot go on."""
+        """Run until `stop` is called (None), or until the program cannot continue."""
         if hasattr(time, "pthread_getcpuclockid"):
             self._processor_clock = time.pthread_getcpuclockid(threading.get_ident())
         while not self._stopping:
@@ -125,27 +125,27 @@ class Machine:
     def nudge(self) -> None:
         """Interrupt a busy core, so that it takes its receive interrupt in the middle of a computation.
 
-        Only in counting mode, whose hook stops before a basic block. Stopped from another thread, Unicorn may leave an
-        instruction between its two loads and execute it again: an LDRD or LDM into its own base register then reads
-        through the value it has just loaded.
+        Only in counting mode, whose hook stops before a basic block. A stop from another thread may leave an
+        instruction between its two loads, and Unicorn executes it again: an LDRD or LDM into its own base register then
+        reads through the value it has just loaded.
         """
         if self._counter is not None:
             self._counter.attention = True
 
     def watch(self) -> None:
-        """Let the watchdog reset the chip if its time is up; to be called now and then."""
+        """Let the watchdog reset the chip if its time is up; call it regularly."""
         if self._chip.watchdog.expired:
             self._awake.set()
             self._core.uc.emu_stop()
 
     def stop(self) -> None:
-        """End `run`. May have to be called again until it has ended."""
+        """End `run`. Call it again until `run` has ended."""
         self._stopping = True
         self._awake.set()
         self._core.uc.emu_stop()
 
     def _start(self, reset_flags: int) -> None:
-        """Reset: everything but the memories' contents begins anew."""
+        """Reset everything except the memories' contents."""
         self._core = Core()
         uc = self._core.uc
         self._chip: Chip = build_chip(
@@ -239,7 +239,7 @@ class Machine:
             counter.stopped(core.pc)
 
     def _sleep(self) -> None:
-        """WFI: until an interrupt or SysTick is pending, even if it is masked, or the watchdog has enough."""
+        """WFI: sleep until an interrupt or SysTick is pending, even if it is masked, or the watchdog resets."""
         self._asleep = True
         systick = self._chip.systick
         try:
@@ -251,7 +251,7 @@ class Machine:
                 slice_ = systick.sleep_seconds
                 began = time.monotonic()
                 woken = self._awake.wait(_SLEEP_SLICE_SECONDS if slice_ is None else slice_)
-                # Not more than was asked for: a host that slept, too, must not seem to be a firmware that hangs.
+                # At most the time asked for: a host that slept, too, must not look like a hanging firmware.
                 self._slept += min(time.monotonic() - began, _SLEEP_SLICE_SECONDS if slice_ is None else slice_)
                 if not woken and slice_ is not None:
                     systick.pending = True
@@ -259,7 +259,7 @@ class Machine:
         finally:
             self._asleep = False
 
-    # What peripherals tell
+    # Reports of peripherals
 
     def _interrupts_changed(self) -> None:
         if self._exceptions.due_interrupt is not None:
@@ -279,10 +279,10 @@ class Machine:
         return self._counter.executed_before(self._access_pc) if self._counter is not None else 0
 
     def _seconds(self) -> float:
-        """Time for what has an oscillator of its own.
+        """Time for peripherals with their own oscillator.
 
-        While the core runs, its instructions at one a cycle where they are counted, else the time that this computer's
-        processor has spent on it: how busy the computer is does not matter. While it sleeps, the time slept.
+        While the core runs, this is its instructions at one per cycle where they are counted, else the processor time
+        that this computer has spent on it, whatever its load. While the core sleeps, it is the time slept.
         """
         if self._counter is not None:
             ran = (self._counter.program + self._counter.handlers) / self._chip.rcc.core_hz
@@ -388,7 +388,7 @@ class Machine:
             raise NotModelled(f"Unicorn reports its exception {number}", f"nothing is known of it (LR 0x{core.lr:08X})")
 
     def _explain(self, error: UcError) -> Exception | None:
-        """The hardware's view of why Unicorn stopped; None if it was a hint instruction."""
+        """The hardware's reason for Unicorn's stop; None for a hint instruction."""
         core, bad = self._core, self._bad_access
         if bad is not None:
             self._trouble_pc = bad.pc
@@ -402,7 +402,7 @@ class Machine:
                 status=ex.INVALID_STATE,
             )
         if self._halfword(pc - 2) in (WFE, YIELD) and self._hint_passed != pc:
-            self._hint_passed = pc  # Unicorn stops behind these two as if they were invalid
+            self._hint_passed = pc  # Unicorn stops after these two as if they were invalid
             self._paused = True
             return None
         return HardwareFault(

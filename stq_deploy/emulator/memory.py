@@ -1,4 +1,4 @@
-"""The chip's memories: contents that outlive a reset, and rights that follow the MPU and the clocks."""
+"""The chip's memories: contents that survive a reset, and rights that follow the MPU and the clocks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Memories:
                 bank.contents[first - bank.memory.origin : end - bank.memory.origin] = part
 
     def map_into(self, uc: Uc) -> None:
-        """Give a core these memories, with all rights but writing to flash."""
+        """Give a core these memories, with all rights except writing to flash."""
         for bank in self._banks:
             address = ctypes.addressof(ctypes.c_char.from_buffer(bank.contents))
             rights = _rights(bank.memory, read=True, write=True, execute=True)
@@ -52,7 +52,7 @@ class Memories:
             bank.rights = [(bank.memory.origin, bank.memory.end, rights)]
 
     def set_rights(self, mpu: Mpu, is_clocked: Callable[[int], bool]) -> bool:
-        """Find the rights that MPU and clocks give now; `apply_rights` enforces them.
+        """Find the rights that MPU and clocks grant now; `apply_rights` enforces them.
 
         Args:
             is_clocked: whether the memory at an address has its clock.

@@ -1,4 +1,4 @@
-"""The host's side of an emulated board: starts its process, watches it, and stops it for sure."""
+"""The host's side of an emulated board: starts its process, watches it, and always stops it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _STOP_SECONDS = 2.0
 class EmulatedBoard:
     """An emulated board, as a context manager.
 
-    The process ends with the context, with an exception, and with this process: it stops when its standard input,
-    a pipe that nobody else holds, is closed.
+    The process ends with the context, with an exception, and with this process: it stops when its standard input, a
+    pipe that only this process holds, is closed.
 
     Args:
         elf: the program, the very file that would be flashed.
-        board: name of the board; its board.toml says which emulator runs it.
+        board: name of the board; its board.toml names the emulator.
         mode: "fast" runs at full speed; "counting" makes the cycle counter count executed instructions and checks more.
         revision: silicon revision, a letter; None for the usual one.
         link: becomes a symbolic link to the serial port while the board runs.
-        watchdog_speed: how many times too fast the watchdog's oscillator runs; for tests of what hangs.
-        on_refusal: called, from another thread, with everything the program is refused.
+        watchdog_speed: factor by which the watchdog's oscillator is too fast, for tests of hanging programs.
+        on_refusal: called, from another thread, with every refusal.
 
     Attributes:
         port: the serial port to open; set by `start`.
@@ -128,7 +128,7 @@ class EmulatedBoard:
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
-        """What the program has been refused so far, in order; the latest `REMEMBERED_REFUSALS` of it."""
+        """The program's refusals so far, in order; the latest `REMEMBERED_REFUSALS` of them."""
         return tuple(self._refusals)
 
     @property
@@ -140,10 +140,10 @@ class EmulatedBoard:
         """Call this when the link is silent.
 
         Args:
-            patience: seconds to wait for the board's end, which may be under way when its port has failed.
+            patience: seconds to wait for the board's end, which may be imminent when its port has failed.
 
         Raises:
-            StqError: the board has stopped, and why.
+            StqError: the board has stopped; the error says why.
         """
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):

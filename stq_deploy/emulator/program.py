@@ -1,4 +1,4 @@
-"""The ELF file: what goes where, and which function an address lies in. The file is untrusted."""
+"""The ELF file: the segments, and the function of an address. The file is untrusted."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Program:
     """A loaded ELF file.
 
     Attributes:
-        segments: initial contents of memory by load address (LMA): .data lies in flash until start-up copies it.
-        code: instructions where they will run, as (address, bytes): what start-up copies is not there at first.
+        segments: initial contents of memory by load address (LMA): .data is in flash until start-up copies it.
+        code: instructions at the addresses where they will run, as (address, bytes); start-up copies some there.
         functions: (start, end, name), ascending.
     """
 
@@ -50,7 +50,7 @@ class Program:
         return b""
 
     def instructions(self) -> list[Instruction]:
-        """Every instruction, where it will run."""
+        """Every instruction, at the address where it will run."""
         return [item for start, content in self.code for item in walk(start, content)]
 
 
@@ -92,7 +92,7 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
 
 
 def _no_program(path: Path) -> StqError:
-    """What the file seems to be by its name, and how to make a program from it."""
+    """The file's apparent kind by its name, and how to make a program from it."""
     models = {".stq": "a network", ".h5": "a Keras model", ".keras": "a Keras model", ".hdf5": "a Keras model"}
     images = {".bin": "an image without addresses", ".hex": "an image without names of functions"}
     ending = path.suffix.lower()
@@ -128,7 +128,7 @@ def _read_segments(elf: Any, path: Path, memories: list[Memory]) -> tuple[Segmen
 
 
 def _lies_in_flash(address: int, size: int, memories: list[Memory]) -> bool:
-    """In one bank, or in several directly behind each other."""
+    """Whether it is in one bank, or in several adjacent ones."""
     reached = address
     for memory in sorted(memories, key=lambda m: m.origin):
         if memory.kind == "flash" and memory.origin <= reached < memory.end:
@@ -137,7 +137,7 @@ def _lies_in_flash(address: int, size: int, memories: list[Memory]) -> bool:
 
 
 def _read_sections(elf: Any) -> tuple[tuple[tuple[int, bytes], ...], tuple[tuple[int, int, str], ...]]:
-    """Runs of instructions, without the data between them, and functions."""
+    """Stretches of instructions, without the data between them, and functions."""
     symbols = [symbol for section in elf.iter_sections("SHT_SYMTAB") for symbol in section.iter_symbols()]
     functions = sorted(
         (symbol["st_value"] & ~1, (symbol["st_value"] & ~1) + symbol["st_size"], symbol.name)

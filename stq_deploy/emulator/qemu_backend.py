@@ -1,4 +1,4 @@
-"""Boards emulated by QEMU, in a process below this one, their serial port relayed to the pty."""
+"""Boards emulated by QEMU in a child process; their serial port is relayed to the pty."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from stq_deploy.errors import StqError
 PROGRAM = "qemu-system-arm"
 ADVICE = "Debian, Ubuntu: sudo apt-get install qemu-system-arm; macOS: brew install qemu"
 ICOUNT_SHIFT = 7
-"""Every instruction takes 2^this nanoseconds: boards' counter.c turns the time of a timer into instructions. It costs
-no speed, so it is so in either mode."""
+"""Every instruction takes 2^this nanoseconds; the boards' counter.c converts a timer's time into instructions. This
+costs no speed, so both modes use it."""
 
 _TICK_SECONDS = 0.5
 _RETRY_SECONDS = 0.002
@@ -64,13 +64,13 @@ class QemuEmulation:
 
     def __init__(self, launch: Launch, serial: SerialPty) -> None:
         emulator = launch.board.emulator
-        assert isinstance(emulator, QemuEmulator)  # what `_MODULES` says
+        assert isinstance(emulator, QemuEmulator)  # as `_MODULES` states
         self._board = launch.board.name
         self._program = launch.program
         self._serial = serial
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
-        # A file, not a pipe: nobody has to read along, and what it says when it dies is complete.
+        # A file, not a pipe: nothing must read it meanwhile, and its last words are complete.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         command = [
             *(find_qemu(), "-machine", emulator.machine, "-icount", f"shift={ICOUNT_SHIFT}"),
@@ -85,7 +85,7 @@ class QemuEmulation:
                 stdout=self._said,
                 stderr=self._said,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # a terminal's Ctrl-C is for this process to act on
+                start_new_session=True,  # this process handles a terminal's Ctrl-C
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has a single thread
             )
 
@@ -93,7 +93,7 @@ class QemuEmulation:
         """See `Emulation`."""
         inbox = self._serial.wire.inbox
         while not stop.is_set():
-            # What QEMU has not taken yet is offered again soon.
+            # Bytes that QEMU has not accepted yet are offered again soon.
             timeout = _RETRY_SECONDS if inbox else _TICK_SECONDS
             _, others = self._serial.exchange(timeout, (self._socket.fileno(), *watched))
             if self._socket.fileno() in others and not self._receive():
@@ -115,7 +115,7 @@ class QemuEmulation:
         self._said.close()
 
     def _receive(self) -> bool:
-        """Pass on what the board has sent; False if QEMU has ended."""
+        """Pass on the board's bytes; False if QEMU has ended."""
         try:
             data = self._socket.recv(_CHUNK_BYTES)
         except BlockingIOError:
@@ -147,7 +147,7 @@ class QemuEmulation:
 
 
 def explain_lockup(said: str, program: Program) -> Refusal | None:
-    """The refusal in what QEMU prints when the core locks up, a sentence and all registers; None if it is not that."""
+    """The refusal in QEMU's output when the core locks up (a sentence and all registers); None for other output."""
     sentence = re.search(r"^qemu: fatal: (Lockup: .*)$", said, re.MULTILINE)
     registers = dict(re.findall(r"\b(R\d\d)=([0-9a-f]{8})\b", said))
     if sentence is None or not {"R14", "R15"} <= registers.keys():
@@ -163,6 +163,6 @@ def explain_lockup(said: str, program: Program) -> Refusal | None:
 
 
 def _die_with_parent() -> None:
-    """In QEMU's process before it becomes QEMU: if we are killed, it ends too. Only Linux has this."""
+    """Runs in QEMU's process before it becomes QEMU, so that QEMU ends if we are killed. Only Linux has this."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the emulator refuses, and how it says so.
+"""The emulator's refusals and their texts.
 
 Three kinds of trouble stop a program:
 
@@ -6,7 +6,7 @@ Three kinds of trouble stop a program:
   keeps a `Refusal` for the host.
 - `Misuse`: the chip raises nothing and silently does the wrong thing (a write to a peripheral without its clock is
   lost, a UART at the wrong rate sends garbage). The emulated board stops.
-- `NotModelled`: the chip may well do the right thing, but this emulator does not know it. The emulated board stops.
+- `NotModelled`: the chip may do the right thing, but this emulator does not model it. The emulated board stops.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Refusal:
-    """One thing refused, for a person to read.
+    """One refusal, as text for people.
 
     Attributes:
         what: what the program did.
         why: the rule it broke.
         pc: address of the instruction.
-        function: the function it lies in, with the offset; "" if the ELF has no symbol for it.
+        function: the function of that address, with the offset; "" if the ELF has no symbol for it.
         caller: the same for the link register, which usually is the caller or its caller.
-        fault: the exception the program was sent to, with its status bits; "" if the board stopped.
+        fault: the exception that the program got, with its status bits; "" if the board stopped.
     """
 
     what: str
@@ -46,7 +46,7 @@ class Refusal:
 
 
 class Stopping(Exception):
-    """Ends the emulated board's life."""
+    """Stops the emulated board."""
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(f"{what}: {why}")
@@ -59,7 +59,7 @@ class Misuse(Stopping):
 
 
 class NotModelled(Stopping):
-    """The limit of the emulator, not of the program."""
+    """A limit of the emulator, not a fault of the program."""
 
 
 class HardwareFault(Exception):

@@ -24,7 +24,7 @@ class SerialPty:
     """Moves bytes between a pty and a `Wire`. `send` may be called from any thread, the rest from one.
 
     Attributes:
-        path: what the host opens.
+        path: the device that the host opens.
         wire: the board's end.
     """
 
@@ -32,7 +32,7 @@ class SerialPty:
         """Args:
         baud: the rate the port is set to until the host sets another.
         """
-        self._master, self._slave = os.openpty()  # keeping the slave open spares us hang-ups
+        self._master, self._slave = os.openpty()  # keeping the slave open avoids hang-ups
         tty.setraw(self._slave)
         self._set_baud(baud)
         os.set_blocking(self._master, False)
@@ -43,7 +43,7 @@ class SerialPty:
         self.wire = Wire(inbox=deque(), baud=baud, send=self._send)
 
     def exchange(self, timeout: float, others: tuple[int, ...] = ()) -> tuple[bool, list[int]]:
-        """Wait at most `timeout` seconds for something to do, and do it.
+        """Wait at most `timeout` seconds for bytes or a wake-up, and handle them.
 
         Args:
             others: file descriptors that end the wait as well.
@@ -73,13 +73,13 @@ class SerialPty:
             os.write(self._wake_write, b"\0")
 
     def close(self) -> None:
-        """Give the pty back; the host's port hangs up."""
+        """Close the pty; the host's port hangs up."""
         for fd in (self._master, self._slave, self._wake_read, self._wake_write):
             os.close(fd)
 
     def _send(self, byte: int) -> None:
         first = not self._unsent
-        if len(self._unsent) < _MAXIMUM_UNSENT_BYTES:  # nobody listens: lost, as on a cable
+        if len(self._unsent) < _MAXIMUM_UNSENT_BYTES:  # no listener: lost, as on a cable
             self._unsent.append(byte)
         if first:
             self.wake()
@@ -95,7 +95,7 @@ class SerialPty:
                 self._unsent.popleft()
 
     def _host_baud(self) -> int | None:
-        """What the host has set; None for a rate that termios has no name for."""
+        """The rate that the host has set; None for a rate without a name in termios."""
         return _BAUD_OF_CODE.get(termios.tcgetattr(self._slave)[5])
 
     def _set_baud(self, baud: int) -> None:

@@ -1,4 +1,4 @@
-"""The STM32H743: which peripherals it has where, and how they depend on each other (RM0433 "Memory map")."""
+"""The STM32H743: its peripherals, their addresses, and how they depend on each other (RM0433 "Memory map")."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stq_deploy.errors import StqError
 
 FLASH_ORIGIN = 0x0800_0000
 PERIPHERAL_SPACE = ((0x4000_0000, 0x2000_0000), (0xE000_0000, 0x0010_0000))
-"""Address and size of what is not memory."""
+"""Address and size of the regions that are not memory."""
 
 _SRAM_ENABLES = {0x3002_0000: 29, 0x3004_0000: 30, 0x3004_8000: 31}
 """End of SRAM1, SRAM2, SRAM3, and the bit of RCC_AHB2ENR that clocks it; off after reset."""
@@ -42,14 +42,14 @@ _GPIO_RESET = {  # ports with debug pins, RM0433 "GPIO register map"
 
 @dataclass(frozen=True)
 class Signals:
-    """What the peripherals tell the core, and ask it.
+    """Callbacks from the peripherals to the core.
 
     Attributes:
         interrupts_changed: an interrupt may have become pending.
         protection_changed: the MPU or a memory's clock may allow other accesses.
-        fpu_enabled: CPACR grants the FPU, or takes it away.
+        fpu_enabled: CPACR grants or revokes the FPU.
         executed: instructions executed so far.
-        seconds: the time that has passed for what has an oscillator of its own.
+        seconds: the time that has passed for peripherals with their own oscillator.
     """
 
     interrupts_changed: Callable[[], None]
@@ -61,7 +61,7 @@ class Signals:
 
 @dataclass(frozen=True)
 class Chip:
-    """The parts the machine deals with by name."""
+    """The peripherals that the machine accesses by name."""
 
     bus: Bus
     rcc: Rcc
@@ -85,7 +85,7 @@ def silicon_identity(board: Board, revision: str) -> int:
     """DBGMCU_IDC of a silicon revision.
 
     Raises:
-        StqError: this is not the chip, with the serial port, that we emulate; or it has no such revision.
+        StqError: the board does not have the chip and serial port that we emulate, or the chip has no such revision.
     """
     identity = board.identity
     if identity is None or identity.value != _DEVICE_ID or board.serial.peripheral != "USART3":

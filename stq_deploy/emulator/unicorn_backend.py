@@ -47,7 +47,7 @@ def start(launch: Launch, serial: SerialPty) -> UnicornEmulation:
 
 
 class UnicornEmulation:
-    """A `Machine` that runs in a thread of its own."""
+    """A `Machine` that runs in its own thread."""
 
     def __init__(self, machine: Machine, serial: SerialPty) -> None:
         self._machine = machine
@@ -87,4 +87,4 @@ class UnicornEmulation:
         return ends[0]
 
     def close(self) -> None:
-        """Nothing outlives `serve`."""
+        """Nothing remains after `serve`."""

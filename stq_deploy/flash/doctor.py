@@ -1,4 +1,4 @@
-"""What `stq-deploy doctor` says about connected boards: probes, serial ports, and permission to use them."""
+"""`stq-deploy doctor`'s checks of connected boards: probes, serial ports, and permission to use them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_port(port: Port) -> Check:
 
 
 def check_udev_rules(vendors: set[int], folders: tuple[Path, ...] = UDEV_FOLDERS) -> Check:
-    """Whether some udev rule names the probes' vendor: without one, only root opens a probe."""
+    """Whether a udev rule names the probes' vendor; without one, only root can open a probe."""
     missing = {f"{vendor:04x}" for vendor in vendors}
     for folder in folders:
         for path in sorted(folder.glob("*.rules")):

@@ -1,4 +1,4 @@
-"""Serial ports, and which board each belongs to."""
+"""Serial ports and their boards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def usb_ports() -> list[Port]:
 
 
 def port_of_probe(board: Board, uid: str, ports: list[Port]) -> Port | None:
-    """The port that the probe `uid` provides: of the board's USB vendor, with the probe's serial number."""
+    """The port that the probe `uid` provides: it has the board's USB vendor and the probe's serial number."""
     for port in ports:
         if port.vendor_id == board.serial.usb_vendor_id and port.serial_number.lower() == uid.lower():
             return port

@@ -1,4 +1,4 @@
-"""Writing a built image to the one board that is meant, with an error for everything that can go wrong."""
+"""Writes a built image to the right board, with an error for everything that can go wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stq_deploy.toolchain.build_folder import REPORT, settle
 
 @dataclass(frozen=True)
 class Problem:
-    """What pyocd says when something goes wrong, and what it means.
+    """A failure message of pyocd, and its meaning.
 
     Attributes:
         pattern: searched in pyocd's output.
@@ -79,7 +79,7 @@ PROBLEMS = (
 
 @dataclass(frozen=True)
 class Flashed:
-    """What was written, through which probe, and the serial port that the probe provides, if any."""
+    """The written image, the probe, and the serial port that the probe provides, if any."""
 
     build_id: str
     probe: pyocd.Probe
@@ -94,11 +94,11 @@ def flash_board(
 ) -> Flashed:
     """Write the image in `build_folder` to the connected board, and reset it.
 
-    pyocd does not read back what it wrote; the build id that the firmware announces over the link tells.
+    pyocd does not read back what it wrote; the build id that the firmware announces over the link shows it.
 
     Args:
         probe_uid: serial number of the probe, or a part that only one has; needed when there are several.
-        writing: called when all is checked, before anything is written.
+        writing: called after all checks, before anything is written.
 
     Raises:
         StqError: the board exists only as an emulation; nothing was built there, or for another board; pyocd is
@@ -121,7 +121,7 @@ def flash_board(
 
 
 def choose_probe(probes: list[pyocd.Probe], uid: str | None) -> pyocd.Probe:
-    """The probe meant: the only one, or the only one whose serial number contains `uid`.
+    """The chosen probe: the only one, or the only one whose serial number contains `uid`.
 
     Raises:
         StqError: none, or several.

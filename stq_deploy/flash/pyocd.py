@@ -1,4 +1,4 @@
-"""Calling pyocd: always as a process with a time-out, never waiting for a probe to be plugged in."""
+"""Calls pyocd, always as a process with a time-out; never waits for a probe to be plugged in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from stq_deploy.errors import StqError
 
 LIST_TIMEOUT_S = 30.0
-PROGRAM_TIMEOUT_S = 180.0  # 2 MiB at a slow probe's 20 KiB/s, and the erasing before
+PROGRAM_TIMEOUT_S = 180.0  # 2 MiB at a slow probe's 20 KiB/s, and erasing before
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Probe:
 
     Attributes:
         uid: its serial number.
-        description: vendor and board, or vendor and product, as it says about itself.
+        description: vendor and board, or vendor and product, as the probe states them.
     """
 
     uid: str
@@ -30,7 +30,7 @@ class Probe:
 
 
 def find_pyocd() -> tuple[str, ...]:
-    """The words that start pyocd.
+    """The command that starts pyocd.
 
     Raises:
         StqError: it is not installed.
@@ -47,7 +47,7 @@ def list_probes() -> list[Probe]:
     """The probes plugged in, in pyocd's order.
 
     Raises:
-        StqError: pyocd is missing, hangs, or says something that is not its JSON.
+        StqError: pyocd is missing, hangs, or prints anything except its JSON.
     """
     done = _run([*find_pyocd(), "json", "--probes", "--no-config"], LIST_TIMEOUT_S, "listing the probes")
     try:
@@ -64,10 +64,10 @@ def list_probes() -> list[Probe]:
 
 
 def program(image: Path, target: str, uid: str) -> subprocess.CompletedProcess[str]:
-    """Write `image` (ELF or HEX) through probe `uid` and reset; the caller judges the result.
+    """Write `image` (ELF or HEX) through probe `uid` and reset; the caller checks the result.
 
     Raises:
-        StqError: pyocd is missing, or does not come to an end.
+        StqError: pyocd is missing, or does not end.
     """
     command = [
         *find_pyocd(), "load", "--no-wait", "--no-config", "--uid", uid, "--target", target,
@@ -80,7 +80,7 @@ def _run(command: list[str], timeout: float, doing: str) -> subprocess.Completed
     try:
         return subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=timeout, check=False,
-            stdin=subprocess.DEVNULL,  # pyocd asks when it has a choice; it gets no answer instead of hanging
+            stdin=subprocess.DEVNULL,  # pyocd asks when it has a choice; without standard input it cannot hang
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise StqError(

@@ -1,5 +1,4 @@
-"""The link between host and board: frames, reliable delivery, and the questions a host may ask.
+"""The link between host and board: frames, reliable delivery, and the host's requests.
 
-`Session` over a `Transport` is what the rest of the program uses. docs/PROTOCOL.md has the bytes and the
-reasons.
+The rest of the program uses `Session` over a `Transport`. docs/PROTOCOL.md has the bytes and the reasons.
 """

@@ -1,11 +1,11 @@
 """Reliable delivery of requests, without any input or output of its own.
 
-A serial line keeps order: what arrives, arrives in the order in which it was sent. The board answers requests
-in order, too, and echoes in each answer the *transmission* number of the frame that caused it. So one rule
-finds every loss that leaves a trace: when the board speaks of transmission t, every unanswered request last
-sent before t is lost, it or its answer. It is sent again, and the board either handles it or repeats the
-answer it kept. A loss that leaves no trace shows as a time-out; the oldest request is then sent again alone,
-and the board's reaction is evidence about the rest.
+A serial line keeps order: bytes arrive in the order in which they were sent. The board answers requests in order, too,
+and echoes in each answer the *transmission* number of the frame that caused it. So one rule finds every loss that
+leaves a trace: when the board names transmission t, every unanswered request last sent before t is lost, or its answer
+is. The host sends it again, and the board either handles it or repeats the answer it kept. A loss without a trace
+causes a time-out. The host then sends only the oldest request again, and the board's reaction is evidence about the
+rest.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Delivery:
 
     Args:
         session: low 16 bits of the session's nonce.
-        window: most requests outstanding at once, as the board says.
-        sequence: of the first request, 16 bits.
-        transmission: of the first request, 16 bits.
-        statistics: counted into.
+        window: most requests outstanding at once, as the board states.
+        sequence: number of the first request, 16 bits.
+        transmission: number of the first request, 16 bits.
+        statistics: receives the counts.
 
     Attributes:
         lost: the board does not know this session any more, because it was reset or another program uses it.
-            What is still unanswered stays so.
+            Unanswered requests then stay unanswered.
     """
 
     def __init__(self, session: int, window: int, sequence: int, transmission: int, statistics: LinkStatistics) -> None:
@@ -67,7 +67,7 @@ class Delivery:
 
     @property
     def full(self) -> bool:
-        """Whether the board's window is used up."""
+        """Whether the board's window is full."""
         return len(self._outstanding) >= self._window
 
     @property
@@ -80,14 +80,14 @@ class Delivery:
         return frame.session == self._session and bool(frame.type & ANSWER)
 
     def submit(self, request: Request) -> bytes:
-        """Take a request on; returns the bytes to send. Not to be called when `full`."""
+        """Accept a request; returns the bytes to send. Not to be called when `full`."""
         entry = _Outstanding(request, self._next_sequence, self._take_transmission())
         self._next_sequence = (self._next_sequence + 1) & 0xFFFF
         self._outstanding.append(entry)
         return self._encode(entry)
 
     def receive(self, frame: Frame) -> bytes:
-        """Take an undamaged frame from the board; returns the bytes to send on account of it, often none.
+        """Take an undamaged frame from the board; returns the bytes to send in reply, often none.
 
         Raises:
             AnswerError: a REJECT that does not parse.
@@ -112,7 +112,7 @@ class Delivery:
         return self._resend_up_to(frame.transmission - 1)
 
     def take_answers(self) -> list[tuple[Request, Frame, bool]]:
-        """Answers that no missing one precedes: request, answer, and whether it was sent just once."""
+        """Answers without a missing one before them: request, answer, and whether it was sent only once."""
         taken = []
         while self._outstanding and (answer := self._outstanding[0].answer) is not None:
             entry = self._outstanding.popleft()
@@ -120,13 +120,13 @@ class Delivery:
         return taken
 
     def probe(self) -> bytes:
-        """The oldest unanswered request again, behind a 0x00 that ends what may have been cut off."""
+        """The oldest unanswered request again, after a 0x00 that ends a frame that may have been cut off."""
         return b"\0" + self._resend(self._outstanding[0])
 
     def _receive_reject(self, frame: Frame) -> bytes:
         code = parse_reject(frame.payload).code
         if code == RejectCode.DAMAGED:
-            # The board counts on from the last undamaged frame: it may name too late a one, or too early.
+            # The board counts on from the last undamaged frame, so it may name a number too late or too early.
             self._statistics.damaged_reported += 1
         elif code == RejectCode.OUT_OF_ORDER:
             self._statistics.out_of_order_reported += 1
@@ -136,7 +136,7 @@ class Delivery:
         return self._resend_up_to(frame.transmission)
 
     def _resend_up_to(self, transmission: int) -> bytes:
-        """Send again, in order, what was last sent no later than `transmission` and is unanswered."""
+        """Send again, in order, unanswered requests last sent no later than `transmission`."""
         return b"".join(
             self._resend(entry)
             for entry in self._outstanding

@@ -13,7 +13,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.link.messages import AnswerError
 
 Locate = Callable[[int], str | None]
-"""Code address -> name of the function it lies in, if known."""
+"""Code address -> name of its function, if known."""
 
 _RECORD = struct.Struct("<15Ii")
 _BFAR_VALID = 1 << 15
@@ -73,7 +73,7 @@ class FaultRecord:
 
     @property
     def reasons(self) -> list[str]:
-        """What the fault status registers say, in words; addresses where they are valid."""
+        """The fault status registers in words, with addresses where they are valid."""
         reasons = [words for bit, words in _CFSR.items() if self.cfsr >> bit & 1]
         reasons += [words for bit, words in _HFSR.items() if self.hfsr >> bit & 1]
         if self.cfsr & _BFAR_VALID:

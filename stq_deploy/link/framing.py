@@ -22,7 +22,7 @@ _CRC = struct.Struct("<I")
 _MAX_ENCODED = MAX_FRAME_BYTES + MAX_FRAME_BYTES // 254 + 1
 
 FRAME_OVERHEAD = _HEADER.size + _CRC.size
-"""Bytes of a frame beside its payload, before COBS."""
+"""Bytes of a frame in addition to its payload, before COBS."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Frame:
     """One undamaged frame.
 
     Attributes:
-        type: a `FrameType`, or an answer to one, or a number this version does not know.
+        type: a `FrameType`, or an answer to one, or a number unknown to this version.
         sequence: of the request, 16 bits; an answer has its request's.
         session: low 16 bits of the nonce of the HELLO that opened the session.
         transmission: counts every frame a host sends, 16 bits; a board echoes that of the frame it answers.
@@ -48,10 +48,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Damaged:
-    """Bytes up to a 0x00 that are no frame.
+    """Bytes up to a 0x00 that are not a frame.
 
     Attributes:
-        length: how many, without the 0x00.
+        length: their number, without the 0x00.
         reason: "cobs", "length" or "crc".
     """
 
@@ -60,7 +60,7 @@ class Damaged:
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """The frame as it goes over the wire, with the 0x00 behind it.
+    """The frame as sent over the wire, with the final 0x00.
 
     Raises:
         ValueError: the frame is longer than MAX_FRAME_BYTES.
@@ -73,9 +73,9 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 class FrameDecoder:
-    """Takes bytes as they come, in pieces of any size, and gives what they hold.
+    """Takes bytes in pieces of any size, and returns their frames.
 
-    Anything may come: what is not a frame is reported as `Damaged` and skipped up to the next 0x00. At most
+    Any bytes may arrive: those that are not a frame are reported as `Damaged` and skipped up to the next 0x00. At most
     one frame's bytes are kept.
     """
 

@@ -1,4 +1,4 @@
-"""Is it the right board, with the right firmware and the right model?"""
+"""Checks that it is the right board, with the right firmware and model."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from stq_deploy.link.messages import BoardFacts
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What a board states of the network it runs, as far as the host relies on it.
+    """A board's statements about its network, as far as the host relies on them.
 
     Attributes:
         input_bytes: bytes of one sample's levels.
-        output_count: logits.
+        output_count: number of logits.
         output_type: 0, 1, 2 for int8, int16, int32.
-        layer_count: layers that run.
+        layer_count: number of layers.
     """
 
     input_bytes: int
@@ -27,7 +27,7 @@ class NetworkFacts:
 
     @classmethod
     def stated(cls, facts: BoardFacts) -> Self:
-        """What a board says."""
+        """A board's statements."""
         return cls(facts.input_bytes, facts.output_count, facts.output_type, facts.layer_count)
 
 
@@ -41,14 +41,14 @@ _NETWORK_FACTS = {
 
 @dataclass(frozen=True)
 class ExpectedBoard:
-    """What the host built and wants to talk to; None where it does not care.
+    """The build that the host expects; None where any value is fine.
 
     Attributes:
         board: name, as in `boards/`.
         model_hash: hex, `Network.sha256()`.
         build_id: hex, 16 bytes.
         model_name: for messages.
-        network: what the board must state of the network.
+        network: what the board must state about the network.
     """
 
     board: str | None = None
@@ -59,17 +59,17 @@ class ExpectedBoard:
 
 
 class WrongBoardError(StqError):
-    """The board on the port is not the one that was built for."""
+    """The board on the port is not the one of the build."""
 
 
 def check_identity(facts: BoardFacts, expected: ExpectedBoard, *, where: str) -> None:
-    """Compare what the board says of itself with what is expected.
+    """Compare the board's statements with the expected ones.
 
     Args:
         where: the port, for the message.
 
     Raises:
-        WrongBoardError: they differ; it names both, and what to do.
+        WrongBoardError: they differ; the error names both, and what to do.
     """
     if expected.board is not None and facts.board != expected.board:
         raise WrongBoardError(
@@ -104,7 +104,7 @@ def check_identity(facts: BoardFacts, expected: ExpectedBoard, *, where: str) ->
 
 
 def contradiction(words: str, stated: int, right: int, *, where: str) -> WrongBoardError:
-    """For a board that identifies itself rightly and states something else than the network it names.
+    """The error for a board that names the right network but contradicts it.
 
     Args:
         words: what the number counts.

@@ -25,11 +25,11 @@ _U32_U32 = struct.Struct("<II")
 FACT_FAULT = 1
 
 _LARGEST_TENSOR = 1 << 24
-"""Bytes; more than the memory of any board. Bounds what a board's word can make the host allocate or ask for."""
+"""Bytes; more than the memory of any board. It bounds what the host allocates or asks for on a board's statement."""
 
 
 class AnswerError(StqError):
-    """An undamaged answer that is not what the protocol says: the two sides differ in version."""
+    """An undamaged answer that violates the protocol: the two sides differ in version."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -42,26 +42,26 @@ class AnswerError(StqError):
 
 @dataclass(frozen=True)
 class BoardFacts:
-    """What a board says of itself, the network it runs, and how to talk to it.
+    """A board's facts about itself, its network and its link.
 
     Attributes:
         board: name, as in `boards/`.
         model_hash: hex SHA-256 of the network (`Network.sha256()`).
         build_id: hex, 16 bytes.
         input_bytes: bytes of one sample's levels.
-        output_count: logits.
+        output_count: number of logits.
         output_type: 0, 1, 2 for int8, int16, int32.
-        layer_count: layers the network has.
+        layer_count: number of the network's layers.
         window: requests that may be outstanding.
         max_request, max_answer: largest payload, bytes.
-        clock_hz: what a cycle count counts.
+        clock_hz: frequency of the cycles that it counts.
         silicon: the vendor's identity register; 0 if there is none.
         reset_cause: why it last started.
         sessions: HELLOs with a new nonce since reset, this one included; 1 means it was reset since the last
             session.
         inferences: complete ones since reset.
         overruns: receive errors since reset.
-        has_fault: whether it kept the record of a fault.
+        has_fault: whether it has kept the record of a fault.
     """
 
     board: str
@@ -85,11 +85,11 @@ class BoardFacts:
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """What one sample gave.
+    """The result of one sample.
 
     Attributes:
         logits: int32 (output_count,), fixed-point.
-        top1: index of the first largest logit, as the board found it.
+        top1: index of the first largest logit, as the board computed it.
         cycles: of all layers together, without link and digests.
         digests: uint32 (layer_count,), CRC-32 of each layer's output bytes; None if not asked for.
         layer_cycles: uint32 (layer_count,); None if not asked for.
@@ -104,7 +104,7 @@ class Inference:
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """A layer as the firmware describes it; the texts are the model author's, and not to be trusted."""
+    """A layer as the firmware describes it; the texts are the model author's and untrusted."""
 
     name: str
     op: str
@@ -114,7 +114,7 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class BoardCounters:
-    """The board's counts since reset; `stq_requests.h` says what each is."""
+    """The board's counts since reset; `stq_requests.h` defines each."""
 
     inferences: int
     sessions: int
@@ -146,7 +146,7 @@ def hello_payload(nonce: int) -> bytes:
 
 
 def infer_payload(flags: InferFlags, levels: bytes = b"") -> bytes:
-    """`levels`: all of a sample's, or none if they went ahead in INPUT requests."""
+    """`levels`: all of a sample's, or none if INPUT requests have sent them."""
     return _U32.pack(flags) + levels
 
 
@@ -171,7 +171,7 @@ def parse_facts(payload: bytes) -> tuple[int, BoardFacts]:
     """Nonce and facts.
 
     Raises:
-        AnswerError: wrong length, or numbers no board has.
+        AnswerError: wrong length, or impossible numbers.
     """
     if len(payload) <= _FACTS.size:
         raise AnswerError(f"its facts have {len(payload)} bytes")
@@ -206,7 +206,7 @@ def parse_facts(payload: bytes) -> tuple[int, BoardFacts]:
         and 64 <= facts.max_answer <= largest
         and min(facts.input_bytes, facts.output_count, facts.layer_count) >= 1
         and facts.input_bytes <= _LARGEST_TENSOR
-        # An inference with everything asked for fits one answer.
+        # An inference with all options fits one answer.
         and _INFER_ANSWER.size + 4 * (facts.output_count + 2 * facts.layer_count) <= facts.max_answer
     )
     if not sane:
@@ -218,7 +218,7 @@ def parse_inference(payload: bytes, flags: InferFlags, facts: BoardFacts) -> Inf
     """An INFER answer.
 
     Raises:
-        AnswerError: wrong length, other flags than asked for, or a top-1 index that contradicts the logits.
+        AnswerError: wrong length, other flags than requested, or a top-1 index that contradicts the logits.
     """
     digests = facts.layer_count if flags & InferFlags.DIGESTS else 0
     cycle_counts = facts.layer_count if flags & InferFlags.CYCLES else 0
@@ -247,7 +247,7 @@ def parse_run_to_layer(payload: bytes) -> tuple[int, int]:
 
 
 def check_output(output: bytes, output_bytes: int, digest: int) -> None:
-    """Whether `output` is what `parse_run_to_layer` announced.
+    """Check that `output` is what `parse_run_to_layer` announced.
 
     Raises:
         AnswerError: it is not.
@@ -282,7 +282,7 @@ def parse_refusal(payload: bytes) -> Refusal:
 
 
 def describe_type(type_: int) -> str:
-    """A frame type for a message: its name, or its number."""
+    """A frame type in messages: its name, or its number."""
     return FrameType(type_).name if type_ in set(FrameType) else f"{type_:#04x}"
 
 
@@ -293,7 +293,7 @@ def _unpack(layout: struct.Struct, payload: bytes, what: str) -> tuple[int, ...]
 
 
 def _text(payload: bytes, offset: int) -> tuple[str, int]:
-    """The text at `offset`, a length byte before it, and where it ends."""
+    """The text at `offset`, after its length byte, and its end."""
     end = offset + 1 + payload[offset] if offset < len(payload) else len(payload) + 1
     if end > len(payload):
         raise AnswerError("a text runs over its end")

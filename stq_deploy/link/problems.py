@@ -1,4 +1,4 @@
-"""What can go wrong between host and board, in words."""
+"""Problems between host and board, in words."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ RESET_CAUSES = {
     ResetCause.WATCHDOG: "the watchdog, as the firmware made no progress",
     ResetCause.FAULT: "a fault of the firmware",
 }
-"""Why a board last started, in words."""
+"""Reason for a board's last start, in words."""
 
 
 class SilentBoardError(StqError):
-    """Nothing, or nothing that makes sense, comes from the port."""
+    """Nothing, or nothing meaningful, arrives from the port."""
 
 
 class OtherVersionError(StqError):
-    """The board speaks another version of the protocol."""
+    """The board uses another version of the protocol."""
 
 
 class UnusableLineError(StqError):
-    """Too much is lost or damaged, or the board restarts again and again."""
+    """Too much is lost or damaged, or the board restarts repeatedly."""
 
 
 class RefusedError(StqError):
@@ -85,7 +85,7 @@ def _reason(refusal: Refusal) -> str:
 
 
 def silent(port: str, timeouts: Timeouts) -> SilentBoardError:
-    """Nothing at all came in answer to any HELLO."""
+    """No byte arrived in answer to any HELLO."""
     return SilentBoardError(
         f"the board does not answer ({timeouts.hello_attempts} attempts, {timeouts.hello:g} s each)",
         where=port,
@@ -96,7 +96,7 @@ def silent(port: str, timeouts: Timeouts) -> SilentBoardError:
 
 
 def gibberish(port: str, received: int) -> SilentBoardError:
-    """Bytes came, but no answer."""
+    """Bytes arrived, but no answer."""
     return SilentBoardError(
         f"{received} bytes came from the port, but no answer to HELLO",
         where=port,
@@ -107,7 +107,7 @@ def gibberish(port: str, received: int) -> SilentBoardError:
 
 
 def stopped(port: str, timeouts: Timeouts) -> SilentBoardError:
-    """The board answered before, and does not any more."""
+    """The board answered before, and no longer does."""
     return SilentBoardError(
         f"the board stopped answering; {timeouts.attempts} repeated requests brought nothing",
         where=port,
@@ -117,7 +117,7 @@ def stopped(port: str, timeouts: Timeouts) -> SilentBoardError:
 
 
 def drowned(port: str, before: LinkStatistics, after: LinkStatistics) -> SilentBoardError:
-    """The line was never silent, but an answer did not come. Counts: when the wait began, and now."""
+    """The line was never silent, but no answer arrived. Counts: when the wait began, and now."""
     return SilentBoardError(
         f"the board stopped answering, while other data came: {_counted(before, after)}",
         where=port,
@@ -129,7 +129,7 @@ def drowned(port: str, before: LinkStatistics, after: LinkStatistics) -> SilentB
 
 
 def foreign_frames(port: str, before: LinkStatistics, after: LinkStatistics) -> SilentBoardError:
-    """Undamaged frames came, but no answer to HELLO. Counts: before the first HELLO, and now."""
+    """Undamaged frames arrived, but no answer to HELLO. Counts: before the first HELLO, and now."""
     return SilentBoardError(
         f"frames of the link came from the port, but no answer to HELLO: {_counted(before, after)}",
         where=port,
@@ -147,7 +147,7 @@ def _counted(before: LinkStatistics, after: LinkStatistics) -> str:
 
 
 def too_noisy(port: str, timeouts: Timeouts) -> UnusableLineError:
-    """One request was damaged again and again."""
+    """One request was damaged repeatedly."""
     return UnusableLineError(
         f"a request did not get through in {timeouts.transmissions} transmissions",
         where=port,
@@ -158,10 +158,10 @@ def too_noisy(port: str, timeouts: Timeouts) -> UnusableLineError:
 
 
 def keeps_resetting(port: str, resets: int, cause: ResetCause, doing: str = "") -> UnusableLineError:
-    """The session was lost again and again without a result in between.
+    """The session was lost repeatedly without a result in between.
 
     Args:
-        cause: of the board's last reset.
+        cause: cause of the board's last reset.
         doing: where the firmware was when its watchdog reset it, if the board knows.
     """
     watchdog = cause == ResetCause.WATCHDOG
@@ -179,7 +179,7 @@ def keeps_resetting(port: str, resets: int, cause: ResetCause, doing: str = "") 
 
 
 def other_version(port: str, version: int) -> OtherVersionError:
-    """A frame with a right CRC and another version number."""
+    """A frame with a correct CRC and another version number."""
     return OtherVersionError(
         f"the board speaks version {version} of the link protocol, this program version {VERSION}",
         where=port,
@@ -189,5 +189,5 @@ def other_version(port: str, version: int) -> OtherVersionError:
 
 
 def wrong_answer(answer: int, request: FrameType) -> str:
-    """For an `AnswerError`."""
+    """The problem behind an `AnswerError`."""
     return f"{describe_type(answer)} as the answer to {request.name}"

@@ -7,11 +7,11 @@ from enum import IntEnum, IntFlag
 VERSION = 1
 
 MAX_FRAME_BYTES = 1 << 16
-"""No frame is longer, whatever a board announces: bounds what garbage can make the host keep."""
+"""Longest frame, whatever a board announces; it bounds what garbage can make the host keep."""
 
 
 class FrameType(IntEnum):
-    """What a frame is. A board's answer has the request's type with `ANSWER` set."""
+    """The type of a frame. A board's answer has the request's type with `ANSWER` set."""
 
     HELLO = 0x01
     INFER = 0x02
@@ -32,7 +32,7 @@ ANSWER = 0x80
 
 
 class InferFlags(IntFlag):
-    """What an INFER answer holds beside the logits."""
+    """Optional parts of an INFER answer."""
 
     NONE = 0
     DIGESTS = 1
@@ -54,7 +54,7 @@ class ErrorCode(IntEnum):
 
 
 class RejectCode(IntEnum):
-    """Why a board did not take a frame as a request."""
+    """Why a board did not accept a frame as a request."""
 
     DAMAGED = 1
     OUT_OF_ORDER = 2

@@ -30,7 +30,7 @@ class SerialPort:
         deadline = self.now() + timeout
         try:
             while True:
-                # All that is there in one call; if nothing is, wait for the first byte.
+                # All available bytes in one call; without any, wait for the first.
                 data = bytes(self._serial.read(max(1, self._serial.in_waiting)))
                 if data or self.now() >= deadline:
                     return data
@@ -69,14 +69,14 @@ class SerialPort:
 
 
 def open_serial(port: str, baud: int, *, timeouts: Timeouts = TIMEOUTS) -> SerialPort:
-    """Open a serial port for us alone.
+    """Open a serial port exclusively.
 
     Args:
         port: a path (`/dev/ttyACM0`, `COM5`, a pty), or a URL of pyserial's (`socket://`, `rfc2217://`).
         baud: bits per second; a pty ignores it.
 
     Raises:
-        StqError: absent, busy, not permitted, or no serial port.
+        StqError: absent, busy, not permitted, or not a serial port.
     """
     import serial
 

@@ -1,4 +1,4 @@
-"""A conversation with one board: opened, kept up through damage and resets, and put to use."""
+"""A conversation with one board: opened, kept alive through damage and resets, and used for requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LARGEST_LEVEL = 2
 
 @dataclass(frozen=True)
 class _Operation:
-    """Requests that belong together; the answer to the last is the result. A reset starts it over."""
+    """Requests that belong together; the answer to the last is the result. A reset restarts it."""
 
     requests: tuple[Request, ...]
 
@@ -40,14 +40,14 @@ class _Operation:
 class Session:
     """The host's end of the link.
 
-    Requests are sent ahead, as many as the board's window allows, so that the wire is busy while the core
-    computes. Whatever the line loses, doubles or damages, every result is the board's answer to just that
-    request, and the board has run each sample once (again only after it was itself reset).
+    Requests are sent ahead, as many as the board's window allows, so that the wire is busy while the core computes.
+    Whatever the line loses, doubles or damages, every result is the board's answer to exactly that request. The board
+    runs each sample once, and again only after it was itself reset.
 
     Args:
         transport: carries the bytes; `close` closes it.
-        expected: what board, model and build it must be.
-        timeouts: see there.
+        expected: the board, model and build that it must be.
+        timeouts: see `Timeouts`.
         locate: code address -> function name, for a crash's message.
         layer_names: for a crash's message.
         nonces: gives a new 32-bit number for every session.
@@ -89,8 +89,8 @@ class Session:
         """Say hello, and check that it is the right board.
 
         Raises:
-            SilentBoardError: no answer, or none that makes sense.
-            WrongBoardError: it is not what was expected.
+            SilentBoardError: no answer, or no meaningful one.
+            WrongBoardError: it is not the expected board.
             BoardFault: the firmware crashed meanwhile.
         """
         self._delivery, facts = self._hello()
@@ -104,17 +104,17 @@ class Session:
 
     @property
     def facts(self) -> BoardFacts:
-        """What the board said when the session was last opened, or opened again."""
+        """The board's facts when the session was last opened."""
         if self._facts is None:
             raise RuntimeError("the session is not open")
         return self._facts
 
-    # What a host may ask. All of it may raise StqError as `open` does, and RefusedError.
+    # The host's requests. All may raise StqError as `open` does, and RefusedError.
 
     def infer(
         self, samples: Iterable[Levels], *, digests: bool = False, layer_cycles: bool = False
     ) -> Iterator[Inference]:
-        """Run samples, in order; each result comes as soon as it and all before it are there.
+        """Run samples, in order; yields each result as soon as it and all before it have arrived.
 
         Samples are drawn from the iterable as the window allows, a few ahead of the results.
 
@@ -137,14 +137,14 @@ class Session:
             yield messages.parse_inference(payload, flags, self.facts)
 
     def layer_output(self, levels: Levels, layer: int, *, output_bytes: int | None = None) -> bytes:
-        """Run one sample up to `layer`; the bytes of that layer's output as they lie in the board's memory.
+        """Run one sample up to `layer`; the bytes of that layer's output as in the board's memory.
 
         Args:
-            output_bytes: how many there are, where the caller knows the network.
+            output_bytes: their number, if the caller knows the network.
 
         Raises:
             WrongBoardError: the board states another number of bytes.
-            AnswerError: they do not have the digest that the board took of them.
+            AnswerError: their digest differs from the board's.
             ValueError: no such layer.
         """
         if not 0 <= layer < self.facts.layer_count:
@@ -166,11 +166,11 @@ class Session:
         return output
 
     def layer(self, index: int) -> LayerInfo:
-        """What the firmware says of one of its layers."""
+        """The firmware's description of one of its layers."""
         return messages.parse_layer_info(self._ask(Request(FrameType.LAYER_INFO, messages.layer_info_payload(index))))
 
     def layers(self) -> list[LayerInfo]:
-        """What the firmware says of all its layers."""
+        """The firmware's description of all its layers."""
         requests = (
             _Operation((Request(FrameType.LAYER_INFO, messages.layer_info_payload(index)),))
             for index in range(self.facts.layer_count)
@@ -187,18 +187,18 @@ class Session:
         return parse_fault(payload) if payload else None
 
     def reset_board(self) -> BoardFacts:
-        """Let the board start anew, and open the session again."""
+        """Reset the board, and open the session again."""
         self._ask(Request(FrameType.RESET))
         return self.open()
 
-    # How.
+    # Implementation.
 
     def _ask(self, request: Request) -> bytes:
         (payload,) = self._perform([_Operation((request,))])
         return payload
 
     def _with_input(self, type_: FrameType, payload: Callable[[bytes], bytes], levels: Levels) -> _Operation:
-        """A request that needs a sample: inline if it fits, else behind the sample's chunks."""
+        """A request that needs a sample: inline if it fits, else after the sample's chunks."""
         data = _as_bytes(levels, self.facts.input_bytes)
         inline = payload(data)
         if len(inline) <= self.facts.max_request:
@@ -224,7 +224,7 @@ class Session:
         resets = 0
         delivery = self._usable_delivery()
         self._expect_answer()
-        # Until this ends well, answers may be under way that nobody waits for.
+        # Until this ends without an error, answers may arrive that nothing waits for.
         self._delivery = None
         while True:
             if delivery.lost:
@@ -253,18 +253,19 @@ class Session:
             for request, frame in self._exchange(delivery):
                 answers.append(self._payload_of(request, frame))
                 if len(answers) == len(unfinished[0].requests):
-                    # Not at every answer: a board that hangs in one operation takes its chunks anew after each reset.
+                    # Not at every answer: a board that hangs in one operation accepts its chunks again after each
+                    # reset.
                     resets = 0
                     unfinished.popleft()
                     finished.append(answers)
                     answers = []
             if finished:
                 yield from finished
-                self._expect_answer()  # the caller's time is not the board's
+                self._expect_answer()  # the caller's time does not count as the board's
         self._delivery = delivery
 
     def _exchange(self, delivery: Delivery) -> list[tuple[Request, Frame]]:
-        """Wait for answers; at a time-out, probe. Returns answers, in order, perhaps none."""
+        """Wait for answers; at a time-out, probe. Returns answers in order, possibly none."""
         data = self._read(max(0.0, self._patience.deadline - self._transport.now()))
         now = self._transport.now()
         late = now >= self._patience.deadline
@@ -283,10 +284,10 @@ class Session:
         return [(request, frame) for request, frame, _ in taken]
 
     def _ask_again(self, delivery: Delivery, now: float) -> None:
-        """At a time-out: the oldest request again.
+        """At a time-out, send the oldest request again.
 
         Raises:
-            SilentBoardError: that was done often enough, and no answer came.
+            SilentBoardError: it was sent often enough without an answer.
         """
         if not self._patience.timed_out(now):
             before, after = self._before_answer, self.statistics
@@ -297,12 +298,12 @@ class Session:
         self._write(delivery.probe())
 
     def _expect_answer(self) -> None:
-        """The wait for the next answer begins now."""
+        """Start the wait for the next answer now."""
         self._patience.restart(self._transport.now())
         self._before_answer = replace(self.statistics)
 
     def _usable_delivery(self) -> Delivery:
-        """The session's, or a new session's if an earlier question was dropped half-way."""
+        """The session's delivery, or a new session's if an earlier question was abandoned."""
         if self._facts is None:
             raise RuntimeError("the session is not open")
         return self._delivery if self._delivery is not None else self._reopen()
@@ -326,11 +327,11 @@ class Session:
         return delivery
 
     def _where_it_hung(self) -> str:
-        """The layer that the watchdog interrupted, in words; empty if the board does not know."""
+        """The layer that the watchdog interrupted, in words; empty if the board does not know it."""
         facts = self.facts
         if facts.reset_cause != ResetCause.WATCHDOG or not facts.has_fault or self._asks_where:
             return ""
-        self._asks_where = True  # or a board that loses this question, too, would be asked for ever
+        self._asks_where = True  # otherwise a board that also loses this question would be asked forever
         try:
             record = self.last_fault()
         except StqError:
@@ -348,7 +349,7 @@ class Session:
             sequence=nonce >> 16,
             payload=messages.hello_payload(nonce),
         )
-        # The 0x00 in front ends what an interrupted program may have left unfinished in the board's buffer.
+        # The first 0x00 ends a frame that an interrupted program may have left unfinished in the board's buffer.
         wire = b"\0" + encode_frame(hello)
         before = replace(self.statistics)
         for _ in range(self._timeouts.hello_attempts):
@@ -370,7 +371,7 @@ class Session:
         raise problems.silent(self._transport.name, self._timeouts)
 
     def _frames(self, data: bytes) -> list[Frame]:
-        """The undamaged frames in `data`; what concerns every state of the session is dealt with here."""
+        """The undamaged frames in `data`, after handling those that matter in every state of the session."""
         frames = []
         for found in self._decoder.feed(data):
             if isinstance(found, Damaged):

@@ -1,4 +1,4 @@
-"""What happened on the link: counted by the host, for reports and for the error-recovery figure."""
+"""Events on the link, counted by the host for reports and for the error-recovery figure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class LinkStatistics:
         bytes_sent, bytes_received: on the wire, framing included.
         frames_sent, frames_received: undamaged ones; repeats included.
         retries: requests sent again, whatever the evidence of loss.
-        timeouts: retries for want of any evidence.
+        timeouts: retries without any evidence of loss.
         damaged_received: answers that arrived damaged (COBS, length or CRC).
         damaged_reported: requests that arrived damaged, as the board reported.
         out_of_order_reported: requests the board dropped because one before them was lost.
         resyncs: times an undamaged frame followed damage.
         duplicates: answers that had arrived before; ignored.
-        strays: undamaged frames that belong to nothing: of an earlier session, or of unknown type.
-        resets: sessions lost because the board restarted, and begun anew.
-        watchdog_resets: those of them that the board's watchdog caused.
+        strays: undamaged frames of an earlier session or of unknown type.
+        resets: sessions lost because the board restarted, and opened again.
+        watchdog_resets: resets that the board's watchdog caused.
     """
 
     bytes_sent: int = 0

@@ -10,9 +10,9 @@ from stq_deploy.link.faults import Locate
 
 
 def locate_in_elf(path: str | os.PathLike[str]) -> Locate:
-    """A function that names the function an address lies in; it knows none if the ELF cannot be read.
+    """A lookup from an address to the name of its function; it finds none if the ELF cannot be read.
 
-    It serves error messages only, so trouble with the ELF must not hide the error.
+    It only serves error messages, so a bad ELF must not hide the error.
     """
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
@@ -38,7 +38,7 @@ def locate_in_elf(path: str | os.PathLike[str]) -> Locate:
         if index < 0:
             return None
         start, size, name = functions[index]
-        # Assembly often states no size.
+        # Symbols from assembly often have no size.
         return f"{name} + {address - start:#x}" if address - start < max(size, 4) else None
 
     return locate

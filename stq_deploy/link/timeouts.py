@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds, and how often.
+    """Times in seconds, and counts.
 
     Attributes:
         hello: wait for an answer to one HELLO.
         hello_attempts: HELLOs sent before giving up. An earlier run may have left the board `window`
             inferences to finish first, seconds each on an instruction-counting emulator.
-        first_answer: wait for the first answer, when nothing is known of the network's speed. Too short is
+        first_answer: wait for the first answer, when the network's speed is unknown. Too short is
             harmless: the board answers a repeated request without running it again.
         shortest_answer: never wait less than this for an answer.
-        slowest_factor: wait this many times the slowest answer seen.
+        slowest_factor: wait this multiple of the slowest answer seen.
         attempts: repeats of a request without an answer, each wait twice the one before. The sum of these waits
-            is the longest wait for one answer, whatever else the line brings.
-        transmissions: times one request is sent on evidence of damage until the line counts as unusable.
-        resets: restarts of the board, without an answer between them, until it counts as broken.
-        write: wait for the port to take bytes.
+            is the longest wait for one answer, whatever else arrives.
+        transmissions: times that one request is sent on evidence of damage before the line counts as unusable.
+        resets: restarts of the board, without an answer between them, before it counts as broken.
+        write: wait for the port to accept bytes.
     """
 
     hello: float = 1.0

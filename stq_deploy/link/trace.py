@@ -1,4 +1,4 @@
-"""A hex dump of everything that passes, for `--trace`."""
+"""A hex dump of all bytes, for `--trace`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TracingTransport:
 
     Args:
         inner: carries the bytes.
-        show: takes one line of text without its end.
+        show: receives one line of text without its end.
     """
 
     def __init__(self, inner: Transport, show: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""What a session needs of the thing that carries its bytes."""
+"""The interface that a session needs to send and receive bytes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Transport(Protocol):
 
     @property
     def name(self) -> str:
-        """For messages: the port's path or URL."""
+        """The port's path or URL, for messages."""
 
     def read(self, timeout: float) -> bytes:
-        """Bytes that have arrived, as soon as there are any; b"" if none come within `timeout` seconds.
+        """Received bytes, as soon as there are any; b"" if none arrive within `timeout` seconds.
 
         Raises:
             StqError: the port is gone.
@@ -23,11 +23,11 @@ class Transport(Protocol):
         """Send all of `data`.
 
         Raises:
-            StqError: the port is gone, or does not take the bytes.
+            StqError: the port is gone, or does not accept the bytes.
         """
 
     def now(self) -> float:
-        """Seconds on the clock by which `read` measures its time-out."""
+        """Seconds on the clock that `read` uses for its time-out."""
 
     def close(self) -> None:
-        """Let go of the port; twice is harmless."""
+        """Release the port; calling it twice is harmless."""

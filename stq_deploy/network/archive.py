@@ -34,7 +34,7 @@ from stq_deploy.untrusted_json import parse_json
 
 FORMAT = "stq-network"
 VERSION = 2
-"""Of files that say how the input is rounded or what its domain is; others have version 1."""
+"""Version of files that state the input's rounding or domain; others have version 1."""
 VERSIONS = (1, VERSION)
 MAXIMUM_FILE_BYTES = 64 << 20
 MAXIMUM_UNPACKED_BYTES = 256 << 20
@@ -49,7 +49,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def describe(network: Network) -> tuple[bytes, Arrays]:
-    """Canonical JSON (UTF-8) of all but the metadata, and the arrays it refers to by name."""
+    """Canonical JSON (UTF-8) of everything except the metadata, and the arrays to which it refers by name."""
     arrays: Arrays = {}
     document = _document(network, arrays)
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode(), arrays
@@ -80,13 +80,13 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
 
 
 def is_network_file(path: Path) -> bool:
-    """Whether a file is a .stq network, of any version: one of ours, which a new one may replace."""
+    """Whether a file is a .stq network of any version, so that a new one may replace it."""
     try:
         if path.stat().st_size > MAXIMUM_FILE_BYTES:
             return False
         with zipfile.ZipFile(path) as archive:
             document = json.loads(_read(archive, "network.json", MAXIMUM_DOCUMENT_BYTES))
-    except Exception:  # whatever is wrong with it, it is none
+    except Exception:  # whatever the fault, it is not a network
         return False
     return isinstance(document, dict) and document.get("format") == FORMAT
 
@@ -141,7 +141,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
 
 
 def _document(network: Network, arrays: Arrays) -> dict[str, Any]:
-    # Left out where samples are the model's values, as they mostly are.
+    # Left out where samples are the model's values, the usual case.
     mapped = {} if network.input_range == (0.0, 1.0) else {"input_range": list(network.input_range)}
     stated = _describe_input(network, arrays)
     return {
@@ -157,7 +157,7 @@ def _document(network: Network, arrays: Arrays) -> dict[str, Any]:
 
 
 def _describe_input(network: Network, arrays: Arrays) -> dict[str, Any]:
-    """What a file of version 1 has no words for; empty if that says it all."""
+    """The entries that version 1 lacks; empty if the network needs none."""
     stated: dict[str, Any] = {}
     if network.input_rounding is not None:
         stated["input_rounding"] = {"kind": network.input_rounding.kind}
@@ -206,7 +206,7 @@ def _packed_bits(document: dict[str, Any], name: str) -> int:
 
 
 def _archived_bits(weight_bits: int) -> int:
-    """Width of a weight in the file: its width on the device, but -1, 0 and 1 take two bits in two's complement."""
+    """Width of a weight in the file, as on the device; but -1, 0 and 1 take two bits in two's complement."""
     return max(2, int(weight_bits))
 
 
@@ -247,7 +247,7 @@ def _rounding(document: dict[str, Any], archive: zipfile.ZipFile) -> InputRoundi
 
 
 def _domain(document: dict[str, Any], implied: Domain | None) -> Domain | None:
-    """The domain stated; in a file of version 1, which states none, what its levels tell."""
+    """The stated domain; for a file of version 1, which states none, the domain that its levels imply."""
     if "input_domain" not in document:
         return implied
     described = document["input_domain"]
@@ -315,7 +315,7 @@ def _array(
 
 
 def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    # The directory's sizes are a claim; reading stops at the limit whatever it says.
+    # The directory's sizes are claims; reading stops at the limit whatever they are.
     with archive.open(name) as member:
         content = member.read(limit + 1)
     if len(content) > limit:
@@ -330,7 +330,7 @@ def _text(value: Any) -> str:
 
 
 def _check_arrays(document: dict[str, Any]) -> None:
-    """Each array is named once, and all of them together fit: a small file may name a large one again and again."""
+    """Check that each array is named once and all together fit: a small file may name a large array repeatedly."""
     named: set[str] = set()
     size = 0
     waiting: list[Any] = [document.get(key) for key in ("ops", *_SINCE_2)]

@@ -14,7 +14,7 @@ from stq_deploy.network.output import OutputFormat, output_format
 from stq_deploy.network.tensor import TensorType
 
 _SMALLEST, _LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127
-"""Positive normal numbers of float32, in which samples are quantized."""
+"""Range of positive normal float32 numbers; samples are quantized in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Network:
             the source's layer table, certificates.
         input_range: the values of the model's input that a pixel's 0 and 1 (as uint8: 0 and 255) stand for.
         input_rounding: how values become levels of the input, where they are not divided by its scale and rounded.
-        input_domain: the values that the network was made for, where no quantizer of the model says it.
-            These three are what the host makes levels of samples by (`InputFormat`).
+        input_domain: the values that the network was made for, where no quantizer of the model defines them.
+            From these three the host computes the levels of samples (`InputFormat`).
 
     Raises:
         StqError: on construction, if anything is inconsistent; every later step relies on this check.
@@ -104,10 +104,10 @@ class Network:
 
     @property
     def output_format(self) -> OutputFormat:
-        """What the first output stands for.
+        """The meaning of the first output.
 
         Raises:
-            StqError: the metadata say nonsense of it.
+            StqError: the metadata about it are invalid.
         """
         return output_format(self.metadata, self.output_type, len(self.outputs))
 
@@ -124,7 +124,7 @@ class Network:
     def sha256(self) -> str:
         """SHA-256 (hex) of what the network computes: ops, tensors, weights; not of its metadata.
 
-        This is the *model hash* that the firmware announces and that every result file records.
+        The firmware announces this *model hash*, and every result file records it.
         """
         from stq_deploy.network.archive import describe
 

@@ -1,9 +1,9 @@
 """How a sample becomes the integer input of the network; the host does this, never the device.
 
-A sample's numbers become the model's values first: pixels are mapped to what the model was trained on, features are
-the model's values already. Values then become levels, element by element, by the input's rounding. The model's own
-quantizer clips what lies beyond its levels, as it does in Keras. Where the model has none, the values that the network
-was made for are its domain, and a value outside is an error.
+First a sample's numbers become the model's values: pixels are mapped to the range that the model was trained on, and
+features already are the model's values. Then values become levels, element by element, by the input's rounding. The
+model's own quantizer clips values beyond its levels, as it does in Keras. Where the model has none, the values that the
+network was made for are its domain, and a value outside is an error.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from stq_deploy.network.tensor import TensorType
 
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.floating[Any]]
 Values = npt.NDArray[np.float32]
-"""(N, *input shape): what the Keras model takes."""
+"""(N, *input shape): the input of the Keras model."""
 Levels = npt.NDArray[np.int64]
 
 PIXELS = (0.0, 1.0)
-"""Smallest and largest pixel, where no range says what these stand for."""
+"""Smallest and largest pixel, where no range maps them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +33,8 @@ class LinearRounding:
     The last three are those of the input's type.
 
     Attributes:
-        factor, offset: float64 (K,): the level of element i of a sample, counted in C order, is made with entry
-            `i mod K`. K is 1, the number of channels, or the number of elements.
+        factor, offset: float64 (K,): element i of a sample, counted in C order, uses entry `i mod K`. K is 1, the
+            number of channels, or the number of elements.
     """
 
     factor: npt.NDArray[np.float64]
@@ -50,7 +50,7 @@ class LinearRounding:
             raise ValueError("a factor or offset of the input is not finite")
 
     def unclipped(self, values: Values, spec: TensorType) -> npt.NDArray[np.float64]:
-        """Whole numbers (N, *shape): the levels, but for the clip."""
+        """Integers (N, *shape): the levels before the clip."""
         rows = (_by_element(self.factor, spec), _by_element(self.offset, spec))
         scaled: npt.NDArray[np.float64] = np.rint(values.astype(np.float64) * rows[0] + rows[1])
         return scaled + spec.zero_point
@@ -68,7 +68,7 @@ class LinearRounding:
 
 @dataclass(frozen=True, eq=False)
 class ThresholdRounding:
-    """`minimum + #{t in thresholds[k] : sign[k] * v >= t}`, of any function that only rises or only falls.
+    """`minimum + #{t in thresholds[k] : sign[k] * v >= t}`, for any monotone function.
 
     Attributes:
         thresholds: float32 (K, L), ascending along L; -inf is always reached, inf never. K as in `LinearRounding`.
@@ -102,7 +102,7 @@ class ThresholdRounding:
         return (found + spec.minimum).reshape(values.shape)
 
     def values(self, levels: npt.NDArray[np.integer[Any]], spec: TensorType) -> Values:
-        """A value that becomes each level; of a level that none becomes, the nearest threshold."""
+        """A value that becomes each level; for a level that no value becomes, the nearest threshold."""
         flat = levels.reshape(len(levels), -1) - spec.minimum
         found = np.empty(flat.shape, np.float32)
         for k in range(len(self.sign)):
@@ -117,11 +117,11 @@ ROUNDING_KINDS: dict[str, type[InputRounding]] = {cls.kind: cls for cls in (Line
 
 @dataclass(frozen=True)
 class Domain:
-    """The values that a network was made for, where the model itself does not say.
+    """The values that a network was made for, where the model itself does not define them.
 
     Attributes:
         low, high: the smallest and the largest value of the model's input.
-        features: whether the values come of features; then pixels mean nothing to the network.
+        features: whether the values are features; pixels are then refused.
     """
 
     low: float
@@ -129,20 +129,20 @@ class Domain:
     features: bool = False
 
     def check(self) -> None:
-        """Raises ValueError unless it is a range."""
+        """Raises ValueError unless low and high form a range."""
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
             raise ValueError(f"the input's domain runs from {self.low} to {self.high}")
 
 
 @dataclass(frozen=True)
 class InputFormat:
-    """What a sample means to a network.
+    """How a network reads samples.
 
     Attributes:
-        type: of the input tensor: what its levels stand for.
+        type: type of the input tensor, which defines its levels' real values.
         low, high: the values of the model's input that a pixel's 0 and 1 (as uint8: 0 and 255) stand for.
         rounding: None where a level is the value divided by the type's scale, rounded.
-        domain: None where the model's own quantizer says which values there are, and clips the others.
+        domain: None where the model's own quantizer defines the values, and clips the others.
     """
 
     type: TensorType
@@ -155,11 +155,11 @@ class InputFormat:
         """Samples (N, *shape) as the values that the Keras model takes: nothing is clipped or rounded.
 
         Args:
-            features: x holds the model's values, and not pixels.
+            features: x holds the model's values instead of pixels.
 
         Raises:
-            StqError: wrong shape or dtype, NaN or infinite values, values that are no pixels where those are mapped, or
-                pixels where the network was made for features.
+            StqError: wrong shape or dtype, NaN or infinite values, values outside a pixel's range where pixels are
+                mapped, or pixels where the network was made for features.
         """
         shape = self.type.shape
         if x.ndim != len(shape) + 1 or x.shape[1:] != shape:
@@ -179,7 +179,7 @@ class InputFormat:
         return model_values(x, self.low, self.high)
 
     def outside(self, values: Values) -> npt.NDArray[np.bool_]:
-        """Which values (N, *shape) lie outside the domain, or beyond the levels of the model's own quantizer."""
+        """Mask of the values (N, *shape) outside the domain, or beyond the levels of the model's own quantizer."""
         if self.domain is not None:
             return (values < np.float32(self.domain.low)) | (values > np.float32(self.domain.high))
         if isinstance(self.rounding, ThresholdRounding):
@@ -191,7 +191,7 @@ class InputFormat:
         """The model's values (N, *shape) -> input levels.
 
         Raises:
-            StqError: a value lies outside the domain.
+            StqError: a value is outside the domain.
         """
         if self.domain is not None:
             self._check_domain(values)
@@ -209,7 +209,7 @@ class InputFormat:
         return dequantize_input(levels, self.type)
 
     def samples(self, levels: npt.NDArray[np.integer[Any]]) -> Values:
-        """Input levels -> the pixels, as floats, or features that they stand for."""
+        """Input levels -> their pixels, as floats, or features."""
         values = self.values(levels)
         if (self.low, self.high) == PIXELS:
             return values
@@ -218,7 +218,7 @@ class InputFormat:
     def _unclipped(self, values: Values) -> npt.NDArray[np.floating[Any]]:
         if isinstance(self.rounding, LinearRounding):
             return self.rounding.unclipped(values, self.type)
-        # In float32, as QKeras has it: for its scales, powers of two, the division is exact.
+        # In float32, as in QKeras: its scales are powers of two, so the division is exact.
         scaled: Values = np.rint(values / np.float32(self.type.scale))
         return scaled + np.float32(self.type.zero_point)
 
@@ -274,10 +274,11 @@ def check_finite(x: Samples) -> None:
 
 
 def model_values(x: Samples, low: float, high: float) -> Values:
-    """Pixels as the float model sees them, if their 0 and 1 (as uint8: 0 and 255) stand for `low` and `high`.
+    """Pixels as the float model sees them, if their 0 and 1 (as uint8: 0 and 255) mean `low` and `high`.
 
     Raises:
-        StqError: another dtype than uint8 or float, NaN or infinite values, or no pixels where those are mapped.
+        StqError: another dtype than uint8 or float, NaN or infinite values, or values outside a pixel's range where
+            pixels are mapped.
     """
     unit = unit_interval(x)
     if (low, high) == PIXELS:
@@ -295,7 +296,7 @@ def quantize_input(x: Samples, format: InputFormat, *, features: bool = False) -
     """Samples (N, *format.type.shape), uint8 or float, -> input levels, int64 of the same shape.
 
     Args:
-        features: x holds the model's values, and not pixels.
+        features: x holds the model's values instead of pixels.
 
     Raises:
         StqError: as `InputFormat.model_values` and `InputFormat.levels`.
@@ -304,14 +305,14 @@ def quantize_input(x: Samples, format: InputFormat, *, features: bool = False) -
 
 
 def dequantize_input(levels: npt.NDArray[np.integer[Any]], spec: TensorType) -> Values:
-    """Input levels -> the float32 values that they stand for in the network."""
+    """Input levels -> their float32 values in the network."""
     values: Values = ((levels.astype(np.float64) - spec.zero_point) * spec.scale).astype(np.float32)
     return values
 
 
 def pixel_domain(spec: TensorType, low: float, high: float) -> Domain | None:
-    """The domain of an input whose levels span just the pixels `low`..`high`, as a converted network's did before files
-    stated domains; None if they do not, so that they are a quantizer's.
+    """The domain of an input whose levels span exactly the pixels `low`..`high`, as in files of version 1; None if they
+    do not, because a quantizer then defines them.
     """
     ends = ((spec.minimum - spec.zero_point) * spec.scale, (spec.maximum - spec.zero_point) * spec.scale)
     near = all(abs(end - bound) < spec.scale / 4 for end, bound in zip(ends, (low, high), strict=True))
@@ -329,7 +330,7 @@ def _by_element(rows: npt.NDArray[Any], spec: TensorType) -> npt.NDArray[Any]:
 
 
 def _middles(thresholds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """For 0 .. L thresholds reached, a number that reaches just these; the nearest threshold where none does."""
+    """For 0 .. L reached thresholds, a number that reaches exactly these; the nearest threshold where there is none."""
     finite = thresholds[np.isfinite(thresholds)]
     if not len(finite):
         return np.zeros(len(thresholds) + 1, np.float32)
@@ -337,6 +338,6 @@ def _middles(thresholds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     edges = np.clip(np.concatenate([[-np.inf], thresholds, [np.inf]]), finite[0] - margin, finite[-1] + margin)
     below, above = edges[:-1].astype(np.float64), edges[1:].astype(np.float64)
     middles: npt.NDArray[np.float32] = ((below + above) / 2).astype(np.float32)
-    # Between neighbouring float32 numbers the middle rounds to either; the lower end is reached, the upper is not.
+    # The middle of neighbouring float32 numbers rounds to either; the lower end is reached, the upper is not.
     inside: npt.NDArray[np.float32] = np.where(middles >= above, below, middles).astype(np.float32)
     return inside

@@ -28,7 +28,7 @@ Noise = npt.NDArray[np.int32]
 Words = npt.NDArray[np.uint32]
 
 MAX_SIGMA = 256.0
-"""Largest standard deviation, in levels: more than that leaves nothing of 8-bit pixels."""
+"""Largest standard deviation, in levels: more would destroy 8-bit pixels."""
 
 _SIZES = 1 << 31
 _TWO_OVER_PI = Decimal("0.63661977236758134307553505349005744813783858296183")
@@ -41,7 +41,7 @@ _HALF = np.uint64(32)
 
 @dataclass(frozen=True, eq=False)
 class NoiseTable:
-    """What turns random words into noise of one standard deviation.
+    """Converts random words to noise of one standard deviation.
 
     Attributes:
         thresholds: uint32 (T,), ascending and below 2^31; empty for sigma 0.
@@ -58,7 +58,7 @@ class NoiseTable:
         return len(self.thresholds)
 
     def levels(self, words: Words) -> Noise:
-        """The noise (int32) that each word stands for."""
+        """The noise (int32) of each word."""
         size = np.searchsorted(self.thresholds, words >> np.uint32(1), side="right").astype(np.int32)
         signed: Noise = np.where(words & np.uint32(1), -size, size).astype(np.int32)
         return signed

@@ -1,4 +1,4 @@
-"""What a network's output stands for: real values of its levels, and what they are to be read as.
+"""The meaning of a network's output: real values of its levels, and the task they are read for.
 
 The host reads outputs, never the device: a board sends levels.
 """
@@ -23,7 +23,7 @@ Levels = npt.NDArray[Any]
 
 
 class Task(StrEnum):
-    """What the model's output is read as."""
+    """The task for which the model's output is read."""
 
     CLASSES = "classes"
     BINARY = "binary"
@@ -35,9 +35,9 @@ class Task(StrEnum):
 
 
 class LastStep(StrEnum):
-    """What the Keras model computes last, as far as it says how to read its output.
+    """The Keras model's last function, as far as it says how to read its output.
 
-    SIGMOID stands for every function with values from 0 to 1 that is 1/2 at 0, SIGN for values -1 and 1 alone.
+    SIGMOID means every function with values from 0 to 1 that is 1/2 at 0; SIGN means only the values -1 and 1.
     """
 
     SOFTMAX = "softmax"
@@ -48,7 +48,7 @@ class LastStep(StrEnum):
 
 
 THRESHOLDS = {LastStep.SIGMOID: Fraction(1, 2)}
-"""Above what value an output says yes; 0 for every other."""
+"""Threshold above which an output means yes; 0 for every other step."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class OutputFormat:
     Attributes:
         shape: of one sample's output.
         last: see `LastStep`.
-        functions: what the model computes of the network's output and the network leaves out, first to last.
-        task: what the user said at conversion; None: nothing.
-        threshold: above what value of the model's output the answer is yes, as the user said it; None: nothing.
-        count: how many outputs the model has.
+        functions: functions that the model applies and the network leaves out, first to last.
+        task: the user's choice at conversion, or None.
+        threshold: the user's threshold, above which the model's output means yes, or None.
+        count: number of the model's outputs.
     """
 
     shape: tuple[int, ...]
@@ -73,26 +73,26 @@ class OutputFormat:
 
     @property
     def places(self) -> tuple[int, ...]:
-        """Axes before the channels, without those of size 1 where all are: () for a vector."""
+        """Axes before the channels; () if all of them have size 1."""
         return () if math.prod(self.shape[:-1]) == 1 else self.shape[:-1]
 
     @property
     def channels(self) -> int:
-        """Numbers per place."""
+        """Number of values per place."""
         return self.shape[-1]
 
     @property
     def limit(self) -> Fraction:
-        """Above what value of the model's output the answer is yes."""
+        """The threshold above which the model's output means yes."""
         return THRESHOLDS.get(self.last, Fraction(0)) if self.threshold is None else Fraction(self.threshold)
 
     def values(self, levels: Levels, spec: TensorType) -> Floats:
-        """The model's output, float64 (N, *shape), of the network's output levels (N, any shape)."""
+        """The model's output, float64 (N, *shape), for the network's output levels (N, any shape)."""
         values = real_values(levels.reshape(len(levels), *self.shape), spec)
         return apply_functions(values, self.functions)
 
     def above(self, levels: Levels, spec: TensorType) -> npt.NDArray[np.bool_]:
-        """Where the model's output exceeds `limit`, (N, *shape): one comparison of integers."""
+        """Mask of where the model's output exceeds `limit`, (N, *shape): one comparison of integers."""
         least = self.first_level(spec)
         shaped = levels.reshape(len(levels), *self.shape)
         if isinstance(least, bool):
@@ -101,7 +101,7 @@ class OutputFormat:
         return result
 
     def first_level(self, spec: TensorType) -> int | bool:
-        """The smallest level that stands for more than `limit`; True or False where all levels do, or none."""
+        """The smallest level whose value exceeds `limit`; True or False where all levels do, or none."""
         limit: Fraction | float = self.limit
         for name in reversed(self.functions):
             limit = _before(name, limit)
@@ -111,7 +111,7 @@ class OutputFormat:
 
 
 def real_values(levels: Levels, spec: TensorType) -> Floats:
-    """The numbers that levels of a tensor stand for, float64. Logits are an int32 times a power of two: exact."""
+    """Real values of a tensor's levels, float64. Logits are an int32 times a power of two, so this is exact."""
     return (levels.astype(np.float64) - spec.zero_point) * spec.scale
 
 
@@ -134,15 +134,15 @@ def _sigmoid(logits: Floats) -> Floats:
 
 
 FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {"softmax": _softmax, "sigmoid": _sigmoid, "tanh": np.tanh}
-"""What may stand between the network's output and the model's."""
+"""The functions that may separate the network's output from the model's."""
 
 _ENDS = {"sigmoid": (0, 1), "tanh": (-1, 1)}
 
 
 def _before(name: str, limit: Fraction | float) -> Fraction | float:
-    """What a number must exceed so that the rising function of it exceeds `limit`; +-infinity: never, always.
+    """The number above which a rising function exceeds `limit`; +-infinity: never, always.
 
-    Exact at the middle, which is the usual threshold: 1/2 of a sigmoid, 0 of tanh.
+    It is exact at the middle, the usual threshold: 1/2 for a sigmoid, 0 for tanh.
     """
     if name not in _ENDS:
         raise StqError(
@@ -162,12 +162,12 @@ def _before(name: str, limit: Fraction | float) -> Fraction | float:
 
 
 def output_format(metadata: Mapping[str, Any], spec: TensorType, count: int) -> OutputFormat:
-    """What a network's metadata say of its first output; a file of an older version says less.
+    """The first output as a network's metadata describe it; a file of an older version has fewer entries.
 
     Args:
         metadata: untrusted.
-        spec: of the first output.
-        count: of outputs.
+        spec: type of the first output.
+        count: number of outputs.
 
     Raises:
         StqError: the metadata are not what `convert` writes.

@@ -1,4 +1,4 @@
-"""The NumPy reference executor: what it computes is right by definition; C, emulators and boards must equal it."""
+"""The NumPy reference executor. Its results are right by definition; C, emulators and boards must equal them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_layers(network: Network, levels: npt.NDArray[np.integer[Any]]) -> Iterat
         Every op with its output, (N, *shape), in the output tensor's storage type.
 
     Raises:
-        OverflowError: an output left the range the network states for it (the certificate would be wrong).
+        OverflowError: an output is outside its stated range (the certificate would be wrong).
     """
     values: dict[str, npt.NDArray[np.int64]] = {network.input: levels.astype(np.int64)}
     if not network.input_type.holds(values[network.input]):

@@ -1,7 +1,7 @@
 """How an accumulator becomes an output level: the seven forms the kernels know, defined here in NumPy.
 
-Each form is applied per channel, the channel being the last axis. `stq_deploy.passes.certify` finds one that equals
-the trained network's function for every reachable accumulator; these classes only say what each computes.
+Each form applies per channel, the last axis. `stq_deploy.passes.certify` finds one that equals the trained network's
+function for every reachable accumulator. These classes only define what each form computes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Accumulators = npt.NDArray[np.int64]
 class MultiplierRequantize:
     """`clamp(((((acc << left_shift) * multiplier[c]) >> 32) + offset[c]) >> right_shift, minimum, maximum)`.
 
-    All shifts are arithmetic (towards minus infinity). On a Cortex-M7 this is LSL, SMMLA, ASR and a clamp. Whoever
-    builds one proves that neither `acc << left_shift` nor the sum leaves int32 (`overflow_free`).
+    All shifts are arithmetic (towards minus infinity). On a Cortex-M7 this is LSL, SMMLA, ASR and a clamp. The caller
+    proves that neither `acc << left_shift` nor the sum leaves int32 (`overflow_free`).
 
     Attributes:
         multiplier, offset: int32 (C,).
@@ -68,8 +68,8 @@ class MultiplierRequantize:
 class ShiftRequantize:
     """`clamp(round_half_to_even((acc + offset[c]) / 2**shift[c]) + zero_point, minimum, maximum)`.
 
-    What a layer computes whose scales are powers of two and which has no batch norm: its rounding ties are real, and
-    no multiplier rounds them to even. With `v = acc + offset` the rounding is `(v + 2**(shift - 1) - 1 + ((v >>
+    This is the form of a layer without batch norm whose scales are powers of two. Its rounding ties are real, and no
+    multiplier rounds them to even. With `v = acc + offset` the rounding is `(v + 2**(shift - 1) - 1 + ((v >>
     shift) & 1)) >> shift`, or v where the shift is 0.
 
     Attributes:
@@ -114,8 +114,8 @@ class ShiftRequantize:
 class WideRequantize:
     """`clamp((acc * multiplier[c] + offset[c]) >> shift[c], minimum, maximum)`, the sum in 64 bits.
 
-    What many levels need: the multiplier form drops 32 bits before it adds the offset. On a Cortex-M7 this is SMLAL
-    and a shift of two words.
+    Many levels need this form, because the multiplier form drops 32 bits before it adds the offset. On a Cortex-M7 it
+    is SMLAL and a shift of two words.
 
     Attributes:
         multiplier: int32 (C,); offset: int64 (C,); shift: int8 (C,), 0..62.
@@ -154,10 +154,10 @@ class WideRequantize:
 class LongRequantize:
     """`clamp((acc * multiplier[c] + ((acc * fraction[c]) >> 32) + offset[c]) >> shift[c], lowest[c], highest[c])`.
 
-    The wide form with a multiplier of 63 bits, `multiplier + fraction / 2**32`: what thousands of levels of sums of
-    more than 20 bits need, as 31 bits cannot put every step where it belongs. Each channel has its own ends: a relu
-    before batch normalization stops each at a level of its own. Sums have 64 bits. On a Cortex-M7 this is SMLAL, SMMUL,
-    an addition and a shift of two words.
+    This is the wide form with a multiplier of 63 bits, `multiplier + fraction / 2**32`. Thousands of levels of sums of
+    more than 20 bits need it, because 31 bits cannot place every step exactly. Each channel has its own ends: a relu
+    before batch normalization stops each channel at its own level. Sums have 64 bits. On a Cortex-M7 this is SMLAL,
+    SMMUL, an addition and a shift of two words.
 
     Attributes:
         multiplier, fraction: int32 (C,); offset: int64 (C,); shift: int8 (C,), 0..62.
@@ -198,7 +198,7 @@ class LongRequantize:
 
     def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
         """Whether no channel's level falls as `sign[c] * acc` rises, for accumulators in [low[c], high[c]]."""
-        # Together they are a multiple of acc, rounded down; the fraction is less than one unit of the multiplier.
+        # Their sum is a multiple of acc, rounded down; the fraction is less than one unit of the multiplier.
         direction = np.where(self.multiplier != 0, np.sign(self.multiplier), np.sign(self.fraction))
         return bool((direction * sign >= 0).all())
 
@@ -320,12 +320,12 @@ Requantize = (
     | KeepAccumulator
 )  # fmt: skip
 PER_CHANNEL = ("multiplier", "fraction", "lowest", "highest", "offset", "shift", "thresholds", "sign", "table")
-"""Attributes that hold a row for each channel; a table may have one for all."""
+"""Attributes with a row for each channel; a table may have one for all."""
 REQUANTIZE_KINDS: dict[str, type[Any]] = {cls.kind: cls for cls in typing.get_args(Requantize)}
 
 
 def of_channels(form: Requantize, kept: Sequence[int] | npt.NDArray[np.int64]) -> Requantize:
-    """The same requantization of the channels with the indices `kept` alone, in that order."""
+    """The same requantization restricted to the channels with the indices `kept`, in that order."""
     changed: dict[str, Any] = {
         name: rows[kept]
         for name in PER_CHANNEL

@@ -1,4 +1,4 @@
-"""An integer network as rows, one per op: what `inspect`, `convert` and the reports show of it."""
+"""An integer network as rows, one per op, for `inspect`, `convert` and the reports."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class OpRow:
     """One op.
 
     Attributes:
-        name, kind: of the op. sources: the Keras layers it stands for.
-        input, output: shapes without the batch axis; dtype, levels: of the output.
-        weights: how many; weight_bits: width of one packed, 0 without weights; weight_bytes: of all of them.
+        name, kind: those of the op. sources: the Keras layers it computes.
+        input, output: shapes without the batch axis; dtype, levels: those of the output.
+        weights: their number; weight_bits: width of a packed one, 0 without weights; weight_bytes: size of all.
         macs: multiply-accumulates per inference.
         requantize: its form ("multiplier", "threshold", "table", "keep"), or "".
-        certificate: what the conversion proved of it.
+        certificate: the conversion's certificate.
     """
 
     name: str
@@ -47,7 +47,7 @@ _NAMES_BY_DEFAULT = re.compile(r"(model|sequential|functional)(_[0-9]+)?")
 
 
 def network_title(network: Network) -> str:
-    """What to call it: its model's name; its model file's, where Keras named the model. Untrusted text."""
+    """Its name for people: the model's, or the model file's where Keras named the model. Untrusted text."""
     name, source = str(network.metadata.get("name", "")), network.metadata.get("source")
     file = source.get("name") if isinstance(source, dict) else None
     named = name and not _NAMES_BY_DEFAULT.fullmatch(name)

@@ -1,4 +1,4 @@
-"""What an activation tensor of the integer network is."""
+"""The type of an activation tensor of the integer network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAXIMUM_ELEMENTS = 1 << 28
-"""Of a tensor; far beyond any microcontroller, and sizes in bytes stay within 32 bits."""
+"""Most elements of a tensor: far beyond any microcontroller, and sizes in bytes stay within 32 bits."""
 
 IntArray = npt.NDArray[np.integer]
 
@@ -89,5 +89,5 @@ class TensorType:
         return self.shape[-1]
 
     def holds(self, values: IntArray) -> bool:
-        """Whether every value lies in the reachable range."""
+        """Whether every value is in the reachable range."""
         return bool(values.size == 0 or (values.min() >= self.minimum and values.max() <= self.maximum))

@@ -1,8 +1,8 @@
 """Fields in 32-bit words: even elements in the low half, odd elements in the high half.
 
-Element 2j of a word lies in bits [b*j, b*j + b), element 2j + 1 in bits [16 + b*j, 16 + b*j + b): one shift
-and one mask give a kernel two neighbouring weights in the two halves of a register. Fields of one bit lie `offset` bits
-further on, modulo 32: `stq_nn.h` says why.
+Element 2j of a word has bits [b*j, b*j + b), element 2j + 1 bits [16 + b*j, 16 + b*j + b). One shift and one mask give
+a kernel two neighbouring weights in the two halves of a register. Fields of one bit are `offset` bits higher, modulo
+32; `stq_nn.h` explains why.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def pack_rows(weights: npt.NDArray[np.integer[Any]], bits: int, offset: int) -> 
     Args:
         weights: (R, K) integers.
         bits: 1, 2, 4, 8 or 16.
-        offset: added to each weight; the sum's low `bits` bits are the field, but its bit `offset` if `bits` is 1.
+        offset: added to each weight; the field is the sum's low `bits` bits, or its bit `offset` if `bits` is 1.
 
     Returns:
-        uint32 (R, ceil(K * bits / 32)); elements past K stand for weight 0, but are 0 where `bits` is 1.
+        uint32 (R, ceil(K * bits / 32)); elements past K are weight 0, or field 0 where `bits` is 1.
 
     Raises:
-        ValueError: a weight has no field of its own under `bits` and `offset`, or these are no field of the kernels.
+        ValueError: a weight does not fit a field, or the kernels have no field of `bits` and `offset`.
     """
     shifts = field_shifts(bits, offset)
     rows, columns = weights.shape
@@ -64,7 +64,7 @@ def unpack_rows(words: Words, bits: int, offset: int, columns: int) -> npt.NDArr
     """Inverse of `pack_rows`: int16 (R, columns).
 
     Raises:
-        ValueError: `columns` elements do not take the words given, or `bits` and `offset` are no field of the kernels.
+        ValueError: `columns` elements do not fill the words, or the kernels have no field of `bits` and `offset`.
     """
     shifts = field_shifts(bits, offset)
     rows, length = words.shape
@@ -76,7 +76,7 @@ def unpack_rows(words: Words, bits: int, offset: int, columns: int) -> npt.NDArr
 
 
 def _weights_of(fields: npt.NDArray[np.int64], bits: int, offset: int) -> npt.NDArray[np.int64]:
-    """The weights that fields stand for."""
+    """The weights of fields."""
     if bits == 1:
         return (fields << offset) - offset
     if offset:

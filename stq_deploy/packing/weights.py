@@ -14,7 +14,7 @@ def weight_rows(op: WeightedOp) -> npt.NDArray[np.int64]:
     """int64 (rows, columns) of weights as the kernel's contract orders them.
 
     A convolution and a dense layer have one row per output, its elements in (kernel row, kernel column, input
-    channel) order. A depthwise convolution has one row per kernel tap, its elements being output channels.
+    channel) order. A depthwise convolution has one row per kernel tap, with output channels as elements.
     """
     by_output = op.weights_by_output()
     return by_output.T if isinstance(op, DepthwiseConvolve) else by_output

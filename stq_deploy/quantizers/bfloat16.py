@@ -1,9 +1,10 @@
 """Convolutions in bfloat16, for training on processors that multiply it (avx512_bf16, AMX).
 
-Only the products are: a layer's kernel is quantized in float32 and then rounded to bfloat16, its inputs likewise, and
-the sums (float32 inside oneDNN's convolution) are rounded to bfloat16 once on their way out. Variables, quantizers,
+Only the products are in bfloat16. A layer's kernel is quantized in float32 and then rounded to bfloat16, like its
+inputs. The sums (float32 inside oneDNN's convolution) are rounded to bfloat16 once at the end. Variables, quantizers,
 batch norm, activations and the optimizer stay in float32. Ternary, binary and 4-bit kernels with power-of-two scales,
-and activations of up to 8 bits, are exact in bfloat16's 8 bits. Depthwise convolutions gain nothing, and stay too.
+and activations of up to 8 bits, are exact in bfloat16's 8 bits. Depthwise convolutions would gain nothing, and stay in
+float32.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def bfloat16_convolutions(active: bool = True) -> Iterator[None]:
 
 
 def allow_bfloat16(model: Any) -> int:
-    """Let `model`'s convolutions take part in `bfloat16_convolutions`; return how many do. Nothing of it is saved."""
+    """Prepare `model`'s convolutions for `bfloat16_convolutions`; return how many. None of this is saved."""
     count = 0
     for layer in model.layers:
         convolve = _CONVOLVE.get(type(layer))

@@ -1,4 +1,4 @@
-"""From a quantizer's text, as a scheme of ours writes it, to a quantizer."""
+"""Makes a quantizer from its text, as our schemes write it."""
 
 from __future__ import annotations
 

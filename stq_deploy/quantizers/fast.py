@@ -1,8 +1,8 @@
 """The same quantized ReLU and gate in few memory passes, for training.
 
-qkeras' own are a dozen operations each over the largest arrays there are. These forms have the same values and
-gradients (tested), by operations that do several things in one pass; `tools/bench_training.py` tells what that gives.
-They are swapped into a built model's layers, never saved: QActivation writes down its quantizer's *text*.
+qkeras' own forms are a dozen operations each over the largest arrays. These forms have the same values and gradients
+(tested), with operations that do several things in one pass; `tools/bench_training.py` measures the gain. They are
+swapped into a built model's layers and never saved, because QActivation saves its quantizer's *text*.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ def _quantized(x: Any, top: float, bits: int) -> Any:
 
 
 def _where_positive(values: Any, x: Any) -> Any:
-    """`values` where x > 0, else 0: in one pass, while `tf.where` takes two, and those slow."""
+    """`values` where x > 0, else 0, in one pass; `tf.where` takes two slow ones."""
     return tf.raw_ops.ReluGrad(gradients=values, features=x)
 
 
 def _fast_form(quantizer: Any) -> Any:
-    """The equivalent fast quantizer, or None where there is none."""
+    """The equivalent fast quantizer, or None."""
     if _plain_relu(quantizer):
         return _FastRelu(bits=quantizer.bits, integer=quantizer.integer)
     if _plain_sigmoid(quantizer):

@@ -1,13 +1,13 @@
 """Gradual stochastic quantization: a growing share of every kernel's rows quantized, the rest in full precision.
 
 Dong et al., "Learning Accurate Low-Bit Deep Neural Networks with Stochastic Quantization", BMVC 2017, arXiv:1708.01001.
-A row W_i is what makes one output channel. In every training step the rows to quantize are drawn anew, layer by layer:
+A row W_i makes one output channel. Every training step draws the rows to quantize anew, layer by layer:
 
 - quantization error   e_i = |W_i - Q_i|_1 / |W_i|_1
 - probability          p_i = f_i / sum f, with f_i = 1 / (e_i + 1e-7): the paper's linear function, its best
-- roulette             share * rows of them, one after the other, each time by p among those left
+- roulette             share * rows of them, one after the other, each by p among the remaining ones
 
-The share is the stage's (the paper: 0.5, 0.75, 0.875, 1). Outside of training every row is quantized.
+The share is the stage's (in the paper 0.5, 0.75, 0.875, 1). Outside training every row is quantized.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _KERNELS = (
 
 
 class GradualQuantization:
-    """Stands between the layers of a built model and their kernel quantizers until it is removed.
+    """Wraps the kernel quantizers of a built model's layers until it is removed.
 
-    Remove it before the model is saved: a model file knows the quantizers only.
+    Remove it before the model is saved: a model file only knows the quantizers.
     """
 
     def __init__(self, model: Any) -> None:
@@ -63,7 +63,7 @@ class GradualQuantization:
 class GradualQuantizer:
     """A kernel quantizer that quantizes only the rows drawn in this step: x float32, its rows along `axis`.
 
-    The gradient of a quantized row is the quantizer's, that of the others is 1.
+    The gradient of a quantized row is the quantizer's; that of the others is 1.
     """
 
     def __init__(self, quantizer: Any, axis: int) -> None:
@@ -75,18 +75,18 @@ class GradualQuantizer:
 
     def _hybrid(self, x: Any) -> Any:
         x = tf.convert_to_tensor(x)
-        with noise.deterministic():  # the quantizer's settled values are what the rows are quantized to
+        with noise.deterministic():  # rows are quantized to the quantizer's settled values
             quantized = self.quantizer(x)
         shape = [1] * len(x.shape)
         shape[self.axis] = x.shape[self.axis]
         return tf.where(tf.reshape(self._drawn(x, quantized), shape), quantized, x)
 
     def _drawn(self, x: Any, quantized: Any) -> Any:
-        """Which rows are quantized now: (rows,) bool, the stage's share of them true."""
+        """Mask of the rows to quantize now: (rows,) bool, the stage's share of them true."""
         axes = [axis for axis in range(len(x.shape)) if axis != self.axis % len(x.shape)]
         error = tf.reduce_sum(tf.abs(x - quantized), axes) / (tf.reduce_sum(tf.abs(x), axes) + _EPSILON)
         rows = x.shape[self.axis]
-        # Roulette without putting back is the order of log f + Gumbel noise (Yellott 1977).
+        # Roulette without replacement is the order of log f + Gumbel noise (Yellott 1977).
         gumbel = -tf.math.log(-tf.math.log(noise.uniform([rows])))
         keys = tf.stop_gradient(gumbel - tf.math.log(error + _EPSILON))
         rank = tf.argsort(tf.argsort(keys, direction="DESCENDING"))
@@ -94,5 +94,5 @@ class GradualQuantizer:
 
 
 def _rows_to_quantize(rows: int) -> Any:
-    """The stage's share of `rows`, to the nearest whole one: scalar int32."""
+    """The stage's share of `rows`, rounded to the nearest row: scalar int32."""
     return tf.cast(tf.round(noise.share() * rows), tf.int32)

@@ -1,4 +1,4 @@
-"""The random source of the stochastic quantizers, held apart from every model.
+"""The random source of the stochastic quantizers, separate from every model.
 
 One process has one noise state: a seed, a draw counter, a temperature factor and a share. They are plain module-level
 variables, so that they never appear in `model.weights` nor in a saved model, yet a compiled training step
@@ -102,7 +102,7 @@ def uniform(shape: Any) -> Any:
 
 
 def normal(shape: Any) -> Any:
-    """The same of the standard normal distribution."""
+    """The same for the standard normal distribution."""
     return tf.random.stateless_normal(shape, seed=_next_seed())
 
 
@@ -122,7 +122,7 @@ def deterministic() -> Iterator[None]:
     """Within this block, even a training call does not draw.
 
     It is read while a function is *traced*: wrap the first call of a `tf.function` that must stay
-    deterministic, and give it to nobody else.
+    deterministic, and use that function nowhere else.
     """
     before = _enabled.set(False)
     try:

@@ -2,7 +2,7 @@
 
 qkeras' gradient is 0 at the ends of the range, so that black and white pixels would never be attacked. The identity is
 the backward pass differentiable approximation of Athalye et al. 2018 (arXiv:1802.00420). No weight precedes this
-quantizer, so training itself is not changed; nothing of it is saved: QActivation writes down its quantizer's *text*.
+quantizer, so training itself does not change. None of this is saved, because QActivation saves its quantizer's *text*.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class _Straight:
 
 
 def pass_gradient_through_input(model: Any) -> int:
-    """Give the quantizers that take in `model`'s input the identity gradient; return how many there are.
+    """Give the quantizers that read `model`'s input the identity gradient; return how many there are.
 
-    Call it after `use_fast_activations`, which looks at the quantizers' classes.
+    Call it after `use_fast_activations`, which checks the quantizers' classes.
     """
     count = 0
     for layer in model.layers:

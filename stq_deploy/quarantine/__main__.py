@@ -1,4 +1,4 @@
-"""The process that reads model files, one after the other, each in a child that can do nothing else.
+"""The process that reads model files, one at a time, each in a child that can do nothing else.
 
 Messages in both directions are a length (`FRAME`) and that many bytes. In comes a file's content; out goes an answer: a
 length and that many bytes of JSON (`Extract.header`, or `error`), then the bytes of the arrays.
@@ -20,9 +20,9 @@ from stq_deploy.quarantine.process import FRAME, MAXIMUM_ANSWER_BYTES
 
 MAXIMUM_MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 1.5
-BYTES_PER_CPU_SECOND = 32 << 20  # more time for large files: a fourth of what one core unpacks or copies
+BYTES_PER_CPU_SECOND = 32 << 20  # more time for large files: a fourth of the rate at which one core unpacks or copies
 _WALL_SECONDS = 60
-_ENCODINGS = ("ascii", "cp437", "latin-1")  # h5py and zipfile import them when first met, but a child can open no file
+_ENCODINGS = ("ascii", "cp437", "latin-1")  # h5py and zipfile import these on first use, but a child can open no file
 _TOO_LONG = (signal.SIGPROF, signal.SIGALRM)
 
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _answer(content: bytes) -> bytes:
-    """What a child makes of the content; or, if it does not survive that, what became of it."""
+    """The child's answer to the content; or how the child ended, if it did not survive."""
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
@@ -56,7 +56,7 @@ def _answer(content: bytes) -> bytes:
     os.close(send)
     with os.fdopen(receive, "rb") as pipe:
         answer = pipe.read(MAXIMUM_ANSWER_BYTES + 1)
-    if len(answer) > MAXIMUM_ANSWER_BYTES:  # no child of ours says so much: the file has taken it over
+    if len(answer) > MAXIMUM_ANSWER_BYTES:  # our own child never writes so much: the file has taken it over
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
@@ -67,16 +67,16 @@ def _answer(content: bytes) -> bytes:
 
 
 def _restrict(size: int) -> None:
-    """Take from this process what reading a file of `size` bytes does not need."""
+    """Drop every ability of this process that reading a file of `size` bytes does not need."""
     nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):  # the other files' contents, the answers, and what C says when its heap is damaged
+    for standard in (0, 1, 2):  # the other files' contents, the answers, and C's messages about a damaged heap
         os.dup2(nothing, standard)
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + size / BYTES_PER_CPU_SECOND)
     signal.alarm(_WALL_SECONDS)
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 0),  # no further file or socket: no external link, no filter plugin
-        (resource.RLIMIT_FSIZE, 0),  # no byte into any file
+        (resource.RLIMIT_FSIZE, 0),  # no writing to any file
         (resource.RLIMIT_AS, MAXIMUM_MEMORY_BYTES),
     ):
         with suppress(ValueError, OSError):  # macOS has no limit on memory

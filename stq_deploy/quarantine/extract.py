@@ -1,13 +1,13 @@
-"""What a model file holds, as plain values: its configuration's text, its arrays, and the lists of their names.
+"""The content of a model file as plain values: its configuration's text, its arrays, and the lists of their names.
 
-The only code that shows a model file to the HDF5 library. It is bounded, and follows no link out of the file.
+Only this code passes a model file to the HDF5 library. It is bounded, and follows no link out of the file.
 
 Layouts, as tf_keras 2.21 writes them:
   .h5     root attribute `model_config`; arrays in `model_weights/<layer>/<weight name>`, the names in the group's
           attribute `weight_names`. The group of an inner model holds the arrays of all its layers, however deep.
   .keras  a zip of `config.json` and `model.weights.h5`; arrays in `layers/<snake-case class>[_<n>]/vars/<i>`,
-          counted in the order of the configuration; those of an inner model in `layers` in its own group, those of a
-          layer inside a layer in `<attribute>/vars/<i>` in the outer one's. Keras 2.13 and 2.14 say
+          counted in the order of the configuration. An inner model's are in `layers` in its own group, and a nested
+          layer's in `<attribute>/vars/<i>` in the outer layer's. Keras 2.13 and 2.14 write
           `_layer_checkpoint_dependencies` for `layers`, and 2.13 counts layers with weights twice.
 """
 
@@ -36,16 +36,16 @@ from stq_deploy.quarantine.limits import (
 _MAXIMUM_PARTS = 64  # of a list that is too long for one attribute
 _OLDER_LAYERS = "_layer_checkpoint_dependencies"
 _NUMBERED = re.compile(r"(.*?)(?:_(\d{1,6}))?", re.ASCII | re.DOTALL)
-_FILTERS = frozenset({1, 2, 3})  # deflate, shuffle, fletcher32: those every HDF5 library has built in
+_FILTERS = frozenset({1, 2, 3})  # deflate, shuffle, fletcher32, which every HDF5 library has built in
 
 
 class Extract:
     """Collects what a file holds: one JSON-able object, and the bytes of its arrays one after the other.
 
     Attributes:
-        header: `config`: text. `listed`: layer -> what the attribute `weight_names` of its group lists (.h5 only).
-            `arrays`: path -> `shape` and `at`, where its float32 values (little endian, row-major) begin in `data`, in
-            bytes; or `problem`, why it cannot be used, for it may not be needed.
+        header: `config`: text. `listed`: layer -> names in the attribute `weight_names` of its group (.h5 only).
+            `arrays`: path -> `shape` and `at`, the offset in bytes of its float32 values (little endian, row-major) in
+            `data`; or `problem`, why it cannot be used, since it may not be needed.
         data: the arrays' bytes, in pieces.
     """
 
@@ -82,7 +82,7 @@ def extract(content: bytes) -> Extract:
     """Read a model file's bytes.
 
     Raises:
-        Unusable: the file as a whole is. Nothing else is raised, short of a fault of the HDF5 library.
+        Unusable: the whole file is. Nothing else is raised, except by a fault of the HDF5 library.
     """
     try:
         return _from_h5(content) if content.startswith(HDF5_MAGIC) else _from_keras(content)
@@ -90,8 +90,8 @@ def extract(content: bytes) -> Extract:
         raise
     except MemoryError as error:
         raise Unusable("it asks for more memory than any model file needs") from error
-    except Exception as error:  # h5py and zipfile raise nearly every kind, depending on what is damaged
-        if "filter returned failure" in str(error):  # HDF5 does not tell which
+    except Exception as error:  # h5py and zipfile raise nearly every kind, depending on the damage
+        if "filter returned failure" in str(error):  # HDF5 does not say which
             raise Unusable("a part of an array is damaged, or unpacks to more memory than allowed") from error
         raise Unusable(f"{type(error).__name__}: {str(error)[:200]}") from error
 
@@ -114,8 +114,8 @@ def _from_h5(content: bytes) -> Extract:
 
 def _from_keras(content: bytes) -> Extract:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        # Nothing is unpacked to disk, so the members' paths cannot lead anywhere. But Keras, once it may run the model,
-        # unpacks all of them.
+        # Nothing is unpacked to disk, so the members' paths have no effect. But Keras, if the user runs the model with
+        # it, unpacks all of them.
         members = archive.infolist()
         if len(members) > MAXIMUM_GROUPS or sum(member.file_size for member in members) > 2 * MAXIMUM_FILE_BYTES:
             raise Unusable("its members unpack to more than any model file holds")
@@ -161,7 +161,7 @@ def _take_variables(found: Extract, layer: Any, path: str, place: str) -> None:
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    # A zip's directory may lie about sizes: reading stops at the limit whatever it says.
+    # A zip's directory may state false sizes: reading stops at the limit whatever they are.
     with archive.open(name) as member:
         content = member.read(limit + 1)
     if len(content) > limit:
@@ -173,7 +173,7 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def _reach(place: Any, path: str) -> Any:
-    """What is at `path` below a group, over hard links only, which cannot leave the file; None if nothing is."""
+    """The object at `path` below a group, over hard links only, which cannot leave the file; or None."""
     for part in path.split("/"):
         if not isinstance(place, h5py.Group) or not isinstance(place.get(part, getlink=True), h5py.HardLink):
             return None
@@ -214,7 +214,7 @@ def _problem(dataset: Any) -> str:
     filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
     if dataset.is_virtual or dataset.external or not filters <= _FILTERS:
         return "is stored outside the file or in an unusual way"
-    # A chunk is unpacked whole, however little of it the array uses.
+    # A chunk is unpacked completely, however little of it the array uses.
     shape, chunk = dataset.shape, dataset.chunks or ()
     if shape is None or max(math.prod(shape), math.prod(chunk)) * 4 > MAXIMUM_ARRAY_BYTES:
         return f"has the shape {str(dataset.shape)[:80]}, more than the {MAXIMUM_ARRAY_BYTES} bytes allowed"

@@ -1,4 +1,4 @@
-"""What a file must begin with and how large it may be to be read, and the error if it cannot be."""
+"""First bytes and largest size of a readable file, and the error for others."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ MAXIMUM_GROUPS = 4096  # that hold arrays
 
 
 class Unusable(Exception):
-    """The file is damaged, or more than a model file ever is. The text says how."""
+    """The file is damaged, or exceeds any model file. The text says how."""

@@ -1,9 +1,9 @@
-"""Has untrusted files read by `python -m stq_deploy.quarantine`, and takes plain values from it.
+"""Has untrusted files read by `python -m stq_deploy.quarantine`, and gets plain values from it.
 
-Why a process of its own: the HDF5 library is C code that believes its files. Of 17,000 model files with a few bytes
-changed, it read 45 without end (1.14.6, the heap of variable-length texts), where no Python code, signal handler or
-thread can stop it. A child of another process, one for each file, has limits of time and memory, and can open or write
-no file whatever the library is led to try; a crash there is an error here. What it answers stays untrusted: it is JSON
+A separate process is needed because the HDF5 library is C code that trusts its files. Of 17,000 model files with a few
+bytes changed, it read 45 forever (1.14.6, the heap of variable-length texts), where no Python code, signal handler or
+thread can stop it. So each file gets a child of another process, with limits of time and memory. The child can open or
+write no file, whatever the library attempts, and a crash there is an error here. Its answer stays untrusted: it is JSON
 and arrays of numbers, never pickle.
 """
 
@@ -56,7 +56,7 @@ def read_contents(content: bytes) -> Contents:
 
     Raises:
         Unusable: the file is damaged, or hostile.
-        StqError: the process that reads it does not run.
+        StqError: the reading process does not run.
     """
     return _parsed(_READER.ask(content))
 
@@ -85,7 +85,7 @@ def _array(entry: dict[str, Any], data: memoryview) -> _FloatArray | str:
 
 
 class _Reader:
-    """The process, started when first needed and ended with this one."""
+    """The reading process; it starts on first use and ends with this one."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -121,12 +121,12 @@ class _Reader:
             return answer
 
     def _running(self) -> subprocess.Popen[bytes]:
-        # A fork of this process must not talk into its parent's pipe.
+        # A fork of this process must not write to its parent's pipe.
         if self._process is None or self._owner != os.getpid():
             package = str(Path(stq_deploy.__file__).resolve().parent.parent)
             environment = {key: value for key, value in os.environ.items() if not key.startswith("HDF5_")}
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-            environment["OPENBLAS_NUM_THREADS"] = "1"  # its threads would take memory, and not survive the fork
+            environment["OPENBLAS_NUM_THREADS"] = "1"  # its threads would take memory and not survive the fork
             command = [sys.executable, "-P", "-B", "-m", "stq_deploy.quarantine"]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
             self._owner = os.getpid()

@@ -1,1 +1,1 @@
-"""The chip's peripherals, one per file: registers as data, and what happens when they are touched."""
+"""The chip's peripherals, one per file: registers as data, and the effects of accessing them."""

@@ -1,4 +1,4 @@
-"""What a peripheral is: a base address, registers, a clock gate, and code for the registers that do something."""
+"""A peripheral: a base address, registers, a clock gate, and code for the registers that have an effect."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Register:
     Attributes:
         offset: from the peripheral's base.
         reset: value after reset.
-        writable: bits that keep what is written and that this model understands.
-        ignored: bits that may be written, without effect; they read as after reset.
+        writable: bits that store a written value and that this model understands.
+        ignored: bits that may be written without effect; they read as after reset.
         read_only: writes change nothing, as on the chip.
         ones_clear: a one that is written clears the bit.
     """
@@ -48,8 +48,8 @@ class Gate:
 class Peripheral:
     """A block of registers.
 
-    A subclass lists its `registers`, and puts callables into `on_read` and `on_write` for those that are more than
-    storage. A callable in `on_write` gets the whole new value, after the storage has been updated.
+    A subclass lists its `registers`, and puts callables into `on_read` and `on_write` for those with an effect. A
+    callable in `on_write` gets the whole new value, after the storage has been updated.
     """
 
     registers: ClassVar[Sequence[Register]] = ()
@@ -63,14 +63,14 @@ class Peripheral:
         self._gate = gate
 
     def read(self, register: Register) -> int:
-        """The register's value, with the effects reading has."""
+        """The register's value, with the effects of reading."""
         if self._gate is not None and not self._gate.is_on:
             raise self._no_clock(register)
         reader = self.on_read.get(register.name)
         return reader() if reader else self.values[register.name]
 
     def write(self, register: Register, value: int) -> None:
-        """Write a whole word, with the effects writing has.
+        """Write a whole word, with the effects of writing.
 
         Raises:
             Misuse: the clock is off, or the write breaks a rule of the peripheral.

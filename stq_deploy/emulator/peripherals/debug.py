@@ -29,7 +29,7 @@ class CoreDebug(Peripheral):
 
 
 class Dwt(Peripheral):
-    """CYCCNT. It counts executed instructions in counting mode, and stands still at 0 in fast mode.
+    """CYCCNT. It counts executed instructions in counting mode, and stays at 0 in fast mode.
 
     Args:
         is_powered: DEMCR.TRCENA.
@@ -80,7 +80,7 @@ class Dwt(Peripheral):
 
 
 class Dbgmcu(Peripheral):
-    """IDC: device and silicon revision. APB4FZ1: what stops while a debugger halts the core; no debugger does here."""
+    """IDC: device and silicon revision. APB4FZ1: what stops while a debugger halts the core (here none does)."""
 
     registers = (Register("IDC", 0x00, read_only=True), Register("APB4FZ1", 0x54, writable=1 << 18))
 

@@ -8,7 +8,7 @@ from stq_deploy.emulator.peripherals.base import Peripheral, Register
 from stq_deploy.emulator.refusals import Misuse
 
 # RM0433, "FLASH recommended number of wait states and programming delay": by voltage scale, highest AXI clock in MHz
-# for 0, 1, 2 ... wait states. VOS0 goes on where VOS1 ends.
+# for 0, 1, 2 ... wait states. VOS0 continues where VOS1 ends.
 _HIGHEST_AXI_MHZ = {
     0: (70, 140, 210, 225, 240),
     1: (70, 140, 210, 225, 225),

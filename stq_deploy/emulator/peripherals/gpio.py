@@ -1,4 +1,4 @@
-"""General-purpose I/O: RM0433 "General-purpose I/Os (GPIO)". Pins have functions; their levels go nowhere."""
+"""General-purpose I/O: RM0433 "General-purpose I/Os (GPIO)". Pins have functions; their levels have no effect."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Independent watchdog: RM0433 "Independent watchdog (IWDG)". Its window is not emulated.
 
-Its oscillator runs by the time that the machine says has passed; an update of its registers is done at once.
+Its oscillator follows the machine's time; an update of its registers takes effect at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DIVIDERS = (4, 8, 16, 32, 64, 128, 256, 256)
 
 
 class Iwdg(Peripheral):
-    """Counts down once it is started, and nothing but a reset stops it.
+    """Counts down once it is started; only a reset stops it.
 
     Args:
         seconds: the time that has passed for its oscillator.

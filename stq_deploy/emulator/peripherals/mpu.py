@@ -1,6 +1,6 @@
 """Memory protection unit: ARMv7-M ARM B3.5 (PMSAv7). What it forbids is enforced on the chip's memories.
 
-Regions may be as small as 1 KiB here (32 bytes on the chip): that is the page of the emulated core.
+Regions may be as small as 1 KiB here (32 bytes on the chip), the page size of the emulated core.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PAGE_BYTES = 1024
 
 @dataclass(frozen=True)
 class Rights:
-    """What privileged code may do."""
+    """The rights of privileged code."""
 
     read: bool
     write: bool

@@ -1,7 +1,7 @@
 """Reset and clock control: RM0433 "Reset and clock control (RCC)".
 
-An oscillator is ready as soon as it is on. What the clock tree then gives is checked against the voltage scale and
-the flash's wait states whenever it changes.
+An oscillator is ready as soon as it is on. Every change of the clock tree is checked against the voltage scale and the
+flash's wait states.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _apb_divider(field: int) -> int:
 
 
 class Rcc(Peripheral):
-    """The clock tree as far as core, buses, flash and USART3 are concerned.
+    """The clock tree of core, buses, flash and USART3.
 
     Args:
         hse_hz: the external clock on OSC_IN.

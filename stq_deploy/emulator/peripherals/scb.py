@@ -18,10 +18,10 @@ HFSR_VECTOR_TABLE, HFSR_FORCED, HFSR_DEBUG_EVENT = 1 << 1, 1 << 30, 1 << 31
 
 
 class Scb(Peripheral):
-    """What the core's exceptions, caches and FPU are configured with.
+    """The configuration of the core's exceptions, caches and FPU.
 
     Args:
-        fpu_enabled: called when CPACR grants (True) or takes away (False) the FPU.
+        fpu_enabled: called when CPACR grants (True) or revokes (False) the FPU.
     """
 
     registers = (

@@ -9,10 +9,10 @@ from stq_deploy.emulator.refusals import Misuse
 
 
 class Syscfg(Peripheral):
-    """The overdrive bit that makes VOS0; only silicon that has it takes it.
+    """The overdrive bit for VOS0; only silicon with overdrive accepts it.
 
     Args:
-        has_overdrive: whether this silicon revision knows VOS0.
+        has_overdrive: whether this silicon revision has VOS0.
         is_scale1: whether the voltage is VOS1 now.
     """
 

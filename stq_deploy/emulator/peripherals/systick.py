@@ -1,4 +1,4 @@
-"""SysTick: ARMv7-M ARM B3.3. Only as what ends a sleep whose interrupts are masked; its exception is not taken."""
+"""SysTick: ARMv7-M ARM B3.3. It only ends a sleep whose interrupts are masked; its exception is not taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ENABLE, _INTERRUPT, _CORE_CLOCK = 1, 2, 4
 
 
 class SysTick(Peripheral):
-    """Counts while the core sleeps; time stands still for it while the core runs.
+    """Counts while the core sleeps, and not while the core runs.
 
     Args:
         core_hz: the core's clock.
@@ -35,7 +35,7 @@ class SysTick(Peripheral):
 
     @property
     def sleep_seconds(self) -> float | None:
-        """After how long it ends a sleep; None if it does not."""
+        """Seconds until it ends a sleep; None if it does not."""
         if self.values["CSR"] & (_ENABLE | _INTERRUPT) != _ENABLE | _INTERRUPT:
             return None
         return float((self.values["RVR"] + 1) / self._core_hz())

@@ -37,7 +37,7 @@ class Wire:
 
     Attributes:
         inbox: bytes sent by the host that the board has not received yet.
-        baud: what the host's port is set to; None while unknown.
+        baud: the rate of the host's port; None while unknown.
         send: takes a byte the board sends.
     """
 
@@ -104,7 +104,7 @@ class Usart(Peripheral):
 
     @property
     def interrupts_on_arrival(self) -> bool:
-        """Whether a byte that arrives raises the interrupt line; else the program looks for bytes itself."""
+        """Whether an arriving byte raises the interrupt line; otherwise the program polls for bytes."""
         return bool(self.values["CR1"] & _RXFNEIE)
 
     @property
@@ -119,7 +119,7 @@ class Usart(Peripheral):
         """Let the next bytes from the host arrive, as many as the FIFO holds, if it is empty.
 
         Raises:
-            Misuse: the host's baud rate is another, or a pin is not connected.
+            Misuse: the host's baud rate differs, or a pin is not connected.
         """
         if not self.has_arrivals:
             return
@@ -157,7 +157,7 @@ class Usart(Peripheral):
         return value
 
     def _before_polling(self) -> None:
-        """A program without receive interrupts gets its bytes when it looks for them."""
+        """A program without receive interrupts gets its bytes when it polls."""
         if not self.interrupts_on_arrival:
             self.arrive()
 

@@ -19,7 +19,7 @@ from stq_deploy.network.ops.weighted import WeightedOp
 from stq_deploy.network.ops.window import Window
 
 RequantizedOp = WeightedOp | AveragePool | ElementwiseOp
-"""Ops with an accumulator that `requantize` makes a level of."""
+"""Ops with an accumulator, which `requantize` turns into a level."""
 
 OP_KINDS: dict[str, type[Op]] = {
     cls.kind: cls

@@ -1,4 +1,4 @@
-"""Ops that treat every element alike and requantize: one tensor rescaled; sum, product or extreme of two."""
+"""Elementwise ops that requantize: a rescaled tensor; sum, product or extreme of two."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ElementwiseOp(Op):
     def accumulator_range(self, types: Sequence[TensorType]) -> tuple[int, int]:
         """Smallest and largest accumulator that the inputs' ranges allow.
 
-        Every accumulator here is, in each input alone, rising or falling: its extremes lie where the inputs' do.
+        Every accumulator here is monotone in each input alone, so its extremes are at the inputs' extremes.
         """
         ends = [(t.minimum - t.zero_point, t.maximum - t.zero_point) for t in types]
         corners = np.stack([axis.reshape(-1) for axis in np.meshgrid(*ends, indexing="ij")]).astype(object)
@@ -48,7 +48,7 @@ class ElementwiseOp(Op):
 
 @dataclass(frozen=True, eq=False)
 class Rescale(ElementwiseOp):
-    """Requantized `x - zero_x`: batch norm, a scale or an activation that no sum precedes."""
+    """Requantized `x - zero_x`: batch norm, a scale or an activation without a preceding sum."""
 
     kind: ClassVar[str] = "rescale"
 
@@ -58,7 +58,7 @@ class Rescale(ElementwiseOp):
 
 @dataclass(frozen=True, eq=False)
 class ScaledOp(ElementwiseOp):
-    """An op of two inputs that integers `factors`, not 0, bring to one scale first."""
+    """An op of two inputs; the integers `factors`, not 0, first bring them to one scale."""
 
     factors: tuple[int, int]
     arity: ClassVar[int | None] = 2

@@ -20,9 +20,9 @@ from stq_deploy.network.tensor import STORAGE_RANGE, TensorType
 class AveragePool(Op):
     """2-D average pooling, (H, W, C); padding is not counted.
 
-    A window's accumulator is the sum of its `x - zero_point` times `multiple / count`, where `count` is how many
-    elements it covers and `multiple` the least common multiple of all windows' counts: the mean is accumulator /
-    multiple, exactly, at the image's edge too.
+    A window's accumulator is the sum of its `x - zero_point` times `multiple / count`, where `count` is the
+    number of elements it covers and `multiple` the least common multiple of all windows' counts. The mean is exactly
+    accumulator / multiple, at the image's edge as well.
     """
 
     window: Window

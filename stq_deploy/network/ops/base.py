@@ -1,4 +1,4 @@
-"""What every operation of the integer network has in common."""
+"""The base of every operation of the integer network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Batch = npt.NDArray[np.int64]
 class Op:
     """One operation: reads tensors by name, writes one tensor.
 
-    A subclass adds its attributes and defines `run` (its meaning, exactly), `check` and `macs`.
+    A subclass adds its attributes and defines `run` (its exact meaning), `check` and `macs`.
 
     Attributes:
         name: unique; the Keras layer that does the arithmetic, made unique if need be. Untrusted text.
@@ -45,7 +45,7 @@ class Op:
         raise TypeError(f"{type(self).__name__} does not define check")
 
     def macs(self, types: Sequence[TensorType], output: TensorType) -> int:
-        """Multiply-accumulates of one inference (0 for what is not a convolution or dense layer)."""
+        """Multiply-accumulates of one inference (0 unless it is a convolution or dense layer)."""
         return 0
 
 
@@ -61,7 +61,7 @@ def check_same_shape(types: Sequence[TensorType], output: TensorType) -> None:
 
 
 def check_same_levels(x: TensorType, output: TensorType, what: str) -> None:
-    """ValueError unless every level of `x` is the same level of `output`: `what` moves levels, and changes none."""
+    """ValueError unless every level of `x` is the same level of `output`: `what` moves levels without changing them."""
     require(
         (x.dtype, x.scale, x.zero_point) == (output.dtype, output.scale, output.zero_point),
         f"{what} cannot change type, scale or zero point",
@@ -82,7 +82,7 @@ def accumulate_exactly(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
         product: Batch = left @ right
         return product
     dtype = np.float32 if bound < 2**24 else np.float64
-    # One product of two matrices: NumPy would make one small BLAS call for each leading index.
+    # A single product of two matrices, since NumPy would make one small BLAS call per leading index.
     rows = left.reshape(-1, left.shape[-1]).astype(dtype)
     sums: Batch = (rows @ right.astype(dtype)).astype(np.int64)
     return sums.reshape(*left.shape[:-1], -1)

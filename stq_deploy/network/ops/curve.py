@@ -23,7 +23,7 @@ class Curve(Op):
 
         table[k] + floor((f * d * 2**(shift + 1) + f * (f - 2**shift) * e + 2**(2 * shift)) / 2**(2 * shift + 1)),
 
-    clamped to the output's range: Newton's forward interpolation, rounded. Behind the last entry the table counts as
+    clamped to the output's range: Newton's forward interpolation, rounded. After the last entry the table continues as
     a straight line. With shift 0 the value is the entry itself. `table` is int32 (entries,).
     """
 
@@ -46,7 +46,7 @@ class Curve(Op):
         return np.clip(value, output.minimum, output.maximum)
 
     def _extended(self) -> npt.NDArray[np.int64]:
-        """The table, two entries longer: on a straight line."""
+        """The table with two more entries, on a straight line."""
         table = self.table.astype(np.int64)
         step = table[-1] - table[-2] if len(table) > 1 else np.int64(0)
         return np.concatenate([table, table[-1] + step * np.array([1, 2])])

@@ -76,7 +76,7 @@ class Crop(Op):
 
 @dataclass(frozen=True, eq=False)
 class Upsample(Op):
-    """Every pixel of an image (H, W, C) `size` (vertical, horizontal) times: nearest-neighbour interpolation."""
+    """Repeats every pixel (H, W, C) `size` (vertical, horizontal) times: nearest-neighbour interpolation."""
 
     size: tuple[int, int]
     kind: ClassVar[str] = "upsample"
@@ -95,10 +95,10 @@ class Upsample(Op):
 
 @dataclass(frozen=True, eq=False)
 class Concatenate(Op):
-    """The inputs one after the other along `axis` (0 is the first after the batch's).
+    """The concatenation of the inputs along `axis` (0 is the first after the batch's).
 
-    Input i's level x becomes `(x - zero_i) * factors[i] + zero_output`: the factors, integers >= 1, bring inputs of
-    unlike scales to one.
+    Input i's level x becomes `(x - zero_i) * factors[i] + zero_output`. The factors, integers >= 1, bring inputs of
+    different scales to one.
     """
 
     axis: int
@@ -127,6 +127,6 @@ class Concatenate(Op):
             require(output.minimum <= ends[0] and ends[1] <= output.maximum, "an input leaves the output's range")
 
     def copies(self, types: Sequence[TensorType], output: TensorType) -> bool:
-        """Whether the levels stay as they are, so that concatenation only copies."""
+        """Whether the levels stay unchanged, so that concatenation only copies."""
         same = [(t.dtype, t.zero_point) == (output.dtype, output.zero_point) for t in types]
         return all(same) and all(f == 1 for f in self.factors)

@@ -18,8 +18,8 @@ from stq_deploy.network.tensor import TensorType
 class Softmax(Op):
     """`(2**15 * e + sum / 2) / sum` of each channel, where `e = table[m - x]` and m is the pixel's largest level.
 
-    The quotients are rounded down, and 2**15 itself to 2**15 - 1. `table` is int32 (entries,), from `UNIT` falling; the
-    last entry holds for all larger differences. Every number on the way fits uint32.
+    The quotients are rounded down, and 2**15 itself to 2**15 - 1. `table` is int32 (entries,) and falls from `UNIT`;
+    the last entry applies to all larger differences. Every intermediate number fits uint32.
     """
 
     table: npt.NDArray[np.int32]

@@ -1,4 +1,4 @@
-"""What convolutions and dense layers share: few-bit weights, an accumulator, its requantization."""
+"""Base of convolutions and dense layers: few-bit weights, an accumulator, its requantization."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class WeightedOp(Op):
 
 
 def fits_bits(weights: npt.NDArray[np.integer[Any]], bits: int) -> bool:
-    """Whether fields of `bits` bits hold every weight: two's complement, but -1 and 1 or 0 and 1 in a single bit."""
+    """Whether fields of `bits` bits hold every weight: two's complement, or -1 and 1 or 0 and 1 in a single bit."""
     if weights.size == 0:
         return False
     low, high = int(weights.min()), int(weights.max())

@@ -69,7 +69,7 @@ class Window:
         return np.moveaxis(view, 3, 5)
 
     def count(self, height: int, width: int) -> npt.NDArray[np.int64]:
-        """(OH, OW): how many elements of a (height, width) input each window covers, padding not counted."""
+        """(OH, OW): number of elements of a (height, width) input that each window covers, without padding."""
         rows, columns = (self._covered(axis, n) for axis, n in enumerate((height, width)))
         return np.outer(rows, columns)
 
@@ -85,7 +85,7 @@ class Window:
 
 
 def check_pooling(window: Window, x: TensorType, output: TensorType) -> None:
-    """ValueError unless `window` pools images of x's shape to output's, and never lies wholly in the padding."""
+    """ValueError unless `window` pools images of x's shape to output's, and is never wholly in the padding."""
     require(len(x.shape) == 3 and len(output.shape) == 3, "2-D pooling needs (height, width, channels)")
     window.check(x.shape)
     require(window.dilation == (1, 1), "a pooling window has gaps")
