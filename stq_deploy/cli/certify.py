@@ -90,15 +90,18 @@ def certify(
         )
     name = "host-cortex-m7" if executor == "host" else executor
     kept = "nothing was written; the same command starts anew"
+    nearby = Nearby(network) if any(family.local for family in chosen.values()) else None
     with interruptible(kept), progress_bars() as progress, open_executor(name, network) as opened:
+        classify = classifier(opened.run, network, scoring)
         certificates = [
             prove(
                 text,
                 family,
                 pictures.x.astype(np.uint8),
                 pictures.classes(),
-                lambda x: scoring.answers_of_levels(opened.run(quantize_input(x, network.input_format))),
+                classify,
                 progress,
+                near=None if nearby is None else near_classifier(nearby, scoring),
             )
             for text, family in chosen.items()
         ]

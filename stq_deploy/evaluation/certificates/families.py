@@ -6,7 +6,7 @@ A picture is (H, W, C) uint8. The unchanged picture is a member of every family.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
@@ -28,10 +28,12 @@ class Family(ABC):
     Attributes:
         name: as on the command line.
         what: the members, in words.
+        local: a member differs from the picture in few values, so that little of it must be computed.
     """
 
     name: ClassVar[str]
     what: ClassVar[str]
+    local: ClassVar[bool] = False
 
     @abstractmethod
     def members(self, picture: Picture) -> Iterator[tuple[str, Picture]]:
@@ -122,18 +124,15 @@ class Pixel(Family):
     """One value replaced: by 0 or 255, or by any level."""
 
     name: ClassVar[str] = "pixel"
+    local: ClassVar[bool] = True
     what: ClassVar[str] = "pixel:extremes - any one value set to 0 or 255; pixel:any - to any level"
     any: bool
 
     def members(self, picture: Picture) -> Iterator[tuple[str, Picture]]:
-        levels = range(256) if self.any else (0, 255)
         yield "as it is", picture
-        for place in product(*map(range, picture.shape)):
-            for level in levels:
-                if picture[place] != level:
-                    changed = picture.copy()
-                    changed[place] = level
-                    yield f"{place[0]},{place[1]},{place[2]} = {level}", changed
+        yield from _replaced(picture, (0, 255))  # the largest changes first
+        if self.any:
+            yield from _replaced(picture, range(1, 255))
 
     def count(self, shape: tuple[int, ...]) -> int:
         return int(np.prod(shape)) * (256 if self.any else 2) + 1
@@ -182,6 +181,16 @@ def parse_family(text: str) -> Family:
         where="--family",
         next="give one of: " + "; ".join(kind.what for kind in FAMILIES),
     )
+
+
+def _replaced(picture: Picture, levels: Iterable[int]) -> Iterator[tuple[str, Picture]]:
+    """Each value replaced by each of the levels that it is not already."""
+    for place in product(*map(range, picture.shape)):
+        for level in levels:
+            if picture[place] != level:
+                changed = picture.copy()
+                changed[place] = level
+                yield f"{place[0]},{place[1]},{place[2]} = {level}", changed
 
 
 def _outside_in(most: int) -> list[int]:
