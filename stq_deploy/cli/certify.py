@@ -1,4 +1,4 @@
-"""`stq-deploy certify`: families of pictures decided on the integer network, sample by sample."""
+"""`stq-deploy certify`: what is proved of the integer network, sample by sample."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ FORMAT = "stq-certificate"
 @click.command(context_settings={"show_default": True})
 @click.argument("model", type=MODEL)
 @click.option(
-    "--family", "families", multiple=True, required=True, metavar="NAME[:N]",
-    help="brightness:N, shift:N, mirror, contrast:N, pixel:extremes, pixel:any, or two joined by +; several times.",
+    "--family", "families", multiple=True, metavar="NAME[:N]",
+    help="brightness:N, shift:N, mirror, contrast:N, pixel:extremes, pixel:any, or two joined by +: every member is "
+    "run; linf:N: bounded. Several times.",
 )  # fmt: skip
+@click.option(
+    "--smoothing", "sigmas", multiple=True, type=float, metavar="SIGMA",
+    help="Certify the network smoothed by Gaussian noise of SIGMA gray levels: class and L2 radius. Several times.",
+)  # fmt: skip
+@click.option("--draws", type=int, default=1000, help="Noisy pictures for each sample.")
+@click.option("--confidence", type=float, default=0.999, help="Of each sample's class and radius.")
+@click.option("--seed", type=int, default=0, help="Of the noise.")
 @click.option("--dataset", type=DATA_SET, help="Test samples of this data set.  [default: cifar10, without --samples]")
 @click.option(
     "--data",
@@ -37,6 +45,10 @@ FORMAT = "stq-certificate"
 def certify(
     model: str,
     families: tuple[str, ...],
+    sigmas: tuple[float, ...],
+    draws: int,
+    confidence: float,
+    seed: int,
     dataset: str | None,
     data: Path | None,
     samples: Path | None,
@@ -49,8 +61,9 @@ def certify(
 ) -> None:
     """Prove, for each sample, that MODEL's integer network classifies every picture of a family right.
 
-    A family has finitely many members, and all of them are run: this is a proof, not an attack. It holds for the
-    board, whose bytes are equal (`stq-deploy verify`).
+    A family with finitely many members is run in full: this is a proof, not an attack. linf:N is proved by interval
+    bounds, which decide nothing where they prove nothing. All holds for the board, whose bytes are equal (`stq-deploy
+    verify`). --smoothing certifies the network under noise, with a confidence.
     """
     import numpy as np
 
@@ -58,53 +71,33 @@ def certify(
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.errors import StqError
-    from stq_deploy.evaluation.certificates.families import parse_family
-    from stq_deploy.evaluation.certificates.prove import prove
-    from stq_deploy.evaluation.open_executor import open_executor
+    from stq_deploy.evaluation.certificates.certify import Certifier, Questions
+    from stq_deploy.evaluation.certificates.smoothing import Settings
     from stq_deploy.evaluation.task import scoring_of
     from stq_deploy.files import check_output, is_record, write_whole
-    from stq_deploy.network.input_format import quantize_input
-    from stq_deploy.network.output import Task
     from stq_deploy.passes import load_any
     from stq_deploy.zoo.shipped import resolve_model
 
     if out is not None:
         check_output(out, what="a certificate", recognize=lambda path: is_record(path, FORMAT), force=force)
-    chosen = {text: parse_family(text) for text in families}
+    if not families and not sigmas:
+        raise StqError("what is to be certified?", next="give --family brightness:8, say, or --smoothing 12.75")
+    questions = Questions.parse(families, [Settings(sigma, draws, confidence, seed) for sigma in sigmas])
     source, pictures = chosen_samples(dataset or (None if samples else "cifar10"), data, samples, limit)
     if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:
         raise StqError(
-            "the families are of pictures of 8 bits, and these samples are none",
+            "certificates are of pictures of 8 bits, and these samples are none",
             where=source,
             next="store the samples as uint8 (N, H, W, C)",
         )
     path, asked = resolve_model(model), conversion.load()
     with progress_bars() as progress:
         network = load_any(path, asked, progress)
-    scoring = scoring_of(network, pictures)
-    if scoring.task not in (Task.CLASSES, Task.BINARY):
-        raise StqError(
-            f"the network's output is read as {scoring.task}, and families are proved of classes",
-            where=source,
-            next="certify a network of classes",
-        )
-    name = "host-cortex-m7" if executor == "host" else executor
+    x, y = pictures.x.astype(np.uint8), pictures.classes()
+    certifier = Certifier(network, scoring_of(network, pictures), x, y, executor, source)
     kept = "nothing was written; the same command starts anew"
-    nearby = Nearby(network) if any(family.local for family in chosen.values()) else None
-    with interruptible(kept), progress_bars() as progress, open_executor(name, network) as opened:
-        classify = classifier(opened.run, network, scoring)
-        certificates = [
-            prove(
-                text,
-                family,
-                pictures.x.astype(np.uint8),
-                pictures.classes(),
-                classify,
-                progress,
-                near=None if nearby is None else near_classifier(nearby, scoring),
-            )
-            for text, family in chosen.items()
-        ]
+    with interruptible(kept), progress_bars() as progress, certifier:
+        proved, smoothed = certifier.answer(questions, progress)
     record = {
         "format": FORMAT,
         "stq_deploy": __version__,
@@ -113,7 +106,8 @@ def certify(
         "source": source,
         "source_indices": pictures.metadata.get("source_indices"),
         "executor": executor,
-        "families": [certificate.as_json() for certificate in certificates],
+        "families": [certificate.as_json() for certificate in proved],
+        "smoothing": [certificate.as_json() for certificate in smoothed],
     }
     if out is not None:
         write_whole(out, json.dumps(record, indent=1) + "\n")
@@ -121,5 +115,5 @@ def certify(
         print_json(record)
         return
     console = result_console(as_json)
-    for certificate in certificates:
-        console.print(f"{certificate.family}: {certificate.proved} proved, {certificate.members:,} pictures run")
+    for certificate in (*proved, *smoothed):
+        console.print(str(certificate))

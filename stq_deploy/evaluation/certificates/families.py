@@ -158,6 +158,8 @@ class Composed(Family):
 
 FAMILIES: tuple[type[Family], ...] = (Brightness, Shift, Mirror, Contrast, Pixel, Composed)
 
+LINF = "linf:N - every value moved by up to N levels, each by its own, bounded instead of enumerated (not joined)"
+
 
 def parse_family(text: str) -> Family:
     """The family that a text such as `brightness:16` or `mirror+shift:2` names.
@@ -179,7 +181,7 @@ def parse_family(text: str) -> Family:
     raise StqError(
         f"{text!r} is no family of pictures",
         where="--family",
-        next="give one of: " + "; ".join(kind.what for kind in FAMILIES),
+        next="give one of: " + "; ".join([*(kind.what for kind in FAMILIES), LINF]),
     )
 
 

@@ -247,7 +247,9 @@ class Neighbourhood:
 
     def _anew(self, op: Op, inputs: Sequence[_Changes]) -> _Changes:
         """The whole op, of the pictures that still differ."""
-        pictures = np.unique(np.concatenate([x.keys // len(self._clean[n]) for n, x in zip(op.inputs, inputs, strict=True)]))
+        pictures = np.unique(
+            np.concatenate([x.keys // len(self._clean[n]) for n, x in zip(op.inputs, inputs, strict=True)])
+        )
         types, output = self._network.input_types(op), self._network.tensors[op.output]
         whole = [
             self._whole(name, x, pictures).reshape(len(pictures), *t.shape)

@@ -63,10 +63,14 @@ class Certificate:
         """Pictures run in all."""
         return sum(one.members for one in self.outcomes)
 
+    def __str__(self) -> str:
+        return f"{self.family}: {self.proved} proved, {self.members:,} pictures run"
+
     def as_json(self) -> dict[str, Any]:
         """For --json and the certificate's file."""
         return {
             "family": self.family,
+            "method": "enumerated",
             "proved": self.proved.as_json(),
             "pictures": self.members,
             "samples": [vars(one) for one in self.outcomes],

@@ -34,6 +34,45 @@ def _classify(x: np.ndarray) -> np.ndarray:
     )
 
 
+def test_local_families_by_incremental_recomputation_equal_the_whole() -> None:
+    from networks import random_network
+
+    from stq_deploy.evaluation.certificates.certify import Certifier, Questions
+    from stq_deploy.evaluation.certificates.classify import classifier
+    from stq_deploy.evaluation.task import scoring_of
+    from stq_deploy.network import reference
+
+    falling = 0
+    for seed in range(8):
+        network = random_network(seed)
+        scoring = scoring_of(network, None)
+        whole = classifier(lambda levels, n=network: reference.run(n, levels), network, scoring)
+        x = np.random.default_rng(seed).integers(0, 256, (3, *network.input_type.shape)).astype(np.uint8)
+        y = whole(x)
+        y[2] = (y[2] + 1) % scoring.classes
+        with Certifier(network, scoring, x, y, "numpy") as certifier:
+            (found,), _ = certifier.answer(Questions.parse(["pixel:extremes"]))
+        wanted = prove("pixel:extremes", parse_family("pixel:extremes"), x, y, whole)
+        assert found == wanted
+        falling += sum(not one.proved for one in wanted.outcomes[:2])
+    assert falling > 0
+
+
+def test_a_disagreement_of_the_two_computations_is_an_error() -> None:
+    x = _pictures(1)
+    other = lambda picture: lambda members: 1 - _classify(members)  # noqa: E731
+    with pytest.raises(StqError, match="disagree on a picture's class"):
+        prove("pixel:extremes", parse_family("pixel:extremes"), x, _classify(x), _classify, near=other)
+
+
+def test_any_level_is_tried_after_the_extremes() -> None:
+    (picture,) = _pictures(1)
+    names = [name for name, _ in parse_family("pixel:any").members(picture)]
+    extremes = [name for name, _ in parse_family("pixel:extremes").members(picture)]
+    assert names[: len(extremes)] == extremes
+    assert len(set(names)) == len(names) == picture.size * 255 + 1
+
+
 def _brute(family: str, picture: Picture) -> Iterator[np.ndarray]:
     """The members, by loops over pixels and Python integers."""
     height, width, _ = picture.shape
@@ -141,3 +180,34 @@ def test_the_command_proves_on_the_generated_c(tmp_path: Path) -> None:
         bright = np.clip(picture.astype(int) + np.arange(-3, 4).reshape(-1, 1, 1, 1), 0, 255).astype(np.uint8)
         classes = run(quantize_input(bright, network.input_format)).reshape(7, -1).argmax(axis=1)
         assert one["proved"] == bool((classes == label).all())
+
+
+def test_the_command_bounds_and_smooths(tmp_path: Path) -> None:
+    from networks import random_network
+
+    from stq_deploy.network import reference, save_network
+    from stq_deploy.network.input_format import quantize_input
+
+    network = random_network(3)
+    save_network(network, tmp_path / "n.stq")
+    x = np.random.default_rng(0).integers(0, 256, (3, *network.input_type.shape)).astype(np.uint8)
+    y = reference.run(network, quantize_input(x, network.input_format)).reshape(3, -1).argmax(axis=1)
+    save_samples(SampleSet(x, y.astype(np.int64)), tmp_path / "in.npz")
+    given = (tmp_path / "n.stq", "--samples", tmp_path / "in.npz", "--executor", "numpy")
+    found = json_of(
+        invoke(
+            "certify", *given, "--family", "linf:0", "--smoothing", "0.3", "--smoothing", "9", "--draws", "60", "--json"
+        )
+    )
+    (bound,) = found["families"]
+    assert (bound["method"], bound["proved"]["correct"], bound["right"]) == ("interval bounds", 3, 3)
+    assert [one["sigma"] for one in found["smoothing"]] == [0.3, 9.0]
+    assert all(one["draws"] == 60 and len(one["samples"]) == 3 for one in found["smoothing"])
+    text = invoke("certify", *given, "--family", "linf:1").stdout
+    assert "proved by interval bounds" in text
+
+
+def test_the_command_wants_something_to_certify(tmp_path: Path) -> None:
+    done = invoke("certify", "zoo:stq-cifar10")
+    assert done.exit_code != 0
+    assert "what is to be certified?" in done.stderr

@@ -1,0 +1,111 @@
+"""What `certify` is asked for, done on one network: families enumerated, bounds, smoothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.evaluation.certificates.classify import check_classes, classifier, near_classifier
+from stq_deploy.evaluation.certificates.families import Family, parse_family
+from stq_deploy.evaluation.certificates.linf import parse_linf, prove_linf
+from stq_deploy.evaluation.certificates.nearby import Nearby
+from stq_deploy.evaluation.certificates.prove import Classify, ClassifyNear, prove
+from stq_deploy.evaluation.certificates.smoothing import Settings, smooth
+from stq_deploy.evaluation.open_executor import open_executor
+from stq_deploy.evaluation.scores import Classes
+from stq_deploy.evaluation.scoring import Scoring
+from stq_deploy.network import Network
+from stq_deploy.progress import Progress, silent
+
+EXECUTORS = {"host": "host-cortex-m7", "numpy": "numpy"}
+"""What runs members and noisy pictures: by the command's name, that of `open_executor`."""
+
+
+class Claim(Protocol):
+    """A certificate of any kind; as text a line for people."""
+
+    def as_json(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is to be certified.
+
+    Attributes:
+        families: names as given, with the levels of a bound or the family to enumerate.
+        smoothing: settings, one after the other.
+    """
+
+    families: dict[str, int | Family]
+    smoothing: tuple[Settings, ...] = ()
+
+    @classmethod
+    def parse(cls, families: Sequence[str], smoothing: Sequence[Settings] = ()) -> Questions:
+        """Raises StqError on a text that is no family."""
+        parsed: dict[str, int | Family] = {}
+        for text in families:
+            eps = parse_linf(text)
+            parsed[text] = parse_family(text) if eps is None else eps
+        return cls(parsed, tuple(smoothing))
+
+
+@dataclass
+class Certifier:
+    """A network with the samples that are certified.
+
+    Args:
+        executor: key of `EXECUTORS`; it is opened when it is first needed.
+        x: (N, H, W, C) pictures.
+        y: (N,) true classes.
+        source: of the samples, for messages.
+    """
+
+    network: Network
+    scoring: Scoring
+    x: npt.NDArray[np.uint8]
+    y: Classes
+    executor: str = "host"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        check_classes(self.scoring, self.source)
+        self._open = ExitStack()
+
+    def __enter__(self) -> Certifier:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    @cached_property
+    def _classify(self) -> Classify:
+        opened = self._open.enter_context(open_executor(EXECUTORS[self.executor], self.network))
+        return classifier(opened.run, self.network, self.scoring)
+
+    @cached_property
+    def _near(self) -> ClassifyNear:
+        return near_classifier(Nearby(self.network), self.scoring)
+
+    def answer(self, questions: Questions, progress: Progress = silent) -> tuple[list[Claim], list[Claim]]:
+        """Certificates of the families, then of smoothing, in their order.
+
+        Raises:
+            StqError: the executor cannot be had, or a family does not suit the pictures.
+        """
+        families = [self._family(text, family, progress) for text, family in questions.families.items()]
+        return families, [self._smoothing(settings, progress) for settings in questions.smoothing]
+
+    def _family(self, text: str, family: int | Family, progress: Progress) -> Claim:
+        if isinstance(family, int):
+            return prove_linf(text, family, self.network, self.scoring, self.x, self.y, progress)
+        near = self._near if family.local else None
+        return prove(text, family, self.x, self.y, self._classify, progress, near=near)
+
+    def _smoothing(self, settings: Settings, progress: Progress) -> Claim:
+        return smooth(settings, self.x, self.y, self.scoring.classes, self._classify, progress)
