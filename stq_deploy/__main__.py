@@ -11,7 +11,7 @@ def main() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            # By default the process would vanish, and leave files half written and boards running.
+            # By default the process would end at once, leaving files half written and boards running.
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     cli(prog_name="stq-deploy")
 

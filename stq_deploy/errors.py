@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class StqError(Exception):
-    """A mistake of the user's, or of the outside world, that we can explain.
+    """An explainable mistake of the user's or of the outside world.
 
     The command line prints it without a traceback and exits with `exit_code`.
 
@@ -37,12 +37,12 @@ class StqError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The known name that a mistyped one resembles; empty if none does."""
+    """The known name that resembles a mistyped one; empty if none does."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
 def no_such(what: str, name: str, known: Iterable[str], *, also: str = "") -> StqError:
-    """The error for a name that is none of those known, with the one it resembles.
+    """The error for an unknown name, with the known one that it resembles.
 
     Args:
         what: what happened, one sentence.

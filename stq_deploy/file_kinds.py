@@ -1,7 +1,7 @@
-"""Names what a file or folder is that was given as a model, by its first bytes; by its name where these say little.
+"""Names the kind of a file or folder given as a model, by its first bytes, or by its name where these are not enough.
 
-Models are Keras's .h5 and .keras files, and .stq networks. For anything else the error says what it is, and the nearest
-way from there to a model. Nothing of the content is interpreted.
+Models are Keras's .h5 and .keras files, and .stq networks. For anything else the error names the kind, and the nearest
+way to a model. None of the content is interpreted.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _WITH_WEIGHTS = "build the model in Python, call model.load_weights(...), and " 
 
 @dataclass(frozen=True)
 class FileKind:
-    """What something is.
+    """The kind of a file or folder.
 
     Attributes:
-        form: "h5", "keras" or "stq" of what this package reads; "" of all else.
-        what: with its article: "a TensorFlow Lite model".
-        next: what to do to get a model that is read.
+        form: "h5", "keras" or "stq" for files that this package reads, else "".
+        what: its name with an article: "a TensorFlow Lite model".
+        next: how to get a model that this package reads.
     """
 
     form: str
@@ -44,7 +44,7 @@ class FileKind:
     next: str
 
     def error(self, where: str = "") -> StqError:
-        """Why it is not taken as a model."""
+        """Why it is not accepted as a model."""
         said = f"it is {self.what}"
         if not self.form:
             said += "; models are read from .h5, .keras and .stq files"
@@ -118,7 +118,7 @@ _ZIP_MEMBERS: tuple[tuple[Callable[[str], bool], FileKind], ...] = (
 
 
 def file_kind(content: bytes, name: str) -> FileKind | None:
-    """What a file is; None where nothing is known about it.
+    """The kind of a file; None if it is unknown.
 
     Args:
         content: the file, or as much of its beginning as `HEAD_BYTES`.
@@ -137,7 +137,7 @@ def file_kind(content: bytes, name: str) -> FileKind | None:
 
 
 def weights_alone() -> StqError:
-    """The error for an HDF5 file that holds no model."""
+    """The error for an HDF5 file without a model."""
     return StqError(
         "it is an HDF5 file without a model's configuration",
         cause="it holds weights alone, as model.save_weights() writes them, or is no Keras file at all",
@@ -146,7 +146,7 @@ def weights_alone() -> StqError:
 
 
 def kind_of_file(path: Path) -> FileKind | None:
-    """`file_kind` of a file's beginning; None where it cannot be read."""
+    """`file_kind` of a file's first bytes; None if it cannot be read."""
     try:
         with open_regular(path) as file:
             return file_kind(file.read(HEAD_BYTES), path.name)
@@ -162,7 +162,7 @@ def _named_kind(name: str) -> FileKind | None:
 
 
 def _zip_kind(content: bytes, name: str) -> FileKind:
-    """By the name of the archive's first member, which stands in the file's beginning."""
+    """By the name of the archive's first member, which is in the file's first bytes."""
     length = int.from_bytes(content[26:28], "little")
     first = content[30 : 30 + length].decode("utf-8", "replace")
     for matches, kind in _ZIP_MEMBERS:
@@ -173,7 +173,7 @@ def _zip_kind(content: bytes, name: str) -> FileKind:
 
 
 def _protobuf_kind(content: bytes) -> FileKind | None:
-    """ONNX and TensorFlow's graphs have no magic: they are told by their first fields."""
+    """ONNX and TensorFlow's graphs have no magic number; their first fields identify them."""
     if content[:3] == b"\x08\x01\x12":
         return _SAVED_MODEL_FILE
     if (
@@ -198,7 +198,7 @@ def _json_kind(content: bytes) -> FileKind | None:
 
 
 def folder_kind(path: Path) -> FileKind:
-    """What a folder is that was given as a model."""
+    """The kind of a folder given as a model."""
     try:
         names = sorted(entry.name for entry in os.scandir(path))
     except OSError:

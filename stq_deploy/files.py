@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing of the user's is lost: whole or not at all, bounded, locked, in words."""
+"""Reads and writes files without losing the user's: complete or not at all, bounded, locked, with errors in words."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if sys.platform != "win32":
     import fcntl
 
 MAXIMUM_TEXT_BYTES = 1 << 20
-"""Of recipes, board files and other texts that people write."""
+"""Largest recipe, board file or other text written by people."""
 MAXIMUM_JSON_BYTES = 64 << 20
-"""Of records that programs write."""
+"""Largest record written by programs."""
 PART = ".part"
-"""Ending of files under way."""
+"""Ending of unfinished files."""
 _NEXT = {
     errno.ENOSPC: "free some space, or choose a place on another disk",
     errno.EDQUOT: "free some space, or choose a place on another disk",
@@ -39,19 +39,19 @@ _NEXT = {
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8; what UTF-8 cannot hold (lone surrogates, out of names of files and models) as backslash escapes."""
+    """UTF-8, with backslash escapes for lone surrogates, which names of files and models may contain."""
     return text.encode("utf-8", "backslashreplace")
 
 
 def cannot_write(error: OSError, where: str | os.PathLike[str]) -> StqError:
-    """What the operating system refused, in words, with what to do about it."""
+    """The operating system's refusal in words, with what to do about it."""
     next = _NEXT.get(error.errno or 0, "choose another output path")
     return StqError(f"cannot write: {error.strerror or error}", where=os.fspath(where), next=next)
 
 
 @contextmanager
 def writing(where: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns what the operating system refuses within the block into an StqError."""
+    """Turns the operating system's refusals within the block into an StqError."""
     try:
         yield
     except OSError as error:
@@ -59,16 +59,16 @@ def writing(where: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def resolved(path: str | os.PathLike[str]) -> Path:
-    """Absolute, without `.`, `..` and symbolic links: where something of this name is written.
+    """The absolute path, without `.`, `..` and symbolic links, to which a file of this name is written.
 
     Raises:
-        StqError: links lead in a circle, the name is too long, or the working directory is gone.
+        StqError: links form a circle, the name is too long, or the working directory is gone.
     """
     try:
         found = Path(path).resolve()
         with contextlib.suppress(FileNotFoundError):
-            found.stat()  # before Python 3.13, `resolve` lets too long names and some circles pass
-    except RuntimeError as error:  # how Python before 3.13 tells a circle
+            found.stat()  # before Python 3.13, `resolve` accepts too long names and some circles
+    except RuntimeError as error:  # how Python before 3.13 reports a circle
         raise cannot_write(OSError(errno.ELOOP, os.strerror(errno.ELOOP)), path) from error
     except OSError as error:
         raise cannot_write(error, path) from error
@@ -76,13 +76,13 @@ def resolved(path: str | os.PathLike[str]) -> Path:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes | str, *, parents: bool = True) -> None:
-    """Write a file beside its place, then rename it there. A symbolic link stays one: its target is written.
+    """Write a file beside its destination, then rename it. A symbolic link stays one: its target is written.
 
     Args:
-        parents: make the folder, where it is absent.
+        parents: make the folder if it is absent.
 
     Raises:
-        StqError: the place cannot be written, or is a folder or device.
+        StqError: the destination cannot be written, or is a folder or device.
     """
     data = encoded(content) if isinstance(content, str) else content
     with writing(path):
@@ -116,15 +116,15 @@ def check_output(
     """Refuse, before any work, an output file that cannot be written or would replace something of the user's.
 
     Args:
-        what: what the command writes, as in "a network (.stq)".
+        what: the kind of output, as in "a network (.stq)".
         recognize: whether an existing file is a former output of this kind, which may be replaced.
-        inputs: files that the command reads: never replaced without `force`.
-        parents: whether the folder may be absent, as it is made then.
-        force: the user wants whatever file is there to be replaced.
+        inputs: files that the command reads, never replaced without `force`.
+        parents: whether the folder may be absent; it is then made.
+        force: the user wants any existing file replaced.
         force_option: whether the command has an option --force, for the advice.
 
     Raises:
-        StqError: the place is a folder, a device, cannot be reached or written, or holds another file.
+        StqError: the destination is a folder or device, cannot be reached or written, or is another file.
     """
     place = resolved(path)
     with writing(path):
@@ -155,7 +155,7 @@ def made_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             place.mkdir(parents=True, exist_ok=True)
         yield place
     except BaseException:
-        for folder in made:  # only what is empty again: what the block left on purpose stays
+        for folder in made:  # only empty folders: what the block left on purpose stays
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
@@ -163,12 +163,12 @@ def made_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold a folder for this process: nobody else changes it, and with `shared` others may read it meanwhile.
+    """Lock a folder for this process: no other command changes it, and with `shared` others may read it meanwhile.
 
-    The lock ends with the process, whatever ends that. Where the file system has no locks, there is none.
+    The lock ends with the process in any case. A file system without locks gives none.
 
     Raises:
-        StqError: another command of ours uses the folder.
+        StqError: another stq-deploy command uses the folder.
     """
     if sys.platform == "win32":
         yield
@@ -192,12 +192,12 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 def read_bounded(path: str | os.PathLike[str], maximum: int = MAXIMUM_TEXT_BYTES) -> str:
-    """A text file (UTF-8) of at most `maximum` bytes; of a device or FIFO no more is read either.
+    """A text file (UTF-8) of at most `maximum` bytes; at most that much of a device or FIFO is read.
 
     Raises:
         OSError: it cannot be read.
-        UnicodeDecodeError: it is no text.
-        StqError: it is too large, or no file.
+        UnicodeDecodeError: it is not text.
+        StqError: it is too large, or not a file.
     """
     path = Path(path)
     if not stat.S_ISREG(path.stat().st_mode):
@@ -215,7 +215,7 @@ def read_bounded(path: str | os.PathLike[str], maximum: int = MAXIMUM_TEXT_BYTES
 
 
 def is_record(path: Path, format: str) -> bool:
-    """Whether a file is a JSON object of this `format`: a former output of the command that writes such ones."""
+    """Whether a file is a JSON object of this `format`, so a former output of the command that writes them."""
     try:
         record = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
     except (OSError, ValueError, RecursionError, StqError):
@@ -236,7 +236,7 @@ def _check_regular(place: Path) -> None:
 
 
 def _check_reachable(place: Path, parents: bool) -> None:
-    """Whether folder and file can be made, as far as that shows without doing it."""
+    """Whether folder and file can be made, as far as that is visible without doing it."""
     folder = place.parent
     while parents and not folder.exists():
         folder = folder.parent

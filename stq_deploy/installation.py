@@ -1,6 +1,6 @@
-"""How to add an extra of this package, said in one way everywhere.
+"""How to install an extra of this package, in one wording for all messages.
 
-No message names `stq-deploy` to pip by itself: the package index has no package of ours, and whoever takes the name
+No message names `stq-deploy` to pip: the package index has no such package of ours, and whoever registers the name
 there would be installed.
 """
 
@@ -19,7 +19,7 @@ _EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 def how_to_install(*extras: str) -> str:
     """The command that installs extras, such as "train", for this copy of the package.
 
-    In a checkout it names the checkout's folder; an installed copy gets the packages that the extras stand for.
+    In a checkout it names the checkout's folder; an installed copy gets the extras' packages.
     """
     if (_PACKAGE.parent / "pyproject.toml").is_file():
         return f"pip install -e '.[{','.join(extras)}]' in the folder {_PACKAGE.parent}"
@@ -30,7 +30,7 @@ def how_to_install(*extras: str) -> str:
 
 
 def _packages(extra: str) -> list[str]:
-    """The requirements of an extra, as pip takes them: `unicorn==2.1.4`. Conditions are left out."""
+    """The requirements of an extra in pip's form: `unicorn==2.1.4`. Conditions are left out."""
     try:
         stated = metadata.requires(_DISTRIBUTION) or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""How sure a share counted on few samples is."""
+"""Confidence interval of a share counted on few samples."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Arrays out of untrusted ZIP archives of .npy members (.npz, .stq): bounded, streamed, nothing in them evaluated.
+"""Arrays from untrusted ZIP archives of .npy members (.npz, .stq): bounded, streamed, never evaluated.
 
-NumPy's own reader parses a header as Python, and allocates what it claims before it reads. Here a header is matched
-against the one form that NumPy writes (`numpy.lib.format`, versions 1.0 and 2.0), its claim is compared with what the
-archive says, and values are read piece by piece into their place.
+NumPy's own reader parses a header as Python, and allocates the claimed size before it reads. Here a header must have
+the one form that NumPy writes (`numpy.lib.format`, versions 1.0 and 2.0). Its claim is compared with the archive's, and
+values are read in pieces into their place.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KINDS = {"descr": "descr", "fortran_order": "order", "shape": "shape"}
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """What an array claims to be.
+    """The claims of an array's header.
 
     Attributes:
         dtype: numbers, bytes or text; never objects.
@@ -55,11 +55,11 @@ class ArrayHeader:
 
 
 def array_header(archive: zipfile.ZipFile, name: str, limit: int) -> ArrayHeader:
-    """The header of member `name`, none of whose values are read.
+    """The header of member `name`; its values are not read.
 
     Raises:
-        ValueError: the member is absent, no array of numbers or text, of more than `limit` bytes, or of another length
-            than it claims. What zipfile and zlib raise passes through.
+        ValueError: the member is absent, not an array of numbers or text, of more than `limit` bytes, or of another
+            length than it claims. Exceptions of zipfile and zlib pass through.
     """
     with _opened(archive, name) as member:
         return _header(archive, name, member, limit)
@@ -71,8 +71,8 @@ def read_array(
     """The array in member `name`.
 
     Args:
-        limit: bytes that its values may have in the archive.
-        dtype: what its numbers are converted to as they are read; None: they stay as they are.
+        limit: most bytes of its values in the archive.
+        dtype: type to which its numbers are converted while reading; None: unchanged.
 
     Raises:
         ValueError: as `array_header`; or it is damaged.
@@ -88,7 +88,7 @@ def read_array(
             piece = member.read(len(part) * header.dtype.itemsize)
             if len(piece) != len(part) * header.dtype.itemsize:
                 raise ValueError(f"{name} ends before its last value")
-            with np.errstate(over="ignore", invalid="ignore"):  # what float32 does not hold becomes infinite
+            with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32 become infinite
                 part[:] = np.frombuffer(piece, header.dtype)
         if member.read(1):
             raise ValueError(f"{name} goes on after its last value")
@@ -99,11 +99,11 @@ def read_arrays(path: str | os.PathLike[str], limit: int) -> dict[str, npt.NDArr
     """All arrays of an .npz file, by name, in its order.
 
     Args:
-        limit: bytes that each may have.
+        limit: most bytes of each.
 
     Raises:
         OSError: the file cannot be read. StqError: it is a device or a pipe.
-        ValueError: it is none, damaged, or holds something else than arrays of numbers and texts.
+        ValueError: it is not an .npz file, damaged, or holds something else than arrays of numbers and texts.
     """
     with open_regular(path) as file:
         try:
@@ -118,7 +118,7 @@ def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
         method = archive.getinfo(name).compress_type
     except KeyError as error:
         raise ValueError(f"{name} is missing") from error
-    if method not in _METHODS:  # others reserve as much memory as the archive asks for
+    if method not in _METHODS:  # others allocate as much memory as the archive asks for
         raise ValueError(f"{name} is packed in a way that NumPy does not use")
     return archive.open(name)
 
@@ -134,7 +134,7 @@ def _header(archive: zipfile.ZipFile, name: str, member: IO[bytes], limit: int) 
     text = member.read(size)
     header = _parsed(text.decode("latin-1"), name)
     claimed = header.elements * header.dtype.itemsize
-    # The archive's directory is a claim as well; reading stops at the array's length whatever it says.
+    # The archive's directory is a claim as well; reading stops at the array's length in any case.
     if archive.getinfo(name).file_size != len(start) + width + size + claimed:
         raise ValueError(f"{name} is not as long as its shape {header.shape} says")
     if claimed > limit:

@@ -1,4 +1,4 @@
-"""How a step of the pipeline says how far it is, without knowing who listens."""
+"""The interface by which a step of the pipeline reports progress to any listener."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total): what is being done, how many parts of it are done, and of how many.
+"""Called with (stage, done, total): the present work, the number of its finished parts, and of all parts.
 
 A stage is a few words for people, such as "certifying layers", and keeps them until it ends. It begins with done = 0
-and ends with done = total; a stage that cannot count has a total of 1. Names out of a model file are untrusted: the
+and ends with done = total; a stage that cannot count has a total of 1. Names from a model file are untrusted: the
 listener makes them printable.
 """
 
@@ -23,4 +23,4 @@ def stage(progress: Progress, title: str) -> Iterator[None]:
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """Listener that does nothing: the default of every `progress` parameter."""
+    """Listener without effect, the default of every `progress` parameter."""

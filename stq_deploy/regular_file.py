@@ -1,7 +1,7 @@
-"""Opens files that somebody else wrote: once, by descriptor, and regular files only.
+"""Opens untrusted files: once, by descriptor, and only regular files.
 
 A path may lead to a pipe or a device, which would block or never end, and may lead elsewhere a moment later. So the
-descriptor is opened first, without waiting, and then asked what it is.
+descriptor is opened first, without waiting, and its kind is checked then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """A file, opened for reading.
 
     Raises:
-        OSError: it is absent, a folder, or must not be read.
+        OSError: it is absent, a folder, or not permitted.
         StqError: it is a device, a pipe or a socket; the caller adds the path.
     """
     descriptor = os.open(path, _FLAGS)
@@ -37,7 +37,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
-    """The content of a file, of which no more than `limit` + 1 bytes are read: a longer one shows by its length.
+    """The content of a file, of which at most `limit` + 1 bytes are read, so that the length shows a longer one.
 
     Raises:
         OSError, StqError: as `open_regular`.

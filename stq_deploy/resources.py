@@ -1,4 +1,4 @@
-"""Where firmware templates, boards and documentation lie: beside the package in a checkout, within it if installed."""
+"""Folders of firmware templates, boards and documentation: beside the package in a checkout, within it if installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def docs_folder() -> Path:
 
 
 def with_docs(text: str) -> str:
-    """The text with the full path of every page it calls `docs/NAME.md`, unless that is its path from here."""
+    """The text with the full path of every page that it names `docs/NAME.md`, unless that is its path from here."""
 
     def full(found: re.Match[str]) -> str:
         page = docs_folder() / found[1]
@@ -34,5 +34,5 @@ def with_docs(text: str) -> str:
 
 
 def boards_folder() -> Path:
-    """The folder that holds one folder per board."""
+    """The folder with one folder per board."""
     return _folder("boards")

@@ -1,4 +1,4 @@
-"""TensorFlow as this project needs it: with Keras 2, and without the lines it prints when it starts."""
+"""TensorFlow with Keras 2, and without the lines it prints when it starts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _STANDARD_ERROR = 2
 
 
 def import_tensorflow(purpose: str, *, where: str = "", instead: str = "") -> Any:
-    """The module `tensorflow`; to be called before anything imports `tf_keras` or `qkeras`.
+    """The module `tensorflow`; call this before anything imports `tf_keras` or `qkeras`.
 
-    A program that has imported it keeps its own settings of what is printed.
+    A program that has already imported it keeps its own log settings.
 
     Args:
         purpose: what needs it, for the error: "training".
@@ -41,16 +41,16 @@ def import_tensorflow(purpose: str, *, where: str = "", instead: str = "") -> An
             next=f"install them: {how_to_install('train')}" + f"; {instead}" * bool(instead),
         ) from error
     if ours:
-        tensorflow.get_logger().setLevel("ERROR")  # it warns of every model that is loaded to be run, not trained
+        tensorflow.get_logger().setLevel("ERROR")  # it warns about every model that is loaded only to be run
     return tensorflow
 
 
 @contextlib.contextmanager
 def _no_standard_error() -> Iterator[None]:
-    """What C++ writes meanwhile is lost: some of TensorFlow's lines come before it has read any log level."""
+    """Drops C++ output meanwhile: TensorFlow prints some lines before it has read any log level."""
     try:
         kept = os.dup(_STANDARD_ERROR)
-    except OSError:  # closed: nobody would see the lines
+    except OSError:  # closed: nobody could see the lines
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""JSON that somebody else wrote."""
+"""Untrusted JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def parse_json(content: str | bytes, parse_constant: Callable[[str], Any] | None
     """The value, whose texts can all be written as UTF-8: JSON may hold halves of characters ("\\ud800").
 
     Args:
-        parse_constant: what NaN and Infinity become, by their names; None: the float.
+        parse_constant: converts NaN and Infinity, by name; None gives the float.
 
     Raises:
         ValueError: it is not JSON, or holds half a character. RecursionError: it nests too deeply.

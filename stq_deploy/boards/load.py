@@ -1,4 +1,4 @@
-"""Finding and reading `boards/<name>/board.toml`."""
+"""Finds and reads `boards/<name>/board.toml`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def board_names() -> list[str]:
 
 
 def load_board(name: str) -> Board:
-    """The board called `name`.
+    """The board named `name`.
 
     Raises:
         StqError: there is no such board, or its file is wrong.

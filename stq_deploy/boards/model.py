@@ -1,4 +1,4 @@
-"""What a `board.toml` may say, as frozen models that check it. docs/BOARDS.md explains the entries."""
+"""The schema of `board.toml`, as frozen models that check it. docs/BOARDS.md explains the entries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 MAXIMUM_BAUD_ERROR = 0.01
-"""Largest relative error of the serial clock that both ends' tolerance leaves room for."""
+"""Largest relative error of the serial clock that both ends tolerate."""
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 BoardName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
@@ -28,9 +28,9 @@ class Memory(_Entry):
     Attributes:
         origin, bytes: its address range.
         kind: "flash" holds code and weights and is written by the flash tool; "ram" everything else.
-        guard: if not 0, the memory is for code alone, which lies at its end, and what is below begins at a multiple of
-            this many bytes; the lowest of them stay empty. The firmware forbids all access to what is empty.
-        note: what a reader should know about it.
+        guard: if not 0, the memory holds only code, at its end. The code begins at a multiple of this many bytes, and
+            at least that many below it stay empty; the firmware forbids all access to them.
+        note: a remark for readers.
     """
 
     name: Identifier
@@ -42,12 +42,12 @@ class Memory(_Entry):
 
     @property
     def end(self) -> int:
-        """First address behind it."""
+        """First address after it."""
         return self.origin + self.bytes
 
 
 class Cpu(_Entry):
-    """The core, and what it takes of the shared C.
+    """The core, and the shared C that it uses.
 
     Attributes:
         core: for people.
@@ -70,7 +70,7 @@ class Placement(_Entry):
     """Memory for each part of the image, or candidates for it.
 
     Attributes:
-        code: what does not run during an inference, and the image of all that is copied at start.
+        code: code that does not run during an inference, and the image of everything copied at start.
         kernels: code that runs during an inference.
         weights: constants of the layers.
         stack, data: the stack, and variables.
@@ -87,7 +87,7 @@ class Placement(_Entry):
 
 
 class Stack(_Entry):
-    """Reserved stack and what its analysis has to know.
+    """Reserved stack, and facts for its analysis.
 
     Attributes:
         bytes: reserved for the program and for interrupts on top of it.
@@ -96,7 +96,7 @@ class Stack(_Entry):
         interrupts: interrupt handlers; none interrupts another.
         fault_entry: handler of every fault.
         assembly_calls: calls made in assembly, caller -> callees, which the compiler's call graph lacks.
-        interrupt_frame_bytes: what the core pushes when an interrupt starts.
+        interrupt_frame_bytes: bytes that the core pushes when an interrupt starts.
     """
 
     bytes: Positive
@@ -127,14 +127,14 @@ class Serial(_Entry):
 
 
 class Flash(_Entry):
-    """Which tool writes the flash, and what it calls the chip."""
+    """The tool that writes the flash, and its name for the chip."""
 
     tool: Literal["pyocd"]
     target: str
 
 
 class Identity(_Entry):
-    """The register that tells the chip: `register & mask == value`; its upper half is the revision."""
+    """The register that identifies the chip: `register & mask == value`; its upper half is the revision."""
 
     register_address: Address = Field(alias="register")
     mask: Address
@@ -156,11 +156,11 @@ class QemuEmulator(_Entry):
 
 
 class IndependentWatchdog(_Entry):
-    """A watchdog with an oscillator of its own, which resets the chip unless the firmware gets on.
+    """A watchdog with its own oscillator, which resets the chip unless the firmware makes progress.
 
     Attributes:
-        lowest_hz, highest_hz: of its oscillator, over temperature and supply.
-        shortest_ms: time without progress that is allowed at least; more where a layer may take longer.
+        lowest_hz, highest_hz: frequency of its oscillator, over temperature and supply.
+        shortest_ms: least time without progress that it allows; more where a layer may take longer.
     """
 
     kind: Literal["iwdg"]
@@ -195,10 +195,10 @@ class Firmware(_Entry):
 
 
 class Board(_Entry):
-    """One board: everything the build, the emulator and the flash tool know about it.
+    """One board, for the build, the emulator and the flash tool.
 
     Attributes:
-        watchdog: what resets a board that hangs.
+        watchdog: the watchdog that resets a hanging board.
         flash, identity: None for a board that exists only as an emulation.
         emulator: None if there is none.
     """
@@ -231,7 +231,7 @@ class Board(_Entry):
         raise KeyError(name)
 
     def flash_run(self) -> Memory:
-        """The flash that has the code, and the banks directly behind it, as one memory."""
+        """The flash with the code, and the banks directly after it, as one memory."""
         run = self.memory_named(self.placement.code)
         for bank in sorted(self.memory, key=lambda m: m.origin):
             if bank.kind == "flash" and bank.origin == run.end:

@@ -1,4 +1,4 @@
-"""A board with another placement than its file says: `build --place`."""
+"""A board with another placement than its file's: `build --place`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from stq_deploy.boards.model import Board
 from stq_deploy.errors import StqError
 
 PARTS = ("kernels", "weights", "arena", "scratch")
-"""What may be moved: the entries of `[placement]` that are lists."""
+"""The parts that may be moved: entries of `[placement]` that are lists."""
 
 
 def parse_places(texts: Sequence[str]) -> dict[str, list[str]]:
     """`PART=MEMORY[,MEMORY...]` texts as part -> memories in order of preference.
 
     Raises:
-        StqError: a text is not of this form, or names something that is no part, or a part twice.
+        StqError: a text is not of this form, names an unknown part, or repeats a part.
     """
     found: dict[str, list[str]] = {}
     for text in texts:

@@ -1,8 +1,8 @@
 """hls4ml's `Backend` for our boards.
 
-hls4ml parses the Keras model into a graph of its own and drives the backend through it: at conversion it applies the
-backend's default flow, `write` applies the writer flow, `compile` writes, asks for a library and loads it, `predict`
-and `build` are passed on. None of the arithmetic is taken from that graph: the default flow imports the Keras model,
+hls4ml parses the Keras model into its own graph and drives the backend through it. At conversion it applies the
+backend's default flow, and `write` applies the writer flow. `compile` writes, asks for a library and loads it.
+`predict` and `build` are passed on. No arithmetic comes from that graph: the default flow imports the Keras model,
 which hls4ml keeps in its configuration, by our own frontend.
 """
 
@@ -34,7 +34,7 @@ COARSE = 2.0**-10
 
 
 class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotations
-    """One for all models, as hls4ml wants it; what belongs to a model is its `Deployment`."""
+    """One instance for all models, as hls4ml requires; each model has its own `Deployment`."""
 
     def __init__(self) -> None:
         super().__init__(NAME)
@@ -58,14 +58,14 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         input_precision: str | None = None,
         **others: Any,
     ) -> dict[str, Any]:
-        """The options of `convert_from_keras_model` that are ours.
+        """Our options of `convert_from_keras_model`.
 
         Args:
             board: `stq-deploy boards` lists them.
-            compiler: path or name of the board's C compiler; by default as `stq-deploy build` chooses.
+            compiler: path or name of the board's C compiler; by default the choice of `stq-deploy build`.
             input_range: (low, high), the smallest and largest value of an input that the model does not quantize; by
                 default the numbers of the input's type in `hls_config`.
-            input_precision: that type, where `hls_config` has another for its own ends: "fixed<16,6>".
+            input_precision: that type, if `hls_config` has another for other purposes: "fixed<16,6>".
 
         Raises:
             StqError: an unknown board or option, no range, or tf_keras is not installed.
@@ -83,19 +83,19 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         }
 
     def create_layer_class(self, layer_class: type) -> type:
-        """hls4ml's layers as they are: they need no attributes of ours."""
+        """hls4ml's layers unchanged: they need no attributes of ours."""
         return layer_class
 
     def convert_precision_string(self, precision: Any) -> Any:
-        """As the FPGA backends read it; hls4ml types its graph by it, and we do not use the types."""
+        """As the FPGA backends read it; hls4ml uses it to type its graph, and we ignore the types."""
         return FPGABackend.convert_precision_string(precision)
 
     def get_default_flow(self) -> str:
-        """The flow that converts."""
+        """Name of the flow that converts."""
         return self._default_flow
 
     def get_writer_flow(self) -> str:
-        """The flow that writes."""
+        """Name of the flow that writes."""
         return self._writer_flow
 
     def _convert(self, graph: Any) -> None:
@@ -111,7 +111,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         self._deployments[graph] = Deployment(network, load_board(config["Board"]), graph.config.get_output_dir())
         _rename_layers(graph)
 
-    # What a ModelGraph passes on
+    # Calls that a ModelGraph passes on
 
     def write(self, model: Any) -> None:
         """Write the C project, built, into the model's output folder.
@@ -125,7 +125,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         self._deployment(graph).build(graph.config.get_config_value("Compiler"))
 
     def compile(self, model: Any) -> str:
-        """Path of the library that hls4ml then loads; `predict` uses it through an executor of ours.
+        """Path of the library that hls4ml then loads; `predict` uses it through our executor.
 
         Raises:
             StqError: no C compiler for this computer.
@@ -144,7 +144,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
             `folder`, `elf`, `bin`, `hex`, `map`.
 
         Raises:
-            StqError: an option, of which there are none; otherwise see `Deployment.build`.
+            StqError: any option was given; otherwise see `Deployment.build`.
         """
         _refuse(others, "build", "those of convert_from_keras_model: board, compiler, input_range and input_precision")
         result = self._deployment(model).build(model.config.get_config_value("Compiler"))
@@ -163,7 +163,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
 
 
 def _warn_of_rounding(network: Network) -> None:
-    """Say where the input is rounded more coarsely than by the type that hls4ml gives it: it is stored in 16 bits."""
+    """Warn where the input, stored in 16 bits, is rounded more coarsely than by its type in hls4ml."""
     spec, domain = network.input_type, network.input_domain
     if domain is not None and spec.scale > COARSE:
         warnings.warn(
@@ -175,13 +175,13 @@ def _warn_of_rounding(network: Network) -> None:
 
 
 def _rename_layers(graph: Any) -> None:
-    """Give hls4ml's graph the layers that its own backends show, by the passes that they run first.
+    """Give hls4ml's graph the layers that its own backends show, by their first passes.
 
-    Nothing here reads that graph again. A pass that cannot take a model leaves it as hls4ml has parsed it.
+    Nothing here reads that graph again. A pass that cannot handle a model leaves it as hls4ml parsed it.
     """
     try:
         optimize_model(graph, [*get_flow("convert").optimizers, "vivado:merge_batch_norm_quantized_tanh"])
-    except Exception as error:  # of any kind: the passes are written for other backends
+    except Exception as error:  # any kind: the passes are written for other backends
         warnings.warn(
             f"hls4ml's layer names are those of the parsed model, as its own pass failed ({error})",
             stacklevel=2,

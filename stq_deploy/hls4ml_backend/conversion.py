@@ -15,12 +15,12 @@ from stq_deploy.passes import Conversion, convert_model
 
 
 def convert_keras_model(model: Any, conversions: Iterable[Conversion] = (Conversion(),)) -> Network:
-    """The integer network of a Keras model, or of the model file at a path, which hls4ml takes too; imports TensorFlow.
+    """The integer network of a Keras model, or of a model file, which hls4ml accepts too; imports TensorFlow.
 
-    The model goes through a file because a file is what the import checks: one way in, one arithmetic.
+    The model is saved to a file because the import checks files: there is one way in and one arithmetic.
 
     Args:
-        conversions: how to convert; the next where sums of the one before would leave 32 bits.
+        conversions: options to try in order; the next one where sums would leave 32 bits.
 
     Raises:
         StqError: a layer or setting that cannot be converted.
@@ -30,7 +30,7 @@ def convert_keras_model(model: Any, conversions: Iterable[Conversion] = (Convers
     with tempfile.TemporaryDirectory(prefix="stq-hls4ml-") as folder:
         path = Path(folder) / "model.h5"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras calls the form legacy; it lives for a moment
+            warnings.simplefilter("ignore")  # Keras calls the form legacy; the file is temporary
             model.save(path, include_optimizer=False)
         try:
             return _first(path, conversions)

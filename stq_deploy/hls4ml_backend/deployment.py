@@ -20,16 +20,16 @@ from stq_deploy.toolchain.build import BuildResult, build_firmware
 from stq_deploy.toolchain.compilers import find_compiler
 
 BUILD_COMMAND = "hls4ml, backend STM32"
-"""Named in the generated sources, where `stq-deploy build` names its command line."""
+"""The command named in generated sources, where `stq-deploy build` puts its command line."""
 
 
 class Deployment:
-    """What belongs to one model.
+    """One model's network and build.
 
     Attributes:
-        network: what runs.
-        board: what it is built for.
-        folder: what it is built in.
+        network: the network that runs.
+        board: the board of the build.
+        folder: the folder of the build.
     """
 
     def __init__(self, network: Network, board: Board, folder: str) -> None:
@@ -42,7 +42,7 @@ class Deployment:
         """As `stq-deploy build`: the C project and the image in `folder`.
 
         Args:
-            compiler: path or name; None takes the first that is found.
+            compiler: path or name; None for the first that is found.
 
         Raises:
             StqError: no compiler, the network does not fit, or the folder holds something else.
@@ -52,7 +52,7 @@ class Deployment:
         )
 
     def load(self) -> Path:
-        """Compile the network for this computer, with the kernels that the board runs; gives the library's path.
+        """Compile the network for this computer, with the board's kernels; returns the library's path.
 
         Raises:
             StqError: no compiler for this computer.
@@ -64,11 +64,11 @@ class Deployment:
         """The model's output for `x`, computed by the C that was loaded.
 
         Args:
-            x: floats as the Keras model takes them, (N, *input shape) or any other shape of as many numbers.
+            x: floats for the Keras model, (N, *input shape) or any other shape with as many numbers.
             logits: leave out the softmax (sigmoid, tanh) at the model's end.
 
         Returns:
-            See `real_output`; for several outputs a list of such.
+            See `real_output`; a list of these for several outputs.
 
         Raises:
             StqError: not loaded, samples of another type or size, or values outside the input's domain.
@@ -86,7 +86,7 @@ class Deployment:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _tensor(self, executor: HostExecutor, name: str, levels: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """A tensor's levels (N, *shape): executors return the first output only, but any layer's."""
+        """A tensor's levels (N, *shape). Executors return only the first output, but any layer's."""
         network = self.network
         if name == network.input:
             return levels
@@ -95,4 +95,4 @@ class Deployment:
         if op in layers:
             return np.stack([executor.layer_output(sample, layers.index(op)) for sample in levels])
         inputs = [self._tensor(executor, source, levels).astype(np.int64) for source in op.inputs]
-        return op.run(inputs, network.input_types(op), network.tensors[name])  # a view: it moves levels only
+        return op.run(inputs, network.input_types(op), network.tensors[name])  # a view, which only moves levels

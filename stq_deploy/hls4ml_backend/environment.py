@@ -1,4 +1,4 @@
-"""What hls4ml 1.3 needs to read a QKeras model where Keras 3 and NumPy 2 are installed."""
+"""Prepares hls4ml 1.3 to read a QKeras model where Keras 3 and NumPy 2 are installed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from stq_deploy.installation import how_to_install
 def let_hls4ml_read_qkeras() -> None:
     """Answer `import keras` with tf_keras in this process, and give NumPy back its name `product`.
 
-    - QKeras 0.9 needs Keras 2, whose package is now called tf_keras. hls4ml takes the version of the package `keras`
-      for that of the model, and with Keras 3 installed reads a tf_keras model by the wrong parser.
+    - QKeras 0.9 needs Keras 2, whose package is now called tf_keras. hls4ml assumes that the model has the version of
+      the package `keras`, and with Keras 3 installed reads a tf_keras model by the wrong parser.
     - hls4ml's FPGA backends call `numpy.product`, which NumPy 2 has dropped, to write scales of `auto_po2`.
 
     `convert_from_keras_model(..., backend="STM32")` calls this; call it yourself before `config_from_keras_model`, or
-    before converting a QKeras model for another backend. More than once is fine.
+    before converting a QKeras model for another backend. Repeated calls are harmless.
 
     Raises:
         StqError: tf_keras is not installed.

@@ -1,4 +1,4 @@
-"""The values of an input that the Keras model does not quantize: as the call says, or as hls4ml's own type of it."""
+"""The values of an input that the Keras model does not quantize: from the call, or from its type in hls4ml."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FEWEST_BITS = 8
 
 
 def conversions(graph: Any) -> Iterator[Conversion]:
-    """What to try, the finest levels first: an input of fewer bits where sums would leave 32.
+    """The options to try, finest levels first: the input gets fewer bits where sums would exceed 32.
 
     Args:
         graph: hls4ml's ModelGraph; its configuration may hold `InputRange` or `InputPrecision`, else its input's type
-            counts, and where `hls_config` leaves that open ("auto"), the model's default precision.
+            applies, and where `hls_config` leaves that open ("auto"), the model's default precision.
     """
     stated = graph.config.config.get("InputRange")
     precision = None if stated is not None else _precision(graph)
@@ -63,6 +63,6 @@ def _fixed_point(precision: Any, bits: int) -> tuple[Fraction, Fraction, Fractio
     signed = bool(getattr(precision, "signed", True))
     low = -(Fraction(2) ** (integer - 1)) if signed else Fraction(0)
     end = Fraction(2) ** (integer - signed)
-    # One bit is the sign's, whether the type has one or not: the kernels multiply signed numbers of 16 bits.
+    # One bit is the sign's in any case: the kernels multiply signed numbers of 16 bits.
     step = end / 2 ** min(width - signed, bits - 1)
     return low, end - step, step

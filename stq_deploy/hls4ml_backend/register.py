@@ -7,11 +7,11 @@ from typing import Any
 
 
 def register(register_backend: Callable[[str, Any], None], register_writer: Callable[[str, Any], None]) -> None:
-    """Called by hls4ml while it is imported, whether this backend will be used or not: so nothing heavy here.
+    """hls4ml calls this while it is imported, even if this backend is not used, so nothing heavy belongs here.
 
     Args:
         register_backend: takes a name and a class.
-        register_writer: as above; not used, for a writer writes an FPGA project from hls4ml's graph.
+        register_writer: the same; not used, because a writer writes an FPGA project from hls4ml's graph.
     """
     from stq_deploy.hls4ml_backend.backend import NAME, Stm32Backend
 

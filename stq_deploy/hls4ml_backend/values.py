@@ -1,4 +1,4 @@
-"""What hls4ml's users give and get: floats, in the shapes that hls4ml's own backends take and return."""
+"""Values in the form of hls4ml's users: floats, in the shapes that hls4ml's own backends take and return."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def checked_samples(x: Any, spec: TensorType) -> npt.NDArray[np.floating[Any]]:
     """`x`, floats of any shape, as (N, *spec.shape).
 
     Raises:
-        StqError: no floats, or not a whole number of inputs.
+        StqError: not floats, or not a whole number of inputs.
     """
     samples = np.asarray(x)
     if not np.issubdtype(samples.dtype, np.floating):
@@ -35,11 +35,11 @@ def checked_samples(x: Any, spec: TensorType) -> npt.NDArray[np.floating[Any]]:
 
 
 def real_output(levels: npt.NDArray[Any], spec: TensorType, functions: Sequence[str]) -> Floats:
-    """An output's levels (N, *spec.shape) as the numbers they stand for, flat, with `functions` applied.
+    """An output's levels (N, *spec.shape) as real numbers, flat, with `functions` applied.
 
     Returns:
-        float64 (N, elements), without the first axis for one sample. Without functions exact: a logit is an int32 times
-        a power of two, which float32 would round.
+        float64 (N, elements), without the first axis for one sample. Without functions it is exact: a logit is an int32
+        times a power of two, which float32 would round.
     """
     real = apply_functions(real_values(levels, spec), functions)
     flat = real.reshape(len(real), -1)

@@ -1,10 +1,10 @@
-"""Fit a network's activations to their quantizers before it is trained from a floating-point twin's weights.
+"""Fits a network's activations to their quantizers before it is trained from a floating-point twin's weights.
 
-A ReLU's quantizer has a fixed range, `quantized_relu(4,2)` 0 .. 3.75 in steps of 0.25; a twin's activations may be far
-smaller, and then most of them become 0. ReLUs, poolings, sums and products with a gate let a factor through, so the
-batch norms before them can be scaled, and what comes after divided, without changing what the network computes (the
-idea of Nagel et al. 2019, arXiv:1906.04721, by tensor here). Of the powers of two, which round no weight, the one is
-taken whose quantized activations have the least squared error: large ones are clipped for the sake of finer steps.
+A ReLU's quantizer has a fixed range: `quantized_relu(4,2)` has 0 .. 3.75 in steps of 0.25. A twin's activations may be
+far smaller, and most of them then become 0. ReLUs, poolings, sums and products with a gate preserve a factor. So the
+batch norms before them can be scaled, and the layers after them divided, without changing the network's function (the
+idea of Nagel et al. 2019, arXiv:1906.04721, here per tensor). Powers of two round no weight. The one with the least
+squared error of the quantized activations is chosen: it clips large activations in exchange for finer steps.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import tf_keras
 from numpy.typing import NDArray
 
 EXPONENTS = range(-10, 11)
-"""Of the factors that are tried."""
+"""Exponents of the factors that are tried."""
 
 _VALUES = 100_000
-"""Of a layer's activations, drawn once and for all."""
+"""Number of a layer's activations used, drawn once."""
 
 _LET_THROUGH = {
     "MaxPooling2D",
@@ -46,15 +46,15 @@ _LET_THROUGH = {
 
 
 def fit_activations(model: Any, twin: Any, inputs: NDArray[np.float32]) -> dict[str, float]:
-    """Scale `model`, which has `twin`'s weights, so that what `twin` computes of `inputs` fits its ReLUs' quantizers.
+    """Scale `model`, which has `twin`'s weights, so that `twin`'s activations for `inputs` fit its ReLUs' quantizers.
 
     Args:
         model: a functional network, changed in place; layers named as `twin`'s, each used once.
         inputs: (N, ...) network input as in training.
 
     Returns:
-        Batch norm -> factor, of those whose factor is not 1. Statistics of the batch norms that follow are scaled too;
-        only their epsilon is not, so a floating-point model's outputs may change a little.
+        Batch norm -> factor, where the factor is not 1. Statistics of the following batch norms are scaled too, but not
+        their epsilon, so a floating-point model's outputs may change a little.
     """
     groups = _Groups(model)
     quantizers = {layer.name: layer.quantizer for layer in model.layers if _is_quantized(layer)}
@@ -70,7 +70,7 @@ def fit_activations(model: Any, twin: Any, inputs: NDArray[np.float32]) -> dict[
 
 
 def _error(values: NDArray[np.float32], factor: float, quantizer: Any) -> float:
-    """Squared error of `values`, quantized after a multiplication by `factor`, as a part of their square."""
+    """Squared error of `values` quantized after a multiplication by `factor`, relative to their square."""
     found = np.asarray(quantizer(tf.constant(values * np.float32(factor)))) / factor
     return float(np.square(found - values).mean() / np.square(values).mean())
 
@@ -88,9 +88,9 @@ class _Group:
     """Tensors that can only be scaled together."""
 
     norms: list[Any] = field(default_factory=list)
-    divided: list[Any] = field(default_factory=list)  # layers whose kernels take the factor back
-    following: list[Any] = field(default_factory=list)  # batch norms that do, by their statistics
-    errors: list[list[float]] = field(default_factory=list)  # by exponent, of each quantized tensor
+    divided: list[Any] = field(default_factory=list)  # layers whose kernels divide by the factor
+    following: list[Any] = field(default_factory=list)  # batch norms whose statistics do
+    errors: list[list[float]] = field(default_factory=list)  # by exponent, for each quantized tensor
     fixed: bool = False
 
     def take(self, other: _Group) -> None:
@@ -113,7 +113,7 @@ class _Groups:
         self._fix(model.outputs)
 
     def watch(self, tensor: Any, errors: list[float]) -> None:
-        """Tell what error `tensor` has with each of `EXPONENTS`."""
+        """Record the error of `tensor` with each of `EXPONENTS`."""
         self._of[id(tensor)].errors.append(errors)
 
     def scale(self) -> dict[str, float]:
@@ -160,7 +160,7 @@ class _Groups:
             self._fix([*inputs, *outputs])
 
     def _norms_after(self, tensor: Any) -> list[Any]:
-        """The batch norms that take in `tensor`, if nothing else does."""
+        """The batch norms that read `tensor`, if nothing else does."""
         layers = self._consumers.get(id(tensor), [])
         return layers if all(type(layer).__name__.endswith("BatchNormalization") for layer in layers) else []
 
@@ -193,6 +193,6 @@ def _multiply(layer: Any, factors: dict[str, float]) -> None:
 
 
 def _divide_kernel(layer: Any, factor: float) -> None:
-    """Of a separable convolution the depthwise one: it comes first."""
+    """The depthwise kernel for a separable convolution, because it comes first."""
     weight = next(weight for weight in layer.weights if len(weight.shape) > 1)
     weight.assign(weight / factor)

@@ -1,10 +1,10 @@
-"""Adversarial samples for training: each batch is attacked as the network stands, before the step is taken.
+"""Adversarial samples for training: each batch is attacked with the present network, before the step is taken.
 
-- fgsm-rs: a uniform random start within eps, then one step along the gradient's sign, cut back to eps (Wong, Rice &
+- fgsm-rs: a uniform random start within eps, then one step along the gradient's sign, clipped to eps (Wong, Rice &
   Kolter 2020, arXiv:2001.03994).
-- n-fgsm: a random start within twice eps, then one step, not cut back (de Jorge et al. 2022, arXiv:2202.01181). Samples
-  lie within 3 eps. The noise keeps the network from overfitting to single steps; less of it costs less clean accuracy.
-- pgd: a random start within eps, then several steps, each cut back to eps (Madry et al. 2018, arXiv:1706.06083).
+- n-fgsm: a random start within twice eps, then one step, not clipped (de Jorge et al. 2022, arXiv:2202.01181). Samples
+  are within 3 eps. The noise keeps the network from overfitting to single steps; less of it costs less clean accuracy.
+- pgd: a random start within eps, then several steps, each clipped to eps (Madry et al. 2018, arXiv:1706.06083).
 
 Samples are pixels in [0, 1] and stay there. They are not rounded to gray levels while training.
 """
@@ -23,12 +23,12 @@ from stq_deploy.zoo.networks import logits_view
 
 
 class Adversary:
-    """Makes attacked samples by a recipe's `adversary`; they raise what the step then makes smaller.
+    """Makes attacked samples by a recipe's `adversary`; they maximize the loss that the step then minimizes.
 
     The network is called as in training, with the batch's own statistics, but with settled kernels. The running
     averages describe drawn kernels, so inference mode would attack another network. A draw of the attack's own would
-    not be the draw of the step. Gradients pass straight through the quantizers (`quantizers.straight_input`: the
-    input's, too).
+    not be the draw of the step. Gradients pass straight through the quantizers, also the input's
+    (`quantizers.straight_input`).
     """
 
     def __init__(self, model: Any, objective: Objective, recipe: Recipe) -> None:
@@ -83,12 +83,12 @@ def start_size(recipe: Recipe) -> float:
 
 
 def random_start(shape: Any, eps: Any) -> Any:
-    """Uniform in [-eps, eps), from the run's own numbers: they depend on the seed and the number of draws alone."""
+    """Uniform in [-eps, eps), from the run's own numbers, which depend only on the seed and the number of draws."""
     return eps * (2.0 * noise.uniform(shape) - 1.0)
 
 
 def sign_of_gradient(raised: Callable[[Any], Any], x: Any) -> Any:
-    """Of the scalar `raised(x)` by `x`, elementwise: -1, 0 or 1."""
+    """Sign of the gradient of the scalar `raised(x)` by `x`, elementwise: -1, 0 or 1."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         value = raised(x)
@@ -96,5 +96,5 @@ def sign_of_gradient(raised: Callable[[Any], Any], x: Any) -> Any:
 
 
 def within(attacked: Any, inputs: Any, eps: Any) -> Any:
-    """`attacked`, cut back to at most `eps` from `inputs`."""
+    """`attacked`, clipped to at most `eps` from `inputs`."""
     return inputs + tf.clip_by_value(attacked - inputs, -eps, eps)

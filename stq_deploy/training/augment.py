@@ -15,19 +15,19 @@ _PADS = {"crop": (_PAD, _PAD), "crop-flip": (_PAD, _PAD), "time-shift": (_PAD, 0
 
 
 class Augmenter:
-    """Makes training batches out of samples `x` (N, H, W, C), uint8 or float32, and labels `y` (N,), as a recipe says.
+    """Makes training batches from samples `x` (N, H, W, C), uint8 or float32, and labels `y` (N,), by a recipe.
 
     - crop pads 4 pixels around, mirrored at the edge, and takes a random HxW window; crop-flip also mirrors every
       second picture (He et al. 2015); time-shift moves the rows, which are moments of a sound, by up to 4, repeating
       the edge's.
     - cutout sets a square around a random point to the mean sample (DeVries & Taylor 2017).
+    - mixup mixes each sample and its label with another's of the batch, m to 1 - m, with one m ~ Beta(a, a) per batch
+      (Zhang et al. 2018).
+    - label smoothing takes a share of every label and spreads it over all classes (Szegedy et al. 2016).
 
     Nothing is filled with zeros, because samples are not centred on them. Black borders and holes would shift the batch
     norms' statistics away from those of whole pictures, and a few-bit network loses much accuracy by that
     (docs/experiments/2026-11-stq.md).
-    - mixup mixes each sample and its label with another's of the batch, m to 1 - m with one m ~ Beta(a, a) a batch
-      (Zhang et al. 2018).
-    - label smoothing takes a share of every label and spreads it over all classes (Szegedy et al. 2016).
     """
 
     def __init__(self, x: NDArray[Any], y: NDArray[np.int64], classes: int, recipe: Recipe) -> None:
@@ -41,7 +41,7 @@ class Augmenter:
             rows, columns = _PADS[recipe.augment]
             mode: Any = "edge" if recipe.augment == "time-shift" else "reflect"
             padded = np.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode)
-            # (N, 2P+1, 2P+1, C, H, W): every window, as a view that copies nothing
+            # (N, 2P+1, 2P+1, C, H, W): every window, as a view without copies
             self._windows = np.lib.stride_tricks.sliding_window_view(padded, x.shape[1:3], axis=(1, 2))
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ def _mean_sample(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def _cut(x: NDArray[Any], side: int, fill: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """The square's centre is anywhere in the picture, so that some of it may lie outside."""
+    """The square's centre is anywhere in the picture, so part of it may be outside."""
     count, height, width, _ = x.shape
     top = rng.integers(0, height, (count, 1)) - side // 2
     left = rng.integers(0, width, (count, 1)) - side // 2

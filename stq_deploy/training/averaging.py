@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights (Polyak & Juditsky 1992): steadier than the last step's."""
+"""An exponential moving average of the weights (Polyak & Juditsky 1992), steadier than the last step's weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 class WeightAverage:
-    """Of a model's trainable (latent) weights. With decay 0 it is not kept, and the weights themselves stand for it.
+    """The average of a model's trainable (latent) weights. With decay 0 the weights themselves replace it.
 
     The decay starts small, min(decay, (1 + t) / (10 + t)) at step t, so that the first steps are forgotten.
     """
@@ -19,10 +19,10 @@ class WeightAverage:
         self._variables = model.trainable_variables
         self._decay = decay
         self.variables = [tf.Variable(variable, trainable=False) for variable in self._variables] if decay else []
-        """The averages: part of a checkpoint."""
+        """The averages, part of a checkpoint."""
 
     def update(self, step: Any) -> None:
-        """Take in the present weights, after step number `step` (from 1); for use in a compiled function."""
+        """Add the present weights, after step number `step` (from 1); for use in a compiled function."""
         if not self.variables:
             return
         time = tf.cast(step, tf.float32)
@@ -42,6 +42,6 @@ class WeightAverage:
                 variable.assign(value)
 
     def adopt(self) -> None:
-        """Give the model the averaged weights for good."""
+        """Give the model the averaged weights permanently."""
         for variable, average in zip(self._variables, self.variables, strict=bool(self.variables)):
             variable.assign(average)

@@ -20,7 +20,7 @@ from stq_deploy.training.inputs import to_input
 _BATCH = 250
 
 Attack = Callable[[slice], Any]
-"""From the place of samples to what they are under attack: network input (B, H, W, C), float32."""
+"""Indices of samples -> the attacked samples: network input (B, H, W, C), float32."""
 
 
 def batch_norm_layers(model: Any) -> list[Any]:
@@ -34,7 +34,7 @@ def get_statistics(model: Any) -> list[NDArray[np.float32]]:
 
 
 def set_statistics(model: Any, values: list[NDArray[np.float32]]) -> None:
-    """Put back what `get_statistics` gave."""
+    """Restore the result of `get_statistics`."""
     variables = [variable for layer in batch_norm_layers(model) for variable in _moving(layer)]
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -56,7 +56,7 @@ class BatchNormEstimator:
 
         def moments(x: Any) -> list[tuple[Any, Any]]:
             outputs = probe(to_input(x), training=True)
-            # float64 sums: a float32 mean of squares would lose the variance of far-off-centre channels
+            # float64 sums: a float32 mean of squares would lose the variance of channels far from 0
             wide = [tf.cast(tf.reshape(out, (-1, out.shape[-1])), tf.float64) for out in tf.nest.flatten(outputs)]
             return [(tf.reduce_mean(out, 0), tf.reduce_mean(tf.square(out), 0)) for out in wide]
 

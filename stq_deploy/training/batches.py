@@ -17,14 +17,14 @@ _AHEAD = 4
 _EPOCH_STREAM = 1  # separates these generators from others derived of the same seed
 
 Batch = tuple[NDArray[Any], NDArray[np.float32]]
-"""Samples (B, H, W, C), and how much of each class they are (B, classes)."""
+"""Samples (B, H, W, C), and their class shares (B, classes)."""
 
 
 def epoch_batches(augmenter: Augmenter, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
     """Shuffled, augmented batches. Order and augmentation depend on (seed, epoch) only.
 
-    The last short batch is left out, so that batch statistics always rest on `batch_size` samples, unless
-    there is no full one.
+    The last short batch is left out, so that batch statistics always use `batch_size` samples, unless there is no
+    full batch.
     """
     rng = np.random.default_rng([_EPOCH_STREAM, seed, epoch])
     order = rng.permutation(len(augmenter))
@@ -34,7 +34,7 @@ def epoch_batches(augmenter: Augmenter, batch_size: int, seed: int, epoch: int) 
 
     def put(item: Batch | BaseException | None) -> None:
         while not stop.is_set():
-            with suppress(queue.Full):  # so that a consumer who left is noticed
+            with suppress(queue.Full):  # so that a consumer that has ended is noticed
                 made.put(item, timeout=0.1)
                 return
 
@@ -45,7 +45,7 @@ def epoch_batches(augmenter: Augmenter, batch_size: int, seed: int, epoch: int) 
                     return
                 put(augmenter.batch(order[number * batch_size : (number + 1) * batch_size], rng))
             put(None)
-        except BaseException as error:  # handed to the consumer, who raises it
+        except BaseException as error:  # passed to the consumer, which raises it
             put(error)
 
     thread = threading.Thread(target=work, daemon=True)

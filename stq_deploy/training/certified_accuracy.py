@@ -1,4 +1,4 @@
-"""Accuracy that interval bounds prove, measured while a network trains: a lower bound, up to rounding in floats."""
+"""Accuracy proved by interval bounds while a network trains: a lower bound, up to rounding in floats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BATCH = 250
 class CertifiedEvaluator:
     """Bounds a model as it is deployed: settled kernels and the statistics of inference.
 
-    Keep one per model: it holds the compiled function. Raises StqError where a layer's bounds are not known.
+    Keep one per model: it holds the compiled function. Raises StqError for a layer with unknown bounds.
     """
 
     def __init__(self, model: Any) -> None:
@@ -31,8 +31,8 @@ class CertifiedEvaluator:
         self._proved = tf.function(proved, reduce_retracing=True)
 
     def accuracy(self, x: NDArray[Any], y: NDArray[np.int64], eps: float) -> float:
-        """Share of samples `x` (N, H, W, C) that no change within `eps` (gray levels / 255) makes wrong, 0..1 (nan
-        without samples).
+        """Share of samples `x` (N, H, W, C) that stay right under any change within `eps` (gray levels / 255), 0..1
+        (nan without samples).
         """
         if not len(x):
             return float("nan")

@@ -27,7 +27,7 @@ Groups = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class Progress:
-    """What is known besides the arrays: epochs done, the run's settings, its history so far."""
+    """Everything except the arrays: epochs done, the run's settings, its history so far."""
 
     epochs_done: int
     settings: dict[str, Any]
@@ -35,7 +35,7 @@ class Progress:
 
 
 def save(path: Path, groups: Groups, progress: Progress) -> None:
-    """Replace `path` whole: a kill leaves the old file or the new, never a part."""
+    """Replace `path` completely: a kill leaves the old file or the new one, never a part."""
     arrays = {
         f"{group}_{number:03d}": variable.numpy()
         for group, variables in groups.items()
@@ -48,7 +48,7 @@ def save(path: Path, groups: Groups, progress: Progress) -> None:
 
 
 def read_progress(path: Path) -> Progress:
-    """Only what is known besides the arrays. Raises StqError if the file is no checkpoint."""
+    """Everything except the arrays. Raises StqError if the file is not a checkpoint."""
     try:
         record = json.loads(str(read_arrays(path, MAXIMUM_ARRAY_BYTES)["record"]))
         del record["noise"]

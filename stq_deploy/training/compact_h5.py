@@ -1,4 +1,4 @@
-"""Rewrite an HDF5 file so that it is small and the same bytes every time."""
+"""Rewrites an HDF5 file so that it is small and its bytes are reproducible."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def compact_bytes(path: Path) -> bytes:
 
 
 def _new_file(content: io.BytesIO) -> Any:
-    """A file whose groups bear no time, in the format of HDF5 1.10: its groups and indices need far less room."""
+    """A file whose groups have no timestamps, in the format of HDF5 1.10, whose groups and indices are much smaller."""
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_fileobj_driver(h5py.h5fd.fileobj_driver, content)
     access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
@@ -56,8 +56,8 @@ def _copy_array(item: Any, target: Any, name: str) -> Any:
 def _ways(values: Any) -> list[dict[str, Any]]:
     """Ways to deflate an array.
 
-    In one chunk or, for kernels whose output channels (the last axis) have few values each or are empty, in one for
-    each of those; with bytes of like meaning side by side (shuffled) or, for the fewest values, as they are.
+    An array has one chunk, or one per output channel (the last axis) if these have few values each or are empty. Its
+    bytes are shuffled, or left in place for very few values.
     """
     deflated = {"compression": "gzip", "compression_opts": 9}
     ways = [{"chunks": values.shape, "shuffle": True, **deflated}]

@@ -1,4 +1,4 @@
-"""What a training run is told: what to train, on what, where to, and by which recipe."""
+"""The settings of a training run: network, data, output folder and recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stq_deploy.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything that decides the result of a run, and the folder it goes to."""
+    """Everything that decides the result of a run, and its folder."""
 
     out: Path
     recipe: Recipe = field(default_factory=Recipe)
@@ -22,11 +22,11 @@ class TrainingConfig:
     dataset: str = "cifar10"
     data: Path | None = None  # a file or folder; None: $STQ_DEPLOY_DATA, else the public source
     seed: int = 0
-    test_limit: int | None = None  # test on only so many samples (drawn by the seed): for trials
+    test_limit: int | None = None  # test on only this many samples (drawn by the seed), for trials
     fold: Fold | None = None  # train and test on one part of a cross validation instead of the data set's own parts
 
     def as_record(self) -> dict[str, Any]:
-        """JSON-ready; files by name only, so that records do not tell about somebody's folders."""
+        """JSON-ready; files by name only, so that records do not reveal folders."""
         return {
             "network": Path(self.network).name,
             "variant": self.variant,

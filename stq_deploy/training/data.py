@@ -1,4 +1,4 @@
-"""The samples of one run: shuffled, with a validation part held out."""
+"""The samples of one run, shuffled, with a validation part held out."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Split:
 
 
 def split(dataset: Dataset, config: TrainingConfig) -> Split:
-    """Shuffle the training part by the seed (a file may be sorted by class) and hold out the validation samples: those
-    that the publisher set aside, where it did, else as many as the settings say. Of a cross validation, after it has
-    been parted into folds.
+    """Shuffle the training part by the seed (a file may be sorted by class) and hold out the validation samples. These
+    are the publisher's, if it set some aside, else as many as the settings ask for. A cross validation splits into
+    folds first.
     """
     if config.fold is not None:
         dataset = take_fold(dataset, config.fold, config.seed)

@@ -1,4 +1,4 @@
-"""Keeping the best epoch's weights, and stopping when validation accuracy no longer grows."""
+"""Keeps the best epoch's weights, and stops when validation accuracy no longer grows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class EarlyStop:
-    """Keeps a copy of the best epoch's weights, and says when `patience` epochs brought none better.
+    """Keeps a copy of the best epoch's weights, and detects `patience` epochs without a better one.
 
     With patience 0 it never stops, and keeps none unless `keep_best`. The best epoch is the first with the highest
     certified accuracy, where that is measured, else under attack, else the highest validation accuracy.
@@ -19,16 +19,16 @@ class EarlyStop:
         self._weights = weights
         self._patience = patience
         self.variables = [tf.Variable(weight, trainable=False) for weight in weights] if patience or keep_best else []
-        """The best weights: part of a checkpoint."""
+        """The best weights, part of a checkpoint."""
 
     def watch(self, history: Sequence[dict[str, Any]]) -> None:
-        """Keep the present weights if the last epoch of `history` is the best."""
+        """Keep the present weights if the last epoch of `history` is the best one."""
         if self.variables and _best_epoch(history) == len(history) - 1:
             for kept, weight in zip(self.variables, self._weights, strict=True):
                 kept.assign(weight)
 
     def is_due(self, history: Sequence[dict[str, Any]]) -> bool:
-        """Whether the last `patience` epochs brought nothing better."""
+        """Whether the last `patience` epochs brought no improvement."""
         return bool(self._patience and history) and len(history) - 1 - _best_epoch(history) >= self._patience
 
     def adopt_best(self) -> None:
@@ -38,7 +38,7 @@ class EarlyStop:
 
 
 def _best_epoch(history: Sequence[dict[str, Any]]) -> int:
-    """Its number, from 0."""
+    """Number of the best epoch, from 0."""
     return max(range(len(history)), key=lambda number: _score(history[number]))
 
 

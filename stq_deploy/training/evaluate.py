@@ -31,5 +31,5 @@ class Evaluator:
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def accuracy(self, x: NDArray[Any], y: NDArray[np.int64]) -> float:
-        """Share of right predictions, 0..1 (nan without samples)."""
+        """Share of correct predictions, 0..1 (nan without samples)."""
         return float(np.mean(self.predict(x) == y)) if len(x) else float("nan")

@@ -23,9 +23,10 @@ class Fold:
 
 
 def take_fold(dataset: Dataset, fold: Fold, seed: int) -> Dataset:
-    """The whole data set, training and test parts together, parted anew: this fold to test on, the others to train on.
+    """The whole data set, training and test parts together, split again: this fold for testing, the others for
+    training.
 
-    Parts are scikit-learn's KFold's, shuffled by `seed`. Raises StqError if there are not that many samples.
+    The folds are those of scikit-learn's KFold, shuffled by `seed`. Raises StqError if there are too few samples.
     """
     from sklearn.model_selection import KFold
 

@@ -2,8 +2,8 @@
 
 Every layer turns bounds of its inputs into bounds of its outputs, elementwise: sums of products by the kernel's signs,
 batch norms by the sign of their factor, and monotone functions (activations, their quantizers, max-pooling) at both
-ends. Quantizers stay in, with their straight-through gradients, as in quantization-aware IBP (Lechner et al. 2023).
-Batch norms take the statistics of the clean samples, so that the bounds are those of one and the same network.
+ends. Quantizers stay in place, with their straight-through gradients, as in quantization-aware IBP (Lechner et al.
+2023). Batch norms use the statistics of the clean samples, so that the bounds belong to a single network.
 
 The bounds are those of the floating-point computation, up to its rounding; a certificate for a board needs the integer
 network's own bounds.
@@ -41,14 +41,14 @@ _MONOTONE_QUANTIZERS = ("quantized_relu", "quantized_bits", "quantized_sigmoid",
 
 @dataclass(frozen=True)
 class Bounds:
-    """One tensor's values for the clean samples, and the least and largest for the samples around them."""
+    """One tensor's values for the clean samples, and the smallest and largest for the samples around them."""
 
     clean: Any
     lower: Any
     upper: Any
 
     def map(self, function: Callable[[Any], Any]) -> Bounds:
-        """By a function that never falls."""
+        """The bounds after a function that never falls."""
         return Bounds(function(self.clean), function(self.lower), function(self.upper))
 
 
@@ -56,7 +56,7 @@ class IntervalNetwork:
     """Calls a model on boxes of samples.
 
     Raises:
-        StqError: a layer whose bounds are not known here.
+        StqError: a layer whose bounds are not implemented.
     """
 
     def __init__(self, model: Any) -> None:
@@ -75,8 +75,8 @@ class IntervalNetwork:
 
 
 def worst_logits(bounds: Bounds, labels: Any) -> Any:
-    """The logits (B, classes) that speak most against the labels (B, classes, one-hot): the label's lower bound and the
-    others' upper ones.
+    """The worst logits (B, classes) for the labels (B, classes, one-hot): the label's lower bound and the others' upper
+    bounds.
     """
     return tf.where(labels >= tf.reduce_max(labels, -1, keepdims=True), bounds.lower, bounds.upper)
 
@@ -89,7 +89,7 @@ def _is_input(layer: Any) -> bool:
 
 
 def _rule(layer: Any) -> _Rule:
-    """How bounds pass through `layer`."""
+    """The bounds after `layer`."""
     kind = type(layer).__name__
     if kind in _LINEAR:
         linear = _LINEAR[kind]
@@ -114,7 +114,7 @@ def _is_monotone(layer: Any) -> bool:
     name = getattr(function, "__name__", None) or type(function).__name__
     if name in _MONOTONE_FUNCTIONS:
         return True
-    # A scale found anew in each tensor, or a random rounding, is no function of one value.
+    # A scale fitted to each tensor, or a random rounding, is not a function of one value.
     fixed = not isinstance(getattr(function, "alpha", None), str)
     exact = not getattr(function, "use_stochastic_rounding", False)
     return any(one.__name__ in _MONOTONE_QUANTIZERS for one in type(function).__mro__) and fixed and exact
@@ -152,7 +152,7 @@ def _batch_norm(layer: Any, given: Bounds, training: bool) -> Bounds:
 
 
 def _after(layer: Any, sums: Bounds) -> Bounds:
-    """With the layer's bias and its own activation, if it has them."""
+    """The bounds after the layer's bias and its own activation, if it has them."""
     if layer.use_bias:
         quantizer = getattr(layer, "bias_quantizer_internal", None)
         bias = layer.bias if quantizer is None else quantizer(layer.bias)
@@ -165,14 +165,14 @@ def _after(layer: Any, sums: Bounds) -> Bounds:
 
 
 def _linear_bounds(given: Bounds, kernel: Any, apply: Callable[[Any, Any], Any]) -> Bounds:
-    """Sums of products: the middle's, and around it the half width's with the kernel's magnitudes."""
+    """Sums of products: the middle's, plus and minus the half width's with the kernel's magnitudes."""
     middle, radius = (given.upper + given.lower) / 2.0, (given.upper - given.lower) / 2.0
     centre, width = apply(middle, kernel), apply(radius, tf.abs(kernel))
     return Bounds(apply(given.clean, kernel), centre - width, centre + width)
 
 
 def _kernel(layer: Any, name: str) -> Any:
-    """As the layer quantizes it."""
+    """The kernel as the layer quantizes it."""
     quantizer = getattr(layer, f"{name.removesuffix('_kernel')}_quantizer_internal", None)
     kernel = getattr(layer, name)
     return tf.convert_to_tensor(kernel) if quantizer is None else quantizer(kernel)
@@ -201,7 +201,7 @@ def _depthwise(layer: Any, given: Bounds) -> Bounds:
 
 
 def _separable(layer: Any, given: Bounds) -> Bounds:
-    """Its 1x1 half follows the depthwise one with nothing between."""
+    """Its 1x1 half directly follows the depthwise half."""
     inner = _depthwise(layer, given)
     pointwise = _kernel(layer, "pointwise_kernel")
     return _linear_bounds(inner, pointwise, lambda x, kernel: tf.nn.convolution(x, kernel, padding="VALID"))

@@ -1,8 +1,8 @@
 """Jacobian regularization by random projections (Hoffman, Roberts & Yaida 2019, arXiv:1908.02729).
 
 For logits z (C,) of an input x and a direction v, uniform on the unit sphere of C dimensions, C E|d(v.z)/dx|^2 is the
-squared Frobenius norm of the Jacobian dz/dx: one backward pass a direction instead of C. The same passes give the
-Jacobians with respect to what each inner layer takes in, for the penalty layer by layer.
+squared Frobenius norm of the Jacobian dz/dx: one backward pass per direction instead of C. The same passes give the
+Jacobians with respect to each inner layer's input, for the penalty by layer.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from stq_deploy.zoo.networks import logits_view
 
 
 class JacobianProbe:
-    """Calls a model so that its Jacobians' norms come with the logits.
+    """Calls a model and returns its Jacobians' norms with the logits.
 
     Args:
-        layers: also those of the inputs of each layer with a kernel, but the first.
-        projections: directions per sample; more are less noisy, and cost a backward pass each.
+        layers: also return those for the inputs of each layer with a kernel, except the first.
+        projections: directions per sample; more are less noisy and cost a backward pass each.
     """
 
     def __init__(self, model: Any, *, layers: bool, projections: int = 1) -> None:
@@ -54,13 +54,13 @@ class JacobianProbe:
         return outputs if isinstance(outputs, list) else [outputs]
 
     def _project(self, logits: Any) -> Any:
-        """The sum over the batch of v.z; the samples' gradients do not mix but for batch statistics."""
+        """The sum over the batch of v.z; the samples' gradients mix only through batch statistics."""
         direction = tf.math.l2_normalize(noise.normal(tf.shape(logits)), -1)
         return tf.reduce_sum(direction * logits)
 
 
 def _kernel_inputs(model: Any) -> list[Any]:
-    """What each layer with a kernel takes in, in order, without the first, each tensor once."""
+    """The inputs of the layers with a kernel, in order, without the first layer, each tensor once."""
     tensors: dict[int, Any] = {}
     for layer in model.layers:
         if any(len(weight.shape) > 1 for weight in layer.trainable_weights):

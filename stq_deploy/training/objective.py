@@ -1,4 +1,4 @@
-"""What a step makes smaller."""
+"""The loss that a step minimizes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from stq_deploy.zoo.networks import logits_view
 
 
 class Objective:
-    """The loss of a training call of `model`, as a recipe says.
+    """The loss of a training call of `model`, by a recipe.
 
-    Of samples: (1 - a) H(y, p) + a T^2 KL(p_teacher(T) || p(T)), probabilities p(T) of the logits / T (Hinton et al.
-    2015); a and T are the recipe's distillation and its temperature. All is taken from the logits, for their
-    numerical range.
-    Plus l/2 |dz/dx|^2 (`jacobian`), and the same l/2 of every inner layer's input (`jacobian_layers`).
+    For samples it is (1 - a) H(y, p) + a T^2 KL(p_teacher(T) || p(T)), probabilities p(T) of the logits / T (Hinton et
+    al. 2015); a and T are the recipe's distillation and its temperature. Everything is computed from the logits, for
+    their numerical range. Added are l/2 |dz/dx|^2 (`jacobian`), and the same for every inner layer's input
+    (`jacobian_layers`).
 
     With attacked samples, this is their loss, mixed with a share `clean_share` of the clean samples' own. With `trades`
     it is the clean samples' loss plus trades x KL(p(clean) || p(attacked)) (Zhang et al. 2019, arXiv:1901.08573).
@@ -38,13 +38,13 @@ class Objective:
         self._intervals = IntervalNetwork(model) if recipe.certified_share else None
 
     def __call__(self, inputs: Any, labels: Any, taught: Any, attacked: Any = None, eps: Any = None) -> tuple[Any, Any]:
-        """Scalar loss, and the logits (B, classes) of the samples: of the attacked ones, if there are any.
+        """Scalar loss, and the logits (B, classes) of the samples, or of the attacked ones if there are any.
 
         Args:
             inputs, attacked: (B, H, W, C) float32; attacked may be None.
             labels: (B, classes).
             taught: the teacher's logits (B, classes) of the clean samples, or None.
-            eps: scalar, half the width of the intervals in units of the inputs; needed with `certified_share` only.
+            eps: scalar, half the width of the intervals in units of the inputs; needed only with `certified_share`.
         """
         if self._intervals is not None:
             bounds = self._intervals(inputs, eps, training=True)
@@ -68,10 +68,10 @@ class Objective:
         return loss + penalty, logits
 
     def threat(self, logits: Any, labels: Any, taught: Any, clean: Any) -> Any:
-        """What an adversary raises: the part of the loss that is of the attacked samples, summed over the batch.
+        """The adversary's objective: the attacked samples' part of the loss, summed over the batch.
 
         Args:
-            clean: the network's logits of the clean samples, needed with `trades` only.
+            clean: the network's logits of the clean samples, needed only with `trades`.
         """
         count = tf.cast(tf.shape(logits)[0], tf.float32)
         return count * (_divergence(clean, logits) if self._trades else self._loss(logits, labels, taught))

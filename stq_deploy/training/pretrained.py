@@ -1,7 +1,7 @@
-"""From a finished run to a small model file to ship, with a record of what it is worth.
+"""Turns a finished run into a small model file to ship, with a record of its accuracy.
 
-A quantized model needs only its quantized weights: the latent ones they came of are dropped, and what is left
-compresses to a few hundred KB. Both steps are checked: the shipped file must give the very same outputs.
+A quantized model needs only its quantized weights: the latent weights are dropped, and the rest compresses to a few
+hundred KB. Both steps are checked: the shipped file must give exactly the same outputs.
 """
 
 from __future__ import annotations
@@ -27,22 +27,21 @@ from stq_deploy.training.settle import round_mantissa, settle
 from stq_deploy.zoo.shipped import ShippedModel
 
 KERNEL_BITS = 8
-"""Of floating-point kernels, which then deflate to three quarters; a weight is off by 0.4 % at most."""
+"""Significant bits of floating-point kernels, which then deflate to three quarters; a weight errs by at most 0.4 %."""
 
 QUANTIZED_ONLY = "quantized values only"
 ROUNDED = f"kernels rounded to {KERNEL_BITS} significant bits"
-"""What a record says of the weights in its file."""
+"""A record's entry about the weights in its file."""
 
 
 def export_pretrained(run: Path, destination: Path, data: Path | None = None) -> dict[str, Any]:
     """Write `destination` (.h5) and its record (.json beside it) from the finished run in folder `run`;
     return it.
 
-    Quantized layers keep only what their quantizer makes of their weights, and other layers theirs. A model that
-    has no quantized layer at all (the FP twin) has its kernels rounded to `KERNEL_BITS` significant bits. Accuracy is
-    measured on the whole test part of the run's data set, from the file as written. The same run gives the
-    same bytes. Raises StqError if the run is unfinished, or if a quantized file would compute something else
-    than the model.
+    Quantized layers keep only the quantized values of their weights; other layers keep their weights. A model without
+    a quantized layer (the FP twin) has its kernels rounded to `KERNEL_BITS` significant bits. Accuracy is measured on
+    the whole test part of the run's data set, from the file as written. The same run gives the same bytes. Raises
+    StqError if the run is unfinished, or if a quantized file would compute something else than the model.
     """
     trained = _read_result(run)
     source = run / result.MODEL_FILE
@@ -74,7 +73,7 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
         "history": _summary(run),
         "training_seconds": trained["training_seconds"],
         "trained_model_sha256": trained["model_sha256"],
-        "built_on_sha256": trained.get("built_on_sha256"),  # missing in runs of before
+        "built_on_sha256": trained.get("built_on_sha256"),  # missing in older runs
         "versions": trained["versions"],
         "git_commit": trained["git_commit"],
     }
@@ -83,10 +82,10 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
 
 
 def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
-    """Write a shipped model's file anew, as small as `export_pretrained` makes it by now; return its new record.
+    """Rewrite a shipped model's file, as small as `export_pretrained` makes it today; return its new record.
 
-    For files whose training run is gone. A quantized model keeps what its quantizers make of its weights, a
-    floating-point one's kernels are rounded; accuracy is measured anew. Raises StqError if a quantized file would
+    This is for files whose training run is gone. A quantized model keeps the quantized values of its weights, and a
+    floating-point model's kernels are rounded. Accuracy is measured again. Raises StqError if a quantized file would
     compute something else.
     """
     keras_model = read_keras_model(str(model.keras))
@@ -105,13 +104,13 @@ def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
     if not quantized:
         record["weights"] = ROUNDED
     if not same:
-        record["same_predictions_as_trained_model"] = None  # the trained model is not here to be asked
+        record["same_predictions_as_trained_model"] = None  # the trained model is not available
     result.write_json(model.keras.with_suffix(".json"), record)
     return record
 
 
 def _measured(path: Path, predictions: NDArray[np.int64], labels: NDArray[Any]) -> dict[str, Any]:
-    """What is recorded of the file at `path`, whose `predictions` of the test part these are."""
+    """The record of the file at `path`; `predictions` are its predictions on the test part."""
     right = int(np.sum(predictions == labels))
     return {
         "file": path.name,
@@ -164,7 +163,7 @@ def _read_result(run: Path) -> dict[str, Any]:
 
 
 def _summary(run: Path) -> list[dict[str, Any]]:
-    """Of every epoch: its number, losses and accuracies."""
+    """Number, losses and accuracies of every epoch."""
     keys = ("epoch", "train_loss", "train_accuracy", "validation_accuracy")
     lines = (run / result.HISTORY_FILE).read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]

@@ -1,4 +1,4 @@
-"""How a run tells people about itself: a live bar on a terminal, plain lines elsewhere."""
+"""A run's progress for people: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Reporter(Protocol):
-    """What the trainer calls. Every method may be a no-op."""
+    """The interface that the trainer calls. Every method may be a no-op."""
 
     def start(self, title: str, epochs: int, steps: int) -> None:
         """A run of `epochs` epochs of `steps` steps begins."""
@@ -20,14 +20,14 @@ class Reporter(Protocol):
         """An epoch is done; `record` is its history line."""
 
     def note(self, text: str) -> None:
-        """Something else worth a line."""
+        """Any other message."""
 
     def close(self) -> None:
-        """The run ended, well or not."""
+        """The run ended, with or without an error."""
 
 
 class Silent:
-    """Says nothing."""
+    """Prints nothing."""
 
     def start(self, title: str, epochs: int, steps: int) -> None: ...
     def step(self, epoch: int, step: int, loss: float) -> None: ...
@@ -51,7 +51,7 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
 
 
 class Plain(Silent):
-    """One line an epoch, and one a minute in between, for logs."""
+    """One line per epoch, and one per minute in between, for logs."""
 
     _EVERY = 60.0
 
@@ -119,7 +119,7 @@ class Rich(Silent):
 
 
 class Several(Silent):
-    """Tells several reporters."""
+    """Passes calls on to several reporters."""
 
     def __init__(self, *reporters: Reporter) -> None:
         self._reporters = reporters
@@ -146,5 +146,5 @@ class Several(Silent):
 
 
 def default_reporter(stderr: bool = False) -> Reporter:
-    """Rich on a terminal, plain lines otherwise; on standard error where standard output is for results."""
+    """Rich on a terminal, plain lines otherwise; on standard error where results go to standard output."""
     return Rich(stderr) if (sys.stderr if stderr else sys.stdout).isatty() else Plain(stderr)

@@ -1,7 +1,7 @@
-"""Recipes: how a network is trained, one TOML file each; docs/TRAINING.md says what each entry does, and its source.
+"""Recipes: how a network is trained, one TOML file each. docs/TRAINING.md explains each entry and names its source.
 
-The fields' defaults are the paper's Table II; what the paper leaves open has defaults of ours. Those that come with the
-package lie in `recipes/`.
+The fields' defaults are the paper's Table II; entries that the paper leaves open have our defaults. The package's
+recipes are in `recipes/`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from stq_deploy.files import read_bounded
 
 _FOLDER = Path(__file__).parent / "recipes"
 LARGEST = 10**9
-"""No number of a recipe means anything beyond."""
+"""Largest meaningful number in a recipe."""
 _LONGEST = 1000
 _SHOWN = 60
 _NEXT = "docs/TRAINING.md says what each entry means"
 
 
 class Recipe(BaseModel):
-    """Everything about *how* is trained; on what, and where to, is `TrainingConfig`'s. Unknown entries are refused."""
+    """How a network is trained. `TrainingConfig` has the data and the output folder. Unknown entries are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -39,26 +39,26 @@ class Recipe(BaseModel):
     epochs: int = Field(default=1000, ge=1)
     batch_size: int = Field(default=64, ge=1)
     train_limit: int | None = Field(default=None, ge=1)
-    """Use only so many training samples, drawn by the seed: for trials."""
+    """Use only this many training samples, drawn by the seed, for trials."""
     optimizer: Literal["adamax", "adam", "sgd"] = "adamax"
     learning_rate: float = Field(default=1e-3, gt=0)
     final_learning_rate: float = Field(default=1e-6, gt=0)
-    """Reached by half a cosine wave."""
+    """Learning rate at the end of half a cosine wave."""
     warm_up_steps: int = Field(default=0, ge=0)
-    """Linear from 0; the network's fc1 has 4096 inputs and no batch norm: large first steps kill its ReLUs."""
+    """Steps of a linear rise from 0. fc1 has 4096 inputs and no batch norm, so large first steps kill its ReLUs."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled: every step, kernels shrink by learning rate x this."""
+    """Decoupled weight decay: every step shrinks kernels by learning rate x this."""
     gradient_clip: float = Field(default=0.0, ge=0)
-    """Largest norm of all gradients together; 0 is no limit."""
+    """Largest norm of all gradients together; 0 for no limit."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the convolutions' products while training; all else is float32 always."""
+    """Precision of the convolutions' products in training; everything else is always float32."""
 
     # Data
     augment: Literal["none", "crop", "crop-flip", "time-shift"] = "none"
     cutout: int = Field(default=0, ge=0)
-    """Side of the square set to the mean sample at a random place; 0 is none."""
+    """Side of the square set to the mean sample at a random place; 0 for none."""
     mixup: float = Field(default=0.0, ge=0)
-    """Alpha of the Beta distribution that two samples are mixed by; 0 is none."""
+    """Alpha of the Beta distribution by which two samples are mixed; 0 for none."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
     # Start and teacher
@@ -69,7 +69,7 @@ class Recipe(BaseModel):
     teacher: str | None = None
     """Model file or zoo name to distil from; None: the one the run starts from."""
     distillation: float = Field(default=0.0, ge=0, le=1)
-    """Share of the loss that is the divergence from the teacher; 0 is no distillation."""
+    """Share of the loss that is the divergence from the teacher; 0 for no distillation."""
     distillation_temperature: float = Field(default=1.0, gt=0)
 
     # Jacobian regularization
@@ -78,7 +78,7 @@ class Recipe(BaseModel):
     jacobian_layers: float = Field(default=0.0, ge=0)
     """And of those by what each inner layer takes in."""
     jacobian_projections: int = Field(default=1, ge=1)
-    """Random directions a sample that the norms are estimated with."""
+    """Random directions per sample for estimating the norms."""
 
     # Adversarial training
     adversary: Literal["none", "fgsm-rs", "n-fgsm", "pgd"] = "none"
@@ -86,50 +86,50 @@ class Recipe(BaseModel):
     adversary_eps: float = Field(default=8.0, gt=0, le=255)
     """Its budget: the largest change of a pixel, in gray levels (of 255)."""
     adversary_step: float | None = Field(default=None, gt=0)
-    """Its step, relative to eps; None is the source's (1.25 of fgsm-rs, 1 of n-fgsm, 2.5 / steps of pgd)."""
+    """Its step, relative to eps; None for the source's (fgsm-rs 1.25, n-fgsm 1, pgd 2.5 / steps)."""
     adversary_start: float | None = Field(default=None, ge=0)
-    """Half the width of its uniform random start, relative to eps; None is the source's (2 of n-fgsm, else 1)."""
+    """Half the width of its uniform random start, relative to eps; None for the source's (n-fgsm 2, else 1)."""
     adversary_steps: int = Field(default=2, ge=1)
-    """Of pgd; the others take one."""
+    """Steps of pgd; the other attacks take one."""
     eps_ramp: float = Field(default=0.0, ge=0, le=1)
     """Share of all steps over which eps rises linearly from 0."""
     clean_share: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the loss that is of the clean samples; 0 trains on attacked ones only."""
+    """The clean samples' share of the loss; 0 trains on attacked ones only."""
     trades: float = Field(default=0.0, ge=0)
-    """Weight of the divergence between clean and attacked samples beside the clean samples' loss; 0 is no TRADES."""
+    """Weight of the divergence between clean and attacked samples, added to the clean samples' loss; 0 for none."""
     awp: float = Field(default=0.0, ge=0)
-    """How far kernels move up the loss before a step's gradient is taken, relative to their norm; 0 is none."""
+    """How far kernels move up the loss before a step's gradient is taken, relative to their norm; 0 for none."""
     noise: float = Field(default=0.0, ge=0)
-    """Standard deviation of Gaussian noise on each training sample, in gray levels; 0 is none."""
+    """Standard deviation of Gaussian noise on each training sample, in gray levels; 0 for none."""
     certified_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of the loss that is of the worst logits by interval bounds within `adversary_eps`; it rises with eps."""
+    """The worst logits' share of the loss, by interval bounds within `adversary_eps`; it rises with eps."""
     robust_validation_samples: int = Field(default=0, ge=0)
-    """Held-out samples that each epoch is attacked on; the epoch that is best by them is kept. 0 attacks none."""
+    """Held-out samples that are attacked after each epoch; the epoch that is best on them is kept. 0 for none."""
 
     # Quantization
     stochastic: Literal["draws", "gradual", "none"] = "draws"
-    """How kernels are quantized while training: as the scheme's quantizer draws them, row by row (Dong 2017), or as in
+    """How kernels are quantized in training: drawn by the scheme's quantizer, row by row (Dong 2017), or as in
     inference."""
     gradual_shares: list[float] = [0.5, 0.75, 0.875, 1.0]
-    """Of `gradual`: the share of rows that is quantized in each of as many equal stages."""
+    """For `gradual`: the share of rows to quantize in each of as many equal stages."""
     temperature_start: float = Field(default=8.0, gt=0)
-    """Of the stochastic draws (8 is qkeras' default for ternary); higher is less random."""
+    """Temperature of the stochastic draws (8 is qkeras' default for ternary); higher is less random."""
     temperature_end: float = Field(default=8.0, gt=0)
-    """Reached by equal factors."""
+    """Last temperature, reached by equal factors."""
 
     # Averaging and statistics
     average_decay: float = Field(default=0.0, ge=0, lt=1)
-    """Of the exponential moving average of the (latent) weights, which is what is kept; 0 is none."""
+    """Decay of the exponential moving average of the (latent) weights, which is validated and kept; 0 for none."""
     batch_norm_samples: int = Field(default=2000, ge=1)
-    """Training samples for the batch-norm statistics that each epoch is validated with."""
+    """Training samples for the batch-norm statistics of each epoch's validation."""
     final_batch_norm_samples: int = Field(default=20000, ge=1)
-    """And for those of the model that is written."""
+    """Training samples for the batch-norm statistics of the written model."""
 
     # Watching
     validation_samples: int = Field(default=2000, ge=0)
-    """Held out of the training part."""
+    """Samples held out of the training part."""
     patience: int = Field(default=0, ge=0)
-    """Stop after so many epochs without a better validation accuracy, and keep the best epoch's weights; 0 is never."""
+    """Stop after this many epochs without a better validation accuracy, keeping the best weights; 0 for never."""
 
     @field_validator("*")
     @classmethod
@@ -169,7 +169,7 @@ class Recipe(BaseModel):
         return shares
 
     def as_record(self) -> dict[str, Any]:
-        """JSON-ready and whole; files by name only, so that records do not tell about somebody's folders."""
+        """JSON-ready and complete; files by name only, so that records do not reveal folders."""
         record = self.model_dump()
         for name in ("warm_start", "teacher"):
             record[name] = None if record[name] is None else Path(record[name]).name
@@ -181,7 +181,7 @@ class Recipe(BaseModel):
 
 
 def recipe_names() -> list[str]:
-    """Those that come with the package, sorted."""
+    """Names of the package's recipes, sorted."""
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
@@ -189,7 +189,7 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
     """The shipped recipe of that name, or the one in that .toml file; `changes` replace entries of it.
 
     Raises:
-        StqError: there is none, it is not TOML, or an entry is unknown or has a wrong value.
+        StqError: no such recipe, not TOML, or an entry is unknown or has a wrong value.
     """
     path = _FOLDER / f"{name_or_path}.toml" if name_or_path in recipe_names() else Path(name_or_path)
     try:
@@ -207,7 +207,7 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
 
 
 def parse_changes(settings: list[str]) -> dict[str, Any]:
-    """Changes from texts `entry=value`, the value as TOML writes it; what is not TOML is text.
+    """Changes from texts `entry=value`; the value is TOML, or else text.
 
     Raises:
         StqError: a text has no "=".
@@ -246,10 +246,10 @@ def _checked(entries: dict[str, Any], place: Any) -> Recipe:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message, which nobody wants to read whole."""
+    """A value for a message, shortened."""
     try:
         text = repr(value)
-    except ValueError:  # Python does not write numbers of thousands of digits
+    except ValueError:  # Python refuses to print numbers of thousands of digits
         return "a number of thousands of digits"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 

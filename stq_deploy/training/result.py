@@ -1,4 +1,4 @@
-"""The files a finished run leaves: model.h5, result.json, history.jsonl."""
+"""The files of a finished run: model.h5, result.json, history.jsonl."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def sha256(path: Path) -> str:
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder that holds files of a run's names although there is no run to go on with: they are the user's.
+    """Refuse a folder with files of a run's names but no run to resume: they are the user's.
 
     Raises:
-        StqError: naming them.
+        StqError: there are such files; the error names them.
     """
     if (folder / CHECKPOINT_FILE).exists():
         return
@@ -52,19 +52,19 @@ def write_json(path: Path, record: dict[str, Any]) -> None:
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    """One JSON object a line, one line an epoch."""
+    """One JSON object per line, one line per epoch."""
     write_whole(path, "".join(json.dumps(record) + "\n" for record in history))
 
 
 def save_model(model: Any, path: Path) -> None:
-    """As .h5, whole or not at all."""
-    beside = path.with_name(f".{path.name}.part.h5")  # Keras goes by the ending
+    """Write the model as .h5, completely or not at all."""
+    beside = path.with_name(f".{path.name}.part.h5")  # Keras decides by the ending
     try:
-        with warnings.catch_warnings():  # Keras finds .h5 old-fashioned, and qkeras' quantizers no constraints
+        with warnings.catch_warnings():  # Keras warns of .h5 as legacy, and of qkeras' quantizers
             warnings.simplefilter("ignore")
             model.save(str(beside), include_optimizer=False)
         beside.replace(path)
-    except (OSError, RuntimeError) as error:  # the HDF5 library has either for a full disk
+    except (OSError, RuntimeError) as error:  # the HDF5 library raises either for a full disk
         full = error if isinstance(error, OSError) and error.strerror else OSError(0, str(error))
         raise cannot_write(full, path) from error
     finally:
@@ -72,7 +72,7 @@ def save_model(model: Any, path: Path) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Of this program, Python and the packages that decide a result."""
+    """Versions of this program, Python and the packages that decide a result."""
     found = {"stq-deploy": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:

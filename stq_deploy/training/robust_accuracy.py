@@ -1,7 +1,7 @@
-"""Accuracy under attack, measured while a network trains: an upper bound, to tell epochs from each other.
+"""Accuracy under attack while a network trains: an upper bound, for comparing epochs.
 
-Ten steps of PGD on the margin, which is what decides; a sample counts as broken from its first wrong answer on. It is
-not the whole set of attacks that a finished network is judged by.
+The attack is ten steps of PGD on the margin, which decides the class. A sample counts as broken from its first wrong
+answer on. A finished network is judged by a larger set of attacks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stq_deploy.zoo.networks import logits_view
 
 STEPS = 10
 _STEP = 0.25
-"""Relative to eps."""
+"""Step relative to eps."""
 _BATCH = 250
 
 
@@ -65,7 +65,7 @@ class RobustEvaluator:
 
 
 def _margins(logits: Any, labels: Any) -> Any:
-    """(B,): the logit of the label less the largest other one."""
+    """(B,): the label's logit minus the largest other one."""
     own = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
     true = tf.reduce_sum(tf.where(own, logits, 0.0), -1)
     return true - tf.reduce_max(tf.where(own, logits.dtype.min, logits), -1)

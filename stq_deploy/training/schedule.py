@@ -21,15 +21,15 @@ def geometric(start: float, end: float, progress: float) -> float:
 
 
 def warm_up(step: int, steps: int) -> float:
-    """The share of the learning rate at step `step` (from 0): rising linearly to 1 over the first `steps`."""
+    """Factor of the learning rate at step `step` (from 0), rising linearly to 1 over the first `steps`."""
     return min((step + 1) / steps, 1.0) if steps > 0 else 1.0
 
 
 def ramp(progress: float, share: float) -> float:
-    """Rising linearly from 0 to 1 over the first `share` (0..1) of a run, of which `progress` (0..1) is done."""
+    """A factor rising linearly from 0 to 1 over the first `share` (0..1) of a run; `progress` (0..1) is done."""
     return min(progress / share, 1.0) if share > 0 else 1.0
 
 
 def stage(values: Sequence[float], epoch: int, epochs: int) -> float:
-    """The one of `values` whose turn it is in epoch `epoch` (from 0): equal stages, and the last value at the end."""
+    """The one of `values` for epoch `epoch` (from 0): equal stages, and the last value at the end."""
     return values[-1] if epoch >= epochs - 1 else values[epoch * len(values) // epochs]

@@ -1,4 +1,4 @@
-"""Quantized layers' weights replaced by what their quantizers make of them: all that a deployed model has."""
+"""Replaces quantized layers' weights by their quantized values, the only weights of a deployed model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 _ROUNDING = 1e-5
-"""Of a scale that is a mean over thousands of float32 values, as a ratio: up to 2e-6 was seen."""
+"""Relative rounding error of a scale that is a mean over thousands of float32 values; up to 2e-6 was seen."""
 
 _SHRUNK = (15 / 16, 3 / 4, 9 / 16)
-"""qkeras adds 1e-7 to a scale before it rounds it to a power of two, and so doubles that of a dead channel each time.
-Its values made less by the right one of these get the scale they came of; found by trial on trained networks."""
+"""qkeras adds 1e-7 to a scale before it rounds it to a power of two, which doubles a dead channel's scale each time.
+Values reduced by the right one of these factors get their original scale; found by trial on trained networks."""
 
 
 def settle(layer: Any) -> None:
@@ -21,7 +21,7 @@ def settle(layer: Any) -> None:
     weights = layer.get_weights()
     if not weights or not hasattr(layer, "get_quantizers"):
         return
-    # One quantizer per weight, in order; a bias that is not there has a quantizer of None at the end.
+    # One quantizer per weight, in order; an absent bias has a quantizer of None at the end.
     pairs = zip(weights, layer.get_quantizers()[: len(weights)], strict=True)
     layer.set_weights([value if quantizer is None else settled(quantizer, value) for value, quantizer in pairs])
 
@@ -29,10 +29,10 @@ def settle(layer: Any) -> None:
 def settled(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weights that `quantizer` maps to the same values as `weights`, and that take as few bits as possible.
 
-    Those values themselves, wherever the quantizer is idempotent: ternary, binary and quantized_bits are with scales
-    that are powers of two. Other scales are off by a rounding when they are fitted to their own values, which counts as
-    the same; the second time, a channel's values are all alike. Else, channel by channel (last axis), those values made
-    a little less, or the original weights rounded to as few mantissa bits as do.
+    Where the quantizer is idempotent, these are the quantized values themselves; ternary, binary and quantized_bits are
+    with power-of-two scales. Other scales err by a rounding when they are fitted to their own values, which counts as
+    the same; the second time, all values of a channel agree. Otherwise, for each channel (last axis), the values are
+    reduced slightly, or the original weights are rounded to as few mantissa bits as suffice.
     """
     wanted = _apply(quantizer, weights)
     if np.allclose(wanted, weights, rtol=_ROUNDING, atol=0):
@@ -56,6 +56,6 @@ def _apply(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def round_mantissa(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
-    """`values` with so many significant bits."""
+    """`values` rounded to this many significant bits."""
     mantissa, exponent = np.frexp(values)
     return np.ldexp(np.rint(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(np.float32)

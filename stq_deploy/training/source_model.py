@@ -1,4 +1,4 @@
-"""Model files that a run builds on: weights to start from, and a teacher to distil from."""
+"""Model files that a run starts from: initial weights, and a teacher to distil from."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class SourceModel:
 
 
 def read_model(name_or_path: str) -> SourceModel:
-    """The Keras model in a file, or of a zoo name: made of what the import has checked, in one reading of the file.
+    """The Keras model in a file or of a zoo name, built from checked values in one reading of the file.
 
-    Raises StqError if there is none, or it is damaged or holds something that is not on the allow-list.
+    Raises StqError if there is none, or it is damaged or not on the allow-list.
     """
     path = resolve_model(name_or_path, keras=True)
     checked = check_model(path)
@@ -40,7 +40,7 @@ def read_model(name_or_path: str) -> SourceModel:
 def take_weights(model: Any, name_or_path: str) -> SourceModel:
     """Copy every weight of that model into `model`, layer by layer, by name; return that model.
 
-    Counters of training steps (QConv2DBatchnorm has one) begin anew.
+    Counters of training steps (QConv2DBatchnorm has one) restart.
 
     Raises StqError unless all layers match.
     """
@@ -63,7 +63,7 @@ def take_weights(model: Any, name_or_path: str) -> SourceModel:
 
 
 def _innermost(model: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Layers that are no models, those of inner models by their path."""
+    """Layers that are not models; those of inner models by their path."""
     for layer in model.layers:
         if isinstance(layer, tf_keras.Model):
             yield from _innermost(layer, f"{above}{layer.name}/")
@@ -72,7 +72,7 @@ def _innermost(model: Any, above: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def read_teacher(name_or_path: str, model: Any) -> SourceModel:
-    """A model to distil from into `model`. Raises StqError also if its input or classes are other ones."""
+    """A teacher for `model`. Raises StqError also if its input or classes differ."""
     teacher = read_model(name_or_path)
     for what, theirs, ours in (
         ("input", teacher.keras.input_shape, model.input_shape),

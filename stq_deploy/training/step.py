@@ -22,8 +22,8 @@ class Step(Protocol):
     """Updates the weights once."""
 
     def __call__(self, x: Any, labels: Any, taught: Any, rate: Any, eps: Any = None) -> tuple[Any, Any]:
-        """(loss, number right) of samples `x` as the data set has them; labels and `taught` (the teacher's logits, or
-        None) are (B, classes), `rate` and `eps` (the adversary's budget, gray levels / 255) scalars.
+        """(loss, number of correct predictions) for samples `x` of the data set; labels and `taught` (the teacher's
+        logits, or None) are (B, classes), `rate` and `eps` (the adversary's budget, gray levels / 255) scalars.
         """
 
 
@@ -39,7 +39,7 @@ def make_optimizer(model: Any, recipe: Recipe) -> Any:
         kinds = {"adamax": tf_keras.optimizers.Adamax, "adam": tf_keras.optimizers.Adam}
         optimizer = kinds[recipe.optimizer](1e-3, **options)
     if recipe.weight_decay:
-        # Biases and batch norm keep their size: they do not fit to noise.
+        # Biases and batch norm do not decay: they do not overfit.
         optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
     optimizer.build(model.trainable_variables)
     return optimizer
@@ -53,7 +53,7 @@ def make_step(
     recipe: Recipe,
     adversary: Adversary | None = None,
 ) -> Step:
-    """The compiled step. With an `adversary`, it is the attacked samples that are counted."""
+    """The compiled step. With an `adversary`, it counts the attacked samples."""
     variables = model.trainable_variables
 
     def step(x: Any, labels: Any, taught: Any, rate: Any, eps: Any = None) -> tuple[Any, Any]:

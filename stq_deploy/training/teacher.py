@@ -1,4 +1,4 @@
-"""What a teacher answers to each batch of training samples, asked anew or kept from a run that had the same batches."""
+"""A teacher's answers to each batch of training samples, computed or kept from a run with the same batches."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _DIGEST_BYTES = 32
 
 
 class Teacher:
-    """A trained model to distil from into `student`; a larger one's answers cost more than the student's own step.
+    """A trained model to distil into `student`; a larger teacher's answers cost more than the student's own step.
 
-    Order and augmentation of the batches depend on the data, the recipe and the seed, not on what is trained: with
-    `keep` (a folder), schemes trained by one recipe ask their teacher once between them. A file an epoch, 2 MB for
-    CIFAR-10, found by the digests of the teacher and of the first batch; every batch is held to its own digest.
+    Order and augmentation of the batches depend only on the data, the recipe and the seed. So with `keep` (a folder),
+    schemes trained by one recipe share their teacher's answers: a file per epoch, 2 MB for CIFAR-10. The digests of the
+    teacher and of the first batch identify it, and every batch is checked against its own digest.
 
-    Raises StqError if the model is missing, not on the allow-list, or of another input or number of classes.
+    Raises StqError if the model is missing, not on the allow-list, or has another input or number of classes.
     """
 
     def __init__(self, source: str, student: Any, recipe: Recipe, keep: Path | None = None) -> None:
@@ -56,7 +56,7 @@ class Teacher:
         self._asked = 0
 
     def logits(self, x: NDArray[Any]) -> Any:
-        """Logits (B, classes) float32 of the samples `x` (B, H, W, C) as they come from the data set."""
+        """Logits (B, classes) float32 for the data set's samples `x` (B, H, W, C)."""
         if self._keep is None:
             return self._ask(tf.constant(x))
         digest = hashlib.sha256(self._key.encode() + np.ascontiguousarray(x).data).digest()
@@ -73,11 +73,11 @@ class Teacher:
         return tf.constant(logits)
 
     def once(self, x: NDArray[Any]) -> Any:
-        """The same of samples that are in no epoch's batches: nothing is kept."""
+        """The same for samples outside the epochs' batches; nothing is kept."""
         return self._ask(tf.constant(x))
 
     def end_epoch(self) -> None:
-        """Write down what was asked in this epoch."""
+        """Store this epoch's answers."""
         if self._file is not None and self._asked:
             write_whole(self._file, _content(self._given))
         self._file, self._kept, self._given, self._asked = None, [], [], 0
@@ -91,7 +91,7 @@ def _content(answers: list[tuple[bytes, NDArray[np.float32]]]) -> bytes:
 
 
 def _read(path: Path) -> list[tuple[bytes, NDArray[np.float32]]]:
-    """Nothing if there is no such file, or a damaged one: the teacher is then asked."""
+    """The stored answers; none if the file is absent or damaged, and the teacher then computes them."""
     try:
         archive = read_arrays(path, MAXIMUM_KEPT_BYTES)
         digests, logits = archive["digests"], archive["logits"].astype(np.float32)

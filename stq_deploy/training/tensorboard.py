@@ -10,12 +10,12 @@ import tensorflow as tf
 from stq_deploy.training.progress import Silent
 
 FOLDER = "tensorboard"
-# What tf.summary.scalar writes; that function itself is TensorBoard's, which only who looks at the logs needs.
+# The record of tf.summary.scalar; that function needs TensorBoard, which only viewing the logs should require.
 _SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class=1)
 
 
 class TensorBoard(Silent):
-    """Writes every number of every epoch's record into FOLDER of the run's folder; a resumed run goes on there."""
+    """Writes every number of every epoch's record into FOLDER of the run's folder; a resumed run continues there."""
 
     def __init__(self, run: Path) -> None:
         self._writer = tf.summary.create_file_writer(str(run / FOLDER))

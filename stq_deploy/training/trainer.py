@@ -1,4 +1,4 @@
-"""A training run from its settings to its files: resumable, and the same bits for the same seed."""
+"""A training run from its settings to its files; resumable, and bit-identical for the same seed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import Scheme, get_scheme
 
 _FIT_SAMPLES = 512
-"""Training samples whose activations `fit_activations` looks at."""
+"""Training samples whose activations `fit_activations` uses."""
 
 
 def train(
@@ -55,14 +55,14 @@ def train(
     tensorboard: bool = False,
     keep_teaching: Path | None = None,
 ) -> dict[str, Any]:
-    """Run (or with `resume` go on with) the training that `config` describes; return the result record.
+    """Run the training that `config` describes, or with `resume` continue it; return the result record.
 
     Writes into `config.out`: checkpoint.npz and history.jsonl after every epoch, model.h5 and result.json at
     the end. The model's accuracy on the test part is measured once, after the last epoch; nothing is chosen
     by it. `stop_after` ends the process's work after that many epochs in all, leaving a checkpoint (for tests
     and budgets); the record is then that of an unfinished run, and no model is written. `tensorboard` also writes
-    the history for TensorBoard. `keep_teaching` is a folder for what the teacher answers (see `Teacher`): the
-    result is the same without. Raises StqError: data or files missing or unfit, a checkpoint of other settings, a run
+    the history for TensorBoard. `keep_teaching` is a folder for the teacher's answers (see `Teacher`), which does
+    not change the result. Raises StqError: data or files missing or unfit, a checkpoint of other settings, a run
     already there.
     """
     reporter = progress or Silent()
@@ -152,7 +152,7 @@ class _Run:
         allow_bfloat16(self.model)
         if self._attacks():
             pass_gradient_through_input(self.model)
-        # Created before anything is traced: the step is to see the quantizers it puts in place.
+        # Created before anything is traced, so that the step sees the quantizers it installs.
         self.gradual = GradualQuantization(self.model) if recipe.stochastic == "gradual" else None
         self.optimizer = make_optimizer(self.model, recipe)
         self.average = WeightAverage(self.model, recipe.average_decay)
@@ -177,7 +177,7 @@ class _Run:
         return Teacher(source, self.model, self.recipe, self.keep_teaching)
 
     def _state(self) -> checkpoint.Groups:
-        """Every variable that decides how the run goes on."""
+        """Every variable that decides how the run continues."""
         return {
             "weight": self.model.weights,
             "optimizer": self.optimizer.variables,
@@ -253,7 +253,7 @@ class _Run:
         return scheme if self.dataset.feature_range is None else scheme.for_features
 
     def _built_on(self) -> dict[str, str]:
-        """SHA-256 of the files that the recipe names, as they were read: a name may come to mean another file."""
+        """SHA-256 of the files that the recipe names, as read, because a name may later mean another file."""
         files = {}
         if self.recipe.warm_start is not None:
             files["warm_start"] = self.warm_start_sha256
@@ -271,7 +271,7 @@ class _Run:
         self.early_stop.adopt_best()
         if self.gradual:
             self.gradual.remove()
-        # Before the statistics and the test: a scale found anew in a file's weights is off by a rounding.
+        # Before the statistics and the test, because a scale fitted to a file's weights errs by a rounding.
         for layer in self.model.layers:
             settle(layer)
         self.validator.estimate_batch_norm(self.recipe.final_batch_norm_samples)
@@ -305,7 +305,7 @@ class _Run:
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     """A run's record with the recipe's entries in place of the recipe.
 
-    An entry that recipes did not have yet when the run began stands at its default, which leaves all as it was.
+    An entry that recipes did not have when the run began has its default, which changes nothing.
     """
     own = {name: value for name, value in settings.items() if name not in ("recipe", "recipe_sha256")}
     recipe: dict[str, Any] = settings.get("recipe", {})

@@ -1,4 +1,4 @@
-"""What a model is worth after an epoch, as it would be deployed: settled kernels and re-estimated batch norms."""
+"""A model's accuracy after an epoch as it would be deployed: settled kernels and re-estimated batch norms."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from stq_deploy.training.teacher import Teacher
 class Validator:
     """Estimates a model's batch-norm statistics, and its accuracy on clean, noisy and attacked samples.
 
-    With an adversary or noise, half of the samples for the statistics are attacked (by the whole budget) or noisy: the
-    network is to be right on both kinds.
+    With an adversary or noise, half of the samples for the statistics are attacked (by the whole budget) or noisy,
+    because the network must be right on both kinds.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Validator:
         self._estimator.estimate(self._data.x_train[:samples], self._harmed if harmed else None)
 
     def validate(self) -> dict[str, float | None]:
-        """`validation_accuracy`; `noisy_accuracy`, `robust_accuracy` and `certified_accuracy` as the recipe asks: 0..1.
+        """`validation_accuracy`, and by the recipe `noisy_accuracy`, `robust_accuracy` and `certified_accuracy`: 0..1.
 
-        The model's training statistics are put back after.
+        The model's training statistics are restored afterwards.
         """
         data, recipe = self._data, self._recipe
         if not len(data.y_validation):
@@ -73,7 +73,7 @@ class Validator:
             batch_norm.set_statistics(self._model, kept)
 
     def accuracy(self, x: NDArray[Any], y: NDArray[np.int64]) -> float:
-        """Share of right predictions with the present statistics, 0..1."""
+        """Share of correct predictions with the present statistics, 0..1."""
         return self._evaluator.accuracy(x, y)
 
     def _harmed(self, part: slice) -> Any:

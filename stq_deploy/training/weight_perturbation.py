@@ -1,8 +1,8 @@
 """Adversarial weight perturbation (Wu, Xia & Wang 2020, arXiv:2004.05884): a step's gradient is taken at worse weights.
 
 Each kernel w is first moved along the gradient g of the loss by gamma |w| g / |g|, norms over the whole kernel. The
-gradient there updates the kernel from where it was. Flat places of the loss are what such steps find. Biases and batch
-norms are not moved. A few-bit kernel's latent weights are moved, and what its quantizer makes of them counts.
+gradient there updates the original kernel. Such steps find flat regions of the loss. Biases and batch norms are not
+moved. For a few-bit kernel the latent weights are moved, and the quantized ones decide the loss.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Gradients = Callable[[], tuple[Any, Sequence[Any]]]
 
 
 def gradients_at_worse_weights(gradients: Gradients, variables: Sequence[Any], gamma: float) -> tuple[Any, Any]:
-    """`gradients()` where the loss is higher; for use in a compiled function, which leaves `variables` as they were."""
+    """`gradients()` where the loss is higher; for use in a compiled function. `variables` are restored."""
     _, rising = gradients()
     kernels = [(variable, rise) for variable, rise in zip(variables, rising, strict=True) if len(variable.shape) > 1]
     kept = [tf.identity(variable) for variable, _ in kernels]

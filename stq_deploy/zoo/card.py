@@ -1,4 +1,4 @@
-"""Model cards: what a shipped model is, what it was trained on and how, and what it is worth, as Markdown."""
+"""Model cards as Markdown: what a shipped model is, how it was trained on what, and its accuracy."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def model_card(model: ShippedModel) -> str:
 
 
 COLUMNS = ("model", "network", "scheme", "data set", "top-1 on its test part", "bytes of the .h5")
-"""Of the list of models."""
+"""Columns of the list of models."""
 
 
 def table_row(model: ShippedModel) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The layers that networks are built of, each as its scheme says: None there gives a plain Keras layer."""
+"""The layers of the networks, with their scheme's quantizers; None there gives a plain Keras layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pair = int | tuple[int, int]
 
 
 class SchemeLayers:
-    """Every method applies a new layer of that name to x."""
+    """Every method applies a new layer with that name to x."""
 
     def __init__(self, scheme: Scheme) -> None:
         self.scheme = scheme
@@ -31,7 +31,7 @@ class SchemeLayers:
         bias: bool = False,
         first: bool = False,
     ) -> Any:
-        """`first`: the one that sees the network's input."""
+        """`first`: whether it reads the network's input."""
         text = self.scheme.first if first else self.scheme.conv
         options = {
             "padding": "same",
@@ -81,7 +81,7 @@ class SchemeLayers:
         return layers.BatchNormalization(momentum=0.9, name=name)(x)
 
     def activation(self, x: Any, name: str, quantizer: str | None, plain: str) -> Any:
-        """QActivation given the quantizer's *text*: that is what a model file stores and reads back."""
+        """QActivation with the quantizer's *text*, which a model file stores and reads back."""
         if quantizer is None:
             return layers.Activation(plain, name=name)(x)
         return qkeras.QActivation(quantizer, name=name)(x)

@@ -33,8 +33,8 @@ def build_network(
 
     Args:
         network: one of `NETWORKS`, or `file.py:function` to run a file of the user's own (`zoo.user_network`).
-        input_shape: of pixels in [0, 1]; or of features, as MFCC are.
-        variant: of the network stq, see `zoo.stq`; the others have one only.
+        input_shape: shape of pixels in [0, 1], or of features such as MFCC.
+        variant: variant of the network stq, see `zoo.stq`; the others have only one.
         features: whether samples are features, in -128..127 (`Scheme.for_features`). To ds_cnn they always are.
 
     Raises:
@@ -58,5 +58,5 @@ def build_network(
 
 
 def logits_view(model: Any) -> Any:
-    """A model sharing every layer of `model` but ending before its softmax: outputs logits (N, classes)."""
+    """A model that shares every layer of `model` but ends before its softmax: outputs logits (N, classes)."""
     return tf_keras.Model(model.input, model.layers[-1].input, name=f"{model.name}_logits")

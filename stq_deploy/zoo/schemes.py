@@ -1,8 +1,8 @@
-"""The quantization schemes of the paper's Table III, one row each, in QKeras' own words.
+"""The quantization schemes of the paper's Table III, one row each, in QKeras' syntax.
 
-A row says how each kind of kernel and activation is quantized; None leaves it in floating point. Which bits
-the dense layers had is read off the paper's flash column: with KB = 1024 the ternary and STQ rows come out
-exactly when convolutions take 2 bits and fc1, fc2 take 4.
+A row states how each kind of kernel and activation is quantized; None leaves it in floating point. The bits of the
+dense layers follow from the paper's flash column: with KB = 1024 the ternary and STQ rows are exact when convolutions
+have 2 bits and fc1, fc2 have 4.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, fields, replace
 
 from stq_deploy.errors import no_such
 
-# The gate's text is spelt with a keyword: qkeras prints quantized_sigmoid(4, use_real_sigmoid=True) as
+# The gate's text uses a keyword, because qkeras prints quantized_sigmoid(4, use_real_sigmoid=True) as
 # "quantized_sigmoid(4,1)", which would read back as symmetric=1.
 _GATE_4 = "quantized_sigmoid(4,use_real_sigmoid=True)"
 _SIGMOID_8 = "quantized_sigmoid(8,use_real_sigmoid=True)"
 FEATURE_INPUT = "quantized_bits(8,7,1,alpha=1)"
-"""The input quantizer where samples are features: whole numbers from -128 to 127. MFCC run from about -124 to 34."""
+"""The input quantizer where samples are features: integers from -128 to 127. MFCC range from about -124 to 34."""
 
 _BITS_4 = "quantized_bits(4,0,1,alpha='auto_po2')"
 
@@ -37,16 +37,16 @@ class Scheme:
     relu_dense: str | None = "quantized_relu(8,5)"  # fc1 has no batch norm: its outputs reach 30
     pre_sigmoid: str | None = "quantized_bits(8,3,1,alpha=1)"
     sigmoid: str | None = _SIGMOID_8
-    branch: str | None = "quantized_bits(8,3,1,alpha=1)"  # a summand of a residual sum that no ReLU precedes
+    branch: str | None = "quantized_bits(8,3,1,alpha=1)"  # a summand of a residual sum without a preceding ReLU
 
     @property
     def quantized(self) -> bool:
-        """Whether anything at all is quantized."""
+        """Whether anything is quantized."""
         return self.conv is not None
 
     @property
     def for_features(self) -> Scheme:
-        """The same with `FEATURE_INPUT`, if anything is quantized: for samples that are no pixels in [0, 1]."""
+        """The same with `FEATURE_INPUT`, if anything is quantized, for samples that are not pixels in [0, 1]."""
         return replace(self, input=FEATURE_INPUT) if self.quantized else self
 
     @property
@@ -72,7 +72,7 @@ class Scheme:
 
 
 def _uniform(name: str, title: str, kernel: str, first: str | None = None, **activations: str | None) -> Scheme:
-    """A scheme with one kernel quantizer everywhere, but for the first convolution if that has another."""
+    """A scheme with one kernel quantizer everywhere, or another for the first convolution."""
     return Scheme(name, title, first=first or kernel, conv=kernel, depthwise=kernel, dense=kernel, **activations)
 
 
@@ -99,7 +99,7 @@ SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _ALL}
 
 
 def get_scheme(name: str | Scheme) -> Scheme:
-    """The scheme of that name. Raises StqError naming those there are."""
+    """The scheme of that name. Raises StqError that lists the existing ones."""
     if isinstance(name, Scheme):
         return name
     try:

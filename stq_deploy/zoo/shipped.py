@@ -1,4 +1,4 @@
-"""The models and samples that come with this package, by name; nothing here needs TensorFlow."""
+"""The package's models and samples by name; nothing here needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stq_deploy.file_kinds import folder_kind
 PREFIX = "zoo:"
 DEFAULT_MODEL = "zoo:stq-cifar10"
 LARGEST_NETWORK = 250_000
-"""Bytes of a converted network that comes along; larger ones are converted when they are asked for."""
+"""Most bytes of a shipped converted network; larger ones are converted on demand."""
 SAMPLE_KINDS = ("clean", "fgsm", "pgd", "square")
 """Shipped sample files, in the order reports show them."""
 
@@ -28,8 +28,8 @@ class ShippedModel:
     """A trained model of the package: its files are `zoo/pretrained/NAME.*`.
 
     Attributes:
-        record: what the training and the export wrote of it (`training/pretrained.py`).
-        folder: where its files are.
+        record: its record from training and export (`training/pretrained.py`).
+        folder: the folder of its files.
     """
 
     name: str
@@ -45,13 +45,13 @@ class ShippedModel:
     def network(self) -> Path:
         """The network converted from it, which needs no TensorFlow.
 
-        There is no such file for floating-point models, and none larger than `LARGEST_NETWORK`.
+        Floating-point models and networks larger than `LARGEST_NETWORK` have none.
         """
         return self._file(".stq")
 
     @property
     def card(self) -> Path:
-        """What is to be known of it, as text (`card.py`)."""
+        """Its card, as text (`card.py`)."""
         return self._file(".md")
 
     def _file(self, ending: str) -> Path:
@@ -73,7 +73,7 @@ def resolve_model(name_or_path: str | os.PathLike[str], *, keras: bool = False) 
         keras: for a zoo name, the Keras model (.h5) even where its converted network (.stq) comes with it.
 
     Raises:
-        StqError: no model of this name comes with this package, or the path is no file.
+        StqError: the package has no model of this name, or the path is not a file.
     """
     text = os.fspath(name_or_path)
     shipped = text.startswith(PREFIX)

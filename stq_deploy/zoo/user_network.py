@@ -11,7 +11,7 @@
         x = make.dense(layers.Flatten()(x), "fc", classes)
         return Model(inputs, layers.Activation("softmax")(x))
 
-Naming such a file runs it, with all that Python can do: it is for files of your own.
+Naming such a file runs it, with everything that Python can do: use it only for your own files.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def is_user_network(network: str) -> bool:
 
 
 def build_user_network(network: str, scheme: Scheme, classes: int, input_shape: tuple[int, int, int]) -> Any:
-    """What the function makes of the scheme: a tf_keras Model (N, H, W, C) -> softmax (N, classes).
+    """The function's model for the scheme: a tf_keras Model (N, H, W, C) -> softmax (N, classes).
 
     Raises:
-        StqError: there is no such file or function, it fails, or what it returns is no such model.
+        StqError: there is no such file or function, it fails, or it returns something else.
     """
     name, _, function = network.rpartition(":")
     path = Path(name)
@@ -54,12 +54,12 @@ def build_user_network(network: str, scheme: Scheme, classes: int, input_shape: 
 
 
 def _guarded(path: Path, call: Callable[[], Any]) -> Any:
-    """The user's code, its mistakes told with the line of the user's file they came from."""
+    """Runs the user's code; errors name the line of the user's file that caused them."""
     try:
         return call()
     except StqError:
         raise
-    except Exception as error:  # whatever the user's code raises
+    except Exception as error:  # anything the user's code raises
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         place = f"{path}, line {lines[-1]}" if lines else str(path)
         raise StqError("the network's code failed", where=place, cause=f"{type(error).__name__}: {error}") from error
