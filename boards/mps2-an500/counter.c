@@ -13,12 +13,12 @@ void counter_start(void)
 }
 
 /*
- * Adds what the timer has counted since the last call, and starts it anew; so the time between reading and starting,
- * inside this function, does not count, and what counts of two calls is the `bx`, `ldr`, `ldr` around it: three
- * instructions, as many as the STM32H743's stq_port_cycles() takes. Hence assembly.
+ * Adds the timer's count since the last call, and restarts the timer. So the time between reading and restarting,
+ * inside this function, does not count. Between two calls only `bx`, `ldr`, `ldr` count: three instructions, as in the
+ * STM32H743's stq_port_cycles(). That is why it is in assembly.
  *
- * The timer has dropped less than a tick, a third of an instruction, when it is read, so the nearest integer is exact;
- * for up to 2^32 ticks, 1.3e9 instructions, between two calls.
+ * A reading is less than one tick (a third of an instruction) too low, so the nearest integer is exact for up to 2^32
+ * ticks, 1.3e9 instructions, between two calls.
  */
 __attribute__((naked)) uint32_t stq_port_cycles(void)
 {

@@ -1,6 +1,6 @@
 /*
- * counter.h - counts executed instructions. QEMU lets each of them take 128 ns (-icount shift=7), and timer 0 counts
- * 25 MHz: 16 ticks for 5 instructions.
+ * counter.h - counts executed instructions. In QEMU each takes 128 ns (-icount shift=7), and timer 0 counts at 25 MHz:
+ * 16 ticks for 5 instructions.
  */
 #ifndef COUNTER_H
 #define COUNTER_H

@@ -15,7 +15,7 @@
 
 #define REQUESTED 0x7E5E7ED0u
 
-/* Outlives a reset: there is no register that tells its cause. */
+/* Survives a reset, whose cause no register holds. */
 __attribute__((section(".noinit"))) static volatile uint32_t requested_reset;
 
 static stq_port_facts facts = {.board = BOARD_NAME, .clock_hz = BOARD_CORE_HZ};
@@ -32,7 +32,7 @@ static stq_reset_cause find_reset_cause(void)
 
 int main(void)
 {
-    fault_recall(true, false); /* this memory has no check bits: reading what was never written is harmless */
+    fault_recall(true, false); /* this memory has no check bits, so reading words never written is harmless */
     facts.reset_cause = find_reset_cause();
     counter_start();
     serial_start(BOARD_CORE_HZ, BOARD_SERIAL_BAUD);

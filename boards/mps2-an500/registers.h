@@ -1,5 +1,5 @@
 /*
- * registers.h - the registers of AN500 that this firmware touches, and no others; those of its core are in
+ * registers.h - the registers of AN500 that this firmware uses; those of its core are in
  * core_registers.h. Addresses: DAI0500; bits: DDI0479, "CMSDK".
  */
 #ifndef REGISTERS_H

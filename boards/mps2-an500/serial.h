@@ -1,5 +1,5 @@
 /*
- * serial.h - UART 0, polled. The emulator keeps what arrives until it is read, so nothing is lost while the core
+ * serial.h - UART 0, polled. The emulator keeps received bytes until they are read, so none is lost while the core
  * computes, and no interrupt handler adds its instructions to a layer's.
  */
 #ifndef SERIAL_H

@@ -12,8 +12,8 @@
 #define FLASH_LOG2_BYTES 22
 
 /*
- * What lies below the stack ignores writes and reads as zero, or mirrors the flash; and that is RAM. Forbidden, an
- * overflow of the stack or a null pointer's write faults as on other boards. The region of the higher number prevails.
+ * Addresses below the stack ignore writes and read as zero, or mirror the flash, which is RAM. Access to them is
+ * forbidden, so that a stack overflow or a null pointer's write faults as on other boards. The higher region wins.
  */
 static void protect_memory(void)
 {

@@ -12,8 +12,8 @@ _Static_assert(BOARD_HSE_HZ % PLL_INPUT_HZ == 0 && BOARD_HSE_HZ / PLL_INPUT_HZ <
                "the external clock must be a multiple of the PLL's 8 MHz input");
 
 /*
- * A polling loop takes over 10 cycles of at most 64 MHz a turn (the PLL is not in use yet while we wait), so this is
- * over 30 ms; the slowest of the steps, a crystal's start, takes 2 ms.
+ * A turn of a polling loop takes over 10 cycles of at most 64 MHz (the PLL is not in use yet), so this is over 30 ms.
+ * The slowest step, a crystal's start, takes 2 ms.
  */
 #define MAXIMUM_TURNS 200000u
 
@@ -65,10 +65,10 @@ static bool raise_to_scale0(void)
     return becomes(&PWR_D3CR, PWR_D3CR_VOSRDY, PWR_D3CR_VOSRDY);
 }
 
-/* The ST-LINK's 8 MHz, or the internal oscillator when that does not come (ST-LINK unpowered, solder bridge open). */
+/* The ST-LINK's 8 MHz, or the internal oscillator if it is missing (ST-LINK unpowered, solder bridge open). */
 static uint32_t choose_pll_source(void)
 {
-    RCC_CR |= RCC_CR_HSEBYP; /* a clock comes in, not a crystal; must be set before HSEON */
+    RCC_CR |= RCC_CR_HSEBYP; /* an external clock, not a crystal; must be set before HSEON */
     RCC_CR |= RCC_CR_HSEON;
     if (becomes(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
         return RCC_PLLCKSELR_SRC_HSE | RCC_PLLCKSELR_DIVM1(BOARD_HSE_HZ / PLL_INPUT_HZ);

@@ -8,8 +8,8 @@
 
 /*
  * Raise the supply, set the flash wait states, start PLL1 and switch to it: 480 MHz, or 400 MHz on silicon before
- * revision X. Every wait is bounded: where a step does not become ready the fastest clock reached so far stays, and
- * clocks_core_hz() tells which.
+ * revision X. Every wait is bounded: if a step does not become ready, the fastest clock reached so far stays, and
+ * clocks_core_hz() returns it.
  */
 void clocks_start(void);
 

@@ -16,7 +16,7 @@
 
 static stq_port_facts facts = {.board = BOARD_NAME};
 
-/* RM0433 "RCC reset status register"; several flags are set at once, so the most telling comes first. */
+/* RM0433 "RCC reset status register"; several flags are set at once, so the most specific comes first. */
 static stq_reset_cause find_reset_cause(void)
 {
     static const struct {
@@ -29,7 +29,7 @@ static stq_reset_cause find_reset_cause(void)
         {1u << 22, STQ_RESET_PIN},                     /* PINRSTF */
     };
     uint32_t status = RCC_RSR;
-    RCC_RSR = status | RCC_RSR_RMVF; /* forget, or the next reset would show these as well */
+    RCC_RSR = status | RCC_RSR_RMVF; /* clear, or the next reset would show these as well */
     for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
         if ((status & causes[i].flags) != 0) {
             return causes[i].cause;
@@ -73,7 +73,7 @@ void stq_port_progress(int32_t layer)
     watchdog_feed();
 }
 
-/* In assembly so that every compiler's takes three instructions: counts of a layer then compare across boards. */
+/* In assembly, so that it takes three instructions with every compiler and layer counts compare across boards. */
 __attribute__((naked)) uint32_t stq_port_cycles(void)
 {
     __asm volatile("ldr r0, =0xE0001004\n" /* DWT_CYCCNT */

@@ -1,5 +1,5 @@
 /*
- * registers.h - the registers of the STM32H743 that this firmware touches, and no others; those of its core are in
+ * registers.h - the registers of the STM32H743 that this firmware uses; those of its core are in
  * core_registers.h. Addresses and bits: RM0433 rev 8.
  */
 #ifndef REGISTERS_H
@@ -109,6 +109,6 @@
 #define DBGMCU_IDC_REVISION_SHIFT 16
 #define DBGMCU_IDC_REVISION_X 0x2001u
 #define DBGMCU_APB4FZ1 REGISTER(0x5C001054u)
-#define DBGMCU_APB4FZ1_WDGLSD1 (1u << 18) /* IWDG1 stands still while the core is halted */
+#define DBGMCU_APB4FZ1_WDGLSD1 (1u << 18) /* IWDG1 stops while the core is halted */
 
 #endif /* REGISTERS_H */

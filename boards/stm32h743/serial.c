@@ -16,8 +16,8 @@ _Static_assert(RING_BYTES >= STQ_LINK_RX_RING_BYTES, "the link needs a larger ri
 #define ALTERNATE_FUNCTION_USART3 7u
 
 static uint8_t ring[RING_BYTES];
-static volatile uint32_t written; /* by the interrupt alone */
-static volatile uint32_t taken;   /* by serial_read alone */
+static volatile uint32_t written; /* only by the interrupt */
+static volatile uint32_t taken;   /* only by serial_read */
 static volatile uint32_t lost;
 static bool started;
 
@@ -51,7 +51,7 @@ void serial_interrupt(void)
     uint32_t status = USART3_ISR;
     uint32_t errors = status & (USART_ISR_ORE | USART_ISR_FE | USART_ISR_NE);
     if (errors != 0) {
-        USART3_ICR = errors; /* the clear bits have the status bits' positions; a set ORE would interrupt for ever */
+        USART3_ICR = errors; /* the clear bits have the status bits' positions; a set ORE would interrupt forever */
         lost++;
     }
     while ((status & USART_ISR_RXFNE) != 0) {
@@ -110,7 +110,7 @@ void serial_wait(void)
         data_synchronization_barrier();
         __asm volatile("wfi" ::: "memory");
         SYST_CSR = 0;
-        SCB_ICSR = SCB_ICSR_SYSTICK_CLEAR; /* it was to end the sleep only: there is no handler */
+        SCB_ICSR = SCB_ICSR_SYSTICK_CLEAR; /* it only ends the sleep: there is no handler */
         data_synchronization_barrier();
     }
     __asm volatile("cpsie i" ::: "memory");

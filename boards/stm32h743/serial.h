@@ -12,10 +12,10 @@ void serial_start(uint32_t clock_hz, uint32_t baud);
 /* Move up to `capacity` received bytes to `destination`; returns how many. Never waits. */
 uint32_t serial_read(uint8_t *destination, uint32_t capacity);
 
-/* Send `length` bytes, polled: it works with interrupts masked. A transmitter that stands still loses the bytes. */
+/* Send `length` bytes, polled: it works with interrupts masked. A stopped transmitter loses the bytes. */
 void serial_write(const uint8_t *source, uint32_t length);
 
-/* Sleep until an interrupt, but at most 2^24 core cycles, unless received bytes lie ready. */
+/* Sleep until an interrupt, but at most 2^24 core cycles, unless received bytes are ready. */
 void serial_wait(void);
 
 /* Wait until the last byte has left the wire. */

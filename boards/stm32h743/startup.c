@@ -15,7 +15,7 @@
 #define WHOLE_SPACE_LOG2_BYTES 32
 #define EIGHTHS_BELOW_0X60000000_AND_ABOVE_0XDFFFFFFF 0x87u
 
-/* From the linker script: where the contents of ITCM begin, at a multiple of an eighth of it; its end without any. */
+/* From the linker script: start of ITCM's contents, at a multiple of an eighth of it; its end if there are none. */
 extern uint32_t stq_itcm_contents[];
 
 /*
@@ -40,7 +40,7 @@ static void start_clocks_of_sram1_2_3(void)
 /*
  * Region 0 keeps the core's speculative reads off 0x60000000 - 0xDFFFFFFF, where the unclocked external memory
  * controllers would stall them (ST AN4838). Region 1 makes ITCM, which memory_fill() has filled, read-only; region 2
- * takes all access to what lies below its contents, so that a null pointer faults.
+ * forbids all access below its contents, so that a null pointer faults.
  */
 static void protect_memory(void)
 {

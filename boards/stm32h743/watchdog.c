@@ -11,14 +11,14 @@
 #define LONGEST_TICKS 4096u
 
 /*
- * What the slowest layer may take at the slowest core clock, but never less than the board asks for. A tick is
- * shortest where the oscillator is fastest, so that is what ticks are counted by.
+ * The slowest layer's time at the slowest core clock, but at least the board's minimum. Ticks are counted by the
+ * fastest oscillator, whose ticks are shortest.
  */
 #define SLOWEST_LAYER_MS (STQ_NETWORK_LAYER_CYCLES / (BOARD_RESET_CORE_HZ / 1000u) + 1u)
 #define TICKS_OF_MS(ms) ((ms)*BOARD_WATCHDOG_HIGHEST_HZ / (1000u * PRESCALER) + 1u)
 
 #if TICKS_OF_MS(SLOWEST_LAYER_MS) > LONGEST_TICKS
-#define STARTS 0 /* a layer may take longer than the longest time there is: a watchdog would end good runs */
+#define STARTS 0 /* a layer may exceed the longest possible time, and a watchdog would end good runs */
 #define TICKS LONGEST_TICKS
 #elif SLOWEST_LAYER_MS > BOARD_WATCHDOG_SHORTEST_MS
 #define STARTS 1

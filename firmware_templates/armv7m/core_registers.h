@@ -1,5 +1,5 @@
 /*
- * core_registers.h - the registers of an ARMv7-M core that firmware of ours touches, and no others.
+ * core_registers.h - the registers of an ARMv7-M core that our firmware uses.
  *
  * Addresses and bits: ARMv7-M Architecture Reference Manual; PM0253 for those only the Cortex-M7 has.
  */

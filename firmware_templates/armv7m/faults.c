@@ -43,7 +43,7 @@ static bool lies_in_stack(uint32_t address, uint32_t bytes)
     return address % 4u == 0 && address >= bottom && address <= top && bytes <= top - address;
 }
 
-/* `sp` is the stack pointer after the entry. Runs on the fault stack: the other one may be what is broken. */
+/* `sp` is the stack pointer after the entry. Runs on the fault stack, because the other one may be broken. */
 __attribute__((noreturn, used)) static void handle_fault(uint32_t sp, uint32_t exc_return)
 {
     stq_fault_record *record = &remembered.record;
@@ -97,7 +97,7 @@ void fault_recall(bool kept, bool by_watchdog)
             has_last = true;
         }
     }
-    remembered.valid = 0; /* the next reset, whatever its cause, is not this fault's */
+    remembered.valid = 0; /* the next reset is not caused by this fault */
     remembered.valid_inverted = 0;
     fault_note_layer(-1);
 }

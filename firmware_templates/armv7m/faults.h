@@ -1,5 +1,5 @@
 /*
- * faults.h - catches processor faults, tells the host, and remembers them over the reset that follows.
+ * faults.h - catches processor faults, reports them to the host, and keeps them over the reset.
  */
 #ifndef FAULTS_H
 #define FAULTS_H
@@ -13,10 +13,10 @@
 void fault_entry(void);
 
 /*
- * Take what the previous run left: its record, if it ended in a fault; after a reset by the watchdog, a record of zeros
- * with the layer that was running. Call once, before fault_last() and fault_note_layer().
- *   kept            whether this reset left memory alone. After power-up memory holds random check bits, and reading a
- *                   word that was never written could be a fault itself: then it is only written.
+ * Take the previous run's record, if it ended in a fault; after a reset by the watchdog, a record of zeros with the
+ * running layer. Call once, before fault_last() and fault_note_layer().
+ *   kept            whether this reset preserved memory. After power-up memory has random check bits, and reading a
+ *                   word that was never written could itself fault, so memory is then only written.
  *   by_watchdog     whether the watchdog caused this reset
  */
 void fault_recall(bool kept, bool by_watchdog);

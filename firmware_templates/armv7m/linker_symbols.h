@@ -1,12 +1,12 @@
 /*
- * linker_symbols.h - what the generated linker script defines. Only the addresses of these arrays have a meaning.
+ * linker_symbols.h - symbols of the generated linker script. Only the addresses of these arrays have a meaning.
  */
 #ifndef LINKER_SYMBOLS_H
 #define LINKER_SYMBOLS_H
 
 #include <stdint.h>
 
-/* What start-up copies: from `image` in flash to `start`, up to `end`. */
+/* Contents that start-up copies: from `image` in flash to `start`, up to `end`. */
 typedef struct {
     const uint32_t *image;
     uint32_t *start;

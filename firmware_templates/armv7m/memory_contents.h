@@ -2,8 +2,8 @@
 #define MEMORY_CONTENTS_H
 
 /*
- * Bring everything that is copied from flash to its place, and clear the rest. Start-up's first work: until it is done,
- * no variable has its value, and code that runs from RAM is not there.
+ * Copy contents from flash to their places, and clear the rest. This is start-up's first work: before it, no variable
+ * has its value, and code that runs from RAM is absent.
  */
 void memory_fill(void);
 

@@ -7,18 +7,18 @@
 
 #include <stdint.h>
 
-/* Encode `length` bytes and the 0x00 behind them; returns bytes written, at most length + length / 254 + 2. */
+/* Encode `length` bytes and the final 0x00; returns bytes written, at most length + length / 254 + 2. */
 uint32_t stq_cobs_encode(const uint8_t *from, uint32_t length, uint8_t *to);
 
-/* Decodes a stream byte by byte into `frame`. Start from all zeros but for frame and capacity. */
+/* Decodes a stream byte by byte into `frame`. Start from all zeros except frame and capacity. */
 typedef struct {
     uint8_t *frame;
     uint32_t capacity;
-    uint32_t length;    /* of the frame; stays until the next push */
+    uint32_t length;    /* of the frame; valid until the next push */
     uint8_t block_left; /* data bytes until the next code byte */
-    uint8_t owes_zero;  /* the block stands for a 0x00 behind it, unless the frame ends there */
-    uint8_t within;     /* a byte of this frame has come */
-    uint8_t overflowed; /* longer than capacity: what follows, up to the next 0x00, is dropped */
+    uint8_t owes_zero;  /* a 0x00 follows the block, unless the frame ends there */
+    uint8_t within;     /* a byte of this frame has arrived */
+    uint8_t overflowed; /* longer than capacity: bytes up to the next 0x00 are dropped */
 } stq_cobs_decoder;
 
 typedef enum {

@@ -1,8 +1,8 @@
 #include "stq_crc32.h"
 
 /*
- * The remainder of each half byte, for the reflected polynomial 0xEDB88320. A table of bytes would be twice as fast, and
- * take 1 KiB of a flash that weights are to fill.
+ * The remainder of each half byte, for the reflected polynomial 0xEDB88320. A table of bytes would be twice as fast,
+ * but take 1 KiB of the flash that weights need.
  */
 static const uint32_t remainder_of[16] = {
     0x00000000u, 0x1DB71064u, 0x3B6E20C8u, 0x26D930ACu, 0x76DC4190u, 0x6B6B51F4u, 0x4DB26158u, 0x5005713Cu,

@@ -16,10 +16,10 @@ typedef struct {
     uint16_t transmission;
 } stq_frame_header;
 
-/* Put header and CRC around the payload that lies at frame + STQ_LINK_HEADER_BYTES; returns the frame's length. */
+/* Put header and CRC around the payload at frame + STQ_LINK_HEADER_BYTES; returns the frame's length. */
 uint32_t stq_frame_seal(uint8_t *frame, const stq_frame_header *header, uint32_t payload_length);
 
-/* Whether `length` bytes are a frame with a right CRC. If so, its header and payload length are filled in. */
+/* Whether `length` bytes are a frame with a correct CRC. If so, its header and payload length are filled in. */
 int stq_frame_open(const uint8_t *frame, uint32_t length, stq_frame_header *header, uint32_t *payload_length);
 
 #endif /* STQ_FRAME_H */

@@ -1,7 +1,7 @@
 /*
- * stq_inference.h - what the time of an inference is spent in.
+ * stq_inference.h - the function in which an inference spends its time.
  *
- * Start-up copies this function and all that it calls into the memory that runs code fastest, if the board has one.
+ * Start-up copies this function and everything it calls into the fastest memory for code, if the board has one.
  */
 #ifndef STQ_INFERENCE_H
 #define STQ_INFERENCE_H

@@ -1,5 +1,5 @@
 /*
- * stq_port.h - what the link server asks of a board. Each board folder implements these functions.
+ * stq_port.h - the link server's interface to a board. Each board folder implements these functions.
  */
 #ifndef STQ_PORT_H
 #define STQ_PORT_H
@@ -22,8 +22,9 @@ uint32_t stq_port_read(uint8_t *destination, uint32_t capacity);
 void stq_port_write(const uint8_t *source, uint32_t length);
 
 /*
- * Sleep until a byte may have arrived. May return early, and must before the board's watchdog wants to be fed. A byte that arrives between the last stq_port_read and
- * the sleep must not be slept over (on Arm: mask interrupts, check the ring, WFI, unmask).
+ * Sleep until a byte may have arrived. It may return early, and must return before the board's watchdog expires. It
+ * must not miss a byte that arrives between the last stq_port_read and the sleep (on Arm: mask interrupts, check the
+ * ring, WFI, unmask).
  */
 void stq_port_wait(void);
 
@@ -34,9 +35,9 @@ uint32_t stq_port_cycles(void);
 void stq_port_reset(void);
 
 /*
- * The firmware gets on: bytes were handled, the main loop went round, or a layer begins (`layer` is its index) or has
- * ended (-1). This, and nothing else, feeds the board's watchdog, if it has one. It is never called from an interrupt:
- * interrupts go on while a kernel hangs. A board may keep `layer` over a reset, for stq_port_last_fault().
+ * The firmware makes progress: bytes were handled, the main loop went round, or a layer begins (`layer` is its index)
+ * or has ended (-1). Only this call feeds the board's watchdog, if it has one. No interrupt calls it, because
+ * interrupts continue while a kernel hangs. A board may keep `layer` over a reset, for stq_port_last_fault().
  */
 void stq_port_progress(int32_t layer);
 

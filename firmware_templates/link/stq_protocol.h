@@ -17,7 +17,7 @@
 #define STQ_LINK_CRC_BYTES 4u
 #define STQ_LINK_FRAME_BYTES(payload) (STQ_LINK_HEADER_BYTES + (payload) + STQ_LINK_CRC_BYTES)
 
-/* On the wire: COBS adds a byte per started 254, and there is a 0x00 behind, and sometimes one in front. */
+/* On the wire: COBS adds a byte per started 254; a 0x00 follows, and sometimes one precedes. */
 #define STQ_LINK_ENCODED_BYTES(frame) ((frame) + (frame) / 254u + 1u + 2u)
 
 /* Two frames more than the window: room for the host's probe after a time-out. */
@@ -40,7 +40,7 @@ enum {
     STQ_LINK_RESET = 0x09,
     /* From the board only. */
     STQ_LINK_ERROR = 0xE0,  /* the answer to a request that was understood and refused */
-    STQ_LINK_REJECT = 0xE1, /* a frame that was not taken as a request */
+    STQ_LINK_REJECT = 0xE1, /* a frame that was not accepted as a request */
     STQ_LINK_READY = 0xF0,
     STQ_LINK_FAULT = 0xF1,
 };
@@ -52,7 +52,7 @@ enum {
 /* Flags in the facts (answer to STQ_LINK_HELLO, and STQ_LINK_READY). */
 #define STQ_LINK_FACT_FAULT 0x1u /* STQ_LINK_LAST_FAULT has a record */
 
-/* Codes of STQ_LINK_ERROR; `detail` is said behind each. */
+/* Codes of STQ_LINK_ERROR; the comment ends with the meaning of `detail`. */
 enum {
     STQ_LINK_ERROR_TYPE = 1,             /* unknown request; its type */
     STQ_LINK_ERROR_LENGTH = 2,           /* wrong payload length; the right one, or the largest */

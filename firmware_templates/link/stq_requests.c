@@ -22,7 +22,7 @@ typedef int32_t __attribute__((may_alias)) level_s32;
 /* Bytes of one input level. */
 #define LEVEL_BYTES (STQ_NETWORK_INPUT_TYPE == STQ_S16 ? 2u : 1u)
 
-/* Bytes of input levels that came in chunks so far, from the start of stq_network_input() on. */
+/* Bytes of input levels received in chunks so far, from the start of stq_network_input() on. */
 static uint32_t input_received;
 
 /* The layer whose output STQ_LINK_READ_OUTPUT may read: the last one that ran, or -1. */
@@ -48,7 +48,7 @@ static void refuse(stq_answer *answer, uint8_t request_type, uint16_t code, uint
     answer->length = 8;
 }
 
-/* Level `index` of the payload, little endian, as its bits say in two's complement. */
+/* Level `index` of the payload, little endian, two's complement. */
 static int32_t level_at(const uint8_t *levels, uint32_t index)
 {
     if (LEVEL_BYTES == 2u) {
@@ -75,7 +75,7 @@ static int take_levels(const uint8_t *levels, uint32_t offset, uint32_t length, 
 {
     const uint32_t first = offset / LEVEL_BYTES;
     const uint32_t count = length / LEVEL_BYTES;
-    readable_layer = -1; /* its output may lie where the input goes */
+    readable_layer = -1; /* its output may overlap the input */
     for (uint32_t i = 0; i < count; i++) {
         const int32_t level = level_at(levels, i);
         if (level < STQ_NETWORK_INPUT_MINIMUM || level > STQ_NETWORK_INPUT_MAXIMUM) {
@@ -88,12 +88,12 @@ static int take_levels(const uint8_t *levels, uint32_t offset, uint32_t length, 
     return 1;
 }
 
-/* The levels behind the request's own `fixed` bytes, or those that came in chunks before. */
+/* The levels after the request's own `fixed` bytes, or those received in chunks before. */
 static int take_input(uint8_t type, const uint8_t *payload, uint32_t length, uint32_t fixed, stq_answer *answer)
 {
     const uint32_t in_line = length - fixed;
     const uint32_t chunked = input_received;
-    input_received = 0; /* used up, whatever comes of it */
+    input_received = 0; /* used, whatever the result */
     if (in_line == 0) {
         if (chunked != STQ_NETWORK_INPUT_BYTES) {
             refuse(answer, type, STQ_LINK_ERROR_INPUT_INCOMPLETE, chunked);

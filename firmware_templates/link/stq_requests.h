@@ -1,5 +1,5 @@
 /*
- * stq_requests.h - what each request does. Delivery - order, repeats, sessions - is stq_server.c's.
+ * stq_requests.h - handling of each request. stq_server.c handles delivery: order, repeats, sessions.
  */
 #ifndef STQ_REQUESTS_H
 #define STQ_REQUESTS_H
@@ -12,7 +12,7 @@
 /* Answer to STQ_LINK_INFER: flags, top-1, cycles (8 bytes), then logits, digests and cycle counts. */
 #define STQ_INFER_ANSWER_BYTES (16u + 4u * (STQ_NETWORK_OUTPUT_COUNT) + 8u * (STQ_NETWORK_LAYER_COUNT))
 
-/* The largest answer: an inference with everything asked for always fits into one frame. */
+/* The largest answer: an inference with all options always fits one frame. */
 #define STQ_LINK_MAX_ANSWER_PAYLOAD                                                                                    \
     (STQ_INFER_ANSWER_BYTES > STQ_LINK_MAX_REQUEST_PAYLOAD ? STQ_INFER_ANSWER_BYTES : STQ_LINK_MAX_REQUEST_PAYLOAD)
 
@@ -47,7 +47,7 @@ void stq_requests_handle(uint8_t type, const uint8_t *payload, uint32_t length, 
  */
 uint32_t stq_requests_write_facts(uint32_t nonce, uint8_t *payload);
 
-/* Forget input that came for an earlier session. */
+/* Drop input of an earlier session. */
 void stq_requests_forget_input(void);
 
 /* The layer running now, or -1. Safe to call from the fault handler. */

@@ -9,7 +9,7 @@
 #define MAX_REQUEST_FRAME STQ_LINK_FRAME_BYTES(STQ_LINK_MAX_REQUEST_PAYLOAD)
 #define MAX_ANSWER_FRAME STQ_LINK_FRAME_BYTES(STQ_LINK_MAX_ANSWER_PAYLOAD)
 
-/* A sequence number picks its slot by remainder, also where 16 bits wrap. */
+/* A sequence number selects its slot by remainder, also where 16 bits wrap. */
 typedef char window_divides_65536[(65536u % STQ_LINK_WINDOW) == 0 ? 1 : -1];
 
 /* An answer as it was first given, with room for header and CRC around it. */
@@ -25,7 +25,7 @@ static uint8_t encoded[STQ_LINK_ENCODED_BYTES(MAX_ANSWER_FRAME)];
 static kept_answer kept[STQ_LINK_WINDOW];
 
 static struct {
-    int open; /* a HELLO has come since reset */
+    int open; /* a HELLO has arrived since reset */
     uint32_t nonce;
     uint16_t tag;      /* the `session` of its frames */
     uint16_t expected; /* sequence number of the next request */
@@ -104,8 +104,8 @@ static void answer_request(const stq_frame_header *request, const uint8_t *paylo
 }
 
 /*
- * Requests are handled in the order of their sequence numbers, each once. What comes again is answered again from the
- * kept answers; what comes too early, because a frame before it was lost, is dropped and the host told.
+ * Requests are handled in the order of their sequence numbers, each once. A repeated request gets its kept
+ * answer again. A request that arrives too early, because a frame before it was lost, is dropped and rejected.
  */
 static void handle_request(const stq_frame_header *request, const uint8_t *payload, uint32_t length)
 {
@@ -124,7 +124,7 @@ static void handle_request(const stq_frame_header *request, const uint8_t *paylo
 static void handle_damaged(void)
 {
     stq_link_counters.damaged++;
-    if (session.open) { /* else it is noise before anyone has called */
+    if (session.open) { /* otherwise it is noise before the first HELLO */
         const stq_frame_header header = {0, 0, 0, session.tag, ++session.last_transmission};
         reject(&header, STQ_LINK_REJECT_DAMAGED, stq_link_counters.damaged);
     }
@@ -161,7 +161,7 @@ static void handle_frame(void)
     handle_request(&header, received + STQ_LINK_HEADER_BYTES, length);
 }
 
-/* A 0x00 in front ends whatever was cut off in mid-frame by a reset or a fault. */
+/* A leading 0x00 ends a frame that a reset or fault has cut off. */
 static void end_frame(void)
 {
     static const uint8_t zero = 0;

@@ -1,7 +1,7 @@
 /*
  * stq_server.h - answers the host's requests over the board's serial port. docs/PROTOCOL.md has the bytes.
  *
- * A board's main() is: bring up clocks and serial, stq_server_init(), then for ever stq_server_poll(),
+ * A board's main() is: bring up clocks and serial, stq_server_init(), then forever stq_server_poll(),
  * stq_port_progress(-1) and stq_port_wait(); stq_server_run() is exactly that loop.
  */
 #ifndef STQ_SERVER_H
@@ -23,7 +23,7 @@ void stq_server_run(void);
 
 /*
  * For the board's fault handler: note the running layer in the record and send a FAULT frame. Uses no memory of
- * the server that the fault may have left in the middle of a change, and about 200 bytes of stack.
+ * the server that the fault may have left half changed, and about 200 bytes of stack.
  */
 void stq_server_fault(stq_fault_record *record);
 

@@ -5,7 +5,7 @@
 
 #define CRC32_POLYNOMIAL 0xedb88320u /* reflected, as in zlib */
 
-/* The CRC-32 of zlib. The device computes it in its own code, so that one wrong CRC cannot hide behind the other. */
+/* The CRC-32 of zlib. The device has its own code for it, so that a wrong CRC in one shows. */
 static uint32_t crc32(const uint8_t *bytes, size_t count)
 {
     static uint32_t table[256];

@@ -8,7 +8,7 @@
 
 #include "network.h"
 
-/* What the functions below return; anything else is the index of the layer that refused its arguments. */
+/* Success of the functions below; any other value is the index of the layer that refused its arguments. */
 #define STQ_HOST_DONE (-1)
 
 /* Bytes of one sample's logits. */

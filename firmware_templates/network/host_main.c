@@ -1,6 +1,6 @@
 /*
  * host_main.c - the network as a filter: samples on stdin, results on stdout. The sanitized build is such a program,
- * because AddressSanitizer wants to be in a process from its start.
+ * because AddressSanitizer must be in a process from its start.
  *
  *   network          for each sample: its logits, then the digest of every layer (uint32)
  *   network LAYER    for each sample: the output of that layer
@@ -50,7 +50,7 @@ static int write_layer(const void *levels, int32_t layer)
 
 int main(int argc, char **argv)
 {
-    static uint8_t levels[STQ_NETWORK_INPUT_BYTES];  /* copied from here to where their type is aligned */
+    static uint8_t levels[STQ_NETWORK_INPUT_BYTES];  /* copied from here to memory aligned for their type */
     static int32_t logits[STQ_NETWORK_OUTPUT_COUNT]; /* room for the widest type */
     const long layer = argc > 1 ? strtol(argv[1], NULL, 10) : -1;
 

@@ -1,7 +1,7 @@
 /*
  * stq_gaussian_noise.h - seeded Gaussian noise on a network's input levels, the same as `stq_deploy/network/noise.py`.
  *
- * The noise of element i is a function of (seed, counter, i) alone. Word i mod 4 of block i div 4 comes from
+ * The noise of element i depends only on (seed, counter, i). Word i mod 4 of block i div 4 comes from
  * Philox4x32-10 with the key (seed_low, seed_high) and the counter (i div 4, counter_low, counter_high, 0). Its lowest
  * bit is the sign; the number of thresholds that the other 31 bits reach is the size, in levels.
  */
@@ -15,7 +15,7 @@ typedef struct {
     uint32_t seed_high;
     uint32_t counter_low; /* number of the draw: another one gives independent noise */
     uint32_t counter_high;
-    int32_t minimum; /* what the sum is clamped to: the levels of the input's type that occur */
+    int32_t minimum; /* range to which the sum is clamped: the reachable levels of the input */
     int32_t maximum;
     stq_type type; /* of the levels */
     int32_t threshold_count;

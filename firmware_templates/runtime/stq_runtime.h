@@ -13,7 +13,7 @@ void *memmove(void *destination, const void *source, size_t count);
 void *memset(void *destination, int value, size_t count);
 int memcmp(const void *a, const void *b, size_t count);
 
-/* gcc recognizes the loops in these very functions and would replace them by calls to themselves. */
+/* gcc recognizes the loops in these functions and would replace them by calls to the functions themselves. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define STQ_NOT_BY_ITSELF __attribute__((optimize("no-tree-loop-distribute-patterns")))
 #else

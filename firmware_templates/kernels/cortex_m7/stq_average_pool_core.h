@@ -12,7 +12,7 @@
 #include "stq_nn_scratch.h"
 #include "stq_nn_window.h"
 
-/* sums += the levels of a word. Sums wrap: with the offsets added they are right modulo 2^32, and known to fit. */
+/* sums += the levels of a word. Sums wrap; with the offsets added they are right modulo 2^32, and known to fit. */
 static inline void stq_sum_word(uint32_t word, stq_type type, uint32_t *sums)
 {
     if (type == STQ_S8) {
@@ -28,7 +28,7 @@ static inline void stq_sum_word(uint32_t word, stq_type type, uint32_t *sums)
     }
 }
 
-/* Sums over a window of as many channels, from `channel` on, as fit a word. */
+/* Sums over a window of the channels of one word, from `channel` on. */
 static inline void stq_window_sums(const stq_window *w, stq_type type, int32_t channel, uint32_t *sums)
 {
     const int32_t per_word = 4 / stq_type_bytes(type);

@@ -22,8 +22,8 @@ static inline stq_position stq_next_position(stq_position at, int32_t width)
 }
 
 #if STQ_HAND_WRITTEN
-// Pairs of weights of each row times pairs of levels of each pixel. Written out, since gcc moves the loads, and unpacks
-// more pairs ahead than it has registers for. The order is the fastest by LLVM's model of the core.
+// Pairs of weights of each row times pairs of levels of each pixel. Written out, because gcc moves the loads and
+// unpacks more pairs ahead than it has registers for. The order is the fastest by LLVM's model of the core.
 /* clang-format off: one line per instruction */
 #define STQ_MULTIPLY_TWO_PAIRS(unpack, first, second) STQ_MULTIPLY_PAIR(unpack, first) STQ_MULTIPLY_PAIR(unpack, second)
 #define STQ_MULTIPLY_PAIR(unpack, from)                                                                                \
@@ -71,8 +71,8 @@ static inline stq_block stq_multiply_word(stq_block acc, const stq_word **column
 #include "stq_nn_rows.h"
 
 /*
- * All output channels of two pixels: `channels` accumulators of the first, then, after an even number of words, of the
- * second.
+ * All output channels of two pixels: `channels` accumulators of the first pixel, then those of the second, which start
+ * at an even word.
  */
 static STQ_NOINLINE void stq_multiply_columns(const stq_word *columns, const uint32_t *filter, int32_t row_weights,
                                               int32_t bits, int32_t weight_offset, int32_t channels,
@@ -135,7 +135,7 @@ static inline stq_status stq_convolve(const stq_context *ctx, const stq_conv_par
         return STQ_ARGUMENT_ERROR;
     }
 
-    // Without dilation and groups, all taps; with them, each by itself.
+    // All taps at once without dilation and groups; otherwise one tap at a time.
     const int32_t stretch = params->dilation_w == 1 && input_dims->c == filter_dims->c ? filter_dims->w : 1;
     stq_convolve_input in = {params, input_dims, input, filter_dims, stretch};
     const int32_t row_weights = filter_dims->h * filter_dims->w * filter_dims->c;

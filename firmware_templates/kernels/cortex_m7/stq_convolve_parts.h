@@ -1,5 +1,5 @@
 /*
- * stq_convolve_parts.h - what the convolutions of all weight widths share; in the firmware once, each in a file.
+ * stq_convolve_parts.h - shared by the convolutions of all weight widths; each part is in the firmware once.
  */
 #ifndef STQ_CONVOLVE_PARTS_H
 #define STQ_CONVOLVE_PARTS_H
@@ -12,7 +12,7 @@ typedef struct {
     const stq_dims *input_dims;
     const void *input;
     const stq_dims *filter_dims;
-    int32_t stretch; /* taps of a kernel row that lie side by side in memory */
+    int32_t stretch; /* adjacent taps of a kernel row in memory */
 } stq_convolve_input;
 
 /* An output pixel. */
@@ -33,7 +33,7 @@ typedef struct {
 void stq_gather_window_s8(const stq_convolve_input *in, stq_position at, stq_word *column);
 void stq_gather_window_s16(const stq_convolve_input *in, stq_position at, stq_word *column);
 
-/* What the accumulators of two interleaved columns start from. */
+/* Initial accumulators of two interleaved columns. */
 stq_block stq_initial_block(const stq_word *columns, int32_t pairs, int32_t weight_offset);
 
 #endif /* STQ_CONVOLVE_PARTS_H */

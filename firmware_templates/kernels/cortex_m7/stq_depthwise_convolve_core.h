@@ -2,7 +2,7 @@
  * stq_depthwise_convolve_core.h - depthwise convolution for every weight width and input type; each public name is
  * one small file.
  *
- * Channels are worked on in blocks, whose weights are unpacked once per call, and within a block in quads: one word of
+ * Channels are processed in blocks, whose weights are unpacked once per call, and within a block in quads: one word of
  * int8 levels (two of int16) and two words of weights give four products. Only taps inside the image are visited, so
  * padding costs nothing.
  */
@@ -18,7 +18,7 @@
 /* Words of unpacked weights per tap: two channels each. */
 #define STQ_BLOCK_WORDS (STQ_DEPTHWISE_BLOCK / 2)
 
-/* The part of a window that lies inside the image, for one output pixel. */
+/* The part of a window inside the image, for one output pixel. */
 typedef struct {
     int32_t rows;
     int32_t columns;
@@ -26,7 +26,7 @@ typedef struct {
     int32_t tap;   /* index of the first tap */
 } stq_visible_window;
 
-/* What does not change between pixels; steps are in elements of input or in taps. */
+/* Values common to all pixels; steps are in elements of input or in taps. */
 typedef struct {
     const void *input;
     stq_type input_type;
@@ -43,7 +43,7 @@ typedef struct {
     int32_t last;
 } stq_taps;
 
-/* Those of `taps` taps, `dilation` apart from `start`, that lie in 0 .. size - 1. */
+/* The taps, of `taps` taps `dilation` apart from `start`, that are in 0 .. size - 1. */
 static inline stq_taps stq_visible_taps(int32_t start, int32_t dilation, int32_t taps, int32_t size)
 {
     stq_taps visible = {0, taps};
@@ -57,7 +57,7 @@ static inline stq_taps stq_visible_taps(int32_t start, int32_t dilation, int32_t
     return visible;
 }
 
-/* Of the window that starts at input row y and column x, whose visible rows are known. */
+/* The visible part of the window at input row y and column x, whose visible rows are known. */
 static inline stq_visible_window stq_find_visible(const stq_conv_params *params, const stq_dims *input_dims,
                                                   const stq_dims *filter_dims, int32_t y, stq_taps rows, int32_t x)
 {
@@ -103,8 +103,8 @@ static inline void stq_unpack_row(const uint32_t *row, int32_t words, int32_t bi
 }
 
 /*
- * A block's weights, weight_offset subtracted: STQ_BLOCK_WORDS words per tap. The four channels of a quad lie in two
- * words in the order in which levels are widened: (0, 2), (1, 3) for int8, whose bytes SXTAB16 takes alternately;
+ * A block's weights, weight_offset subtracted: STQ_BLOCK_WORDS words per tap. The four channels of a quad are in two
+ * words, in the order in which levels are widened: (0, 2), (1, 3) for int8, whose bytes SXTAB16 takes alternately;
  * (0, 1), (2, 3) for int16.
  */
 static STQ_NOINLINE void stq_unpack_block(const uint32_t *filter, int32_t bits, int32_t row_words, int32_t taps,
@@ -158,7 +158,7 @@ static inline stq_quad stq_multiply_tap(stq_quad acc, const void *levels, stq_ty
 }
 
 /*
- * `levels` moved on by `elements`. The asm makes this one addition: gcc would rather keep an address for every tap, and
+ * `levels` advanced by `elements`. The asm makes this one addition; otherwise gcc keeps an address for every tap and
  * runs out of registers.
  */
 static inline const void *stq_move(const void *levels, stq_type type, int32_t elements)
@@ -170,7 +170,7 @@ static inline const void *stq_move(const void *levels, stq_type type, int32_t el
 
 /*
  * Accumulators of the first `count` (a multiple of four) channels of a block, which starts at `input_channel`.
- * `rows`, `columns` and the taps in a row of weights are constants for the commonest window, and its taps unrolled.
+ * `rows`, `columns` and the taps in a row of weights are constants for the commonest window, whose taps are unrolled.
  */
 static inline void stq_multiply_quads(const stq_depthwise_layer *layer, const stq_visible_window *window, int32_t rows,
                                       int32_t columns, int32_t tap_row_step, stq_type type, int32_t input_channel,
@@ -222,7 +222,7 @@ static STQ_NOINLINE void stq_multiply_quads_any(const stq_depthwise_layer *layer
                        accumulators);
 }
 
-/* Accumulator of one channel of the block: what is left over from quads, and depth multipliers other than 1. */
+/* Accumulator of one channel of the block: for channels outside quads, and depth multipliers other than 1. */
 static STQ_NOINLINE int32_t stq_depthwise_single(const stq_depthwise_layer *layer, const stq_visible_window *window,
                                                  int32_t input_channel, int32_t channel)
 {

@@ -19,7 +19,7 @@ typedef enum {
     STQ_ELEMENTWISE_MULTIPLY,
 } stq_elementwise_op;
 
-/* Two levels as words: factors and offsets are applied modulo 2^32, and what they give is known to fit. */
+/* Two levels as words: factors and offsets are applied modulo 2^32, and the result is known to fit. */
 static inline int32_t stq_combine(stq_elementwise_op op, const stq_elementwise_params *params, uint32_t a, uint32_t b)
 {
     const uint32_t a_offset = (uint32_t)params->a_offset;
@@ -29,7 +29,7 @@ static inline int32_t stq_combine(stq_elementwise_op op, const stq_elementwise_p
     }
     const uint32_t a_factor = (uint32_t)params->a_factor;
     const uint32_t b_factor = (uint32_t)params->b_factor;
-    if (op == STQ_ELEMENTWISE_ADD) { // one MLA each: what the offsets add is the same for every element
+    if (op == STQ_ELEMENTWISE_ADD) { // one MLA each: the offsets add the same constant to every element
         return (int32_t)(a * a_factor + (b * b_factor + (a_offset * a_factor + b_offset * b_factor)));
     }
     const int32_t x = (int32_t)(a * a_factor + a_offset * a_factor);

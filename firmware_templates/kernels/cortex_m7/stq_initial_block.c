@@ -1,4 +1,4 @@
-/* What the accumulators of a convolution's block start from. */
+/* Initial accumulators of a convolution's block. */
 #include "stq_convolve_parts.h"
 #include "stq_nn_columns.h"
 #include "stq_nn_pairs.h"

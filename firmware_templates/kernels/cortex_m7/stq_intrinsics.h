@@ -2,7 +2,7 @@
  * stq_intrinsics.h - the DSP instructions that the Cortex-M7 kernels use.
  *
  * Each is one instruction on the target and plain C elsewhere, so that the same sources run on a host under sanitizers.
- * Inline assembly stands only where gcc 12 has no intrinsic or does not fuse. A "pair" is two int16 in one word, the
+ * Inline assembly is used only where gcc 12 has no intrinsic or does not fuse. A "pair" is two int16 in one word, the
  * lower half first; arithmetic wraps, as in the instructions.
  */
 #ifndef STQ_INTRINSICS_H
@@ -17,7 +17,7 @@
 #define STQ_DSP 0
 #endif
 
-/* Before a loop whose rounds should be written out `times` times. On a host gcc may warn that it will not. */
+/* Before a loop to unroll `times` times. On a host gcc may warn that it does not. */
 #if STQ_DSP
 #define STQ_UNROLL(times) STQ_PRAGMA(GCC unroll times)
 #define STQ_PRAGMA(text) _Pragma(#text)
@@ -25,7 +25,7 @@
 #define STQ_UNROLL(times)
 #endif
 
-/* On functions around a hot loop: inlined, the loop would share its registers with all that surrounds it. */
+/* For functions around a hot loop: inlined, the loop would share its registers with the surrounding code. */
 #define STQ_NOINLINE __attribute__((noinline))
 
 /* Scratch and packed weights as words: aligned to 4 bytes (so LDRD may be formed), and free to alias int16 and int8. */
@@ -38,7 +38,7 @@ typedef struct {
     uint32_t second;
 } stq_two_words;
 
-/* One LDRD, which gcc forms by itself only now and then. */
+/* One LDRD, which gcc forms only sometimes. */
 static inline stq_two_words stq_load_two(const void *p)
 {
 #if STQ_DSP
@@ -55,8 +55,8 @@ static inline stq_two_words stq_load_two(const void *p)
 }
 
 /*
- * Activations as words may start at any byte: the copy compiles to one LDR or STR, which the core allows unaligned, and
- * never to LDRD or LDM, which it does not.
+ * Activations as words may start at any byte. The copy compiles to one LDR or STR, which the core allows unaligned, and
+ * never to LDRD or LDM, which must be aligned.
  */
 static inline uint32_t stq_load_unaligned(const void *p)
 {

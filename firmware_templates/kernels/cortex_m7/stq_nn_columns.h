@@ -2,8 +2,8 @@
  * stq_nn_columns.h - activations as columns of pairs of int16, which SMLAD multiplies.
  *
  * A column is a row of activations as int16, input offset added, padded with zeros to whole words of weights. Pair j is
- * word j * stride, so that with stride 2 the columns of two pixels lie interleaved, and one LDRD reads both. Strides and
- * element types are constants in every caller.
+ * word j * stride, so that with stride 2 the columns of two pixels are interleaved, and one LDRD reads both. Strides
+ * and element types are constants in every caller.
  */
 #ifndef STQ_NN_COLUMNS_H
 #define STQ_NN_COLUMNS_H
@@ -54,8 +54,8 @@ static inline void stq_column_widen(stq_word *column, int32_t stride, int32_t fi
 }
 
 /*
- * What every accumulator starts from. Fields are multiplied as stored, w + weight_offset, so the surplus
- * weight_offset * (sum of the column) is taken off beforehand. It may wrap; the finished sum is right modulo 2^32,
+ * The initial value of every accumulator. Fields are multiplied as stored, w + weight_offset, so the surplus
+ * weight_offset * (sum of the column) is subtracted in advance. It may wrap; the finished sum is right modulo 2^32,
  * and is known to fit.
  */
 static inline int32_t stq_initial_accumulator(int32_t weight_offset, int32_t column_sum)

@@ -1,9 +1,9 @@
 /*
  * stq_nn_pairs.h - packed weights as pairs of int16, which SMLAD multiplies. Widths are constants in every caller.
  *
- * So are 1-bit weights, by a rotation and a mask that one AND takes. To pick levels by the bits instead (UADD8 moves four
- * into the flags, SEL picks bytes, USADA8 sums them) takes fewer instructions, but as many cycles by LLVM's model of the
- * core, and does for int8 alone.
+ * 1-bit weights are unpacked likewise, by a rotation and a mask in one AND. Picking levels by the bits (UADD8 moves
+ * four bits into the flags, SEL picks bytes, USADA8 sums them) takes fewer instructions, but as many cycles by LLVM's
+ * model of the core, and works only for int8.
  */
 #ifndef STQ_NN_PAIRS_H
 #define STQ_NN_PAIRS_H
@@ -15,8 +15,8 @@
 #define STQ_PAIRS_PER_WORD(bits) (16 / (bits))
 
 /*
- * Steps in which a row of `count` weights is multiplied: words, but of 1-bit weights half words, as a row that does not
- * fill its last word seldom needs all of it.
+ * Steps in which a row of `count` weights is multiplied: words, or half-words for 1-bit weights, because a row that
+ * does not fill its last word seldom needs all of it.
  */
 static inline int32_t stq_row_steps(int32_t count, int32_t bits)
 {
@@ -53,8 +53,8 @@ static inline uint32_t stq_weight_pair(uint32_t word, int32_t bits, uint32_t mas
 #endif
 
 #if STQ_HAND_WRITTEN
-// The pairs of a word for assembly, by twos: two(how to unpack one, which is first, which is second). Operands are the
-// pair, the word and, if STQ_MASKED, the mask; of 1-bit weights also the steps that are left.
+// The pairs of a word for assembly, two at a time: two(macro that unpacks one, the first, the second). Operands are the
+// pair, the word and, if STQ_MASKED, the mask; for 1-bit weights also the remaining steps.
 /* clang-format off: one line per instruction */
 #define STQ_B1_PAIRS(two)                                                                                              \
     two(STQ_FIELDS, "", ", ror #1") two(STQ_FIELDS, ", ror #2", ", ror #3") two(STQ_FIELDS, ", ror #4", ", ror #5")    \

@@ -1,9 +1,10 @@
 /*
  * stq_nn_rows.h - two rows of packed weights times one or more columns of activations (internal to the kernels).
  *
- * Included by a core that has defined `stq_block`, its accumulators, and `stq_multiply_word`: a word of each row times as
- * many pairs of its columns, which it moves `*columns` on by. Of 1-bit weights `*steps` is how many half words are left,
- * and is made two less; of one, only the first half of the word is multiplied. Widths are constants in every caller.
+ * A core includes this after defining `stq_block`, its accumulators, and `stq_multiply_word`. That function multiplies
+ * a word of each row by as many pairs of the columns, and advances `*columns` by these. For 1-bit weights, `*steps`
+ * counts remaining half-words and is decremented by two; if it is 1, only the low half is used. Widths are constants
+ * in every caller.
  */
 #ifndef STQ_NN_ROWS_H
 #define STQ_NN_ROWS_H
@@ -15,7 +16,7 @@
 static inline uint32_t stq_next_word(const uint32_t **row)
 {
 #if STQ_DSP
-    // Left to itself, gcc gives each word of an unrolled loop an address of its own, and runs out of registers.
+    // Without this, gcc gives each word of an unrolled loop its own address, and runs out of registers.
     uint32_t word;
     __asm__("ldr %0, [%1], #4" : "=r"(word), "+r"(*row) : : "memory");
     return word;

@@ -2,7 +2,7 @@
 #include "stq_intrinsics.h"
 #include "stq_nn_elements.h"
 
-/* Not clamped yet. LSL, SMMLA, ASR. */
+/* The level before clamping: LSL, SMMLA, ASR. */
 static inline int32_t scaled(const stq_requantize *rq, int32_t channel, int32_t acc)
 {
     const int32_t shifted = (int32_t)((uint32_t)acc << rq->left_shift);
@@ -110,7 +110,7 @@ static inline void by_thresholds(const stq_requantize *rq, stq_type type, const 
     const int32_t per_channel = rq->levels - 1;
 
     for (int32_t i = 0; i < count; i++) {
-        // INT32_MIN has no negative; INT32_MAX stands for it, as no threshold lies above.
+        // INT32_MIN has no negative; INT32_MAX replaces it, because no threshold is above.
         const int32_t value = rq->sign[first + i] > 0 ? acc[i] : acc[i] == INT32_MIN ? INT32_MAX : -acc[i];
         const int32_t *thresholds = rq->thresholds + (first + i) * per_channel;
         int32_t reached = 0;

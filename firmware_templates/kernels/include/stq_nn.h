@@ -6,16 +6,16 @@
  *
  * Conventions
  *  - Images are (height, width, channels), channels fastest. There is no batch: a call is one sample.
- *  - A level x stands for (x + input_offset) * scale; input_offset is minus the zero point. Padding is real 0.
+ *  - A level x means (x + input_offset) * scale; input_offset is minus the zero point. Padding is real 0.
  *  - In kernels with weights, level + input_offset fits int16 for every level that occurs.
- *  - Kernels own no memory. Scratch comes in through stq_context; each kernel's `_get_buffer_size` says how many bytes,
- *    by the formula beside its prototype; it is the same for both implementations.
- *  - Scratch, packed weights and arrays of int32 are aligned to 4 bytes, of int64 to 8, of int16 to 2; int8 to none.
- *    The Cortex-M7 kernels load int8 and int16 levels as words at any address, with LDR and STR only, which the core
- *    allows in normal memory while CCR.UNALIGN_TRP is 0.
- *  - Input and output never overlap, unless stated. Where the output may replace an input, it begins where that begins.
- *  - Arguments are checked once, on the host, when the network is converted; kernels check only what is cheap and
- *    answer STQ_ARGUMENT_ERROR without having written anything.
+ *  - Kernels own no memory. The caller passes scratch in stq_context; each kernel's `_get_buffer_size` gives its
+ *    bytes, by the formula beside its prototype, which is the same for both implementations.
+ *  - Scratch, packed weights and arrays of int32 are aligned to 4 bytes, int64 to 8, int16 to 2; int8 has any
+ *    alignment. The Cortex-M7 kernels load int8 and int16 levels as words at any address, with LDR and STR only, which
+ *    the core allows in normal memory while CCR.UNALIGN_TRP is 0.
+ *  - Input and output never overlap, unless stated. Where the output may replace an input, both begin at the same byte.
+ *  - The host checks arguments once, when the network is converted. Kernels only make cheap checks, and return
+ *    STQ_ARGUMENT_ERROR without having written anything.
  */
 #ifndef STQ_NN_H
 #define STQ_NN_H
@@ -27,7 +27,7 @@ typedef enum {
     STQ_ARGUMENT_ERROR = -1,
 } stq_status;
 
-/* Scratch memory for one call; what it holds between calls is of no meaning. */
+/* Scratch memory for one call; its content between calls has no meaning. */
 typedef struct {
     void *buffer;
     int32_t size; /* bytes */
@@ -51,13 +51,13 @@ typedef enum {
  *
  * A weight w of b bits (b1: b = 1, t2: 2, s4: 4, s8: 8, s16: 16) is stored as the field w + weight_offset for t2 and s4
  * (t2: weight_offset 1 for ternary, 2 for -2..1; s4: 8), and as two's complement (weight_offset 0) for s8 and s16.
- * A row of fields is padded to whole 32-bit words, with fields that stand for weight 0. Element 2j of a word's 32/b
- * elements lies in bits [b*j, b*j + b), element 2j + 1 in bits [16 + b*j, 16 + b*j + b): one shift and one mask give
- * two neighbouring weights in the two halves of a register, as SMLAD wants them.
- * Of a b1 weight, which is -1 or 1 (weight_offset 1) or 0 or 1 (weight_offset 0), w + weight_offset is 0 or
+ * A row of fields is padded to whole 32-bit words with fields of weight 0. Element 2j of a word's 32/b elements is in
+ * bits [b*j, b*j + b), element 2j + 1 in bits [16 + b*j, 16 + b*j + b). One shift and one mask give two neighbouring
+ * weights in the two halves of a register, as SMLAD needs them.
+ * A b1 weight is -1 or 1 (weight_offset 1) or 0 or 1 (weight_offset 0), so w + weight_offset is 0 or
  * 1 << weight_offset: only that bit is stored. Element 2j's is bit j + weight_offset, element 2j + 1's is bit
  * (16 + j + weight_offset) mod 32, so that a rotation and a mask give w + weight_offset in two halves. -1 and 1 have no
- * field for weight 0: b1 rows are padded with zeros, and kernels let padding count for nothing.
+ * field for weight 0: b1 rows are padded with zeros, and kernels ignore the padding.
  *  - convolve: one row per output channel, elements in (kernel row, kernel column, input channel of the group) order.
  *  - depthwise_convolve: one row per kernel tap, in (kernel row, kernel column) order; elements are output channels.
  *  - dense: one row per output.
@@ -71,7 +71,7 @@ typedef enum {
     STQ_REQUANTIZE_THRESHOLD = 1,
     /* table[c * table_stride + acc - table_base]; table_stride is 0 when all channels share a row */
     STQ_REQUANTIZE_TABLE = 2,
-    /* the accumulator as it is; it is known to fit the output type */
+    /* the accumulator itself; it is known to fit the output type */
     STQ_REQUANTIZE_KEEP = 3,
     /* clamp(round_half_to_even((acc + offset[c]) / 2^shift[c]) + zero_point, minimum, maximum); shift is 0..30 */
     STQ_REQUANTIZE_SHIFT = 4,
@@ -122,9 +122,9 @@ typedef struct {
 
 /*
  * 2-D convolution. `filter_dims` is (kernel height, kernel width, input channels of a group); output channels are
- * output_dims->c. There are input_dims->c / filter_dims->c groups, mostly one: the output channels fall into as many
- * equal parts, part i reading the i-th part of the input channels. The suffix names weights, then input: t2_s8 is 2-bit
- * weights on int8 activations. `output` is of rq->output_type.
+ * output_dims->c. There are input_dims->c / filter_dims->c groups, usually one: the output channels form as many
+ * equal parts, and part i reads the i-th part of the input channels. The suffix names weights, then input: t2_s8 is
+ * 2-bit weights on int8 activations. `output` is of rq->output_type.
  *
  * Scratch, with b bits a weight and K = kernel height * kernel width * filter_dims->c rounded up to a multiple of
  * 32 / b: 4 * K + 8 * (output channels, rounded up to even) bytes.
@@ -211,8 +211,8 @@ stq_status stq_max_pool_s32(const stq_pool_params *params, const stq_dims *input
 
 /*
  * Average pooling: acc = (sum of level + input_offset under the window) * (multiple / number of levels summed), that is
- * `multiple` times the mean; then requantized. No window lies wholly in the padding. Output may replace the input where
- * that of max pooling may, if its elements are no wider.
+ * `multiple` times the mean; then requantized. No window is wholly in the padding. Output may replace the input under
+ * the condition of max pooling, if its elements are not wider.
  *
  * Scratch: 4 * min(channels, 64) bytes.
  */
@@ -240,8 +240,8 @@ stq_status stq_pair_table_s8(const stq_pair_table_params *params, const int8_t *
 
 /*
  * Elementwise ops on `pixels` x `channels` elements of any types; acc is then requantized. Every level + offset, that
- * times its factor, and acc fit int32. Output may replace an input if its elements are no wider; the other of two
- * inputs may be the same array, or lie elsewhere.
+ * times its factor, and acc fit int32. Output may replace an input if its elements are not wider; the other of two
+ * inputs may be the same array, or another one.
  *
  * Scratch: 4 * min(channels, 64) bytes.
  */
@@ -270,7 +270,7 @@ STQ_DECLARE_ELEMENTWISE(stq_maximum);  /* the larger of (a + a_offset) * a_facto
 STQ_DECLARE_ELEMENTWISE(stq_minimum);  /* the smaller of the two */
 STQ_DECLARE_ELEMENTWISE(stq_multiply); /* acc = (a + a_offset) * (b + b_offset) */
 
-/* Rows and columns of `level` around an image; its size is the output's less the input's and what is before it. */
+/* Rows and columns of `level` around an image: `top` and `left` before it, and the rest of the output after it. */
 typedef struct {
     stq_type type;
     int32_t top, left;
@@ -289,7 +289,7 @@ typedef struct {
 stq_status stq_crop(const stq_crop_params *params, const stq_dims *input_dims, const void *input,
                     const stq_dims *output_dims, void *output);
 
-/* Every pixel size_h times below itself and size_w times beside itself: nearest-neighbour interpolation. */
+/* Repeats every pixel size_h times vertically and size_w times horizontally: nearest-neighbour interpolation. */
 typedef struct {
     stq_type type;
     int32_t size_h, size_w;
@@ -298,8 +298,8 @@ typedef struct {
 stq_status stq_upsample(const stq_upsample_params *params, const stq_dims *input_dims, const void *input, void *output);
 
 /*
- * Concatenation: `rows` rows of the output, each consisting of `elements` levels of every part in turn.
- * An output level is (level + input_offset) * factor + output_offset; every step of it fits int32.
+ * Concatenation: each of the `rows` rows of the output consists of `elements` levels of every part in turn.
+ * An output level is (level + input_offset) * factor + output_offset; every intermediate number fits int32.
  */
 typedef struct {
     const void *levels;
@@ -321,7 +321,7 @@ stq_status stq_concatenate(const stq_concatenate_params *params, const stq_conca
 /*
  * A smooth function of one level, by `entries` values, of levels 2^shift apart from `base` on. With u = level - base,
  * clamped to 0 .. (entries - 1) * 2^shift, u = k * 2^shift + f, and d, e the first and second difference of the entries
- * from k on (behind the last one they go on in a straight line), the output is
+ * from k on (after the last one they continue in a straight line), the output is
  *     table[k] + ((f * d * 2^(shift + 1) + f * (f - 2^shift) * e + 2^(2 * shift)) >> (2 * shift + 1)),
  * a parabola through three entries, rounded, clamped to minimum .. maximum. `shift` is 0 to 20, and the differences so
  * small that every step fits int64: |d| * 2^(2 * shift + 1) + |e| * 2^(2 * shift) < 2^62.
@@ -339,10 +339,10 @@ stq_status stq_curve(const stq_curve_params *params, const int32_t *table, int32
                      void *output);
 
 /*
- * Softmax over the channels of every pixel. With m the pixel's largest level and e(x) = table[m - x], or the table's last
- * entry where m - x is not among its `entries`, a level x becomes (2^15 * e(x) + sum / 2) / sum, `sum` being that of e
- * over the pixel and quotients rounded down; but at most 2^15 - 1. The table falls from 2^16 to 0 or above, and channels
- * are at most 2^15 - 1: all fits uint32.
+ * Softmax over the channels of every pixel. With m the pixel's largest level and e(x) = table[m - x], or the table's
+ * last entry where m - x is not among its `entries`, a level x becomes (2^15 * e(x) + sum / 2) / sum, `sum` being that
+ * of e over the pixel and quotients rounded down; but at most 2^15 - 1. The table falls from 2^16 to 0 or above, and
+ * channels are at most 2^15 - 1: all fits uint32.
  */
 typedef struct {
     stq_type input_type;

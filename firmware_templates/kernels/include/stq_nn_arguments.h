@@ -1,7 +1,7 @@
 /*
  * stq_nn_arguments.h - the cheap checks every kernel makes before it writes anything (internal to the kernels).
  *
- * They catch a caller that passes the wrong thing, not a malformed network: that was refused when it was converted.
+ * They catch a caller that passes wrong arguments, not a malformed network, which conversion refuses.
  */
 #ifndef STQ_NN_ARGUMENTS_H
 #define STQ_NN_ARGUMENTS_H
@@ -20,7 +20,7 @@ static inline int stq_scratch_valid(const stq_context *ctx, int32_t needed)
     return ctx != NULL && ctx->buffer != NULL && ((uintptr_t)ctx->buffer & 3U) == 0 && ctx->size >= needed;
 }
 
-/* What convolve and depthwise_convolve have in common; the caller has yet to relate the channels. */
+/* The checks common to convolve and depthwise_convolve; the caller also compares the channels. */
 static inline int stq_window_valid(const stq_conv_params *params, const stq_dims *input_dims,
                                    const stq_dims *filter_dims, const stq_dims *output_dims)
 {
@@ -29,7 +29,7 @@ static inline int stq_window_valid(const stq_conv_params *params, const stq_dims
            stq_dims_valid(filter_dims) && stq_dims_valid(output_dims);
 }
 
-/* Groups of a convolution whose sizes are all positive; 0 if the channels do not fall into equal groups. */
+/* Groups of a convolution whose sizes are all positive; 0 if the channels do not form equal groups. */
 static inline int32_t stq_groups(const stq_dims *input_dims, const stq_dims *filter_dims, const stq_dims *output_dims)
 {
     const int32_t groups = input_dims->c / filter_dims->c;

@@ -1,8 +1,8 @@
 /*
  * stq_nn_define.h - the public names of the kernels that come in variants: weight widths, types, ops (internal).
  *
- * One macro call is one public function and its buffer size. Both implementations use these; what is called is the
- * static inline function of the implementation's own `stq_..._core.h`, which takes what varies as constants.
+ * One macro call defines one public function and its buffer size. Both implementations use these. The function calls
+ * the static inline function of the implementation's own `stq_..._core.h`, with what varies as constants.
  */
 #ifndef STQ_NN_DEFINE_H
 #define STQ_NN_DEFINE_H

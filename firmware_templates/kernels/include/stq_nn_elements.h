@@ -10,7 +10,7 @@
 
 /*
  * Levels in memory. Tensors of different types share the arena, and an op may write its output over its input: a store
- * of one type must count as a change of any other, whatever the optimizer sees of both (inlined, or by -flto).
+ * of one type must count as a change of any other, even if the optimizer sees both (inlined, or by -flto).
  */
 typedef int16_t __attribute__((may_alias)) stq_level_s16;
 typedef int32_t __attribute__((may_alias)) stq_level_s32;
@@ -40,7 +40,7 @@ static inline void stq_set_level(void *levels, stq_type type, int32_t index, int
     }
 }
 
-/* Where element `index` of an array lies. */
+/* Address of element `index` of an array. */
 static inline const void *stq_level_address(const void *levels, stq_type type, int32_t index)
 {
     return (const uint8_t *)levels + (int32_t)(index * stq_type_bytes(type));

@@ -2,17 +2,17 @@
  * stq_nn_scratch.h - how many bytes of scratch each kernel needs (internal to the kernels).
  *
  * One formula for both implementations, so that the choice of implementation never moves memory. The same formulas in
- * Python, for the planner, are in stq_deploy/planner/scratch.py; a test holds the two equal.
+ * Python, for the planner, are in stq_deploy/planner/scratch.py; a test compares them.
  */
 #ifndef STQ_NN_SCRATCH_H
 #define STQ_NN_SCRATCH_H
 
 #include "stq_nn.h"
 
-/* Channels that a depthwise convolution works on at a time: the unpacked weights of so many are in scratch. */
+/* Channels that a depthwise convolution processes at a time; their unpacked weights are in scratch. */
 #define STQ_DEPTHWISE_BLOCK 32
 
-/* Channels that average pooling and the elementwise kernels work on at a time. */
+/* Channels that average pooling and the elementwise kernels process at a time. */
 #define STQ_CHANNEL_BLOCK 64
 
 /* 32-bit words of a row of `count` weights of `bits` bits. */

@@ -7,7 +7,7 @@
 #include "stq_nn_elements.h"
 #include "stq_nn_scratch.h"
 
-/* Accumulator of one channel under one window; the padding lies outside the image and is not counted. */
+/* Accumulator of one channel under one window; the padding is outside the image and is not counted. */
 static inline int32_t stq_window_mean(const stq_pool_params *params, const stq_dims *input_dims, const void *input,
                                       stq_type type, int32_t output_y, int32_t output_x, int32_t channel)
 {

@@ -1,4 +1,4 @@
-/* Tensors side by side, row by row, brought to one scale where theirs differ. */
+/* Tensors side by side, row by row, rescaled to one scale where theirs differ. */
 #include "stq_nn_arguments.h"
 #include "stq_nn_elements.h"
 #include "stq_nn_memory.h"
@@ -13,7 +13,7 @@ static int parts_valid(const stq_concatenate_params *params, const stq_concatena
     return 1;
 }
 
-/* Whether the levels of a part stay as they are. */
+/* Whether the levels of a part stay unchanged. */
 static int copies(const stq_concatenate_params *params, const stq_concatenate_part *part)
 {
     return part->type == params->output_type && part->factor == 1 && part->input_offset == -params->output_offset;

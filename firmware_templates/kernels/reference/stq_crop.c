@@ -14,7 +14,7 @@ stq_status stq_crop(const stq_crop_params *params, const stq_dims *input_dims, c
     const int32_t pixel = input_dims->c * stq_type_bytes(params->type);
     const int32_t row = output_dims->w * pixel;
     for (int32_t y = 0; y < output_dims->h; y++) {
-        // In place, a row may overlap itself; it never lies before its own place.
+        // In place, a row may overlap itself; it never starts before its own place.
         const int32_t first = ((params->top + y) * input_dims->w + params->left) * pixel;
         memmove((uint8_t *)output + y * row, (const uint8_t *)input + first, (size_t)row);
     }

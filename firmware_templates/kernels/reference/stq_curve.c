@@ -2,7 +2,7 @@
 #include "stq_nn_arguments.h"
 #include "stq_nn_elements.h"
 
-/* Entry k, or what follows the last one on a straight line. */
+/* Entry k; after the last one the straight line continues. */
 static inline int64_t stq_curve_entry(const int32_t *table, int32_t entries, int32_t k)
 {
     if (k < entries) {

@@ -2,7 +2,7 @@
 #include "stq_nn_arguments.h"
 #include "stq_nn_elements.h"
 
-/* The exponential of a level, `largest` being the pixel's largest. */
+/* The exponential of a level; `largest` is the pixel's largest. */
 static inline uint32_t stq_exponential(const int32_t *table, int32_t entries, int32_t largest, int32_t level)
 {
     const uint32_t below = (uint32_t)largest - (uint32_t)level;
