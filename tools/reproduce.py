@@ -1,74 +1,37 @@
-"""Evaluates every shipped network anew, and writes what came of it as docs/RESULTS.md.
+"""The paper's tables and figures, from the shipped networks; each command rewrites docs/RESULTS.md.
 
-`table3` is the paper's Table III: accuracy on the whole test part and bytes of flash, the paper's figures and ours. Of
-every network the float model, the integer network in C on this computer and the emulated board are run.
-`table5` is its Table V: it takes over what finished cross validations found.
+`table3`: accuracy and bytes of flash. `table4`, `fig4`, `fig5`: accuracy under attack. `table5`: spread over folds.
+`jacobian`: the paper's theorem, measured. Long commands keep what is finished, and go on where they stopped.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import jinja2
-import numpy as np
-from numpy.typing import NDArray
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stq_deploy.boards import Board, load_board
-from stq_deploy.datasets import load_dataset
-from stq_deploy.datasets.base import Dataset
-from stq_deploy.datasets.samples import SampleSet, dataset_metadata, samples_of_dataset
+import results_page as page
+from results_page import DATASETS, Figures, results_page
+
+from stq_deploy.boards import load_board
 from stq_deploy.errors import StqError
-from stq_deploy.evaluation.boards import open_emulated
-from stq_deploy.evaluation.firmware import Firmware, build_afresh
-from stq_deploy.evaluation.float_model import FloatModel
-from stq_deploy.evaluation.inputs import read_inputs
-from stq_deploy.evaluation.open_executor import open_executor
-from stq_deploy.evaluation.scores import Accuracy, classes_of
 from stq_deploy.files import write_whole
-from stq_deploy.network import Network
-from stq_deploy.passes import Conversion, PostTraining, load_any
-from stq_deploy.training.result import git_commit
-from stq_deploy.zoo.schemes import SCHEMES, get_scheme
-from stq_deploy.zoo.shipped import ShippedModel, shipped_models
+from stq_deploy.zoo.shipped import shipped_models
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
-FIGURES = DOCS / "figures" / "table3.json"
-FOLD_FIGURES = DOCS / "figures" / "table5.json"
-PAPER = DOCS / "paper" / "table3_clean.csv"
-PAPER_FOLDS = DOCS / "paper" / "table5_kfold_variance.csv"
-PAGE = DOCS / "RESULTS.md"
-CALIBRATION = 1024
-
-
-class PaperDataset(NamedTuple):
-    """A data set of the paper: its name here, its column in Table III, a title, its name in Table V, and the network of
-    MLPerf Tiny (MLCT) that the paper compares with on it.
-    """
-
-    name: str
-    column: str
-    title: str
-    label: str
-    mlct: str
-
-
-DATASETS = (
-    PaperDataset("cifar10", "cifar10", "CIFAR-10, gray", "CIFAR-10", "resnet_v1"),
-    PaperDataset("svhn", "svhn", "SVHN, gray", "SVHN", "resnet_v1"),
-    PaperDataset("speech-commands", "gsc", "Speech Commands, the paper's twelve words", "GSC", "ds_cnn"),
-)
+STATE = Path("out/reproduce")
+"""Where what is finished of long commands is kept."""
 
 
 @click.group()
@@ -84,20 +47,87 @@ def main() -> None:
 @click.option("--model", "names", multiple=True, help="Only this shipped model: the others' figures are kept.")
 def table3(data: Path | None, board_name: str, on_board: int, limit: int | None, names: tuple[str, ...]) -> None:
     """Re-evaluate every shipped network and rewrite the table."""
-    try:
+    from shipped_rows import shipped_row
+
+    with _errors_for_people():
         board = load_board(board_name)
         chosen = [model for name, model in shipped_models().items() if not names or name in names]
-        rows = {model.name: _row(model, data, board, on_board, limit) for model in chosen}
-    except StqError as error:
-        raise click.ClickException(str(error)) from error
+        rows = {model.name: shipped_row(model, data, board, on_board, limit) for model in chosen}
     if limit is None:
         # read only now: another network may have been evaluated meanwhile
-        kept = {row["model"]: row for row in kept_rows()}
+        kept = {row["model"]: row for row in Figures.kept().rows}
         rows = {name: (kept | rows)[name] for name in shipped_models() if name in kept | rows}
-        write_whole(FIGURES, json.dumps({"board": board.name, "rows": list(rows.values())}, indent=1) + "\n")
-        write_whole(PAGE, results_page(list(rows.values()), kept_validations()))
-        click.echo(f"Wrote {FIGURES.name} and {PAGE.name}.")
+        _keep(page.FIGURES, {"board": board.name, "rows": list(rows.values())})
     sys.exit(1 if any(row["board"]["differing"] for row in rows.values()) else 0)
+
+
+def _attack_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator: the options of what attacks networks."""
+    for option in (
+        click.option("--state", type=click.Path(path_type=Path), default=STATE, help="Folder of finished shards."),
+        click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.  [default: as `train`]"),
+        click.option("--samples", type=click.IntRange(0, 1000), default=100, help="0: take over what is finished."),
+        click.option("--at-most", "limits", multiple=True, metavar="ATTACK=N", help="Fewer samples for a slow attack."),
+        click.option("--attack", "attacks", multiple=True, help="Only this attack, such as fgsm; several times."),
+        click.option("--model", "names", multiple=True, help="Only this model; the others' figures are kept."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command(context_settings={"show_default": True})
+@_attack_options
+@click.option(
+    "--trained",
+    multiple=True,
+    metavar="DATASET:ROLE=FILE",
+    help="Also a network of yours, for a data set of which none is shipped. ROLE: stq, mlct or fp.",
+)
+def table4(trained: tuple[str, ...], **chosen: Any) -> None:
+    """Attack the paper's networks by the presets paper and paper-fixed, and rewrite Table IV and Fig. 4.
+
+    CPU seconds a sample on CIFAR-10: FGSM, PGD and Square below 1, C&W 1, Boundary and ZOO 3 to 40 each.
+    """
+    from paper_attacks import Subject, subject_of
+
+    with _errors_for_people():
+        subjects = []
+        for role, name in _shipped_in_table4():
+            subjects.append((role, subject_of(name, chosen["data"])))
+        for text in trained:
+            place, _, file = text.partition("=")
+            dataset, _, role = place.partition(":")
+            if role not in ("stq", "mlct", "fp") or not file:
+                raise click.BadParameter(f"{text!r} is not DATASET:ROLE=FILE", param_hint="--trained")
+            subjects.append((role, Subject(file, dataset, chosen["data"])))
+        _attack_all(page.ATTACK_FIGURES, subjects, ("paper", "paper-fixed"), **chosen)
+    _draw_fig4()
+
+
+@main.command()
+def fig4() -> None:
+    """Draw Fig. 4 anew, of the figures that `table4` keeps."""
+    _draw_fig4()
+    _write_page()
+
+
+@main.command(context_settings={"show_default": True})
+@_attack_options
+def fig5(**chosen: Any) -> None:
+    """Attack at the budgets of the paper's Fig. 5, each by itself, and redraw it.
+
+    CPU seconds a sample: FGSM and PGD below 1, Square up to 20 where a sample stands.
+    """
+    from paper_attacks import subject_of
+    from paper_charts import NETWORKS
+    from paper_charts import fig5 as draw
+
+    with _errors_for_people():
+        subjects = [("", subject_of(name, chosen["data"])) for name in NETWORKS]
+        _attack_all(page.BUDGET_FIGURES, subjects, ("fig5",), **chosen)
+    drawn = draw(Figures.kept().budgets)
+    if drawn is not None:
+        write_whole(page.BUDGET_FIGURES.with_suffix(".svg"), drawn)
 
 
 @main.command()
@@ -107,36 +137,156 @@ def table5(runs: tuple[Path, ...]) -> None:
 
     One of the same network, variant, scheme and data set replaces the former.
     """
-    validations = {_validated(found): found for found in kept_validations()}
+    kept = Figures.kept()
+    validations = {_validated(found): found for found in kept.validations}
     for run in runs:
         try:
             found = json.loads((run / "cross_validation.json").read_text(encoding="utf-8"))
             validations[_validated(found)] = found
             ordered = [validations[key] for key in sorted(validations)]
-            page = results_page(kept_rows(), ordered)
+            results_page(Figures(kept.rows, ordered, kept.attacks, kept.budgets, kept.jacobians))
         except (OSError, ValueError, KeyError, jinja2.UndefinedError) as error:
             raise click.ClickException(
                 f"no finished cross validation in {run}, or one of an older version ({error}); cross-validate once more"
             ) from error
-    write_whole(FOLD_FIGURES, json.dumps({"validations": ordered}, indent=1) + "\n")
-    write_whole(PAGE, page)
-    click.echo(f"Wrote {FOLD_FIGURES.name} and {PAGE.name}.")
+    _keep(page.FOLD_FIGURES, {"validations": ordered})
 
 
-def kept_rows() -> list[dict[str, Any]]:
-    """Figures that `table3` wrote."""
-    if not FIGURES.is_file():
-        return []
-    rows: list[dict[str, Any]] = json.loads(FIGURES.read_text(encoding="utf-8"))["rows"]
-    return rows
+@main.command(context_settings={"show_default": True})
+@click.option("--state", type=click.Path(path_type=Path), default=STATE, help="Folder of finished folds.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.  [default: as for `train`]")
+@click.option("--only", multiple=True, help="Only this validation, by its name; several times.")
+@click.option("--list", "listed", is_flag=True, help="Print the commands and run nothing.")
+def folds(state: Path, data: Path | None, only: tuple[str, ...], listed: bool) -> None:
+    """Run the cross validations that Table V needs, with short trainings, and take them over."""
+    import fold_runs
+
+    for name, command in fold_runs.commands(state / "folds", data, only):
+        click.echo(f"{name}: stq-deploy {' '.join(command)}")
+        if not listed:
+            fold_runs.run(command)
+            table5.callback((state / "folds" / name,))  # type: ignore[misc]
 
 
-def kept_validations() -> list[dict[str, Any]]:
-    """Figures that `table5` wrote."""
-    if not FOLD_FIGURES.is_file():
-        return []
-    found: list[dict[str, Any]] = json.loads(FOLD_FIGURES.read_text(encoding="utf-8"))["validations"]
+@main.command(context_settings={"show_default": True})
+@click.option("--state", type=click.Path(path_type=Path), default=STATE, help="Folder of finished chunks.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.  [default: as for `train`]")
+@click.option("--samples", type=click.IntRange(1, 1000), default=1000, help="Test samples to measure at.")
+@click.option("--train", "train", is_flag=True, help="First train strided networks with three seeds: hours.")
+@click.option("--model", "names", multiple=True, help="Only this network; the others' figures are kept.")
+def jacobian(state: Path, data: Path | None, samples: int, train: bool, names: tuple[str, ...]) -> None:
+    """Measure Jacobian norms of every CIFAR-10 network, shipped or trained by --train, and rewrite their table."""
+    import jacobian_table as table
+    from strided_seeds import train_all
+
+    with _errors_for_people():
+        if train:
+            train_all(state / "seeds", data)
+        chosen = [one for one in _networks_to_measure(state / "seeds", data) if not names or one.subject.name in names]
+        found = {}
+        for one in chosen:
+            norms = table.measure(one, state / "jacobian", samples, click.echo)
+            if norms is not None:
+                found[one.subject.name] = table.row(one, norms)
+    kept = {row["model"]: row for row in Figures.kept().jacobians}
+    _keep(page.JACOBIAN_FIGURES, {"networks": list((kept | found).values())})
+
+
+@main.command("page")
+def only_page() -> None:
+    """Rewrite docs/RESULTS.md of the figures that are kept, and run nothing."""
+    _write_page()
+
+
+def _shipped_in_table4() -> Iterator[tuple[str, str]]:
+    """(role, name) of the shipped networks with a column in Table IV: none that was trained against attacks."""
+    for dataset in DATASETS:
+        for name, model in shipped_models().items():
+            config = model.record["config"]
+            defended = (config.get("recipe") or {}).get("adversary", "none") != "none"
+            if config["dataset"] not in (dataset.name, dataset.stand_in) or defended:
+                continue
+            if config["network"] == "stq" and config["scheme"] in ("stq", "fp"):
+                yield config["scheme"], name
+            elif config["network"] == dataset.mlct:
+                yield "mlct", name
+
+
+def _attack_all(
+    figures: Path,
+    subjects: list[tuple[str, Any]],
+    presets: tuple[str, ...],
+    *,
+    state: Path,
+    data: Path | None,
+    samples: int,
+    limits: tuple[str, ...],
+    attacks: tuple[str, ...],
+    names: tuple[str, ...],
+) -> None:
+    """Attack, and merge what is finished into the figures."""
+    import paper_attacks as cells
+
+    most = {name: int(count) for name, _, count in (text.partition("=") for text in limits)}
+    found = []
+    for role, subject in _at_hand([one for one in subjects if not names or one[1].name in names]):
+        for preset in presets:
+            for cell in cells.cells(subject, preset):
+                if not attacks or cell.attack in attacks:
+                    cells.attack(cell, state / "attacks", cells.wanted(samples, most, cell.attack), click.echo)
+                done = cells.figures(cell, state / "attacks")
+                found += [] if done is None else [{"role": role, **done}]
+    kept = json.loads(figures.read_text(encoding="utf-8"))["cells"] if figures.is_file() else []
+    _keep(figures, {"cells": cells.merged(kept, found)})
+
+
+def _at_hand(subjects: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Those whose data set can be read; of the others, what is missing is said.
+
+    Raises:
+        StqError: there is none.
+    """
+    missing = None
+    read = 0
+    for role, subject in subjects:
+        try:
+            count = len(subject.samples)
+        except StqError as error:
+            click.echo(f"{subject.name} is passed over: {error}", err=True)
+            missing = error
+            continue
+        read += count
+        yield role, subject
+    if not read and missing is not None:
+        raise missing
+
+
+def _networks_to_measure(seeds: Path, data: Path | None) -> list[Any]:
+    from jacobian_table import Measured
+    from paper_attacks import Subject, subject_of
+    from strided_seeds import finished
+
+    found = []
+    for name, model in shipped_models().items():
+        config = model.record["config"]
+        if config["dataset"] == "cifar10":
+            subject = subject_of(name, data)
+            found.append(
+                Measured(subject, config["network"], config["variant"], config["scheme"], False, config["seed"])
+            )
+    for training, seed, file in finished(seeds):
+        subject = Subject(str(file), "cifar10", data, label=f"strided-{training.name}-seed{seed}")
+        regularized = any(setting.startswith("jacobian") for setting in training.settings)
+        found.append(Measured(subject, "stq", "strided", training.scheme, regularized, seed))
     return found
+
+
+def _draw_fig4() -> None:
+    from paper_charts import fig4 as draw
+
+    drawn = draw(Figures.kept().attacks)
+    if drawn is not None:
+        write_whole(page.ATTACK_FIGURES.with_name("fig4.svg"), drawn)
 
 
 def _validated(validation: dict[str, Any]) -> tuple[str, str, str, str]:
@@ -144,148 +294,25 @@ def _validated(validation: dict[str, Any]) -> tuple[str, str, str, str]:
     return training["dataset"], training["network"], training["variant"], training["scheme"]
 
 
-def _row(model: ShippedModel, data: Path | None, board: Board, on_board: int, limit: int | None) -> dict[str, Any]:
-    """One network's figures, printed as they come."""
-    config = model.record["config"]
-    test = samples_of_dataset(config["dataset"], data, limit)
-    conversion = _conversion(model, data)
-    network = load_any(model.keras, conversion)
-    inputs = read_inputs(test, network.input_format)
-    predictions = FloatModel(model.keras, conversion).classes(inputs.values)
-    floating = Accuracy.of(predictions, test.y)
-    part = samples_of_dataset(config["dataset"], data, min(on_board, limit or on_board))
-    # The host runs all samples while the emulator, a process of its own, runs its part.
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        on_host = beside.submit(_host_classes, network, inputs.levels)
-        on_board_levels = read_inputs(part, network.input_format).levels
-        firmware, found, expected = _board_classes(network, board, on_board_levels)
-        classes = on_host.result()
-    integer = Accuracy.of(classes, test.y)
-    row = {
-        "model": model.name,
-        "network": config["network"],
-        "variant": config["variant"],
-        "scheme": config["scheme"],
-        "dataset": config["dataset"],
-        "float": floating.as_json(),
-        "integer": integer.as_json(),
-        "predictions_differing_from_float": int((classes != predictions).sum()),
-        "board": Accuracy.of(found, part.y).as_json()
-        | {"name": board.name, "differing": int((found != expected).sum())},
-        "bytes": {
-            "qstats": firmware.footprint.qstats,
-            "packed": firmware.footprint.packed,
-            "linked": firmware.footprint.flash,
-        },
-        "compiler": firmware.compiler,
-        "command": "tools/reproduce table3",
-        "commit": git_commit(),
-        "training": {
-            "seed": config["seed"],
-            "epochs": len(model.record["history"]),
-            "hours": round(model.record["training_seconds"] / 3600, 1),
-            "recipe": (config.get("recipe") or {}).get("title") or "settings of version 0.1",
-            "commit": model.record["git_commit"],
-        },
-    }
-    board_score = Accuracy.of(found, part.y)
-    click.echo(
-        f"{model.name}: float {floating}, integer {integer} of {integer.total:,}; on the board {board_score} of "
-        f"{board_score.total:,}, {row['board']['differing']} unlike the reference"
-    )
-    return row
+def _keep(figures: Path, content: dict[str, Any]) -> None:
+    write_whole(figures, json.dumps(content, indent=1) + "\n")
+    click.echo(f"Wrote {figures.name}.")
+    _write_page()
 
 
-def _host_classes(network: Network, levels: NDArray[Any]) -> NDArray[np.int64]:
-    with open_executor("host", network) as host:
-        return classes_of(host.run(levels))
+def _write_page() -> None:
+    write_whole(page.PAGE, results_page(Figures.kept()))
+    click.echo(f"Wrote {page.PAGE.name}.")
 
 
-def _board_classes(
-    network: Network, board: Board, levels: NDArray[Any]
-) -> tuple[Firmware, NDArray[np.int64], NDArray[np.int64]]:
-    """The firmware, the classes its emulated board gives, and those that the integer reference expects."""
-    with tempfile.TemporaryDirectory(prefix="stq-reproduce-") as folder, open_executor("numpy", network) as reference:
-        firmware = build_afresh(network, board, folder)
-        with open_emulated(network, board, firmware) as (emulated,):
-            found = classes_of(emulated.run(levels))
-        return firmware, found, classes_of(reference.run(levels))
-
-
-def _conversion(model: ShippedModel, data: Path | None) -> Conversion:
-    """A model without quantizers is quantized after training, by training samples."""
-    config = model.record["config"]
-    if get_scheme(config["scheme"]).quantized:
-        return Conversion()
-    dataset = load_dataset(config["dataset"], data)
-    return Conversion(post_training=PostTraining(samples_of_training(dataset)))
-
-
-def samples_of_training(dataset: Dataset) -> SampleSet:
-    """As many training samples as are looked at, drawn once and for all."""
-    drawn = np.random.default_rng(0).permutation(len(dataset.x_train))[:CALIBRATION]
-    y = dataset.y_train[drawn].astype(np.int64)
-    return SampleSet(dataset.x_train[drawn], y, dataset_metadata(dataset))
-
-
-def results_page(rows: list[dict[str, Any]], validations: list[dict[str, Any]]) -> str:
-    """docs/RESULTS.md, from figures and the paper's tables alone."""
-    paper = {
-        line["scheme"].lower().replace("-bit", "bit"): line for line in csv.DictReader(PAPER.read_text().splitlines())
-    }
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown, of our own figures
-    )
-    environment.filters["accuracy"] = _accuracy
-    environment.filters["variance"] = _variance
-    environment.filters["entries"] = lambda settings: ", ".join(f"`{name}={value}`" for name, value in settings.items())
-    template = environment.from_string(Path(__file__).with_name("results.md.jinja").read_text())
-    names = [dataset.name for dataset in DATASETS]
-    stq = {(row["dataset"], row["scheme"]): row for row in rows if row["network"] == "stq"}
-    return template.render(
-        schemes=[SCHEMES[name] for name in SCHEMES],
-        paper=paper,
-        datasets=DATASETS,
-        stq=stq,
-        others=[row for row in rows if row["network"] != "stq" or row["dataset"] not in names],
-        rows=rows,
-        validations=validations,
-        paper_folds=list(csv.DictReader(PAPER_FOLDS.read_text().splitlines())),
-        validation_of=_by_column(validations),
-    )
-
-
-def _by_column(validations: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Those that stand beside the paper's, by (its name of the data set, its column)."""
-    found = {}
-    for validation in validations:
-        training = validation["training"]
-        for dataset in DATASETS:
-            if training["dataset"] == dataset.name and training["network"] == "stq" and training["scheme"] == "stq":
-                found[dataset.label, "stq"] = validation
-            elif (
-                training["dataset"] == dataset.name
-                and training["network"] == dataset.mlct
-                and training["scheme"] == "fp"
-            ):
-                found[dataset.label, "mlct"] = validation
-    return found
-
-
-def _accuracy(score: dict[str, Any]) -> str:
-    low, high = score["wilson95"]
-    return f"{100 * score['top1']:.2f} ({100 * low:.1f} .. {100 * high:.1f})"
-
-
-def _variance(validation: dict[str, Any] | None, procedure: str) -> str:
-    if validation is None or procedure not in validation["procedures"]:
-        return "not yet run"
-    found = validation["procedures"][procedure]
-    return f"{found['variance']:.2f} (mean {found['mean']:.2f})"
+@contextmanager
+def _errors_for_people() -> Iterator[None]:
+    try:
+        yield
+    except StqError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; what is finished is kept: the same command goes on from there") from None
 
 
 if __name__ == "__main__":

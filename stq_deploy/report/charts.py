@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from stq_deploy.report.inline_svg import INK, PAGE, SERIES, chart_style, inline_svg, label, new_figure, printable
@@ -37,6 +38,51 @@ class Column:
     title: str
     series: int
     values: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Point:
+    """An accuracy 0 .. 1 with its interval, at a place of the axis that is called `tick`."""
+
+    at: float
+    tick: str
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points from left to right; `series` chooses the colour."""
+
+    title: str
+    series: int
+    points: Sequence[Point]
+
+
+def curve_chart(panels: Sequence[tuple[str, Sequence[Curve]]], title: str) -> str:
+    """Accuracies over a budget, panel beside panel; the shaded bands are the intervals."""
+    with chart_style():
+        figure = new_figure(_WIDTH, 330)
+        drawn = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        named: dict[str, Line2D] = {}
+        for axes, (heading, curves) in zip(drawn, panels, strict=True):
+            ticks = {}
+            for curve in curves:
+                at = [point.at for point in curve.points]
+                colour = SERIES[curve.series]
+                band(axes, at, [100 * p.low for p in curve.points], [100 * p.high for p in curve.points], colour)
+                (line,) = axes.plot(at, [100 * p.share for p in curve.points], color=colour, linewidth=1.8)
+                named.setdefault(shortened(curve.title), line)
+                ticks |= {point.at: point.tick for point in curve.points}
+            axes.set_title(shortened(heading), loc="left", fontsize=12)
+            axes.set_xticks(list(ticks), list(ticks.values()), fontsize=10)
+            axes.set_ylim(0, 108)
+            axes.set_yticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
+            axes.grid(axis="y")
+            quiet(axes)
+        figure.legend(named.values(), named.keys(), loc="outside upper left", ncols=len(named))
+        return inline_svg(figure, title)
 
 
 def accuracy_chart(
@@ -125,6 +171,11 @@ def confusion_chart(counts: Sequence[Sequence[int]], class_names: Sequence[str],
         axes.spines[:].set_visible(True)
         quiet(axes)
         return inline_svg(figure, title)
+
+
+def band(axes: Axes, at: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> None:
+    """A shaded band. `fill_between` draws by reference to a definition, and `inline_svg` takes those away."""
+    axes.fill([*at, *reversed(at)], [*low, *reversed(high)], color=colour, alpha=0.16, linewidth=0)
 
 
 def quiet(axes: Axes) -> None:

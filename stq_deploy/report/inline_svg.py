@@ -98,6 +98,20 @@ def inline_svg(figure: Figure, title: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+def standalone_svg(svg: str) -> str:
+    """An element of `inline_svg` as a file of its own: colours spelt out, on a light page."""
+    root = ET.fromstring(svg)  # noqa: S314 - written by `inline_svg`
+    for element in root.iter():
+        for name in element.attrib:
+            for ours, page in _PAGE_COLOURS.items():
+                element.attrib[name] = element.attrib[name].replace(page, ours)
+    _, _, width, height = root.attrib["viewBox"].split()
+    page = ET.Element(f"{{{_SVG}}}rect", {"width": width, "height": height, "fill": PAGE})
+    root.insert(1, page)  # behind everything, after the title
+    ET.register_namespace("", _SVG)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
 def _adapt(element: ET.Element) -> None:
     """Colours from the page, and identifiers away: those that are labels become titles."""
     for name in ("style", "fill", "stroke"):

@@ -18,7 +18,7 @@ from stq_deploy.evaluation.robustness.presets import Preset
 from stq_deploy.evaluation.robustness.run import Job
 from stq_deploy.evaluation.robustness.shard import Shard
 from stq_deploy.evaluation.robustness.summary import SeriesSummary, Summary
-from stq_deploy.report.charts import quiet
+from stq_deploy.report.charts import band, quiet
 from stq_deploy.report.inline_svg import INK, SERIES, chart_style, inline_svg, new_figure
 from stq_deploy.report.page_templates import page_environment
 
@@ -73,7 +73,7 @@ def _curve(series: SeriesSummary, summary: Summary) -> str:
         worst = [summary.clean, *(row.worst for row in series.rows)]
         shares = [100 * one.share for one in worst]
         ends = np.asarray([one.interval for one in worst]) * 100
-        axes.fill_between(at, ends[:, 0], ends[:, 1], color=SERIES[1], alpha=0.18, linewidth=0)
+        band(axes, at, list(ends[:, 0]), list(ends[:, 1]), SERIES[1])
         axes.plot(at, shares, color=SERIES[1], label="worst case", linewidth=2.2, marker="o")
         for x, y in zip(at, shares, strict=True):
             axes.annotate(

@@ -9,7 +9,17 @@ import matplotlib as mpl
 import pytest
 
 from stq_deploy.evaluation.memory_plan import Arena, ArenaTensor, Region
-from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart
+from stq_deploy.report.charts import (
+    Bar,
+    Column,
+    Curve,
+    Point,
+    accuracy_chart,
+    confusion_chart,
+    curve_chart,
+    layer_chart,
+)
+from stq_deploy.report.inline_svg import standalone_svg
 from stq_deploy.report.memory_charts import arena_chart, region_chart
 
 
@@ -22,6 +32,10 @@ def _arena(first: str, second: str) -> Arena:
     return Arena(100, 90, 80, ("first", "second"), (0, 8), tensors)
 
 
+def _points(*shares: float) -> list[Point]:
+    return [Point(at, f"{at}/255", share, share - 0.1, share + 0.1) for at, share in enumerate(shares)]
+
+
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>&'
 SERIES = ("Float", "Board")
@@ -30,6 +44,7 @@ CHARTS: dict[str, Callable[[str], str]] = {
     "layers": lambda name: layer_chart([name, "fc"], [Column("MACs", 0, [3, 4]), Column("Cycles", 2, [0, 9])]),
     "memory": lambda name: region_chart((Region(name, 30, 100, (("code", 30),)),)),
     "arena": lambda name: arena_chart(_arena(name, "b")),
+    "curves": lambda name: curve_chart([(name, [Curve(name, 1, _points(0.8, 0.2))]), ("b", [])], name),
     "confusion": lambda name: confusion_chart([[1, 2], [0, 4]], [name, "b"], name),
 }
 NOTHING = {
@@ -175,3 +190,38 @@ def test_confusion_shade_is_the_share_of_the_row() -> None:
     assert {text: box[2] for text, box in boxes.items() if " as " in text} == {
         "a as a: 1": 0.25, "a as b: 3": 0.75, "b as a: 0": 0.0, "b as b: 0": 0.0,
     }  # fmt: skip
+
+
+def _numbers(path: ET.Element) -> list[float]:
+    return [float(n) for n in re.findall(r"-?[\d.]+", path.attrib["d"])]
+
+
+def _is_line(path: ET.Element) -> bool:
+    return "fill: none" in path.attrib["style"]
+
+
+def test_curves_and_their_bands_are_drawn_to_scale() -> None:
+    drawn = ET.fromstring(curve_chart([("FGSM", [Curve("STQ", 1, _points(0.9, 0.5, 0.1))])], "Accuracy"))
+    coloured = [p for p in drawn.iter(f"{SVG}path") if "var(--s1)" in p.attrib.get("style", "")]
+    numbers = {kind: [_numbers(path) for path in coloured if _is_line(path) is kind] for kind in (False, True)}
+    band, line = (max(numbers[kind], key=len) for kind in (False, True))
+    x, y, heights = line[::2], line[1::2], band[1::2]
+    assert len(x) == 3  # and not the legend's
+    assert y[1] - y[0] == pytest.approx(y[2] - y[1], rel=1e-3)
+    assert x[1] - x[0] == pytest.approx(x[2] - x[1], rel=1e-3)
+    assert min(heights) == pytest.approx(y[0] - 0.1 * (y[2] - y[0]) / 0.8, rel=1e-2)
+    assert max(heights) == pytest.approx(y[2] + 0.1 * (y[2] - y[0]) / 0.8, rel=1e-2)
+
+
+@pytest.mark.parametrize("draw", CHARTS.values(), ids=CHARTS)
+def test_a_chart_in_a_file_of_its_own_needs_no_page(draw: Callable[[str], str]) -> None:
+    alone = standalone_svg(draw("a"))
+    root = ET.fromstring(alone)
+    assert "var(--" not in alone
+    assert "var(--" in draw("a")
+    title, page = list(root)[:2]
+    assert title.tag == f"{SVG}title"
+    assert (page.tag, page.attrib["fill"]) == (f"{SVG}rect", "#ffffff")
+    assert [float(page.attrib[side]) for side in ("width", "height")] == [
+        float(n) for n in root.attrib["viewBox"].split()[2:]
+    ]

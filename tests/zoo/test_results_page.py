@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -14,17 +15,24 @@ from click.testing import CliRunner
 from stq_deploy.evaluation.cross_validation import spread
 from stq_deploy.evaluation.scores import Accuracy
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "reproduce.py"
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.fixture(name="reproduce", scope="module")
 def _reproduce() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reproduce", TOOL)
+    spec = importlib.util.spec_from_file_location("reproduce", TOOLS / "reproduce.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    spec.loader.exec_module(module)  # which makes the modules beside it importable
     return module
+
+
+def page_of(
+    reproduce: ModuleType, rows: list[dict[str, Any]], validations: list[dict[str, Any]] | None = None, **more: Any
+) -> str:
+    page: str = reproduce.results_page(reproduce.Figures(rows, validations or [], **more))
+    return page
 
 
 def row(name: str, **changes: Any) -> dict[str, Any]:
@@ -41,7 +49,7 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def test_a_row_stands_beside_the_papers(reproduce: ModuleType) -> None:
-    page = reproduce.results_page([row("stq-cifar10")], [])
+    page = page_of(reproduce, [row("stq-cifar10")])
     (line,) = [line for line in page.splitlines() if line.startswith("| STQ | 80.57 |")]
     ours = "78.40 (77.6 .. 79.2)"
     assert line == f"| STQ | 80.57 | {ours} | {ours} | 781 of 1000, 0 | 410 | 420,008 | 381,256 | 407,804 |"
@@ -50,13 +58,13 @@ def test_a_row_stands_beside_the_papers(reproduce: ModuleType) -> None:
 
 def test_networks_that_do_not_come_are_not_yet_run(reproduce: ModuleType) -> None:
     for rows, missing in (([row("stq-cifar10")], 3 * 8 - 1), ([], 3 * 8)):
-        before, _, after = reproduce.results_page(rows, []).partition("## Table V")
+        before, _, after = page_of(reproduce, rows).partition("## Table V")
         assert before.count("| not yet run |") == missing
         assert after.count("not yet run") == 2 * 15
 
 
 def test_the_papers_spoken_words_stand_beside_the_papers_too(reproduce: ModuleType) -> None:
-    page = reproduce.results_page([row("stq-speech", dataset="speech-commands")], [])
+    page = page_of(reproduce, [row("stq-speech", dataset="speech-commands")])
     assert "| STQ | 94.76 | 78.40" in page
     assert "## Other networks" not in page
 
@@ -77,7 +85,7 @@ def validation(**training: Any) -> dict[str, Any]:
 
 
 def test_a_validation_stands_beside_the_papers(reproduce: ModuleType) -> None:
-    page = reproduce.results_page([], [validation(), validation(network="resnet_v1", scheme="fp")])
+    page = page_of(reproduce, [], [validation(), validation(network="resnet_v1", scheme="fp")])
     ours = "2.00 (mean 51.00)"
     assert f"| CIFAR-10 | none | 3.04 | {ours} | 26.25 | {ours} |" in page
     assert "| CIFAR-10 | square | 11.78 | not yet run | 15.58 | not yet run |" in page
@@ -89,7 +97,7 @@ def test_a_validation_stands_beside_the_papers(reproduce: ModuleType) -> None:
 
 
 def test_other_validations_stand_by_themselves(reproduce: ModuleType) -> None:
-    page = reproduce.results_page([], [validation(scheme="ternary"), validation(dataset="fashion-mnist")])
+    page = page_of(reproduce, [], [validation(scheme="ternary"), validation(dataset="fashion-mnist")])
     assert page.partition("## Table V")[2].count("not yet run") == 2 * 15
     assert "### stq (strided), scheme ternary, on cifar10\n" in page
 
@@ -97,16 +105,19 @@ def test_other_validations_stand_by_themselves(reproduce: ModuleType) -> None:
 def test_finished_validations_are_taken_over(
     reproduce: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reproduce, "FOLD_FIGURES", tmp_path / "table5.json")
-    monkeypatch.setattr(reproduce, "PAGE", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(reproduce.page, "FOLD_FIGURES", tmp_path / "table5.json")
+    monkeypatch.setattr(reproduce.page, "PAGE", tmp_path / "RESULTS.md")
     run = tmp_path / "run"
     run.mkdir()
     for found in (validation(), validation(scheme="fp"), validation(seed=8)):
         (run / "cross_validation.json").write_text(json.dumps(found))
         assert CliRunner().invoke(reproduce.main, ["table5", str(run)]).exit_code == 0
-    kept = reproduce.kept_validations()
-    assert [(found["training"]["scheme"], found["training"]["seed"]) for found in kept] == [("fp", 7), ("stq", 8)]
-    assert reproduce.PAGE.read_text() == reproduce.results_page(reproduce.kept_rows(), kept)
+    kept = reproduce.Figures.kept()
+    assert [(found["training"]["scheme"], found["training"]["seed"]) for found in kept.validations] == [
+        ("fp", 7),
+        ("stq", 8),
+    ]
+    assert reproduce.page.PAGE.read_text() == reproduce.results_page(kept)
 
     old = {key: value for key, value in validation().items() if key != "git_commits"}
     for content in ("{}", "[", json.dumps(old)):
@@ -114,16 +125,158 @@ def test_finished_validations_are_taken_over(
         refused = CliRunner().invoke(reproduce.main, ["table5", str(run)])
         assert refused.exit_code == 1
         assert "no finished cross validation" in refused.output
-        assert reproduce.kept_validations() == kept
+        assert reproduce.Figures.kept() == kept
 
 
 def test_other_networks_and_data_sets_have_a_table_of_their_own(reproduce: ModuleType) -> None:
-    assert "## Other networks" not in reproduce.results_page([row("stq-cifar10")], [])
-    page = reproduce.results_page([row("ds-cnn-speech", network="ds_cnn", dataset="speech-commands-other-words")], [])
+    assert "## Other networks" not in page_of(reproduce, [row("stq-cifar10")])
+    page = page_of(reproduce, [row("ds-cnn-speech", network="ds_cnn", dataset="speech-commands-other-words")])
     assert "| `zoo:ds-cnn-speech` | ds_cnn | stq | speech-commands-other-words | 78.40 (77.6 .. 79.2) |" in page
 
 
+def cell(model: str = "stq-cifar10", role: str = "stq", **changes: Any) -> dict[str, Any]:
+    """A cell of Table IV as `tools/reproduce table4` keeps it."""
+    return {
+        "role": role, "model": model, "model_sha256": "aa", "dataset": "cifar10", "features": False,
+        "preset": "paper", "series": "Boundary", "attack": "boundary", "title": "Boundary", "norm": "2", "eps": "100",
+        "storage": "float32", "settings": {"step": 0.01}, "note": "", "seed": 0, "versions": {}, "commit": None,
+        "counts": [counted(100, 80, 0, 79)],
+    } | changes  # fmt: skip
+
+
+def counted(samples: int, clean: int, left: int, rounded: int) -> dict[str, Any]:
+    return {"samples": samples, "clean": clean, "float": left, "rounded": rounded}
+
+
+def lines_of(page: str, start: str) -> list[str]:
+    return [line for line in page.splitlines() if line.startswith(start)]
+
+
+def test_attacked_networks_stand_beside_the_papers(reproduce: ModuleType) -> None:
+    cells = [
+        cell(counts=[counted(100, 80, 0, 79), counted(1000, 812, 3, 805)]),
+        cell("resnet-v1-cifar10", "mlct", counts=[counted(16, 13, 1, 12)]),
+        cell(preset="paper-fixed", storage="uint8", counts=[counted(100, 80, 2, 2)]),
+    ]
+    page = page_of(reproduce, [], attacks=cells)
+    assert lines_of(page, "| Boundary |") == [
+        "| Boundary | 83.8 | 0 / 79 of 100 (clean 80); 3 / 805 of 1,000 (clean 812) | 82.9 | 1 / 12 of 16 (clean 13) | "
+        "not yet run |"
+    ]
+    (fixed,) = lines_of(page, "| Boundary, rounded inside the search |")
+    assert "| 2 of 100 (clean 80) |" in fixed
+    assert "leaves STQ 3 of 1,000 (clean 812), and 805 of 1,000 after rounding" in page
+    assert "Where the search itself rounds, 2 of 100 are left" in page
+
+
+def test_a_stand_in_is_named_so_and_takes_nobody_elses_place(reproduce: ModuleType) -> None:
+    shipped = row("stq-fashion-mnist", dataset="fashion-mnist")
+    page = page_of(reproduce, [shipped], attacks=[cell("stq-fashion-mnist", dataset="fashion-mnist")])
+    before, _, after = page.partition("### Fashion-MNIST, in place of SVHN")
+    assert "The paper's figures are of SVHN: another task." in after
+    assert lines_of(after, "| Boundary |")[0].startswith(
+        "| Boundary | 97.3 | 0 / 79 of 100 (clean 80) | 94.0 | not yet"
+    )
+    assert not lines_of(before, "| Boundary |")
+    assert "### SVHN, gray\n\nNot yet run: no network of this data set" in before
+    assert "### Fashion-MNIST, in place of SVHN\n\nNot yet run: `tools/reproduce table4`." in page_of(
+        reproduce, [shipped]
+    )
+
+
+def test_words_say_nothing_that_was_not_measured(reproduce: ModuleType) -> None:
+    page = page_of(reproduce, [])
+    for claim in ("**FGSM and PGD.**", "**Square.**", "**Boundary.**", "STQ or the network", "What came of it"):
+        assert claim not in page
+    assert "figures/fig4.svg" not in page
+    assert "figures/fig5.svg" not in page
+
+
+def test_jacobians_have_a_row_each_and_the_words_quote_them(reproduce: ModuleType) -> None:
+    def network(model: str, scheme: str, figure: float, **more: Any) -> dict[str, Any]:
+        norms = {"norm": 3 * figure, "by_margin": figure, "by_spread": 2 * figure, "relative_by_margin": figure / 4}
+        places = [{"place": p, "gradient": norms, "difference": norms, "size": 0.5} for p in ("input", "conv2")]
+        return {
+            "model": model, "network": "stq", "variant": "pooled", "scheme": scheme, "regularized": False, "seed": 0,
+            "samples": 1000, "right": 850, "margin": 2.5, "spread": 1.0, "places": places,
+        } | more  # fmt: skip
+
+    networks = [
+        network("fp-cifar10", "fp", 12), network("stq-cifar10", "stq", 10), network("ternary-cifar10", "ternary", 11),
+        network("4bit-cifar10", "4bit", 9), network("strided-fp-jr-seed2", "fp", 5, regularized=True, seed=2),
+    ]  # fmt: skip
+    page = page_of(reproduce, [], jacobians=networks)
+    assert "| stq-cifar10 | stq | 0 | 1,000, 850 | 30.0 | 20.0 | 10.0 | 30.0 | 20.0 | 10.0 | 2.50 |" in page
+    assert "| strided-fp-jr-seed2 | fp + JR | 2 |" in page
+    assert lines_of(page, "| fp-cifar10 | 3") == ["| fp-cifar10 | 3.00 / 3.00 |"]
+    assert "STQ's Jacobian is 20.0 where its twin's is 24.0" in page
+    assert "Per margin it is 10.0 against the twin's 12.0" in page
+
+
+def test_the_larger_count_of_a_cell_stays_unless_the_network_is_another(reproduce: ModuleType) -> None:
+    import paper_attacks
+
+    small, large = cell(counts=[counted(16, 13, 0, 13)]), cell(counts=[counted(100, 80, 0, 79)])
+    other = cell("fp-cifar10")
+    assert paper_attacks.merged([large, other], [small]) == [other, large]
+    assert paper_attacks.merged([small], [large]) == [large]
+    for changed in ({"model_sha256": "bb"}, {"settings": {"step": 0.1}}):
+        assert paper_attacks.merged([large], [small | changed]) == [small | changed]
+
+
+def test_figures_4_and_5_are_drawn_of_the_cells(reproduce: ModuleType) -> None:
+    import paper_charts
+
+    cells = [cell(series="C&W-L2"), cell(series="C&W-L2", preset="paper-fixed", counts=[counted(64, 51, 1, 1)])]
+    drawn = paper_charts.fig4(cells)
+    for text in ("clean: 80 of 100", "rounded afterwards: 79 of 100", "rounded inside the search: 1 of 64"):
+        assert text in drawn
+    budgets = [cell(series="FGSM", preset="fig5", eps=eps, counts=[counted(9, 8, n, n)]) for n, eps in
+               enumerate(("0.3", "0.05"))]  # fmt: skip
+    drawn = paper_charts.fig5(budgets)
+    assert drawn.index(">clean<") < drawn.index(">0.05<") < drawn.index(">0.3<")
+    assert paper_charts.fig4([]) is None
+    assert paper_charts.fig5([]) is None
+
+
+def test_the_commands_of_long_runs_are_commands(reproduce: ModuleType, tmp_path: Path) -> None:
+    import fold_runs
+    import strided_seeds
+
+    from stq_deploy.cli.cross_validate import cross_validate
+    from stq_deploy.cli.train import train
+    from stq_deploy.training.recipe import load_recipe, parse_changes
+
+    for training in strided_seeds.TRAININGS:
+        given = train.make_context("train", training.arguments(1, tmp_path, None)).params
+        assert given["out"] == tmp_path / f"{training.name}-seed1"
+        changes = {"epochs": given["epochs"], **parse_changes(list(given["settings"]))}
+        recipe = load_recipe(given["recipe"], changes)
+        assert (recipe.jacobian > 0) == (training.name == "fp-jr")
+        assert (given["warm_start"] is not None) == (training.scheme != "fp")
+    listed = dict(fold_runs.commands(tmp_path, tmp_path, ()))
+    assert listed.keys() >= {"cifar10-stq", "cifar10-resnet", "svhn-resnet", "speech-commands-ds-cnn"}
+    for name, command in listed.items():
+        assert command[0] == "cross-validate"
+        assert cross_validate.make_context("cross-validate", command[1:]).params["out"] == tmp_path / name
+
+
 def test_the_page_is_that_of_its_figures(reproduce: ModuleType) -> None:
-    rows = reproduce.kept_rows()
-    assert reproduce.PAGE.read_text() == reproduce.results_page(rows, reproduce.kept_validations())
-    assert all(row["board"]["differing"] == 0 for row in rows)
+    figures = reproduce.Figures.kept()
+    assert reproduce.page.PAGE.read_text() == reproduce.results_page(figures)
+    assert all(row["board"]["differing"] == 0 for row in figures.rows)
+
+
+def test_the_drawings_are_those_of_the_figures(reproduce: ModuleType) -> None:
+    """By their texts and labels, which hold every figure; where a line ends in the last digit, versions may differ."""
+    import paper_charts
+
+    def said(svg: str) -> list[str]:
+        return [text.strip() for text in ElementTree.fromstring(svg).itertext() if text.strip()]
+
+    figures = reproduce.Figures.kept()
+    for name, drawn in (("fig4", paper_charts.fig4(figures.attacks)), ("fig5", paper_charts.fig5(figures.budgets))):
+        path = reproduce.page.DOCS / "figures" / f"{name}.svg"
+        assert path.is_file() == (drawn is not None)
+        if drawn is not None:
+            assert said(path.read_text()) == said(drawn)
