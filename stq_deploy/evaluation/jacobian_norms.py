@@ -129,12 +129,11 @@ class JacobianMeter:
 
         call = layer.call
 
-        @tf.autograph.experimental.do_not_convert
         def moved(*args: Any, **kwargs: Any) -> Any:
             output = call(*args, **kwargs)
             return output + self._moves[number + 1] if self._moves else output
 
-        layer.call = moved
+        layer.call = tf.autograph.experimental.do_not_convert(moved)
 
     def _trace(self, tensors: list[Any]) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
         """(logits, inner values, squared norms by class), traced once for every batch size."""

@@ -67,7 +67,7 @@ def curve_chart(panels: Sequence[tuple[str, Sequence[Curve]]], title: str) -> st
         drawn = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         named: dict[str, Line2D] = {}
         for axes, (heading, curves) in zip(drawn, panels, strict=True):
-            ticks = {}
+            ticks: dict[float, str] = {}
             for curve in curves:
                 at = [point.at for point in curve.points]
                 colour = SERIES[curve.series]

@@ -106,8 +106,8 @@ def standalone_svg(svg: str) -> str:
             for ours, page in _PAGE_COLOURS.items():
                 element.attrib[name] = element.attrib[name].replace(page, ours)
     _, _, width, height = root.attrib["viewBox"].split()
-    page = ET.Element(f"{{{_SVG}}}rect", {"width": width, "height": height, "fill": PAGE})
-    root.insert(1, page)  # behind everything, after the title
+    light = ET.Element(f"{{{_SVG}}}rect", {"width": width, "height": height, "fill": PAGE})
+    root.insert(1, light)  # behind everything, after the title
     ET.register_namespace("", _SVG)
     return ET.tostring(root, encoding="unicode") + "\n"
 
