@@ -159,7 +159,7 @@ def cells(subject: Subject, preset: str) -> list[Cell]:
 
 
 def attack(cell: Cell, state: Path, samples: int, say: Callable[[str], None]) -> None:
-    """Attack the first `samples` samples, but for those whose shards are there."""
+    """Attack the first `samples` samples, except those whose shards are there."""
     job = cell.job(state)
     size = SLOW_SHARD if cell.attack in SLOW else SHARD
     job.folder.mkdir(parents=True, exist_ok=True)

@@ -165,8 +165,8 @@ def test_attacked_networks_stand_beside_the_papers(reproduce: ModuleType) -> Non
     ]
     (fixed,) = lines_of(page, "| Boundary, rounded inside the search |")
     assert "| 2 of 100 (clean 80) |" in fixed
-    assert "leaves STQ 3 of 1,000 (clean 812), and 805 of 1,000 after rounding" in page
-    assert "Where the search itself rounds, 2 of 100 are left" in page
+    assert "STQ keeps 3 of 1,000 (clean 812), and 805 of 1,000 after rounding" in page
+    assert "With rounding inside the search it keeps 2 of 100." in page
 
 
 def test_a_stand_in_is_named_so_and_takes_nobody_elses_place(reproduce: ModuleType) -> None:
@@ -178,7 +178,7 @@ def test_a_stand_in_is_named_so_and_takes_nobody_elses_place(reproduce: ModuleTy
         "| Boundary | 97.3 | 0 / 79 of 100 (clean 80) | 94.0 | not yet"
     )
     assert not lines_of(before, "| Boundary |")
-    assert "### SVHN, gray\n\nNot yet run: no network of this data set" in before
+    assert "### SVHN, gray\n\nNot yet run: the package has no network" in before
     assert "### Fashion-MNIST, in place of SVHN\n\nNot yet run: `tools/reproduce table4`." in page_of(
         reproduce, [shipped]
     )
@@ -186,7 +186,7 @@ def test_a_stand_in_is_named_so_and_takes_nobody_elses_place(reproduce: ModuleTy
 
 def test_words_say_nothing_that_was_not_measured(reproduce: ModuleType) -> None:
     page = page_of(reproduce, [])
-    for claim in ("**FGSM and PGD.**", "**Square.**", "**Boundary.**", "STQ or the network", "What came of it"):
+    for claim in ("**FGSM.**", "**PGD.**", "**Square.**", "**Boundary.**", "**The network", "Per margin, STQ has"):
         assert claim not in page
     assert "figures/fig4.svg" not in page
     assert "figures/fig5.svg" not in page
@@ -209,8 +209,8 @@ def test_jacobians_have_a_row_each_and_the_words_quote_them(reproduce: ModuleTyp
     assert "| stq-cifar10 | stq | 0 | 1,000, 850 | 30.0 | 20.0 | 10.0 | 30.0 | 20.0 | 10.0 | 2.50 |" in page
     assert "| strided-fp-jr-seed2 | fp + JR | 2 |" in page
     assert lines_of(page, "| fp-cifar10 | 3") == ["| fp-cifar10 | 3.00 / 3.00 |"]
-    assert "STQ's Jacobian is 20.0 where its twin's is 24.0" in page
-    assert "Per margin it is 10.0 against the twin's 12.0" in page
+    assert "Per spread, STQ has 20.0 and its twin 24.0" in page
+    assert "Per margin, STQ has 10.0 and its twin 12.0" in page
 
 
 def test_the_larger_count_of_a_cell_stays_unless_the_network_is_another(reproduce: ModuleType) -> None:
