@@ -140,7 +140,7 @@ def weights_alone() -> StqError:
     """The error for an HDF5 file without a model."""
     return StqError(
         "it is an HDF5 file without a model's configuration",
-        cause="it holds weights alone, as model.save_weights() writes them, or is no Keras file at all",
+        cause="it holds weights alone, as model.save_weights() writes them, or is not a Keras file at all",
         next=_WITH_WEIGHTS,
     )
 

@@ -110,7 +110,7 @@ def read_arrays(path: str | os.PathLike[str], limit: int) -> dict[str, npt.NDArr
             with zipfile.ZipFile(file) as archive:
                 return {name.removesuffix(".npy"): read_array(archive, name, limit) for name in archive.namelist()}
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise ValueError(f"it is no usable .npz file ({error})") from error
+            raise ValueError(f"it is not a usable .npz file ({error})") from error
 
 
 def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:

@@ -32,7 +32,7 @@ def import_tensorflow(purpose: str, *, where: str = "", instead: str = "") -> An
     ours = "tensorflow" not in sys.modules
     try:
         with _no_standard_error() if ours else contextlib.nullcontext():
-            import qkeras  # noqa: F401 - so that its lack is told here as well
+            import qkeras  # noqa: F401 - so that its absence is reported here as well
             import tensorflow
     except ImportError as error:
         raise StqError(

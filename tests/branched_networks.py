@@ -23,7 +23,7 @@ def branched_network(seed: int, ops: int = 9, *, unit: int = 8, copies: bool = T
 
     Args:
         unit: sizes of tensors are multiples of it; 1 gives concatenations whose pieces lie at odd addresses.
-        copies: whether some concatenations are no views.
+        copies: whether some concatenations are not views.
     """
     return _Builder(np.random.default_rng(seed), unit, copies).build(ops)
 
@@ -62,7 +62,7 @@ class _Builder:
             self.append(PairTable, (a, b), self.levels(self.tensors[a].shape), table=table)
 
     def add(self) -> None:
-        """To int16, from what is no wider: an output that must not take a narrow input's place."""
+        """To int16, from a tensor that is not wider: an output that must not take a narrow input's place."""
         a, b = self.alike()
         top = max(self.tensors[name].maximum for name in (a, b)) * 2
         shape = self.tensors[a].shape

@@ -1,4 +1,4 @@
-"""That what is no model is named for what it is, whatever command it is given to."""
+"""Files that are not models are named for what they are, in every command."""
 
 from __future__ import annotations
 

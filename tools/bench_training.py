@@ -2,7 +2,7 @@
 
     python tools/bench_training.py [--variant pooled] [--steps 9]
 
-The least of the times is told: other work on the computer makes steps slower, never faster.
+The fastest time is reported: other work on the computer makes steps slower, never faster.
 """
 
 from __future__ import annotations

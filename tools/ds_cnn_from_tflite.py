@@ -52,7 +52,7 @@ def rebuild(path: Path) -> tuple[Any, float]:
     """(the Keras model, its largest difference from TensorFlow Lite on random features).
 
     Raises:
-        StqError: the file is no DS-CNN, or the two differ by more than 1e-5.
+        StqError: the file is not a DS-CNN, or the two differ by more than 1e-5.
     """
     from stq_deploy.zoo.networks import build_network
 

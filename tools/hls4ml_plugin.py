@@ -24,7 +24,7 @@ RESULTS = "STQ_HLS4ML_RESULTS"
 _SAME_MODEL = frozenset({"backend", "io_type", "strategy"})
 """Parameters of tests that choose among FPGA backends, and leave the model as it is."""
 _KEPT = frozenset({"hls_config", "model"})
-"""Arguments of `convert_from_keras_model` that are no FPGA's."""
+"""Arguments of `convert_from_keras_model` that do not concern an FPGA."""
 
 _FOLDERS = re.compile(r"/(?:[\w.+-]+/)+")
 _WIDEST_INPUT = 16

@@ -25,7 +25,7 @@ def parse_places(texts: Sequence[str]) -> dict[str, list[str]]:
         names = [name.strip() for name in memories.split(",")]
         if not equals or not all(names):
             raise StqError(
-                f"{text!r} is no placement",
+                f"{text!r} is not a placement",
                 where="--place",
                 next="write PART=MEMORY or PART=MEMORY,MEMORY, for instance arena=axi_sram",
             )

@@ -18,7 +18,7 @@ METHODS = ("mse", "minmax")
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """What the options say."""
+    """The conversion that the options ask for."""
 
     post_training: str | None
     calibrate: Path | None
@@ -38,7 +38,7 @@ class ConversionOptions:
 
         low, high = self.input_range or (0.0, 1.0)
         if not low < high < float("inf") or low == -float("inf"):
-            raise StqError(f"--input-range {low:g} {high:g} is no range", next="give two numbers, the smaller first")
+            raise StqError(f"--input-range {low:g} {high:g} is not a range", next="give two numbers, the smaller first")
         if self.post_training is not None and self.calibrate is None:
             raise StqError(
                 "--post-training needs --calibrate",

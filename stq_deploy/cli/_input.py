@@ -1,4 +1,4 @@
-"""What a network's input is, and how many samples leave it, in a line each."""
+"""A network's input, and the number of samples outside it, in a line each."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def is_assumed(network: Network) -> bool:
 
 
 def outside_text(outside: int, total: int) -> str:
-    """How many samples hold values that the input's levels do not reach."""
+    """The number of samples with values that the input's levels do not reach."""
     return f"{outside:,} of {total:,} samples outside the input's domain"
 
 

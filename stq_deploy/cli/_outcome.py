@@ -1,4 +1,4 @@
-"""How a command ends: in words, with an exit code, and with JSON where that was asked for; never in a traceback."""
+"""The end of a command: words, an exit code, and JSON if asked for; never a traceback."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def interruptible(kept: str) -> Iterator[None]:
 
 
 def ended(run: Callable[[], object], arguments: Sequence[str]) -> int:
-    """Run a command to its end, whatever that is, and tell it; returns the exit code.
+    """Run a command to its end and report that end; returns the exit code.
 
     Args:
         run: gives None or an exit code.
@@ -86,7 +86,7 @@ def ended(run: Callable[[], object], arguments: Sequence[str]) -> int:
 
 
 def lenient_streams() -> None:
-    """What the terminal's encoding lacks is printed as a backslash escape, instead of ending the command."""
+    """Print characters that the terminal's encoding lacks as backslash escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             with contextlib.suppress(ValueError, OSError):
@@ -98,7 +98,7 @@ class _InternalError(StqError):
 
 
 def _explained(error: Exception) -> StqError:
-    """What nobody has foreseen, as far as its type says something."""
+    """The words for an unexpected exception, as far as its type explains it."""
     if isinstance(error, OSError) and error.strerror:
         place = error.filename if isinstance(error.filename, str) else "input or output"
         next = "free some space, or choose another disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def chosen_samples(
     dataset: str | None, data: Path | None, samples: Path | None, limit: int | None
 ) -> tuple[str, SampleSet]:
-    """What --dataset, --data, --samples and --limit say: a name for it, and the samples.
+    """The samples of --dataset, --data, --samples and --limit, and a name for them.
 
     Raises:
         StqError: neither or both of --dataset and --samples are given, or they cannot be read.

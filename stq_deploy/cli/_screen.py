@@ -18,12 +18,12 @@ FILE_WIDTH = 120
 
 
 def human_console() -> Console:
-    """Where text for people goes: standard error, so that standard output holds results alone."""
+    """The console for people: standard error, so that standard output has only results."""
     return _console(stderr=True)
 
 
 def result_console(as_json: bool) -> Console:
-    """Where tables of results go: standard output, unless that is to hold JSON."""
+    """The console for tables of results: standard output, unless that is for JSON."""
     return _console(stderr=as_json)
 
 
@@ -50,7 +50,7 @@ def plain(text: str) -> str:
 
 
 SECONDS_BETWEEN_LINES = 5.0
-"""Seconds between two lines about the same stage, where standard error is no terminal."""
+"""Seconds between two lines about the same stage, where standard error is not a terminal."""
 
 
 @contextmanager

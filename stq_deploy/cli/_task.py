@@ -38,13 +38,13 @@ def task_options(command: Callable[..., None]) -> Callable[..., None]:
         from stq_deploy.network.output import Task
 
         if threshold is not None and not math.isfinite(threshold):
-            raise StqError(f"--threshold {threshold} is no threshold", next="give a number, such as 0.5")
+            raise StqError(f"--threshold {threshold} is not a threshold", next="give a number, such as 0.5")
         command(stated=Stated(None if task is None else Task(task), threshold), **others)
 
     return wrapped
 
 
 def task_metadata(stated: Stated) -> dict[str, Any]:
-    """What a network's metadata keep of it."""
+    """The entries that a network's metadata keep."""
     said = {"task": None if stated.task is None else str(stated.task), "threshold": stated.threshold}
     return {key: value for key, value in said.items() if value is not None}

@@ -68,7 +68,7 @@ def evaluate(
     Classes give top-1 accuracy with its Wilson 95 % interval; other outputs what --task names.
 
     `--executor float` scores what Keras says of the samples as they are, neither clipped nor rounded; where the
-    network's input is rounded more coarsely, a second figure tells the float model's score on the rounded samples.
+    network's input is rounded more coarsely, a second figure is the float model's score on the rounded samples.
     """
     from stq_deploy.cli._input import outside_text
     from stq_deploy.cli._samples import chosen_samples
@@ -134,7 +134,7 @@ def _check_labelled(scoring: Scoring, samples: SampleSet, source: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Answers:
-    """What a model says of samples.
+    """A model's answers to samples.
 
     Attributes:
         on_levels: of the float model, what it says of the values that the network's input levels stand for; None where
@@ -200,7 +200,7 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
 
 
 def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring) -> _Answers:
-    """What Keras says of the samples as they are, and of what their input levels stand for."""
+    """Keras's answers to the samples unchanged, and to the values of their input levels."""
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.evaluation.inputs import count_outside
 

@@ -113,7 +113,7 @@ def _remarks(rows: Sequence[LayerRow]) -> Iterator[str]:
 
 
 def _verdict(rows: Sequence[LayerRow]) -> tuple[str, bool]:
-    """The last line, and whether the model can be converted as far as its layers tell."""
+    """The last line, and whether the model can be converted as far as its layers show."""
     unsupported = sum(bool(row.problem) for row in rows)
     if unsupported:
         return f"cannot be converted: {len(rows) - unsupported} of {len(rows)} layers are supported", False

@@ -59,7 +59,7 @@ def verify(
     """Compare every layer's output between NumPy, host C, sanitized C and emulated boards.
 
     Prints one row per layer, and the first layer, element and values that differ; exit code 1 if any does.
-    For a QKeras model it also counts what differs from TensorFlow's float32 arithmetic, which is no error.
+    For a QKeras model it also counts what differs from TensorFlow's float32 arithmetic, which is not an error.
     """
     from stq_deploy.cli._input import outside_text, say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console

@@ -66,7 +66,7 @@ def _part(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDArray[np.int
     x, y = read_idx(images), read_idx(labels)
     if x.shape[1:] != (SIDE, SIDE) or y.shape != x.shape[:1]:
         raise StqError(
-            f"these are no {SIDE}x{SIDE} pictures with one label each: shapes {x.shape} and {y.shape}",
+            f"these are not {SIDE}x{SIDE} pictures with one label each: shapes {x.shape} and {y.shape}",
             where=str(images),
             cause=f"this file or {labels.name} is of another data set",
         )

@@ -37,7 +37,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if len(content) > MAXIMUM_BYTES:
         raise StqError(f"the file unpacks to more than {MAXIMUM_BYTES} bytes", where=str(path))
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTES:
-        raise StqError("this is no IDX file of bytes", where=str(path), cause="it is another file under that name")
+        raise StqError("this is not an IDX file of bytes", where=str(path), cause="it is another file under that name")
     dimensions = content[3]
     start = 4 + 4 * dimensions
     if len(content) < start:

@@ -88,7 +88,7 @@ def _around_file(source: DataSource, path: Path) -> tuple[Form, tuple[Path, ...]
         if len(form.files) == 1 and path.suffix and form.files[0].endswith(path.suffix):
             return form, (path,)
     raise StqError(
-        f"this is no file of {source.title}", where=str(path), next=f"name a folder that holds {_wanted(source)}"
+        f"this is not a file of {source.title}", where=str(path), next=f"name a folder that holds {_wanted(source)}"
     )
 
 

@@ -108,4 +108,4 @@ def _plain(value: Any) -> Any:
         return {_plain(key): _plain(item) for key, item in value.items()}
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return value
-    raise pickle.UnpicklingError(f"it holds {type(value).__name__}, which is no data")
+    raise pickle.UnpicklingError(f"it holds {type(value).__name__}, which is not data")

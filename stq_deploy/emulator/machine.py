@@ -407,7 +407,7 @@ class Machine:
             return None
         return HardwareFault(
             f"0x{self._halfword(pc):04X} is executed",
-            f"it is no instruction of this core ({error})",
+            f"it is not an instruction of this core ({error})",
             exception=ex.USAGE_FAULT,
             status=ex.UNDEFINED,
         )

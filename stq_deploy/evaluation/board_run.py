@@ -32,7 +32,7 @@ from stq_deploy.planner import emitted_ops
 from stq_deploy.progress import Progress, silent
 
 FloatAnswers = Callable[[Scoring, Values], Answers]
-"""What the float model says of values of its input, which it gets as they are, read as the scoring says."""
+"""The float model's answers to values of its input, unchanged, read by the scoring."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class SampleFile:
         return cls(path.name, load_samples(path))
 
     def scoring(self, network: Network, stated: Stated | None = None) -> Scoring:
-        """How the network's outputs are read on these samples.
+        """The scoring of the network's outputs on these samples.
 
         Raises:
             StqError: see `evaluation.task.choose`; it names the file.
@@ -59,13 +59,13 @@ class SampleFile:
             raise StqError(error.what, where=self.name, cause=error.cause, next=error.next) from error
 
     def results_path(self, folder: Path) -> Path:
-        """Where its results go; two files of one name do not meet."""
+        """Path of its results; two files of one name do not collide."""
         return folder / f"{Path(self.name).stem}-{self.samples.sha256()[:8]}.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
 class Ran:
-    """What running one file gave; `cycles` per layer if asked for, `run_now` samples in `seconds`.
+    """The results of one file; `cycles` per layer if asked for, `run_now` samples in `seconds`.
 
     `unchecked` of the earlier results had no check sum: an earlier version wrote them.
     """
@@ -211,7 +211,7 @@ def run_file(
 
 
 def _link_facts(executors: Sequence[LinkExecutor]) -> dict[str, str]:
-    """How the boards and their lines did, in words."""
+    """The state of the boards and their lines, in words."""
     counts = [executor.session.statistics for executor in executors]
     facts = {
         "Boards side by side": str(len(counts)),

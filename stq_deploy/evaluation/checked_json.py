@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 LARGEST_COUNT = 1 << 53
-"""Whole numbers beyond this are no sizes or counts of ours."""
+"""Largest integer that can be one of our sizes or counts."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ _SCORES_FILE = "scores.json"
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What is validated.
+    """The settings of a cross validation.
 
     Attributes:
         training: of every fold; its `out` is the folder of the whole, its seed also parts the data set.
@@ -66,8 +66,8 @@ def cross_validate(
 ) -> dict[str, Any]:
     """Train and score every fold not yet done; write RESULT_FILE into the folder, and return what it holds.
 
-    `on_fold` is told each fold's number (from 0) and scores as they come; `reporter` makes, wherever the engine trains,
-    what each fold's training is told to. Raises StqError as training and attacks do,
+    `on_fold` gets each fold's number (from 0) and scores as they arrive; `reporter` makes, wherever the engine trains,
+    the reporter of each fold's training. Raises StqError as training and attacks do,
     and, before anything is trained, if the data are none that can be attacked.
     """
     _check_attackable(validation)
@@ -92,7 +92,7 @@ def cross_validate(
 
 
 def spread(shares: Sequence[float]) -> dict[str, Any]:
-    """Of accuracies (0 .. 1), one a fold, in percent: mean, variance (n - 1), and Student's 95 % interval of the mean.
+    """Mean, variance (n - 1) and Student's 95 % interval of the mean, in percent, of accuracies (0 .. 1), one per fold.
 
     Folds share most of their training samples, so that the interval is narrower than it should be (Bengio & Grandvalet,
     "No Unbiased Estimator of the Variance of K-Fold Cross-Validation", JMLR 5, 2004).
@@ -107,7 +107,7 @@ def spread(shares: Sequence[float]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Task:
-    """What an engine does with a fold's number, perhaps in another process."""
+    """An engine's work for a fold's number, possibly in another process."""
 
     validation: CrossValidation
     reporter: Callable[[], Reporter]
@@ -156,7 +156,7 @@ def _check_attackable(validation: CrossValidation) -> None:
 
 
 def _commits(validation: CrossValidation) -> list[str]:
-    """Of the code that trained the folds, which may be several if it was resumed; without those not known."""
+    """Commits of the code that trained the folds, several if it was resumed; unknown ones are left out."""
     records = [
         json.loads((validation.fold(number).out / training_result.RESULT_FILE).read_text(encoding="utf-8"))
         for number in range(validation.folds)

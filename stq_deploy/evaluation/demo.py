@@ -43,7 +43,7 @@ class HostScore:
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo found: the run on the board, every layer compared, and the scores over all samples."""
+    """The demo's results: the run on the board, every layer compared, and the scores over all samples."""
 
     summary: RunSummary
     layers: LayerComparison

@@ -22,7 +22,7 @@ from stq_deploy.toolchain.build import ELF, MANIFEST, Pages, build_firmware
 from stq_deploy.toolchain.build_folder import REPORT, roll_back
 
 OWN_BUILD = "firmware"
-"""Where a run builds, in its output folder."""
+"""Folder of a run's build, in its output folder."""
 _SHOWN_DIGITS = 12
 
 
@@ -116,7 +116,7 @@ def held_build(firmware: Firmware, out: Path) -> Iterator[None]:
 
 
 def default_build_folder(board: str) -> Path:
-    """Where `stq-deploy build` puts its builds."""
+    """Default folder of `stq-deploy build`."""
     return Path("build") / board
 
 
@@ -129,7 +129,7 @@ def _other_build(folder: Path, there: str, here: str) -> StqError:
 
 
 def _named(name: str, model_hash: str) -> str:
-    """A network for people: its name, and as much of its hash as tells two apart."""
+    """A network for people: its name, and enough of its hash to distinguish two."""
     return f"{name or 'unnamed'!r} ({model_hash[:_SHOWN_DIGITS]})"
 
 

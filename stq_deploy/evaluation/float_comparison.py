@@ -19,7 +19,7 @@ from stq_deploy.network.reference import run_layers
 BATCH = 32
 
 EXPLANATION = (
-    "The integer network equals the QKeras model in exact arithmetic, but for what `convert` says is rounded to fixed "
+    "The integer network equals the QKeras model in exact arithmetic, except where `convert` reports rounding to fixed "
     "point. TensorFlow computes in float32, so an activation within its error of a rounding step may fall on the other "
     "side (rounding), and what follows with it (inherited)."
 )
@@ -53,7 +53,7 @@ class FloatLayer:
 
 @dataclass(frozen=True)
 class FloatComparison:
-    """What differs between the integer network and the float model.
+    """The differences between the integer network and the float model.
 
     Attributes:
         samples: how many were compared.
@@ -95,7 +95,7 @@ class FloatComparison:
 def compare_with_float(
     model: FloatModel, network: Network, inputs: Inputs, stated: Stated | None = None
 ) -> FloatComparison:
-    """Run both on the same samples, count what differs, and tell how each difference arose.
+    """Run both on the same samples, count the differences, and classify their causes.
 
     A float model without an input quantizer of its own gets, layer by layer, the values that the levels stand for.
     Layers within a nested model are not compared, as Keras does not give their outputs.

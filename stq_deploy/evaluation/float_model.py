@@ -33,7 +33,7 @@ def pixel_input(shape: tuple[int, ...]) -> TensorType:
 
 
 def model_output(file: ModelFile) -> OutputFormat:
-    """What the first output of a Keras model is.
+    """The first output of a Keras model.
 
     Raises:
         StqError: as `parse_model`.
@@ -97,7 +97,7 @@ class FloatModel:
 
     @property
     def input_format(self) -> InputFormat:
-        """What samples mean to it: as to the integer network; if there is none, pixels are its values."""
+        """Its input format: the integer network's; if there is none, pixels are its values."""
         if self.network is not None:
             return self.network.input_format
         asked = None if self._conversion is None else self._conversion.input_range
@@ -110,7 +110,7 @@ class FloatModel:
 
     @property
     def output_format(self) -> OutputFormat:
-        """What its first output is: as of the integer network, where there is one."""
+        """Its first output, as for the integer network if there is one."""
         return model_output(self._file) if self.network is None else self.network.output_format
 
     def logits(self, values: Values) -> npt.NDArray[np.float32]:
@@ -129,7 +129,7 @@ class FloatModel:
         return np.concatenate(list(self._run(first, values)))
 
     def answers(self, scoring: Scoring, values: Values) -> Answers:
-        """What it says of values as for `logits`, read as `scoring` says.
+        """Its answers to values as for `logits`, read by `scoring`.
 
         The classes come from the logits: a saturated softmax gives several classes the same float32 output.
         """

@@ -1,4 +1,4 @@
-"""Where the folds of a cross validation are trained: one after the other here, or side by side on Ray."""
+"""Engines that train the folds of a cross validation: one after the other here, or in parallel on Ray."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Difference:
         layer: its index; name: its name.
         sample: index among the samples compared.
         elements: how many elements of this output differ; 0 if a second run of the same sample gave the right
-            output, which tells of an unreliable executor.
+            output, a sign of an unreliable executor.
         index: of the first one, in the layer's output shape.
         expected, found: its levels.
     """
@@ -60,7 +60,7 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class LayerComparison:
-    """What `verify` found.
+    """The results of `verify`.
 
     Attributes:
         reference: name of the executor the others are compared with; executors: the others' names.

@@ -1,4 +1,4 @@
-"""What a build says of its memories: how full each is, what lies where and why, and the arena over an inference."""
+"""A build's memories: how full each is, what is where and why, and the arena over an inference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stq_deploy.evaluation.checked_json import Checked
 
 KINDS = ("code", "constants", "activations", "scratch", "stack and variables")
-"""What memory is used for, in the order charts show it."""
+"""The uses of memory, in the order of the charts."""
 
 _KIND_OF_SECTION = {
     ".vectors": "code",

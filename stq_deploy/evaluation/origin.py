@@ -18,7 +18,7 @@ class Origin:
     Attributes:
         date: local time to the minute, with its offset from UTC.
         command: as it was typed, without the program's folder.
-        computer: processor, cores, system and Python; no name that tells whose it is.
+        computer: processor, cores, system and Python; no name that identifies its owner.
     """
 
     date: str
@@ -38,7 +38,7 @@ class Origin:
 
 
 def _processor() -> str:
-    """The processor's name, where the system tells."""
+    """The processor's name, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

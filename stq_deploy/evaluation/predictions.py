@@ -1,4 +1,4 @@
-"""How the answers of two executors differ: as many samples, or by so much where answers are numbers."""
+"""Differences between the answers of two executors: a count of samples, or a size where answers are numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stq_deploy.evaluation.scoring import Answers, Scoring
 
 @dataclass(frozen=True)
 class Predictions:
-    """How the network's answers differ from the float model's.
+    """The differences between the network's answers and the float model's.
 
     Attributes:
         task: how outputs were read: `Scoring.description`.
@@ -67,7 +67,7 @@ class PredictionTally:
 
     @property
     def result(self) -> Predictions:
-        """What was added up."""
+        """The totals."""
         task = self.scoring.description
         if self.scoring.has_classes:
             return Predictions(task, self._samples, self._differing)

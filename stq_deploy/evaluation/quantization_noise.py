@@ -43,7 +43,7 @@ class NoiseLayer:
 
 @dataclass(frozen=True)
 class QuantizationNoise:
-    """What quantization did, in the order the layers run; and how the answers changed."""
+    """The noise of quantization by layer, in the order they run; and the changes of the answers."""
 
     samples: int
     layers: tuple[NoiseLayer, ...]

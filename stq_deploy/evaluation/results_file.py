@@ -35,7 +35,7 @@ _BEFORE_CHECK_SUM = b',"crc":"'
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What results belong to. Results of another identity are never continued.
+    """The identity of results. Results of another identity are never continued.
 
     Attributes:
         board: board name.
@@ -216,7 +216,7 @@ class ResultsFile:
             self._write(self._header)
 
     def _parse(self, line: bytes, number: int, *, must_be_checked: bool = False) -> dict[str, Any]:
-        """A line's members, but for the check sum, which is compared where there is one."""
+        """A line's members, without the check sum, which is compared where there is one."""
         content, separator, check_sum = line.rpartition(_BEFORE_CHECK_SUM)
         if separator:
             if check_sum != _check_sum(content):
@@ -285,7 +285,7 @@ def drop_results(path: Path) -> None:
         with path.open("rb") as file:
             begin = file.read(len(_BEGIN))
         if begin != _BEGIN[: len(begin)]:
-            raise StqError("this is no results file", where=str(path), next="move it away, or choose another --out")
+            raise StqError("this is not a results file", where=str(path), next="move it away, or choose another --out")
         path.unlink()
     except FileNotFoundError:
         return

@@ -20,11 +20,11 @@ Floats = npt.NDArray[np.float64]
 
 
 class Score(Protocol):
-    """How good answers are. As text: one figure, with its interval where there is one."""
+    """The quality of answers. As text: one figure, with its interval if there is one."""
 
     @property
     def metric(self) -> str:
-        """What the figure is, in a word for a table's head."""
+        """Name of the figure, for a table's head."""
         ...
 
     @property
@@ -195,7 +195,7 @@ class PlaceScore:
 
 @dataclass(frozen=True)
 class ErrorScore:
-    """How far real outputs are from what they should be, over all elements of all samples."""
+    """The error of real outputs against their targets, over all elements of all samples."""
 
     mean_squared: float
     mean_absolute: float
@@ -238,7 +238,7 @@ class ErrorScore:
 
 @dataclass(frozen=True)
 class AnomalyScore:
-    """How well a sample's reconstruction error tells the samples labelled 1 from those labelled 0.
+    """How well the reconstruction error separates samples labelled 1 from those labelled 0.
 
     Attributes:
         auc: area under the ROC curve; None unless both kinds are there.

@@ -1,4 +1,4 @@
-"""How a model's outputs are read and scored: a `Scoring` makes answers of outputs, and scores of answers."""
+"""Reads and scores a model's outputs: a `Scoring` turns outputs into answers, and answers into scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stq_deploy.network.output import Floats, LastStep, OutputFormat, Task
 from stq_deploy.network.tensor import TensorType
 
 Answers = npt.NDArray[Any]
-"""What outputs say: int64 classes or labels, (N,) or one per place or label; or float64 values (N, *output shape)."""
+"""Answers: int64 classes or labels, (N,) or one per place or label; or float64 values (N, *output shape)."""
 
 VALUES = (Task.REGRESSION, Task.RECONSTRUCTION, Task.ANOMALY)
 """Tasks whose answers are numbers, which no two executors of different arithmetic give alike."""
@@ -32,13 +32,13 @@ _INPUT_AS_TARGET = (Task.RECONSTRUCTION, Task.ANOMALY)
 
 @dataclass(frozen=True)
 class Scoring:
-    """How the outputs of one model on one sample file are read.
+    """The reading of one model's outputs on one sample file.
 
     Attributes:
         task: what the output is.
         output: the output's format.
         input: how samples become the model's input.
-        spec: of the network's output tensor; None for a model that is no network.
+        spec: of the network's output tensor; None for a Keras model.
         notes: what the user should know beside the task.
     """
 
@@ -55,7 +55,7 @@ class Scoring:
 
     @property
     def classes(self) -> int:
-        """How many classes (or labels) an answer is one of; 0 where answers are values."""
+        """Number of classes (or labels); 0 where answers are values."""
         if not self.has_classes:
             return 0
         return self.output.channels if self.output.channels > 1 else 2
@@ -97,7 +97,7 @@ class Scoring:
         return self._yes(self.output.above(levels, self.spec))
 
     def score(self, answers: Answers, samples: SampleSet) -> Score | None:
-        """How good the answers (N, ...) to the samples are; None where the samples lack what it takes."""
+        """The score of the answers (N, ...) to the samples; None where the samples lack what it needs."""
         if self.task in _INPUT_AS_TARGET:
             inputs = self.input.model_values(samples.x, features=samples.holds_features)
             targets: Floats = inputs.astype(np.float64).reshape(answers.shape)

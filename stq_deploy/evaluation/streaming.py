@@ -18,7 +18,7 @@ Levels = npt.NDArray[np.integer[Any]]
 
 
 class Streamer(Protocol):
-    """What is needed of a board: `LinkExecutor.stream`."""
+    """The interface needed of a board: `LinkExecutor.stream`."""
 
     def stream(self, samples: Iterable[Levels], *, layer_cycles: bool = False) -> Iterator[Inference]:
         """Each sample's result, in order, the samples drawn a few ahead."""

@@ -1,4 +1,4 @@
-"""What came of a run on a board: scores side by side, mismatches, costs; plain data for reports."""
+"""The results of a run on a board: scores side by side, mismatches, costs; plain data for reports."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class Comparison:
 
     @property
     def in_file(self) -> int:
-        """How many samples the file holds: what its own counts are of."""
+        """Number of samples in the file, the denominator of its own counts."""
         return len(self.samples) if self.file_samples is None else self.file_samples
 
     @cached_property
     def board_answers(self) -> Answers:
-        """What the board says, read as `scoring` does."""
+        """The board's answers, read by `scoring`."""
         return self.scoring.answers_of_levels(self.board)
 
     @cached_property

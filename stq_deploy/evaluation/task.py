@@ -1,4 +1,4 @@
-"""What a model's output is: from the model's ending, its shape and the samples' labels, or as the user says.
+"""The task of a model's output: from the model's ending, its shape and the samples' labels, or from the user.
 
 Where these leave more than one reading, nothing is guessed: the error names the readings, and how to say which.
 """
@@ -34,14 +34,14 @@ _WAYS = {
 
 @dataclass(frozen=True)
 class Stated:
-    """What the user says of the output; None: nothing."""
+    """The user's choices about the output; None: no choice."""
 
     task: Task | None = None
     threshold: float | None = None
 
 
 def scoring_of(network: Network, samples: SampleSet | None, stated: Stated | None = None) -> Scoring:
-    """How a network's outputs are read, on these samples or on none; see `choose`."""
+    """The reading of a network's outputs, on these samples or on none; see `choose`."""
     return choose(network.output_format, network.input_format, network.output_type, samples, stated)
 
 
@@ -77,7 +77,7 @@ def choose(
     samples: SampleSet | None,
     stated: Stated | None = None,
 ) -> Scoring:
-    """How outputs are read, and the samples' labels checked against it.
+    """The reading of outputs; the samples' labels are checked against it.
 
     Args:
         spec: see `Scoring`.

@@ -174,7 +174,10 @@ def _value(layer: CheckedLayer, key: str, setting: Setting) -> Any:
         return _function(setting, layer.kind.startswith("Q"))
     if not _is_plain(setting, _DEPTH):
         raise unsupported(
-            layer.name, layer.kind, f"the setting {key}={shown(setting)} is no plain value", next="save the model again"
+            layer.name,
+            layer.kind,
+            f"the setting {key}={shown(setting)} is not a plain value",
+            next="save the model again",
         )
     return setting
 

@@ -126,7 +126,7 @@ def _check_settings(entry: dict[str, Any], settings: dict[str, Any], model: Mode
         raise damaged(f"a model was built for {shown(built)}")
     # Keras would make weights for that shape, whatever its size.
     if not model.inputs and (built is not None or settings.get("build_input_shape") is not None):
-        raise damaged("it has a Sequential model that was built, but for no input")
+        raise damaged("it has a Sequential model that was built without an input shape")
 
 
 def is_keras_3(entry: dict[str, Any]) -> bool:

@@ -144,7 +144,7 @@ class AffineNode(Node):
 
 @dataclass(frozen=True, eq=False)
 class ClipNode(Node):
-    """`min(max(x, low), high)`: a relu has low 0 and high None, which is no bound."""
+    """`min(max(x, low), high)`: a relu has low 0 and high None, which is not a bound."""
 
     low: Fraction | None
     high: Fraction | None

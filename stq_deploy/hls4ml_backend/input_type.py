@@ -53,7 +53,9 @@ def checked_range(value: Any) -> tuple[float, float] | None:
     except (TypeError, ValueError):
         low = high = 0.0
     if not low < high < float("inf") or low == -float("inf"):
-        raise StqError(f"input_range={value!r} is no range", where="hls4ml", next="give (low, high), such as (-8, 8)")
+        raise StqError(
+            f"input_range={value!r} is not a range", where="hls4ml", next="give (low, high), such as (-8, 8)"
+        )
     return low, high
 
 

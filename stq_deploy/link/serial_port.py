@@ -119,6 +119,6 @@ def _cannot_open(port: str, baud: int, error: OSError | ValueError) -> StqError:
     return StqError(
         f"cannot open the serial port at {baud} baud: {error}",
         where=port,
-        cause="this is no serial port, or it cannot run at that speed",
+        cause="this is not a serial port, or it cannot run at that speed",
         next="`stq-deploy boards --connected` lists boards and their ports",
     )

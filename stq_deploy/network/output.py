@@ -188,7 +188,7 @@ def output_format(metadata: Mapping[str, Any], spec: TensorType, count: int) -> 
         task = None if metadata.get("task") is None else Task(metadata["task"])
         threshold = metadata.get("threshold")
         if threshold is not None and (type(threshold) not in (int, float) or not math.isfinite(threshold)):
-            raise ValueError("the threshold is no number")
+            raise ValueError("the threshold is not a number")
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise StqError(
             f"the network's metadata of its outputs make no sense ({error})",

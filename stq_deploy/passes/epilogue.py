@@ -161,7 +161,7 @@ class Epilogue:
     def _clipped_line(self, channel: int) -> tuple[Fraction, Fraction, Fraction | None, Fraction | None] | None:
         """(factor, offset, low, high) such that the stages are `min(max(factor * u + offset, low), high)`, or None.
 
-        An end of None is no bound. Where the factor is 0, the offset is between the ends.
+        An end of None is not a bound. Where the factor is 0, the offset is between the ends.
         """
         factor, offset = Fraction(1), Fraction(0)
         low: Fraction | None = None

@@ -65,7 +65,7 @@ def printable(text: str) -> str:
 
 
 def label(artist: Artist, text: str) -> None:
-    """What a pointer resting on the artist shows, and a screen reader says. Untrusted text is fine."""
+    """The artist's tooltip and its text for screen readers. Untrusted text is fine."""
     artist.set_gid(_LABEL + printable(text))
 
 

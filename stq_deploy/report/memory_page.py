@@ -19,7 +19,7 @@ def render_memory_page(plan: MemoryPlan, *, title: str, build_id: str) -> str:
 
 
 def memory_context(plan: MemoryPlan) -> dict[str, Any]:
-    """What templates/memory_plan.html.j2 needs."""
+    """The variables of templates/memory_plan.html.j2."""
     return {
         "plan": plan,
         "placed": [_row(parts) for parts in _together(plan.parts)],

@@ -68,7 +68,7 @@ def _bars(comparison: Comparison) -> list[Bar]:
 
 
 def _columns(summary: RunSummary, unit: str) -> list[Column]:
-    """What the layers cost, if it was measured, beside what they compute."""
+    """The layers' measured cost, if any, beside their operations."""
     counts = [layer.instructions for layer in summary.layers]
     measured = [count for count in counts if count is not None]
     cost = [Column(unit.capitalize(), 2, measured)] if len(measured) == len(counts) else []
@@ -130,7 +130,7 @@ _NORMS = {
 
 
 def _provenance(comparison: Comparison) -> dict[str, Any]:
-    """What the sample file says of itself, as short texts; all of it untrusted."""
+    """The sample file's own facts, as short texts; all of it untrusted."""
     metadata = comparison.samples.metadata
     attack = _object(metadata.get("attack"))
     float_model = _object(metadata.get("float_model"))

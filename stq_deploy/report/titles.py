@@ -1,4 +1,4 @@
-"""What tables and pages call a run's rows and figures."""
+"""Names of a run's rows and figures in tables and pages."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def row_title(comparison: Comparison) -> str:
 
 
 def speed_of(summary: RunSummary) -> str:
-    """What the samples per second are the speed of."""
+    """The machine whose speed the samples per second are."""
     if summary.emulated:
         return f"the emulator of {summary.board} on this computer, not the board's speed"
     return f"on the {summary.board}, over the link"
 
 
 def reading_lines(scoring: Scoring) -> list[str]:
-    """How outputs were read, and what else there is to know of it."""
+    """The reading of the outputs, with remarks."""
     return [f"scored as {scoring.description}", *(f"note: {note}" for note in scoring.notes)]
 
 
 def scores_title(summary: RunSummary) -> str:
-    """What the scores are."""
+    """Names of the scores."""
     scores = [one.board_score for one in summary.comparisons if one.board_score is not None]
     text = ", ".join(dict.fromkeys(score.metric for score in scores)) or "outputs compared, not scored (no labels)"
     intervals = any(score.interval is not None for score in scores)

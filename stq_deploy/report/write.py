@@ -65,7 +65,7 @@ def _is_run_record(path: Path) -> bool:
 
 
 def build_pages(network: Network, board: str, model: str = "") -> Pages:
-    """What a build's folder gets beside the firmware: memory.html.
+    """Write the page beside a build's firmware: memory.html.
 
     Args:
         model: what to call a network without a name.

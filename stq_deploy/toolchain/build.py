@@ -208,7 +208,7 @@ def build_firmware(
 
 
 def _read_calls(builder: Builder, objects: list[str]) -> tuple[CallGraph | None, str]:
-    """The program's call graph, or why it cannot be told."""
+    """The program's call graph, or why there is none."""
     paths = [builder.project.folder / name for name in objects]
     try:
         return read_call_graph(paths, builder.compiler.family, builder.board.stack.assembly_calls), ""

@@ -35,7 +35,7 @@ from stq_deploy.files import (
 FORMAT = "stq-build"
 REPORT = "build.json"
 IMAGES = ("firmware.elf", "firmware.bin", "firmware.hex", "firmware.map")
-"""What `make` in the folder makes anew: these may differ from what the build wrote."""
+"""Files that `make` in the folder rewrites; they may differ from the build's."""
 _NEW, _OLD, _GONE = ".stq-build.new", ".stq-build.old", ".stq-build.gone"
 _JOURNAL = "journal.json"
 _SHOWN = 5
@@ -73,7 +73,7 @@ def replaced_build(out: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
 
 
 def listed_files(folder: Path) -> dict[str, str]:
-    """What a build in `folder` lists when it is whole: every file there, but for the report itself."""
+    """The list of a complete build in `folder`: every file except the report itself."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     return {name: _sha256(path) for name, path in names.items() if name != REPORT}
@@ -255,7 +255,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Of our own two folders alone; a link of that name goes, and what it leads to stays."""
+    """Only for our own two folders; a link of that name is removed, and its target stays."""
     if folder.is_symlink():
         folder.unlink()
     else:
@@ -263,7 +263,7 @@ def _remove(folder: Path) -> None:
 
 
 def _sha256(path: Path) -> str:
-    """Empty for what is no regular file: it equals no digest."""
+    """Empty for anything except a regular file, and so equal to no digest."""
     if path.is_symlink() or not path.is_file():
         return ""
     digest = hashlib.sha256()

@@ -49,7 +49,7 @@ class Builder:
 
     @property
     def flags(self) -> list[str]:
-        """Everything that shapes the image and is no path of this machine."""
+        """Everything that shapes the image and is not a path of this machine."""
         compiler = self.compiler
         return [*self.cpu_flags, *compiler.compile_flags, *compiler.small_flags, *compiler.link_flags]
 
@@ -57,7 +57,7 @@ class Builder:
         """Compile `sources`; returns their objects, both relative to the project.
 
         Args:
-            progress: told how many are done.
+            progress: called with the number done.
 
         Raises:
             StqError: a source does not compile, or the compiler does not come to an end.
@@ -90,7 +90,7 @@ class Builder:
         self._run(command, what="the firmware does not link", where=elf)
 
     def write_log(self) -> str:
-        """Write the log to `log_path`, unless a file that is no such log lies there; returns the path, or why not."""
+        """Write the log to `log_path`, unless another file is there; returns the path, or why not."""
         try:
             if self.log_path.exists() and not self._is_log():
                 return f"not kept: {self.log_path} is another file"

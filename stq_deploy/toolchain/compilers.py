@@ -91,7 +91,7 @@ class Compiler:
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        """Where the compiler's own helpers (64-bit division and the like) come from; last on the line."""
+        """Flags for the compiler's own helpers (64-bit division and the like); last on the line."""
         return _LIBRARIES[self.family]
 
 
@@ -190,7 +190,7 @@ def _version(command: tuple[str, ...], family: Family) -> str | None:
     target = _output((*command, "-dumpmachine"))
     if target is None or target.strip() != "arm-none-eabi":
         return None
-    # The first line names the program by the path it was started with, which is no part of its version.
+    # The first line names the program by the path it was started with, which is not part of its version.
     text = _output((*command, "--version")) or ""
     match = re.search(r"\(.*", text.partition("\n")[0])
     return f"{GCC} {match.group()}" if match else None

@@ -1,4 +1,4 @@
-"""What `stq-deploy doctor` looks for: Python packages and compilers, what each is for, and how to get it."""
+"""Checks of `stq-deploy doctor`: Python packages and compilers, what each is for, and how to get it."""
 
 from __future__ import annotations
 

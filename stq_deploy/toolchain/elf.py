@@ -1,4 +1,4 @@
-"""What a linked ELF holds: sections with load addresses, symbols, and the bytes to program."""
+"""The content of a linked ELF: sections with load addresses, symbols, and the bytes to program."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def _places(sanitize: bool) -> str:
 
 
 def _version(command: tuple[str, ...]) -> str:
-    """What the compiler says of itself; empty if it does not start."""
+    """The compiler's version line; empty if it does not start."""
     if shutil.which(command[0]) is None:
         return ""
     try:

@@ -20,9 +20,9 @@ from stq_deploy.toolchain.parts import ARENA_SECTION, SCRATCH_SECTION, Group, Pa
 MEASURING_BYTES = 64 << 20
 """Size that every memory is given for the link that only measures; no firmware overflows it."""
 ALIGNMENT = 32
-"""Of arena and scratch: a line of the data cache."""
+"""Alignment of arena and scratch: a line of the data cache."""
 COPY_ALIGNMENT = 8
-"""Of a function or array that start-up copies."""
+"""Alignment of a function or array that start-up copies."""
 VENEER_BYTES = 512
 """Kept free in a memory for code: the linker adds jumps to functions too far away."""
 SHOWN_LAYERS = 3
@@ -63,7 +63,7 @@ class PlacedSection:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where everything lies that had a choice.
+    """The memory of every part that had a choice.
 
     Attributes:
         placed: every part, in the order they were placed.
@@ -298,7 +298,7 @@ class _Room:
         return part.group == "weights" and may_stay and part.accesses <= part.bytes and part.group not in self.asked
 
     def _costs(self, part: Part, name: str) -> dict[str, int]:
-        """What a part takes of which memories if it goes to one. The code's own place in flash is spoken for."""
+        """Bytes that a part takes of each memory if it goes to one. The code's place is reserved."""
         code = self.board.placement.code
         if part.group == "kernels" and name == code:
             return {}

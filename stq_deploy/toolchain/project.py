@@ -29,7 +29,7 @@ BUILD_ID_BYTES = 16
 BUILD_ID_SOURCE = "board/build_id.c"
 LINKER_SCRIPT = "board/linker.ld"
 FAST_SOURCES = ("kernels/", "network/", "link/stq_inference")
-"""How the names of sources begin that run during an inference, and are compiled for speed; all others are for size."""
+"""Prefixes of sources that run during an inference and are compiled for speed; all others are compiled for size."""
 _SHARED_FOLDERS = ("link", "runtime")
 _NETWORK_SOURCES = ("network/network.c", "network/weights.c")
 

@@ -1,4 +1,4 @@
-"""What the image takes, by memory and by layer."""
+"""The image's size, by memory and by layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worst-case stack of a board's program, from the call graph and the frames that its compiler tells.
+"""Worst-case stack of a board's program, from the call graph and the frames that its compiler states.
 
 The deepest path from the entry point, plus the deepest interrupt on top of it with what the core pushes. An
 upper bound: it takes every branch, and counts a caller's frame even where the call is a jump that reuses it.

@@ -15,7 +15,7 @@ class UnboundedStackError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the code of a function is: an object, and the section in it that holds this function alone."""
+    """The code of a function: an object, and the section in it that has only this function."""
 
     object: Path
     section: str

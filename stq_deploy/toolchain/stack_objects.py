@@ -57,7 +57,7 @@ def read_object(path: Path, source: str) -> ObjectCode:
         source: names the file in the titles of its static functions.
 
     Raises:
-        UnboundedStackError: code whose calls cannot be told.
+        UnboundedStackError: code whose calls cannot be determined.
     """
     with path.open("rb") as stream:
         elf = ELFFile(stream)

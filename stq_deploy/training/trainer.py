@@ -118,7 +118,7 @@ class _Run:
     def _check_samples(self) -> None:
         if (self._attacks() or self.recipe.noise) and self.dataset.x_train.dtype != np.uint8:
             raise StqError(
-                "the recipe attacks samples, or makes them noisy, that are no pixels",
+                "the recipe attacks samples, or makes them noisy, that are not pixels",
                 where=self.dataset.source,
                 cause="adversary_eps and noise are in gray levels, and these samples are features",
                 next="train with --set adversary=none --set robust_validation_samples=0 --set noise=0.0",

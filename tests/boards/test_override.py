@@ -21,7 +21,7 @@ def test_texts_are_parts_and_memories() -> None:
 
 @pytest.mark.parametrize("text", ["", "arena", "arena=", "arena=dtcm,", "=dtcm", "arena=,dtcm"])
 def test_texts_of_another_form_are_told(text: str) -> None:
-    with pytest.raises(StqError, match=r"is no placement|no part"):
+    with pytest.raises(StqError, match=r"is not a placement|no part"):
         parse_places([text])
 
 

@@ -154,7 +154,7 @@ def test_a_demo_keeps_a_foreign_results_file(tmp_path: Path) -> None:
     drop_results(path)
     drop_results(path)
     path.write_text("mine")
-    with pytest.raises(StqError, match="no results file"):
+    with pytest.raises(StqError, match="not a results file"):
         drop_results(path)
     assert path.read_text() == "mine"
 
@@ -236,7 +236,7 @@ def test_a_recipe_of_impossible_values(tmp_path: Path, text: str) -> None:
     assert len(done.stderr) < 600
     assert not (tmp_path / "run").exists()
     entry = text.replace(" ", "")
-    if "=" in entry and '"' not in entry:  # what is no TOML is text there
+    if "=" in entry and '"' not in entry:  # what is not TOML is text there
         assert invoke("train", "--set", entry, "--out", tmp_path / "run").exit_code == 1
 
 

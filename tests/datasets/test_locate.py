@@ -77,7 +77,7 @@ def test_a_file_stands_for_those_beside_it(source: DataSource, tmp_path: Path) -
     with pytest.raises(StqError, match="a must lie beside it"):
         load(source, folder / "b")
     for foreign in ("notes.txt", "README"):
-        with pytest.raises(StqError, match="this is no file of Pair"):
+        with pytest.raises(StqError, match="this is not a file of Pair"):
             load(source, folder / foreign)
 
 

@@ -98,7 +98,7 @@ def test_a_build_says_what_lies_where_and_can_be_told(work: Path, tmp_path: Path
     for place, message in (
         ("arena=sram9", "no memory 'sram9'"),
         ("stack=dtcm", "no part 'stack'"),
-        ("x", "no placement"),
+        ("x", "not a placement"),
     ):
         refused = invoke(*usual, "--place", place)
         assert (refused.exit_code, refused.stdout) == (1, "")

@@ -1,4 +1,4 @@
-"""Graphs that are no graphs, and graphs we do not take."""
+"""Graphs that are not graphs, and graphs we do not take."""
 
 from __future__ import annotations
 

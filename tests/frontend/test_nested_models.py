@@ -238,7 +238,7 @@ def test_an_inner_sequential_model_built_for_another_shape(where: str) -> None:
         entry["build_config"] = {"input_shape": shape}
     else:
         entry["config"]["build_input_shape"] = shape
-    assert "built, but for no input" in error_of(draft.config()).what
+    assert "built without an input shape" in error_of(draft.config()).what
 
 
 @pytest.mark.parametrize("form", ["h5", "keras"])

@@ -291,5 +291,5 @@ def test_raw_features_take_hls4mls_type_or_the_range_that_the_call_gives(tmp_pat
     ranged = convert(model, input_range=(-8, 8), output_dir=str(tmp_path / "ranged"))
     ranged.compile()
     assert (ranged.predict(x).argmax(axis=1) == model.predict(x, verbose=0).argmax(axis=1)).all()
-    with pytest.raises(StqError, match="is no range"):
+    with pytest.raises(StqError, match="is not a range"):
         convert(model, input_range=(3, -3), output_dir=str(tmp_path / "none"))

@@ -151,7 +151,7 @@ def test_thresholds_around_each_threshold(library: KernelLibrary, levels: int, s
 
 
 def test_thresholds_at_the_ends_of_int32(library: KernelLibrary) -> None:
-    """-INT32_MIN is no int32; it lies above every threshold."""
+    """-INT32_MIN is not an int32; it lies above every threshold."""
     thresholds = [INT32.min, 0, INT32.max]
     for sign in (-1, 1):
         struct = arguments.requantize(

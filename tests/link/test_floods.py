@@ -102,7 +102,7 @@ def test_every_flood_ends_in_right_results_or_in_a_message(
 
 
 def test_a_board_that_hangs_in_one_operation_is_given_up(large_board_library: Path) -> None:
-    """Each reset lets it take the chunks of the sample anew, and that is no progress."""
+    """Each reset lets it take the chunks of the sample anew, which is not progress."""
 
     board = SimulatedBoard(large_board_library, resets_after=tuple(range(1, 30)))
     collect = board._collect

@@ -33,8 +33,8 @@ def works(found: CallGraph) -> dict[str, int]:
 
 
 def test_what_an_inference_calls_and_nothing_else_is_hot() -> None:
-    """Not what polls the link, nor library functions, whose code is no object of ours; and what start-up calls before
-    anything is copied must stay in flash, with all that it calls."""
+    """Not the functions that poll the link, nor library functions, whose code is in no object of ours. What start-up
+    calls before anything is copied must stay in flash, with everything that it calls."""
     assert works(graph(CALLS)) == {
         "convolve": 1000,
         "cycles": 1030,

@@ -35,7 +35,7 @@ FIXED = 9 * KIB + 16 * KIB
 """Stack and variables in the images below."""
 DTCM = 128 * KIB - FIXED
 OTHER_FLASH = 20 * KIB
-"""Code and constants that are no layer's."""
+"""Code and constants that belong to no layer."""
 
 
 def manifest(*layers: tuple[str, int, int]) -> dict[str, Any]:

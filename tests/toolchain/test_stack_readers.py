@@ -96,7 +96,7 @@ def test_a_frame_of_variable_size_has_no_bound(body: str, compiler: Compiler, bo
 
 
 def test_a_frame_aligned_when_it_runs(compiler: Compiler, board: Board, tmp_path: Path) -> None:
-    """clang states its size before the alignment, which is no bound; GCC's includes it."""
+    """clang states its size before the alignment, which is not a bound; GCC's includes it."""
     source = SOURCE.replace("volatile char room[1000];", "_Alignas(128) volatile char room[1024];")
     if compiler.family == "zig":
         with pytest.raises(UnboundedStackError, match="deep"):

@@ -320,7 +320,7 @@ def test_a_run_on_noisy_samples_says_how_right_it_is_on_them(config: TrainingCon
 def test_features_are_not_attacked(entries: dict[str, Any], config: TrainingConfig, tmp_path: Path) -> None:
     x, y = np.zeros((30, 8, 8), np.float32), np.arange(30) % 10
     np.savez(tmp_path / "features.npz", x_train=x, y_train=y, x_test=x, y_test=y)
-    with pytest.raises(StqError, match=r"no pixels[\s\S]*gray levels"):
+    with pytest.raises(StqError, match=r"not pixels[\s\S]*gray levels"):
         _trained(dataclasses.replace(config, data=tmp_path / "features.npz"), "run", **entries)
 
 

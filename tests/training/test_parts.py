@@ -170,7 +170,7 @@ def test_settled_weights_quantize_to_the_same_values() -> None:
         compact = settled(quantizer, w)
         np.testing.assert_array_equal(quantizer(tf.constant(compact)).numpy(), wanted)
         assert np.array_equal(compact, wanted) == (quantizer is not shrinks)
-    # A scale that is no power of two is found anew from the values, and then differs in its last bit.
+    # A scale that is not a power of two is found anew from the values, and then differs in its last bit.
     ternary = qk.ternary(alpha="auto")
     wanted = ternary(tf.constant(w)).numpy()
     compact = settled(ternary, w)
@@ -181,7 +181,7 @@ def test_settled_weights_quantize_to_the_same_values() -> None:
 
 
 def test_dead_channels_settle_to_few_values() -> None:
-    """qkeras' own result of weights around 1e-8 is no fixed point of it."""
+    """qkeras' own result of weights around 1e-8 is not a fixed point of it."""
     import qkeras.quantizers as qk
     import tensorflow as tf
 

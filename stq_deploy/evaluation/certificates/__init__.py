@@ -1,1 +1,1 @@
-"""What is decided, not attacked: finite families of pictures, every member run on the integer network."""
+"""Decides instead of attacking: runs every member of finite families of pictures on the integer network."""

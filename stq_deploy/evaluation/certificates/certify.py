@@ -1,4 +1,4 @@
-"""What `certify` is asked for, done on one network: families enumerated, bounds, smoothing."""
+"""Certifies one network: families enumerated, bounds, smoothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stq_deploy.network import Network
 from stq_deploy.progress import Progress, silent
 
 EXECUTORS = {"host": "host-cortex-m7", "numpy": "numpy"}
-"""What runs members and noisy pictures: by the command's name, that of `open_executor`."""
+"""Names of executors for members and noisy pictures, as in `open_executor`."""
 
 
 class Claim(Protocol):
@@ -35,7 +35,7 @@ class Claim(Protocol):
 
 @dataclass(frozen=True)
 class Questions:
-    """What is to be certified.
+    """The certificates to compute.
 
     Attributes:
         families: names as given, with the levels of a bound or the family to enumerate.
@@ -47,7 +47,7 @@ class Questions:
 
     @classmethod
     def parse(cls, families: Sequence[str], smoothing: Sequence[Settings] = ()) -> Questions:
-        """Raises StqError on a text that is no family."""
+        """Raises StqError on a text that is not a family."""
         parsed: dict[str, int | Family] = {}
         for text in families:
             eps = parse_linf(text)

@@ -37,11 +37,11 @@ class Family(ABC):
 
     @abstractmethod
     def members(self, picture: Picture) -> Iterator[tuple[str, Picture]]:
-        """Every member with a name that tells it from the others; the likeliest to be misclassified first."""
+        """Every member with a unique name; the likeliest to be misclassified first."""
 
     @abstractmethod
     def count(self, shape: tuple[int, ...]) -> int:
-        """How many members a picture of this shape has, equal ones included."""
+        """Number of members for a picture of this shape, equal ones included."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def parse_family(text: str) -> Family:
         if name == kind.name and argument.isdecimal() and len(argument) < 4 and int(argument) <= most:
             return kind(int(argument))
     raise StqError(
-        f"{text!r} is no family of pictures",
+        f"{text!r} is not a family of pictures",
         where="--family",
         next="give one of: " + "; ".join([*(kind.what for kind in FAMILIES), LINF]),
     )

@@ -33,7 +33,7 @@ class _Linear:
 
     @classmethod
     def of(cls, op: Dense) -> _Linear | None:
-        """None for a requantization that is no such function."""
+        """None for a requantization that is not such a function."""
         form, weights = op.requantize, op.weights.astype(object)
         if isinstance(form, KeepAccumulator):
             return cls(weights, np.zeros(form.channels, object), 0, form.minimum, form.maximum)
@@ -87,7 +87,7 @@ def only_class(network: Network, bounds: dict[str, Interval], labels: npt.NDArra
 
 
 def _last(network: Network) -> Op | None:
-    """What computes the logits; None if they are the input itself."""
+    """The op that computes the logits; None if they are the input itself."""
     by_output: dict[str, Any] = {op.output: op for op in network.ops}
     op = by_output.get(network.outputs[0])
     while isinstance(op, Reshape):

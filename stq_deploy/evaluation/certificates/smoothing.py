@@ -44,7 +44,7 @@ ABSTAINED = -1
 
 @dataclass(frozen=True)
 class Settings:
-    """What a certificate rests on.
+    """The parameters of a certificate.
 
     Attributes:
         sigma: of the noise, in gray levels, above 0.
@@ -186,7 +186,7 @@ def _predicted(counts: npt.NDArray[np.int64], confidence: float) -> int:
 def _counts(
     settings: Settings, picture: Picture, first: int, draws: int, classes: int, classify: Classify
 ) -> npt.NDArray[np.int64]:
-    """How often each class is the answer, (classes,), over the draws from counter `first` on."""
+    """Counts of each class as the answer, (classes,), over the draws from counter `first` on."""
     counts = np.zeros(classes, np.int64)
     for start in range(0, draws, CHUNK):
         counters = np.arange(first + start, first + min(start + CHUNK, draws), dtype=np.uint64)

@@ -59,7 +59,7 @@ class Curve(Op):
         require(1 <= len(table) <= self.MAXIMUM_ENTRIES, f"the table has not 1 to {self.MAXIMUM_ENTRIES} entries")
         require(0 <= self.shift <= self.MAXIMUM_SHIFT, f"shift is not 0 to {self.MAXIMUM_SHIFT}")
         require((len(table) - 1) << self.shift < 2**31, "the table spans more than 31 bits")
-        require(-(2**31) <= self.base < 2**31, "base is no 32-bit number")
+        require(-(2**31) <= self.base < 2**31, "base is not a 32-bit number")
         require(output.holds(np.array([table.min(), table.max()])), "the table leaves the output's range")
         entries = self._extended()
         first = int(np.abs(np.diff(entries)).max())

@@ -49,7 +49,7 @@ class Pad(Op):
         sizes = [n + b + a for n, b, a in zip(x.shape, self.before, self.after, strict=False)]
         require(output.shape == (*sizes, x.shape[2]), f"output shape {output.shape} should be {(*sizes, x.shape[2])}")
         check_same_levels(x, output, "padding")
-        require(output.minimum <= output.zero_point <= output.maximum, "real 0 is no level of the output")
+        require(output.minimum <= output.zero_point <= output.maximum, "real 0 is not a level of the output")
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,7 +145,7 @@ def test_contrast_rounds_halves_away_from_gray() -> None:
 @pytest.mark.parametrize("text", ["", "rotate:3", "brightness", "brightness:-1", "brightness:256", "pixel", "mirror:2",
                                   "shift:1.5", "mirror+", "shift:1e3"])  # fmt: skip
 def test_what_is_no_family_is_refused(text: str) -> None:
-    with pytest.raises(StqError, match="is no family") as caught:
+    with pytest.raises(StqError, match="is not a family") as caught:
         parse_family(text)
     assert "brightness:N" in str(caught.value)
 
