@@ -12,7 +12,7 @@ import numpy as np
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Add, Concatenate, MaxPool, Op, PairTable, Reshape, Table, Window
 from stq_deploy.network.requantize import KeepAccumulator
-from stq_deploy.planner.views import find_views
+from stq_deploy.program.views import find_views
 
 LEVELS = 4
 """Every int8 tensor holds 0 .. LEVELS - 1, so that any two of one shape can be added by a pair table."""

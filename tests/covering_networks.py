@@ -9,8 +9,8 @@ from networks import random_network
 
 from stq_deploy.network import Network
 from stq_deploy.network.ops import OP_KINDS, RequantizedOp, Reshape
-from stq_deploy.planner import plan_network
-from stq_deploy.planner.kernels import KERNELS
+from stq_deploy.program import plan_network
+from stq_deploy.program.kernels import KERNELS
 
 LAYERS = 40
 SEEDS = (979, 759, 231, 145, 1394, 302, 36, 568, 57, 336)

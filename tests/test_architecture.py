@@ -15,9 +15,9 @@ from stq_deploy.cli import COMMANDS
 PACKAGE = Path(__file__).resolve().parent.parent / "stq_deploy"
 
 ORDER = [
-    "errors", "installation", "regular_file", "npy_member", "untrusted_json", "file_kinds", "resources", "files",
-    "progress", "intervals", "tensorflow_import", "network", "quantizers", "datasets", "zoo", "attacks",
-    "quarantine", "frontend", "training", "passes", "boards", "planner", "packing", "codegen", "toolchain",
+    "errors", "installation", "regular_file", "npy_member", "untrusted_json", "checked_json", "file_kinds",
+    "resources", "files", "progress", "intervals", "tensorflow_import", "network", "quantizers", "datasets", "zoo",
+    "attacks", "quarantine", "frontend", "training", "passes", "boards", "program", "codegen", "toolchain",
     "emulator", "flash", "link", "executors", "evaluation", "report", "cli", "hls4ml_backend",
 ]  # fmt: skip
 """Folders and modules of the package, top of docs/DESIGN.md's table first."""

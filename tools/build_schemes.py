@@ -32,7 +32,7 @@ from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.files import write_whole
 from stq_deploy.network import Network
 from stq_deploy.passes import Conversion, PostTraining, convert_model
-from stq_deploy.planner import plan_network
+from stq_deploy.program import plan_network
 from stq_deploy.toolchain.compilers import find_compiler
 from stq_deploy.training.result import save_model
 from stq_deploy.training.source_model import take_weights
@@ -83,11 +83,12 @@ def _row(variant: str, scheme: Scheme, board: Board, samples: int) -> dict[str, 
         reference, *others = (stack.enter_context(open_executor(name, network)) for name in LOCAL)
         size: dict[str, Any] = {}
         try:
-            firmware = build_afresh(network, board, folder)
+            firmware = build_afresh(plan_network(network), board, folder)
             others += stack.enter_context(open_emulated(network, board, firmware))
-            footprint = firmware.footprint
-            size = {"qstats_bytes": footprint.qstats, "packed_bytes": footprint.packed}
-            size |= {"linked_bytes": footprint.flash, "ram_bytes": footprint.ram, "stack_bytes": footprint.stack}
+            figures = firmware.figures
+            size = {"qstats_bytes": figures.qstats_bytes, "packed_bytes": figures.packed_bytes}
+            size |= {"linked_bytes": figures.linked_bytes}
+            size |= {"ram_bytes": firmware.ram_bytes, "stack_bytes": firmware.stack_bytes}
             obstacle = ""
         except StqError as error:
             obstacle = str(error)
@@ -102,7 +103,7 @@ def _row(variant: str, scheme: Scheme, board: Board, samples: int) -> dict[str, 
         "differing_layers": compared.differing_layers,
         "obstacle": obstacle,
         **size,
-        "arena_bytes": plan.arena_bytes,
+        "arena_bytes": plan.arena.bytes,
         "scratch_bytes": plan.scratch_bytes,
         "macs": plan.macs,
         "model_hash": network.sha256(),

@@ -38,8 +38,8 @@ SOURCE = "model.h5, model.keras"
 STEPS = (
     Step(("quarantine", "frontend"), "check against an allow-list; execute nothing", "SourceGraph"),
     Step(("passes",), "quantize, fold, fuse, certify", "Network (.stq): the definition of right"),
-    Step(("planner",), "choose kernels, order layers, place tensors", "Plan"),
-    Step(("packing", "codegen"), "pack weights, emit C", "C project", "firmware_templates"),
+    Step(("program",), "choose kernels, order layers, place tensors", "Program"),
+    Step(("codegen",), "pack weights, emit C", "C project", "firmware_templates"),
     Step(("toolchain",), "compile, place in memories, measure", "firmware.elf, host library", "boards"),
     Step(("emulator", "flash"), "boot the ELF, or write it to a board", "a board on a serial port"),
     Step(("link", "executors"), "levels in, logits out", "outputs and digests"),

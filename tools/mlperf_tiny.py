@@ -44,6 +44,7 @@ from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, mismatch
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.files import write_whole
 from stq_deploy.passes import Conversion, PostTraining, convert_model
+from stq_deploy.program import plan_network
 from stq_deploy.training.result import save_model
 
 CALIBRATION = 256
@@ -163,7 +164,7 @@ def _score(task: Task, folder: Path) -> dict[str, Any]:
     network, board = convert_model(task.model, task.conversion), load_board(BOARD)
     macs = sum(count for _, count in network.macs())
     click.echo(f"{task.name}: {macs:,} multiply-accumulates")
-    firmware = build_afresh(network, board, folder / task.name)
+    firmware = build_afresh(plan_network(network), board, folder / task.name)
     floats = FloatModel(task.model, task.conversion)
     file = SampleFile(task.name, task.samples)
     summary = run_files(network, board, firmware, [file], folder / task.name, port=None, boards=os.cpu_count() or 1)
@@ -172,9 +173,8 @@ def _score(task: Task, folder: Path) -> dict[str, Any]:
         shown, host_logits = _score_on_host(task, host, floats, task.samples)
         shown.add(NUMPY, classes_of(comparison.reference))
         shown.add(EMULATED, classes_of(comparison.board))
-        footprint = summary.footprint
         click.echo(
-            f"  flash {footprint.flash:,} bytes, RAM {footprint.ram:,} bytes, "
+            f"  flash {firmware.flash_bytes:,} bytes, RAM {firmware.ram_bytes:,} bytes, "
             f"{summary.per_inference:,} instructions per inference"
         )
         more = {}
@@ -190,10 +190,10 @@ def _score(task: Task, folder: Path) -> dict[str, Any]:
         "post_training": network.metadata["post_training"],
         "input_range": list(network.input_range),
         "macs": macs,
-        "compiler": firmware.compiler,
-        "flash_bytes": footprint.flash,
-        "ram_bytes": footprint.ram,
-        "stack_bytes": footprint.stack,
+        "compiler": firmware.compiler_version,
+        "flash_bytes": firmware.flash_bytes,
+        "ram_bytes": firmware.ram_bytes,
+        "stack_bytes": firmware.stack_bytes,
         "instructions_per_inference": summary.per_inference,
     }
 

@@ -59,10 +59,10 @@ def _float_difference(one: Comparison) -> str:
 
 def print_costs(console: Console, summary: RunSummary) -> None:
     """Memory, instructions or cycles, and speed."""
-    footprint = summary.footprint
+    firmware = summary.firmware
     unit = "instructions" if summary.emulated else "cycles"
-    stack = "not known" if footprint.stack is None else f"{footprint.stack:,} bytes at most"
-    lines = [f"Flash {footprint.flash:,} bytes, RAM {footprint.ram:,} bytes, stack {stack}."]
+    stack = "not known" if firmware.stack_bytes is None else f"{firmware.stack_bytes:,} bytes at most"
+    lines = [f"Flash {firmware.flash_bytes:,} bytes, RAM {firmware.ram_bytes:,} bytes, stack {stack}."]
     if summary.per_inference is not None:
         lines.append(f"{summary.per_inference:,} {unit} per inference.")
     if summary.samples_per_second is not None:

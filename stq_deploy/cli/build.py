@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from stq_deploy.evaluation.memory_plan import Arena
-    from stq_deploy.toolchain.build import BuildResult
+    from stq_deploy.toolchain.built import BuiltFirmware
     from stq_deploy.toolchain.placement import Placement
     from stq_deploy.toolchain.size_figures import SizeFigures
 
@@ -62,8 +60,8 @@ def build(
     from stq_deploy.boards.override import parse_places
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
-    from stq_deploy.evaluation.memory_plan import read_memory_plan
     from stq_deploy.passes import load_any
+    from stq_deploy.program import plan_network
     from stq_deploy.report.write import MEMORY_PAGE, build_pages
     from stq_deploy.toolchain.build import build_firmware
     from stq_deploy.toolchain.compilers import find_compiler
@@ -79,32 +77,32 @@ def build(
         network = load_any(path, asked, progress)
         say_assumed_input(network)
         result = build_firmware(
-            network,
+            plan_network(network),
             board,
             out or Path("build") / board.name,
             compiler=find_compiler(compiler),
             command=command,
             places=parse_places(places),
-            pages=build_pages(network, board.name, Path(model).name),
+            pages=build_pages(Path(model).name),
             progress=progress,
         )
-    plan = read_memory_plan(result.to_json(), json.loads(result.manifest.read_text(encoding="utf-8")))
     page = result.folder / MEMORY_PAGE
     if as_json:
+        program = result.program
         arena = {
-            "bytes": plan.arena.bytes,
-            "lower_bound": plan.arena.lower_bound,
-            "order_lower_bound": plan.arena.order_lower_bound,
-            "scratch_bytes": max(plan.arena.scratch),
+            "bytes": program.arena.bytes,
+            "lower_bound": program.arena.lower_bound,
+            "order_lower_bound": program.arena.order_lower_bound,
+            "scratch_bytes": program.scratch_bytes,
         }
         print_json(result.to_json() | {"folder": str(result.folder), "arena": arena})
     else:
         console = result_console(as_json)
-        _print(console, result, plan.arena)
+        _print(console, result)
         console.print(f"Memory, drawn: {page}", soft_wrap=True)
 
 
-def _print(console: Console, result: BuildResult, arena: Arena) -> None:
+def _print(console: Console, result: BuiltFirmware) -> None:
     from stq_deploy.cli._layout import light_table
 
     layers = light_table("Layers (bytes; RAM: tensors in use and scratch)")
@@ -135,9 +133,10 @@ def _print(console: Console, result: BuildResult, arena: Arena) -> None:
 
     console.print(_placement(result.placement))
     console.print(f"RAM {result.ram_bytes:,} bytes, of them {result.copied_bytes:,} copies of code and constants.")
+    arena = result.program.arena
     console.print(
         f"Arena {arena.bytes:,} bytes; at least {arena.lower_bound:,} with the layers in this order, "
-        f"{arena.order_lower_bound:,} in any. Scratch memory besides: {max(arena.scratch):,}."
+        f"{arena.order_lower_bound:,} in any. Scratch memory besides: {result.program.scratch_bytes:,}."
     )
     console.print(_figures(result.figures))
     if result.stack:
@@ -148,7 +147,7 @@ def _print(console: Console, result: BuildResult, arena: Arena) -> None:
         )
     else:
         console.print(f"Stack: no bound ({result.stack_reason}).")
-    console.print(f"Built with {result.compiler.version}; build id {result.build_id}.")
+    console.print(f"Built with {result.compiler_version}; build id {result.build_id}.")
     console.print(f"Firmware: {result.elf}", soft_wrap=True)
 
 

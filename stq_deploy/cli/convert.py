@@ -68,8 +68,8 @@ def convert(
     from stq_deploy.network.summary import op_rows
     from stq_deploy.passes import convert_model
     from stq_deploy.passes.unread_units import drop_unread_units
-    from stq_deploy.planner import plan_network
-    from stq_deploy.planner.packed_activations import pack_activations
+    from stq_deploy.program import plan_network
+    from stq_deploy.program.packed_activations import pack_activations
     from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -99,7 +99,7 @@ def convert(
         if drop:
             _print_dropped(console, whole, network)
         if network is not converted:
-            before, after = (plan_network(one).arena_bytes for one in (converted, network))
+            before, after = (plan_network(one).arena.bytes for one in (converted, network))
             console.print(f"packed activations: an arena of {after:,} bytes instead of {before:,}", highlight=False)
         elif pack:
             console.print("packed no activations: none makes the arena smaller", highlight=False)

@@ -80,7 +80,7 @@ def demo(
             boards=boards or os.cpu_count() or 1,
             limit=limit,
             progress=progress,
-            pages=build_pages(network, board.name),
+            pages=build_pages(),
         )
         report = write_reports(found.summary, out, found.as_json())
     screen = result_console(as_json)

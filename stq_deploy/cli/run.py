@@ -73,6 +73,7 @@ def run(
     from stq_deploy.evaluation.firmware import find_or_build, held_build
     from stq_deploy.files import locked, made_folder
     from stq_deploy.passes import load_any
+    from stq_deploy.program import plan_network
     from stq_deploy.report.write import build_pages, check_reports, write_reports
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -89,7 +90,7 @@ def run(
         progress = held.enter_context(progress_bars())
         network = load_any(path, asked, progress)
         say_assumed_input(network)
-        firmware = find_or_build(network, board, folder, progress, build_pages(network, board.name))
+        firmware = find_or_build(plan_network(network), board, folder, progress, build_pages())
         held.enter_context(held_build(firmware, folder))
         summary = run_files(
             network,

@@ -1,4 +1,4 @@
-"""Network -> C sources and manifest, through the templates in `firmware_templates/network/`.
+"""Program -> C sources and manifest, through the templates in `firmware_templates/network/`.
 
 Text of the model's (names of layers and tensors, the command line) is neutralised here, before a template
 sees it.
@@ -18,12 +18,12 @@ import jinja2
 from stq_deploy.codegen import literals
 from stq_deploy.codegen.emitters import LayerCode, LayerContext, emit_layer
 from stq_deploy.codegen.emitters.base import CONTEXT
-from stq_deploy.codegen.manifest import describe_plan
+from stq_deploy.codegen.manifest import NAME, describe_program
 from stq_deploy.codegen.text import comment, identifier, string_literal
 from stq_deploy.files import write_whole
 from stq_deploy.network import Network
-from stq_deploy.planner import LayerPlan, Plan, plan_network
-from stq_deploy.planner.layer_time import slowest_layer_cycles
+from stq_deploy.program import Layer, Program
+from stq_deploy.program.layer_time import slowest_layer_cycles
 from stq_deploy.resources import firmware_templates
 
 TEMPLATES = ("network.h", "network.c", "weights.h", "weights.c")
@@ -36,16 +36,14 @@ class Generated:
     Attributes:
         folder: holds all of it.
         sources: the C files to compile; headers lie beside them.
-        manifest_path: manifest.json.
-        manifest: its content.
-        plan: what the sources were made from.
+        manifest: path of manifest.json.
+        constants: C names of each layer's arrays in weights.c.
     """
 
     folder: Path
     sources: tuple[Path, ...]
-    manifest_path: Path
-    manifest: dict[str, Any]
-    plan: Plan
+    manifest: Path
+    constants: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class TensorView:
     note: str
 
 
-def generate(network: Network, out_dir: str | os.PathLike[str], *, command: str, tool_version: str) -> Generated:
+def generate(program: Program, out_dir: str | os.PathLike[str], *, command: str, tool_version: str) -> Generated:
     """Write network.h, network.c, weights.h, weights.c and manifest.json into `out_dir`, made if need be.
 
     Equal arguments give equal bytes: no dates, no paths of this machine.
@@ -94,21 +92,22 @@ def generate(network: Network, out_dir: str | os.PathLike[str], *, command: str,
         tool_version: stq-deploy's version, likewise.
 
     Raises:
-        StqError: the kernels cannot run the network, or `out_dir` cannot be written.
+        StqError: `out_dir` cannot be written.
     """
-    plan = plan_network(network)
-    context = _template_context(plan, command=command, tool_version=tool_version)
-    constants = [[constant.name for constant in layer.code.constants] for layer in context["layers"]]
-    manifest = describe_plan(plan, constants, command=command, tool_version=tool_version)
+    tensors = _tensor_macros(program.network)
+    layers = [_layer_view(layer, tensors) for layer in program.layers]
+    context = _template_context(program, tensors, layers, command=command, tool_version=tool_version)
+    constants = tuple(tuple(constant.name for constant in layer.code.constants) for layer in layers)
+    manifest = describe_program(program, constants, command=command, tool_version=tool_version)
     environment = _environment()
     rendered = {name: environment.get_template(f"{name}.j2").render(context) for name in TEMPLATES}
     folder = Path(out_dir)
     for name, text in rendered.items():
         write_whole(folder / name, text)
     # Last, so that a manifest is never beside sources it does not describe.
-    write_whole(folder / "manifest.json", json.dumps(manifest, sort_keys=True, indent=1) + "\n")
+    write_whole(folder / NAME, json.dumps(manifest, sort_keys=True, indent=1) + "\n")
     sources = tuple(folder / name for name in TEMPLATES if name.endswith(".c"))
-    return Generated(folder, sources, folder / "manifest.json", manifest, plan)
+    return Generated(folder, sources, folder / NAME, constants)
 
 
 def _environment() -> jinja2.Environment:
@@ -128,10 +127,10 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _template_context(plan: Plan, *, command: str, tool_version: str) -> dict[str, Any]:
-    network = plan.network
-    tensors = _tensor_macros(network)
-    layers = [_layer_view(plan, layer, tensors) for layer in plan.layers]
+def _template_context(
+    program: Program, tensors: dict[str, str], layers: Sequence[LayerView], *, command: str, tool_version: str
+) -> dict[str, Any]:
+    network = program.network
     model_hash = network.sha256()
     return {
         "tool_version": comment(tool_version),
@@ -139,7 +138,7 @@ def _template_context(plan: Plan, *, command: str, tool_version: str) -> dict[st
         "model_hash": model_hash,
         "model_hash_bytes": [f"0x{byte:02x}" for byte in bytes.fromhex(model_hash)],
         "layers": layers,
-        "tensors": [_tensor_view(plan, name, macro) for name, macro in tensors.items()],
+        "tensors": [_tensor_view(program, name, macro) for name, macro in tensors.items()],
         "constants": [(layer, constant) for layer in layers for constant in layer.code.constants],
         "c_types": literals.C_TYPES,
         "input_macro": tensors[network.input],
@@ -147,13 +146,13 @@ def _template_context(plan: Plan, *, command: str, tool_version: str) -> dict[st
         "input_bytes": network.input_type.bytes,
         "input_minimum": network.input_type.minimum,
         "input_maximum": network.input_type.maximum,
-        "slowest_layer_cycles": slowest_layer_cycles(plan),
+        "slowest_layer_cycles": slowest_layer_cycles(program),
         "output_macro": tensors[network.outputs[0]],
         "output_count": network.output_type.elements,
         "output_type": literals.STQ_TYPES[network.output_type.dtype],
-        "arena_bytes": plan.arena_bytes,
-        "arena_lower_bound": plan.arena_lower_bound,
-        "scratch_words": -(-plan.scratch_bytes // 4),
+        "arena_bytes": program.arena.bytes,
+        "arena_lower_bound": program.arena.lower_bound,
+        "scratch_words": -(-program.scratch_bytes // 4),
         "uses_context": any(CONTEXT in layer.code.arguments for layer in layers),
     }
 
@@ -164,29 +163,29 @@ def _tensor_macros(network: Network) -> dict[str, str]:
     return {name: identifier("tensor", i, name).upper() for i, name in enumerate(names)}
 
 
-def _tensor_view(plan: Plan, name: str, macro: str) -> TensorView:
-    tensor, (first, last) = plan.network.tensors[name], plan.lifetime(name)
+def _tensor_view(program: Program, name: str, macro: str) -> TensorView:
+    tensor, (first, last) = program.network.tensors[name], program.lifetime(name)
     start = "the start" if first < 0 else f"layer {first}"
-    end = "the end" if last == len(plan.layers) else f"layer {last}"
+    end = "the end" if last == len(program.layers) else f"layer {last}"
     note = f"{literals.shape(tensor.shape)}, memory in use from {start} to {end}"
-    return TensorView(macro, literals.C_TYPES[tensor.dtype], plan.offset(name), note)
+    return TensorView(macro, literals.C_TYPES[tensor.dtype], program.offset(name), note)
 
 
-def _layer_view(plan: Plan, layer: LayerPlan, tensors: dict[str, str]) -> LayerView:
-    op, network = layer.op, plan.network
-    inputs, output = tuple(network.input_types(op)), network.tensors[op.output]
-    code = emit_layer(LayerContext(layer, inputs, output, tensors))
+def _layer_view(layer: Layer, tensors: dict[str, str]) -> LayerView:
+    op = layer.op
+    code = emit_layer(LayerContext(layer, tensors))
+    shapes = [f"{literals.shape(t.shape)} {t.dtype}" for t in (*layer.inputs, layer.output)]
     return LayerView(
         index=layer.index,
         function=identifier("layer", layer.index, op.name),
         title=_title(op.name, op.kind, op.sources),
-        facts=", ".join(_facts(layer, code, [f"{literals.shape(t.shape)} {t.dtype}" for t in (*inputs, output)])),
+        facts=", ".join(_facts(layer, code, shapes)),
         name=string_literal(op.name),
         op=string_literal(op.kind),
         call=literals.call(layer.kernel, code.arguments),
         code=code,
         output=tensors[op.output],
-        output_bytes=output.bytes,
+        output_bytes=layer.output.bytes,
         macs=layer.macs,
     )
 
@@ -196,7 +195,7 @@ def _title(name: str, kind: str, sources: Sequence[str]) -> str:
     return comment(f"{name} ({kind}{merged})")
 
 
-def _facts(layer: LayerPlan, code: LayerCode, shapes: Sequence[str]) -> list[str]:
+def _facts(layer: Layer, code: LayerCode, shapes: Sequence[str]) -> list[str]:
     facts = [f"{' and '.join(shapes[:-1])} -> {shapes[-1]}", *code.notes]
     if layer.macs:
         facts.append(f"{layer.macs:,} MACs")

@@ -1,4 +1,4 @@
-"""manifest.json: what was generated, for tools and reports."""
+"""manifest.json: what was generated, for programs that read a build; and whether a build's is of a program at hand."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from stq_deploy.network import Network
+from stq_deploy.checked_json import Checked
 from stq_deploy.network.ops import RequantizedOp
-from stq_deploy.planner import LayerPlan, Plan
+from stq_deploy.program import Layer, Program
 
+NAME = "manifest.json"
 FORMAT = "stq-manifest"
 VERSION = 1
 
 
-def describe_plan(plan: Plan, constants: Sequence[Sequence[str]], *, command: str, tool_version: str) -> dict[str, Any]:
-    """The manifest as a JSON-able dict; equal plans give equal manifests.
+def describe_program(
+    program: Program, constants: Sequence[Sequence[str]], *, command: str, tool_version: str
+) -> dict[str, Any]:
+    """The content of manifest.json; equal programs give equal manifests.
 
     Args:
         constants: names of each layer's arrays in weights.c.
     """
-    network = plan.network
+    network, arena = program.network, program.arena
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -29,32 +32,57 @@ def describe_plan(plan: Plan, constants: Sequence[Sequence[str]], *, command: st
         "model_hash": network.sha256(),
         "input": network.input,
         "outputs": list(network.outputs),
-        "tensors": {name: _tensor(plan, name) for name in network.tensors},
-        "layers": [_layer(network, layer, names) for layer, names in zip(plan.layers, constants, strict=True)],
-        "macs": plan.macs,
-        "weight_bytes": plan.weight_bytes,
-        "table_bytes": plan.table_bytes,
-        "arena_bytes": plan.arena_bytes,
-        "arena_lower_bound_bytes": plan.arena_lower_bound,
-        "order_lower_bound_bytes": plan.order_lower_bound,
-        "scratch_bytes": plan.scratch_bytes,
+        "tensors": {name: _tensor(program, name) for name in network.tensors},
+        "layers": [_layer(program, layer, names) for layer, names in zip(program.layers, constants, strict=True)],
+        "macs": program.macs,
+        "weight_bytes": program.weight_bytes,
+        "table_bytes": program.table_bytes,
+        "arena_bytes": arena.bytes,
+        "arena_lower_bound_bytes": arena.lower_bound,
+        "order_lower_bound_bytes": arena.order_lower_bound,
+        "scratch_bytes": program.scratch_bytes,
         "network_metadata": network.metadata,
     }
 
 
-def _tensor(plan: Plan, name: str) -> dict[str, Any]:
-    tensor, pieces, (first, last) = plan.network.tensors[name], plan.pieces(name), plan.lifetime(name)
-    return dataclasses.asdict(tensor) | {
-        "shape": list(tensor.shape),
-        "bytes": tensor.bytes,
-        "arena_offset": plan.offset(name),
-        "first_layer": first,
-        "last_layer": last,
-        "view_of": list(pieces) if pieces != (name,) else [],
+_LAID_OUT = {
+    "layers": ("index", "name", "kernel", "weight_bytes", "table_bytes", "scratch_bytes", "replaces"),
+    "tensors": ("bytes", "arena_offset", "first_layer", "last_layer", "view_of"),
+}
+"""What the host knows of a device's program, and so has to find in its manifest."""
+
+
+def is_manifest_of(manifest: object, program: Program) -> bool:
+    """Whether a manifest, which anyone may have written, describes a program with these layers and these places.
+
+    Raises:
+        ValueError: it is not of a manifest's form; the message names the place.
+    """
+    stated = Checked(manifest)
+    layers = [{key: layer.at(key).value for key in _LAID_OUT["layers"]} for layer in stated.at("layers").entries()]
+    tensors = {
+        name: {key: tensor.at(key).value for key in _LAID_OUT["tensors"]}
+        for name, tensor in stated.at("tensors").members()
+    }
+    described = [_layer(program, layer, ()) for layer in program.layers]
+    return layers == [{key: layer[key] for key in _LAID_OUT["layers"]} for layer in described] and tensors == {
+        name: {key: _tensor(program, name)[key] for key in _LAID_OUT["tensors"]} for name in program.network.tensors
     }
 
 
-def _layer(network: Network, layer: LayerPlan, constants: Sequence[str]) -> dict[str, Any]:
+def _tensor(program: Program, name: str) -> dict[str, Any]:
+    tensor, (first, last) = program.network.tensors[name], program.lifetime(name)
+    return dataclasses.asdict(tensor) | {
+        "shape": list(tensor.shape),
+        "bytes": tensor.bytes,
+        "arena_offset": program.offset(name),
+        "first_layer": first,
+        "last_layer": last,
+        "view_of": list(program.pieces[name]) if program.is_view(name) else [],
+    }
+
+
+def _layer(program: Program, layer: Layer, constants: Sequence[str]) -> dict[str, Any]:
     op = layer.op
     described: dict[str, Any] = {
         "index": layer.index,
@@ -64,15 +92,15 @@ def _layer(network: Network, layer: LayerPlan, constants: Sequence[str]) -> dict
         "sources": list(op.sources),
         "inputs": list(op.inputs),
         "output": op.output,
-        "input_shapes": [list(t.shape) for t in network.input_types(op)],
-        "output_shape": list(network.tensors[op.output].shape),
-        "output_bytes": network.tensors[op.output].bytes,
+        "input_shapes": [list(t.shape) for t in layer.inputs],
+        "output_shape": list(layer.output.shape),
+        "output_bytes": layer.output.bytes,
         "macs": layer.macs,
         "weight_bits": layer.weights.bits if layer.weights else 0,
         "weight_bytes": layer.weight_bytes,
         "table_bytes": layer.table_bytes,
         "scratch_bytes": layer.scratch_bytes,
-        "replaces": layer.replaces,
+        "replaces": program.replaces(layer),
         "constants": list(constants),
         "traffic": dataclasses.asdict(layer.traffic),
     }

@@ -14,7 +14,6 @@ from stq_deploy.boards import Board
 from stq_deploy.datasets.samples import SampleSet, load_samples
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_board, open_emulated
-from stq_deploy.evaluation.firmware import Firmware
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.origin import Origin
 from stq_deploy.evaluation.results_file import ResultsFile, RunIdentity
@@ -28,8 +27,9 @@ from stq_deploy.network import Network
 from stq_deploy.network.input_format import Values
 from stq_deploy.network.output import Task
 from stq_deploy.network.summary import network_title
-from stq_deploy.planner import emitted_ops
+from stq_deploy.program import emitted_ops
 from stq_deploy.progress import Progress, silent
+from stq_deploy.toolchain.built import BuiltFirmware
 
 FloatAnswers = Callable[[Scoring, Values], Answers]
 """The float model's answers to values of its input, unchanged, read by the scoring."""
@@ -80,7 +80,7 @@ class Ran:
 def run_files(
     network: Network,
     board: Board,
-    firmware: Firmware,
+    firmware: BuiltFirmware,
     files: Sequence[SampleFile],
     out: Path,
     *,
@@ -136,18 +136,15 @@ def run_files(
             counts = count_instructions(counting, sample)
             progress("counting instructions", 1, 1)
     return RunSummary(
-        board=board.name,
+        firmware=firmware,
         emulated=port is None,
         model=network_title(network),
-        model_hash=network.sha256(),
-        build_id=firmware.build_id,
         comparisons=tuple(one.comparison for one in ran),
         layers=layer_costs(network, counts),
-        footprint=firmware.footprint,
         origin=Origin.now(),
         samples_run=sum(one.run_now for one in ran),
         seconds=sum(one.seconds for one in ran),
-        facts={"Compiler": firmware.compiler, **facts},
+        facts={"Compiler": firmware.compiler_version, **facts},
     )
 
 

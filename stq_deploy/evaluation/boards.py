@@ -8,20 +8,20 @@ from contextlib import ExitStack, closing, contextmanager
 from stq_deploy.boards import Board
 from stq_deploy.emulator.process import EmulatedBoard
 from stq_deploy.errors import StqError
-from stq_deploy.evaluation.firmware import Firmware
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.link.identity import ExpectedBoard
 from stq_deploy.link.serial_port import open_serial
 from stq_deploy.link.session import Session
 from stq_deploy.link.symbols import locate_in_elf
 from stq_deploy.network import Network
-from stq_deploy.planner.layers import emitted_ops
+from stq_deploy.program import emitted_ops
+from stq_deploy.toolchain.built import BuiltFirmware
 
 _LAST_WORDS_SECONDS = 0.5
 
 
 @contextmanager
-def open_board(network: Network, board: Board, firmware: Firmware, port: str | None) -> Iterator[LinkExecutor]:
+def open_board(network: Network, board: Board, firmware: BuiltFirmware, port: str | None) -> Iterator[LinkExecutor]:
     """The board at a serial port, which must run this very build; an emulated one for no port.
 
     Raises:
@@ -37,7 +37,7 @@ def open_board(network: Network, board: Board, firmware: Firmware, port: str | N
 
 @contextmanager
 def open_emulated(
-    network: Network, board: Board, firmware: Firmware, *, count: int = 1, counting: bool = False
+    network: Network, board: Board, firmware: BuiltFirmware, *, count: int = 1, counting: bool = False
 ) -> Iterator[list[LinkExecutor]]:
     """`count` emulated boards running the built ELF; they end when the context does.
 
@@ -61,7 +61,7 @@ def open_emulated(
 
 
 @contextmanager
-def _open(network: Network, board: Board, firmware: Firmware, port: str, name: str) -> Iterator[LinkExecutor]:
+def _open(network: Network, board: Board, firmware: BuiltFirmware, port: str, name: str) -> Iterator[LinkExecutor]:
     expected = ExpectedBoard(
         board=board.name,
         model_hash=network.sha256(),

@@ -20,6 +20,7 @@ from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
+from stq_deploy.program import plan_network
 from stq_deploy.progress import Progress
 from stq_deploy.toolchain.build import Pages
 
@@ -99,7 +100,7 @@ def run_demo(
         StqError: anything on the way fails.
     """
     prepare = build_afresh if port is None else find_or_build
-    firmware = prepare(network, board, out, progress, pages)
+    firmware = prepare(plan_network(network), board, out, progress, pages)
     progress("compiling for this computer", 0, 1)
     with held_build(firmware, out), HostExecutor(network) as host:
         progress("compiling for this computer", 1, 1)

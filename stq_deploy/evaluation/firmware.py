@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
-from stq_deploy.evaluation.checked_json import Checked
-from stq_deploy.evaluation.memory_plan import read_memory_plan
-from stq_deploy.evaluation.summary import Footprint
-from stq_deploy.files import MAXIMUM_JSON_BYTES, locked, read_bounded, resolved
-from stq_deploy.network import Network
+from stq_deploy.files import locked, resolved
+from stq_deploy.program import Program
 from stq_deploy.progress import Progress, silent
-from stq_deploy.toolchain.build import ELF, MANIFEST, Pages, build_firmware
+from stq_deploy.toolchain.build import Pages, build_firmware
 from stq_deploy.toolchain.build_folder import REPORT, roll_back
+from stq_deploy.toolchain.built import BuiltFirmware
+from stq_deploy.toolchain.former_build import is_built_from, network_name, read_build, read_identity
 
 OWN_BUILD = "firmware"
 """Folder of a run's build, in its output folder."""
 _SHOWN_DIGITS = 12
 
 
-@dataclass(frozen=True)
-class Firmware:
-    """A built image.
-
-    Attributes:
-        elf: path of the ELF.
-        build_id: hex; what the board will announce.
-        footprint: what it takes.
-        compiler: version text.
-    """
-
-    elf: Path
-    build_id: str
-    footprint: Footprint
-    compiler: str
-
-
 def build_afresh(
-    network: Network,
+    program: Program,
     board: Board,
     out: str | os.PathLike[str],
     progress: Progress = silent,
     pages: Pages | None = None,
-) -> Firmware:
+) -> BuiltFirmware:
     """Build into `out`/firmware, replacing an earlier build there.
 
     Equal sources give an equal image, so the results of an interrupted run still belong to it.
@@ -60,45 +39,50 @@ def build_afresh(
     Raises:
         StqError: building fails.
     """
-    result = build_firmware(network, board, Path(out) / OWN_BUILD, pages=pages, progress=progress)
-    return _read_build(result.folder)[0]
+    return build_firmware(program, board, Path(out) / OWN_BUILD, pages=pages, progress=progress)
 
 
 def find_or_build(
-    network: Network,
+    program: Program,
     board: Board,
     out: str | os.PathLike[str],
     progress: Progress = silent,
     pages: Pages | None = None,
-) -> Firmware:
-    """The build in `out`; else that in `stq-deploy build`'s own folder, if of this network; else a new one.
+) -> BuiltFirmware:
+    """The build in `out`; else that in `stq-deploy build`'s own folder, if of this program; else a new one.
 
     A board that was flashed must run the very build the host knows, so an existing one comes first.
 
     Raises:
-        StqError: the build in `out` is of another network or board, or is damaged; or building fails.
+        StqError: the build in `out` is of another program or board, or is damaged; or building fails.
     """
-    wanted = {"model_hash": network.sha256(), "board": board.name}
-    folder = Path(out)
+    network, folder = program.network, Path(out)
+    model_hash = network.sha256()
     if (folder / REPORT).is_file():
-        firmware, report = _read_build(folder)
-        if report.get("board") != board.name:
-            raise _other_build(folder, f"for the board {report.get('board')!r}", f"for {board.name!r}")
-        if report.get("model_hash") != wanted["model_hash"]:
-            there = _named(_network_name(folder), str(report.get("model_hash")))
-            here = _named(str(network.metadata.get("name", "")), wanted["model_hash"])
-            raise _other_build(folder, f"of another network, {there}", f"of {here}")
-        return firmware
+        roll_back(folder)
+        there = read_identity(folder)
+        if there.board != board.name:
+            raise _other_build(folder, f"for the board {there.board!r}", f"for {board.name!r}")
+        if there.model_hash != model_hash:
+            other = _named(network_name(folder), there.model_hash)
+            here = _named(str(network.metadata.get("name", "")), model_hash)
+            raise _other_build(folder, f"of another network, {other}", f"of {here}")
+        if not is_built_from(folder, program):
+            raise _other_build(
+                folder, "of another version of stq-deploy, which lays this network out otherwise", "ours"
+            )
+        return read_build(folder, program)
     usual = default_build_folder(board.name)
     if (usual / REPORT).is_file():
-        firmware, report = _read_build(usual)
-        if all(report.get(key) == value for key, value in wanted.items()):
-            return firmware
-    return build_afresh(network, board, out, progress, pages)
+        roll_back(usual)
+        there = read_identity(usual)
+        if (there.board, there.model_hash) == (board.name, model_hash) and is_built_from(usual, program):
+            return read_build(usual, program)
+    return build_afresh(program, board, out, progress, pages)
 
 
 @contextmanager
-def held_build(firmware: Firmware, out: Path) -> Iterator[None]:
+def held_build(firmware: BuiltFirmware, out: Path) -> Iterator[None]:
     """Nobody replaces the build while it runs: emulated boards read it whenever they start.
 
     Args:
@@ -131,44 +115,3 @@ def _other_build(folder: Path, there: str, here: str) -> StqError:
 def _named(name: str, model_hash: str) -> str:
     """A network for people: its name, and enough of its hash to distinguish two."""
     return f"{name or 'unnamed'!r} ({model_hash[:_SHOWN_DIGITS]})"
-
-
-def _network_name(folder: Path) -> str:
-    """The network that was built, where the manifest states it."""
-    try:
-        manifest = json.loads(read_bounded(folder / MANIFEST, MAXIMUM_JSON_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return ""
-    metadata = manifest.get("network_metadata") if isinstance(manifest, dict) else None
-    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
-
-
-def _read_build(folder: Path) -> tuple[Firmware, dict[str, Any]]:
-    roll_back(folder)
-    path = folder / REPORT
-    try:
-        report = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
-        manifest = json.loads(read_bounded(folder / MANIFEST, MAXIMUM_JSON_BYTES))
-        build = Checked(report)
-        figures, stack = build.at("size_figures"), build.at("stack_bytes")
-        footprint = Footprint(
-            flash=build.at("flash_bytes").count(),
-            ram=build.at("ram_bytes").count(),
-            stack=None if stack.value is None else stack.count(),
-            memory=read_memory_plan(report, manifest),
-            qstats=figures.at("qstats_bytes").count(),
-            packed=figures.at("packed_bytes").count(),
-        )
-        firmware = Firmware(
-            folder / ELF, build.at("build_id").text(), footprint, build.at("compiler").at("version").text()
-        )
-        bytes.fromhex(firmware.build_id)
-    except (OSError, ValueError, RecursionError) as error:
-        raise StqError(
-            f"the build cannot be read ({type(error).__name__}: {error})",
-            where=str(path),
-            next="build again with `stq-deploy build`",
-        ) from error
-    if not firmware.elf.is_file():
-        raise StqError("the image is missing", where=str(firmware.elf), next="build again with `stq-deploy build`")
-    return firmware, report

@@ -13,7 +13,7 @@ from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.executors.base import Levels
 from stq_deploy.network import Network
-from stq_deploy.planner import plan_network
+from stq_deploy.program import plan_network
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def instruction_counts(network: Network, boards: Sequence[Board], levels: Levels
     Raises:
         StqError: building fails, or a board cannot be emulated here.
     """
-    counts = {}
+    program, counts = plan_network(network), {}
     for board in boards:
         with TemporaryDirectory(prefix="stq-build-") as folder:
-            firmware = build_afresh(network, board, folder)
+            firmware = build_afresh(program, board, folder)
             with open_emulated(network, board, firmware, counting=True) as (executor,):
                 counts[board.name] = np.array([one.layer_cycles for one in executor.stream(levels, layer_cycles=True)])
     return [
@@ -60,5 +60,5 @@ def instruction_counts(network: Network, boards: Sequence[Board], levels: Levels
             layer.macs,
             {board: tuple(int(n) for n in by_layer[:, i]) for board, by_layer in counts.items()},
         )
-        for i, layer in enumerate(plan_network(network).layers)
+        for i, layer in enumerate(program.layers)
     ]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from stq_deploy.executors import Executor
 from stq_deploy.executors.base import Digests
-from stq_deploy.planner import emitted_ops
+from stq_deploy.program import emitted_ops
 
 Levels = npt.NDArray[np.integer[Any]]
 Progress = Callable[[str, int], None]

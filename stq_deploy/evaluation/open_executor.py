@@ -16,6 +16,7 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import Network
+from stq_deploy.program import plan_network
 
 _LOCAL: dict[str, Callable[[Network], Executor]] = {
     "numpy": NumpyExecutor,
@@ -46,7 +47,7 @@ def open_executor(name: str, network: Network) -> Iterator[Executor]:
         board = load_board(name)
         backend_of(board)  # building takes longer than finding out that there is no emulator
         with TemporaryDirectory(prefix="stq-build-") as folder:
-            firmware = build_afresh(network, board, folder)
+            firmware = build_afresh(plan_network(network), board, folder)
             with open_emulated(network, board, firmware) as (emulated,):
                 emulated.name = name
                 yield emulated

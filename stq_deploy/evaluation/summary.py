@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.evaluation.memory_plan import MemoryPlan, PlacedPart, Region
 from stq_deploy.evaluation.origin import Origin
 from stq_deploy.evaluation.scores import Score, confusion_matrix, mismatches
 from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.network.output import Task
+from stq_deploy.toolchain.built import BuiltFirmware
+from stq_deploy.toolchain.placement import Placed
 
 Logits = npt.NDArray[Any]
 
@@ -140,55 +141,32 @@ class LayerCost:
     instructions: int | None
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """Bytes: flash, static RAM, worst-case stack (None when it has no bound).
-
-    Attributes:
-        memory: region by region; None if it is not known.
-        qstats, packed: the network's size by other conventions than the image's flash (`toolchain.size_figures`).
-    """
-
-    flash: int
-    ram: int
-    stack: int | None
-    memory: MemoryPlan | None = None
-    qstats: int = 0
-    packed: int = 0
-
-    @property
-    def regions(self) -> tuple[Region, ...]:
-        return self.memory.regions if self.memory else ()
-
-    @property
-    def parts(self) -> tuple[PlacedPart, ...]:
-        return self.memory.parts if self.memory else ()
-
-
 @dataclass(frozen=True, eq=False)
 class RunSummary:
     """A whole run.
 
     Attributes:
-        board: board name.
+        firmware: what ran.
         emulated: on the emulator (then the counter counts instructions) or on silicon (then cycles).
-        model: name and hash of the network.
+        model: title of the network, for people.
         origin: when, by what command and on what computer; None: not to be said.
         seconds: wall-clock time of the `samples_run` inferences; results of an earlier run count in neither.
     """
 
-    board: str
+    firmware: BuiltFirmware
     emulated: bool
     model: str
-    model_hash: str
-    build_id: str
     comparisons: tuple[Comparison, ...]
     layers: tuple[LayerCost, ...]
-    footprint: Footprint
     samples_run: int
     seconds: float
     facts: dict[str, str] = field(default_factory=dict)
     origin: Origin | None = None
+
+    @property
+    def board(self) -> str:
+        """Name of the board."""
+        return self.firmware.board
 
     @property
     def agrees(self) -> bool:
@@ -211,22 +189,23 @@ class RunSummary:
 
     def as_json(self) -> dict[str, Any]:
         """For --json and run.json."""
+        firmware = self.firmware
         return {
             "board": self.board,
             "emulated": self.emulated,
             "model": self.model,
-            "model_hash": self.model_hash,
-            "build_id": self.build_id,
+            "model_hash": firmware.model_hash,
+            "build_id": firmware.build_id,
             "samples": self.samples,
             "samples_run": self.samples_run,
             "results": [c.as_json() for c in self.comparisons],
-            "flash_bytes": self.footprint.flash,
-            "qstats_bytes": self.footprint.qstats,
-            "packed_bytes": self.footprint.packed,
-            "ram_bytes": self.footprint.ram,
-            "stack_bytes": self.footprint.stack,
-            "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in self.footprint.regions],
-            "placement": [asdict(part) for part in self.footprint.parts],
+            "flash_bytes": firmware.flash_bytes,
+            "qstats_bytes": firmware.figures.qstats_bytes,
+            "packed_bytes": firmware.figures.packed_bytes,
+            "ram_bytes": firmware.ram_bytes,
+            "stack_bytes": firmware.stack_bytes,
+            "regions": [{"name": m.name, "used": m.used_bytes, "size": m.bytes} for m in firmware.memories],
+            "placement": [_placed(one) for one in firmware.placement.placed],
             "instructions_per_inference" if self.emulated else "cycles_per_inference": self.per_inference,
             "layers": [
                 {
@@ -241,3 +220,15 @@ class RunSummary:
             "facts": self.facts,
             "origin": None if self.origin is None else asdict(self.origin),
         }
+
+
+def _placed(one: Placed) -> dict[str, Any]:
+    part = one.part
+    return {
+        "group": part.group,
+        "name": part.name,
+        "memory": one.memory,
+        "bytes": part.bytes,
+        "accesses": part.accesses,
+        "reason": one.reason,
+    }

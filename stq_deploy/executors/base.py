@@ -22,7 +22,7 @@ Progress = Callable[[int], None]
 class Executor(Protocol):
     """Something that runs a network on input levels. A context manager: leaving it calls `close`.
 
-    The layers are those of `stq_deploy.planner.emitted_ops`, in that order, whoever executes.
+    The layers are those of `stq_deploy.program.emitted_ops`, in that order, whoever executes.
 
     Attributes:
         name: for tables: "numpy", "host", ...

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from stq_deploy.errors import StqError
 from stq_deploy.executors.base import Digests, Executor, Levels, Progress, checked_layer, checked_levels
 from stq_deploy.network import Network
-from stq_deploy.planner import emitted_ops
+from stq_deploy.program import emitted_ops, plan_network
 from stq_deploy.toolchain.host_library import build_host_library
 
 CHUNK = 32
@@ -57,7 +57,7 @@ class HostExecutor(Executor):
     ) -> None:
         self.network = network
         self._layers = emitted_ops(network)
-        self.library = build_host_library(network, kernels=kernels, cache_dir=cache_dir)
+        self.library = build_host_library(plan_network(network), kernels=kernels, cache_dir=cache_dir)
         self._workers = workers or os.cpu_count() or 1
         self._free: SimpleQueue[ctypes.CDLL] = SimpleQueue()
         for library in _load_copies(self.library, self._workers):

@@ -13,7 +13,7 @@ from stq_deploy.link.identity import ExpectedBoard, NetworkFacts, check_identity
 from stq_deploy.link.messages import Inference
 from stq_deploy.link.session import Session
 from stq_deploy.network import Network
-from stq_deploy.planner import emitted_ops
+from stq_deploy.program import emitted_ops
 
 _OUTPUT_TYPES = {"int8": 0, "int16": 1, "int32": 2}
 """As the protocol numbers them: docs/PROTOCOL.md."""

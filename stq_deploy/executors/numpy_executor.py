@@ -17,7 +17,7 @@ from stq_deploy.executors.base import (
     digest,
 )
 from stq_deploy.network import Network, reference
-from stq_deploy.planner import emitted_ops
+from stq_deploy.program import emitted_ops
 
 BATCH = 64
 """Samples computed at a time: enough for BLAS, little enough memory."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from stq_deploy.errors import StqError
 from stq_deploy.executors.base import Digests, Executor, Levels, Progress, checked_layer, checked_levels
 from stq_deploy.network import Network
-from stq_deploy.planner import emitted_ops
+from stq_deploy.program import emitted_ops, plan_network
 from stq_deploy.toolchain.host_library import build_host_library
 
 CHUNK = 16
@@ -40,7 +40,7 @@ class SanitizedExecutor(Executor):
     ) -> None:
         self.network = network
         self._layers = emitted_ops(network)
-        self._program = build_host_library(network, kernels=kernels, sanitize=True, cache_dir=cache_dir)
+        self._program = build_host_library(plan_network(network), kernels=kernels, sanitize=True, cache_dir=cache_dir)
 
     def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:
         results: npt.NDArray[Any] = self._results(levels, progress)["logits"]

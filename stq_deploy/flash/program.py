@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from pathlib import Path
 
 from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
-from stq_deploy.files import MAXIMUM_JSON_BYTES, read_bounded
 from stq_deploy.flash import pyocd
 from stq_deploy.flash.ports import port_of_probe, usb_ports
 from stq_deploy.toolchain.build_folder import REPORT, settle
+from stq_deploy.toolchain.former_build import read_identity
 
 
 @dataclass(frozen=True)
@@ -153,17 +152,16 @@ def _built_image(board: Board, folder: Path) -> tuple[Path, str]:
         if not (folder / REPORT).is_file():
             raise StqError("nothing has been built here", where=str(folder), next=f"first: {command}")
         settle(folder)
-        report = json.loads(read_bounded(folder / REPORT, MAXIMUM_JSON_BYTES))
-        built_for, build_id = report["board"], str(report["build_id"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        identity = read_identity(folder)
+    except OSError as error:
         raise StqError("the build cannot be read", where=str(folder), next=f"build again: {command}") from error
     image = folder / "firmware.elf"
-    if built_for != board.name:
-        what = f"this was built for {built_for!r}, not for {board.name!r}"
+    if identity.board != board.name:
+        what = f"this was built for {identity.board!r}, not for {board.name!r}"
         raise StqError(what, where=str(folder), next=f"build again: {command}")
     if not image.is_file():
         raise StqError("the build lacks its firmware.elf", where=str(folder), next=f"build again: {command}")
-    return image, build_id
+    return image, identity.build_id
 
 
 def _explain(output: str, probe: pyocd.Probe) -> StqError:

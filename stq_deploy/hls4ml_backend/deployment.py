@@ -15,8 +15,9 @@ from stq_deploy.hls4ml_backend.values import checked_samples, real_output
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.network.output import Floats
-from stq_deploy.planner import emitted_ops
-from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.program import emitted_ops, plan_network
+from stq_deploy.toolchain.build import build_firmware
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import find_compiler
 
 BUILD_COMMAND = "hls4ml, backend STM32"
@@ -38,7 +39,7 @@ class Deployment:
         self.folder = folder
         self._executor: HostExecutor | None = None
 
-    def build(self, compiler: str | None) -> BuildResult:
+    def build(self, compiler: str | None) -> BuiltFirmware:
         """As `stq-deploy build`: the C project and the image in `folder`.
 
         Args:
@@ -48,7 +49,7 @@ class Deployment:
             StqError: no compiler, the network does not fit, or the folder holds something else.
         """
         return build_firmware(
-            self.network, self.board, self.folder, compiler=find_compiler(compiler), command=BUILD_COMMAND
+            plan_network(self.network), self.board, self.folder, compiler=find_compiler(compiler), command=BUILD_COMMAND
         )
 
     def load(self) -> Path:

@@ -2,52 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from stq_deploy import __version__
-from stq_deploy.evaluation.memory_plan import MemoryPlan, PlacedPart
 from stq_deploy.report.memory_charts import arena_chart, region_chart
 from stq_deploy.report.page_templates import page_environment
+from stq_deploy.toolchain.built import BuiltFirmware
+from stq_deploy.toolchain.placement import Placed
 
 
-def render_memory_page(plan: MemoryPlan, *, title: str, build_id: str) -> str:
+def render_memory_page(firmware: BuiltFirmware, *, title: str) -> str:
     """The page as text. Names are untrusted: the template escapes everything it prints."""
     template = page_environment().get_template("memory.html.j2")
-    return template.render(memory_context(plan) | {"title": title, "build_id": build_id, "version": __version__})
+    facts = {"title": title, "build_id": firmware.build_id, "version": __version__}
+    return template.render(memory_context(firmware) | facts)
 
 
-def memory_context(plan: MemoryPlan) -> dict[str, Any]:
+def memory_context(firmware: BuiltFirmware) -> dict[str, object]:
     """The variables of templates/memory_plan.html.j2."""
+    program = firmware.program
     return {
-        "plan": plan,
-        "placed": [_row(parts) for parts in _together(plan.parts)],
+        "scratch_bytes": program.scratch_bytes,
+        "placed": [_row(placed) for placed in _together(firmware.placement.placed)],
         "memory_charts": {
-            "regions": Markup(region_chart(plan.regions)),  # noqa: S704 - our own SVG, its text escaped
-            "arena": Markup(arena_chart(plan.arena)),  # noqa: S704
+            "regions": Markup(region_chart(firmware.memories)),  # noqa: S704 - our own SVG, its text escaped
+            "arena": Markup(arena_chart(program.arena, [layer.name for layer in program.layers])),  # noqa: S704
         },
     }
 
 
-def _together(parts: tuple[PlacedPart, ...]) -> list[list[PlacedPart]]:
+def _together(placed: Sequence[Placed]) -> list[list[Placed]]:
     """The functions that lie in one memory, as there are many; every other part by itself."""
-    found: dict[object, list[PlacedPart]] = {}
-    for number, part in enumerate(parts):
-        found.setdefault(part.memory if part.group == "kernels" else number, []).append(part)
+    found: dict[object, list[Placed]] = {}
+    for number, one in enumerate(placed):
+        found.setdefault(one.memory if one.part.group == "kernels" else number, []).append(one)
     return list(found.values())
 
 
-def _row(parts: list[PlacedPart]) -> dict[str, str]:
-    part = parts[0]
-    size = sum(p.bytes for p in parts)
+def _row(placed: Sequence[Placed]) -> dict[str, str]:
+    part = placed[0].part
+    size = sum(one.part.bytes for one in placed)
     is_code = part.group == "kernels"
-    what = {"kernels": f"{len(parts)} functions that an inference runs", "weights": f"constants of {part.name}"}
+    what = {"kernels": f"{len(placed)} functions that an inference runs", "weights": f"constants of {part.name}"}
     return {
         "what": what.get(part.group, part.name),
         "bytes": f"{size:,}",
         "accesses": "" if is_code else f"{part.accesses:,}",
         "density": "" if is_code else f"{part.accesses / max(size, 1):,.1f}",
-        "memory": part.memory,
-        "why": part.reason,
+        "memory": placed[0].memory,
+        "why": placed[0].reason,
     }

@@ -27,12 +27,11 @@ def render_report(summary: RunSummary) -> str:
         "layers": layer_chart([layer.name for layer in summary.layers], _columns(summary, unit)),
         "confusions": [_confusion(c) for c in summary.comparisons],
     }
-    plan = summary.footprint.memory
     return (
         page_environment()
         .get_template("report.html.j2")
         .render(
-            **(memory_context(plan) if plan else {"plan": None}),
+            **memory_context(summary.firmware),
             summary=summary,
             title=f"{summary.model} on {summary.board}{' (emulated)' if summary.emulated else ''}",
             origin=summary.origin,

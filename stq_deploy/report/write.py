@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from stq_deploy.errors import StqError
-from stq_deploy.evaluation.memory_plan import MemoryPlan, read_memory_plan
 from stq_deploy.evaluation.summary import RunSummary
 from stq_deploy.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
-from stq_deploy.network import Network
 from stq_deploy.network.summary import network_title
 from stq_deploy.report.tables import layers_csv, results_csv
 from stq_deploy.toolchain.build import Pages
+from stq_deploy.toolchain.built import BuiltFirmware
 
 PAGE = "report.html"
 DATA = "run.json"
@@ -64,22 +63,17 @@ def _is_run_record(path: Path) -> bool:
     return isinstance(record, dict) and {"board", "model_hash", "build_id", "results"} <= record.keys()
 
 
-def build_pages(network: Network, board: str, model: str = "") -> Pages:
+def build_pages(model: str = "") -> Pages:
     """Write the page beside a build's firmware: memory.html.
 
     Args:
         model: what to call a network without a name.
     """
 
-    def pages(report: dict[str, Any], manifest: dict[str, Any]) -> dict[str, str]:
-        title = f"Memory of {network_title(network) or model} on {board}"
-        return memory_page(read_memory_plan(report, manifest), title=title, build_id=report["build_id"])
+    def pages(firmware: BuiltFirmware) -> dict[str, str]:
+        from stq_deploy.report.memory_page import render_memory_page
+
+        title = f"Memory of {network_title(firmware.program.network) or model} on {firmware.board}"
+        return {MEMORY_PAGE: render_memory_page(firmware, title=title)}
 
     return pages
-
-
-def memory_page(plan: MemoryPlan, *, title: str, build_id: str) -> dict[str, str]:
-    """memory.html of a build, as `build_firmware` takes further files: name -> text."""
-    from stq_deploy.report.memory_page import render_memory_page
-
-    return {MEMORY_PAGE: render_memory_page(plan, title=title, build_id=build_id)}

@@ -1,4 +1,4 @@
-"""Network -> firmware: generate, lay out, compile, place, link, measure; all of the folder or nothing."""
+"""Program -> firmware: generate, lay out, compile, place, link, measure; all of the folder or nothing."""
 
 from __future__ import annotations
 
@@ -7,29 +7,27 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stq_deploy import __version__
 from stq_deploy.boards import Board
 from stq_deploy.boards.override import with_places
-from stq_deploy.codegen import generate
+from stq_deploy.codegen import Generated, generate
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
-from stq_deploy.network import Network
+from stq_deploy.program import Program
 from stq_deploy.progress import Progress, silent
 from stq_deploy.toolchain import images
-from stq_deploy.toolchain.build_folder import FORMAT, IMAGES, REPORT, listed_files, replaced_build
+from stq_deploy.toolchain.build_folder import REPORT, listed_files, replaced_build
+from stq_deploy.toolchain.built import BIN, ELF, HEX, MAP, NETWORK_FOLDER, BuiltFirmware
 from stq_deploy.toolchain.compile import OBJECTS, Builder
 from stq_deploy.toolchain.compilers import Compiler, find_compiler
 from stq_deploy.toolchain.elf import Image, read_image
 from stq_deploy.toolchain.hot_code import hot_functions, kernel_work
 from stq_deploy.toolchain.parts import find_parts
 from stq_deploy.toolchain.placement import (
-    Placed,
+    LayerNeeds,
     Placement,
-    is_placed_section,
     linked_bytes,
     measuring_bytes,
     place,
@@ -43,111 +41,19 @@ from stq_deploy.toolchain.project import (
     write_linker_script,
     write_makefile,
 )
-from stq_deploy.toolchain.size_figures import SizeFigures, size_figures
-from stq_deploy.toolchain.sizes import LayerSize, MemoryUse, layer_sizes, memory_use, total_bytes
+from stq_deploy.toolchain.sizes import memory_use
 from stq_deploy.toolchain.stack import StackUse, analyse, read_call_graph
 from stq_deploy.toolchain.stack_graph import CallGraph, UnboundedStackError
 
-VERSION = 1
-ELF, BIN, HEX, MAP = IMAGES
-MANIFEST = "network/manifest.json"
 LOG_ENDING = ".compile-errors.log"
 """Put behind the folder's name: a file beside the folder that is ours to replace and remove."""
 
-Pages = Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]
-"""Makes further files of a build, name -> text, from its report and the network's manifest."""
-
-
-@dataclass(frozen=True)
-class BuildResult:
-    """A built firmware.
-
-    Attributes:
-        folder: holds `elf`, `bin`, `hex`, `map`, build.json, and the C project they were made from.
-        board: name of the board it is for.
-        compiler: what built it.
-        build_id: hex; the firmware announces it.
-        model_hash: hex, of the network.
-        placement: where everything lies that had a choice, and why.
-        memories, layers: what it takes.
-        figures: the network's size by each convention.
-        stack: worst case; None if there is no bound, and `stack_reason` says why.
-        files: of the folder, the report aside: path within it -> SHA-256 (hex).
-    """
-
-    folder: Path
-    board: str
-    compiler: Compiler
-    build_id: str
-    model_hash: str
-    placement: Placement
-    memories: list[MemoryUse]
-    layers: list[LayerSize]
-    figures: SizeFigures
-    stack: StackUse | None
-    stack_reason: str
-    files: dict[str, str]
-
-    @property
-    def elf(self) -> Path:
-        return self.folder / ELF
-
-    @property
-    def bin(self) -> Path:
-        return self.folder / BIN
-
-    @property
-    def hex(self) -> Path:
-        return self.folder / HEX
-
-    @property
-    def map(self) -> Path:
-        return self.folder / MAP
-
-    @property
-    def manifest(self) -> Path:
-        return self.folder / MANIFEST
-
-    @property
-    def flash_bytes(self) -> int:
-        return total_bytes(self.memories, "flash")
-
-    @property
-    def ram_bytes(self) -> int:
-        return total_bytes(self.memories, "ram")
-
-    @property
-    def copied_bytes(self) -> int:
-        """Bytes of RAM that hold copies of what is in flash too: code and constants in faster memory."""
-        ram = [use for use in self.memories if use.kind == "ram"]
-        return sum(size for use in ram for name, size in use.sections.items() if is_placed_section(name))
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of build.json: no dates and no paths of this machine."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "tool_version": __version__,
-            "board": self.board,
-            "build_id": self.build_id,
-            "model_hash": self.model_hash,
-            "compiler": {"family": self.compiler.family, "version": self.compiler.version},
-            "flash_bytes": self.flash_bytes,
-            "size_figures": dataclasses.asdict(self.figures),
-            "ram_bytes": self.ram_bytes,
-            "ram_copies_bytes": self.copied_bytes,
-            "stack_bytes": self.stack.bytes if self.stack else None,
-            "stack": dataclasses.asdict(self.stack) if self.stack else {"unbounded": self.stack_reason},
-            "macs": sum(layer.macs for layer in self.layers),
-            "placement": [_describe_placed(one) for one in self.placement.placed],
-            "memories": [dataclasses.asdict(use) for use in self.memories],
-            "layers": [dataclasses.asdict(layer) for layer in self.layers],
-            "files": self.files,
-        }
+Pages = Callable[[BuiltFirmware], dict[str, str]]
+"""Makes further files of a build, name -> text."""
 
 
 def build_firmware(
-    network: Network,
+    program: Program,
     board: Board,
     out_dir: str | os.PathLike[str],
     *,
@@ -156,8 +62,8 @@ def build_firmware(
     places: dict[str, list[str]] | None = None,
     pages: Pages | None = None,
     progress: Progress = silent,
-) -> BuildResult:
-    """Build the firmware of a network for a board into `out_dir`, in place of a former build there.
+) -> BuiltFirmware:
+    """Build the firmware of a program for a board into `out_dir`, in place of a former build there.
 
     Equal arguments give equal bytes, wherever `out_dir` is. Files that no build wrote stay (`build_folder`).
 
@@ -168,7 +74,7 @@ def build_firmware(
         pages: makes further files for the folder.
 
     Raises:
-        StqError: no compiler; the kernels cannot run the network; it does not fit the board; the sources do
+        StqError: no compiler; the program does not fit the board; the sources do
             not compile (the log is then `<out_dir>.compile-errors.log`); `out_dir` is in use, holds something that is
             not a build, or cannot be written.
     """
@@ -177,34 +83,32 @@ def build_firmware(
     board = with_places(board, places)
     with replaced_build(out_dir) as (out, folder):
         progress("generating C", 0, 1)
-        generated = generate(network, folder / "network", command=command, tool_version=__version__)
-        manifest = generated.manifest
-        project = lay_out(folder, board, {layer["kernel"] for layer in manifest["layers"]})
+        generated = generate(program, folder / NETWORK_FOLDER, command=command, tool_version=__version__)
+        project = lay_out(folder, board, {layer.kernel for layer in program.layers})
         builder = Builder(project, board, compiler, out.with_name(out.name + LOG_ENDING))
         progress("generating C", 1, 1)
         objects = builder.compile(project.sources, lambda done: progress("compiling", done, len(project.sources)))
         progress("linking and measuring", 0, 1)
         graph, unbounded = _read_calls(builder, objects)
-        placement = _measure_and_place(builder, objects, manifest, graph, places)
+        placement = _measure_and_place(builder, objects, program, generated, graph, places)
         build_id = _link(builder, objects, placement)
         image = read_image(folder / ELF)
         stack, reason = _measure_stack(builder, graph, unbounded)
-        memories = memory_use(image, board)
-        result = BuildResult(
-            Path(out_dir), board.name, compiler, build_id, manifest["model_hash"], placement, memories,
-            layer_sizes(image, manifest), size_figures(generated.plan, total_bytes(memories, "flash")), stack, reason,
-            files={},
+        kernel_bytes = {layer.kernel: image.symbol_bytes(layer.kernel) for layer in program.layers}
+        built = BuiltFirmware(
+            Path(out_dir), program, board.name, compiler.family, compiler.version, build_id, placement,
+            memory_use(image, board), kernel_bytes, stack, reason, files={},
         )  # fmt: skip
         _write_images(folder, image)
         write_makefile(project, board, compiler)
         shutil.rmtree(folder / OBJECTS)
-        for name, text in (pages(result.to_json(), manifest) if pages else {}).items():
+        for name, text in (pages(built) if pages else {}).items():
             write_whole(folder / name, text)
-        result = dataclasses.replace(result, files=listed_files(folder))
-        write_whole(folder / REPORT, json.dumps(result.to_json(), indent=1, sort_keys=True) + "\n")
+        built = dataclasses.replace(built, files=listed_files(folder))
+        write_whole(folder / REPORT, json.dumps(built.to_json(), indent=1, sort_keys=True) + "\n")
         progress("linking and measuring", 1, 1)
     builder.remove_log()  # a former failure's
-    return result
+    return built
 
 
 def _read_calls(builder: Builder, objects: list[str]) -> tuple[CallGraph | None, str]:
@@ -217,7 +121,12 @@ def _read_calls(builder: Builder, objects: list[str]) -> tuple[CallGraph | None,
 
 
 def _measure_and_place(
-    builder: Builder, objects: list[str], manifest: dict[str, Any], graph: CallGraph | None, asked: Iterable[str]
+    builder: Builder,
+    objects: list[str],
+    program: Program,
+    generated: Generated,
+    graph: CallGraph | None,
+    asked: Iterable[str],
 ) -> Placement:
     """Link once with memories of any size, and choose places by what came out."""
     project, board = builder.project, builder.board
@@ -232,8 +141,10 @@ def _measure_and_place(
     (project.folder / BUILD_ID_SOURCE).unlink()
     image = read_image(project.folder / measured)
     # Without a call graph nobody knows what an inference runs, and all code stays in flash.
-    functions = hot_functions(graph, kernel_work(manifest)) if graph else []
-    return place(find_parts(image, manifest, functions, project.folder), image, board, manifest, asked)
+    functions = hot_functions(graph, kernel_work(program)) if graph else []
+    parts = find_parts(image, program, generated.constants, functions, project.folder)
+    needs = [LayerNeeds(layer.name, layer.constant_bytes, program.ram_bytes(layer)) for layer in program.layers]
+    return place(parts, image, board, needs, asked)
 
 
 def _link(builder: Builder, objects: list[str], placement: Placement) -> str:
@@ -271,15 +182,3 @@ def _write_images(folder: Path, image: Image) -> None:
     (folder / HEX).write_text(images.intel_hex(image))
     if not (folder / MAP).exists():
         (folder / MAP).write_text(images.text_map(image))
-
-
-def _describe_placed(one: Placed) -> dict[str, Any]:
-    part = one.part
-    return {
-        "group": part.group,
-        "part": part.name,
-        "memory": one.memory,
-        "bytes": part.bytes,
-        "accesses": part.accesses,
-        "reason": one.reason,
-    }

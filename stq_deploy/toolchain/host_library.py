@@ -14,7 +14,7 @@ from pathlib import Path
 from stq_deploy import __version__
 from stq_deploy.codegen import generate
 from stq_deploy.errors import StqError
-from stq_deploy.network import Network
+from stq_deploy.program import Program
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import HostCompiler, find_host_compiler
 from stq_deploy.toolchain.kernel_sources import kernel_sources
@@ -31,13 +31,13 @@ _SANITIZED = (
 
 
 def build_host_library(
-    network: Network,
+    program: Program,
     *,
     kernels: str = "reference",
     sanitize: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Generate, compile and link a network for this computer; what was built before is used again.
+    """Generate, compile and link a program for this computer; what was built before is used again.
 
     Args:
         kernels: which implementation of the kernel library, of `KERNELS`.
@@ -59,7 +59,7 @@ def build_host_library(
     flags = _SANITIZED if sanitize else _FAST
     objects = _kernel_objects(compiler, kernels, flags, cache)
     with tempfile.TemporaryDirectory(prefix="stq-host-") as work:
-        generated = generate(network, work, command="(host library)", tool_version=__version__)
+        generated = generate(program, work, command="(host library)", tool_version=__version__)
         shim = firmware_templates() / "network"
         sources = [*generated.sources, shim / "host_library.c", *([shim / "host_main.c"] if sanitize else [])]
         headers = [*generated.folder.glob("*.h"), shim / "host_library.h", *_headers(kernels)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from stq_deploy.program import Program
 from stq_deploy.toolchain.stack_graph import CallGraph, Place
 
 ROOT = "stq_run_timed"
@@ -47,10 +47,9 @@ def hot_functions(graph: CallGraph, kernel_work: Mapping[str, int]) -> list[HotF
     return found
 
 
-def kernel_work(manifest: dict[str, Any]) -> dict[str, int]:
+def kernel_work(program: Program) -> dict[str, int]:
     """Kernel -> multiply-accumulates, or elements where there are none, that its layers compute in an inference."""
     work: dict[str, int] = {}
-    for layer in manifest["layers"]:
-        elements = layer["output_bytes"]
-        work[layer["kernel"]] = work.get(layer["kernel"], 0) + max(layer["macs"], elements)
+    for layer in program.layers:
+        work[layer.kernel] = work.get(layer.kernel, 0) + max(layer.macs, layer.output.elements)
     return work

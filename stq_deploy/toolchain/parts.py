@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from stq_deploy.boards import Board
+from stq_deploy.program import Program
 from stq_deploy.toolchain.elf import Image
 from stq_deploy.toolchain.hot_code import HotFunction
 
@@ -26,14 +27,15 @@ class Part:
         name: what it is, for people.
         bytes: its size.
         accesses: bytes read and written in one inference; of code, multiply-accumulates it is used for.
-        inputs: input sections for the linker script, of what start-up copies if it is not in flash.
+        inputs: input sections for the linker script, of what start-up copies if it is not in flash. A build's report
+            does not state them.
     """
 
     group: Group
     name: str
     bytes: int
     accesses: int
-    inputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def density(self) -> float:
@@ -41,23 +43,25 @@ class Part:
         return self.accesses / self.bytes if self.bytes else 0.0
 
 
-def find_parts(image: Image, manifest: dict[str, Any], functions: Iterable[HotFunction], folder: Path) -> list[Part]:
+def find_parts(
+    image: Image, program: Program, constants: Sequence[Sequence[str]], functions: Iterable[HotFunction], folder: Path
+) -> list[Part]:
     """All parts of an image, from a measuring link of it.
 
     Args:
+        constants: C names of each layer's arrays.
         functions: that run during an inference.
         folder: of the project, to which the linker script's file names are relative.
     """
-    layers = manifest["layers"]
+    traffic = [layer.traffic for layer in program.layers]
     parts = [
-        Part("arena", "activations", image.section_bytes(ARENA_SECTION), _sum(layers, "activations")),
-        Part("scratch", "scratch memory", image.section_bytes(SCRATCH_SECTION), _sum(layers, "scratch")),
+        Part("arena", "activations", image.section_bytes(ARENA_SECTION), sum(t.activations for t in traffic)),
+        Part("scratch", "scratch memory", image.section_bytes(SCRATCH_SECTION), sum(t.scratch for t in traffic)),
     ]
-    for layer in layers:
-        size = layer["weight_bytes"] + layer["table_bytes"]
-        if size:
-            inputs = tuple(f"*(.rodata.{name})" for name in layer["constants"])
-            parts.append(Part("weights", layer["name"], size, layer["traffic"]["constants"], inputs))
+    for layer, names in zip(program.layers, constants, strict=True):
+        if layer.constant_bytes:
+            inputs = tuple(f"*(.rodata.{name})" for name in names)
+            parts.append(Part("weights", layer.name, layer.constant_bytes, layer.traffic.constants, inputs))
     for function in functions:
         place = function.place
         # Some linkers see the names as they are given, some as absolute paths.
@@ -69,7 +73,3 @@ def find_parts(image: Image, manifest: dict[str, Any], functions: Iterable[HotFu
 def candidates(part: Part, board: Board) -> list[str]:
     """Memories that a part may lie in, in order of preference."""
     return list(getattr(board.placement, part.group))
-
-
-def _sum(layers: list[dict[str, Any]], what: str) -> int:
-    return sum(layer["traffic"][what] for layer in layers)

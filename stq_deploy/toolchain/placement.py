@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from stq_deploy.boards import Board, Memory
 from stq_deploy.errors import StqError
@@ -62,16 +61,28 @@ class PlacedSection:
 
 
 @dataclass(frozen=True)
+class LayerNeeds:
+    """What a layer needs, for an error that names the largest.
+
+    Attributes:
+        flash_bytes: its weights and tables.
+        ram_bytes: tensors in use while it runs, and its scratch memory.
+    """
+
+    name: str
+    flash_bytes: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True)
 class Placement:
     """The memory of every part that had a choice.
 
     Attributes:
         placed: every part, in the order they were placed.
-        contents: guarded memory -> where its contents begin; its end if it has none.
     """
 
     placed: tuple[Placed, ...]
-    contents: dict[str, int]
 
     def memory_of(self, group: Group) -> str:
         """Memory of the only part of a group: "arena" or "scratch"."""
@@ -84,6 +95,16 @@ class Placement:
         for one in self.placed:
             found.setdefault((one.part.group, one.memory), []).append(one)
         return [(parts, memory) for (_, memory), parts in found.items()]
+
+    def contents(self, board: Board) -> dict[str, int]:
+        """Guarded memory -> where its contents begin; its end if it has none."""
+        found = {}
+        for memory in board.memory:
+            if memory.guard:
+                used = sum(_taken(one.part) for one in self.placed if one.memory == memory.name)
+                in_use = -(-(used + VENEER_BYTES) // memory.guard) * memory.guard if used else 0
+                found[memory.name] = memory.end - in_use
+        return found
 
     def sections(self, board: Board) -> list[PlacedSection]:
         """Code and constants that do not lie with the rest in the code's flash, by group and memory."""
@@ -135,7 +156,7 @@ def unplaced(board: Board) -> Placement:
         Placed(Part("arena", "", 0, 0), board.placement.arena[-1], ""),
         Placed(Part("scratch", "", 0, 0), board.placement.scratch[-1], ""),
     )
-    return Placement(placed, {memory.name: memory.end for memory in board.memory if memory.guard})
+    return Placement(placed)
 
 
 def extents(section: Section, origin: int, end: int) -> list[tuple[int, int]]:
@@ -160,12 +181,13 @@ def used_bytes(sections: Iterable[Section], memory: Memory, size: int) -> int:
 
 
 def place(
-    parts: Sequence[Part], image: Image, board: Board, manifest: dict[str, Any], asked: Iterable[str]
+    parts: Sequence[Part], image: Image, board: Board, needs: Sequence[LayerNeeds], asked: Iterable[str]
 ) -> Placement:
     """Choose a memory for every part, by the sizes in a measuring link.
 
     Args:
         image: of the measuring link.
+        needs: of every layer.
         asked: groups whose memories the user chose.
 
     Raises:
@@ -180,12 +202,11 @@ def place(
         room = run.bytes if memory.name == run.name else memory.bytes
         if used > room:
             what = "code and weights" if memory.kind == "flash" else "stack and variables"
-            key = "flash" if memory.kind == "flash" else "ram"
-            raise _does_not_fit(what, used, room, [memory.name], _largest(manifest, key))
+            raise _does_not_fit(what, used, room, [memory.name], _largest(needs, memory.kind))
         free[memory.name] = memory.bytes - _aligned(used) - (memory.guard + VENEER_BYTES if memory.guard else 0)
     constants = [part for part in parts if part.group == "weights"]
     free[run.name] += sum(_taken(part) for part in constants)
-    room_left = _Room(board, manifest, free, frozenset(asked))
+    room_left = _Room(board, needs, free, frozenset(asked))
     in_ram = [part for part in parts if part.group in ("arena", "scratch")]
     try:
         placed, room_left = room_left.take(_hottest_first(in_ram))
@@ -196,33 +217,7 @@ def place(
     for group in (code, constants):
         more, room_left = room_left.take_constants(_hottest_first(group))
         placed += more
-    contents = {}
-    for memory in board.memory:
-        if memory.guard:
-            used = sum(_taken(p.part) for p in placed if p.memory == memory.name)
-            in_use = -(-(used + VENEER_BYTES) // memory.guard) * memory.guard if used else 0
-            contents[memory.name] = memory.end - in_use
-    return Placement(tuple(placed), contents)
-
-
-def layer_ram_bytes(manifest: dict[str, Any], layer: dict[str, Any]) -> int:
-    """Bytes of the arena in use while a layer runs, plus its scratch; a view shares its source's bytes."""
-    index = layer["index"]
-    live = sorted(
-        (t["arena_offset"], t["arena_offset"] + t["bytes"])
-        for t in manifest["tensors"].values()
-        if t["first_layer"] <= index <= t["last_layer"]
-    )
-    used = end = 0
-    for first, last in live:
-        used += max(0, last - max(first, end))
-        end = max(end, last)
-    return int(used + layer["scratch_bytes"])
-
-
-def layer_flash_bytes(layer: dict[str, Any]) -> int:
-    """Bytes of a layer's weights and tables."""
-    return int(layer["weight_bytes"] + layer["table_bytes"])
+    return Placement(tuple(placed))
 
 
 def _hottest_first(parts: Iterable[Part]) -> list[Part]:
@@ -239,7 +234,7 @@ class _Room:
     """
 
     board: Board
-    manifest: dict[str, Any]
+    needs: Sequence[LayerNeeds]
     left: dict[str, int]
     asked: frozenset[str]
     spans_banks: bool = False
@@ -311,18 +306,15 @@ class _Room:
         others = [name for name in self.board.allowed_memories(part.group) if name not in names]
         roomy = [f"{n} ({left[n]:,} bytes left)" for n in others if left[n] >= _taken(part)]
         error = _does_not_fit(
-            _NAMES[part.group].format(part.name), part.bytes, max(room.values()), names, _largest(self.manifest, "ram")
+            _NAMES[part.group].format(part.name), part.bytes, max(room.values()), names, _largest(self.needs, "ram")
         )
         if part.group in self.asked and roomy:
             error.next = f"drop --place {part.group}=..., or name a memory with room: {', '.join(roomy)}"
         return error
 
 
-def _largest(manifest: dict[str, Any], key: str) -> str:
-    sized = [
-        (layer_flash_bytes(layer) if key == "flash" else layer_ram_bytes(manifest, layer), layer["name"])
-        for layer in manifest["layers"]
-    ]
+def _largest(needs: Sequence[LayerNeeds], kind: str) -> str:
+    sized = [(layer.flash_bytes if kind == "flash" else layer.ram_bytes, layer.name) for layer in needs]
     shown = sorted(sized, key=lambda pair: -pair[0])[:SHOWN_LAYERS]
     return ", ".join(f"{name} ({size:,} bytes)" for size, name in shown)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stq_deploy.boards import Board
-from stq_deploy.planner.kernels import KERNELS
+from stq_deploy.program.kernels import KERNELS
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.kernel_sources import kernel_sources
@@ -108,9 +108,9 @@ def write_linker_script(project: Project, board: Board, placement: Placement, me
         "arena": placement.memory_of("arena"),
         "scratch": placement.memory_of("scratch"),
     }
-    memories = []
+    memories, contents = [], placement.contents(board)
     for memory in board.memory:
-        origin = placement.contents.get(memory.name, memory.origin)
+        origin = contents.get(memory.name, memory.origin)
         size = memory.end - origin if memory.guard else memory_bytes[memory.name]
         if size:
             memories.append(memory.model_copy(update={"origin": origin, "bytes": size}))
@@ -120,7 +120,7 @@ def write_linker_script(project: Project, board: Board, placement: Placement, me
         place=place,
         memories=memories,
         sections=placement.sections(board),
-        contents=placement.contents,
+        contents=contents,
     )
     (project.folder / LINKER_SCRIPT).write_text(text)
 

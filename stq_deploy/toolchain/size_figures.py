@@ -14,7 +14,7 @@ from typing import Any
 
 from stq_deploy.network import Network
 from stq_deploy.network.ops import DepthwiseConvolve, WeightedOp
-from stq_deploy.planner import Plan
+from stq_deploy.program import Program
 
 _COUNTED_AS_FULL = "QDepthwiseConv2D"
 
@@ -38,10 +38,11 @@ class SizeFigures:
     linked_bytes: int
 
 
-def size_figures(plan: Plan, linked_bytes: int) -> SizeFigures:
-    """Figures of a planned network whose image takes `linked_bytes` of flash."""
-    other = linked_bytes - plan.weight_bytes - plan.table_bytes
-    return SizeFigures(qstats_bytes(plan.network), plan.weight_bytes, plan.table_bytes, other, linked_bytes)
+def size_figures(program: Program, linked_bytes: int) -> SizeFigures:
+    """Figures of a program whose image takes `linked_bytes` of flash."""
+    other = linked_bytes - program.weight_bytes - program.table_bytes
+    packed, tables = program.weight_bytes, program.table_bytes
+    return SizeFigures(qstats_bytes(program.network), packed, tables, other, linked_bytes)
 
 
 def qstats_bytes(network: Network) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from stq_deploy.boards import Board
+from stq_deploy.program import Program
 from stq_deploy.toolchain.elf import Image
-from stq_deploy.toolchain.placement import extents, layer_ram_bytes, used_bytes
+from stq_deploy.toolchain.placement import extents, used_bytes
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class LayerSize:
     ram_bytes: int
 
 
-def memory_use(image: Image, board: Board) -> list[MemoryUse]:
+def memory_use(image: Image, board: Board) -> tuple[MemoryUse, ...]:
     """Use of every memory."""
     found = []
     for memory in board.memory:
@@ -56,26 +57,30 @@ def memory_use(image: Image, board: Board) -> list[MemoryUse]:
         parts = {s.name: extents(s, memory.origin, memory.end) for s in image.sections}
         sections = {name: last - first for name, found_there in parts.items() for first, last in found_there}
         found.append(MemoryUse(memory.name, memory.kind, memory.origin, memory.bytes, used, sections))
-    return found
+    return tuple(found)
 
 
-def total_bytes(uses: list[MemoryUse], kind: str) -> int:
+def total_bytes(uses: Iterable[MemoryUse], kind: str) -> int:
     """Bytes used in all memories of a kind: "flash" or "ram" (which counts the whole reserved stack)."""
     return sum(use.used_bytes for use in uses if use.kind == kind)
 
 
-def layer_sizes(image: Image, manifest: dict[str, Any]) -> list[LayerSize]:
-    """Size of every layer."""
+def layer_sizes(program: Program, kernel_bytes: Mapping[str, int]) -> list[LayerSize]:
+    """Size of every layer.
+
+    Args:
+        kernel_bytes: C name of each kernel -> bytes of its code.
+    """
     return [
         LayerSize(
-            name=layer["name"],
-            op=layer["op"],
-            kernel=layer["kernel"],
-            macs=layer["macs"],
-            weight_bytes=layer["weight_bytes"],
-            table_bytes=layer["table_bytes"],
-            kernel_bytes=image.symbol_bytes(layer["kernel"]),
-            ram_bytes=layer_ram_bytes(manifest, layer),
+            name=layer.name,
+            op=layer.op.kind,
+            kernel=layer.kernel,
+            macs=layer.macs,
+            weight_bytes=layer.weight_bytes,
+            table_bytes=layer.table_bytes,
+            kernel_bytes=kernel_bytes[layer.kernel],
+            ram_bytes=program.ram_bytes(layer),
         )
-        for layer in manifest["layers"]
+        for layer in program.layers
     ]

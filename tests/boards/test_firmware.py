@@ -18,7 +18,9 @@ from stq_deploy.link.faults import BoardFault
 from stq_deploy.link.protocol import ResetCause
 from stq_deploy.link.serial_port import open_serial
 from stq_deploy.link.session import Session
-from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.program import plan_network
+from stq_deploy.toolchain.build import build_firmware
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.elf import read_image
 from tests.networks import random_network
@@ -42,10 +44,10 @@ def board(request: pytest.FixtureRequest) -> Board:
 
 
 @pytest.fixture(scope="module")
-def built(board: Board, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+def built(board: Board, tmp_path_factory: pytest.TempPathFactory) -> BuiltFirmware:
     if not any(map(probe, candidates())):
         pytest.skip("no compiler for the board is installed")
-    return build_firmware(NETWORK, board, tmp_path_factory.mktemp("firmware") / "build")
+    return build_firmware(plan_network(NETWORK), board, tmp_path_factory.mktemp("firmware") / "build")
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def running(elf: Path, board: Board, revision: str | None = None) -> Iterator[Se
         yield session
 
 
-def crashing(built: BuildResult, instructions: list[int], target: Path) -> Path:
+def crashing(built: BuiltFirmware, instructions: list[int], target: Path) -> Path:
     """A copy of the firmware whose first layer begins with these Thumb instructions."""
     function = next(s for s in read_image(built.elf).symbols if s.name == "stq_network_run_layer")
     content = bytearray(built.elf.read_bytes())
@@ -69,7 +71,7 @@ def crashing(built: BuildResult, instructions: list[int], target: Path) -> Path:
     return target
 
 
-def test_what_it_says_of_itself(built: BuildResult, board: Board) -> None:
+def test_what_it_says_of_itself(built: BuiltFirmware, board: Board) -> None:
     with running(built.elf, board) as session:
         facts = session.facts
     assert facts.clock_hz == board.clock.core_hz
@@ -79,7 +81,7 @@ def test_what_it_says_of_itself(built: BuildResult, board: Board) -> None:
 
 @pytest.mark.parametrize("board", ["stm32h743"], indirect=True)
 @pytest.mark.parametrize(("revision", "hz"), [("V", 480_000_000), ("X", 480_000_000), ("Y", 400_000_000)])
-def test_the_clock_follows_the_silicon(built: BuildResult, board: Board, revision: str, hz: int) -> None:
+def test_the_clock_follows_the_silicon(built: BuiltFirmware, board: Board, revision: str, hz: int) -> None:
     with running(built.elf, board, revision) as session:
         facts = session.facts
     assert board.identity is not None
@@ -88,7 +90,7 @@ def test_the_clock_follows_the_silicon(built: BuildResult, board: Board, revisio
     assert board.identity.revisions[f"0x{facts.silicon >> 16:04X}"] == revision
 
 
-def test_a_reset_on_request_is_told_from_power_up(built: BuildResult, board: Board) -> None:
+def test_a_reset_on_request_is_told_from_power_up(built: BuiltFirmware, board: Board) -> None:
     with running(built.elf, board) as session:
         list(session.infer([LEVELS]))
         facts = session.reset_board()
@@ -115,7 +117,7 @@ def test_a_reset_on_request_is_told_from_power_up(built: BuildResult, board: Boa
     ],
 )
 def test_a_crash_is_told_and_remembered(
-    built: BuildResult,
+    built: BuiltFirmware,
     board: Board,
     tmp_path: Path,
     instructions: list[int],

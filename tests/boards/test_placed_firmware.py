@@ -13,7 +13,9 @@ from stq_deploy.errors import StqError
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.link.faults import BoardFault
 from stq_deploy.network import Network, TensorType
-from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.program import plan_network
+from stq_deploy.toolchain.build import build_firmware
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.elf import read_image
 from tests.boards.test_firmware import LEVELS, MEM_MANAGE, NETWORK, USAGE_FAULT, crashing, running
@@ -25,17 +27,17 @@ ITCM = range(BOARD.memory_named("itcm").origin, BOARD.memory_named("itcm").end)
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltFirmware:
     try:
         backend_of(BOARD)
     except StqError as error:
         pytest.skip(error.what)
     if not any(map(probe, candidates())):
         pytest.skip("no compiler for the board is installed")
-    return build_firmware(NETWORK, BOARD, tmp_path_factory.mktemp("firmware") / "build")
+    return build_firmware(plan_network(NETWORK), BOARD, tmp_path_factory.mktemp("firmware") / "build")
 
 
-def assert_right(built: BuildResult, network: Network = NETWORK) -> None:
+def assert_right(built: BuiltFirmware, network: Network = NETWORK) -> None:
     levels = random_levels(network, 4).astype(np.int8)
     with running(built.elf, BOARD) as session:
         logits = [result.logits for result in session.infer(levels)]
@@ -52,8 +54,8 @@ def assert_right(built: BuildResult, network: Network = NETWORK) -> None:
     ],
     ids=["none in tightly coupled memory", "weights behind a clock", "weights in dtcm", "weights in bank 2"],
 )
-def test_parts_lie_where_they_are_asked_to(built: BuildResult, tmp_path: Path, places: dict[str, list[str]]) -> None:
-    asked = build_firmware(NETWORK, BOARD, tmp_path / "build", places=places)
+def test_parts_lie_where_they_are_asked_to(built: BuiltFirmware, tmp_path: Path, places: dict[str, list[str]]) -> None:
+    asked = build_firmware(plan_network(NETWORK), BOARD, tmp_path / "build", places=places)
     assert asked.build_id != built.build_id
     for placed in asked.placement.placed:
         assert [placed.memory] == places.get(placed.part.group, ["itcm"])
@@ -68,7 +70,7 @@ def test_parts_lie_where_they_are_asked_to(built: BuildResult, tmp_path: Path, p
     assert_right(asked)
 
 
-def test_a_layer_larger_than_a_bank_lies_across_both(built: BuildResult, tmp_path: Path) -> None:
+def test_a_layer_larger_than_a_bank_lies_across_both(built: BuiltFirmware, tmp_path: Path) -> None:
     inputs, outputs = 2100, 520
     weights = np.random.default_rng(0).integers(0, 2, (inputs, outputs)).astype(np.int8)
     tensors = {
@@ -77,7 +79,7 @@ def test_a_layer_larger_than_a_bank_lies_across_both(built: BuildResult, tmp_pat
     }
     layer = dense("logits", "image", "logits", weights)
     network = Network(tensors, (layer,), "image", ("logits",))
-    large = build_firmware(network, BOARD, tmp_path / "build", compiler=built.compiler)
+    large = build_firmware(plan_network(network), BOARD, tmp_path / "build")
     used = {use.name: use.used_bytes for use in large.memories}
     assert used["flash_bank1"] == BOARD.memory_named("flash_bank1").bytes
     assert used["flash_bank1"] + used["flash_bank2"] == large.flash_bytes == len(large.bin.read_bytes())
@@ -85,7 +87,7 @@ def test_a_layer_larger_than_a_bank_lies_across_both(built: BuildResult, tmp_pat
     assert_right(large, network)
 
 
-def test_an_inference_runs_in_itcm(built: BuildResult) -> None:
+def test_an_inference_runs_in_itcm(built: BuiltFirmware) -> None:
     image = read_image(built.elf)
     kernels = {layer.kernel for layer in built.layers}
     names = kernels | {"stq_run_timed", "stq_network_run_layer", "stq_port_cycles", "stq_requantize_pixel"}
@@ -96,14 +98,14 @@ def test_an_inference_runs_in_itcm(built: BuildResult) -> None:
     assert_right(built)
 
 
-def fault(built: BuildResult, instructions: list[int], folder: Path) -> BoardFault:
+def fault(built: BuiltFirmware, instructions: list[int], folder: Path) -> BoardFault:
     elf = crashing(built, instructions, folder / "crashing.elf")
     with running(elf, BOARD) as session, pytest.raises(BoardFault) as caught:
         list(session.infer([LEVELS]))
     return caught.value
 
 
-def test_a_fault_in_itcm_is_told_with_its_function(built: BuildResult, tmp_path: Path) -> None:
+def test_a_fault_in_itcm_is_told_with_its_function(built: BuiltFirmware, tmp_path: Path) -> None:
     record = fault(built, [0xDE00], tmp_path).record  # undefined
     assert record.exception == USAGE_FAULT
     assert record.pc in ITCM
@@ -113,7 +115,7 @@ LOAD, STORE = 0x6801, 0x6001  # ldr r1, [r0]; str r1, [r0]
 
 
 @pytest.mark.parametrize("instruction", [LOAD, STORE], ids=["load", "store"])
-def test_below_its_contents_itcm_cannot_be_touched(built: BuildResult, tmp_path: Path, instruction: int) -> None:
+def test_below_its_contents_itcm_cannot_be_touched(built: BuiltFirmware, tmp_path: Path, instruction: int) -> None:
     contents = min(s.address for s in read_image(built.elf).symbols if s.is_function)
     guard = BOARD.memory_named("itcm").guard
     first = contents // guard * guard
@@ -124,14 +126,14 @@ def test_below_its_contents_itcm_cannot_be_touched(built: BuildResult, tmp_path:
         assert (record.exception, record.mmfar) == (MEM_MANAGE, address)
 
 
-def test_its_contents_cannot_be_changed(built: BuildResult, tmp_path: Path) -> None:
+def test_its_contents_cannot_be_changed(built: BuiltFirmware, tmp_path: Path) -> None:
     # mov r0, pc; bic r0, r0, #3; str r1, [r0]
     record = fault(built, [0x4678, 0xF020, 0x0003, STORE], tmp_path).record
     assert record.exception == MEM_MANAGE
     assert record.mmfar in ITCM
 
 
-def test_code_in_itcm_is_checked_like_any(built: BuildResult, tmp_path: Path) -> None:
+def test_code_in_itcm_is_checked_like_any(built: BuiltFirmware, tmp_path: Path) -> None:
     """LDRD at an odd address: the emulator watches such instructions where they run, not where they are loaded."""
     # mov r0, sp; adds r0, #1; ldrd r2, r3, [r0]
     record = fault(built, [0x4668, 0x3001, 0xE9D0, 0x2300], tmp_path).record

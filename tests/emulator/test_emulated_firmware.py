@@ -18,6 +18,7 @@ from stq_deploy.link.messages import ResetCause
 from stq_deploy.link.serial_port import open_serial
 from stq_deploy.link.session import Session
 from stq_deploy.network import Network
+from stq_deploy.program import plan_network
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
 from tests.networks import random_network
@@ -33,7 +34,7 @@ def network() -> Network:
 @pytest.fixture(scope="module")
 def firmware(network: Network, compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("firmware") / "build"
-    build_firmware(network, load_board("stm32h743"), out, compiler=compiler)
+    build_firmware(plan_network(network), load_board("stm32h743"), out, compiler=compiler)
     return out / "firmware.elf"
 
 
@@ -68,7 +69,7 @@ def test_equal_to_the_reference_and_nothing_refused(
 
 def test_a_network_of_16_bit_levels_is_equal_to_the_reference(compiler: Compiler, tmp_path: Path) -> None:
     wide = random_network(4, input_dtype="int16")
-    build_firmware(wide, load_board("stm32h743"), tmp_path / "build", compiler=compiler)
+    build_firmware(plan_network(wide), load_board("stm32h743"), tmp_path / "build", compiler=compiler)
     image = wide.input_type
     samples = np.random.default_rng(1).integers(image.minimum, image.maximum + 1, (3, *image.shape)).astype(np.int16)
     samples[0], samples[1] = image.minimum, image.maximum

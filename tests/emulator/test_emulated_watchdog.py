@@ -22,7 +22,7 @@ from stq_deploy.link.problems import UnusableLineError
 from stq_deploy.link.serial_port import open_serial
 from stq_deploy.link.session import Session
 from stq_deploy.network import Network
-from stq_deploy.planner import plan_network
+from stq_deploy.program import plan_network
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
 from tests.emulator.bench import Bench
@@ -106,7 +106,7 @@ def network() -> Network:
 @pytest.fixture(scope="module")
 def firmware(network: Network, compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("firmware") / "build"
-    build_firmware(network, load_board("stm32h743"), out, compiler=compiler)
+    build_firmware(plan_network(network), load_board("stm32h743"), out, compiler=compiler)
     return out / "firmware.elf"
 
 

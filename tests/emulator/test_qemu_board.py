@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -25,10 +26,12 @@ from stq_deploy.emulator.program import Program
 from stq_deploy.emulator.qemu_backend import PROGRAM, explain_lockup
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_emulated
-from stq_deploy.evaluation.firmware import Firmware, build_afresh
+from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.instruction_counts import LayerCounts
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network
+from stq_deploy.program import plan_network
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image
 from tests.networks import random_levels, random_network
@@ -59,8 +62,8 @@ def board() -> Board:
 
 
 @pytest.fixture(scope="module")
-def firmware(board: Board, compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Firmware:
-    return build_afresh(random_network(SEEDS[0]), board, tmp_path_factory.mktemp("qemu"))
+def firmware(board: Board, compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> BuiltFirmware:
+    return build_afresh(plan_network(random_network(SEEDS[0])), board, tmp_path_factory.mktemp("qemu"))
 
 
 def wait_until_gone(pid: int) -> None:
@@ -83,7 +86,7 @@ def test_equal_bytes_and_equal_counts(network: Network, board: Board, compiler: 
     reference = NumpyExecutor(network)
     counts = {}
     for name in BOARDS:
-        firmware = build_afresh(network, load_board(name), tmp_path / name)
+        firmware = build_afresh(plan_network(network), load_board(name), tmp_path / name)
         with open_emulated(network, load_board(name), firmware, counting=True) as (executor,):
             results = list(executor.stream(levels, digests=True, layer_cycles=True))
             facts = executor.session.facts
@@ -101,7 +104,7 @@ def test_a_layer_is_equal_only_if_every_sample_is() -> None:
     assert not LayerCounts("conv", "stq_convolve_t2_s8", 1, {"a": (10, 11), "b": (10, 12)}).equal
 
 
-def test_qemu_ends_with_its_parents(firmware: Firmware, board: Board) -> None:
+def test_qemu_ends_with_its_parents(firmware: BuiltFirmware, board: Board) -> None:
     for end in (signal.SIGTERM, signal.SIGKILL):
         with EmulatedBoard(firmware.elf, board.name) as emulated:
             assert emulated._process is not None
@@ -116,7 +119,7 @@ def test_qemu_ends_with_its_parents(firmware: Firmware, board: Board) -> None:
     wait_until_gone(qemu)
 
 
-def test_the_death_of_qemu_is_told(firmware: Firmware, board: Board) -> None:
+def test_the_death_of_qemu_is_told(firmware: BuiltFirmware, board: Board) -> None:
     with EmulatedBoard(firmware.elf, board.name) as emulated:
         assert emulated._process is not None
         os.kill(children(emulated._process.pid)[0], signal.SIGKILL)
@@ -124,7 +127,7 @@ def test_the_death_of_qemu_is_told(firmware: Firmware, board: Board) -> None:
             emulated.check(PATIENCE_SECONDS)
 
 
-def test_a_link_that_dies_says_why(firmware: Firmware, board: Board) -> None:
+def test_a_link_that_dies_says_why(firmware: BuiltFirmware, board: Board) -> None:
     """The link only sees its port fail; what comes out is the emulator's reason."""
     network = random_network(SEEDS[0])
     levels = random_levels(network, 1)
@@ -137,7 +140,7 @@ def test_a_link_that_dies_says_why(firmware: Firmware, board: Board) -> None:
     assert "can't escalate" in caught.value.cause
 
 
-def with_udf_in(firmware: Firmware, *functions: str) -> Firmware:
+def with_udf_in(firmware: BuiltFirmware, *functions: str) -> BuiltFirmware:
     """The same, but that these functions begin with an undefined instruction."""
     content = bytearray(firmware.elf.read_bytes())
     image = read_image(firmware.elf)
@@ -149,9 +152,10 @@ def with_udf_in(firmware: Firmware, *functions: str) -> Firmware:
         for name in functions:
             (at,) = elf.address_offsets(starts[name])
             content[at : at + 2] = (0xDE00).to_bytes(2, "little")
-    broken = firmware.elf.with_name("broken.elf")
-    broken.write_bytes(content)
-    return Firmware(broken, firmware.build_id, firmware.footprint, firmware.compiler)
+    broken = firmware.folder / "broken"
+    broken.mkdir(exist_ok=True)
+    (broken / firmware.elf.name).write_bytes(content)
+    return dataclasses.replace(firmware, folder=broken)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,7 @@ def test_not_everything_is_a_lockup(said: str) -> None:
     assert explain_lockup(said, Program((), (), ())) is None
 
 
-def test_no_silicon_revisions(firmware: Firmware, board: Board) -> None:
+def test_no_silicon_revisions(firmware: BuiltFirmware, board: Board) -> None:
     with pytest.raises(StqError, match="no silicon revision 'Y' of mps2-an500: it has none"):
         EmulatedBoard(firmware.elf, board.name, revision="Y").start()
 
@@ -172,7 +176,7 @@ def test_an_image_of_another_board(board: Board, build: Callable[..., Path]) -> 
         EmulatedBoard(build("echo.c"), board.name).start()
 
 
-def test_emulate_command(firmware: Firmware, board: Board) -> None:
+def test_emulate_command(firmware: BuiltFirmware, board: Board) -> None:
     command = [sys.executable, "-m", "stq_deploy", "emulate", str(firmware.elf), "--board", board.name]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -231,7 +235,7 @@ def test_doctor_finds_qemu(board: Board) -> None:
     ],
 )
 def test_a_qemu_that_does_not_start(
-    script: str, told: str, no_qemu: Path, firmware: Firmware, board: Board, monkeypatch: pytest.MonkeyPatch
+    script: str, told: str, no_qemu: Path, firmware: BuiltFirmware, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (no_qemu / PROGRAM).write_text(f"#!/bin/sh\n{script}\n")
     (no_qemu / PROGRAM).chmod(0o755)

@@ -9,7 +9,7 @@ from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.executors.base import Digests, Levels, Progress, digest
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
-from stq_deploy.planner import emitted_ops
+from stq_deploy.program import emitted_ops
 from tests.networks import random_levels, random_network
 
 

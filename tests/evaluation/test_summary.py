@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.evaluation.summary import Comparison, Footprint, LayerCost, RunSummary
+from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
+from tests.firmwares import firmware
 from tests.scorings import scoring
 
 LABELS = np.array([0, 1, 1, 0], np.int64)
@@ -40,8 +41,8 @@ def test_an_unknown_float_column_stays_unknown() -> None:
 
 def _summary(layers: tuple[LayerCost, ...], *, emulated: bool = True, **settings: float) -> RunSummary:
     return RunSummary(
-        board="b", emulated=emulated, model="m", model_hash="h", build_id="i",
-        comparisons=(_comparison(REFERENCE, None),), layers=layers, footprint=Footprint(1, 2, 3),
+        firmware=firmware(), emulated=emulated, model="m",
+        comparisons=(_comparison(REFERENCE, None),), layers=layers,
         samples_run=int(settings.get("samples_run", 4)), seconds=settings.get("seconds", 2.0),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import Network
-from stq_deploy.planner import plan_network
+from stq_deploy.program import plan_network
 from stq_deploy.toolchain.host_library import KERNELS
 
 SAMPLES = 12

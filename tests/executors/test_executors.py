@@ -15,7 +15,7 @@ from stq_deploy.executors.host_executor import CHUNK, HostExecutor
 from stq_deploy.executors.numpy_executor import BATCH, NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import reference
-from stq_deploy.planner import emitted_ops
+from stq_deploy.program import emitted_ops
 
 NETWORK = random_network(0)
 

@@ -13,6 +13,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network.ops import Dense
+from stq_deploy.program import plan_network
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain import host_compiler, host_library
 from stq_deploy.toolchain.host_library import build_host_library
@@ -27,21 +28,21 @@ def script(path: Path, text: str) -> Path:
 
 
 def test_what_was_built_is_used_again(host_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = build_host_library(NETWORK, cache_dir=host_cache)
+    first = build_host_library(plan_network(NETWORK), cache_dir=host_cache)
     monkeypatch.setattr(host_library, "_run", lambda *_: pytest.fail("the compiler was called again"))
-    assert build_host_library(NETWORK, cache_dir=host_cache) == first
+    assert build_host_library(plan_network(NETWORK), cache_dir=host_cache) == first
     assert host_cache in first.parents
 
 
 def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert build_host_library(NETWORK).is_relative_to(tmp_path / "stq-deploy")
+    assert build_host_library(plan_network(NETWORK)).is_relative_to(tmp_path / "stq-deploy")
 
 
 def test_an_unwritable_cache_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StqError, match="cannot write to the cache"):
-        build_host_library(NETWORK, cache_dir=tmp_path / "file")
+        build_host_library(plan_network(NETWORK), cache_dir=tmp_path / "file")
 
 
 def test_no_compiler_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +50,7 @@ def test_no_compiler_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(host_compiler.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(StqError, match="no C compiler for this computer was found"):
-        build_host_library(NETWORK, cache_dir=tmp_path)
+        build_host_library(plan_network(NETWORK), cache_dir=tmp_path)
 
 
 def test_zig_is_the_last_resort_but_cannot_sanitize(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_a_failing_compiler_is_quoted_and_leaves_nothing(tmp_path: Path, monkeyp
     monkeypatch.setenv("CC", str(compiler))
     cache = tmp_path / "cache"
     with pytest.raises(StqError, match="no luck today"):
-        build_host_library(NETWORK, cache_dir=cache)
+        build_host_library(plan_network(NETWORK), cache_dir=cache)
     assert list(cache.iterdir()) == []
 
 
@@ -87,7 +88,7 @@ def test_a_library_of_another_machine_is_a_clear_error(tmp_path: Path, monkeypat
 
 def test_unknown_kernels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StqError, match="no kernel library 'avx'"):
-        build_host_library(NETWORK, kernels="avx", cache_dir=tmp_path)
+        build_host_library(plan_network(NETWORK), kernels="avx", cache_dir=tmp_path)
 
 
 @pytest.fixture
@@ -140,5 +141,5 @@ def test_a_refusing_kernel_is_named(altered: Path, tmp_path: Path) -> None:
 
 
 def test_the_cache_is_private(tmp_path: Path) -> None:
-    build_host_library(NETWORK, cache_dir=tmp_path / "cache")
+    build_host_library(plan_network(NETWORK), cache_dir=tmp_path / "cache")
     assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) & 0o077 == 0

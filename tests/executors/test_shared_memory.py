@@ -18,7 +18,7 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import Network
-from stq_deploy.planner import Plan, plan_network
+from stq_deploy.program import Program, plan_network
 from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.host_library import KERNELS
 
@@ -57,14 +57,14 @@ def test_emulated_boards_equal_numpy(name: str, seed: int, tmp_path: Path) -> No
         pytest.skip("no compiler for the board is installed")
     levels = random_levels(network, SAMPLES)
     reference = NumpyExecutor(network)
-    with open_emulated(network, board, build_afresh(network, board, tmp_path)) as (emulated,):
+    with open_emulated(network, board, build_afresh(plan_network(network), board, tmp_path)) as (emulated,):
         np.testing.assert_array_equal(emulated.layer_digests(levels), reference.layer_digests(levels))
         np.testing.assert_array_equal(emulated.run(levels), reference.run(levels))
 
 
-def replacing(plans: list[Plan]) -> set[str]:
+def replacing(plans: list[Program]) -> set[str]:
     """Kinds of the layers that write over an input."""
-    return {layer.op.kind for plan in plans for layer in plan.layers if layer.replaces}
+    return {layer.op.kind for plan in plans for layer in plan.layers if plan.replaces(layer)}
 
 
 def test_the_networks_have_what_is_tested() -> None:
@@ -72,9 +72,9 @@ def test_the_networks_have_what_is_tested() -> None:
     assert (
         replacing(plans) == replacing([plans[seed] for seed in EMULATED]) == {"table", "pair_table", "add", "max_pool"}
     )
-    viewed = {op.kind for seed in EMULATED for op in NETWORKS[seed].ops if plans[seed].execution.views.is_view(op)}
+    viewed = {op.kind for seed in EMULATED for op in NETWORKS[seed].ops if plans[seed].is_view(op.output)}
     assert viewed == {"reshape", "concatenate"}
-    assert sum(len(plan.execution.views.wholes) for plan in plans) >= 5
-    assert any(any(b.offset % 8 for block in plan.blocks for b in block.buffers) for plan in plans)
-    files = [[op for op in plan.network.ops if not plan.execution.views.is_view(op)] for plan in plans]
-    assert any(list(plan.execution.layers) != file for plan, file in zip(plans, files, strict=True))
+    assert sum(len(pieces) > 1 for plan in plans for pieces in plan.pieces.values()) >= 5
+    assert any(tensor.offset % 8 for plan in plans for tensor in plan.arena.tensors)
+    files = [[op for op in plan.network.ops if not plan.is_view(op.output)] for plan in plans]
+    assert any([layer.op for layer in plan.layers] != file for plan, file in zip(plans, files, strict=True))

@@ -82,7 +82,9 @@ def built(tmp_path: Path) -> Callable[..., Path]:
     def make(board: str = "stm32h743") -> Path:
         folder = tmp_path / "build"
         folder.mkdir()
-        (folder / "build.json").write_text(json.dumps({"board": board, "build_id": "00ff" * 8}))
+        (folder / "build.json").write_text(
+            json.dumps({"board": board, "model_hash": "ab" * 32, "build_id": "00ff" * 8})
+        )
         (folder / "firmware.elf").write_bytes(b"\x7fELF")
         return folder
 

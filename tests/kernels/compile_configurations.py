@@ -22,7 +22,7 @@ from stq_deploy.codegen import generate
 from stq_deploy.executors.base import checked_levels
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
-from stq_deploy.planner import plan_network
+from stq_deploy.program import plan_network
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.kernel_sources import kernel_sources
 
@@ -98,7 +98,7 @@ def _compile_kernels(configuration: Configuration, folder: Path) -> list[Path]:
 
 def _link(configuration: Configuration, network: Network, folder: Path, objects: Sequence[Path]) -> Path:
     shim = firmware_templates() / "network"
-    generated = generate(network, folder, command="(test)", tool_version="0")
+    generated = generate(plan_network(network), folder, command="(test)", tool_version="0")
     includes = [f"-I{path}" for path in (generated.folder, shim, firmware_templates() / "kernels" / "include")]
     sources = [*generated.sources, shim / "host_library.c", shim / "host_main.c"]
     program = folder / "network"

@@ -1,4 +1,4 @@
-"""The planner's scratch formulas equal the compiled kernels'."""
+"""The program's scratch formulas equal the compiled kernels'."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from kernel_library import KernelLibrary
 
 from stq_deploy.emulator import kernel_arguments as arguments
-from stq_deploy.planner import scratch
-from stq_deploy.planner.kernels import KERNELS
+from stq_deploy.program import scratch
+from stq_deploy.program.kernels import KERNELS
 
 SIZES = [1, 2, 3, 15, 16, 17, 255, 800, 4096]
 BLOCKED = ("average_pool", "rescale", "add", "maximum", "minimum", "multiply")

@@ -19,6 +19,7 @@ from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.link.identity import WrongBoardError
 from stq_deploy.link.session import Session
 from stq_deploy.network import Network
+from stq_deploy.program import plan_network
 from stq_deploy.resources import firmware_templates
 
 NETWORK = random_network(11)
@@ -28,7 +29,7 @@ LEVELS = random_levels(NETWORK, 9)
 @pytest.fixture(scope="module")
 def generated_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generated")
-    generated = generate(NETWORK, folder, command="test", tool_version="0")
+    generated = generate(plan_network(NETWORK), folder, command="test", tool_version="0")
     kernels = sorted((firmware_templates() / "kernels" / "reference").glob("*.c"))
     sources = [*generated.sources, *kernels]
     return compile_board(folder, "memory_board", ["-shared", "-fPIC", "-O0"], network=sources)

@@ -21,6 +21,7 @@ from stq_deploy.network import Network, TensorType, archive, load_network, save_
 from stq_deploy.network.ops import Dense
 from stq_deploy.network.reference import run
 from stq_deploy.network.requantize import MultiplierRequantize
+from stq_deploy.program import plan_network
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ def test_any_number_is_refused_or_becomes_c(seed: int, tmp_path: Path) -> None:
             continue
         accepted += 1
         with suppress(StqError):  # more memory than any target has
-            generate(network, tmp_path / "c", command="test", tool_version="0")
+            generate(plan_network(network), tmp_path / "c", command="test", tool_version="0")
     assert accepted
 
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import pytest
 
-from stq_deploy.evaluation.memory_plan import Arena, ArenaTensor, Region
+from stq_deploy.program import Arena, ArenaTensor
 from stq_deploy.report.charts import (
     Bar,
     Column,
@@ -20,7 +20,8 @@ from stq_deploy.report.charts import (
     layer_chart,
 )
 from stq_deploy.report.inline_svg import standalone_svg
-from stq_deploy.report.memory_charts import arena_chart, region_chart
+from stq_deploy.report.memory_charts import arena_chart, memory_kinds, region_chart
+from tests.firmwares import memory
 
 
 def _arena(first: str, second: str) -> Arena:
@@ -29,7 +30,7 @@ def _arena(first: str, second: str) -> Arena:
         ArenaTensor(first, 0, 60, 0, 1),
         ArenaTensor(second, 0, 40, 1, 2, replaces=first),
     )
-    return Arena(100, 90, 80, ("first", "second"), (0, 8), tensors)
+    return Arena(100, 90, 80, tensors)
 
 
 def _points(*shares: float) -> list[Point]:
@@ -42,17 +43,17 @@ SERIES = ("Float", "Board")
 CHARTS: dict[str, Callable[[str], str]] = {
     "accuracy": lambda name: accuracy_chart([(name, [Bar(0, 0.5, 0.4, 0.6, name)]), ("b", [])], SERIES),
     "layers": lambda name: layer_chart([name, "fc"], [Column("MACs", 0, [3, 4]), Column("Cycles", 2, [0, 9])]),
-    "memory": lambda name: region_chart((Region(name, 30, 100, (("code", 30),)),)),
-    "arena": lambda name: arena_chart(_arena(name, "b")),
+    "memory": lambda name: region_chart((memory(name, 30, 100, {".text": 30}),)),
+    "arena": lambda name: arena_chart(_arena(name, "b"), ("first", "second")),
     "curves": lambda name: curve_chart([(name, [Curve(name, 1, _points(0.8, 0.2))]), ("b", [])], name),
     "confusion": lambda name: confusion_chart([[1, 2], [0, 4]], [name, "b"], name),
 }
 NOTHING = {
     "no layers": layer_chart([], [Column("MACs", 0, [])]),
     "all zero": layer_chart(["a"], [Column("MACs", 0, [0])]),
-    "no memory": region_chart((Region("a", 0, 0),)),
+    "no memory": region_chart((memory("a", 0, 0),)),
     "no regions": region_chart(()),
-    "no tensors": arena_chart(Arena(0, 0, 0, (), (), ())),
+    "no tensors": arena_chart(Arena(0, 0, 0, ()), ()),
     "no samples": accuracy_chart([], SERIES),
 }
 
@@ -149,9 +150,9 @@ def test_bar_lengths_are_the_values_of_their_column() -> None:
 
 def test_memory_use_is_to_scale_and_never_draws_past_its_region() -> None:
     regions = (
-        Region("a", 25, 100, (("code", 20), ("scratch", 5))),
-        Region("b", 300, 100, (("constants", 60), ("activations", 240))),
-        Region("c", 0, 100),
+        memory("a", 25, 100, {".vectors": 4, ".text": 16, ".stq_scratch": 5}),
+        memory("b", 300, 100, {".stq_weights_b": 50, ".rodata": 10, ".stq_arena": 240}),
+        memory("c", 0, 100),
     )
     svg = region_chart(regions)
     boxes = _boxes(svg)
@@ -164,9 +165,14 @@ def test_memory_use_is_to_scale_and_never_draws_past_its_region() -> None:
     assert "stack and variables" not in _texts(svg)
 
 
+def test_sections_are_of_the_kind_that_their_name_begins_with() -> None:
+    sections = {".text": 60, ".rodata": 40, ".stack": 7, ".bss": 2, ".copies": 1}
+    assert memory_kinds(memory("a", 110, 200, sections)) == {"code": 60, "constants": 41, "stack and variables": 9}
+
+
 def test_tensors_are_drawn_where_they_lie_and_as_long_as_they_live() -> None:
     """b takes a's memory while the second layer runs, so that the two boxes meet in the middle of it."""
-    svg = arena_chart(_arena("a", "b"))
+    svg = arena_chart(_arena("a", "b"), ("first", "second"))
     boxes = _boxes(svg)
     a, b = boxes["a: 60 bytes at 0, layers 0 to 1"], boxes["b: 40 bytes at 0, layers 1 to 1"]
     side = boxes["side: 40 bytes at 60, layers 0 to 0"]
@@ -180,7 +186,7 @@ def test_tensors_are_drawn_where_they_lie_and_as_long_as_they_live() -> None:
 def test_a_network_of_many_layers_names_some_of_them() -> None:
     names = tuple(f"layer{i}" for i in range(200))
     tensors = tuple(ArenaTensor(name, 0, 10, i, i) for i, name in enumerate(names))
-    texts = _texts(arena_chart(Arena(10, 10, 10, names, (0,) * 200, tensors)))
+    texts = _texts(arena_chart(Arena(10, 10, 10, tensors), names))
     assert len({*texts} & {*names}) == 40
     assert "layer0" in texts
 

@@ -9,10 +9,11 @@ import pytest
 
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.origin import Origin
-from stq_deploy.evaluation.summary import Comparison, Footprint, LayerCost, RunSummary
+from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
 from stq_deploy.network.output import Task
 from stq_deploy.report.tables import layers_csv, results_csv
 from stq_deploy.report.titles import row_title, scores_title, speed_of
+from tests.firmwares import firmware
 from tests.scorings import scoring
 
 LOGITS = np.array([[9, 0], [0, 9], [0, 9], [9, 0]], np.int32)
@@ -25,7 +26,7 @@ def _summary(*, emulated: bool = True, source: str = "mine.npz", labelled: bool 
     other[0] = [1, 2]
     comparison = Comparison(samples, source, other, LOGITS, scoring((2,), Task.CLASSES), None)
     layers = (LayerCost("=cmd()", "dense", 8, 30), LayerCost("fc", "dense", 4, None))
-    return RunSummary("b", emulated, "m", "h", "i", (comparison,), layers, Footprint(1, 2, 3), 4, 2.0)
+    return RunSummary(firmware(), emulated, "m", (comparison,), layers, 4, 2.0)
 
 
 def _rows(text: str) -> list[dict[str, str]]:

@@ -14,7 +14,9 @@ from stq_deploy.boards import Board, load_board
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Dense
 from stq_deploy.network.requantize import KeepAccumulator
-from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.program import plan_network
+from stq_deploy.toolchain.build import build_firmware
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compile import Builder
 from stq_deploy.toolchain.compilers import Compiler, candidates, probe
 from stq_deploy.toolchain.project import Project
@@ -23,7 +25,7 @@ from tests.networks import random_network
 COMPILERS = {candidate.name: found for candidate in candidates() if (found := probe(candidate))}
 """Those present, by name."""
 
-Build = Callable[[str], BuildResult]
+Build = Callable[[str], BuiltFirmware]
 
 
 @pytest.fixture(scope="session")
@@ -56,23 +58,28 @@ def tiny() -> Network:
 @pytest.fixture(scope="session")
 def build(board: Board, network: Network, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """The build with a compiler of `COMPILERS`, made at the first call."""
-    known: dict[str, BuildResult] = {}
+    known: dict[str, BuiltFirmware] = {}
 
-    def get(name: str) -> BuildResult:
+    def get(name: str) -> BuiltFirmware:
         if name not in known:
             out = tmp_path_factory.mktemp("build") / "firmware"
-            known[name] = build_firmware(network, board, out, compiler=COMPILERS[name])
+            known[name] = build_firmware(plan_network(network), board, out, compiler=COMPILERS[name])
         return known[name]
 
     return get
 
 
 @pytest.fixture(params=[candidate.name for candidate in candidates()])
-def built(request: pytest.FixtureRequest, build: Build) -> BuildResult:
+def built(request: pytest.FixtureRequest, build: Build) -> BuiltFirmware:
     """The build with each compiler that is searched for."""
     if request.param not in COMPILERS:
         pytest.skip(f"{request.param} is not installed")
     return build(request.param)
+
+
+def compiler_of(built: BuiltFirmware) -> Compiler:
+    """What made a build."""
+    return next(found for found in COMPILERS.values() if found.version == built.compiler_version)
 
 
 @pytest.fixture(params=[candidate.name for candidate in candidates()])
@@ -91,7 +98,7 @@ def remade() -> dict[Path, list[Path]]:
 
 @pytest.fixture
 def objects(
-    built: BuildResult, board: Board, remade: dict[Path, list[Path]], tmp_path_factory: pytest.TempPathFactory
+    built: BuiltFirmware, board: Board, remade: dict[Path, list[Path]], tmp_path_factory: pytest.TempPathFactory
 ) -> list[Path]:
     """The objects of `built`, made again from its project: a build leaves none."""
     if built.folder not in remade:
@@ -99,7 +106,7 @@ def objects(
         shutil.copytree(built.folder, folder)
         sources = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.c")))
         includes = ("kernels/include", "network", "link", "runtime", board.cpu.architecture, "board")
-        builder = Builder(Project(folder, sources, includes), board, built.compiler, folder.with_name("log"))
+        builder = Builder(Project(folder, sources, includes), board, compiler_of(built), folder.with_name("log"))
         remade[built.folder] = [folder / name for name in builder.compile(sources)]
     return remade[built.folder]
 

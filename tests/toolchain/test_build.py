@@ -16,16 +16,18 @@ from stq_deploy.boards import Board
 from stq_deploy.cli import cli
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network, save_network
-from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.program import plan_network
+from stq_deploy.toolchain.build import build_firmware
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import GCC, Compiler
 from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.stack_clang import STACK_SIZES
-from tests.toolchain.conftest import COMPILERS, Build, folder_content
+from tests.toolchain.conftest import COMPILERS, Build, compiler_of, folder_content
 
 EF_ARM_ABI_FLOAT_HARD = 0x400
 
 
-def test_the_folder_is_complete(built: BuildResult) -> None:
+def test_the_folder_is_complete(built: BuiltFirmware) -> None:
     for path in (built.elf, built.bin, built.hex, built.map, built.manifest, built.folder / "build.json"):
         assert path.stat().st_size > 0
     assert json.loads((built.folder / "build.json").read_text()) == json.loads(json.dumps(built.to_json()))
@@ -33,7 +35,7 @@ def test_the_folder_is_complete(built: BuildResult) -> None:
     assert sorted(p.name for p in built.folder.parent.iterdir()) == ["firmware"]
 
 
-def test_the_vector_table_starts_the_board(built: BuildResult, board: Board) -> None:
+def test_the_vector_table_starts_the_board(built: BuiltFirmware, board: Board) -> None:
     first, second = (int.from_bytes(built.bin.read_bytes()[i : i + 4], "little") for i in (0, 4))
     image = read_image(built.elf)
     reset = next(s for s in image.symbols if s.name == "startup_reset")
@@ -45,7 +47,7 @@ def test_the_vector_table_starts_the_board(built: BuildResult, board: Board) -> 
     assert vectors.size == 4 * (16 + 150)
 
 
-def test_the_serial_interrupt_is_in_its_place(built: BuildResult) -> None:
+def test_the_serial_interrupt_is_in_its_place(built: BuiltFirmware) -> None:
     content = built.bin.read_bytes()
     table = [int.from_bytes(content[i : i + 4], "little") for i in range(0, 4 * (16 + 150), 4)]
     names = {s.address | 1: s.name for s in read_image(built.elf).symbols}
@@ -53,28 +55,28 @@ def test_the_serial_interrupt_is_in_its_place(built: BuildResult) -> None:
     assert {names[entry] for i, entry in enumerate(table[2:], 2) if i != 16 + 39} == {"fault_entry"}
 
 
-def test_the_float_abi_is_hard(built: BuildResult) -> None:
+def test_the_float_abi_is_hard(built: BuiltFirmware) -> None:
     """A plain `cortex_m7` is soft-float for clang: slower, and other code than on the other compilers."""
     with built.elf.open("rb") as stream:
         elf = ELFFile(stream)
-        if built.compiler.family == "gcc":
+        if built.compiler_family == "gcc":
             assert elf.header.e_flags & EF_ARM_ABI_FLOAT_HARD
     names = {symbol.name for symbol in read_image(built.elf).symbols}
     assert not names & {"__aeabi_fadd", "__aeabi_fmul", "__aeabi_dadd", "__aeabi_dmul"}
 
 
-def test_no_libc_and_no_heap(built: BuildResult) -> None:
+def test_no_libc_and_no_heap(built: BuiltFirmware) -> None:
     names = {symbol.name for symbol in read_image(built.elf).symbols}
     assert not names & {"malloc", "free", "_sbrk", "printf", "exit", "__libc_init_array", "atexit"}
 
 
-def test_the_build_id_is_in_the_image(built: BuildResult) -> None:
+def test_the_build_id_is_in_the_image(built: BuiltFirmware) -> None:
     assert bytes.fromhex(built.build_id) in built.bin.read_bytes()
     assert bytes.fromhex(built.model_hash) in built.bin.read_bytes()
     assert len(built.build_id) == 32
 
 
-def test_sizes_agree_with_the_image(built: BuildResult, board: Board, network: Network) -> None:
+def test_sizes_agree_with_the_image(built: BuiltFirmware, board: Board, network: Network) -> None:
     image = read_image(built.elf)
     assert built.flash_bytes == len(built.bin.read_bytes())
     dtcm, itcm = (next(use for use in built.memories if use.name == name) for name in ("dtcm", "itcm"))
@@ -93,7 +95,7 @@ def test_sizes_agree_with_the_image(built: BuildResult, board: Board, network: N
     assert largest <= manifest["arena_bytes"] + manifest["scratch_bytes"]
 
 
-def test_the_image_of_all_constants_and_code_lies_in_flash(built: BuildResult, board: Board) -> None:
+def test_the_image_of_all_constants_and_code_lies_in_flash(built: BuiltFirmware, board: Board) -> None:
     image = read_image(built.elf)
     flash = board.flash_run()
     programmed = [s for s in image.sections if s.content is not None]
@@ -103,14 +105,14 @@ def test_the_image_of_all_constants_and_code_lies_in_flash(built: BuildResult, b
     assert constants >= expected > 0
 
 
-def test_only_the_kernels_needed_are_there(built: BuildResult) -> None:
+def test_only_the_kernels_needed_are_there(built: BuiltFirmware) -> None:
     wanted = {layer.kernel for layer in built.layers}
     manifest_kernels = {p.stem for p in (built.folder / "kernels").rglob("*.c")}
     assert wanted <= manifest_kernels
     assert "stq_convolve_s8_s16" not in manifest_kernels | wanted
 
 
-def test_the_stack_is_bounded(built: BuildResult, board: Board) -> None:
+def test_the_stack_is_bounded(built: BuiltFirmware, board: Board) -> None:
     assert built.stack is not None, built.stack_reason
     assert built.stack.path[:3] == ("startup_reset", "start", "main")
     assert "stq_network_run_layer" in built.stack.path
@@ -118,28 +120,28 @@ def test_the_stack_is_bounded(built: BuildResult, board: Board) -> None:
     assert 300 < built.stack.bytes < board.stack.bytes
 
 
-def test_what_measures_the_stack_is_not_in_the_image(built: BuildResult) -> None:
+def test_what_measures_the_stack_is_not_in_the_image(built: BuiltFirmware) -> None:
     """Sections that only describe the program are in the ELF, and none of them is loaded."""
     with built.elf.open("rb") as stream:
         elf = ELFFile(stream)
         described = [s for s in elf.iter_sections() if s.name in (STACK_SIZES, ".debug_info")]
         assert all(not section.header.sh_flags & SH_FLAGS.SHF_ALLOC for section in described)
-        assert (STACK_SIZES in {section.name for section in described}) == (built.compiler.family == "zig")
+        assert (STACK_SIZES in {section.name for section in described}) == (built.compiler_family == "zig")
     assert STACK_SIZES not in {section.name for section in read_image(built.elf).sections}
 
 
-def test_the_same_bytes_in_another_folder(built: BuildResult, board: Board, network: Network, tmp_path: Path) -> None:
+def test_the_same_bytes_in_another_folder(built: BuiltFirmware, board: Board, network: Network, tmp_path: Path) -> None:
     out = tmp_path / "deeper" / "in another place"
-    again = build_firmware(network, board, out, compiler=built.compiler)
+    again = build_firmware(plan_network(network), board, out, compiler=compiler_of(built))
     ours, theirs = folder_content(built.folder), folder_content(again.folder)
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
-def test_no_path_of_this_machine(built: BuildResult) -> None:
+def test_no_path_of_this_machine(built: BuiltFirmware) -> None:
     for name, content in folder_content(built.folder).items():
         # The map names the compiler's libraries; debug information names those that zig builds itself.
-        if name != "firmware.map" and (name != "firmware.elf" or built.compiler.family == "gcc"):
+        if name != "firmware.map" and (name != "firmware.elf" or built.compiler_family == "gcc"):
             assert str(built.folder.parent).encode() not in content, name
             assert str(Path.home()).encode() + b"/" not in content, name
 
@@ -147,7 +149,9 @@ def test_no_path_of_this_machine(built: BuildResult) -> None:
 def test_the_build_id_follows_the_command(gcc: Compiler, board: Board, tiny: Network, tmp_path: Path) -> None:
     """It stands in the sources, and so in what the image is made of."""
     one, two = (
-        build_firmware(tiny, board, tmp_path / name, compiler=gcc, command=f"stq-deploy build --model {name}")
+        build_firmware(
+            plan_network(tiny), board, tmp_path / name, compiler=gcc, command=f"stq-deploy build --model {name}"
+        )
         for name in ("one", "two")
     )
     assert one.build_id != two.build_id
@@ -170,10 +174,10 @@ def test_make_builds_the_same_image(build: Build, tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_left_alone(board: Board, network: Network, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(StqError, match="something that is not a build"):
-        build_firmware(network, board, tmp_path)
+        build_firmware(plan_network(network), board, tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     with pytest.raises(StqError, match="is a file"):
-        build_firmware(network, board, tmp_path / "thesis.txt")
+        build_firmware(plan_network(network), board, tmp_path / "thesis.txt")
 
 
 def test_a_source_that_does_not_compile(gcc: Compiler, board: Board, tiny: Network, tmp_path: Path) -> None:
@@ -184,7 +188,7 @@ def test_a_source_that_does_not_compile(gcc: Compiler, board: Board, tiny: Netwo
     broken._folder = folder
     out = tmp_path / "out"
     with pytest.raises(StqError, match="does not compile") as caught:
-        build_firmware(tiny, broken, out, compiler=gcc)
+        build_firmware(plan_network(tiny), broken, out, compiler=gcc)
     assert caught.value.where == "board/clocks.c"
     assert "'nothing' undeclared" in caught.value.what
     assert not out.exists()
@@ -193,21 +197,21 @@ def test_a_source_that_does_not_compile(gcc: Compiler, board: Board, tiny: Netwo
     others = tmp_path / "out.log"
     others.touch()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["boards", "out.compile-errors.log", "out.log"]
-    build_firmware(tiny, board, out, compiler=gcc)
+    build_firmware(plan_network(tiny), board, out, compiler=gcc)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["boards", "out", "out.log"]
 
 
 def test_a_compiler_that_disappears(board: Board, tiny: Network, tmp_path: Path, gcc: Compiler) -> None:
     gone = Compiler("gcc", (str(tmp_path / "gone"),), gcc.version, "test")
     with pytest.raises(StqError, match="does not start"):
-        build_firmware(tiny, board, tmp_path / "out", compiler=gone)
+        build_firmware(plan_network(tiny), board, tmp_path / "out", compiler=gone)
 
 
 def test_a_stack_too_small_is_refused(compiler: Compiler, board: Board, tiny: Network, tmp_path: Path) -> None:
     small = board.model_copy(update={"stack": board.stack.model_copy(update={"bytes": 512})})
     small._folder = board.folder
     with pytest.raises(StqError, match="the stack of program and interrupts may need") as caught:
-        build_firmware(tiny, small, tmp_path / "out", compiler=compiler)
+        build_firmware(plan_network(tiny), small, tmp_path / "out", compiler=compiler)
     assert "startup_reset" in caught.value.cause
 
 
@@ -249,5 +253,7 @@ def test_a_compiler_that_is_stopped_with_us_is_no_failure(
     stopped.write_text(f"#!/bin/sh\nkill -{name} $$\nsleep 5\n")
     stopped.chmod(0o755)
     with pytest.raises(KeyboardInterrupt):
-        build_firmware(tiny, board, tmp_path / "out", compiler=Compiler("gcc", (str(stopped),), gcc.version, "test"))
+        build_firmware(
+            plan_network(tiny), board, tmp_path / "out", compiler=Compiler("gcc", (str(stopped),), gcc.version, "test")
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["cc"]

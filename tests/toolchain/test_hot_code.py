@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from stq_deploy.boards import Board
-from stq_deploy.toolchain.build import BuildResult
+from stq_deploy.network import TensorType
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.hot_code import BEFORE_COPYING, ROOT, hot_functions, kernel_work
 from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, Place
+from tests.firmwares import small_program
 
 CALLS = {
     "main": {ROOT, "poll"},
@@ -64,15 +67,19 @@ def test_static_functions_of_equal_names_are_told_apart() -> None:
 
 
 def test_the_work_of_a_kernel_is_that_of_all_its_layers() -> None:
-    layers = [
-        {"kernel": "convolve", "macs": 700, "output_bytes": 20},
-        {"kernel": "pool", "macs": 0, "output_bytes": 30},
-        {"kernel": "convolve", "macs": 300, "output_bytes": 400},
-    ]
-    assert kernel_work({"layers": layers}) == {"convolve": 700 + 400, "pool": 30}
+    """A layer's work is its multiply-accumulates, or its elements, of which an int32 one is four bytes."""
+    program = small_program()
+    (dense,) = program.layers
+    wide = TensorType((5, 80, 1), "int32", 0, 3, 1.0)
+    layers = (
+        replace(dense, kernel="convolve", macs=700),
+        replace(dense, kernel="pool", macs=0),
+        replace(dense, kernel="convolve", macs=300, output=wide),
+    )
+    assert kernel_work(replace(program, layers=layers)) == {"convolve": 700 + 400, "pool": 2}
 
 
-def test_every_kernel_of_a_build_runs_from_tightly_coupled_memory(built: BuildResult, board: Board) -> None:
+def test_every_kernel_of_a_build_runs_from_tightly_coupled_memory(built: BuiltFirmware, board: Board) -> None:
     itcm = board.memory_named("itcm")
     hot = {one.part.name for one in built.placement.placed if one.part.group == "kernels" and one.memory == "itcm"}
     assert hot >= {layer.kernel for layer in built.layers} | {ROOT, "stq_network_run_layer"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stq_deploy.toolchain.build import BuildResult
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.elf import Image, Section, read_image
 from stq_deploy.toolchain.images import binary, intel_hex
 
@@ -81,7 +81,7 @@ def test_hex_and_bin_hold_the_same_bytes(parts: list[tuple[int, bytes]], entry: 
     assert raw.count(0xFF) >= len(raw) - len(memory)
 
 
-def test_against_objcopy(built: BuildResult, tmp_path: Path) -> None:
+def test_against_objcopy(built: BuiltFirmware, tmp_path: Path) -> None:
     objcopy = shutil.which("arm-none-eabi-objcopy")
     if not objcopy:
         pytest.skip("arm-none-eabi-objcopy is not installed")
@@ -93,7 +93,7 @@ def test_against_objcopy(built: BuildResult, tmp_path: Path) -> None:
     assert read_hex(built.hex.read_text()) == read_hex((tmp_path / "ihex").read_text())
 
 
-def test_data_is_programmed_in_flash_and_lives_in_ram(built: BuildResult) -> None:
+def test_data_is_programmed_in_flash_and_lives_in_ram(built: BuiltFirmware) -> None:
     data = next(s for s in read_image(built.elf).sections if s.name == ".data")
     assert data.address >> 24 == 0x20
     assert data.load_address >> 24 == 0x08

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +14,15 @@ from stq_deploy.errors import StqError
 from stq_deploy.network import Network
 from stq_deploy.network.ops import MaxPool, Reshape, Table, Window
 from stq_deploy.network.tensor import TensorType
+from stq_deploy.program import plan_network
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import Image, Section, read_image
 from stq_deploy.toolchain.parts import Group, Part
 from stq_deploy.toolchain.placement import (
+    LayerNeeds,
     Placement,
     extents,
-    layer_ram_bytes,
     linked_bytes,
     measuring_bytes,
     place,
@@ -38,19 +38,12 @@ OTHER_FLASH = 20 * KIB
 """Code and constants that belong to no layer."""
 
 
-def manifest(*layers: tuple[str, int, int]) -> dict[str, Any]:
-    """A manifest of layers (name, flash, RAM)."""
-    tensor = {"arena_offset": 0, "bytes": 0, "first_layer": -1, "last_layer": 99}
-    return {
-        "tensors": {"t": tensor},
-        "layers": [
-            {"index": i, "name": name, "weight_bytes": flash, "table_bytes": 0, "scratch_bytes": ram}
-            for i, (name, flash, ram) in enumerate(layers)
-        ],
-    }
-
-
-LAYERS = manifest(("small", 10, 10), ("wide", 900, 70), ("deep", 5000, 40), ("middle", 300, 60))
+LAYERS = (
+    LayerNeeds("small", 10, 10),
+    LayerNeeds("wide", 900, 70),
+    LayerNeeds("deep", 5000, 40),
+    LayerNeeds("middle", 300, 60),
+)
 
 
 def activations(size: int, accesses: int = 1000) -> Part:
@@ -180,10 +173,10 @@ def test_functions_fill_the_end_of_their_memory(board: Board) -> None:
     for size, guards in ((1, 1), (7 * KIB, 1), (8 * KIB - 512, 1), (8 * KIB - 511, 2), (48 * KIB, 7)):
         found = placed(board, function("kernel", size, 1))
         assert where(found, "kernels") == {"kernel": "itcm"}
-        assert found.contents == {"itcm": itcm.end - guards * itcm.guard}
+        assert found.contents(board) == {"itcm": itcm.end - guards * itcm.guard}
     full = placed(board, function("kernel", itcm.bytes - itcm.guard, 1))
     assert where(full, "kernels") == {"kernel": "flash_bank1"}
-    assert full.contents == {"itcm": itcm.end}
+    assert full.contents(board) == {"itcm": itcm.end}
     assert full.sections(board) == []
 
 
@@ -266,21 +259,6 @@ def test_parts_of_a_section_belong_to_the_banks_they_lie_in(board: Board) -> Non
     assert extents(copied, two.origin, two.end) == []
 
 
-def test_a_layer_needs_its_live_tensors_and_its_scratch() -> None:
-    def tensor(offset: int, size: int, first: int, last: int) -> dict[str, int]:
-        return {"arena_offset": offset, "bytes": size, "first_layer": first, "last_layer": last}
-
-    tensors = {
-        "before": tensor(0, 1, -1, 1),
-        "input": tensor(0, 10, 0, 2),
-        "its view": tensor(0, 10, 2, 2),
-        "its half, rewritten in place": tensor(5, 5, 2, 3),
-        "output": tensor(40, 100, 2, 3),
-        "after": tensor(0, 1000, 3, 4),
-    }
-    assert layer_ram_bytes({"tensors": tensors}, {"index": 2, "scratch_bytes": 10_000}) == 10_110
-
-
 def test_memories_of_the_measuring_link_do_not_overlap(board: Board) -> None:
     sizes = measuring_bytes(board)
     ranges = sorted((m.origin, m.origin + sizes[m.name]) for m in board.memory if sizes[m.name])
@@ -310,7 +288,7 @@ def wide_network(side: int) -> Network:
 
 
 def test_a_wide_network_moves_to_the_larger_memory(compiler: Compiler, board: Board, tmp_path: Path) -> None:
-    built = build_firmware(wide_network(400), board, tmp_path / "out", compiler=compiler)
+    built = build_firmware(plan_network(wide_network(400)), board, tmp_path / "out", compiler=compiler)
     assert (built.placement.memory_of("arena"), built.placement.memory_of("scratch")) == ("axi_sram", "dtcm")
     axi = board.memory_named("axi_sram")
     arena = next(s for s in read_image(built.elf).sections if s.name == ".stq_arena")
@@ -321,7 +299,7 @@ def test_a_wide_network_moves_to_the_larger_memory(compiler: Compiler, board: Bo
 
 def test_a_network_too_wide_leaves_nothing(compiler: Compiler, board: Board, tmp_path: Path) -> None:
     with pytest.raises(StqError, match=r"the activations \(arena\) need") as caught:
-        build_firmware(wide_network(800), board, tmp_path / "out", compiler=compiler)
+        build_firmware(plan_network(wide_network(800)), board, tmp_path / "out", compiler=compiler)
     assert "has room for (524,288)" in caught.value.what
     assert "table (640,000 bytes)" in caught.value.cause
     assert list(tmp_path.iterdir()) == []
@@ -340,7 +318,7 @@ def small_flash(board: Board, *sizes: int) -> Board:
 
 def test_a_firmware_too_large_leaves_nothing(compiler: Compiler, board: Board, tiny: Network, tmp_path: Path) -> None:
     with pytest.raises(StqError, match="code and weights need") as caught:
-        build_firmware(tiny, small_flash(board, 3 * KIB, 1 * KIB), tmp_path / "out", compiler=compiler)
+        build_firmware(plan_network(tiny), small_flash(board, 3 * KIB, 1 * KIB), tmp_path / "out", compiler=compiler)
     assert "more than flash_bank1 has room for (4,096)" in caught.value.what
     assert "logits (8 bytes)" in caught.value.cause
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from stq_deploy.boards import Board
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.link.session import Session
 from stq_deploy.network import Network
-from stq_deploy.toolchain.build import BuildResult
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.stack import LIBRARY_ALLOWANCE_BYTES, read_call_graph
@@ -87,7 +87,7 @@ class StackWatch:
 
 
 def test_the_bounds_hold_for_the_firmware(
-    built: BuildResult, objects: list[Path], board: Board, network: Network
+    built: BuiltFirmware, objects: list[Path], board: Board, network: Network
 ) -> None:
     assert built.stack is not None
     image = network.tensors[network.input]
@@ -104,7 +104,7 @@ def test_the_bounds_hold_for_the_firmware(
     # The whole: an inference goes down the deepest path, or nearly, and interrupts come on top of some part of it.
     assert 0.8 * built.stack.program_bytes < top - watch.lowest <= built.stack.bytes
     # Each function by itself; those of equal name are told apart no further.
-    graph = read_call_graph(objects, built.compiler.family, board.stack.assembly_calls)
+    graph = read_call_graph(objects, built.compiler_family, board.stack.assembly_calls)
     frames: dict[str, int] = defaultdict(int)
     for title, frame in graph.frames.items():
         name = title.rpartition(":")[2]

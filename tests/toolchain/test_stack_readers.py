@@ -11,7 +11,7 @@ import pytest
 
 from stq_deploy.boards import Board
 from stq_deploy.boards.model import Stack
-from stq_deploy.toolchain.build import BuildResult
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.stack import StackUse, analyse, read_call_graph
@@ -186,9 +186,9 @@ def test_functions_in_one_section_are_refused(compiler: Compiler, board: Board, 
         graph_of(source, compiler, board, tmp_path)
 
 
-def test_relocations_give_the_graph_that_gcc_writes(built: BuildResult, objects: list[Path], board: Board) -> None:
+def test_relocations_give_the_graph_that_gcc_writes(built: BuiltFirmware, objects: list[Path], board: Board) -> None:
     """The firmware's objects, read in both ways. Relocations tell of calls in assembly, too."""
-    if built.compiler.family != "gcc":
+    if built.compiler_family != "gcc":
         pytest.skip("only GCC writes a call graph")
     written = read_call_graph(objects, "gcc", board.stack.assembly_calls)
     derived = CallGraph()
@@ -200,8 +200,8 @@ def test_relocations_give_the_graph_that_gcc_writes(built: BuildResult, objects:
     assert any(":" in caller for caller in written.calls)
 
 
-def test_every_function_of_the_firmware_has_a_frame(built: BuildResult, objects: list[Path], board: Board) -> None:
-    graph = read_call_graph(objects, built.compiler.family, board.stack.assembly_calls)
+def test_every_function_of_the_firmware_has_a_frame(built: BuiltFirmware, objects: list[Path], board: Board) -> None:
+    graph = read_call_graph(objects, built.compiler_family, board.stack.assembly_calls)
     ours = {title.rpartition(":")[2] for title in graph.frames}
     linked = {symbol.name for symbol in read_image(built.elf).symbols if symbol.is_function}
     library = {name for name in linked if name.startswith(("__aeabi_", "compiler_rt."))}

@@ -14,9 +14,9 @@ from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.network import Network
 from stq_deploy.network.ops import WeightedOp
-from stq_deploy.packing.rows import unpack_rows
-from stq_deploy.packing.weights import weight_rows
-from stq_deploy.planner import plan_network
+from stq_deploy.program import plan_network
+from stq_deploy.program.packed_weights import weight_rows
+from stq_deploy.program.rows import unpack_rows
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore")]
 
@@ -37,7 +37,7 @@ def _network(scheme: str, variant: str, folder: Path) -> Network:
 )
 def test_bits_in_the_emitted_arrays(scheme: str, variant: str, width: int, tmp_path: Path) -> None:
     network = _network(scheme, variant, tmp_path)
-    generate(network, tmp_path / "c", command="test", tool_version="0")
+    generate(plan_network(network), tmp_path / "c", command="test", tool_version="0")
     arrays = _ARRAY.findall((tmp_path / "c" / "weights.c").read_text())
     layers = [layer for layer in plan_network(network).layers if layer.weights is not None]
     assert len(arrays) == len(layers) == 10  # convolutions: 3, 2 of the gates, 2 of the separable one; dense layers: 3

@@ -2,7 +2,7 @@
  * stq_nn_scratch.h - how many bytes of scratch each kernel needs (internal to the kernels).
  *
  * One formula for both implementations, so that the choice of implementation never moves memory. The same formulas in
- * Python, for the planner, are in stq_deploy/planner/scratch.py; a test compares them.
+ * Python, are in stq_deploy/program/scratch.py; a test compares them.
  */
 #ifndef STQ_NN_SCRATCH_H
 #define STQ_NN_SCRATCH_H

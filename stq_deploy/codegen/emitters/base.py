@@ -13,7 +13,7 @@ from stq_deploy.codegen.literals import int32
 from stq_deploy.codegen.text import identifier
 from stq_deploy.errors import StqError
 from stq_deploy.network import TensorType
-from stq_deploy.planner import LayerPlan
+from stq_deploy.program import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,27 +110,32 @@ class LayerContext:
     """What an emitter is given.
 
     Attributes:
-        plan: the layer.
-        inputs, output: types of its tensors.
+        layer: what is emitted.
         tensor: name of a tensor -> C expression of its address.
     """
 
-    plan: LayerPlan
-    inputs: tuple[TensorType, ...]
-    output: TensorType
+    layer: Layer
     tensor: Mapping[str, str]
 
     @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return self.layer.inputs
+
+    @property
+    def output(self) -> TensorType:
+        return self.layer.output
+
+    @property
     def input_pointers(self) -> tuple[str, ...]:
-        return tuple(self.tensor[name] for name in self.plan.op.inputs)
+        return tuple(self.tensor[name] for name in self.layer.op.inputs)
 
     @property
     def output_pointer(self) -> str:
-        return self.tensor[self.plan.op.output]
+        return self.tensor[self.layer.op.output]
 
     def constant_name(self, what: str) -> str:
         """C identifier of one of the layer's arrays."""
-        return f"stq_{what}_{identifier('layer', self.plan.index, self.plan.op.name)}"
+        return f"stq_{what}_{identifier('layer', self.layer.index, self.layer.op.name)}"
 
 
 Emitter = Callable[[LayerContext], LayerCode]
@@ -153,7 +158,7 @@ def emit_layer(context: LayerContext) -> LayerCode:
     Raises:
         StqError: no emitter knows the op.
     """
-    op = context.plan.op
+    op = context.layer.op
     if op.kind not in _EMITTERS:
         raise StqError(
             f"no emitter writes C for a {op.kind}",

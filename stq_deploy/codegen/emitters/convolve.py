@@ -20,7 +20,7 @@ from stq_deploy.network.ops import Convolve, DepthwiseConvolve
 @emits(DepthwiseConvolve.kind)
 def emit_convolve(context: LayerContext) -> LayerCode:
     """Call of a `stq_convolve_*` or `stq_depthwise_convolve_*` kernel."""
-    op = context.plan.op
+    op = context.layer.op
     if not isinstance(op, (Convolve, DepthwiseConvolve)):
         raise TypeError(f"{op.kind} is no convolution")
     (x,) = context.inputs

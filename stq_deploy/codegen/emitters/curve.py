@@ -10,7 +10,7 @@ from stq_deploy.network.ops import Curve
 @emits(Curve.kind)
 def emit_curve(context: LayerContext) -> LayerCode:
     """Call of `stq_curve`."""
-    op, (x,), output = context.plan.op, context.inputs, context.output
+    op, (x,), output = context.layer.op, context.inputs, context.output
     if not isinstance(op, Curve):
         raise TypeError(f"{op.kind} is no curve")
     note = f"from level {op.base} on, {1 << op.shift} apart"

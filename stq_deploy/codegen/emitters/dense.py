@@ -12,7 +12,7 @@ from stq_deploy.network.ops import Dense
 @emits(Dense.kind)
 def emit_dense(context: LayerContext) -> LayerCode:
     """Call of a `stq_dense_*` kernel."""
-    op = context.plan.op
+    op = context.layer.op
     if not isinstance(op, Dense):
         raise TypeError(f"{op.kind} is no dense layer")
     (x,) = context.inputs

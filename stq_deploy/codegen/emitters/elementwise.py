@@ -21,7 +21,7 @@ def emit_rescale(context: LayerContext) -> LayerCode:
 @emits(Multiply.kind)
 def emit_elementwise(context: LayerContext) -> LayerCode:
     """Call of `stq_add`, `stq_maximum`, `stq_minimum` or `stq_multiply`."""
-    op, (a, b) = context.plan.op, context.inputs
+    op, (a, b) = context.layer.op, context.inputs
     rows: tuple[Row, ...] = (
         fields(a_type=STQ_TYPES[a.dtype], b_type=STQ_TYPES[b.dtype]),
         fields(a_offset=-a.zero_point, b_offset=-b.zero_point),
@@ -32,7 +32,7 @@ def emit_elementwise(context: LayerContext) -> LayerCode:
 
 
 def _emit(context: LayerContext, params_type: str, rows: tuple[Row, ...]) -> LayerCode:
-    op = context.plan.op
+    op = context.layer.op
     if not isinstance(op, ElementwiseOp):
         raise TypeError(f"{op.kind} is no elementwise op")
     tables, requantize = emit_requantize(context, op.requantize)

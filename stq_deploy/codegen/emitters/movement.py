@@ -21,7 +21,7 @@ from stq_deploy.network.ops import Concatenate, Crop, Pad, Upsample
 @emits(Pad.kind)
 def emit_pad(context: LayerContext) -> LayerCode:
     """Call of `stq_pad`."""
-    op, output = context.plan.op, context.output
+    op, output = context.layer.op, context.output
     if not isinstance(op, Pad):
         raise TypeError(f"{op.kind} is no padding")
     place = fields(top=op.before[0], left=op.before[1])
@@ -32,7 +32,7 @@ def emit_pad(context: LayerContext) -> LayerCode:
 @emits(Crop.kind)
 def emit_crop(context: LayerContext) -> LayerCode:
     """Call of `stq_crop`."""
-    op = context.plan.op
+    op = context.layer.op
     if not isinstance(op, Crop):
         raise TypeError(f"{op.kind} is no cropping")
     rows = (fields(type=STQ_TYPES[context.output.dtype], top=op.before[0], left=op.before[1]),)
@@ -42,7 +42,7 @@ def emit_crop(context: LayerContext) -> LayerCode:
 @emits(Upsample.kind)
 def emit_upsample(context: LayerContext) -> LayerCode:
     """Call of `stq_upsample`."""
-    op = context.plan.op
+    op = context.layer.op
     if not isinstance(op, Upsample):
         raise TypeError(f"{op.kind} is no upsampling")
     row = fields(type=STQ_TYPES[context.output.dtype], size_h=op.size[0], size_w=op.size[1])
@@ -53,7 +53,7 @@ def emit_upsample(context: LayerContext) -> LayerCode:
 @emits(Concatenate.kind)
 def emit_concatenate(context: LayerContext) -> LayerCode:
     """Call of `stq_concatenate`."""
-    op, output = context.plan.op, context.output
+    op, output = context.layer.op, context.output
     if not isinstance(op, Concatenate):
         raise TypeError(f"{op.kind} is no concatenation")
     parts: list[Row] = [

@@ -10,7 +10,7 @@ from stq_deploy.network.ops import AveragePool, MaxPool, Window
 @emits(MaxPool.kind)
 def emit_max_pool(context: LayerContext) -> LayerCode:
     """Call of a `stq_max_pool_*` kernel."""
-    op = context.plan.op
+    op = context.layer.op
     if not isinstance(op, MaxPool):
         raise TypeError(f"{op.kind} is no max pooling")
     structs = (Struct("stq_pool_params", "params", _window_rows(op.window)), *_dims(context))
@@ -21,7 +21,7 @@ def emit_max_pool(context: LayerContext) -> LayerCode:
 @emits(AveragePool.kind)
 def emit_average_pool(context: LayerContext) -> LayerCode:
     """Call of a `stq_average_pool_*` kernel."""
-    op = context.plan.op
+    op = context.layer.op
     if not isinstance(op, AveragePool):
         raise TypeError(f"{op.kind} is no average pooling")
     (x,) = context.inputs

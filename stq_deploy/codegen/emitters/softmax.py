@@ -10,7 +10,7 @@ from stq_deploy.network.ops import Softmax
 @emits(Softmax.kind)
 def emit_softmax(context: LayerContext) -> LayerCode:
     """Call of `stq_softmax`."""
-    op, (x,) = context.plan.op, context.inputs
+    op, (x,) = context.layer.op, context.inputs
     if not isinstance(op, Softmax):
         raise TypeError(f"{op.kind} is no softmax")
     table = Constant(context.constant_name("table"), op.table, f"{op.UNIT} * exp(-x) by levels below the largest")

@@ -10,7 +10,7 @@ from stq_deploy.network.ops import PairTable, Table
 @emits(Table.kind)
 def emit_table(context: LayerContext) -> LayerCode:
     """Call of `stq_table_s8`."""
-    op = context.plan.op
+    op = context.layer.op
     if not isinstance(op, Table):
         raise TypeError(f"{op.kind} is no table")
     table = Constant(context.constant_name("table"), op.table, "output level of input level -128 and up")
@@ -26,7 +26,7 @@ def emit_table(context: LayerContext) -> LayerCode:
 @emits(PairTable.kind)
 def emit_pair_table(context: LayerContext) -> LayerCode:
     """Call of `stq_pair_table_s8`."""
-    op = context.plan.op
+    op = context.layer.op
     if not isinstance(op, PairTable):
         raise TypeError(f"{op.kind} is no pair table")
     a, b = context.inputs

@@ -13,8 +13,8 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import MaxPool, PairTable, Table, Upsample, Window
-from stq_deploy.planner import plan_network
-from stq_deploy.planner.packed_activations import pack_activations
+from stq_deploy.program import plan_network
+from stq_deploy.program.packed_activations import pack_activations
 
 
 def levels_of(count: int, shape: tuple[int, ...], minimum: int = -2) -> TensorType:
@@ -50,11 +50,11 @@ def assert_same_logits(network: Network, packed: Network) -> None:
 def test_a_waiting_tensor_takes_its_share_of_the_bytes(count: int, share: int) -> None:
     network = residual(count)
     size = network.input_type.bytes
-    assert plan_network(network).arena_bytes == 3 * size
+    assert plan_network(network).arena.bytes == 3 * size
     packed = pack_activations(network)
     plan = plan_network(packed)
-    assert plan.arena_lower_bound == 2 * size + size // share
-    assert plan.arena_bytes <= 2 * size + max(size // share, size // 4)
+    assert plan.arena.lower_bound == 2 * size + size // share
+    assert plan.arena.bytes <= 2 * size + max(size // share, size // 4)
     assert_same_logits(network, packed)
     waiting = [t for name, t in packed.tensors.items() if name.endswith("_packed") and t.bytes == size // share]
     assert len(waiting) == 2
@@ -91,7 +91,7 @@ BRANCHED = [branched_network(seed, ops=9, unit=(8, 3)[seed % 2]) for seed in ran
 @pytest.mark.parametrize("network", BRANCHED, ids=range(len(BRANCHED)))
 def test_random_branches_keep_their_logits_and_need_no_more(network: Network) -> None:
     packed = pack_activations(network)
-    before, after = plan_network(network).arena_bytes, plan_network(packed).arena_bytes
+    before, after = plan_network(network).arena.bytes, plan_network(packed).arena.bytes
     assert after < before or packed is network
     assert_same_logits(network, packed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from stq_deploy.planner.buffers import Block
+from stq_deploy.program.buffers import Block
 
 TRIALS = 300
 """Orders of placing that are tried where the first ones do not reach the lower bound."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from stq_deploy.network import Network
 from stq_deploy.network.ops import Op
-from stq_deploy.planner.buffers import aligned
-from stq_deploy.planner.in_place import replaceable_inputs
-from stq_deploy.planner.views import Views, find_views
+from stq_deploy.program.buffers import aligned
+from stq_deploy.program.in_place import replaceable_inputs
+from stq_deploy.program.views import Views, find_views
 
 BUDGET = 10_000
 """Sets of layers that are looked at to find the best order."""

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.ops import DepthwiseConvolve, WeightedOp
-from stq_deploy.packing.rows import Words, pack_rows
-from stq_deploy.planner.weights import WeightLayout
+from stq_deploy.program.rows import Words, pack_rows
+from stq_deploy.program.weights import WeightLayout
 
 
 def weight_rows(op: WeightedOp) -> npt.NDArray[np.int64]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stq_deploy.network import Network
-from stq_deploy.planner.buffers import Block, Buffer
-from stq_deploy.planner.groups import Groups, Tie
-from stq_deploy.planner.in_place import replaceable_inputs
-from stq_deploy.planner.order import Execution
-from stq_deploy.planner.views import ties_of
+from stq_deploy.program.buffers import Block, Buffer
+from stq_deploy.program.groups import Groups, Tie
+from stq_deploy.program.in_place import replaceable_inputs
+from stq_deploy.program.order import Execution
+from stq_deploy.program.views import ties_of
 
 
 @dataclass(frozen=True)

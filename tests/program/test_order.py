@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Concatenate, MaxPool, Op, Reshape, Table, Window
-from stq_deploy.planner import plan_network
-from stq_deploy.planner.order import Execution, find_execution
-from stq_deploy.planner.views import find_views
+from stq_deploy.program import plan_network
+from stq_deploy.program.order import Execution, find_execution
+from stq_deploy.program.views import find_views
 
 seeds = st.integers(0, 2**32 - 1)
 TABLE = np.zeros(256, np.int8)
@@ -115,7 +115,7 @@ def test_branches_run_one_after_the_other() -> None:
     assert names(found) == ["a", "a2", "b", "b2"]
     assert found.lower_bound == found.live_bytes == (16 + 16 + 1) * 8
     plan = plan_network(two_branches())
-    assert plan.arena_bytes == plan.arena_lower_bound == plan.order_lower_bound == found.live_bytes
+    assert plan.arena.bytes == plan.arena.lower_bound == plan.arena.order_lower_bound == found.live_bytes
 
 
 def test_the_networks_own_order_stays_where_it_is_best() -> None:

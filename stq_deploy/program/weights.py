@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.ops import DepthwiseConvolve, WeightedOp
-
-WORD_BITS = 32
+from stq_deploy.program.rows import WORD_BITS
 
 
 @dataclass(frozen=True)

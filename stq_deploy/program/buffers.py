@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 ALIGNMENT = 8
@@ -11,6 +12,15 @@ ALIGNMENT = 8
 def aligned(size: int) -> int:
     """`size` rounded up to the arena's alignment."""
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def covered_bytes(extents: Iterable[tuple[int, int]]) -> int:
+    """Bytes that lie in at least one of several extents (start, end)."""
+    covered = last = 0
+    for start, end in sorted(extents):
+        covered += max(0, end - max(start, last))
+        last = max(last, end)
+    return covered
 
 
 @dataclass(frozen=True)
@@ -73,8 +83,4 @@ class Block:
 
     def bytes_in_use(self, layer: int) -> int:
         """Bytes that must stay intact during a layer, in whole units of the alignment."""
-        used = end = 0
-        for start, stop in sorted(b.extent for b in self.buffers if b.first <= layer <= b.last):
-            used += max(0, stop - max(start, end))
-            end = max(end, stop)
-        return used
+        return covered_bytes(b.extent for b in self.buffers if b.first <= layer <= b.last)

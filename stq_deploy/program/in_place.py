@@ -8,7 +8,7 @@ import numpy as np
 
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import AveragePool, Crop, ElementwiseOp, MaxPool, Op, PairTable, Table, Window
-from stq_deploy.planner.views import Views
+from stq_deploy.program.views import Views
 
 _ELEMENTWISE = (Table, PairTable, ElementwiseOp)
 """Ops whose kernels read an element of every input before they write the one at its place, and go forwards."""

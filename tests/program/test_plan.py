@@ -29,8 +29,8 @@ from stq_deploy.network.ops import (
     Window,
 )
 from stq_deploy.network.requantize import KeepAccumulator, ThresholdRequantize
-from stq_deploy.planner import Plan, emitted_ops, plan_network
-from stq_deploy.planner.kernels import KERNELS
+from stq_deploy.program import Program, emitted_ops, plan_network
+from stq_deploy.program.kernels import KERNELS
 from stq_deploy.resources import firmware_templates
 
 IMAGE = TensorType((4, 4, 2), "int8", 0, 3, 1.0)
@@ -48,10 +48,14 @@ def table(name: str, x: str, y: str) -> Table:
     return Table(name, (x,), y, (), TABLE)
 
 
+def replaced(plan: Program) -> list[str | None]:
+    return [plan.replaces(layer) for layer in plan.layers]
+
+
 def test_tables_write_over_an_input_that_dies() -> None:
     plan = plan_network(network({"a": IMAGE, "y": IMAGE}, table("t", "x", "a"), table("u", "a", "y")))
     assert plan.offset("x") == plan.offset("a") == plan.offset("y")
-    assert plan.arena_bytes == 32
+    assert plan.arena.bytes == 32
 
 
 def test_tables_spare_an_input_that_lives_on() -> None:
@@ -59,13 +63,13 @@ def test_tables_spare_an_input_that_lives_on() -> None:
     plan = plan_network(network({"a": IMAGE, "y": IMAGE}, *ops))
     assert plan.offset("a") != plan.offset("x")
     assert plan.offset("y") == plan.offset("x")  # both die in the pair table; the first takes the output
-    assert plan.arena_bytes == 64
+    assert plan.arena.bytes == 64
 
 
 def test_a_pool_writes_over_its_input_where_no_window_begins_before_its_output() -> None:
     def arena(window: Window, shape: tuple[int, int, int]) -> int:
         y = TensorType(shape, "int8", 0, 3, 1.0)
-        return plan_network(network({"y": y}, MaxPool("m", ("x",), "y", (), window))).arena_bytes
+        return plan_network(network({"y": y}, MaxPool("m", ("x",), "y", (), window))).arena.bytes
 
     assert arena(Window((1, 1)), (4, 4, 2)) == 32
     assert arena(Window((2, 2), (2, 2)), (2, 2, 2)) == 32
@@ -80,7 +84,7 @@ def test_a_pool_writes_over_its_input_where_no_window_begins_before_its_output()
 def test_a_sum_writes_over_an_input_that_is_no_narrower() -> None:
     keep = KeepAccumulator(2, 0, 6)
 
-    def plan(x: str, y: str) -> Plan:
+    def plan(x: str, y: str) -> Program:
         a, b = (TensorType((4, 4, 2), dtype, 0, 6, 1.0) for dtype in (x, y))
         ops = (
             Add("a", ("x", "x"), "a", (), factors=(1, 1), requantize=keep),
@@ -88,10 +92,10 @@ def test_a_sum_writes_over_an_input_that_is_no_narrower() -> None:
         )
         return plan_network(network({"a": a, "y": replace(b, maximum=12)}, *ops))
 
-    assert [layer.replaces for layer in plan("int8", "int8").layers] == ["x", "a"]
-    assert [layer.replaces for layer in plan("int16", "int8").layers] == [None, "a"]
-    assert [layer.replaces for layer in plan("int8", "int16").layers] == ["x", None]
-    assert plan("int16", "int8").arena_bytes == 32 + 64
+    assert replaced(plan("int8", "int8")) == ["x", "a"]
+    assert replaced(plan("int16", "int8")) == [None, "a"]
+    assert replaced(plan("int8", "int16")) == ["x", None]
+    assert plan("int16", "int8").arena.bytes == 32 + 64
 
 
 def test_tables_spare_an_output_of_the_network() -> None:
@@ -157,7 +161,7 @@ def test_an_output_nobody_reads_disturbs_nothing() -> None:
     assert plan.offset("a") != plan.offset("x")
 
 
-def check_memory(net: Network, plan: Plan) -> None:
+def check_memory(net: Network, plan: Program) -> None:
     """Run the layers on paper: what each reads is what was written there last, byte by byte."""
     held: dict[int, str] = {}  # byte of the arena -> the stored tensor last written there
 
@@ -167,7 +171,7 @@ def check_memory(net: Network, plan: Plan) -> None:
 
     def intact(tensor: str) -> bool:
         at = plan.offset(tensor)
-        for piece in plan.pieces(tensor):
+        for piece in plan.pieces[tensor]:
             if any(held.get(byte) != piece for byte in range(at, at + net.tensors[piece].bytes)):
                 return False
             at += net.tensors[piece].bytes
@@ -178,8 +182,8 @@ def check_memory(net: Network, plan: Plan) -> None:
         assert all(intact(name) for name in layer.op.inputs), layer.op.name
         write(layer.op.output)
     assert all(intact(name) for name in net.outputs)
-    assert max(held) < plan.arena_bytes
-    assert plan.order_lower_bound <= plan.arena_lower_bound <= plan.arena_bytes
+    assert max(held) < plan.arena.bytes
+    assert plan.arena.order_lower_bound <= plan.arena.lower_bound <= plan.arena.bytes
     for name, tensor in net.tensors.items():
         assert plan.offset(name) % (2 if tensor.dtype == "int16" else 4 if tensor.dtype == "int32" else 1) == 0
 

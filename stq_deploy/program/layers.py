@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stq_deploy.network import Network
 from stq_deploy.network.ops import Op
-from stq_deploy.planner.order import execution
+from stq_deploy.program.order import execution
 
 
 def emitted_ops(network: Network) -> tuple[Op, ...]:

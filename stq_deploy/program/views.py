@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from stq_deploy.network import Network
 from stq_deploy.network.ops import Concatenate, Op, Reshape
-from stq_deploy.planner.groups import Groups, Tie
+from stq_deploy.program.groups import Groups, Tie
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from stq_deploy.boards import load_board
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Curve, Dense, MaxPool, Softmax, Table, Window
 from stq_deploy.network.requantize import TableRequantize, ThresholdRequantize
-from stq_deploy.planner.traffic import Traffic, traffic
-from stq_deploy.toolchain.build import BuildResult, build_firmware
+from stq_deploy.program import plan_network
+from stq_deploy.program.traffic import Traffic, traffic
+from stq_deploy.toolchain.build import build_firmware
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.elf import read_image
 from tests.networks import random_levels, random_network
@@ -26,7 +28,7 @@ SMALL_BYTES = 512
 SEEDS = (0, 3)
 
 
-def measured(built: BuildResult, network: Network) -> list[dict[str, int]]:
+def measured(built: BuiltFirmware, network: Network) -> list[dict[str, int]]:
     """Bytes that each layer reads and writes, by kind: the image's own code on a core without start-up."""
     unicorn = pytest.importorskip("unicorn")
     from stq_deploy.emulator.core import Core
@@ -74,7 +76,7 @@ def test_estimates_agree_with_what_the_kernels_do(seed: int, tmp_path: Path) -> 
     if not any(map(probe, candidates())):
         pytest.skip("no compiler for the board is installed")
     network = random_network(seed, 25)
-    built = build_firmware(network, load_board("stm32h743"), tmp_path / "build")
+    built = build_firmware(plan_network(network), load_board("stm32h743"), tmp_path / "build")
     layers = json.loads(built.manifest.read_text())["layers"]
     sums: dict[str, Counter[str]] = {"estimated": Counter(), "measured": Counter()}
     for layer, seen in zip(layers, measured(built, network), strict=True):
@@ -139,8 +141,6 @@ def test_padding_is_not_read() -> None:
 
 
 def test_the_traffic_of_a_network_is_in_its_plan() -> None:
-    from stq_deploy.planner import plan_network
-
     network: Network = random_network(1)
     for layer in plan_network(network).layers:
         inputs, output = network.input_types(layer.op), network.tensors[layer.op.output]

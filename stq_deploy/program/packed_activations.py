@@ -19,7 +19,8 @@ import numpy as np
 
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Concatenate, Crop, Op, PairTable, Reshape, Table
-from stq_deploy.planner.plan import Plan, plan_network
+from stq_deploy.program.plan import plan_network
+from stq_deploy.program.program import Program
 
 _BYTE_VALUES = 256
 
@@ -45,42 +46,31 @@ def pack_activations(network: Network) -> Network:
         before = plan_network(network)
         waits = list(_waits_at_the_peak(before))
         packed = _packed(network, waits)
-        if packed is network or plan_network(packed).arena_bytes >= before.arena_bytes:
+        if packed is network or plan_network(packed).arena.bytes >= before.arena.bytes:
             return network
         for wait in tuple(waits):  # what does not help is taken back
             fewer = [other for other in waits if other != wait]
             tried = _packed(network, fewer)
-            if plan_network(tried).arena_bytes <= plan_network(packed).arena_bytes:
+            if plan_network(tried).arena.bytes <= plan_network(packed).arena.bytes:
                 waits, packed = fewer, tried
         network = packed
 
 
-def _waits_at_the_peak(plan: Plan) -> Iterator[_Wait]:
+def _waits_at_the_peak(program: Program) -> Iterator[_Wait]:
     """Tensors that can be packed and only wait while a layer runs that has the most bytes in use."""
-    layers = plan.execution.layers
-    in_use = [_bytes_in_use(plan, index) for index in range(len(layers))]
+    layers = [layer.op for layer in program.layers]
+    in_use = [program.arena.bytes_in_use(index) for index in range(len(layers))]
     peaks = [index for index, size in enumerate(in_use) if size == max(in_use)]
-    for name, tensor in plan.network.tensors.items():
-        readers = [op for op in plan.network.ops if name in op.inputs]
-        if name in plan.network.outputs or plan.pieces(name) != (name,) or _rounds(tensor) == 0:
+    for name, tensor in program.network.tensors.items():
+        readers = [op for op in program.network.ops if name in op.inputs]
+        if name in program.network.outputs or program.is_view(name) or _rounds(tensor) == 0:
             continue
-        if any(plan.execution.views.is_view(op) for op in readers):
+        if any(program.is_view(op.output) for op in readers):
             continue
-        times = [plan.lifetime(name)[0], *sorted(layers.index(op) for op in readers)]
+        times = [program.lifetime(name)[0], *sorted(layers.index(op) for op in readers)]
         for start, end in pairwise(times):
             if any(start < peak < end for peak in peaks):
                 yield _Wait(name, frozenset(op.name for op in readers if layers.index(op) >= end))
-
-
-def _bytes_in_use(plan: Plan, layer: int) -> int:
-    """Bytes of the arena that hold something while a layer runs."""
-    stored = [name for name in plan.network.tensors if plan.pieces(name) == (name,)]
-    live = [name for name in stored if plan.lifetime(name)[0] <= layer <= plan.lifetime(name)[1]]
-    used = end = 0
-    for first, last in sorted((plan.offset(n), plan.offset(n) + plan.network.tensors[n].bytes) for n in live):
-        used += max(0, last - max(first, end))
-        end = max(end, last)
-    return used
 
 
 def _levels(tensor: TensorType) -> int:

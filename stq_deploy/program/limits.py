@@ -9,7 +9,7 @@ from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import AveragePool, Concatenate, Op, RequantizedOp, ScaledOp, WeightedOp
 from stq_deploy.network.requantize import TableRequantize
 from stq_deploy.network.tensor import STORAGE_RANGE
-from stq_deploy.planner.layers import emitted_ops
+from stq_deploy.program.layers import emitted_ops
 
 INPUT_TYPES = ("int8", "int16")
 """Storage types of input levels that go over the link."""

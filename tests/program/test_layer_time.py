@@ -9,8 +9,8 @@ import pytest
 from covering_networks import LAYERS, SEEDS
 from networks import random_network
 
-from stq_deploy.planner import plan_network
-from stq_deploy.planner.layer_time import cycles_bound, slowest_layer_cycles
+from stq_deploy.program import plan_network
+from stq_deploy.program.layer_time import cycles_bound, slowest_layer_cycles
 
 COUNTS = json.loads((Path(__file__).parents[2] / "docs" / "figures" / "emulator_counts.json").read_text())["networks"]
 ROOM = 4
@@ -25,9 +25,9 @@ def test_no_kernel_takes_a_quarter_of_the_bound(seed: int) -> None:
     assert [row["kernel"] for row in rows] == [layer.kernel for layer in plan.layers]
     for row, layer in zip(rows, plan.layers, strict=True):
         counted = max(max(counts) for counts in row["instructions"].values())
-        assert counted * ROOM <= cycles_bound(plan, layer), row
+        assert counted * ROOM <= cycles_bound(layer), row
 
 
 def test_the_slowest_layer_decides() -> None:
     plan = plan_network(random_network(3))
-    assert slowest_layer_cycles(plan) == max(cycles_bound(plan, layer) for layer in plan.layers)
+    assert slowest_layer_cycles(plan) == max(cycles_bound(layer) for layer in plan.layers)

@@ -46,9 +46,14 @@ class Checked:
         """A text."""
         return self._of(str, "a text")
 
-    def text_or_none(self) -> str | None:
-        """A text, or null."""
-        return None if self.value is None else self.text()
+    def choice(self, *options: T) -> T:
+        """One of several texts."""
+        for option in options:
+            if option == self.text():
+                return option
+        raise ValueError(
+            f"{self.place or 'the document'} is {self.text()[:40]!r}, none of {', '.join(map(str, options))}"
+        )
 
     def count(self, least: int = 0) -> int:
         """A whole number from `least` to LARGEST_COUNT."""

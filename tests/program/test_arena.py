@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stq_deploy.planner.arena import arena_size, lower_bound, place
-from stq_deploy.planner.buffers import ALIGNMENT, Block, Buffer, aligned
+from stq_deploy.program import Arena, ArenaTensor
+from stq_deploy.program.arena import arena_size, lower_bound, place
+from stq_deploy.program.buffers import ALIGNMENT, Block, Buffer, aligned
 
 
 def block(*buffers: tuple[int, int, int, int]) -> Block:
@@ -100,3 +101,14 @@ def test_the_search_finds_what_no_simple_rule_does() -> None:
 @given(blocks)
 def test_equal_blocks_are_placed_alike(blocks: list[Block]) -> None:
     assert place(blocks) == place(list(blocks))
+
+
+def test_a_layer_needs_its_live_tensors_and_shared_bytes_count_once() -> None:
+    tensors = (
+        ArenaTensor("before", 0, 1, -1, 1),
+        ArenaTensor("input", 0, 10, 0, 2),
+        ArenaTensor("its half, rewritten in place", 5, 5, 2, 3, replaces="input"),
+        ArenaTensor("output", 40, 100, 2, 3),
+        ArenaTensor("after", 0, 1000, 3, 4),
+    )
+    assert Arena(1000, 0, 0, tensors).bytes_in_use(2) == 110
