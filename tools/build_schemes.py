@@ -80,11 +80,11 @@ def _row(variant: str, scheme: Scheme, board: Board, samples: int) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix="stq-schemes-") as folder, ExitStack() as stack:
         network = _network(variant, scheme, Path(folder) / "model.h5")
         plan = plan_network(network)
-        reference, *others = (stack.enter_context(open_executor(name, network)) for name in LOCAL)
+        reference, *others = (stack.enter_context(open_executor(name, plan)) for name in LOCAL)
         size: dict[str, Any] = {}
         try:
-            firmware = build_afresh(plan_network(network), board, folder)
-            others += stack.enter_context(open_emulated(network, board, firmware))
+            firmware = build_afresh(plan, board, folder)
+            others += stack.enter_context(open_emulated(board, firmware))
             figures = firmware.figures
             size = {"qstats_bytes": figures.qstats_bytes, "packed_bytes": figures.packed_bytes}
             size |= {"linked_bytes": figures.linked_bytes}

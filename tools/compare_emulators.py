@@ -24,6 +24,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.instruction_counts import LayerCounts, instruction_counts
 from stq_deploy.files import write_whole
 from stq_deploy.network import Network, load_network
+from stq_deploy.program import plan_network
 from stq_deploy.toolchain.compilers import find_compiler
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
 
@@ -53,7 +54,7 @@ def compare(options: argparse.Namespace) -> int:
     found: dict[str, list[LayerCounts]] = {}
     for name, network in networks(options):
         levels = random_levels(network, options.samples)
-        found[name] = instruction_counts(network, boards, levels)
+        found[name] = instruction_counts(plan_network(network), boards, levels)
         show(name, found[name])
     rows = [row for rows in found.values() for row in rows]
     differing = sum(not row.equal for row in rows)

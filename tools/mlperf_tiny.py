@@ -167,9 +167,9 @@ def _score(task: Task, folder: Path) -> dict[str, Any]:
     firmware = build_afresh(plan_network(network), board, folder / task.name)
     floats = FloatModel(task.model, task.conversion)
     file = SampleFile(task.name, task.samples)
-    summary = run_files(network, board, firmware, [file], folder / task.name, port=None, boards=os.cpu_count() or 1)
+    summary = run_files(board, firmware, [file], folder / task.name, port=None, boards=os.cpu_count() or 1)
     (comparison,) = summary.comparisons
-    with HostExecutor(network) as host:
+    with HostExecutor(plan_network(network)) as host:
         shown, host_logits = _score_on_host(task, host, floats, task.samples)
         shown.add(NUMPY, classes_of(comparison.reference))
         shown.add(EMULATED, classes_of(comparison.board))
@@ -231,7 +231,7 @@ def _score_on_host(
     task: Task, host: HostExecutor, floats: FloatModel, samples: SampleSet
 ) -> tuple[_Shown, npt.NDArray[Any]]:
     """The float model, the int8 reference, and the network in C on the host, whose logits (N, K) come besides."""
-    shown, inputs = _Shown(samples.y), read_inputs(samples, host.network.input_format)
+    shown, inputs = _Shown(samples.y), read_inputs(samples, host.program.network.input_format)
     # The float model sees the samples themselves, the reference their places on its own grid: not the network's levels.
     values = inputs.values
     predict: Callable[..., npt.NDArray[Any]] = floats.keras.predict
@@ -240,7 +240,7 @@ def _score_on_host(
     scale, zero_point = tflite.input_grid(reference)
     levels = np.clip(np.rint(values / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
     shown.add(REFERENCE, classes_of(tflite.run(reference, levels)))
-    logits = host.run(inputs.levels)
+    logits = host.run(inputs.levels)[0]
     shown.add(HOST, classes_of(logits))
     return shown, logits
 

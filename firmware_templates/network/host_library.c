@@ -30,9 +30,15 @@ static int32_t type_bytes(stq_type type)
     return type == STQ_S8 ? 1 : type == STQ_S16 ? 2 : 4;
 }
 
-int32_t stq_host_output_bytes(void)
+stq_host_output stq_host_first_output(void)
 {
-    return STQ_NETWORK_OUTPUT_COUNT * type_bytes(STQ_NETWORK_OUTPUT_TYPE);
+    stq_host_output output = {-1, (uint32_t)(STQ_NETWORK_OUTPUT_COUNT * type_bytes(STQ_NETWORK_OUTPUT_TYPE))};
+    for (int32_t layer = 0; layer < STQ_NETWORK_LAYER_COUNT; layer++) {
+        if (stq_network_layers[layer].output == stq_network_output()) {
+            output.layer = layer; /* the last one there, where layers write over their inputs */
+        }
+    }
+    return output;
 }
 
 /* Run the layers up to and including `last`; STQ_HOST_DONE or the index of the one that refused. */
@@ -50,9 +56,10 @@ static int32_t run_layers(int32_t last, uint32_t *digests)
     return STQ_HOST_DONE;
 }
 
-int32_t stq_host_run(int32_t samples, const void *levels, void *logits, uint32_t *digests)
+int32_t stq_host_run(int32_t samples, const void *levels, int32_t count, const stq_host_output *outputs, void *results,
+                     uint32_t *digests)
 {
-    const size_t output_bytes = (size_t)stq_host_output_bytes();
+    uint8_t *next = (uint8_t *)results;
 
     for (int32_t sample = 0; sample < samples; sample++) {
         const uint8_t *first = (const uint8_t *)levels + (size_t)sample * STQ_NETWORK_INPUT_BYTES;
@@ -62,7 +69,11 @@ int32_t stq_host_run(int32_t samples, const void *levels, void *logits, uint32_t
         if (refused != STQ_HOST_DONE) {
             return refused;
         }
-        memcpy((uint8_t *)logits + (size_t)sample * output_bytes, stq_network_output(), output_bytes);
+        for (int32_t i = 0; i < count; i++) {
+            const int32_t layer = outputs[i].layer;
+            memcpy(next, layer < 0 ? stq_network_input() : stq_network_layers[layer].output, outputs[i].bytes);
+            next += outputs[i].bytes;
+        }
     }
     return STQ_HOST_DONE;
 }

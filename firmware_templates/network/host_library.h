@@ -11,16 +11,28 @@
 /* Success of the functions below; any other value is the index of the layer that refused its arguments. */
 #define STQ_HOST_DONE (-1)
 
-/* Bytes of one sample's logits. */
-int32_t stq_host_output_bytes(void);
+/*
+ * Where an output lies after the last layer: `bytes` bytes from where `layer` wrote its output, or from the input for
+ * a `layer` of -1. They may be more than that layer wrote: the layers whose outputs lie behind it wrote the rest.
+ */
+typedef struct {
+    int32_t layer;
+    uint32_t bytes;
+} stq_host_output;
+
+/* The first output, which stq_network_output() is. Its `layer` is the one that wrote it, or -1. */
+stq_host_output stq_host_first_output(void);
 
 /*
  * Run `samples` inferences.
  *   levels   samples times STQ_NETWORK_INPUT_BYTES, levels of STQ_NETWORK_INPUT_TYPE
- *   logits   samples times stq_host_output_bytes()
+ *   count    of outputs
+ *   outputs  the network's, in the order of the results
+ *   results  samples times the bytes of all outputs: each sample's outputs, one behind the other
  *   digests  uint32[samples * STQ_NETWORK_LAYER_COUNT], the CRC-32 of each layer's output bytes; or NULL
  */
-int32_t stq_host_run(int32_t samples, const void *levels, void *logits, uint32_t *digests);
+int32_t stq_host_run(int32_t samples, const void *levels, int32_t count, const stq_host_output *outputs, void *results,
+                     uint32_t *digests);
 
 /* Run one sample up to and including `layer` (it must exist), and copy that layer's output_bytes to `output`. */
 int32_t stq_host_layer_output(const void *levels, int32_t layer, void *output);

@@ -180,14 +180,16 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
     from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.open_executor import open_executor
     from stq_deploy.passes import load_any
+    from stq_deploy.program import plan_network
 
     network = load_any(path, conversion)
     say_assumed_input(network)
-    with open_executor(board if executor == "emulated" else executor, network) as opened:
+    with open_executor(board if executor == "emulated" else executor, plan_network(network)) as opened:
 
         def answer(samples: SampleSet, scoring: Scoring, progress: Callable[[int], None]) -> _Answers:
             inputs = read_inputs(samples, network.input_format)
-            return _Answers(scoring.answers_of_levels(opened.run(inputs.levels, progress)), None, inputs.outside)
+            logits, *_ = opened.run(inputs.levels, progress)
+            return _Answers(scoring.answers_of_levels(logits), None, inputs.outside)
 
         yield _Scored(
             str(network.metadata.get("name", "")),

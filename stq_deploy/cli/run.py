@@ -93,7 +93,6 @@ def run(
         firmware = find_or_build(plan_network(network), board, folder, progress, build_pages())
         held.enter_context(held_build(firmware, folder))
         summary = run_files(
-            network,
             board,
             firmware,
             files,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stq_deploy.evaluation.quantization_noise import QuantizationNoise
     from stq_deploy.executors import Executor
     from stq_deploy.network import Network
+    from stq_deploy.program import Program
     from stq_deploy.progress import Progress
 
     Floats = FloatComparison | QuantizationNoise
@@ -67,6 +68,7 @@ def verify(
     from stq_deploy.evaluation.layer_comparison import compare_layers
     from stq_deploy.evaluation.verification_samples import verification_inputs
     from stq_deploy.passes import load_any
+    from stq_deploy.program import plan_network
     from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -79,7 +81,7 @@ def verify(
         inputs = verification_inputs(network, samples, limit)
         levels = inputs.levels
         with stage(progress, "starting the executors"):
-            opened, skipped = _open(stack, names, network, required=executors != DEFAULT_EXECUTORS)
+            opened, skipped = _open(stack, names, plan_network(network), required=executors != DEFAULT_EXECUTORS)
         found = compare_layers(opened[0], opened[1:], levels, lambda name, done: progress(name, done, len(levels)))
     # Ranges are calibrated for samples such as these; noise and extremes would show what saturates.
     typical = asked.post_training.samples.spread(limit) if asked.post_training and samples is None else None
@@ -110,13 +112,13 @@ def _names(executors: str) -> list[str]:
 
 
 def _open(
-    stack: ExitStack, names: list[str], network: Network, *, required: bool
+    stack: ExitStack, names: list[str], program: Program, *, required: bool
 ) -> tuple[list[Executor], dict[str, str]]:
     """The executors, and why others were left out, if they may be."""
     from stq_deploy.evaluation.open_executor import open_executor
 
     skipped = {} if required else {name: reason for name in names if (reason := _why_not_here(name))}
-    opened = [stack.enter_context(open_executor(name, network)) for name in names if name not in skipped]
+    opened = [stack.enter_context(open_executor(name, program)) for name in names if name not in skipped]
     return opened, skipped
 
 

@@ -27,7 +27,7 @@ from stq_deploy.network import Network
 from stq_deploy.network.input_format import Values
 from stq_deploy.network.output import Task
 from stq_deploy.network.summary import network_title
-from stq_deploy.program import emitted_ops
+from stq_deploy.program import Program
 from stq_deploy.progress import Progress, silent
 from stq_deploy.toolchain.built import BuiltFirmware
 
@@ -78,7 +78,6 @@ class Ran:
 
 
 def run_files(
-    network: Network,
     board: Board,
     firmware: BuiltFirmware,
     files: Sequence[SampleFile],
@@ -102,15 +101,15 @@ def run_files(
         StqError: labels that the network has no classes for, an output of unknown meaning, samples of another shape or
             outside the network's domain, a board or the link fails, or results of another run.
     """
-    scorings = []
+    network, scorings = firmware.program.network, []
     for file in files:  # what the network cannot take shows before anything is started
         read_inputs(file.samples.first(limit), network.input_format, file.name)
         scorings.append(file.scoring(network, stated))
     with ExitStack() as stack:
         if port is None:
-            executors = stack.enter_context(open_emulated(network, board, firmware, count=boards))
+            executors = stack.enter_context(open_emulated(board, firmware, count=boards))
         else:
-            executors = [stack.enter_context(open_board(network, board, firmware, port))]
+            executors = [stack.enter_context(open_board(board, firmware, port))]
         ran = [
             run_file(
                 executors,
@@ -130,7 +129,7 @@ def run_files(
             facts["Earlier results without check sums"] = str(unchecked)
     counts: Sequence[int] | None = _typical([one.cycles for one in ran if one.cycles])
     if port is None:
-        with open_emulated(network, board, firmware, counting=True) as (counting,):
+        with open_emulated(board, firmware, counting=True) as (counting,):
             progress("counting instructions", 0, 1)
             sample = read_inputs(files[0].samples.first(1), network.input_format).levels[0]
             counts = count_instructions(counting, sample)
@@ -140,7 +139,7 @@ def run_files(
         emulated=port is None,
         model=network_title(network),
         comparisons=tuple(one.comparison for one in ran),
-        layers=layer_costs(network, counts),
+        layers=layer_costs(firmware.program, counts),
         origin=Origin.now(),
         samples_run=sum(one.run_now for one in ran),
         seconds=sum(one.seconds for one in ran),
@@ -170,7 +169,8 @@ def run_file(
     Raises:
         StqError: as `run_files`.
     """
-    network, facts = executors[0].network, executors[0].session.facts
+    program, facts = executors[0].program, executors[0].session.facts
+    network = program.network
     samples = file.samples.first(limit)
     inputs = read_inputs(samples, network.input_format, file.name)
     levels = inputs.levels
@@ -198,7 +198,7 @@ def run_file(
         samples=samples,
         source=file.name,
         board=logits.reshape(len(levels), *network.output_type.shape),
-        reference=NumpyExecutor(network).run(levels),
+        reference=NumpyExecutor(program).run(levels)[0],
         scoring=scoring,
         float_answers=_float_column(network, samples, inputs.values, scoring, float_answers),
         outside=inputs.outside,
@@ -238,12 +238,11 @@ def recorded_answers(network: Network, samples: SampleSet, scoring: Scoring) -> 
     return samples.float_predictions(network.sha256()) if classes else None
 
 
-def layer_costs(network: Network, counts: Sequence[int] | None) -> tuple[LayerCost, ...]:
-    """The network's layers with their MACs, and instructions or cycles where they were measured."""
-    macs = {op.name: n for op, n in network.macs()}
+def layer_costs(program: Program, counts: Sequence[int] | None) -> tuple[LayerCost, ...]:
+    """The layers with their MACs, and instructions or cycles where they were measured."""
     return tuple(
-        LayerCost(op.name, op.kind, macs[op.name], None if counts is None else int(counts[i]))
-        for i, op in enumerate(emitted_ops(network))
+        LayerCost(layer.name, layer.op.kind, layer.macs, None if counts is None else int(counts[layer.index]))
+        for layer in program.layers
     )
 
 

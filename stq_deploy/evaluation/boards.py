@@ -13,31 +13,29 @@ from stq_deploy.link.identity import ExpectedBoard
 from stq_deploy.link.serial_port import open_serial
 from stq_deploy.link.session import Session
 from stq_deploy.link.symbols import locate_in_elf
-from stq_deploy.network import Network
-from stq_deploy.program import emitted_ops
 from stq_deploy.toolchain.built import BuiltFirmware
 
 _LAST_WORDS_SECONDS = 0.5
 
 
 @contextmanager
-def open_board(network: Network, board: Board, firmware: BuiltFirmware, port: str | None) -> Iterator[LinkExecutor]:
+def open_board(board: Board, firmware: BuiltFirmware, port: str | None) -> Iterator[LinkExecutor]:
     """The board at a serial port, which must run this very build; an emulated one for no port.
 
     Raises:
         StqError: no such port, no answer, or another board, model or build.
     """
     if port is None:
-        with open_emulated(network, board, firmware) as (executor,):
+        with open_emulated(board, firmware) as (executor,):
             yield executor
     else:
-        with _open(network, board, firmware, port, "serial") as executor:
+        with _open(board, firmware, port, "serial") as executor:
             yield executor
 
 
 @contextmanager
 def open_emulated(
-    network: Network, board: Board, firmware: BuiltFirmware, *, count: int = 1, counting: bool = False
+    board: Board, firmware: BuiltFirmware, *, count: int = 1, counting: bool = False
 ) -> Iterator[list[LinkExecutor]]:
     """`count` emulated boards running the built ELF; they end when the context does.
 
@@ -53,7 +51,7 @@ def open_emulated(
             for _ in range(count)
         ]
         try:
-            yield [stack.enter_context(_open(network, board, firmware, one.port, "emulated")) for one in emulated]
+            yield [stack.enter_context(_open(board, firmware, one.port, "emulated")) for one in emulated]
         except StqError:
             for one in emulated:
                 one.check(_LAST_WORDS_SECONDS)  # a board that has died says why; the link only knows that it is silent
@@ -61,19 +59,20 @@ def open_emulated(
 
 
 @contextmanager
-def _open(network: Network, board: Board, firmware: BuiltFirmware, port: str, name: str) -> Iterator[LinkExecutor]:
+def _open(board: Board, firmware: BuiltFirmware, port: str, name: str) -> Iterator[LinkExecutor]:
+    program = firmware.program
     expected = ExpectedBoard(
         board=board.name,
-        model_hash=network.sha256(),
+        model_hash=firmware.model_hash,
         build_id=firmware.build_id,
-        model_name=str(network.metadata.get("name", "")),
+        model_name=str(program.network.metadata.get("name", "")),
     )
     with closing(open_serial(port, board.serial.baud)) as transport:
         session = Session(
             transport,
             expected=expected,
             locate=locate_in_elf(firmware.elf),
-            layer_names=[op.name for op in emitted_ops(network)],
+            layer_names=[layer.name for layer in program.layers],
         )
         session.open()
-        yield LinkExecutor(network, session, name=name)
+        yield LinkExecutor(program, session, name=name)

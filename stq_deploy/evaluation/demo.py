@@ -100,20 +100,19 @@ def run_demo(
         StqError: anything on the way fails.
     """
     prepare = build_afresh if port is None else find_or_build
-    firmware = prepare(plan_network(network), board, out, progress, pages)
+    program = plan_network(network)
+    firmware = prepare(program, board, out, progress, pages)
     progress("compiling for this computer", 0, 1)
-    with held_build(firmware, out), HostExecutor(network) as host:
+    with held_build(firmware, out), HostExecutor(program) as host:
         progress("compiling for this computer", 1, 1)
         scores = tuple(_score(host, file, progress) for file in files)
         for file in files:
             drop_results(file.results_path(out / "results"))
-        summary = run_files(
-            network, board, firmware, files, out, port=port, boards=boards, limit=limit, progress=progress
-        )
+        summary = run_files(board, firmware, files, out, port=port, boards=boards, limit=limit, progress=progress)
         levels = verification_inputs(network, None, VERIFIED_SAMPLES).levels
-        with open_board(network, board, firmware, port) as executor:
+        with open_board(board, firmware, port) as executor:
             layers = compare_layers(
-                NumpyExecutor(network),
+                NumpyExecutor(program),
                 [host, executor],
                 levels,
                 lambda name, done: progress(f"verifying layers: {name}", done, len(levels)),
@@ -122,11 +121,12 @@ def run_demo(
 
 
 def _score(host: HostExecutor, file: SampleFile, progress: Progress) -> HostScore:
-    network, samples = host.network, file.samples
+    network, samples = host.program.network, file.samples
     scoring = file.scoring(network)
     levels = read_inputs(samples, network.input_format, file.name).levels
     what = f"host C: {file.name}"
-    answers = scoring.answers_of_levels(host.run(levels, lambda done: progress(what, done, len(levels))))
+    logits, *_ = host.run(levels, lambda done: progress(what, done, len(levels)))
+    answers = scoring.answers_of_levels(logits)
     recorded = recorded_answers(network, samples, scoring)
     return HostScore(
         attack=samples.attack,

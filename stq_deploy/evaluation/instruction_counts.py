@@ -12,8 +12,7 @@ from stq_deploy.boards import Board
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.executors.base import Levels
-from stq_deploy.network import Network
-from stq_deploy.program import plan_network
+from stq_deploy.program import Program
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class LayerCounts:
         return len(set(self.counts.values())) == 1
 
 
-def instruction_counts(network: Network, boards: Sequence[Board], levels: Levels) -> list[LayerCounts]:
-    """Build the network for every board, run it there, and count by layer.
+def instruction_counts(program: Program, boards: Sequence[Board], levels: Levels) -> list[LayerCounts]:
+    """Build the program for every board, run it there, and count by layer.
 
     The boards must take their kernels with the same flags, or the counts cannot be equal.
 
@@ -47,15 +46,15 @@ def instruction_counts(network: Network, boards: Sequence[Board], levels: Levels
     Raises:
         StqError: building fails, or a board cannot be emulated here.
     """
-    program, counts = plan_network(network), {}
+    counts = {}
     for board in boards:
         with TemporaryDirectory(prefix="stq-build-") as folder:
             firmware = build_afresh(program, board, folder)
-            with open_emulated(network, board, firmware, counting=True) as (executor,):
+            with open_emulated(board, firmware, counting=True) as (executor,):
                 counts[board.name] = np.array([one.layer_cycles for one in executor.stream(levels, layer_cycles=True)])
     return [
         LayerCounts(
-            layer.op.name,
+            layer.name,
             layer.kernel,
             layer.macs,
             {board: tuple(int(n) for n in by_layer[:, i]) for board, by_layer in counts.items()},

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from stq_deploy.executors import Executor
 from stq_deploy.executors.base import Digests
-from stq_deploy.program import emitted_ops
 
 Levels = npt.NDArray[np.integer[Any]]
 Progress = Callable[[str, int], None]
@@ -92,18 +91,18 @@ def compare_layers(
     Raises:
         StqError: an executor fails.
     """
-    layers = emitted_ops(reference.network)
+    layers = reference.program.layers
     expected = _digests(reference, levels, progress)
     found = {other.name: _digests(other, levels, progress) for other in others}
     rows = tuple(
         LayerRow(
             index=i,
-            name=op.name,
-            op=op.kind,
+            name=layer.name,
+            op=layer.op.kind,
             digest=zlib.crc32(np.ascontiguousarray(expected[:, i], "<u4").tobytes()),
             differing_samples={name: int((digests[:, i] != expected[:, i]).sum()) for name, digests in found.items()},
         )
-        for i, op in enumerate(layers)
+        for i, layer in enumerate(layers)
     )
     differences = tuple(
         _first_difference(reference, other, levels, expected, found[other.name])
@@ -123,7 +122,7 @@ def _first_difference(
     """The earliest layer in the lowest sample that has one: what follows may only be its consequence."""
     layer = int(np.flatnonzero((found != expected).any(axis=0))[0])
     sample = int(np.flatnonzero(found[:, layer] != expected[:, layer])[0])
-    name = emitted_ops(reference.network)[layer].name
+    name = reference.program.layers[layer].name
     right = reference.layer_output(levels[sample], layer)
     wrong = other.layer_output(levels[sample], layer)
     places = np.argwhere(right != wrong)

@@ -15,15 +15,14 @@ from stq_deploy.executors import Executor
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
-from stq_deploy.network import Network
-from stq_deploy.program import plan_network
+from stq_deploy.program import Program
 
-_LOCAL: dict[str, Callable[[Network], Executor]] = {
+_LOCAL: dict[str, Callable[[Program], Executor]] = {
     "numpy": NumpyExecutor,
-    "host": lambda network: HostExecutor(network, kernels="reference"),
-    "host-cortex-m7": lambda network: HostExecutor(network, kernels="cortex_m7"),
-    "host-sanitized": lambda network: SanitizedExecutor(network, kernels="reference"),
-    "host-cortex-m7-sanitized": lambda network: SanitizedExecutor(network, kernels="cortex_m7"),
+    "host": lambda program: HostExecutor(program, kernels="reference"),
+    "host-cortex-m7": lambda program: HostExecutor(program, kernels="cortex_m7"),
+    "host-sanitized": lambda program: SanitizedExecutor(program, kernels="reference"),
+    "host-cortex-m7-sanitized": lambda program: SanitizedExecutor(program, kernels="cortex_m7"),
 }
 
 
@@ -33,22 +32,22 @@ def executor_names() -> list[str]:
 
 
 @contextmanager
-def open_executor(name: str, network: Network) -> Iterator[Executor]:
+def open_executor(name: str, program: Program) -> Iterator[Executor]:
     """An executor, ready. A board's name builds its firmware and runs it on an emulated board.
 
     Raises:
         StqError: an unknown name, or the executor cannot be had here (no compiler, no emulator).
     """
     if name in _LOCAL:
-        with _LOCAL[name](network) as executor:
+        with _LOCAL[name](program) as executor:
             executor.name = name
             yield executor
     elif name in board_names():
         board = load_board(name)
         backend_of(board)  # building takes longer than finding out that there is no emulator
         with TemporaryDirectory(prefix="stq-build-") as folder:
-            firmware = build_afresh(plan_network(network), board, folder)
-            with open_emulated(network, board, firmware) as (emulated,):
+            firmware = build_afresh(program, board, folder)
+            with open_emulated(board, firmware) as (emulated,):
                 emulated.name = name
                 yield emulated
     else:

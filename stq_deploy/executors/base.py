@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.errors import StqError
-from stq_deploy.network import Network
+from stq_deploy.program import Layer, Program
 
 Levels = npt.NDArray[np.integer[Any]]
 Digests = npt.NDArray[np.uint32]
+Outputs = tuple[npt.NDArray[Any], ...]
+"""Levels (N, *shape) of each of a network's outputs, in its order."""
 Progress = Callable[[int], None]
 """Called now and then with the number of samples finished so far."""
 
@@ -22,18 +24,20 @@ Progress = Callable[[int], None]
 class Executor(Protocol):
     """Something that runs a network on input levels. A context manager: leaving it calls `close`.
 
-    The layers are those of `stq_deploy.program.emitted_ops`, in that order, whoever executes.
+    The layers are those of the program, in that order, whoever executes.
 
     Attributes:
         name: for tables: "numpy", "host", ...
-        network: what it runs.
+        program: what it runs.
     """
 
     name: str
-    network: Network
+    program: Program
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:
-        """Logit levels (N, *output shape), in the output's storage type, of input levels (N, *input shape).
+    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+        """Levels (N, *output shape) of every output, in its storage type, of input levels (N, *input shape).
+
+        The first output holds the logits.
 
         Raises:
             StqError: levels of a wrong shape or outside the input's range, or the executor fails.
@@ -73,13 +77,13 @@ def digest(output: npt.NDArray[Any]) -> int:
     return zlib.crc32(output.astype(output.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
-def checked_levels(network: Network, levels: Levels) -> npt.NDArray[Any]:
+def checked_levels(program: Program, levels: Levels) -> npt.NDArray[Any]:
     """Levels (N, *input shape) as the C-contiguous array, in the input's storage type, that goes to the device.
 
     Raises:
         StqError: wrong shape, not integers, or outside the input's reachable range.
     """
-    spec = network.input_type
+    spec = program.network.input_type
     if levels.shape[1:] != spec.shape or levels.ndim != len(spec.shape) + 1:
         raise StqError(
             f"input levels have shape {levels.shape}, the network takes (N, *{spec.shape})",
@@ -95,12 +99,27 @@ def checked_levels(network: Network, levels: Levels) -> npt.NDArray[Any]:
     return np.ascontiguousarray(levels, spec.dtype)
 
 
-def checked_layer(layer: int, layers: int) -> int:
-    """`layer`, if there is one of that index.
+def checked_layer(program: Program, index: int) -> Layer:
+    """The layer of an index.
 
     Raises:
         StqError: there is not.
     """
-    if not 0 <= layer < layers:
-        raise StqError(f"there is no layer {layer}", next=f"choose one of 0..{layers - 1}")
-    return layer
+    if not 0 <= index < len(program.layers):
+        raise StqError(f"there is no layer {index}", next=f"choose one of 0..{len(program.layers) - 1}")
+    return program.layers[index]
+
+
+def empty_outputs(program: Program, samples: int) -> Outputs:
+    """Arrays for the outputs of so many samples, not filled."""
+    return tuple(np.empty((samples, *place.type.shape), place.type.dtype) for place in program.outputs)
+
+
+def output_record(program: Program) -> np.dtype[Any]:
+    """One sample's outputs, one behind the other without gaps: fields "0", "1", ... in the network's order."""
+    return np.dtype([(str(i), place.type.dtype, place.type.shape) for i, place in enumerate(program.outputs)])
+
+
+def outputs_of(program: Program, records: npt.NDArray[Any]) -> Outputs:
+    """Outputs out of records (N,) that have the fields of `output_record`."""
+    return tuple(np.ascontiguousarray(records[str(i)]) for i in range(len(program.outputs)))

@@ -16,14 +16,29 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.errors import StqError
-from stq_deploy.executors.base import Digests, Executor, Levels, Progress, checked_layer, checked_levels
-from stq_deploy.network import Network
-from stq_deploy.program import emitted_ops, plan_network
+from stq_deploy.executors.base import (
+    Digests,
+    Executor,
+    Levels,
+    Outputs,
+    Progress,
+    checked_layer,
+    checked_levels,
+    output_record,
+    outputs_of,
+)
+from stq_deploy.program import Program
 from stq_deploy.toolchain.host_library import build_host_library
 
 CHUNK = 32
 """Samples per call into the library: progress stays smooth, the calls' cost does not show."""
 _DONE = -1  # STQ_HOST_DONE of host_library.h; what else comes back is the index of the layer that failed
+
+
+class _Output(ctypes.Structure):
+    """`stq_host_output` of host_library.h."""
+
+    _fields_ = (("layer", ctypes.c_int32), ("bytes", ctypes.c_uint32))
 
 
 class HostExecutor(Executor):
@@ -33,7 +48,7 @@ class HostExecutor(Executor):
     and ctypes lets go of the interpreter's lock while C runs.
 
     Args:
-        network: what to run.
+        program: what to run.
         kernels: "cortex_m7", the sources a board runs and the faster ones here too, or "reference".
         workers: inferences at a time; by default one per processor.
         cache_dir: see `build_host_library`.
@@ -42,39 +57,37 @@ class HostExecutor(Executor):
         library: path of the shared library.
 
     Raises:
-        StqError: the network cannot be built.
+        StqError: the program cannot be built.
     """
 
     name = "host"
 
     def __init__(
         self,
-        network: Network,
+        program: Program,
         *,
         kernels: str = "cortex_m7",
         workers: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.network = network
-        self._layers = emitted_ops(network)
-        self.library = build_host_library(plan_network(network), kernels=kernels, cache_dir=cache_dir)
+        self.program = program
+        self.library = build_host_library(program, kernels=kernels, cache_dir=cache_dir)
         self._workers = workers or os.cpu_count() or 1
         self._free: SimpleQueue[ctypes.CDLL] = SimpleQueue()
         for library in _load_copies(self.library, self._workers):
             self._free.put(library)
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:
-        return self._run(levels, progress)[0]
+    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+        return self._run(levels, progress)
 
     def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
-        digests = np.empty((len(levels), len(self._layers)), np.uint32)
+        digests = np.empty((len(levels), len(self.program.layers)), np.uint32)
         self._run(levels, progress, digests)
         return digests
 
     def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
-        op = self._layers[checked_layer(layer, len(self._layers))]
-        sample = checked_levels(self.network, levels[None])
-        tensor = self.network.tensors[op.output]
+        tensor = checked_layer(self.program, layer).output
+        sample = checked_levels(self.program, levels[None])
         output = np.empty(tensor.shape, tensor.dtype)
         self._call(lambda library: library.stq_host_layer_output(_address(sample), layer, _address(output)))
         return output
@@ -82,18 +95,18 @@ class HostExecutor(Executor):
     def close(self) -> None:
         """Nothing is held but memory."""
 
-    def _run(
-        self, levels: Levels, progress: Progress | None, digests: Digests | None = None
-    ) -> tuple[npt.NDArray[Any], Digests | None]:
-        samples = checked_levels(self.network, levels)
-        output = self.network.output_type
-        logits = np.empty((len(samples), *output.shape), output.dtype)
+    def _run(self, levels: Levels, progress: Progress | None, digests: Digests | None = None) -> Outputs:
+        samples, places = checked_levels(self.program, levels), self.program.outputs
+        records = np.empty(len(samples), output_record(self.program))
+        outputs = (_Output * len(places))(*(_Output(place.layer, place.type.bytes) for place in places))
 
         def run_chunk(start: int) -> int:
             count = min(CHUNK, len(samples) - start)
             part = None if digests is None else _address(digests[start:])
             self._call(
-                lambda library: library.stq_host_run(count, _address(samples[start:]), _address(logits[start:]), part)
+                lambda library: library.stq_host_run(
+                    count, _address(samples[start:]), len(outputs), outputs, _address(records[start:]), part
+                )
             )
             return count
 
@@ -103,7 +116,7 @@ class HostExecutor(Executor):
                 done += chunk.result()
                 if progress:
                     progress(done)
-        return logits, digests
+        return outputs_of(self.program, records)
 
     def _call(self, function: Callable[[ctypes.CDLL], int]) -> None:
         library = self._free.get()
@@ -114,7 +127,7 @@ class HostExecutor(Executor):
         if refused != _DONE:
             raise StqError(
                 "the kernel refused its arguments",
-                where=f"host library, layer {self._layers[refused].name!r}",
+                where=f"host library, layer {self.program.layers[refused].name!r}",
                 cause="the code generator and the kernels disagree",
                 next="report it with the model file",
             )
@@ -131,7 +144,9 @@ def _load_copies(path: Path, count: int) -> list[ctypes.CDLL]:
         with tempfile.TemporaryDirectory(prefix="stq-host-") as folder:  # what is loaded outlives its file
             for i in range(count):
                 library = ctypes.CDLL(str(shutil.copy(path, Path(folder) / f"network-{i}.so")))
-                library.stq_host_run.argtypes = [ctypes.c_int32, *3 * [ctypes.c_void_p]]
+                library.stq_host_run.argtypes = [
+                    ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, *3 * [ctypes.c_void_p],
+                ]  # fmt: skip
                 library.stq_host_layer_output.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p]
                 libraries.append(library)
     except OSError as error:

@@ -8,33 +8,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.executors.base import Digests, Executor, Levels, Progress, checked_layer, checked_levels
+from stq_deploy.executors.base import (
+    Digests,
+    Executor,
+    Levels,
+    Outputs,
+    Progress,
+    checked_layer,
+    checked_levels,
+    empty_outputs,
+)
 from stq_deploy.link.identity import ExpectedBoard, NetworkFacts, check_identity
 from stq_deploy.link.messages import Inference
 from stq_deploy.link.session import Session
-from stq_deploy.network import Network
-from stq_deploy.program import emitted_ops
+from stq_deploy.program import Program
 
 _OUTPUT_TYPES = {"int8": 0, "int16": 1, "int32": 2}
 """As the protocol numbers them: docs/PROTOCOL.md."""
 
 
-def network_facts(network: Network) -> NetworkFacts:
-    """What a board must state of this network."""
-    output = network.output_type
+def network_facts(program: Program) -> NetworkFacts:
+    """What a board must state of this program."""
+    output = program.network.output_type
     return NetworkFacts(
-        input_bytes=network.input_type.bytes,
+        input_bytes=program.network.input_type.bytes,
         output_count=output.elements,
         output_type=_OUTPUT_TYPES[output.dtype],
-        layer_count=len(emitted_ops(network)),
+        layer_count=len(program.layers),
     )
 
 
 class LinkExecutor(Executor):
-    """Runs a network on the board of an open session; `close` closes the session.
+    """Runs a program on the board of an open session; `close` closes the session.
 
     Args:
-        network: what the board must run.
+        program: what the board must run.
         session: open.
         name: "serial" or "emulated".
 
@@ -42,31 +50,34 @@ class LinkExecutor(Executor):
         WrongBoardError: the board runs another model, or states sizes that are not this network's.
     """
 
-    def __init__(self, network: Network, session: Session, *, name: str) -> None:
-        self.network = network
+    def __init__(self, program: Program, session: Session, *, name: str) -> None:
+        self.program = program
         self.name = name
         self.session = session
-        self._layers = emitted_ops(network)
-        expected = ExpectedBoard(model_hash=network.sha256(), network=network_facts(network))
+        expected = ExpectedBoard(model_hash=program.network.sha256(), network=network_facts(program))
         check_identity(session.facts, expected, where=name)
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:
-        output = self.network.output_type
-        logits = np.empty((len(levels), output.elements), output.dtype)
+    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+        first, *others = empty_outputs(self.program, len(levels))
+        flat = first.reshape(len(levels), -1)
         for i, inference in enumerate(self._infer(levels, progress)):
-            logits[i] = inference.logits
-        return logits.reshape(len(levels), *output.shape)
+            flat[i] = inference.logits
+        # The answer to an inference holds the first output only (docs/PROTOCOL.md).
+        for output, place in zip(others, self.program.outputs[1:], strict=True):
+            for i, sample in enumerate(levels):
+                output[i] = self._tensor(sample, place.tensor)
+        return (first, *others)
 
     def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
-        digests = np.empty((len(levels), len(self._layers)), np.uint32)
+        digests = np.empty((len(levels), len(self.program.layers)), np.uint32)
         for i, inference in enumerate(self._infer(levels, progress, digests=True)):
             assert inference.digests is not None  # asked for
             digests[i] = inference.digests
         return digests
 
     def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
-        tensor = self.network.tensors[self._layers[checked_layer(layer, len(self._layers))].output]
-        (sample,) = checked_levels(self.network, levels[None])
+        tensor = checked_layer(self.program, layer).output
+        (sample,) = checked_levels(self.program, levels[None])
         content = self.session.layer_output(sample, layer, output_bytes=tensor.bytes)
         return np.frombuffer(content, np.dtype(tensor.dtype).newbyteorder("<")).reshape(tensor.shape)
 
@@ -78,15 +89,26 @@ class LinkExecutor(Executor):
         Raises:
             StqError: as `run`.
         """
-        checked = (checked_levels(self.network, sample[None])[0] for sample in samples)
+        checked = (checked_levels(self.program, sample[None])[0] for sample in samples)
         return self.session.infer(checked, digests=digests, layer_cycles=layer_cycles)
 
     def close(self) -> None:
         self.session.close()
 
     def _infer(self, levels: Levels, progress: Progress | None, *, digests: bool = False) -> Iterator[Inference]:
-        samples = checked_levels(self.network, levels)
+        samples = checked_levels(self.program, levels)
         for done, inference in enumerate(self.session.infer(samples, digests=digests), start=1):
             yield inference
             if progress:
                 progress(done)
+
+    def _tensor(self, sample: Levels, name: str) -> npt.NDArray[Any]:
+        """Levels of any tensor for one sample: its pieces' bytes, one behind the other."""
+        program = self.program
+        writer = {layer.op.output: layer.index for layer in program.layers}
+        parts = [
+            self.layer_output(sample, writer[piece]) if piece in writer else checked_levels(program, sample[None])[0]
+            for piece in program.pieces[name]
+        ]
+        spec = program.network.tensors[name]
+        return np.concatenate([part.reshape(-1) for part in parts]).astype(spec.dtype, copy=False).reshape(spec.shape)

@@ -11,45 +11,48 @@ from stq_deploy.executors.base import (
     Digests,
     Executor,
     Levels,
+    Outputs,
     Progress,
     checked_layer,
     checked_levels,
     digest,
+    empty_outputs,
 )
-from stq_deploy.network import Network, reference
-from stq_deploy.program import emitted_ops
+from stq_deploy.network import reference
+from stq_deploy.program import Program
 
 BATCH = 64
 """Samples computed at a time: enough for BLAS, little enough memory."""
 
 
 class NumpyExecutor(Executor):
-    """Runs a network by `stq_deploy.network.reference`."""
+    """Runs a program's network by `stq_deploy.network.reference`."""
 
     name = "numpy"
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self._layers = emitted_ops(network)
+    def __init__(self, program: Program) -> None:
+        self.program = program
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:
-        levels = checked_levels(self.network, levels)
-        output = self.network.output_type
-        logits = np.empty((len(levels), *output.shape), output.dtype)
+    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+        levels = checked_levels(self.program, levels)
+        outputs = empty_outputs(self.program, len(levels))
         for start in range(0, len(levels), BATCH):
             part = levels[start : start + BATCH]
-            logits[start : start + len(part)] = reference.run(self.network, part, BATCH)
+            found = reference.run_outputs(self.program.network, part, BATCH)
+            for output, values in zip(outputs, found, strict=True):
+                output[start : start + len(part)] = values
             if progress:
                 progress(start + len(part))
-        return logits
+        return outputs
 
     def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
-        levels = checked_levels(self.network, levels)
-        digests = np.empty((len(levels), len(self._layers)), np.uint32)
-        index = {op.name: i for i, op in enumerate(self._layers)}
+        program = self.program
+        levels = checked_levels(program, levels)
+        digests = np.empty((len(levels), len(program.layers)), np.uint32)
+        index = {layer.name: layer.index for layer in program.layers}
         for start in range(0, len(levels), BATCH):
             part = levels[start : start + BATCH]
-            for op, outputs in reference.run_layers(self.network, part):
+            for op, outputs in reference.run_layers(program.network, part):
                 if op.name in index:
                     digests[start : start + len(part), index[op.name]] = [digest(output) for output in outputs]
             if progress:
@@ -57,9 +60,9 @@ class NumpyExecutor(Executor):
         return digests
 
     def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
-        wanted = self._layers[checked_layer(layer, len(self._layers))]
-        levels = checked_levels(self.network, levels[None])
-        return next(output[0] for op, output in reference.run_layers(self.network, levels) if op is wanted)
+        wanted = checked_layer(self.program, layer).op
+        levels = checked_levels(self.program, levels[None])
+        return next(output[0] for op, output in reference.run_layers(self.program.network, levels) if op is wanted)
 
     def close(self) -> None:
         """Nothing is held."""

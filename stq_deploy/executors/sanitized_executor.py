@@ -10,9 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.errors import StqError
-from stq_deploy.executors.base import Digests, Executor, Levels, Progress, checked_layer, checked_levels
-from stq_deploy.network import Network
-from stq_deploy.program import emitted_ops, plan_network
+from stq_deploy.executors.base import (
+    Digests,
+    Executor,
+    Levels,
+    Outputs,
+    Progress,
+    checked_layer,
+    checked_levels,
+    output_record,
+    outputs_of,
+)
+from stq_deploy.program import Program
 from stq_deploy.toolchain.host_library import build_host_library
 
 CHUNK = 16
@@ -25,35 +34,32 @@ class SanitizedExecutor(Executor):
     """Runs the generated C as a sanitized program, a process per chunk of samples.
 
     Args:
-        network: what to run.
+        program: what to run.
         kernels: "reference" or "cortex_m7".
         cache_dir: see `build_host_library`.
 
     Raises:
-        StqError: the network cannot be built, or the compiler has no AddressSanitizer.
+        StqError: the program cannot be built, or the compiler has no AddressSanitizer.
     """
 
     name = "host-sanitized"
 
     def __init__(
-        self, network: Network, *, kernels: str = "reference", cache_dir: str | os.PathLike[str] | None = None
+        self, program: Program, *, kernels: str = "reference", cache_dir: str | os.PathLike[str] | None = None
     ) -> None:
-        self.network = network
-        self._layers = emitted_ops(network)
-        self._program = build_host_library(plan_network(network), kernels=kernels, sanitize=True, cache_dir=cache_dir)
+        self.program = program
+        self._executable = build_host_library(program, kernels=kernels, sanitize=True, cache_dir=cache_dir)
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[Any]:
-        results: npt.NDArray[Any] = self._results(levels, progress)["logits"]
-        return results
+    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+        return outputs_of(self.program, self._results(levels, progress)["outputs"])
 
     def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
         digests: Digests = self._results(levels, progress)["digests"]
         return digests
 
     def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
-        op = self._layers[checked_layer(layer, len(self._layers))]
-        tensor = self.network.tensors[op.output]
-        sample = checked_levels(self.network, levels[None])
+        tensor = checked_layer(self.program, layer).output
+        sample = checked_levels(self.program, levels[None])
         content = self._filter(sample, tensor.bytes, str(layer))
         return np.frombuffer(content, tensor.dtype).reshape(tensor.shape)
 
@@ -61,14 +67,15 @@ class SanitizedExecutor(Executor):
         """Nothing is held: no process outlives its call."""
 
     def _results(self, levels: Levels, progress: Progress | None) -> npt.NDArray[Any]:
-        """Structured array (N,) with fields `logits` and `digests`, laid out as the program writes them."""
-        samples = checked_levels(self.network, levels)
-        output = self.network.output_type
-        record = np.dtype([("logits", output.dtype, output.shape), ("digests", np.uint32, (len(self._layers),))])
+        """Structured array (N,) with fields `outputs` (an `output_record`) and `digests`, as it is written."""
+        program = self.program
+        samples = checked_levels(program, levels)
+        record = np.dtype([("outputs", output_record(program)), ("digests", np.uint32, (len(program.layers),))])
+        outputs = [str(number) for place in program.outputs for number in (place.layer, place.type.bytes)]
         results = np.empty(len(samples), record)
         for start in range(0, len(samples), CHUNK):
             part = samples[start : start + CHUNK]
-            content = self._filter(part, len(part) * record.itemsize)
+            content = self._filter(part, len(part) * record.itemsize, *outputs)
             results[start : start + len(part)] = np.frombuffer(content, record)
             if progress:
                 progress(start + len(part))
@@ -81,7 +88,7 @@ class SanitizedExecutor(Executor):
         }
         try:
             done = subprocess.run(
-                [self._program, *arguments],
+                [self._executable, *arguments],
                 input=samples.tobytes(),
                 capture_output=True,
                 timeout=SECONDS_PER_SAMPLE * len(samples),
@@ -89,13 +96,13 @@ class SanitizedExecutor(Executor):
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise StqError(f"the sanitized program could not be run: {error}", where=str(self._program)) from error
+            raise StqError(f"the sanitized program could not be run: {error}", where=str(self._executable)) from error
         if done.returncode != 0 or len(done.stdout) != expected_bytes:
             lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
             raise StqError(
                 f"the sanitized program failed (exit code {done.returncode}):\n"
                 + "\n".join(f"    {line}" for line in lines[:12]),
-                where=str(self._program),
+                where=str(self._executable),
                 cause="a kernel reads or writes outside its arrays, or computes something C leaves undefined",
                 next="report it with the model file",
             )

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
 from stq_deploy.executors.host_executor import HostExecutor
@@ -15,7 +12,7 @@ from stq_deploy.hls4ml_backend.values import checked_samples, real_output
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.network.output import Floats
-from stq_deploy.program import emitted_ops, plan_network
+from stq_deploy.program import plan_network
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import find_compiler
@@ -28,13 +25,13 @@ class Deployment:
     """One model's network and build.
 
     Attributes:
-        network: the network that runs.
+        program: what runs.
         board: the board of the build.
         folder: the folder of the build.
     """
 
     def __init__(self, network: Network, board: Board, folder: str) -> None:
-        self.network = network
+        self.program = plan_network(network)
         self.board = board
         self.folder = folder
         self._executor: HostExecutor | None = None
@@ -49,7 +46,7 @@ class Deployment:
             StqError: no compiler, the network does not fit, or the folder holds something else.
         """
         return build_firmware(
-            plan_network(self.network), self.board, self.folder, compiler=find_compiler(compiler), command=BUILD_COMMAND
+            self.program, self.board, self.folder, compiler=find_compiler(compiler), command=BUILD_COMMAND
         )
 
     def load(self) -> Path:
@@ -58,7 +55,7 @@ class Deployment:
         Raises:
             StqError: no compiler for this computer.
         """
-        self._executor = HostExecutor(self.network)
+        self._executor = HostExecutor(self.program)
         return self._executor.library
 
     def predict(self, x: Any, *, logits: bool) -> Floats | list[Floats]:
@@ -74,26 +71,13 @@ class Deployment:
         Raises:
             StqError: not loaded, samples of another type or size, or values outside the input's domain.
         """
-        executor, network = self._executor, self.network
+        executor, network = self._executor, self.program.network
         if executor is None:
             raise StqError("the model is not compiled", next="call compile() before predict()")
         levels = quantize_input(checked_samples(x, network.input_type), network.input_format, features=True)
-        found = [executor.run(levels), *(self._tensor(executor, name, levels) for name in network.outputs[1:])]
         functions = network.metadata["output_functions"]
         outputs = [
             real_output(output, network.tensors[name], () if logits else applied)
-            for output, name, applied in zip(found, network.outputs, functions, strict=True)
+            for output, name, applied in zip(executor.run(levels), network.outputs, functions, strict=True)
         ]
         return outputs[0] if len(outputs) == 1 else outputs
-
-    def _tensor(self, executor: HostExecutor, name: str, levels: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """A tensor's levels (N, *shape). Executors return only the first output, but any layer's."""
-        network = self.network
-        if name == network.input:
-            return levels
-        op = next(op for op in network.ops if op.output == name)
-        layers = emitted_ops(network)
-        if op in layers:
-            return np.stack([executor.layer_output(sample, layers.index(op)) for sample in levels])
-        inputs = [self._tensor(executor, source, levels).astype(np.int64) for source in op.inputs]
-        return op.run(inputs, network.input_types(op), network.tensors[name])  # a view, which only moves levels

@@ -41,14 +41,30 @@ def run_layers(network: Network, levels: npt.NDArray[np.integer[Any]]) -> Iterat
 
 
 def run(network: Network, levels: npt.NDArray[np.integer[Any]], batch: int = 64) -> npt.NDArray[Any]:
-    """Logit levels (N, classes) of input levels (N, *input shape), `batch` samples at a time to bound memory."""
-    parts = [_first_output(network, levels[i : i + batch]) for i in range(0, len(levels), batch)]
-    return np.concatenate(parts) if parts else np.zeros((0, *network.output_type.shape), network.output_type.dtype)
+    """Logit levels (N, *shape of the first output) of input levels (N, *input shape); see `run_outputs`."""
+    return run_outputs(network, levels, batch)[0]
 
 
-def _first_output(network: Network, levels: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = levels
-    for op, result in run_layers(network, levels):
-        if op.output == network.outputs[0]:
-            found = result
+def run_outputs(
+    network: Network, levels: npt.NDArray[np.integer[Any]], batch: int = 64
+) -> tuple[npt.NDArray[Any], ...]:
+    """Levels (N, *shape) of every output, in its storage type, of input levels (N, *input shape).
+
+    Args:
+        batch: samples computed at a time, which bounds the memory.
+
+    Raises:
+        OverflowError: see `run_layers`.
+    """
+    types = [network.tensors[name] for name in network.outputs]
+    found = tuple(np.empty((len(levels), *spec.shape), spec.dtype) for spec in types)
+    for start in range(0, len(levels), batch):
+        part = levels[start : start + batch]
+        values = {network.input: part} | {op.output: result for op, result in _kept(network, part)}
+        for name, levels_of_output in zip(network.outputs, found, strict=True):
+            levels_of_output[start : start + len(part)] = values[name]
     return found
+
+
+def _kept(network: Network, levels: npt.NDArray[np.integer[Any]]) -> Iterator[tuple[Op, npt.NDArray[Any]]]:
+    return ((op, result) for op, result in run_layers(network, levels) if op.output in network.outputs)

@@ -1,7 +1,6 @@
 """Network -> program, before any C is written: each layer's kernel and packing, and where its tensors lie."""
 
-from stq_deploy.program.layers import emitted_ops
 from stq_deploy.program.plan import plan_network
 from stq_deploy.program.program import Arena, ArenaTensor, Layer, Program
 
-__all__ = ["Arena", "ArenaTensor", "Layer", "Program", "emitted_ops", "plan_network"]
+__all__ = ["Arena", "ArenaTensor", "Layer", "Program", "plan_network"]

@@ -9,14 +9,16 @@ from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import AveragePool, Concatenate, Op, RequantizedOp, ScaledOp, WeightedOp
 from stq_deploy.network.requantize import TableRequantize
 from stq_deploy.network.tensor import STORAGE_RANGE
-from stq_deploy.program.layers import emitted_ops
 
 INPUT_TYPES = ("int8", "int16")
 """Storage types of input levels that go over the link."""
 
 
-def check_limits(network: Network) -> None:
+def check_limits(network: Network, layers: Sequence[Op]) -> None:
     """Refuse what the NumPy reference computes but the kernels cannot.
+
+    Args:
+        layers: the ops that do work on the device.
 
     Raises:
         StqError: the network does not take int8 or int16 levels, has no layer, or a layer leaves what the kernels'
@@ -25,9 +27,9 @@ def check_limits(network: Network) -> None:
     if network.input_type.dtype not in INPUT_TYPES:
         raise _refuse(f"the input is stored as {network.input_type.dtype}", f"tensor {network.input!r}",
                       "the link takes int8 and int16 levels")  # fmt: skip
-    if not emitted_ops(network):
+    if not layers:
         raise _refuse("the network has no layer that computes anything", "network", "it holds only reshapes")
-    for op in emitted_ops(network):
+    for op in layers:
         _check_op(op, network.input_types(op), network.tensors[op.output])
 
 

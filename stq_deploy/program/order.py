@@ -9,7 +9,6 @@ look finds, and the last limit that was settled bounds every order from below.
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 
 from stq_deploy.network import Network
@@ -41,16 +40,6 @@ class Execution:
     views: Views
     live_bytes: int
     lower_bound: int
-
-
-_known: weakref.WeakKeyDictionary[Network, Execution] = weakref.WeakKeyDictionary()
-
-
-def execution(network: Network) -> Execution:
-    """How `network` runs; computed once per network."""
-    if network not in _known:
-        _known[network] = find_execution(network)
-    return _known[network]
 
 
 def find_execution(network: Network, budget: int = BUDGET) -> Execution:

@@ -42,18 +42,18 @@ def pack_activations(network: Network) -> Network:
 
     The logits are the same.
     """
+    program = plan_network(network)
     while True:
-        before = plan_network(network)
-        waits = list(_waits_at_the_peak(before))
-        packed = _packed(network, waits)
-        if packed is network or plan_network(packed).arena.bytes >= before.arena.bytes:
+        waits = list(_waits_at_the_peak(program))
+        packed = plan_network(_packed(network, waits)) if waits else program
+        if packed.arena.bytes >= program.arena.bytes:
             return network
         for wait in tuple(waits):  # what does not help is taken back
             fewer = [other for other in waits if other != wait]
-            tried = _packed(network, fewer)
-            if plan_network(tried).arena.bytes <= plan_network(packed).arena.bytes:
+            tried = plan_network(_packed(network, fewer))
+            if tried.arena.bytes <= packed.arena.bytes:
                 waits, packed = fewer, tried
-        network = packed
+        network, program = packed.network, packed
 
 
 def _waits_at_the_peak(program: Program) -> Iterator[_Wait]:

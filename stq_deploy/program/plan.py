@@ -18,7 +18,7 @@ from stq_deploy.program.arena import arena_size, lower_bound, place
 from stq_deploy.program.kernels import choose_kernel
 from stq_deploy.program.lifetimes import Lifetimes, find_lifetimes
 from stq_deploy.program.limits import check_limits
-from stq_deploy.program.order import execution
+from stq_deploy.program.order import find_execution
 from stq_deploy.program.program import Arena, ArenaTensor, Layer, Program
 from stq_deploy.program.scratch import scratch_bytes
 from stq_deploy.program.traffic import traffic
@@ -34,8 +34,8 @@ def plan_network(network: Network) -> Program:
     Raises:
         StqError: the kernels cannot run the network, or it needs more memory than any target could have.
     """
-    check_limits(network)
-    executed = execution(network)
+    executed = find_execution(network)
+    check_limits(network, executed.layers)
     lifetimes = find_lifetimes(network, executed)
     layers = tuple(_layer(network, i, op) for i, op in enumerate(executed.layers))
     program = Program(network, layers, _arena(lifetimes, executed.lower_bound), executed.views.pieces)

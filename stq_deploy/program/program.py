@@ -102,6 +102,21 @@ class Arena:
         return covered_bytes((t.offset, t.end) for t in self.tensors if t.first <= layer <= t.last)
 
 
+@dataclass(frozen=True)
+class OutputPlace:
+    """Where an output of the network lies after the last layer.
+
+    Attributes:
+        tensor: its name.
+        type: its type.
+        layer: index of the layer that wrote its first byte; -1 if that is the network's input.
+    """
+
+    tensor: str
+    type: TensorType
+    layer: int
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """A network as it runs on a device.
@@ -143,6 +158,15 @@ class Program:
     def ram_bytes(self, layer: Layer) -> int:
         """Bytes of the arena in use while a layer runs, and its scratch memory."""
         return self.arena.bytes_in_use(layer.index) + layer.scratch_bytes
+
+    @property
+    def outputs(self) -> tuple[OutputPlace, ...]:
+        """The network's outputs, in its order; the first holds the logits."""
+        writer = {layer.op.output: layer.index for layer in self.layers}
+        tensors = self.network.tensors
+        return tuple(
+            OutputPlace(name, tensors[name], writer.get(self.pieces[name][0], -1)) for name in self.network.outputs
+        )
 
     @property
     def scratch_bytes(self) -> int:

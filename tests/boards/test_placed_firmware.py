@@ -41,7 +41,7 @@ def assert_right(built: BuiltFirmware, network: Network = NETWORK) -> None:
     levels = random_levels(network, 4).astype(np.int8)
     with running(built.elf, BOARD) as session:
         logits = [result.logits for result in session.infer(levels)]
-    np.testing.assert_array_equal(logits, NumpyExecutor(network).run(levels).reshape(len(levels), -1))
+    np.testing.assert_array_equal(logits, NumpyExecutor(plan_network(network)).run(levels)[0].reshape(len(levels), -1))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Convolve, Dense, MaxPool, Op, PairTable, Reshape, Table, Window
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize, ThresholdRequantize
-from stq_deploy.program import emitted_ops, plan_network
+from stq_deploy.program import plan_network
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import build_host_library
@@ -95,8 +95,8 @@ def test_golden_files(tmp_path: Path, name: str) -> None:
 def test_the_golden_network_runs_as_numpy_does(host_cache: Path) -> None:
     network = golden_network()
     levels = random_levels(network, 50)
-    with HostExecutor(network, workers=1, cache_dir=host_cache) as host:
-        assert np.array_equal(host.layer_digests(levels), NumpyExecutor(network).layer_digests(levels))
+    with HostExecutor(plan_network(network), workers=1, cache_dir=host_cache) as host:
+        assert np.array_equal(host.layer_digests(levels), NumpyExecutor(plan_network(network)).layer_digests(levels))
 
 
 def test_equal_networks_give_equal_bytes(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_manifest_agrees_with_the_plan_and_the_sources(tmp_path: Path, seed: int
     manifest, source = json.loads(made.manifest.read_text()), (tmp_path / "network.c").read_text()
     assert manifest["model_hash"] == network.sha256()
     assert (manifest["tool_version"], manifest["command"]) == ("9.9", "stq-deploy build")
-    assert [layer["name"] for layer in manifest["layers"]] == [op.name for op in emitted_ops(network)]
+    assert [layer["name"] for layer in manifest["layers"]] == [layer.name for layer in plan_network(network).layers]
     assert sum(layer["macs"] for layer in manifest["layers"]) == manifest["macs"]
     assert sum(layer["weight_bytes"] for layer in manifest["layers"]) == manifest["weight_bytes"]
     assert f"arena[{manifest['arena_bytes']}]" in source
@@ -238,7 +238,7 @@ def test_hostile_names_come_back_and_change_no_result(host_cache: Path, tmp_path
     network = renamed(plain, HOSTILE)
     path = build_host_library(plan_network(network), cache_dir=host_cache)
     library = ctypes.CDLL(str(shutil.copy(path, tmp_path)))
-    ops = emitted_ops(network)
+    ops = [layer.op for layer in plan_network(network).layers]
     for info, op in zip((LayerInfo * len(ops)).in_dll(library, "stq_network_layers"), ops, strict=True):
         whole = op.name.encode("utf-8", "replace").split(b"\0")[0]  # a C string ends at a null
         assert info.op == op.kind.encode()
@@ -247,8 +247,8 @@ def test_hostile_names_come_back_and_change_no_result(host_cache: Path, tmp_path
     digest = (ctypes.c_uint8 * 32).in_dll(library, "stq_network_model_hash")
     assert bytes(digest).hex() == network.sha256()
     levels = random_levels(plain, 5)
-    with HostExecutor(network, workers=1, cache_dir=host_cache) as host:
-        assert np.array_equal(host.layer_digests(levels), NumpyExecutor(plain).layer_digests(levels))
+    with HostExecutor(plan_network(network), workers=1, cache_dir=host_cache) as host:
+        assert np.array_equal(host.layer_digests(levels), NumpyExecutor(plan_network(plain)).layer_digests(levels))
 
 
 def test_a_network_without_weights_compiles(host_cache: Path) -> None:
@@ -256,8 +256,8 @@ def test_a_network_without_weights_compiles(host_cache: Path) -> None:
     pooled = TensorType((1, 1, 1), "int8", -5, 5, 1.0)
     pool = MaxPool("pool", ("x",), "y", (), Window((3, 3)))
     network = Network({"x": image, "y": pooled}, (pool,), "x", ("y",))
-    with HostExecutor(network, workers=1, cache_dir=host_cache) as host:
-        assert host.run(np.arange(-4, 5).reshape(1, 3, 3, 1)).tolist() == [[[[4]]]]
+    with HostExecutor(plan_network(network), workers=1, cache_dir=host_cache) as host:
+        assert host.run(np.arange(-4, 5).reshape(1, 3, 3, 1))[0].tolist() == [[[[4]]]]
 
 
 def test_a_constant_threshold_layer_compiles(host_cache: Path) -> None:
@@ -265,5 +265,6 @@ def test_a_constant_threshold_layer_compiles(host_cache: Path) -> None:
     y = TensorType((2,), "int8", 4, 4, 1.0)
     constant = ThresholdRequantize(np.zeros((2, 0), np.int32), np.array([1, -1], np.int8), 4)
     op = Dense("d", ("x",), "y", (), np.ones((2, 2), np.int8), 2, constant)
-    with HostExecutor(Network({"x": x, "y": y}, (op,), "x", ("y",)), workers=1, cache_dir=host_cache) as host:
-        assert host.run(np.array([[-5, 5]])).tolist() == [[4, 4]]
+    program = plan_network(Network({"x": x, "y": y}, (op,), "x", ("y",)))
+    with HostExecutor(program, workers=1, cache_dir=host_cache) as host:
+        assert host.run(np.array([[-5, 5]]))[0].tolist() == [[4, 4]]

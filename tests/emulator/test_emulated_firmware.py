@@ -56,7 +56,7 @@ def session_with(firmware: Path, mode: Mode = "fast", revision: str = "V") -> It
 def test_equal_to_the_reference_and_nothing_refused(
     firmware: Path, network: Network, levels: npt.NDArray[np.int8]
 ) -> None:
-    expected = NumpyExecutor(network).run(levels).reshape(SAMPLES, -1)
+    expected = NumpyExecutor(plan_network(network)).run(levels)[0].reshape(SAMPLES, -1)
     with session_with(firmware) as session:
         results = list(session.infer(levels, layer_cycles=True))
         facts = session.facts
@@ -73,7 +73,7 @@ def test_a_network_of_16_bit_levels_is_equal_to_the_reference(compiler: Compiler
     image = wide.input_type
     samples = np.random.default_rng(1).integers(image.minimum, image.maximum + 1, (3, *image.shape)).astype(np.int16)
     samples[0], samples[1] = image.minimum, image.maximum
-    expected = NumpyExecutor(wide).run(samples).reshape(3, -1)
+    expected = NumpyExecutor(plan_network(wide)).run(samples)[0].reshape(3, -1)
     with session_with(tmp_path / "build" / "firmware.elf") as session:
         logits = [result.logits for result in session.infer(samples)]
     np.testing.assert_array_equal(logits, expected)

@@ -165,7 +165,7 @@ def test_a_board_that_idles_is_not_reset(firmware: Path, network: Network) -> No
         time.sleep(1.5)
         logits = [result.logits for result in session.infer(levels)]
         counters = session.counters()
-    np.testing.assert_array_equal(logits, NumpyExecutor(network).run(levels).reshape(2, -1))
+    np.testing.assert_array_equal(logits, NumpyExecutor(plan_network(network)).run(levels)[0].reshape(2, -1))
     assert counters.sessions == 1
     assert session.statistics.resets == 0
 

@@ -18,6 +18,7 @@ from stq_deploy.evaluation.scores import classes_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network
 from stq_deploy.network.input_format import quantize_input
+from stq_deploy.program import plan_network
 from stq_deploy.toolchain.compilers import find_compiler
 from tests.evaluation.test_layer_comparison import BrokenExecutor
 from tests.networks import random_levels, random_network
@@ -75,7 +76,7 @@ def _built(work: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def _reference(network: Network, x: np.ndarray) -> np.ndarray:
-    return classes_of(NumpyExecutor(network).run(quantize_input(x, network.input_format)))
+    return classes_of(NumpyExecutor(plan_network(network)).run(quantize_input(x, network.input_format))[0])
 
 
 @needs_emulator
@@ -201,7 +202,7 @@ def test_verify_on_the_emulated_board(work: Path) -> None:
 def test_verify_names_what_differs(work: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first verification sample is the input's maximum everywhere: break it there."""
     top = np.full(network.input_type.shape, network.input_type.maximum)
-    monkeypatch.setitem(open_executor._LOCAL, "host", lambda net: BrokenExecutor(net, 1, top))
+    monkeypatch.setitem(open_executor._LOCAL, "host", lambda program: BrokenExecutor(program, 1, top))
     done = invoke("verify", "--model", work / "net.stq", "--executors", "numpy,host", "--json")
     (difference,) = json_of(done, exit_code=1)["differences"]
     assert (difference["executor"], difference["layer"], difference["sample"]) == ("host", 1, 0)

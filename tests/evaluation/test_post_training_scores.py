@@ -18,6 +18,7 @@ from stq_deploy.network import load_network
 from stq_deploy.network.input_format import model_values, quantize_input
 from stq_deploy.passes import Conversion, PostTraining, convert_model
 from stq_deploy.passes.float_graph import run_graph
+from stq_deploy.program import plan_network
 from stq_deploy.zoo.shipped import resolve_model, shipped_samples
 
 INT8 = ("--post-training", "int8", "--calibrate")
@@ -161,7 +162,7 @@ def test_the_shipped_float_model_keeps_its_accuracy_in_8_bits() -> None:
     scored = SampleSet(clean.x[32:160], clean.y[32:160])
     network = convert_model(path, Conversion(post_training=PostTraining(clean.first(32))))
     assert sum(op.weights.size for op in network.ops if hasattr(op, "weights")) == 996_096
-    integer = classes_of(NumpyExecutor(network).run(quantize_input(scored.x, network.input_format)))
+    integer = classes_of(NumpyExecutor(plan_network(network)).run(quantize_input(scored.x, network.input_format))[0])
     source = read_source(path, post_training=True)
     *_, (_, floats) = run_graph(source, model_values(scored.x, 0.0, 1.0))
     right = [int((predicted == scored.y).sum()) for predicted in (integer, classes_of(floats))]

@@ -12,6 +12,7 @@ from stq_deploy.evaluation.scores import classes_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, load_network
 from stq_deploy.network.input_format import quantize_input
+from stq_deploy.program import plan_network
 from stq_deploy.zoo import shipped
 
 
@@ -56,7 +57,7 @@ def test_the_reference_predicts_what_the_float_model_was_recorded_to(
     for samples in files.values():
         first = samples.first(64)
         levels = quantize_input(first.x, network.input_format)
-        predicted = classes_of(NumpyExecutor(network).run(levels))
+        predicted = classes_of(NumpyExecutor(plan_network(network)).run(levels)[0])
         assert (predicted != first.float_predictions(network.sha256())).mean() <= 0.01
 
 

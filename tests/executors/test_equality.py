@@ -25,9 +25,8 @@ WIDE_INPUT = [random_network(seed, input_dtype="int16") for seed in range(6)]
 
 def assert_equal(executor: Executor) -> None:
     """Equal logits and digests; else the failure names the first layer that differs, its kernel, where."""
-    network = executor.network
-    reference = NumpyExecutor(network)
-    levels = random_levels(network, SAMPLES)
+    reference = NumpyExecutor(executor.program)
+    levels = random_levels(executor.program.network, SAMPLES)
     different = executor.layer_digests(levels) != reference.layer_digests(levels)
     if different.any():
         layer = int(np.flatnonzero(different.any(axis=0))[0])
@@ -37,15 +36,15 @@ def assert_equal(executor: Executor) -> None:
             executor.layer_output(levels[sample], layer),
         )
         where = np.argwhere(expected != got)[:5].tolist()
-        kernel = plan_network(network).layers[layer].kernel
+        kernel = executor.program.layers[layer].kernel
         pytest.fail(f"layer {layer} ({kernel}) differs, for sample {sample} at {where}")
-    assert np.array_equal(executor.run(levels), reference.run(levels))
+    assert np.array_equal(executor.run(levels)[0], reference.run(levels)[0])
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("network", [*COVERING.values(), *SMALL], ids=[*SEEDS, *range(len(SMALL))])
 def test_host_equals_numpy(network: Network, kernels: str, host_cache: Path) -> None:
-    with HostExecutor(network, kernels=kernels, workers=1, cache_dir=host_cache) as host:
+    with HostExecutor(plan_network(network), kernels=kernels, workers=1, cache_dir=host_cache) as host:
         assert_equal(host)
 
 
@@ -53,16 +52,16 @@ def test_host_equals_numpy(network: Network, kernels: str, host_cache: Path) -> 
 @pytest.mark.parametrize("network", WIDE_INPUT, ids=range(len(WIDE_INPUT)))
 def test_host_takes_levels_of_16_bits(network: Network, kernels: str, host_cache: Path) -> None:
     assert network.input_type.dtype == "int16"
-    with HostExecutor(network, kernels=kernels, workers=1, cache_dir=host_cache) as host:
+    with HostExecutor(plan_network(network), kernels=kernels, workers=1, cache_dir=host_cache) as host:
         assert_equal(host)
-    with SanitizedExecutor(network, kernels=kernels, cache_dir=host_cache) as sanitized:
+    with SanitizedExecutor(plan_network(network), kernels=kernels, cache_dir=host_cache) as sanitized:
         assert_equal(sanitized)
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("network", COVERING.values(), ids=SEEDS)
 def test_sanitized_host_equals_numpy(network: Network, kernels: str, host_cache: Path) -> None:
-    with SanitizedExecutor(network, kernels=kernels, cache_dir=host_cache) as host:
+    with SanitizedExecutor(plan_network(network), kernels=kernels, cache_dir=host_cache) as host:
         assert_equal(host)
 
 

@@ -15,20 +15,21 @@ from stq_deploy.executors.host_executor import CHUNK, HostExecutor
 from stq_deploy.executors.numpy_executor import BATCH, NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import reference
-from stq_deploy.program import emitted_ops
+from stq_deploy.program import plan_network
 
 NETWORK = random_network(0)
+PROGRAM = plan_network(NETWORK)
 
 
 @pytest.fixture(params=["numpy", "host", "host-sanitized"])
 def executor(request: pytest.FixtureRequest, host_cache: Path) -> Iterator[Executor]:
     made: Executor
     if request.param == "numpy":
-        made = NumpyExecutor(NETWORK)
+        made = NumpyExecutor(PROGRAM)
     elif request.param == "host":
-        made = HostExecutor(NETWORK, workers=2, cache_dir=host_cache)
+        made = HostExecutor(PROGRAM, workers=2, cache_dir=host_cache)
     else:
-        made = SanitizedExecutor(NETWORK, cache_dir=host_cache)
+        made = SanitizedExecutor(PROGRAM, cache_dir=host_cache)
     with made:
         assert made.name == request.param
         yield made
@@ -41,35 +42,35 @@ def test_digest_is_zlibs_crc32_of_little_endian_bytes() -> None:
 
 def test_results_have_the_networks_shapes_and_types(executor: Executor) -> None:
     levels = random_levels(NETWORK, 3)
-    logits, digests = executor.run(levels), executor.layer_digests(levels)
+    logits, digests = executor.run(levels)[0], executor.layer_digests(levels)
     assert logits.shape == (3, *NETWORK.output_type.shape)
     assert logits.dtype == NETWORK.output_type.dtype
-    assert digests.shape == (3, len(emitted_ops(NETWORK)))
+    assert digests.shape == (3, len(PROGRAM.layers))
     assert digests.dtype == np.uint32
 
 
 def test_digests_are_those_of_the_layer_outputs(executor: Executor) -> None:
     sample = random_levels(NETWORK, 1)
     outputs = {op.name: value[0] for op, value in reference.run_layers(NETWORK, sample)}
-    for i, op in enumerate(emitted_ops(NETWORK)):
+    for i, layer in enumerate(PROGRAM.layers):
         output = executor.layer_output(sample[0], i)
-        assert output.dtype == outputs[op.name].dtype
-        assert np.array_equal(output, outputs[op.name])
-        assert executor.layer_digests(sample)[0, i] == digest(outputs[op.name])
+        assert output.dtype == outputs[layer.name].dtype
+        assert np.array_equal(output, outputs[layer.name])
+        assert executor.layer_digests(sample)[0, i] == digest(outputs[layer.name])
 
 
 def test_many_samples_stay_in_order_and_progress_reaches_the_end(executor: Executor) -> None:
     samples = 2 * max(CHUNK, BATCH) + 5
     levels = random_levels(NETWORK, samples)
     seen: list[int] = []
-    assert np.array_equal(executor.run(levels, seen.append), reference.run(NETWORK, levels))
+    assert np.array_equal(executor.run(levels, seen.append)[0], reference.run(NETWORK, levels))
     assert seen == sorted(seen) and seen[-1] == samples and len(seen) > 2
 
 
 def test_no_samples_give_no_results(executor: Executor) -> None:
     levels = random_levels(NETWORK, 1)[:0]
-    assert executor.run(levels).shape == (0, *NETWORK.output_type.shape)
-    assert executor.layer_digests(levels).shape == (0, len(emitted_ops(NETWORK)))
+    assert executor.run(levels)[0].shape == (0, *NETWORK.output_type.shape)
+    assert executor.layer_digests(levels).shape == (0, len(PROGRAM.layers))
 
 
 def test_results_do_not_depend_on_what_ran_before(executor: Executor) -> None:
@@ -92,7 +93,7 @@ def test_levels_outside_the_range_are_refused(executor: Executor) -> None:
             executor.run(wrong)
 
 
-@pytest.mark.parametrize("layer", [-1, len(emitted_ops(NETWORK))])
+@pytest.mark.parametrize("layer", [-1, len(PROGRAM.layers)])
 def test_a_layer_that_is_not_there_is_refused(executor: Executor, layer: int) -> None:
     with pytest.raises(StqError, match="there is no layer"):
         executor.layer_output(random_levels(NETWORK, 1)[0], layer)

@@ -83,7 +83,7 @@ def test_a_library_of_another_machine_is_a_clear_error(tmp_path: Path, monkeypat
     text = '[ "$1" = --version ] && echo 1 && exit 0; for last; do :; done; echo no > "$last"'
     monkeypatch.setenv("CC", str(script(tmp_path / "cc", text)))
     with pytest.raises(StqError, match="cannot be loaded"):
-        HostExecutor(NETWORK, cache_dir=tmp_path / "cache")
+        HostExecutor(plan_network(NETWORK), cache_dir=tmp_path / "cache")
 
 
 def test_unknown_kernels_are_refused(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ stq_status stq_table_s8(const int8_t *table, int32_t count, const int8_t *input,
 def test_sanitizers_find_a_broken_kernel(altered: Path, tmp_path: Path, expression: str, finding: str) -> None:
     kernel = altered / "kernels" / "reference" / "stq_table_s8.c"
     kernel.write_text(BROKEN_TABLE.format(expression=expression))
-    executor = SanitizedExecutor(NETWORK_WITH_TABLE, cache_dir=tmp_path / "cache")
+    executor = SanitizedExecutor(plan_network(NETWORK_WITH_TABLE), cache_dir=tmp_path / "cache")
     with pytest.raises(StqError, match=finding):
         executor.run(random_levels(NETWORK_WITH_TABLE, 1))
 
@@ -135,7 +135,7 @@ def test_a_refusing_kernel_is_named(altered: Path, tmp_path: Path) -> None:
         text.replace("return 2 * stq_row_elements(inputs", "return 1000000 + 2 * stq_row_elements(inputs")
     )
     assert header.read_text() != text
-    executor = HostExecutor(NETWORK, kernels="reference", workers=1, cache_dir=tmp_path / "cache")
+    executor = HostExecutor(plan_network(NETWORK), kernels="reference", workers=1, cache_dir=tmp_path / "cache")
     with pytest.raises(StqError, match=rf"layer '{op.name}': the kernel refused"):
         executor.run(random_levels(NETWORK, 1))
 

@@ -32,17 +32,19 @@ NETWORKS = [branched_network(seed, ops=14, unit=(1, 3, 8)[seed % 3], copies=Fals
 @pytest.mark.parametrize("network", NETWORKS, ids=range(len(NETWORKS)))
 def test_host_equals_numpy(network: Network, kernels: str, host_cache: Path) -> None:
     levels = random_levels(network, SAMPLES)
-    reference = NumpyExecutor(network)
-    with HostExecutor(network, kernels=kernels, workers=1, cache_dir=host_cache) as host:
+    reference = NumpyExecutor(plan_network(network))
+    with HostExecutor(plan_network(network), kernels=kernels, workers=1, cache_dir=host_cache) as host:
         np.testing.assert_array_equal(host.layer_digests(levels), reference.layer_digests(levels))
-        np.testing.assert_array_equal(host.run(levels), reference.run(levels))
+        np.testing.assert_array_equal(host.run(levels)[0], reference.run(levels)[0])
 
 
 @pytest.mark.parametrize("network", NETWORKS[:3], ids=range(3))
 def test_sanitized_host_equals_numpy(network: Network, host_cache: Path) -> None:
     levels = random_levels(network, SAMPLES)
-    with SanitizedExecutor(network, kernels="cortex_m7", cache_dir=host_cache) as host:
-        np.testing.assert_array_equal(host.layer_digests(levels), NumpyExecutor(network).layer_digests(levels))
+    with SanitizedExecutor(plan_network(network), kernels="cortex_m7", cache_dir=host_cache) as host:
+        np.testing.assert_array_equal(
+            host.layer_digests(levels), NumpyExecutor(plan_network(network)).layer_digests(levels)
+        )
 
 
 @pytest.mark.parametrize("seed", EMULATED)
@@ -56,10 +58,10 @@ def test_emulated_boards_equal_numpy(name: str, seed: int, tmp_path: Path) -> No
     if not any(map(probe, candidates())):
         pytest.skip("no compiler for the board is installed")
     levels = random_levels(network, SAMPLES)
-    reference = NumpyExecutor(network)
-    with open_emulated(network, board, build_afresh(plan_network(network), board, tmp_path)) as (emulated,):
+    reference = NumpyExecutor(plan_network(network))
+    with open_emulated(board, build_afresh(plan_network(network), board, tmp_path)) as (emulated,):
         np.testing.assert_array_equal(emulated.layer_digests(levels), reference.layer_digests(levels))
-        np.testing.assert_array_equal(emulated.run(levels), reference.run(levels))
+        np.testing.assert_array_equal(emulated.run(levels)[0], reference.run(levels)[0])
 
 
 def replacing(plans: list[Program]) -> set[str]:

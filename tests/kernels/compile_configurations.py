@@ -113,13 +113,13 @@ def _compiler(configuration: Configuration, *arguments: str | Path) -> None:
 
 def _compare(program: Path, network: Network) -> list[str]:
     levels = random_levels(network, SAMPLES)
-    reference = NumpyExecutor(network)
-    layers = plan_network(network).layers
+    planned = plan_network(network)
+    reference, layers = NumpyExecutor(planned), planned.layers
     output = network.output_type
     record = np.dtype([("logits", output.dtype, output.shape), ("digests", np.uint32, (len(layers),))])
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}  # the leak check fails under a debugger
     done = subprocess.run(
-        [program], input=checked_levels(network, levels).tobytes(), capture_output=True, timeout=_SECONDS, check=False,
+        [program], input=checked_levels(planned, levels).tobytes(), capture_output=True, timeout=_SECONDS, check=False,
         env=environment,
     )  # fmt: skip
     if done.returncode != 0 or len(done.stdout) != SAMPLES * record.itemsize:
@@ -129,4 +129,4 @@ def _compare(program: Path, network: Network) -> list[str]:
     if different.any():
         layer = int(np.flatnonzero(different)[0])
         return [f"layer {layer} ({layers[layer].kernel}) differs"]
-    return [] if np.array_equal(results["logits"], reference.run(levels)) else ["the logits differ"]
+    return [] if np.array_equal(results["logits"], reference.run(levels)[0]) else ["the logits differ"]

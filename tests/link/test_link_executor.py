@@ -38,15 +38,15 @@ def generated_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def executor(board: Path, network: Network = NETWORK) -> LinkExecutor:
     session = Session(SimulatedBoard(board, to_board=Damage(1, 1e-3), to_host=Damage(2, 1e-3)))
     session.open()
-    return LinkExecutor(network, session, name="simulated")
+    return LinkExecutor(plan_network(network), session, name="simulated")
 
 
 def test_logits_digests_and_layer_outputs_are_the_references(generated_board: Path) -> None:
     finished: list[int] = []
-    with executor(generated_board) as on_board, NumpyExecutor(NETWORK) as reference:
-        logits = on_board.run(LEVELS, finished.append)
-        assert logits.dtype == reference.run(LEVELS).dtype
-        assert (logits == reference.run(LEVELS)).all()
+    with executor(generated_board) as on_board, NumpyExecutor(plan_network(NETWORK)) as reference:
+        logits = on_board.run(LEVELS, finished.append)[0]
+        assert logits.dtype == reference.run(LEVELS)[0].dtype
+        assert (logits == reference.run(LEVELS)[0]).all()
         digests = reference.layer_digests(LEVELS)
         assert (on_board.layer_digests(LEVELS) == digests).all()
         for layer in range(digests.shape[1]):
@@ -56,7 +56,7 @@ def test_logits_digests_and_layer_outputs_are_the_references(generated_board: Pa
         streamed = list(on_board.stream(iter(LEVELS), digests=True, layer_cycles=True))
         assert [result.logits.tolist() for result in streamed] == logits.reshape(len(LEVELS), -1).tolist()
         assert [layer.name for layer in on_board.session.layers()] == [
-            op.name for op in on_board.network.ops if op.kind != "reshape"
+            op.name for op in NETWORK.ops if op.kind != "reshape"
         ]
     assert finished == list(range(1, len(LEVELS) + 1))
 
@@ -85,6 +85,6 @@ def test_sizes_that_are_not_the_networks_are_noticed(generated_board: Path) -> N
             right = session.facts
             session._facts = dataclasses.replace(right, **{name: getattr(right, name) + 1})
             with pytest.raises(WrongBoardError, match="contradicts its own model hash"):
-                LinkExecutor(NETWORK, session, name="simulated")
+                LinkExecutor(plan_network(NETWORK), session, name="simulated")
             session._facts = right
-        LinkExecutor(NETWORK, session, name="simulated")
+        LinkExecutor(plan_network(NETWORK), session, name="simulated")

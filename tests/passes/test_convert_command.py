@@ -15,6 +15,7 @@ from networks import random_levels
 from stq_deploy.cli import cli
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import load_network
+from stq_deploy.program import plan_network
 
 
 @pytest.mark.keras
@@ -62,7 +63,7 @@ def test_what_waits_is_packed_where_asked_for(tmp_path: Path) -> None:
     assert asked.exit_code == 0, asked.output
     assert "packed activations: an arena of 640 bytes instead of 768" in asked.stdout
     levels = random_levels(load_network(usual), 5)
-    logits = [NumpyExecutor(load_network(path)).run(levels) for path in (usual, packed)]
+    logits = [NumpyExecutor(plan_network(load_network(path))).run(levels)[0] for path in (usual, packed)]
     np.testing.assert_array_equal(*logits)
     plain = CliRunner().invoke(
         cli, ["convert", str(tiny_model().save_h5(model)), "-o", str(usual), "--pack-activations"]

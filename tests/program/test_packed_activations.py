@@ -43,7 +43,9 @@ def residual(count: int, shape: tuple[int, int, int] = (8, 16, 4), blocks: int =
 
 def assert_same_logits(network: Network, packed: Network) -> None:
     levels = random_levels(network, 6)
-    np.testing.assert_array_equal(NumpyExecutor(packed).run(levels), NumpyExecutor(network).run(levels))
+    np.testing.assert_array_equal(
+        NumpyExecutor(plan_network(packed)).run(levels)[0], NumpyExecutor(plan_network(network)).run(levels)[0]
+    )
 
 
 @pytest.mark.parametrize(("count", "share"), [(16, 2), (7, 2), (4, 4), (3, 4), (2, 8)], ids=str)
@@ -99,5 +101,7 @@ def test_random_branches_keep_their_logits_and_need_no_more(network: Network) ->
 def test_packed_networks_run_in_c(host_cache: Path) -> None:
     packed = pack_activations(residual(4))
     levels = random_levels(packed, 4)
-    with HostExecutor(packed, kernels="cortex_m7", workers=1, cache_dir=host_cache) as host:
-        np.testing.assert_array_equal(host.layer_digests(levels), NumpyExecutor(packed).layer_digests(levels))
+    with HostExecutor(plan_network(packed), kernels="cortex_m7", workers=1, cache_dir=host_cache) as host:
+        np.testing.assert_array_equal(
+            host.layer_digests(levels), NumpyExecutor(plan_network(packed)).layer_digests(levels)
+        )

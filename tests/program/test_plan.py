@@ -29,7 +29,7 @@ from stq_deploy.network.ops import (
     Window,
 )
 from stq_deploy.network.requantize import KeepAccumulator, ThresholdRequantize
-from stq_deploy.program import Program, emitted_ops, plan_network
+from stq_deploy.program import Program, plan_network
 from stq_deploy.program.kernels import KERNELS
 from stq_deploy.resources import firmware_templates
 
@@ -121,7 +121,7 @@ def test_a_reshape_is_a_view_and_keeps_its_source_alive() -> None:
     y = TensorType((2,), "int32", 0, 96, 1.0)
     net = network({"a": IMAGE, "f": FLAT, "b": IMAGE, "c": IMAGE, "y": y}, *ops, outputs=("y", "c"))
     plan = plan_network(net)
-    assert [op.name for op in emitted_ops(net)] == ["m", "d", "n", "t"]  # `a` dies in `n`, if `d` comes before
+    assert [layer.name for layer in plan.layers] == ["m", "d", "n", "t"]  # `a` dies in `n`, if `d` comes before
     assert plan.offset("f") == plan.offset("a") == plan.offset("b") == plan.offset("c")
     assert plan.lifetime("f") == plan.lifetime("a") == (0, 2)
     assert plan.lifetime("c")[1] == plan.lifetime("y")[1] == 4
@@ -192,7 +192,8 @@ def check_memory(net: Network, plan: Program) -> None:
 def test_plans_of_random_networks_hold_together(seed: int) -> None:
     net = random_network(seed)
     plan = plan_network(net)
-    assert [layer.op for layer in plan.layers] == list(emitted_ops(net))
+    assert [layer.op for layer in plan.layers] == [layer.op for layer in plan_network(net).layers]
+    assert plan.arena == plan_network(net).arena
     assert plan.macs == sum(macs for _, macs in net.macs())
     check_memory(net, plan)
 

@@ -11,6 +11,7 @@ import pytest
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.passes import convert_model
+from stq_deploy.program import plan_network
 
 
 def _moves() -> dict[str, Any]:
@@ -40,7 +41,7 @@ def test_every_channel_keeps_its_scale(tmp_path: Path, move: str) -> None:
     x = np.random.default_rng(0).integers(0, 256, (16, 6, 6, 1)).astype(np.uint8)
     expected = model.predict(x / np.float32(255), verbose=0)
     network = convert_model(tmp_path / "m.h5")
-    levels = NumpyExecutor(network).run(quantize_input(x, network.input_format))
+    levels = NumpyExecutor(plan_network(network)).run(quantize_input(x, network.input_format))[0]
     found = network.output_format.values(levels, network.output_type)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_array_equal(np.argmax(levels, axis=-1), np.argmax(expected, axis=-1))

@@ -20,6 +20,7 @@ from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.passes import Conversion, PostTraining, load_any
+from stq_deploy.program import plan_network
 
 SAMPLES = 4
 LOCAL = ("host", "host-cortex-m7-sanitized")
@@ -62,7 +63,7 @@ def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) 
     levels = random_levels(network, recipe.seed)
     outcome = Outcome(kinds=[op.kind for op in network.ops], executors=tuple(executors))
     for name in executors:
-        with NumpyExecutor(network) as reference, open_executor(name, network) as executor:
+        with NumpyExecutor(plan_network(network)) as reference, open_executor(name, plan_network(network)) as executor:
             found = compare_layers(reference, [executor], levels)
             outcome.mismatches += [(d.executor, d.name) for d in found.differences]
     certificates = [c for name, c in network.metadata["certificates"].items() if name not in network.outputs]

@@ -14,6 +14,7 @@ from stq_deploy.boards import Board
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.link.session import Session
 from stq_deploy.network import Network
+from stq_deploy.program import plan_network
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image
@@ -98,7 +99,7 @@ def test_the_bounds_hold_for_the_firmware(
     watch = StackWatch(bench, built.elf, range(bottom, top + 1))
     with bench, Session(BenchTransport(bench)) as session:
         results = list(session.infer(levels, digests=True, layer_cycles=True))
-    expected = NumpyExecutor(network).run(levels).reshape(2, -1)
+    expected = NumpyExecutor(plan_network(network)).run(levels)[0].reshape(2, -1)
     np.testing.assert_array_equal([result.logits for result in results], expected)
 
     # The whole: an inference goes down the deepest path, or nearly, and interrupts come on top of some part of it.

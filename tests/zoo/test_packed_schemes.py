@@ -56,8 +56,8 @@ def test_a_binary_network_is_the_same_in_c(tmp_path: Path) -> None:
     network = _network("binary", "strided", tmp_path)
     levels = verification_inputs(network, None, 8).levels
     with (
-        open_executor("numpy", network) as reference,
-        open_executor("host", network) as portable,
-        open_executor("host-cortex-m7", network) as optimized,
+        open_executor("numpy", plan_network(network)) as reference,
+        open_executor("host", plan_network(network)) as portable,
+        open_executor("host-cortex-m7", plan_network(network)) as optimized,
     ):
         assert compare_layers(reference, (portable, optimized), levels).differing_layers == 0

@@ -21,6 +21,7 @@ from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Classes
 from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.network import Network
+from stq_deploy.program import plan_network
 from stq_deploy.progress import Progress, silent
 
 EXECUTORS = {"host": "host-cortex-m7", "numpy": "numpy"}
@@ -85,8 +86,8 @@ class Certifier:
 
     @cached_property
     def _classify(self) -> Classify:
-        opened = self._open.enter_context(open_executor(EXECUTORS[self.executor], self.network))
-        return classifier(opened.run, self.network, self.scoring)
+        opened = self._open.enter_context(open_executor(EXECUTORS[self.executor], plan_network(self.network)))
+        return classifier(lambda levels: opened.run(levels)[0], self.network, self.scoring)
 
     @cached_property
     def _near(self) -> ClassifyNear:

@@ -143,6 +143,7 @@ def open_network(path: Path) -> Network:
     from stq_deploy.evaluation.scores import classes_of
     from stq_deploy.executors.host_executor import HostExecutor
     from stq_deploy.network.input_format import quantize_input
+    from stq_deploy.program import plan_network
 
     model = FloatModel(path)
     format = model.input_format
@@ -150,10 +151,10 @@ def open_network(path: Path) -> Network:
     if model.network is None:
         judge: Judge = victims["uint8"].predict
     else:
-        executor = HostExecutor(model.network, workers=1)
+        executor = HostExecutor(plan_network(model.network), workers=1)
 
         def judge(x: Samples) -> Labels:
-            return classes_of(executor.run(quantize_input(x, format)))
+            return classes_of(executor.run(quantize_input(x, format))[0])
 
     return Network(victims, judge)
 

@@ -14,6 +14,7 @@ from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.certificates.families import Contrast, Picture, parse_family
 from stq_deploy.evaluation.certificates.prove import prove
+from stq_deploy.program import plan_network
 
 SHAPE = (4, 5, 1)
 
@@ -166,8 +167,8 @@ def test_the_command_proves_on_the_generated_c(tmp_path: Path) -> None:
     save_network(network, tmp_path / "n.stq")
     shape = network.input_type.shape
     x = np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.uint8)
-    run = NumpyExecutor(network).run
-    y = run(quantize_input(x, network.input_format)).reshape(4, -1).argmax(axis=1)
+    executor = NumpyExecutor(plan_network(network))
+    y = executor.run(quantize_input(x, network.input_format))[0].reshape(4, -1).argmax(axis=1)
     save_samples(SampleSet(x, y.astype(np.int64)), tmp_path / "in.npz")
     done = invoke(
         "certify", tmp_path / "n.stq", "--family", "brightness:3", "--samples", tmp_path / "in.npz", "--json",
@@ -178,7 +179,7 @@ def test_the_command_proves_on_the_generated_c(tmp_path: Path) -> None:
     assert found["model_hash"] == network.sha256()
     for one, picture, label in zip(found["families"][0]["samples"], x, y, strict=True):
         bright = np.clip(picture.astype(int) + np.arange(-3, 4).reshape(-1, 1, 1, 1), 0, 255).astype(np.uint8)
-        classes = run(quantize_input(bright, network.input_format)).reshape(7, -1).argmax(axis=1)
+        classes = executor.run(quantize_input(bright, network.input_format))[0].reshape(7, -1).argmax(axis=1)
         assert one["proved"] == bool((classes == label).all())
 
 
