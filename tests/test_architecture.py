@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,64 @@ def test_only_its_backend_imports_hls4ml() -> None:
     for path in modules():
         if owner(path) != "hls4ml_backend":
             assert "hls4ml" not in {name.split(".")[0] for name in imports(path, top_level_only=False)}, path
+
+
+JSON = {
+    # A model file's configuration, as Keras wrote it.
+    "frontend/importer.py", "frontend/layer_graph.py", "frontend/layer_table.py", "frontend/layers/activation.py",
+    "frontend/model_config.py", "frontend/model_file.py", "frontend/normal_form.py", "frontend/objects.py",
+    "frontend/origin.py", "frontend/quantizers.py", "frontend/source.py", "frontend/support.py",
+    "quarantine/extract.py", "quarantine/process.py",
+    # The .stq file: its document, its metadata and the certificates in them.
+    "network/archive.py", "network/graph.py", "network/output.py", "network/requantize.py", "network/summary.py",
+    "passes/builder.py", "passes/input_domain.py", "passes/load_model.py", "passes/proof.py",
+    "passes/unread_units.py", "toolchain/size_figures.py",
+    # manifest.json and build.json.
+    "codegen/manifest.py", "hls4ml_backend/backend.py", "toolchain/build_folder.py", "toolchain/built.py",
+    # Sample files and the records of attacks in them.
+    "attacks/base.py", "attacks/craft.py", "cli/_task.py", "datasets/samples.py", "report/page.py",
+    # Records of trainings and of shipped models.
+    "cli/cross_validate.py", "evaluation/cross_validation.py", "training/__init__.py", "training/checkpoint.py",
+    "training/config.py", "training/early_stop.py", "training/pretrained.py", "training/progress.py",
+    "training/recipe.py", "training/result.py", "training/tensorboard.py", "training/trainer.py", "zoo/card.py",
+    "zoo/shipped.py",
+    # run.json, robustness.json, results files, and what commands print with --json.
+    "cli/attack.py", "cli/boards.py", "cli/verify.py", "evaluation/certificates/certify.py",
+    "evaluation/certificates/linf.py", "evaluation/certificates/prove.py", "evaluation/certificates/smoothing.py",
+    "evaluation/demo.py", "evaluation/float_comparison.py", "evaluation/inputs.py", "evaluation/predictions.py",
+    "evaluation/quantization_noise.py", "evaluation/results_file.py", "evaluation/robustness/record.py",
+    "evaluation/scores.py", "evaluation/summary.py", "report/robustness_page.py", "report/write.py",
+    # What the emulator's process says to its parent, and the emulator's own figures.
+    "emulator/kernel_bench.py", "emulator/process.py", "emulator/refusals.py",
+}  # fmt: skip
+"""Files that read or write JSON, by what it is of."""
+ARGUMENTS = {
+    "evaluation/robustness/shard.py", "frontend/keras_model.py", "frontend/quantizer_values.py", "link/serial_port.py",
+    "passes/expression.py", "passes/input_paths.py", "passes/lower.py", "passes/materialize.py", "passes/movement.py",
+    "training/compact_h5.py",
+}  # fmt: skip
+"""Files that gather a constructor's keyword arguments; these do not leave the folder."""
+
+
+def test_dictionaries_of_anything_are_json_or_arguments() -> None:
+    """Between folders go typed objects; a new file here needs one of the two reasons above."""
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if re.search(r"dict\[str, Any\]|Mapping\[str, Any\]", path.read_text())
+    }
+    assert found - JSON - ARGUMENTS == set()
+    gone = {name for name in JSON | ARGUMENTS if not (PACKAGE / name).is_file()}
+    assert gone == set()
+
+
+def test_one_reader_takes_up_a_former_build() -> None:
+    """`toolchain/former_build.py`; `build_folder.py` reads which files it may replace, and codegen names the file."""
+    may = {"toolchain/former_build.py", "toolchain/build_folder.py", "toolchain/built.py", "codegen/manifest.py"}
+    for path in modules():
+        text = path.read_text()
+        if "json.loads" in text and re.search(r"\bMANIFEST\b|\bREPORT\b|manifest\.json|build\.json", text):
+            assert path.relative_to(PACKAGE).as_posix() in may, path
 
 
 READS_A_MODEL = {

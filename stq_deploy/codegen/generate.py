@@ -11,7 +11,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -129,7 +128,7 @@ def _environment() -> jinja2.Environment:
 
 def _template_context(
     program: Program, tensors: dict[str, str], layers: Sequence[LayerView], *, command: str, tool_version: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     network = program.network
     model_hash = network.sha256()
     return {

@@ -9,7 +9,7 @@ from qkeras.safe_eval import safe_eval
 
 from stq_deploy.quantizers.stochastic import stochastic_binary, stochastic_ternary
 
-OURS: dict[str, Any] = {"stochastic_ternary": stochastic_ternary, "stochastic_binary": stochastic_binary}
+OURS: dict[str, type] = {"stochastic_ternary": stochastic_ternary, "stochastic_binary": stochastic_binary}
 
 
 def make_quantizer(text: str) -> Any:

@@ -89,7 +89,7 @@ def _class_names(comparison: Comparison, count: int) -> list[str]:
     return [str(number) for number in range(count)]
 
 
-def _row(comparison: Comparison) -> dict[str, Any]:
+def _row(comparison: Comparison) -> dict[str, object]:
     return {
         "attack": row_title(comparison),
         "samples": len(comparison.samples),
@@ -128,7 +128,7 @@ _NORMS = {
 }
 
 
-def _provenance(comparison: Comparison) -> dict[str, Any]:
+def _provenance(comparison: Comparison) -> dict[str, object]:
     """The sample file's own facts, as short texts; all of it untrusted."""
     metadata = comparison.samples.metadata
     attack = _object(metadata.get("attack"))

@@ -88,12 +88,12 @@ def _curve(series: SeriesSummary, summary: Summary) -> str:
         return inline_svg(figure, f"Accuracy over the {series.name} budget")
 
 
-def _pictures(job: Job, preset: Preset, shards: Sequence[Shard]) -> list[dict[str, Any]]:
+def _pictures(job: Job, preset: Preset, shards: Sequence[Shard]) -> list[dict[str, object]]:
     """The first samples that were right and are broken at the largest budget of the first series."""
     series = next((s for s in preset.series if s.name != LIMIT), None)
     if series is None or job.x.ndim != 4 or job.x.shape[3] not in (1, 3):
         return []
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     for shard in shards:
         result = shard.series[series.name]
         for place in np.flatnonzero(shard.right & result.union[-1, -1]):

@@ -7,7 +7,6 @@ network answers with the lowest of equal logits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +87,7 @@ def only_class(network: Network, bounds: dict[str, Interval], labels: npt.NDArra
 
 def _last(network: Network) -> Op | None:
     """The op that computes the logits; None if they are the input itself."""
-    by_output: dict[str, Any] = {op.output: op for op in network.ops}
+    by_output = {op.output: op for op in network.ops}
     op = by_output.get(network.outputs[0])
     while isinstance(op, Reshape):
         op = by_output.get(op.inputs[0])
