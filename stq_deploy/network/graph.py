@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from stq_deploy.errors import StqError
 from stq_deploy.network.input_format import PIXELS, Domain, InputFormat, InputRounding
 from stq_deploy.network.ops import Op, WeightedOp
@@ -120,6 +122,22 @@ class Network:
         """Every op with its multiply-accumulates per inference."""
         for op in self.ops:
             yield op, op.macs(self.input_types(op), self.tensors[op.output])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is what this one is when saved and loaded: the same values, names and metadata."""
+        from stq_deploy.network.archive import describe
+
+        if not isinstance(other, Network):
+            return NotImplemented
+        (document, arrays), (other_document, other_arrays) = describe(self), describe(other)
+        return (
+            document == other_document
+            and self.metadata == other.metadata
+            and all(np.array_equal(array, other_arrays[name]) for name, array in arrays.items())
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.input, self.outputs, tuple(op.name for op in self.ops)))
 
     def sha256(self) -> str:
         """SHA-256 (hex) of what the network computes: ops, tensors, weights; not of its metadata.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from stq_deploy.network import TensorType
-from stq_deploy.network.ops import Op
+from stq_deploy.network.ops import Op, RequantizedOp
 from stq_deploy.passes.expression import Levels
 
 
@@ -52,6 +53,8 @@ class NetworkBuilder:
             scale: of the output, exact; one entry, or one per channel.
             layer: the Keras layer whose output this is, or "".
         """
+        if isinstance(op, RequantizedOp):  # the certificate's home is the network's metadata
+            op = replace(op, requantize=replace(op.requantize, certificate={}))
         self.ops.append(op)
         if layer:
             self.keras_outputs[op.name] = layer

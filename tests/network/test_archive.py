@@ -61,6 +61,7 @@ def test_round_trip(seed: int, tmp_path: Path) -> None:
     network = random_network(seed)
     save_network(network, tmp_path / "a.stq")
     loaded = load_network(tmp_path / "a.stq")
+    assert loaded == network and hash(loaded) == hash(network)
     assert loaded.sha256() == network.sha256()
     assert loaded.metadata == network.metadata
     assert [op.sources for op in loaded.ops] == [op.sources for op in network.ops]
@@ -69,6 +70,18 @@ def test_round_trip(seed: int, tmp_path: Path) -> None:
     save_network(loaded, tmp_path / "b.stq")
     assert (tmp_path / "a.stq").read_bytes() == (tmp_path / "b.stq").read_bytes()
     assert list(tmp_path.iterdir()) == [tmp_path / "a.stq", tmp_path / "b.stq"] or len(list(tmp_path.iterdir())) == 2
+
+
+def test_networks_are_equal_that_compute_and_say_the_same() -> None:
+    network, other = random_network(3), random_network(4)
+    assert network == random_network(3) and network != other and network != "network"
+    assert network != replace(network, metadata={**network.metadata, "note": "x"})
+    assert network != replace(network, input_range=(-1.0, 1.0))
+    index, op = next((i, op) for i, op in enumerate(network.ops) if hasattr(op, "weights"))
+    changed = op.weights.copy()
+    changed.flat[0] = 0 if changed.flat[0] else 1
+    ops = (*network.ops[:index], replace(op, weights=changed), *network.ops[index + 1 :])
+    assert network != replace(network, ops=ops)
 
 
 def test_the_input_range_is_kept_and_part_of_the_hash(tmp_path: Path) -> None:

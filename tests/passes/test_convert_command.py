@@ -15,6 +15,7 @@ from networks import random_levels
 from stq_deploy.cli import cli
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import load_network
+from stq_deploy.passes import convert_model
 from stq_deploy.program import plan_network
 
 
@@ -33,6 +34,7 @@ def test_convert_prints_the_certificates_and_writes_the_network(tmp_path: Path) 
     assert [op["name"] for op in answer["ops"]] == ["conv", "pool", "flatten", "fc"]
     assert answer["ops"][0]["certificate"]["checked"] == answer["ops"][0]["certificate"]["accumulators"]
     assert answer["ops"][0]["weight_bits"] == 2
+    assert convert_model(model) == load_network(out)
 
 
 @pytest.mark.keras

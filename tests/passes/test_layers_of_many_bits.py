@@ -85,7 +85,7 @@ def test_a_12_bit_layer_after_a_normalization_after_a_relu(tmp_path: Path) -> No
     network = convert_model(tmp_path / "model.h5")
     first = network.ops[0].requantize  # type: ignore[attr-defined]
     assert first.kind == "long"
-    assert first.certificate["exact"]
+    assert network.metadata["certificates"][network.ops[0].name]["exact"]
     assert len(np.unique(first.lowest)) > 1
     levels = np.random.default_rng(0).integers(-127, 128, (500, 16))
     one = next(c for c in compare(model, network, levels) if c.op == network.ops[0].name)
