@@ -102,11 +102,11 @@ JSON = {
 }  # fmt: skip
 """Files that read or write JSON, by what it is of."""
 ARGUMENTS = {
-    "evaluation/robustness/shard.py", "frontend/keras_model.py", "frontend/quantizer_values.py", "link/serial_port.py",
-    "passes/expression.py", "passes/input_paths.py", "passes/lower.py", "passes/materialize.py", "passes/movement.py",
-    "training/compact_h5.py",
+    "evaluation/jacobian_norms.py", "evaluation/robustness/shard.py", "frontend/keras_model.py",
+    "frontend/quantizer_values.py", "link/serial_port.py", "passes/expression.py", "passes/input_paths.py",
+    "passes/lower.py", "passes/materialize.py", "passes/movement.py", "training/compact_h5.py",
 }  # fmt: skip
-"""Files that gather a constructor's keyword arguments; these do not leave the folder."""
+"""Files that gather keyword arguments or Keras's untyped tensors by name; these do not leave the folder."""
 
 
 def test_dictionaries_of_anything_are_json_or_arguments() -> None:

@@ -101,6 +101,7 @@ def _network_of_features(path: Path, low: float, high: float) -> Network:
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.scores import classes_of
     from stq_deploy.executors.host_executor import HostExecutor
+    from stq_deploy.program import plan_network
 
     model = FloatModel(path)
     victims = {
@@ -108,11 +109,11 @@ def _network_of_features(path: Path, low: float, high: float) -> Network:
     }
     if model.network is None:
         return Network(victims, victims["uint8"].predict)
-    executor, format = HostExecutor(model.network, workers=1), model.input_format
+    executor, format = HostExecutor(plan_network(model.network), workers=1), model.input_format
 
     def judge(x: Samples) -> Labels:
         values = (low + x * (high - low)).astype(np.float32)
-        return classes_of(executor.run(quantize_input(values, format, features=True)))
+        return classes_of(executor.run(quantize_input(values, format, features=True))[0])
 
     integer: Judge = judge
     return Network(victims, integer)

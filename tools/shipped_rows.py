@@ -16,13 +16,15 @@ from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.samples import SampleSet, dataset_metadata, samples_of_dataset
 from stq_deploy.evaluation.boards import open_emulated
-from stq_deploy.evaluation.firmware import Firmware, build_afresh
+from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Accuracy, classes_of
 from stq_deploy.network import Network
 from stq_deploy.passes import Conversion, PostTraining, load_any
+from stq_deploy.program import plan_network
+from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.training.result import git_commit
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import ShippedModel
@@ -61,11 +63,11 @@ def shipped_row(
         "board": Accuracy.of(found, part.y).as_json()
         | {"name": board.name, "differing": int((found != expected).sum())},
         "bytes": {
-            "qstats": firmware.footprint.qstats,
-            "packed": firmware.footprint.packed,
-            "linked": firmware.footprint.flash,
+            "qstats": firmware.figures.qstats_bytes,
+            "packed": firmware.figures.packed_bytes,
+            "linked": firmware.flash_bytes,
         },
-        "compiler": firmware.compiler,
+        "compiler": firmware.compiler_version,
         "command": "tools/reproduce table3",
         "commit": git_commit(),
         "training": {
@@ -85,19 +87,20 @@ def shipped_row(
 
 
 def _host_classes(network: Network, levels: NDArray[Any]) -> NDArray[np.int64]:
-    with open_executor("host", network) as host:
-        return classes_of(host.run(levels))
+    with open_executor("host", plan_network(network)) as host:
+        return classes_of(host.run(levels)[0])
 
 
 def _board_classes(
     network: Network, board: Board, levels: NDArray[Any]
-) -> tuple[Firmware, NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[BuiltFirmware, NDArray[np.int64], NDArray[np.int64]]:
     """The firmware, the classes its emulated board gives, and those that the integer reference expects."""
-    with tempfile.TemporaryDirectory(prefix="stq-reproduce-") as folder, open_executor("numpy", network) as reference:
-        firmware = build_afresh(network, board, folder)
-        with open_emulated(network, board, firmware) as (emulated,):
-            found = classes_of(emulated.run(levels))
-        return firmware, found, classes_of(reference.run(levels))
+    program = plan_network(network)
+    with tempfile.TemporaryDirectory(prefix="stq-reproduce-") as folder, open_executor("numpy", program) as reference:
+        firmware = build_afresh(program, board, folder)
+        with open_emulated(board, firmware) as (emulated,):
+            found = classes_of(emulated.run(levels)[0])
+        return firmware, found, classes_of(reference.run(levels)[0])
 
 
 def _conversion(model: ShippedModel, data: Path | None) -> Conversion:
