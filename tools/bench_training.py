@@ -28,7 +28,7 @@ from stq_deploy.training.step import make_optimizer, make_step
 from stq_deploy.zoo.networks import build_network
 
 SLOW = "stq, bfloat16, qkeras' activations"
-"""Of all settings the one without `use_fast_activations`."""
+"""The only setting without `use_fast_activations`."""
 BASE = ("fp", Recipe(batch_size=128))
 SETTINGS: dict[str, tuple[str, Recipe]] = {
     "fp": BASE,

@@ -66,7 +66,7 @@ class Subject:
 
     @cached_property
     def path(self) -> Path:
-        """Of the Keras model."""
+        """Path of the Keras model."""
         return resolve_model(self.model, keras=True)
 
     @cached_property
@@ -226,7 +226,7 @@ def _finished(job: Job) -> Iterator[Shard]:
 
 
 def _counts(job: Job, series: str, shards: Iterable[Shard], count: int) -> dict[str, Any]:
-    """Of the first `count` samples: how many are right, clean and attacked.
+    """Counts for the first `count` samples: how many are right, clean and attacked.
 
     `float` is the float model on what the attack found, `rounded` the same after rounding to 256 values, `integer` the
     integer network on the rounded sample. Distances are medians over the samples that were right and are broken.

@@ -226,7 +226,7 @@ def _cell(cells: Rows, model: str, preset: str, series: str, eps: str | None = N
 
 
 def _budget_rows(cells: Rows) -> list[tuple[str, str, list[dict[str, Any] | None]]]:
-    """Of Fig. 5: (series, budget, the cells of STQ, FP and ResNetV1)."""
+    """Rows of Fig. 5: (series, budget, the cells of STQ, FP and ResNetV1)."""
     places = dict.fromkeys((series.name, eps) for series in load_preset("fig5").series for eps in series.eps)
     return [
         (

@@ -36,7 +36,7 @@ class Training(NamedTuple):
     from_twin: bool = False
 
     def arguments(self, seed: int, folder: Path, data: Path | None) -> list[str]:
-        """Of `stq-deploy train`."""
+        """Arguments of `stq-deploy train`."""
         given = [
             "--network", "stq", "--variant", "strided", "--scheme", self.scheme, "--dataset", "cifar10",
             "--recipe", self.recipe, "--epochs", str(self.epochs), "--seed", str(seed),

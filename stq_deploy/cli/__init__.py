@@ -94,6 +94,6 @@ class LazyGroup(click.Group):
 def cli(debug: bool) -> None:
     """Put few-bit QKeras networks on microcontrollers, and see how robust they are there.
 
-    Exit codes: 0 fine; 1 an error, or what was compared differs; 2 a mistake in the command line; 70 a fault of
+    Exit codes: 0 success; 1 an error, or a difference found; 2 a mistake in the command line; 70 a fault of
     stq-deploy; 130 interrupted. With --json, an error is an object too: {"error": {"what": ..., "next": ...}}.
     """

@@ -1,4 +1,4 @@
-"""Attacks and their settings as commands take them."""
+"""Parses attacks and their settings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def chosen_attacks(
         if not equals or not name or (dot and owner not in texts):
             raise StqError(
                 f"--set {setting} names no setting of the attacks chosen",
-                next="write --set max_iter=40, or --set pgd.max_iter=40 to mean one attack alone",
+                next="write --set max_iter=40, or --set pgd.max_iter=40 for one attack only",
             )
         for attack_name in [owner] if dot else texts:
             texts[attack_name][name] = value

@@ -27,7 +27,7 @@ class ConversionOptions:
     input_bits: int
 
     def load(self) -> Conversion:
-        """As the passes take it, the calibration samples read.
+        """The conversion for the passes, with the calibration samples read.
 
         Raises:
             StqError: options that contradict each other, or an unusable sample file.
@@ -77,7 +77,7 @@ def conversion_options(command: Callable[..., None]) -> Callable[..., None]:
         nargs=2,
         default=None,
         metavar="LOW HIGH",
-        help="Smallest and largest value of the model's input, such as -8 8; pixels 0 and 255 stand for these two. "
+        help="Smallest and largest value of the model's input, such as -8 8; pixels 0 and 255 mean these two. "
         "Pictures of a model that does not quantize its input are pixels in [0, 1] by default.",
     )
     @click.option(

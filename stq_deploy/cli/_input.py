@@ -29,7 +29,7 @@ def describe_input(network: Network) -> str:
 
 
 def say_assumed_input(network: Network) -> None:
-    """Say on standard error where pixels in [0, 1] were taken for granted."""
+    """Say on standard error where pixels in [0, 1] were assumed."""
     import click
 
     if is_assumed(network):

@@ -16,7 +16,7 @@ _INDENTATION = 4
 
 
 def light_table(title: str | None = None) -> Table:
-    """An empty table as every command draws them: a line below the head, and no frame."""
+    """An empty table in the style of all commands: a line below the head, and no frame."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -26,7 +26,7 @@ def light_table(title: str | None = None) -> Table:
 def print_table(console: Console, table: Table) -> None:
     """Print a table, if it fits the terminal without folded cells; else a paragraph for each row.
 
-    Files and pipes, which have no width, get the table as wide as it is.
+    Files and pipes have no width, and get the table in full width.
     """
     from rich.padding import Padding
 

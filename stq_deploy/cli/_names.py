@@ -1,6 +1,6 @@
 """Types of options and arguments that take names: the shell completes them, and errors suggest the nearest name.
 
-The names are checked by the command, whose errors say more than a usage line. The lists are read on demand.
+The command checks the names, because its errors say more than a usage line. The lists are read on demand.
 """
 
 from __future__ import annotations

@@ -37,10 +37,10 @@ class InterruptedCommandError(StqError):
 
 @contextmanager
 def interruptible(kept: str) -> Iterator[None]:
-    """At Ctrl-C within the block the command says what it keeps.
+    """Makes Ctrl-C within the block report what the command keeps.
 
     Args:
-        kept: sentences; what is kept, and how to go on.
+        kept: sentences about what is kept and how to continue.
     """
     try:
         yield
@@ -52,7 +52,7 @@ def ended(run: Callable[[], object], arguments: Sequence[str]) -> int:
     """Run a command to its end and report that end; returns the exit code.
 
     Args:
-        run: gives None or an exit code.
+        run: returns None or an exit code.
         arguments: of the command line, where --json and --debug are looked for.
     """
     lenient_streams()
@@ -142,12 +142,12 @@ def _tell(error: StqError, code: int, as_json: bool, *, debug: bool = False, qui
 
 
 def _printable(text: str) -> str:
-    """Names out of files may hold what moves a terminal's cursor."""
+    """Names from files may contain control codes for a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def _flushed(code: object) -> int:
-    """The code, after all output is out; if it cannot get out, that is an error."""
+    """The exit code, after flushing all output; a failing flush is an error."""
     number = 0 if code is None else code if isinstance(code, int) else 1
     try:
         if sys.stdout is not None:
@@ -163,7 +163,7 @@ def _flushed(code: object) -> int:
 
 
 def _silence(stream: TextIO) -> None:
-    """Python flushes once more at its end, and would complain."""
+    """Python flushes once more at exit, and would complain."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,4 @@
-"""Samples as commands take them: from a data set, or from a sample file."""
+"""Samples of a command: from a data set, or from a sample file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Talking to people: tables, progress and JSON, in the same way by every command that uses them."""
+"""Output of all commands: tables, progress and JSON."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def print_json(value: Any) -> None:
 
 
 def printable(text: str) -> str:
-    """Untrusted text without control characters, line ends, or marks that turn the writing's direction."""
+    """Untrusted text without control characters, line ends, or marks that change the writing direction."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
@@ -55,7 +55,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """Shows stages on standard error: bars on a terminal; elsewhere a line when one begins, and every few seconds."""
+    """Shows stages on standard error: bars on a terminal, elsewhere a line at the start and every few seconds."""
     console = human_console()
     if console.is_terminal:
         with _bars(console) as update:

@@ -1,4 +1,4 @@
-"""Options that say what a model's output is: of commands that score outputs, and of `convert`, which records it."""
+"""Options for the task of a model's output, for commands that score outputs and for `convert`, which records it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def task_options(command: Callable[..., None]) -> Callable[..., None]:
         "--threshold",
         type=float,
         metavar="VALUE",
-        help="Value of the output above which a class or label holds.  [default: 0.5 of a sigmoid, else 0]",
+        help="Value of the output above which a class or label holds.  [default: 0.5 for a sigmoid, else 0]",
     )
     @wraps(command)
     def wrapped(task: str | None, threshold: float | None, **others: Any) -> None:

@@ -1,4 +1,4 @@
-"""Options of every command that trains: what, on what data, by which recipe."""
+"""Options of commands that train: network, data and recipe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
         help="stq, resnet_v1, ds_cnn, or FILE.py:FUNCTION of your own, which is run.",
     )
     @click.option(
-        "--variant", type=VARIANT, default="pooled", show_default=True, help="Of the network stq: pooled or strided."
+        "--variant", type=VARIANT, default="pooled", show_default=True, help="Variant of stq: pooled or strided."
     )
     @click.option(
         "--scheme",
@@ -51,11 +51,11 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
         help="File or folder of the data.  [default: $STQ_DEPLOY_DATA, else the public source]",
     )
     @click.option("--epochs", type=int, help="Passes over the training samples, instead of the recipe's.")
-    @click.option("--batch-size", type=int, help="Samples a step, instead of the recipe's.")
+    @click.option("--batch-size", type=int, help="Samples per step, instead of the recipe's.")
     @click.option("--warm-start", help="Model (.h5, .keras or zoo name) whose weights to start from.")
     @click.option("--teacher", help="Model to distil from, if the recipe distils.  [default: the one of --warm-start]")
     @click.option("--set", "settings", metavar="ENTRY=VALUE", multiple=True, help="Any other entry of the recipe.")
-    @click.option("--test-limit", type=click.IntRange(min=1), help="Test on only so many samples: for a trial.")
+    @click.option("--test-limit", type=click.IntRange(min=1), help="Test on only N samples, for a trial.")
     @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides everything random.")
     @wraps(command)
     def wrapped(**options: Any) -> None:

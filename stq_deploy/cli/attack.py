@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "given several times.",
 )  # fmt: skip
 @click.option("--eps", help="Budget, in pixel units (0..1) or --unit; fractions are fine.  [default: 8/255; L2 0.5]")
-@click.option("--norm", help="Norm of the budget: inf, 1 or 2.  [default: inf; of cw, zoo and hopskipjump 2]")
+@click.option("--norm", help="Norm of the budget: inf, 1 or 2.  [default: inf; for cw, zoo and hopskipjump 2]")
 @click.option(
     "--unit", type=click.Choice(["value", "range", "std"]), default="value", show_default=True,
     help="What an eps of 1 means for features: their own unit, the range the file states, or each one's deviation.",
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Samples at a time.")
 @click.option(
     "--storage", type=click.Choice(["uint8", "float32"]), default="uint8", show_default=True,
-    help="uint8: pixels of 8 bits, as a picture file has them; float32: any values.",
+    help="uint8: pixels of 8 bits, as in a picture file; float32: any values.",
 )  # fmt: skip
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True,
@@ -80,7 +80,7 @@ def attack(
 
     The attacks are untargeted. They run on the float model's logits, and every candidate is rounded to what is
     stored, inside its budget, before the model sees it. Gradients pass straight through quantizers and rounding.
-    What was found is shown to the integer network as well. Settings, versions, seed, the largest change found and the
+    The result is shown to the integer network as well. Settings, versions, seed, the largest change found and the
     float model's predictions are stored in the sample file.
     """
     from stq_deploy.cli._samples import chosen_samples

@@ -1,4 +1,4 @@
-"""`stq-deploy boards`: the boards there are, and those connected."""
+"""`stq-deploy boards`: all boards, and those connected."""
 
 from __future__ import annotations
 
@@ -81,5 +81,5 @@ def _row(probe: str, description: str, port: str) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """For a terminal: what a probe says about itself is not trusted to be printable."""
+    """For a terminal: a probe's description may be unprintable."""
     return f"{value:,}" if isinstance(value, int) else "".join(c for c in str(value) if c.isprintable())

@@ -193,7 +193,7 @@ def _figures(figures: SizeFigures) -> Table:
 
 
 def _plain(text: str) -> str:
-    """A model's text without control characters, and with nothing that rich takes for markup."""
+    """A model's text without control characters, and without rich's markup."""
     from rich.markup import escape
 
     return escape("".join(c if c.isprintable() else "?" for c in text))

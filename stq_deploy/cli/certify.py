@@ -1,4 +1,4 @@
-"""`stq-deploy certify`: what is proved of the integer network, sample by sample."""
+"""`stq-deploy certify`: proofs about the integer network, sample by sample."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ FORMAT = "stq-certificate"
     help="Certify the network smoothed by Gaussian noise of SIGMA gray levels: class and L2 radius. Several times.",
 )  # fmt: skip
 @click.option("--draws", type=int, default=1000, help="Noisy pictures for each sample.")
-@click.option("--confidence", type=float, default=0.999, help="Of each sample's class and radius.")
-@click.option("--seed", type=int, default=0, help="Of the noise.")
+@click.option("--confidence", type=float, default=0.999, help="Confidence in each sample's class and radius.")
+@click.option("--seed", type=int, default=0, help="Seed of the noise.")
 @click.option("--dataset", type=DATA_SET, help="Test samples of this data set.  [default: cifar10, without --samples]")
 @click.option(
     "--data",
@@ -61,9 +61,9 @@ def certify(
 ) -> None:
     """Prove, for each sample, that MODEL's integer network classifies every picture of a family right.
 
-    A family with finitely many members is run in full: this is a proof, not an attack. linf:N is proved by interval
-    bounds, which decide nothing where they prove nothing. All holds for the board, whose bytes are equal (`stq-deploy
-    verify`). --smoothing certifies the network under noise, with a confidence.
+    Every member of a finite family is run: this is a proof, not an attack. Interval bounds prove linf:N; a sample that
+    they do not prove stays undecided. All of it holds for the board, whose bytes are equal (`stq-deploy verify`).
+    --smoothing certifies the network under noise, with a confidence.
     """
     import numpy as np
 
@@ -86,7 +86,7 @@ def certify(
     source, pictures = chosen_samples(dataset or (None if samples else "cifar10"), data, samples, limit)
     if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:
         raise StqError(
-            "certificates are of pictures of 8 bits, and these samples are none",
+            "certificates need pictures of 8 bits, and these samples are not such pictures",
             where=source,
             next="store the samples as uint8 (N, H, W, C)",
         )

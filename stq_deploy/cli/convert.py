@@ -52,10 +52,10 @@ def convert(
 ) -> None:
     """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network.
 
-    Every layer's function from sum to output level is certified: for all sums its weights and inputs allow,
-    the integers give what the trained network's arithmetic gives. Prints how, layer by layer. What a model has in
-    floating point, --post-training quantizes first; certified is then what it made of it. What --task says of the
-    model's output is kept in the file.
+    Every layer's function from sum to output level is certified: for all sums that its weights and inputs allow,
+    the integers equal the trained network's arithmetic. Prints how, layer by layer. --post-training first quantizes
+    a floating-point model; the certificates then hold for the quantized one. The file keeps what --task states about
+    the model's output.
 
     A model that does not quantize its input needs --calibrate or --input-range, unless it takes pictures.
     """
@@ -106,7 +106,7 @@ def convert(
 
 
 def _print_dropped(console: Console, whole: Network, network: Network) -> None:
-    """Which layers lost units, and how many."""
+    """The layers that lost units, and how many."""
     for op in whole.ops:
         kept = network.metadata.get("kept_units", {}).get(op.name)
         if kept is not None:

@@ -1,4 +1,4 @@
-"""`stq-deploy cross-validate`: how much accuracy varies with the part of the data that was trained on."""
+"""`stq-deploy cross-validate`: how much accuracy varies with the training data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     type=ATTACK,
     multiple=True,
     metavar="NAME",
-    help="Also under fgsm, pgd, square or boundary; several times.",
+    help="Also test under fgsm, pgd, square or boundary; may be given several times.",
 )
 @click.option(
     "--attack-set",
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     help="A setting of the attacks, such as eps=8/255 or pgd.max_iter=7.",
 )
 @click.option(
-    "--attack-samples", type=click.IntRange(min=1), default=100, show_default=True, help="Attacked in a fold."
+    "--attack-samples", type=click.IntRange(min=1), default=100, show_default=True, help="Samples attacked per fold."
 )
 @click.option(
     "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where folds are trained."
@@ -52,9 +52,9 @@ def cross_validate(
 ) -> None:
     """Train and test on every fold of a data set, as in the paper's Table V.
 
-    The whole data set is parted by scikit-learn's KFold, shuffled by --seed. Writes fold_01, fold_02, ... and
-    cross_validation.json into --out. Given again, it goes on where it stopped. --engine ray trains folds side by side,
-    on the package ray.
+    Scikit-learn's KFold splits the whole data set, shuffled by --seed. Writes fold_01, fold_02, ... and
+    cross_validation.json into --out. Given again, it continues where it stopped. --engine ray trains folds in parallel,
+    with the package ray.
     """
     from stq_deploy.cli._attacks import chosen_attacks
     from stq_deploy.cli._screen import human_console, print_json, result_console

@@ -12,7 +12,7 @@ import click
 def doctor(as_json: bool) -> None:
     """Say what is installed, what is missing, and how to get it.
 
-    Exits with 1 if something is missing that building and running on an emulated board need.
+    Exit code 1 if something is missing for building and running on an emulated board.
     """
     import dataclasses
 

@@ -1,4 +1,4 @@
-"""`stq-deploy emulate`: an emulated board for other programs to talk to."""
+"""`stq-deploy emulate`: an emulated board for other programs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from stq_deploy.cli._names import BOARD
 def emulate(
     elf: Path, board: str, mode: Literal["fast", "counting"], revision: str | None, link: Path | None, as_json: bool
 ) -> None:
-    """Run ELF, as `stq-deploy build` makes it, on an emulated board until Ctrl-C.
+    """Run ELF, from `stq-deploy build`, on an emulated board until Ctrl-C.
 
-    Prints the serial port to open, and everything that the hardware would not have allowed the program, with the
-    place in it. Exit code 1 if the program had to be stopped.
+    Prints the serial port to open, and every action of the program that the hardware would refuse, with its place. Exit
+    code 1 if the program had to be stopped.
     """
     import time
 

@@ -1,4 +1,4 @@
-"""`stq-deploy evaluate`: how good a model is on a data set or sample file."""
+"""`stq-deploy evaluate`: scores a model on a data set or sample file."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def evaluate(
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
-    """Score a model on a data set or sample file, and say what its output is taken to be.
+    """Score a model on a data set or sample file, and state the task of its output.
 
     Classes give top-1 accuracy with its Wilson 95 % interval; other outputs what --task names.
 
-    `--executor float` scores what Keras says of the samples as they are, neither clipped nor rounded; where the
-    network's input is rounded more coarsely, a second figure is the float model's score on the rounded samples.
+    `--executor float` scores Keras's answers to the samples unchanged, neither clipped nor rounded. Where the network's
+    input is rounded more coarsely, a second figure is the float model's score on the rounded samples.
     """
     from stq_deploy.cli._input import outside_text
     from stq_deploy.cli._samples import chosen_samples
@@ -161,7 +161,7 @@ class _Scored:
 
 @contextmanager
 def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> Iterator[_Scored]:
-    """The model in the executor named: built, started and ready."""
+    """The model in the named executor: built, started and ready."""
     if executor == "float":
         from stq_deploy.evaluation.float_model import FloatModel
 

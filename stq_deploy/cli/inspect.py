@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def inspect(model: str, as_json: bool) -> None:
     """Show MODEL as a table: a QKeras .h5 or .keras file, or a converted .stq network.
 
-    Of a Keras model every layer is listed, with what is wrong with those that cannot be converted; bytes are those
-    of the packed weights. Exits with 1 if a layer is not supported. Needs no TensorFlow.
+    Lists every layer of a Keras model, with the reason for those that cannot be converted; bytes are those of the
+    packed weights. Exit code 1 if a layer is not supported. Needs no TensorFlow.
     [default: the shipped network]
     """
     from stq_deploy.zoo.shipped import resolve_model
@@ -98,7 +98,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
 
 
 def _remarks(rows: Sequence[LayerRow]) -> Iterator[str]:
-    """Why layers are not supported, or not as they are; layers with one reason together."""
+    """Reasons why layers are not supported, or only after a change; layers with the same reason together."""
     from stq_deploy.cli._screen import printable
     from stq_deploy.frontend.layer_table import NOT_REACHED
 

@@ -1,4 +1,4 @@
-"""`stq-deploy robustness`: a model under a preset of attacks, from nothing to JSON, CSV and a page."""
+"""`stq-deploy robustness`: attacks a model by a preset and writes JSON, CSV and a page."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 )
 @click.option("--sample-file", type=click.Path(path_type=Path), help="Attack the samples of this file (.npz) instead.")
 @click.option("--seed", type=click.IntRange(min=0), default=0)
-@click.option("--processes", type=click.IntRange(min=1), help="Parts attacked at a time.  [default: one a core]")
+@click.option("--processes", type=click.IntRange(min=1), help="Parts attacked at a time.  [default: one per core]")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out/robustness"),
-    help="Folder of the results. Given again, the command goes on where it stopped.",
+    help="Folder of the results. Given again, the command continues where it stopped.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def robustness(

@@ -58,9 +58,9 @@ def run(
 ) -> None:
     """Stream samples to a board and score what comes back.
 
-    Every result is appended to a file in OUT/results as it arrives: a run that was interrupted goes on where
+    Every result is appended to a file in OUT/results as it arrives: an interrupted run continues where
     it stopped. Then the board is compared with the integer reference and the float model on the same samples;
-    OUT/run.json and OUT/report.html say all of it. Exit code 1 if the board differs from the reference.
+    OUT/run.json and OUT/report.html have all results. Exit code 1 if the board differs from the reference.
     """
     import os
 
@@ -115,7 +115,7 @@ def run(
 
 
 def _float_answers(path: Path) -> FloatAnswers | None:
-    """The float model, for files that record nothing of this network; loaded when first needed."""
+    """The float model, for files without its predictions; loaded on first use."""
     if path.suffix.lower() == ".stq":
         return None
 

@@ -1,4 +1,4 @@
-"""`stq-deploy train`: train a network by a recipe, or go on with a run."""
+"""`stq-deploy train`: train a network by a recipe, or continue a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @training_options
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, to the same result bit for bit.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out, to the same result bit for bit.")
 @click.option("--tensorboard", is_flag=True, help="Also write the history for TensorBoard.")
 @click.option(
     "--keep-teaching",
@@ -29,10 +29,11 @@ def train(config: TrainingConfig, resume: bool, tensorboard: bool, keep_teaching
     """Train one of the paper's networks, or one of your own, by a recipe.
 
     The default recipe is the paper's Table II: 1000 epochs, batches of 64, Adamax, cosine from 1e-3 to 1e-6, no
-    augmentation. Ours reach more in less: train the floating-point twin (--recipe fp --scheme fp), then quantize from
-    it (--recipe quantized --scheme stq --warm-start FP/model.h5). docs/TRAINING.md lists a recipe's entries.
+    augmentation. Our recipes reach more in less time: train the floating-point twin (--recipe fp --scheme fp), then
+    quantize from it (--recipe quantized --scheme stq --warm-start FP/model.h5). docs/TRAINING.md lists a recipe's
+    entries.
 
-    Every epoch ends in a checkpoint; a stopped run goes on with --resume.
+    Every epoch ends with a checkpoint; --resume continues a stopped run.
     Writes model.h5 (QKeras), result.json and history.jsonl into --out.
     """
     from stq_deploy.cli._screen import print_json

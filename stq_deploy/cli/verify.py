@@ -37,7 +37,7 @@ DEFAULT_EXECUTORS = f"numpy,host,host-cortex-m7,host-sanitized,stm32h743,{SECOND
     "--executors",
     type=EXECUTORS,
     default=DEFAULT_EXECUTORS,
-    help="Comma-separated. The first is what the others are compared with. numpy: the definition; host, "
+    help="Comma-separated. The others are compared with the first. numpy: the definition; host, "
     "host-cortex-m7: the generated C here, with either kernels; ...-sanitized: the same under sanitizers; "
     "a board's name: its firmware on an emulated board.",
 )
@@ -60,7 +60,7 @@ def verify(
     """Compare every layer's output between NumPy, host C, sanitized C and emulated boards.
 
     Prints one row per layer, and the first layer, element and values that differ; exit code 1 if any does.
-    For a QKeras model it also counts what differs from TensorFlow's float32 arithmetic, which is not an error.
+    For a QKeras model it also counts differences from TensorFlow's float32 arithmetic, which are not errors.
     """
     from stq_deploy.cli._input import outside_text, say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
@@ -114,7 +114,7 @@ def _names(executors: str) -> list[str]:
 def _open(
     stack: ExitStack, names: list[str], program: Program, *, required: bool
 ) -> tuple[list[Executor], dict[str, str]]:
-    """The executors, and why others were left out, if they may be."""
+    """The executors, and why others were left out."""
     from stq_deploy.evaluation.open_executor import open_executor
 
     skipped = {} if required else {name: reason for name in names if (reason := _why_not_here(name))}
@@ -123,7 +123,7 @@ def _open(
 
 
 def _why_not_here(name: str) -> str:
-    """Why an executor cannot be had that needs more than our Python packages; empty if it can, or needs no more.
+    """Why an executor that needs more than our Python packages is not available; empty if it is.
 
     QEMU may be absent, and the only compiler (zig) may have no sanitizers.
     """

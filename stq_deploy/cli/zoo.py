@@ -42,7 +42,7 @@ def zoo(name: str | None, as_json: bool) -> None:
 
 
 def _print_card(card: str) -> None:
-    """Laid out on a terminal; into a file or pipe as it is, in Markdown."""
+    """Print it formatted on a terminal, and as Markdown into a file or pipe."""
     from rich.markdown import Markdown
 
     from stq_deploy.cli._screen import result_console

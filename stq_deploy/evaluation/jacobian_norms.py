@@ -21,7 +21,8 @@ from stq_deploy.attacks.search import margins_of
 INPUT = "input"
 """The name of the first place, the input."""
 STEP = 4 / 255
-"""Of finite differences: as a part of the input's range [0, 1], or of a sample's largest value at an inner place."""
+"""Step of the finite differences, as a part of the input's range [0, 1], or of a sample's largest value at an inner
+place."""
 INPUT_DRAWS, INNER_DRAWS = 4, 2
 """Sign vectors a sample."""
 BATCH = 100
@@ -31,7 +32,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class JacobianNorms:
-    """Of N samples at P places.
+    """Norms for N samples at P places.
 
     Attributes:
         places: P names: `INPUT`, then those of the layers with a kernel but the first, in the model's order.

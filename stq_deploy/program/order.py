@@ -22,7 +22,7 @@ BUDGET = 10_000
 SHORT_LOOK = 500
 """Sets of layers that are looked at for each further limit, once the budget is used up."""
 COARSENESS = 50
-"""Of those further limits, each is larger by this part at least."""
+"""Each further limit is larger by at least this part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ class _Search:
         return order[::-1]
 
     def _successors(self, step: _Step) -> list[tuple[int, _Step]]:
-        """Every layer that can run next, and what comes of it; one alone where nothing can be lost by running it now.
+        """Every layer that can run next, and its result; only one where nothing can be lost by running it now.
 
         That is so if it raises neither the peak nor what is in use: whichever layers run before it instead, they
         would need no less memory without its output than with it.

@@ -30,13 +30,13 @@ def scratch_bytes(op: Op, inputs: Sequence[TensorType], output: TensorType) -> i
 
 
 def convolve(kernel_height: int, kernel_width: int, group_channels: int, bits: int, output_channels: int) -> int:
-    """Of two pixels: int16 columns, then int32 accumulators. `group_channels` are the input channels of a group."""
+    """For two pixels: int16 columns, then int32 accumulators. `group_channels` are the input channels of a group."""
     column = row_elements(kernel_height * kernel_width * group_channels, bits)
     return 2 * 2 * column + 2 * 4 * _even(output_channels)
 
 
 def depthwise_convolve(kernel_height: int, kernel_width: int) -> int:
-    """Of a block of channels: int16 weights for every tap, then int32 accumulators."""
+    """For a block of channels: int16 weights for every tap, then int32 accumulators."""
     return 2 * DEPTHWISE_BLOCK * kernel_height * kernel_width + 4 * DEPTHWISE_BLOCK
 
 

@@ -104,8 +104,8 @@ def _covered_elements(op: Op, x: TensorType, output: TensorType) -> int:
 
 
 def _requantize_reads(op: Op, output: TensorType, table_bytes: int) -> int:
-    """Of a table each output element reads one entry, of thresholds those of a binary search and a sign; of other
-    forms all entries of its channel."""
+    """Bytes of constants that requantization reads. Each output element reads one entry of a table, or a binary search
+    and a sign of thresholds, or all entries of its channel in other forms."""
     requantize = getattr(op, "requantize", None)
     if isinstance(requantize, TableRequantize):
         return output.elements

@@ -15,7 +15,7 @@ import qkeras.quantizers as qk
 import tensorflow as tf
 
 _MOST_BITS = 16
-"""Of TensorFlow's fake quantization, which knows 2 to 16."""
+"""Most bits of TensorFlow's fake quantization, which supports 2 to 16."""
 
 
 class _FastRelu(qk.quantized_relu):  # type: ignore[misc]  # qkeras has no types

@@ -76,7 +76,7 @@ class _Marks:
         self._index[self.keys] = np.arange(len(self.keys), dtype=np.int32)
 
     def index(self, keys: Integers) -> npt.NDArray[np.int32]:
-        """Of each key; -1 for one outside the set."""
+        """Index of each key; -1 for one outside the set."""
         found: npt.NDArray[np.int32] = self._index[keys]
         return found
 

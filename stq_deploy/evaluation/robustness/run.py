@@ -116,7 +116,7 @@ _opened: list[tuple[Job, Network]] = []
 
 
 def _begin(job: Job) -> None:
-    """Of a process: ready to run shards. Ctrl-C is for the process that waits for this one."""
+    """Prepare a process to run shards. The process that waits for this one handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import tensorflow as tf
 
