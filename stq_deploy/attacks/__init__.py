@@ -1,1 +1,1 @@
-"""Adversarial attacks, through the Adversarial Robustness Toolbox (ART); one file per attack."""
+"""Adversarial attacks, one file each: our own, and some through the Adversarial Robustness Toolbox (ART)."""

@@ -15,10 +15,10 @@ NORMS: dict[str, float] = {"inf": math.inf, "1": 1, "2": 2}
 """Norm as written by the user -> its order."""
 
 Unit = npt.NDArray[np.float64]
-"""What one unit of budget is worth, broadcast over a sample: 1 for pixels, a standard deviation for a feature."""
+"""The size of one unit of budget, broadcast over a sample: 1 for pixels, a standard deviation for a feature."""
 
 _SLACK = 1e-9
-"""Relative. float64 sums over a sample are off by less."""
+"""Relative tolerance; float64 sums over a sample err by less."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Budget:
         return np.asarray(np.linalg.norm(change, NORMS[self.norm], axis=1), np.float64)
 
     def project(self, moved: npt.NDArray[Any], x: Samples, grid: Grid) -> npt.NDArray[np.float64]:
-        """The nearest points of each sample's ball, in L2; then inside the grid's range."""
+        """The nearest points of each sample's ball, in L2, clipped to the grid's range."""
         change = (moved.astype(np.float64) - x) / self.unit
         if self.norm == "inf":
             change = np.clip(change, -self.eps, self.eps)
@@ -58,11 +58,11 @@ class Budget:
         return np.asarray(grid.clip(x + change * self.unit), np.float64)
 
     def store(self, moved: npt.NDArray[Any], x: Samples, grid: Grid) -> Samples:
-        """Points of the ball -> the values that are stored for them: on the grid, and still inside the ball.
+        """Points of the ball -> their stored values, on the grid and still inside the ball.
 
         A value is rounded to the nearest grid point. In Linf it is then moved back into the box. In L1 and L2 the
-        values that rounding moved away from the sample are rounded towards it, those that gain least first, until the
-        distance fits.
+        values that rounding moved away from the sample are rounded towards it, starting with those that gain least,
+        until the distance fits.
 
         Args:
             moved: (N, ...) inside the ball and the grid's range.
@@ -70,7 +70,7 @@ class Budget:
         """
         if grid.is_continuous:
             return self._stored_floats(moved, x, grid)
-        # The change is exact in float64; the sample alone carries a rounding to float32.
+        # The change is exact in float64; only the sample has a rounding to float32.
         origin = grid.to_steps(x)
         steps = origin + (moved.astype(np.float64) - x) / grid.step
         radius = self.eps * self.unit / grid.step
@@ -109,7 +109,7 @@ class Budget:
         order = np.argsort(np.where(saved > 0, saved, np.inf), axis=1, kind="stable")
         gains = np.take_along_axis(np.maximum(saved, 0), order, axis=1)
         excess = cost.sum(axis=1, keepdims=True) - (self.eps * (1 + _SLACK)) ** power
-        before = np.cumsum(gains, axis=1) - gains  # what the earlier ones have saved
+        before = np.cumsum(gains, axis=1) - gains  # savings of the earlier ones
         undone = np.zeros_like(flat, bool)
         np.put_along_axis(undone, order, before < excess, axis=1)
         return np.where(undone, inner, flat).reshape(rounded.shape)

@@ -1,7 +1,7 @@
 """The L2 attack of Carlini and Wagner (2017, arXiv:1608.04644): the nearest sample of another class, by gradients.
 
 Minimizes |x' - x|^2 + c max(margin + confidence, 0) over w, x' = (tanh(w) + 1) / 2 scaled to the samples' range, by
-Adam; c is found by bisection, sample by sample. The gradient of the margin comes from one backward pass a step.
+Adam; c is found by bisection, sample by sample. The gradient of the margin takes one backward pass per step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stq_deploy.attacks.search import Search
 from stq_deploy.attacks.steps import Real
 
 _EDGE = 1 - 1e-6
-"""tanh reaches 1 at infinity only: values at the range's ends are moved this close to them."""
+"""tanh reaches 1 only at infinity, so values at the range's ends are moved this close to them."""
 _LARGEST_C = 1e10
 
 

@@ -1,4 +1,4 @@
-"""The logits of a Keras model, which attacks climb: where a softmax saturates its gradient vanishes."""
+"""The logits of a Keras model, for attacks by gradients: where a softmax saturates, its gradient vanishes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def logits_model(model: Any) -> Any:
     """A tf_keras Model of the same layers, but without the softmax or, of one unit, the sigmoid at its end.
 
     (N, *shape) -> logits (N, K). Where such a function saturates, an attack looks weaker than it is. A model without
-    one is taken to give logits. Of several outputs the first is that of the classes, as for the integer network.
+    one is assumed to give logits. The first of several outputs is that of the classes, as for the integer network.
     """
     import tf_keras
 

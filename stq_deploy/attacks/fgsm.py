@@ -14,7 +14,8 @@ from stq_deploy.attacks.steps import PIXEL, SPREAD, direction
 class Fgsm(Attack):
     """One step.
 
-    Settings: eps (pixel units, 0..1) and norm; l1_step, how a step in L1 is spent ("pixel" or "spread", see `steps`).
+    Settings: eps (pixel units, 0..1) and norm; l1_step, how a step in L1 is distributed ("pixel" or "spread", see
+    `steps`).
     """
 
     name: ClassVar[str] = "fgsm"

@@ -1,6 +1,6 @@
-"""Make a model quick to attack: the same function, with what does not depend on the input computed once.
+"""Makes a model fast to attack: the same function, with everything independent of the input computed once.
 
-A forward pass of a QKeras model quantizes every kernel anew, and an attack makes thousands with the same kernels.
+A forward pass of a QKeras model quantizes every kernel again, and an attack makes thousands with the same kernels.
 Frozen, the STQ network takes less than half the time, and logits and gradients are the same bits (tested).
 """
 
@@ -17,20 +17,20 @@ _WEIGHTS = {
     "pointwise_quantizer_internal": "pointwise_kernel",
     "bias_quantizer_internal": "bias",
 }
-"""Attribute of a quantizer -> of the weights that a call gives it."""
+"""Attribute of a quantizer -> attribute of the weights that it quantizes."""
 
 _MOVING = {
     "Reshape", "Flatten", "Permute", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise",
     "ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D", "UpSampling1D", "UpSampling2D", "RepeatVector",
 }  # fmt: skip
-"""Layers that only move values at inference: a quantizer behind them still reads the input."""
+"""Layers that only move values at inference: a quantizer after them still reads the input."""
 
 
 def freeze(model: Any) -> int:
-    """Quantize the kernels and biases of `model` once and for all, and take the fast activations; in place.
+    """Quantize the kernels and biases of `model` once, and use the fast activations; in place.
 
-    The model is for inference from then on: new weights would not be seen. Layers that fold a batch norm into their
-    kernel stay as they are.
+    The model is then for inference only: new weights would have no effect. Layers that fold a batch norm into their
+    kernel stay unchanged.
 
     Returns:
         How many quantizers were frozen.
@@ -76,7 +76,7 @@ def _freeze_layer(layer: Any) -> int:
 
 
 def _traced(apply: Any, values: Any) -> Any:
-    """What `apply` gives within a traced model: executed eagerly, a fitted scale can differ in its last bit."""
+    """The result of `apply` within a traced model; executed eagerly, a fitted scale can differ in its last bit."""
     import tensorflow as tf
 
     from stq_deploy.quantizers.exact import keep_order_of_additions
@@ -86,7 +86,7 @@ def _traced(apply: Any, values: Any) -> Any:
 
 
 class _Frozen:
-    """A quantizer that gives its result of once, whatever the weights."""
+    """A quantizer that returns its first result for any weights."""
 
     def __init__(self, values: Any) -> None:
         self._values = values

@@ -36,15 +36,15 @@ class Grid:
     def to_steps(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Values in multiples of the step, unrounded, float64.
 
-        float32 values are off the grid by their own rounding. What lies that close to a whole number is taken for it.
+        float32 values are off the grid by their own rounding. A value that close to an integer counts as it.
         """
         steps = x.astype(np.float64) / self.step
         whole = np.rint(steps)
         return np.where(np.abs(steps - whole) <= _FLOAT32_SLACK * np.maximum(8, np.abs(whole)), whole, steps)
 
     def from_steps(self, steps: npt.NDArray[Any]) -> Samples:
-        """Whole multiples of the step -> values."""
-        # 1/255 is no float: a division gives the float32 value that uint8 pixels have everywhere else.
+        """Integer multiples of the step -> values."""
+        # 1/255 is not a float: a division gives the float32 value that uint8 pixels have everywhere else.
         if self.step == PIXELS.step:
             return np.asarray(steps, np.float32) / np.float32(255)
         return np.asarray(steps * self.step, np.float32)
@@ -60,10 +60,10 @@ class Grid:
 
 
 _FLOAT32_SLACK = 4e-7
-"""Relative: float32 keeps a value to 6e-8 of itself."""
+"""Relative tolerance; float32 keeps a value to 6e-8 of itself."""
 
 PIXELS = Grid(0.0, 1.0, 1 / 255)
-"""What a picture file of 8 bits holds."""
+"""The values of a picture file of 8 bits."""
 
 UNROUNDED = Grid(0.0, 1.0, 0.0)
 """Pixels that are stored as floats."""

@@ -1,4 +1,5 @@
-"""What a gradient attack raises: functions of the logits (N, K), the true classes y (N,) and target classes t (N,).
+"""Objectives that gradient attacks maximize: functions of the logits (N, K), the true classes y (N,) and target classes
+t (N,).
 
 Each gives (N,) float32, as TensorFlow operations. Cross-entropy underflows where logits are large; the
 difference-of-logits ratio (DLR, Croce & Hein 2020, arXiv:2003.01690) does not depend on their scale.
@@ -12,7 +13,7 @@ from typing import Any
 Loss = Callable[[Any, Any, Any], Any]
 
 _FAR = 1e9
-"""Takes a class out of a maximum."""
+"""Removes a class from a maximum."""
 
 
 def cross_entropy(logits: Any, y: Any, t: Any) -> Any:

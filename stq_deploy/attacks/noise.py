@@ -17,7 +17,7 @@ from stq_deploy.attacks.steps import random_start
 class Noise(Attack):
     """Draws at the edge of the budget: in Linf every value moves by +eps or -eps.
 
-    Settings: eps and norm; draws, how many a sample.
+    Settings: eps and norm; draws, the number per sample.
     """
 
     name: ClassVar[str] = "noise"

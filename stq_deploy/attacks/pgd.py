@@ -18,9 +18,9 @@ UNTARGETED = ("ce", "margin", "dlr")
 class Pgd(Attack):
     """Iterated steps from a random start.
 
-    Settings: eps and norm; eps_step (pixel units a step; by default eps / 4, so that any budget can be used
-    up); max_iter steps; num_random_init runs from random points of the budget's ball (0: one run from the sample
-    itself); loss to raise (ce, margin or dlr); l1_step as of `Fgsm`.
+    Settings: eps and norm; eps_step (pixel units per step; by default eps / 4, so that any budget can be reached);
+    max_iter steps; num_random_init runs from random points of the budget's ball (0: one run from the sample itself);
+    loss to maximize (ce, margin or dlr); l1_step as for `Fgsm`.
     """
 
     name: ClassVar[str] = "pgd"
@@ -36,7 +36,7 @@ class Pgd(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.eps_step is None:
-            object.__setattr__(self, "eps_step", self.eps / 4)  # settled, so that it is recorded
+            object.__setattr__(self, "eps_step", self.eps / 4)  # set explicitly, so that it is recorded
         self.require(self.eps_step is not None and self.eps_step > 0, "eps_step", "a positive number")
         self.require(1 <= self.max_iter <= 1_000_000, "max_iter", "1 or more")
         self.require(0 <= self.num_random_init <= 1_000, "num_random_init", "0 to 1000")

@@ -1,4 +1,4 @@
-"""Steps of gradient attacks by norm: the direction that gains most, and random starts."""
+"""Steps of gradient attacks by norm: the direction of largest gain, and random starts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from stq_deploy.attacks.grid import Samples
 from stq_deploy.attacks.streams import Index, Streams
 
 PIXEL, SPREAD = "pixel", "spread"
-"""How a step of length 1 in L1 is spent: on the one value of the largest gradient (the steepest step; ART since 1.18),
-or over all values in proportion to the gradient (ART before 1.18, and so the paper)."""
+"""How a step of length 1 in L1 is distributed: on the single value of the largest gradient (the steepest step; ART
+since 1.18), or over all values in proportion to the gradient (ART before 1.18, and so the paper)."""
 
 Real = npt.NDArray[np.float64]
 
 
 def direction(gradient: Samples, budget: Budget, l1_step: str = PIXEL) -> Real:
-    """Steps of length 1 in the budget's norm that raise the loss most: (N, *shape), in the samples' unit."""
-    scaled = gradient.astype(np.float64) * budget.unit  # by units of budget
+    """Steps of length 1 in the budget's norm that increase the loss most: (N, *shape), in the samples' unit."""
+    scaled = gradient.astype(np.float64) * budget.unit  # per unit of budget
     flat = scaled.reshape(len(scaled), -1)
     if budget.norm == "inf":
         step = np.sign(flat)
@@ -48,7 +48,7 @@ def random_start(x: Samples, budget: Budget, streams: Streams, index: Index) -> 
             return (direction / np.linalg.norm(direction) * budget.eps * generator.random() ** (1 / size)).reshape(
                 shape
             )
-        # Exponential spacings are even on the simplex; one more of them makes it the ball.
+        # Exponential spacings are uniform on the simplex; one more gives the ball.
         spacings = generator.exponential(size=size + 1)
         signs = generator.choice([-1.0, 1.0], size)
         return (signs * spacings[:size] / spacings.sum() * budget.eps).reshape(shape)

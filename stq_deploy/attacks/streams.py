@@ -1,4 +1,4 @@
-"""Random numbers for each sample by itself: a sample's attack does not depend on the samples beside it."""
+"""Random numbers for each sample separately: a sample's attack does not depend on the other samples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Index = npt.NDArray[np.intp]
 
 
 class Streams:
-    """One generator a sample.
+    """One generator per sample.
 
     Args:
-        seed: of the whole attack.
-        samples: each sample's number in its file; (seed, number) alone decides what is drawn for it.
+        seed: seed of the whole attack.
+        samples: each sample's number in its file; only (seed, number) decides its draws.
     """
 
     def __init__(self, seed: int, samples: Sequence[int]) -> None:

@@ -102,7 +102,7 @@ def run_files(
             outside the network's domain, a board or the link fails, or results of another run.
     """
     network, scorings = firmware.program.network, []
-    for file in files:  # what the network cannot take shows before anything is started
+    for file in files:  # unusable samples are found before anything is started
         read_inputs(file.samples.first(limit), network.input_format, file.name)
         scorings.append(file.scoring(network, stated))
     with ExitStack() as stack:
@@ -224,7 +224,7 @@ def _link_facts(executors: Sequence[LinkExecutor]) -> dict[str, str]:
 def _float_column(
     network: Network, samples: SampleSet, values: Values, scoring: Scoring, float_answers: FloatAnswers | None
 ) -> Answers | None:
-    """The float model's answers: those the file records (classes), else as they are computed."""
+    """The float model's answers: the file's recorded classes, or else computed ones."""
     recorded = recorded_answers(network, samples, scoring)
     if recorded is None and float_answers is not None:
         return float_answers(scoring, values)
@@ -233,7 +233,7 @@ def _float_column(
 
 def recorded_answers(network: Network, samples: SampleSet, scoring: Scoring) -> Answers | None:
     """The float model's classes (N,) that a sample file records; None unless of this network, read as classes."""
-    # Of one unit the file records on which side of the usual threshold it was.
+    # For one unit the file records the side of the usual threshold.
     classes = scoring.task is Task.CLASSES or (scoring.task is Task.BINARY and scoring.output.threshold is None)
     return samples.float_predictions(network.sha256()) if classes else None
 

@@ -1,4 +1,4 @@
-"""Boards to run on: one at a serial port, or emulated ones side by side."""
+"""Boards for a run: one at a serial port, or several emulated ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def open_emulated(
             yield [stack.enter_context(_open(board, firmware, one.port, "emulated")) for one in emulated]
         except StqError:
             for one in emulated:
-                one.check(_LAST_WORDS_SECONDS)  # a board that has died says why; the link only knows that it is silent
+                one.check(_LAST_WORDS_SECONDS)  # a stopped board knows the reason; the link only notices silence
             raise
 
 

@@ -1,4 +1,4 @@
-"""The main job, whole: build, boot, stream clean and attacked samples, compare everything with everything."""
+"""The whole main job: build, boot, stream clean and attacked samples, and compare all results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The firmware a run talks to: one that was built before, or one built now."""
+"""The firmware of a run: a former build, or a new one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def find_or_build(
 ) -> BuiltFirmware:
     """The build in `out`; else that in `stq-deploy build`'s own folder, if of this program; else a new one.
 
-    A board that was flashed must run the very build the host knows, so an existing one comes first.
+    A flashed board must run exactly the host's build, so an existing build comes first.
 
     Raises:
         StqError: the build in `out` is of another program or board, or is damaged; or building fails.
@@ -83,7 +83,7 @@ def find_or_build(
 
 @contextmanager
 def held_build(firmware: BuiltFirmware, out: Path) -> Iterator[None]:
-    """Nobody replaces the build while it runs: emulated boards read it whenever they start.
+    """Keep the build from being replaced while it runs: emulated boards read it whenever they start.
 
     Args:
         out: the run's folder, which the run holds already; the build may be the one in it.

@@ -1,4 +1,4 @@
-"""The integer network against the QKeras model as TensorFlow computes it: in float32, not exactly."""
+"""Compares the integer network with the QKeras model as TensorFlow computes it, in float32."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Levels = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class FloatLayer:
-    """A layer whose output the Keras model has too, and how many of its activations differ.
+    """A layer whose output the Keras model also has, and the number of its differing activations.
 
     Attributes:
-        rounding: fed with the Keras model's own inputs, the integer layer gives the neighbouring level.
-        inherited: fed so, it agrees: the difference came with the inputs.
-        unexplained: neither; a mistake of ours, or a layer between that is rounded to fixed point.
-        total: of how many activations.
+        rounding: with the Keras model's own inputs, the integer layer gives the neighbouring level.
+        inherited: with these inputs it agrees, so the difference came with its own inputs.
+        unexplained: neither; our mistake, or a layer between that is rounded to fixed point.
+        total: number of activations.
     """
 
     name: str

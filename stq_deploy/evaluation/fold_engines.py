@@ -19,7 +19,7 @@ def run_locally(task: Callable[[int], Any], numbers: Iterable[int]) -> Iterator[
 
 
 def run_on_ray(task: Callable[[int], Any], numbers: Iterable[int]) -> Iterator[tuple[int, Any]]:
-    """Side by side on a Ray cluster: the one of $RAY_ADDRESS, else one that is started on this computer.
+    """In parallel on a Ray cluster: that of $RAY_ADDRESS, else a new one on this computer.
 
     All its computers must see the data and the output folder under the same paths. Raises StqError if Ray is not
     installed, and what a task raises.

@@ -1,4 +1,4 @@
-"""Samples as a network and its Keras model take them, and how many of them leave what the network was made for."""
+"""Samples for a network and its Keras model, and the number outside the network's domain."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Inputs:
     """The same samples twice.
 
     Attributes:
-        values: float32 (N, *input shape), as the Keras model takes them: neither clipped nor rounded.
-        levels: int64 (N, *input shape), as the network takes them.
+        values: float32 (N, *input shape), for the Keras model: neither clipped nor rounded.
+        levels: int64 (N, *input shape), for the network.
         outside: samples with a value beyond the levels of the model's own input quantizer, which clips it, as in Keras.
     """
 
@@ -49,5 +49,5 @@ def read_inputs(samples: SampleSet, format: InputFormat, name: str = "") -> Inpu
 
 
 def count_outside(format: InputFormat, values: Values) -> int:
-    """Samples of which a value lies outside the domain, or beyond the levels of the model's own quantizer."""
+    """Samples with a value outside the domain, or beyond the levels of the model's own quantizer."""
     return int(np.any(format.outside(values).reshape(len(values), -1), axis=1).sum())

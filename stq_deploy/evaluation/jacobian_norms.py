@@ -1,8 +1,9 @@
-"""Norms of a model's Jacobians, sample by sample: of the logits by the input, and by what each inner layer takes in.
+"""Norms of a model's Jacobians for each sample: of the logits by the input, and by each inner layer's input.
 
-Two figures for each. By *gradients*: the exact Frobenius norm, one backward pass a class, straight through quantizers.
-By *finite differences*: for a random sign vector s, E|J s|^2 = |J|_F^2, so that the change of the logits under a small
-step along s, over the step, estimates the same norm (Hutchinson 1990). It sees the quantizers' steps as they are.
+Each has two figures. By *gradients*: the exact Frobenius norm, one backward pass per class, straight through
+quantizers. By *finite differences*: for a random sign vector s, E|J s|^2 = |J|_F^2, so that the change of the logits
+under a small step along s, over the step, estimates the same norm (Hutchinson 1990). It sees the quantizers' steps as
+they are.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ class JacobianMeter:
 
 
 def _kernel_inputs(model: Any) -> dict[str, Any]:
-    """What each layer with a kernel takes in, by the layer's name, without the first; each tensor once."""
+    """The inputs of the layers with a kernel, by the layer's name, without the first; each tensor once."""
     found: dict[int, tuple[str, Any]] = {}
     for layer in model.layers:
         if any(len(weight.shape) > 1 for weight in layer.trainable_weights):

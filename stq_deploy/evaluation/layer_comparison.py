@@ -1,4 +1,4 @@
-"""Every layer's output, executor against executor: equal to the byte, or the first place where it is not."""
+"""Compares every layer's output between executors: equal to the byte, or the first difference."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _digests(executor: Executor, levels: Levels, progress: Progress) -> Digests:
 def _first_difference(
     reference: Executor, other: Executor, levels: Levels, expected: Digests, found: Digests
 ) -> Difference:
-    """The earliest layer in the lowest sample that has one: what follows may only be its consequence."""
+    """The earliest differing layer in the first differing sample; later differences may be its consequence."""
     layer = int(np.flatnonzero((found != expected).any(axis=0))[0])
     sample = int(np.flatnonzero(found[:, layer] != expected[:, layer])[0])
     name = reference.program.layers[layer].name

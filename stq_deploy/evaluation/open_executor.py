@@ -1,4 +1,4 @@
-"""Executors by the names that `verify` and `evaluate` know."""
+"""Executors by their names in `verify` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_executor(name: str, program: Program) -> Iterator[Executor]:
             yield executor
     elif name in board_names():
         board = load_board(name)
-        backend_of(board)  # building takes longer than finding out that there is no emulator
+        backend_of(board)  # finding out that there is no emulator is faster than building
         with TemporaryDirectory(prefix="stq-build-") as folder:
             firmware = build_afresh(program, board, folder)
             with open_emulated(board, firmware) as (emulated,):

@@ -17,7 +17,7 @@ class Origin:
 
     Attributes:
         date: local time to the minute, with its offset from UTC.
-        command: as it was typed, without the program's folder.
+        command: the command line, without the program's folder.
         computer: processor, cores, system and Python; no name that identifies its owner.
     """
 
@@ -27,7 +27,7 @@ class Origin:
 
     @classmethod
     def now(cls) -> Origin:
-        """The origin of what this process makes."""
+        """The origin of this process's results."""
         program = Path(sys.argv[0]).name if sys.argv else "stq-deploy"
         return cls(
             date=datetime.now().astimezone().isoformat(" ", "minutes"),

@@ -1,8 +1,8 @@
-"""A network quantized after training against its float model: no layer is equal, so how much noise has each?
+"""Noise of each layer of a network quantized after training, against its float model.
 
-`float_comparison` counts differing levels where the Keras model has the same quantizers. Here it has none, and the
-count would be nearly all of them. What says something is a layer's signal-to-quantization-noise ratio, 10 lg(signal
-power / error power): every further bit gives 6 dB, and a layer far below its neighbours is the one to look at.
+`float_comparison` counts differing levels where the Keras model has the same quantizers. Here it has none, and nearly
+all levels would differ. The useful figure is a layer's signal-to-quantization-noise ratio, 10 lg(signal power / error
+power): every further bit gives 6 dB, and a layer far below its neighbours deserves attention.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class QuantizationNoise:
 def measure_noise(
     model: FloatModel, network: Network, inputs: Inputs, stated: Stated | None = None
 ) -> QuantizationNoise:
-    """Run both on the same samples, the float model on their values as they are.
+    """Run both on the same samples; the float model gets their values unchanged.
 
     Raises:
         StqError: the model is not the one the network was converted from (a layer is missing).

@@ -100,7 +100,7 @@ class LabelScore:
     Attributes:
         whole: samples all of whose labels are right.
         right, total: labels.
-        f1: of all labels together; None where neither truth nor answers hold a yes.
+        f1: over all labels together; None where neither truth nor answers contain a yes.
     """
 
     whole: Accuracy

@@ -26,7 +26,7 @@ Answers = npt.NDArray[Any]
 """Answers: int64 classes or labels, (N,) or one per place or label; or float64 values (N, *output shape)."""
 
 VALUES = (Task.REGRESSION, Task.RECONSTRUCTION, Task.ANOMALY)
-"""Tasks whose answers are numbers, which no two executors of different arithmetic give alike."""
+"""Tasks whose answers are numbers, which differ between executors of different arithmetic."""
 _INPUT_AS_TARGET = (Task.RECONSTRUCTION, Task.ANOMALY)
 
 
@@ -39,7 +39,7 @@ class Scoring:
         output: the output's format.
         input: how samples become the model's input.
         spec: of the network's output tensor; None for a Keras model.
-        notes: what the user should know beside the task.
+        notes: remarks for the user about the task.
     """
 
     task: Task
@@ -62,7 +62,7 @@ class Scoring:
 
     @property
     def description(self) -> str:
-        """The task, and what it means for this output, in a line."""
+        """The task and its meaning for this output, in a line."""
         output, count = self.output, self.output.channels
         name = "output" if output.last in (LastStep.LINEAR, LastStep.SIGN) else str(output.last)
         above = f"where the {name} is above {float(output.limit):g}"

@@ -1,6 +1,6 @@
 """The task of a model's output: from the model's ending, its shape and the samples' labels, or from the user.
 
-Where these leave more than one reading, nothing is guessed: the error names the readings, and how to say which.
+If these leave more than one reading, nothing is guessed: the error names the readings, and how to choose one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def scoring_of(network: Network, samples: SampleSet | None, stated: Stated | Non
 
 
 def check_stated(network: Network) -> None:
-    """Whether a network's output can be read as its metadata say.
+    """Check that a network's output can be read as its metadata state.
 
     Raises:
         StqError: it cannot.
@@ -57,7 +57,7 @@ def check_stated(network: Network) -> None:
 
 
 def check_attackable(output: OutputFormat) -> None:
-    """Whether attacks know what a wrong answer of this output is.
+    """Check that attacks can decide whether an answer of this output is wrong.
 
     Raises:
         StqError: it gives no classes.
@@ -216,7 +216,7 @@ class _Question:
         raise self._unfit(y, f"labels of shape {y.shape[1:]} per sample", "as many labels as outputs or places", ())
 
     def check_possible(self, task: Task) -> None:
-        """Whether the output can be read as the task stated.
+        """Check that the output can be read as the stated task.
 
         Raises:
             StqError: it cannot.
@@ -237,7 +237,7 @@ class _Question:
             )
 
     def check_labels(self, task: Task, y: npt.NDArray[Any]) -> None:
-        """Whether the labels are such as this reading can give.
+        """Check that this reading can give the labels.
 
         Raises:
             StqError: a label is beyond the classes or below 0, or there are not as many as the reading needs.

@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG text to stand inside an HTML page: the same bytes for the same figure."""
+"""A matplotlib figure as SVG text for an HTML page; equal figures give equal bytes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _STYLE = {
 
 @contextmanager
 def chart_style() -> Iterator[None]:
-    """Our look and none of the user's own settings; matplotlib reads it when text is made, and when it is drawn."""
+    """Our style without the user's own settings; matplotlib reads it when text is made, and when it is drawn."""
     with style.context(["default", _STYLE]):
         yield
 
@@ -73,7 +73,7 @@ def inline_svg(figure: Figure, title: str) -> str:
     """The figure as an `<svg>` element, all text escaped; call within `chart_style`.
 
     Args:
-        title: what a screen reader says of the whole. Untrusted text is fine.
+        title: text of the whole for screen readers. Untrusted text is fine.
     """
     title = printable(title)
     for artist in figure.findobj():

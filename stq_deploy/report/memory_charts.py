@@ -45,7 +45,7 @@ def memory_kinds(use: MemoryUse) -> dict[str, int]:
 
 
 def region_chart(memories: Sequence[MemoryUse]) -> str:
-    """A bar per memory, as long as it is full: in colours by what lies there."""
+    """A bar per memory, as long as it is full, in colours by content."""
     with chart_style():
         figure = new_figure(_WIDTH, 50 + _ROW * max(1, len(memories)))
         axes = figure.add_subplot()
@@ -77,7 +77,7 @@ def region_chart(memories: Sequence[MemoryUse]) -> str:
 def arena_chart(arena: Arena, layers: Sequence[str]) -> str:
     """Tensors as boxes: across, the layers during which each must stay intact; upwards, its place in the arena.
 
-    Where a layer writes over its input, the one's box ends and the other's begins in the middle of that layer.
+    Where a layer writes over its input, the input's box ends and the output's begins in the middle of that layer.
 
     Args:
         layers: their names, in the order they run.

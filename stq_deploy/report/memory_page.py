@@ -34,7 +34,7 @@ def memory_context(firmware: BuiltFirmware) -> dict[str, object]:
 
 
 def _together(placed: Sequence[Placed]) -> list[list[Placed]]:
-    """The functions that lie in one memory, as there are many; every other part by itself."""
+    """The functions of one memory joined, because there are many; every other part separately."""
     found: dict[object, list[Placed]] = {}
     for number, one in enumerate(placed):
         found.setdefault(one.memory if one.part.group == "kernels" else number, []).append(one)

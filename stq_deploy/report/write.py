@@ -1,4 +1,4 @@
-"""The files that a run and a build leave for people, and a run for programs."""
+"""The files of a run and a build for people, and of a run for programs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def build_pages(model: str = "") -> Pages:
     """Write the page beside a build's firmware: memory.html.
 
     Args:
-        model: what to call a network without a name.
+        model: name for a network without one.
     """
 
     def pages(firmware: BuiltFirmware) -> dict[str, str]:

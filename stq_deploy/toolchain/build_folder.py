@@ -1,9 +1,9 @@
 """The folder of a build: only files that a build wrote and lists are replaced, all together or none.
 
-A new build is made in `.stq-build.new` within the folder. When it is whole, the former build's files move to
-`.stq-build.old`, the new ones to their places, and `.stq-build.old` goes. Whatever ends that in between, the next
-command that looks at the folder moves the former files back. The exchange counts from the moment that
-`.stq-build.old` is renamed to `.stq-build.gone`, which only waits to be removed.
+A new build is made in `.stq-build.new` within the folder. When it is complete, the former build's files move to
+`.stq-build.old`, the new ones to their places, and `.stq-build.old` is removed. If anything interrupts that, the next
+command that uses the folder moves the former files back. The exchange takes effect when `.stq-build.old` is renamed to
+`.stq-build.gone`, which then only has to be removed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Files = Mapping[str, str]
 def replaced_build(out: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
     """(`out` without links and dots, an empty folder in it to fill); the filled one then replaces the former build.
 
-    Files of `out` that no build of ours lists stay as they are. On an exception the former build stays, and an `out`
+    Files of `out` that no build of ours lists stay unchanged. On an exception the former build stays, and an `out`
     made for this is removed again.
 
     Raises:
@@ -80,7 +80,7 @@ def listed_files(folder: Path) -> dict[str, str]:
 
 
 def roll_back(folder: Path) -> None:
-    """Undo an exchange of builds that did not come to its end: the former build is whole again.
+    """Undo an unfinished exchange of builds, so that the former build is complete again.
 
     Raises:
         StqError: the folder cannot be written.
@@ -164,7 +164,7 @@ def _is_changed(path: Path, digest: str, made_anew: bool) -> bool:
 
 
 def _check_unlisted(place: Path, fresh: Path, former: Files, out: str | os.PathLike[str]) -> None:
-    """No file of the new build may take the place of one that the former build did not write."""
+    """Check that no file of the new build replaces one that the former build did not write."""
     names = [path.relative_to(fresh).as_posix() for path in sorted(fresh.rglob("*")) if path.is_file()]
     taken = [name for name in names if _in_the_way(place, name, former)]
     if taken:
@@ -213,7 +213,7 @@ def _remove_empty_folders(place: Path, former: Files) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ctrl-C and the like wait until the block's few renames are done."""
+    """Delays Ctrl-C and other signals until the block's few renames are done."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

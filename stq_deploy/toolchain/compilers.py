@@ -1,6 +1,6 @@
-"""Which compiler builds the firmware, and how each family is called.
+"""Chooses the compiler of the firmware, and its options by family.
 
-Order: the one asked for (`--compiler`, or STQ_DEPLOY_CC), `arm-none-eabi-gcc` on PATH, then two from PyPI.
+Order: the requested one (`--compiler`, or STQ_DEPLOY_CC), `arm-none-eabi-gcc` on PATH, then two from PyPI.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class Compiler:
     """A compiler that answered.
 
     Attributes:
-        family: how it wants to be called.
+        family: decides its options.
         command: the words that start it.
-        version: the first line it says about itself; part of the build id.
+        version: first line of its version text; part of the build id.
         origin: where it was found, for people.
         environment: variables to set when it runs.
     """
@@ -76,7 +76,7 @@ class Compiler:
 
     @property
     def compile_flags(self) -> tuple[str, ...]:
-        """Flags for what runs during an inference, beside the board's."""
+        """Flags for code that runs during an inference, in addition to the board's."""
         return (_FAST[self.family], *_COMPILE_FLAGS[self.family])
 
     @property
@@ -86,7 +86,7 @@ class Compiler:
 
     @property
     def link_flags(self) -> tuple[str, ...]:
-        """Flags of the link, beside the board's."""
+        """Flags of the link, in addition to the board's."""
         return (*_LINK_FLAGS, *_FAMILY_LINK_FLAGS[self.family])
 
     @property
@@ -111,7 +111,7 @@ class Candidate:
 
 
 def candidates() -> Iterator[Candidate]:
-    """The places looked at when no compiler is asked for, in order."""
+    """The places searched when no compiler is requested, in order."""
     on_path = shutil.which(GCC)
     yield Candidate(GCC, "gcc", (on_path,) if on_path else (), "Debian, Ubuntu: sudo apt-get install gcc-arm-none-eabi")
     yield Candidate(COMMA_DEPS, "gcc", _comma_deps(), f"pip install {COMMA_DEPS} (Python 3.12 or later)")
@@ -127,7 +127,7 @@ def find_compiler(asked: str | None = None) -> Compiler:
             without that the first candidate that answers.
 
     Raises:
-        StqError: there is none, or the one asked for does not answer as a known compiler.
+        StqError: there is none, or the requested one does not answer as a known compiler.
     """
     wanted = asked or os.environ.get(ENVIRONMENT_VARIABLE)
     if wanted:

@@ -1,8 +1,8 @@
-"""Interval bounds: the levels that a network's tensors can have while each input level stays between two ends.
+"""Interval bounds: the possible levels of a network's tensors while each input level stays between two ends.
 
-All is exact integers, by the network's own ops. A rising or falling function has its extremes at the ends; a table's
-are looked up. Each op forgets what its inputs have in common, so the intervals hold more than can occur: what they do
-not prove may still be true. Gowal et al. 2018, arXiv:1810.12715, do this in floating point.
+The bounds are exact integers, computed with the network's own ops. A monotone function has its extremes at the ends; a
+table's are looked up. Each op ignores dependencies between its inputs, so the intervals contain more than can occur:
+what they do not prove may still be true. Gowal et al. 2018, arXiv:1810.12715, do this in floating point.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def op_bounds(op: Op, inputs: Sequence[Interval], types: Sequence[TensorType], o
         return _curve(op, inputs[0], types, output)
     if isinstance(op, Softmax):
         return _softmax(op, inputs[0])
-    # What is left moves levels or takes the largest: nothing falls as an input rises.
+    # The remaining ops move levels or take the largest: nothing falls as an input rises.
     return _at_ends(op, inputs, types, output)
 
 
@@ -104,14 +104,14 @@ def _at_ends(op: Op, inputs: Sequence[Interval], types: Sequence[TensorType], ou
 
 
 def _accumulators(op: ElementwiseOp, inputs: Sequence[Interval], types: Sequence[TensorType]) -> Interval:
-    """Every accumulator rises or falls with each input alone, so its extremes lie at the corners."""
+    """Every accumulator is monotone in each input alone, so its extremes are at the corners."""
     ends = [(x.low - t.zero_point, x.high - t.zero_point) for x, t in zip(inputs, types, strict=True)]
     corners = [op.accumulate(corner) for corner in product(*ends)]
     return Interval(np.minimum.reduce(corners), np.maximum.reduce(corners))
 
 
 def _requantized(form: Requantize, sums: Interval) -> Interval:
-    """Every form but the table rises or falls over all of its domain, channel by channel."""
+    """Every form except the table is monotone over its whole domain, for each channel."""
     if isinstance(form, TableRequantize):
         rows = np.broadcast_to(form.table, (form.channels, form.table.shape[1])).astype(np.int64)
         low, high = np.empty_like(sums.low), np.empty_like(sums.high)
@@ -175,7 +175,7 @@ def _power(lengths: Integers) -> Integers:
 
 
 def _curve(op: Curve, x: Interval, types: Sequence[TensorType], output: TensorType) -> Interval:
-    """Between two entries the curve is a parabola, rounded: extremes lie at the ends of a segment or at its vertex."""
+    """Between two entries the curve is a rounded parabola: extremes are at the ends of a segment or at its vertex."""
     size, last = 1 << op.shift, (len(op.table) - 1) << op.shift
 
     def value(u: Integers) -> Integers:
@@ -203,7 +203,7 @@ def _curve(op: Curve, x: Interval, types: Sequence[TensorType], output: TensorTy
 
 
 def _vertices(op: Curve) -> Integers:
-    """The whole numbers on both sides of each parabola's vertex, kept within its segment: (2, entries).
+    """The integers on both sides of each parabola's vertex, kept within its segment: (2, entries).
 
     The parabola is `f d 2^(s + 1) + f (f - 2^s) e`; its slope is 0 at f = 2^(s - 1) - d 2^s / e.
     """

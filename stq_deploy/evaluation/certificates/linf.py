@@ -1,4 +1,4 @@
-"""`linf:N`: every value of the picture moved by up to N levels, each by its own: bounded, as nobody could enumerate it.
+"""`linf:N`: every value of the picture moved independently by up to N levels; bounded, because it cannot be enumerated.
 
 A sample that the bounds do not prove is undecided: there may be no counterexample at all.
 """
@@ -65,7 +65,7 @@ class BoundCertificate:
 
     @property
     def vacuous(self) -> bool:
-        """Whether the bounds say nothing of this network."""
+        """Whether the bounds prove nothing for this network."""
         return self.right > 0 and self.proved.correct == 0
 
     def as_json(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Run every member of a family on the integer network: a sample is proved, or the first member that fails is named.
+"""Runs every member of a family on the integer network: a sample is proved, or the first failing member is named.
 
-The integer network is the device's, byte for byte, so what is proved here is proved for the board.
+The integer network is the device's, byte for byte, so a proof here holds for the board.
 """
 
 from __future__ import annotations

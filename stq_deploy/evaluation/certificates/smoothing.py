@@ -4,18 +4,19 @@ Cohen, Rosenfeld and Kolter 2019 (arXiv:1902.02918). The smoothed classifier g a
 classifier f gives most often under normal noise: `g(x) = argmax_c P(f(x + e) = c)`, e ~ N(0, sigma^2) in each value.
 Where a class has a probability of at least p > 1/2, g gives it everywhere within `sigma * PHI^-1(p)` of x in L2.
 
-What f is here: it takes real numbers, rounds them to whole gray levels, clips those to 0..255, and runs the integer
-network. Rounding and clipping belong to f. So the theorem holds as it stands, for every real change of the picture, and
-for every other 8-bit picture within the radius.
+Here f takes real numbers, rounds them to integer gray levels, clips those to 0..255, and runs the integer network.
+Rounding and clipping belong to f. So the theorem holds as it stands, for every real change of the picture, and for
+every other 8-bit picture within the radius.
 
-What is drawn: a picture holds whole numbers, so rounding `x + e` is adding a rounded normal number. This is what
-`stq_deploy.network.noise` draws, up to a total variation distance for each value, which it states. For a picture of d
-values the distance is at most d times that: distances of independent parts add up at most. An event's probability
-under the real noise is therefore at least that under the drawn noise less this distance, which is taken off before the
-radius is computed. That the generator's words are as good as random ones is assumed, not proved.
+The draws: a picture holds integers, so rounding `x + e` means adding a rounded normal number.
+`stq_deploy.network.noise` draws such numbers, up to a total variation distance for each value, which it states. For a
+picture of d values the distance is at most d times that: distances of independent parts add up at most. An event's
+probability under the real noise is therefore at least that under the drawn noise minus this distance, which is
+subtracted before the radius is computed. We assume, and do not prove, that the generator's words are as good as random
+ones.
 
-What the confidence is of: one picture. With it, this picture's class and radius are right. The draws that choose the
-class are not those that bound its probability, as the bound needs a class chosen beforehand.
+The confidence is for one picture: its class and radius are right with that probability. The draws that choose the class
+are not those that bound its probability, because the bound needs a class chosen beforehand.
 """
 
 from __future__ import annotations

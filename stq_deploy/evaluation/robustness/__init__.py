@@ -1,1 +1,1 @@
-"""How robust a network is: presets of attacks, worst case a sample, signs of gradient masking, and tables of it."""
+"""Robustness of a network: presets of attacks, worst case per sample, signs of gradient masking, and tables."""
