@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import subprocess
@@ -15,7 +16,7 @@ from stq_deploy.toolchain.host_compiler import find_host_compiler
 
 TOP = Path(__file__).resolve().parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
-PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
+PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md"), TOP / "tools" / "README.md"])
 
 
 def test_the_readme_is_short() -> None:
@@ -84,3 +85,11 @@ def test_the_table_of_owners_has_the_order_of_the_imports() -> None:
     table = design.partition("| folder | step | imports beside numpy |\n|---|---|---|\n")[2].partition("\n\n")[0]
     names = [name for row in table.splitlines() for name in re.findall(r"`(\w+)(?:/|\.py)`", row.split("|")[1])]
     assert names == order
+
+
+def test_the_experiments_are_those_recorded() -> None:
+    """`tools/record_experiment.py` writes them."""
+    tool = runpy.run_path(str(TOP / "tools" / "record_experiment.py"))
+    records = json.loads(tool["RECORDS"].read_text(encoding="utf-8"))
+    page = tool["PAGE"].read_text(encoding="utf-8")
+    assert f"{tool['BEGIN']}\n\n{tool['table'](records)}\n{tool['END']}" in page
