@@ -50,10 +50,10 @@ def export_network(model: ShippedModel) -> list[int]:
     """Write a quantized model's converted network, if small enough to come along; return its weights' bits."""
     from stq_deploy.network import save_network
     from stq_deploy.passes import convert_model
-    from stq_deploy.zoo.schemes import get_scheme
+    from stq_deploy.zoo.scheme_file import recorded_scheme
     from stq_deploy.zoo.shipped import LARGEST_NETWORK
 
-    if not get_scheme(model.record["config"]["scheme"]).quantized:
+    if not recorded_scheme(model.record["config"]).quantized:
         return []
     network = convert_model(model.keras)
     save_network(network, model.network)

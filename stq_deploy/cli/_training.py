@@ -25,7 +25,7 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
         default="paper",
         show_default=True,
         help="How to train: paper, fp, quantized, gradual, fp-speech, quantized-speech, robust-fp, robust-quantized, "
-        "noisy, certified, smoke, or a .toml file.",
+        "noisy, jacobian, certified, smoke, or a .toml file.",
     )
     @click.option(
         "--network",
@@ -42,7 +42,7 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
         type=SCHEME,
         default="stq",
         show_default=True,
-        help="Quantization: fp, 8bit, 4bit, ternary, stq, 2bit, binary, s-binary.",
+        help="Quantization: fp, 8bit, 4bit, ternary, stq, 2bit, binary, s-binary, or a .toml file with bits by layer.",
     )
     @click.option("--dataset", type=DATA_SET, default="cifar10", show_default=True, help="Data set.")
     @click.option(
@@ -61,12 +61,14 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(**options: Any) -> None:
         from stq_deploy.training import TrainingConfig
         from stq_deploy.training.recipe import load_recipe, parse_changes
+        from stq_deploy.zoo.scheme_file import load_scheme
 
         flags = {name: options.pop(name) for name in _FLAGS}
+        scheme, layers = load_scheme(options.pop("scheme"))
         changes = parse_changes(list(options.pop("settings")))
         changes |= {name: value for name, value in flags.items() if value is not None}
-        names = ("out", "network", "variant", "scheme", "dataset", "data", "test_limit", "seed")
-        run = {name: options.pop(name) for name in names}
+        names = ("out", "network", "variant", "dataset", "data", "test_limit", "seed")
+        run = {name: options.pop(name) for name in names} | {"scheme": scheme, "scheme_layers": layers}
         command(config=TrainingConfig(recipe=load_recipe(options.pop("recipe"), changes), **run), **options)
 
     return wrapped

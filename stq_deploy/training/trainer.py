@@ -40,7 +40,7 @@ from stq_deploy.training.teacher import Teacher
 from stq_deploy.training.tensorboard import TensorBoard
 from stq_deploy.training.validation import Validator
 from stq_deploy.zoo.networks import build_network
-from stq_deploy.zoo.schemes import Scheme, get_scheme
+from stq_deploy.zoo.schemes import Scheme
 
 _FIT_SAMPLES = 512
 """Training samples whose activations `fit_activations` uses."""
@@ -135,7 +135,7 @@ class _Run:
         classes = len(self.dataset.class_names)
         self.model = build_network(
             config.network,
-            scheme=config.scheme,
+            scheme=config.quantization,
             classes=classes,
             input_shape=self.dataset.input_shape,
             variant=config.variant,
@@ -207,7 +207,7 @@ class _Run:
         started = time.monotonic()
         total = recipe.epochs * steps
         temperature = geometric(recipe.temperature_start, recipe.temperature_end, epoch / max(recipe.epochs - 1, 1))
-        noise.set_temperature_factor(temperature / get_scheme(config.scheme).temperature)
+        noise.set_temperature_factor(temperature / config.quantization.temperature)
         noise.set_share(stage(recipe.gradual_shares, epoch, recipe.epochs))
 
         def rate(step: int) -> float:
@@ -249,7 +249,7 @@ class _Run:
         self.reporter.epoch(record)
 
     def _scheme(self) -> Scheme:
-        scheme = get_scheme(self.config.scheme)
+        scheme = self.config.quantization
         return scheme if self.dataset.feature_range is None else scheme.for_features
 
     def _built_on(self) -> dict[str, str]:
@@ -262,7 +262,7 @@ class _Run:
         return files
 
     def _draws(self) -> bool:
-        return self.recipe.stochastic == "draws" and get_scheme(self.config.scheme).stochastic
+        return self.recipe.stochastic == "draws" and self.config.quantization.stochastic
 
     def _finish(self) -> dict[str, Any]:
         """Final weights and statistics, the one test, and the files."""

@@ -12,7 +12,7 @@ from stq_deploy.zoo.shipped import PREFIX, ShippedModel
 def model_card(model: ShippedModel) -> str:
     """The card of a shipped model, from its files alone."""
     record, config = model.record, model.record["config"]
-    title = get_scheme(config["scheme"]).title
+    title = _scheme_title(config)
     source = record.get("dataset_source") or config["data"] or "from its public source"
     lines = [
         f"# {PREFIX}{model.name}",
@@ -47,6 +47,11 @@ def model_card(model: ShippedModel) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _scheme_title(config: dict[str, Any]) -> str:
+    layers = config.get("scheme_layers")  # None in records of before there were schemes by layer
+    return (layers["title"] or config["scheme"]) if layers else get_scheme(config["scheme"]).title
+
+
 COLUMNS = ("model", "network", "scheme", "data set", "top-1 on its test part", "bytes of the .h5")
 """Columns of the list of models."""
 
@@ -54,7 +59,7 @@ COLUMNS = ("model", "network", "scheme", "data set", "top-1 on its test part", "
 def table_row(model: ShippedModel) -> tuple[str, ...]:
     """A model's line in the list of them, by `COLUMNS`."""
     config = model.record["config"]
-    title = get_scheme(config["scheme"]).title
+    title = _scheme_title(config)
     accuracy, size = accuracy_text(model.record), f"{model.record['bytes']:,}"
     return PREFIX + model.name, network_text(config), title, config["dataset"], accuracy, size
 

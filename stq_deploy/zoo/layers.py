@@ -32,7 +32,7 @@ class SchemeLayers:
         first: bool = False,
     ) -> Any:
         """`first`: whether it reads the network's input."""
-        text = self.scheme.first if first else self.scheme.conv
+        text = self.scheme.kernel(name, self.scheme.first if first else self.scheme.conv)
         options = {
             "padding": "same",
             "use_bias": bias,
@@ -47,10 +47,10 @@ class SchemeLayers:
     def depthwise(self, x: Any, name: str, *, bias: bool = False) -> Any:
         """3x3."""
         options = {"padding": "same", "use_bias": bias, "depthwise_initializer": _INITIALIZER, "name": name}
-        if self.scheme.depthwise is None:
+        text = self.scheme.kernel(name, self.scheme.depthwise)
+        if text is None:
             return layers.DepthwiseConv2D(3, **options)(x)
-        quantizer = make_quantizer(self.scheme.depthwise)
-        return qkeras.QDepthwiseConv2D(3, depthwise_quantizer=quantizer, **options)(x)
+        return qkeras.QDepthwiseConv2D(3, depthwise_quantizer=make_quantizer(text), **options)(x)
 
     def separable(self, x: Any, name: str, filters: int) -> Any:
         """3x3."""
@@ -61,30 +61,33 @@ class SchemeLayers:
             "pointwise_initializer": _INITIALIZER,
             "name": name,
         }
-        if self.scheme.conv is None or self.scheme.depthwise is None:
+        depthwise, pointwise = (self.scheme.kernel(name, text) for text in (self.scheme.depthwise, self.scheme.conv))
+        if depthwise is None or pointwise is None:
             return layers.SeparableConv2D(filters, 3, **options)(x)
         return qkeras.QSeparableConv2D(
             filters,
             3,
-            depthwise_quantizer=make_quantizer(self.scheme.depthwise),
-            pointwise_quantizer=make_quantizer(self.scheme.conv),
+            depthwise_quantizer=make_quantizer(depthwise),
+            pointwise_quantizer=make_quantizer(pointwise),
             **options,
         )(x)
 
     def dense(self, x: Any, name: str, units: int, *, bias: bool = False) -> Any:
         options = {"use_bias": bias, "name": name}
-        if self.scheme.dense is None:
+        text = self.scheme.kernel(name, self.scheme.dense)
+        if text is None:
             return layers.Dense(units, **options)(x)
-        return qkeras.QDense(units, kernel_quantizer=make_quantizer(self.scheme.dense), **options)(x)
+        return qkeras.QDense(units, kernel_quantizer=make_quantizer(text), **options)(x)
 
     def batch_norm(self, x: Any, name: str) -> Any:
         return layers.BatchNormalization(momentum=0.9, name=name)(x)
 
     def activation(self, x: Any, name: str, quantizer: str | None, plain: str) -> Any:
         """QActivation with the quantizer's *text*, which a model file stores and reads back."""
-        if quantizer is None:
+        text = self.scheme.activation(name, quantizer)
+        if text is None:
             return layers.Activation(plain, name=name)(x)
-        return qkeras.QActivation(quantizer, name=name)(x)
+        return qkeras.QActivation(text, name=name)(x)
 
     def relu(self, x: Any, name: str) -> Any:
         return self.activation(x, name, self.scheme.relu, "relu")

@@ -12,6 +12,7 @@ import tf_keras
 from stq_deploy.errors import StqError, no_such
 from stq_deploy.quantizers.exact import keep_order_of_additions
 from stq_deploy.zoo.ds_cnn import build_ds_cnn
+from stq_deploy.zoo.layer_bits import check_layer_bits
 from stq_deploy.zoo.resnet_v1 import build_resnet_v1
 from stq_deploy.zoo.schemes import Scheme, get_scheme
 from stq_deploy.zoo.stq import VARIANTS, build_stq
@@ -38,14 +39,21 @@ def build_network(
         features: whether samples are features, in -128..127 (`Scheme.for_features`). To ds_cnn they always are.
 
     Raises:
-        StqError: an unknown network, scheme or variant.
+        StqError: an unknown network, scheme or variant; or a scheme with bits of a layer that the network has not.
     """
     keep_order_of_additions()
     chosen = get_scheme(scheme)
     if features:
         chosen = chosen.for_features
     if is_user_network(network):
-        return build_user_network(network, chosen, classes, input_shape)
+        model = build_user_network(network, chosen, classes, input_shape)
+    else:
+        model = _build_own(network, chosen, classes, input_shape, variant)
+    check_layer_bits(model, chosen)
+    return model
+
+
+def _build_own(network: str, chosen: Scheme, classes: int, input_shape: tuple[int, int, int], variant: str) -> Any:
     if network not in NETWORKS:
         raise no_such(f"unknown network {network!r}", network, NETWORKS, also="or FILE.py:FUNCTION of your own")
     if variant not in (VARIANTS if network == "stq" else VARIANTS[:1]):

@@ -7,7 +7,9 @@ have 2 bits and fc1, fc2 have 4.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from stq_deploy.errors import no_such
 
@@ -20,10 +22,28 @@ FEATURE_INPUT = "quantized_bits(8,7,1,alpha=1)"
 
 _BITS_4 = "quantized_bits(4,0,1,alpha='auto_po2')"
 
+KERNELS: dict[int | str, str] = {
+    1: "binary(alpha='auto_po2')",
+    2: "quantized_bits(2,0,1,alpha='auto_po2')",
+    4: _BITS_4,
+    8: "quantized_bits(8,0,1,alpha='auto_po2')",
+    "ternary": "ternary(alpha='auto')",
+}
+"""Quantizer of a single layer's kernel by its bits, as the schemes of one width have it."""
+
+
+_NO_ROLES = ("name", "title", "weights", "activations")
+_FIRST_NUMBER = re.compile(r"\(\d+")
+
 
 @dataclass(frozen=True)
 class Scheme:
-    """One row: quantizer texts (QKeras syntax) by role, or None for floating point."""
+    """One row: quantizer texts (QKeras syntax) by role, or None for floating point; and the layers that differ.
+
+    Attributes:
+        weights: layer -> key of `KERNELS`, for kernels that do not follow their role.
+        activations: layer -> bits of its activation, which keeps the range of its role.
+    """
 
     name: str
     title: str
@@ -38,6 +58,8 @@ class Scheme:
     pre_sigmoid: str | None = "quantized_bits(8,3,1,alpha=1)"
     sigmoid: str | None = _SIGMOID_8
     branch: str | None = "quantized_bits(8,3,1,alpha=1)"  # a summand of a residual sum without a preceding ReLU
+    weights: tuple[tuple[str, int | str], ...] = ()
+    activations: tuple[tuple[str, int], ...] = ()
 
     @property
     def quantized(self) -> bool:
@@ -51,14 +73,25 @@ class Scheme:
 
     @property
     def quantizers(self) -> dict[str, str | None]:
-        """Role -> quantizer text; empty where nothing is quantized."""
-        texts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("name", "title")}
+        """Role, then each layer with bits of its own -> quantizer text; empty where nothing is quantized."""
+        texts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NO_ROLES}
+        texts |= {f"kernel of {layer}": KERNELS[bits] for layer, bits in self.weights}
+        texts |= {f"activation of {layer}": f"{bits} bits" for layer, bits in self.activations}
         return texts if self.quantized else {}
+
+    def kernel(self, layer: str, text: str | None) -> str | None:
+        """Quantizer of the kernel of `layer`, whose role has `text`."""
+        return KERNELS[dict(self.weights)[layer]] if layer in dict(self.weights) else text
+
+    def activation(self, layer: str, text: str | None) -> str | None:
+        """Quantizer of the activation `layer`, whose role has `text`: with other bits, over the same range."""
+        bits = dict(self.activations).get(layer)
+        return text if text is None or bits is None else _FIRST_NUMBER.sub(f"({bits}", text, count=1)
 
     @property
     def identifier(self) -> str:
         """The name as part of a model's."""
-        return self.name.replace("-", "_")
+        return re.sub(r"\W", "_", self.name, flags=re.ASCII)
 
     @property
     def stochastic(self) -> bool:
@@ -71,7 +104,7 @@ class Scheme:
         return 6.0 if "binary" in (self.conv or "") else 8.0
 
 
-def _uniform(name: str, title: str, kernel: str, first: str | None = None, **activations: str | None) -> Scheme:
+def _uniform(name: str, title: str, kernel: str, first: str | None = None, **activations: Any) -> Scheme:
     """A scheme with one kernel quantizer everywhere, or another for the first convolution."""
     return Scheme(name, title, first=first or kernel, conv=kernel, depthwise=kernel, dense=kernel, **activations)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,3 +109,57 @@ def test_its_gradient_reaches_every_kernel_of_the_whole_network(scheme: str) -> 
     noise.set_state(noise.NoiseState(seed=1))  # the same directions again
     if scheme == "fp":
         assert float(penalty()[0]) < float(before)
+
+
+NETWORK = """
+from tf_keras import Model, layers
+from stq_deploy.zoo.layers import SchemeLayers
+
+def build(scheme, classes, input_shape):
+    make = SchemeLayers(scheme)
+    inputs = layers.Input(input_shape)
+    x = make.relu(make.batch_norm(make.conv(inputs, "conv1", 8, 3, 2), "bn1"), "relu1")
+    x = make.dense(layers.Flatten(name="flatten")(x), "fc", classes)
+    return Model(inputs, layers.Activation("softmax", name="softmax")(x))
+"""
+
+
+def test_the_recipe_makes_jacobians_smaller(tmp_path: Path) -> None:
+    """The shipped recipe on a few pictures, from one start, with and without its two entries.
+
+    They weigh a hundred times as much here, as the run has a few dozen steps, and the network a few weights.
+    """
+    from stq_deploy.frontend.keras_model import read_keras_model
+    from stq_deploy.training import TrainingConfig, train
+    from stq_deploy.training.recipe import load_recipe
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 16)
+    pictures = np.clip(rng.normal(20 * labels[:, None, None] + 40, 30, (160, 8, 8)), 0, 255).astype(np.uint8)
+    data, own = tmp_path / "d.npz", tmp_path / "own.py"
+    own.write_text(NETWORK)
+    np.savez(data, x_train=pictures, y_train=labels, x_test=pictures[:20], y_test=labels[:20])
+    few = {"batch_size": 32, "validation_samples": 0, "final_batch_norm_samples": 160, "warm_up_steps": 0}
+    first = {"epochs": 4, "warm_start": None, "jacobian": 0.0, "jacobian_layers": 0.0}
+
+    def run(name: str, changes: dict[str, Any]) -> Any:
+        recipe = load_recipe("jacobian", {**few, **changes})
+        config = TrainingConfig(tmp_path / name, recipe, network=f"{own}:build", scheme="fp", data=data, seed=3)
+        train(config)
+        return read_keras_model(str(config.out / "model.h5"))
+
+    run("start", first)
+    after: dict[str, Any] = {
+        "epochs": 10,
+        "learning_rate": 1e-2,
+        "warm_start": str(tmp_path / "start" / "model.h5"),
+        "average_decay": 0.0,
+    }
+    shipped = load_recipe("jacobian")
+    assert shipped.jacobian and shipped.jacobian_layers
+    more = {"jacobian": 100 * shipped.jacobian, "jacobian_layers": 100 * shipped.jacobian_layers}
+    with_it, without = run("with", after | more), run("without", after | {"jacobian": 0.0, "jacobian_layers": 0.0})
+    x = (pictures[::8, :, :, None] / np.float32(255)).astype(np.float32)
+    print("J", [(_exact(m, x, None), _exact(m, x, "relu1"), m.evaluate) for m in (with_it, without)])
+    assert _exact(with_it, x, None) < 0.8 * _exact(without, x, None)
+    assert _exact(with_it, x, "relu1") < 0.8 * _exact(without, x, "relu1")
