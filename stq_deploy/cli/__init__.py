@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Score a model on a data set or sample file, without a link.",
     "attack": "Make adversarial samples of a QKeras model.",
     "robustness": "Attack a model by a preset; report what is left, worst case by sample.",
+    "robustness-sensitivity": "Measure each layer's adversarial noise sensitivity; propose bits by layer.",
     "certify": "Prove families of pictures right on the integer network, sample by sample.",
     "zoo": "List the trained models that come with the package, or show one's card.",
     "train": "Train one of the paper's networks, or one of your own, by a recipe.",
@@ -56,6 +57,8 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[:2] == ["robustness", "sensitivity"]:  # both ways of writing it work
+            args = ["robustness-sensitivity", *args[2:]]
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS and not ctx.resilient_parsing:
             near = did_you_mean(name, COMMANDS)
