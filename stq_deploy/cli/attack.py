@@ -122,7 +122,7 @@ def attack(
     written: list[dict[str, Any]] = []
     console = result_console(as_json)
     for name, chosen in attacks.items():
-        kept = f"the files of attacks that were done are kept ({len(written)}); the same command starts anew"
+        kept = f"the files of attacks that were done are kept ({len(written)}); the same command starts again"
         with interruptible(kept), progress_bars() as progress:
             advance = partial(_advance, progress, name, len(clean))
             made = craft(target, clean, chosen, seed=seed, batch=batch, storage=storage, unit=unit, progress=advance)

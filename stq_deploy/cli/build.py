@@ -72,7 +72,7 @@ def build(
     # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
     command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
     command += "".join(f" --place {place}" for place in places)
-    kept = "a former build in the folder is as it was; the same command starts anew"
+    kept = "a former build in the folder is as it was; the same command starts again"
     with interruptible(kept), progress_bars() as progress:
         network = load_any(path, asked, progress)
         say_assumed_input(network)

@@ -95,7 +95,7 @@ def certify(
         network = load_any(path, asked, progress)
     x, y = pictures.x.astype(np.uint8), pictures.classes()
     certifier = Certifier(network, scoring_of(network, pictures), x, y, executor, source)
-    kept = "nothing was written; the same command starts anew"
+    kept = "nothing was written; the same command starts again"
     with interruptible(kept), progress_bars() as progress, certifier:
         proved, smoothed = certifier.answer(questions, progress)
     record = {

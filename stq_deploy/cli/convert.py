@@ -78,7 +78,7 @@ def convert(
     what = "a network (.stq)"
     check_output(out, what=what, recognize=is_network_file, inputs=read, parents=False, force=force)
     asked = conversion.load()
-    with interruptible("no file was written; the same command starts anew"):
+    with interruptible("no file was written; the same command starts again"):
         with progress_bars() as progress:
             whole = convert_model(path, asked, progress)
             whole = replace(whole, metadata=whole.metadata | task_metadata(stated))

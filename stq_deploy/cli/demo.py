@@ -26,7 +26,7 @@ FRESH_ATTACKS: dict[str, dict[str, str]] = {"fgsm": {}, "pgd": {}, "square": {"m
 
 @click.command(context_settings={"show_default": True})
 @click.option("--samples", "limit", type=click.IntRange(min=1), default=32, help="Samples of each kind on the board.")
-@click.option("--from-keras", is_flag=True, help="Start from the QKeras file: convert, attack anew. Needs TensorFlow.")
+@click.option("--from-keras", is_flag=True, help="Start from the QKeras file: convert, attack again. Needs TensorFlow.")
 @click.option("--board", "board_name", type=BOARD, default="stm32h743", help="Board.")
 @click.option("--port", help="Serial port of a real board that runs the build.")
 @click.option("--emulated", is_flag=True, help="Use emulated boards; this is what happens without --port.")
@@ -68,7 +68,7 @@ def demo(
         raise StqError("which board?", next="give either --port PORT, or --emulated")
     board = load_board(board_name)
     check_reports(out)
-    kept = f"what is done so far is kept in {out}; the next demo starts anew"
+    kept = f"what is done so far is kept in {out}; the next demo starts again"
     with interruptible(kept), made_folder(out) as folder, locked(folder), progress_bars() as progress:
         network, files = _from_keras(limit, out, progress) if from_keras else _shipped()
         found = run_demo(

@@ -46,7 +46,7 @@ def load_archive(path: Path, class_names: tuple[str, ...]) -> Dataset:
             "cannot read the CIFAR-10 archive",
             where=str(path),
             cause=f"it is damaged, or not the Python version of the archive ({error})",
-            next="fetch cifar-10-python.tar.gz anew",
+            next="fetch cifar-10-python.tar.gz again",
         ) from error
     return Dataset("cifar10", str(path), class_names, x_train, y_train, x_test, y_test)
 

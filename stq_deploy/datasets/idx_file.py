@@ -32,7 +32,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             content = stream.read(MAXIMUM_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise StqError(
-            "cannot read the file", where=str(path), cause=f"it is truncated or damaged ({error})", next="fetch it anew"
+            "cannot read the file",
+            where=str(path),
+            cause=f"it is truncated or damaged ({error})",
+            next="fetch it again",
         ) from error
     if len(content) > MAXIMUM_BYTES:
         raise StqError(f"the file unpacks to more than {MAXIMUM_BYTES} bytes", where=str(path))
@@ -41,13 +44,13 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     dimensions = content[3]
     start = 4 + 4 * dimensions
     if len(content) < start:
-        raise StqError("the file ends within its header", where=str(path), next="fetch it anew")
+        raise StqError("the file ends within its header", where=str(path), next="fetch it again")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     if math.prod(shape) != len(content) - start:
         raise StqError(
             f"the file holds {len(content) - start} values, but its shape is {shape}",
             where=str(path),
             cause="it is truncated or damaged",
-            next="fetch it anew",
+            next="fetch it again",
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -54,7 +54,7 @@ def read_mat(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
             "cannot read the MATLAB file",
             where=str(path),
             cause=f"it is damaged, or another file under that name: {error}",
-            next="fetch it anew",
+            next="fetch it again",
         ) from error
     return found
 

@@ -109,9 +109,7 @@ def _class_names(names: Array, path: Path) -> tuple[str, ...]:
     try:
         "".join(found).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise StqError(
-            "a class's name holds half a character", where=str(path), next="name the classes anew"
-        ) from error
+        raise StqError("a class's name holds half a character", where=str(path), next="rename the classes") from error
     return found
 
 

@@ -246,7 +246,7 @@ def load_samples(path: str | os.PathLike[str]) -> SampleSet:
             f"this is not a usable sample file ({error})",
             where=str(path),
             cause="the file is truncated, damaged, or something else under that name",
-            next="make it anew with `stq-deploy attack`, or with numpy.savez(path, x=..., y=...)",
+            next="make it again with `stq-deploy attack`, or with numpy.savez(path, x=..., y=...)",
         ) from error
 
 
@@ -330,7 +330,7 @@ def _read_metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
             f"the file is {metadata.get('format')!r} version {metadata.get('version')!r}, "
             f"this stq-deploy reads {FORMAT!r} version {VERSION}",
             cause="it was written by another version of stq-deploy",
-            next="make it anew, or install the version that wrote it",
+            next="make it again, or install the version that wrote it",
         )
     return metadata
 

@@ -49,8 +49,8 @@ def archive_files(path: Path, words: tuple[str, ...]) -> Iterator[tuple[str, byt
         raise StqError(
             "cannot read the archive",
             where=str(path),
-            cause=f"it is truncated, damaged, or no .tar.gz ({error})",
-            next="fetch it anew",
+            cause=f"it is truncated, damaged, or not a .tar.gz file ({error})",
+            next="fetch it again",
         ) from error
 
 

@@ -56,7 +56,7 @@ def _part(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _foreign(path: Path, why: str) -> StqError:
-    return StqError("this is not a file of SVHN's cropped digits", where=str(path), cause=why, next="fetch it anew")
+    return StqError("this is not a file of SVHN's cropped digits", where=str(path), cause=why, next="fetch it again")
 
 
 SVHN = DataSource(

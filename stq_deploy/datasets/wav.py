@@ -28,7 +28,7 @@ def read_clip(content: bytes, name: str) -> NDArray[np.int16]:
             samples = file.readframes(CLIP_SAMPLES)
     except (wave.Error, EOFError, ValueError) as error:
         raise StqError(
-            "cannot read the clip", where=name, cause=f"it is damaged, or no PCM WAV file ({error})"
+            "cannot read the clip", where=name, cause=f"it is damaged, or not a PCM WAV file ({error})"
         ) from error
     if found != (1, 16, RATE):
         channels, bits, rate = found

@@ -25,6 +25,6 @@ def emulator_checks() -> Iterator[Check]:
     except StqError as error:
         yield Check("QEMU", False, error.what, used_for, error.next)
     except (OSError, subprocess.SubprocessError) as error:
-        yield Check("QEMU", False, f"does not run: {error}", used_for, "install it anew")
+        yield Check("QEMU", False, f"does not run: {error}", used_for, "install it again")
     else:
         yield Check("QEMU", True, f"{version.partition(chr(10))[0]}, {path}", used_for, "")

@@ -271,7 +271,7 @@ class ResultsFile:
             f"line {number} is damaged ({detail})",
             where=str(self.path),
             cause="the file was edited, or its disk changed it; neither board nor model had a part in it",
-            next="remove that line, and its sample runs again; or remove the file, and the run starts anew",
+            next="remove that line, and its sample runs again; or remove the file, and the run starts again",
         )
 
 

@@ -267,7 +267,7 @@ class _Question:
             if not np.isin(y, (0, 1)).all() or (y.reshape(len(y), *output.shape).sum(axis=-1) != 1).any():
                 raise StqError(
                     "the labels are one number per output, but not one 1 and else 0",
-                    cause="several labels hold of a sample, or none",
+                    cause="a sample has several labels, or none",
                     next="--task multi-label, if the outputs are labels; else store class numbers as y",
                 )
             return

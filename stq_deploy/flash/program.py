@@ -47,7 +47,7 @@ PROBLEMS = (
         r"(Memory transfer fault[^\n]*)",
         "the chip does not let the probe at its memory: {0}",
         "it is locked (readout protection, RDP), or the probe loses contact",
-        "power the board anew; if it persists, remove the protection with STM32CubeProgrammer",
+        "power-cycle the board; if it persists, remove the protection with STM32CubeProgrammer",
     ),
     Problem(
         r"(No device connected|Get IDCODE error|No ACK|DP fault)",
@@ -140,7 +140,7 @@ def choose_probe(probes: list[pyocd.Probe], uid: str | None) -> pyocd.Probe:
     if len(matching) > 1:
         raise StqError(
             f"{len(matching)} debug probes are connected" + (f" that match {uid!r}" if uid else ""),
-            cause="it is not said which board is meant",
+            cause="--probe does not single out one of them",
             next=f"name one with --probe: {listed}",
         )
     return matching[0]
@@ -179,5 +179,5 @@ def _explain(output: str, probe: pyocd.Probe) -> StqError:
     return StqError(
         f"pyocd failed: {lines[-1] if lines else 'without a word'}",
         where=f"probe {probe.uid}",
-        next="power the board anew and repeat; `pyocd commander` shows whether the probe reaches the chip",
+        next="power-cycle the board and repeat; `pyocd commander` shows whether the probe reaches the chip",
     )

@@ -100,8 +100,8 @@ def _as_error(layer: CheckedLayer) -> Iterator[None]:
         said = (str(error).splitlines() or [""])[0]
         raise unsupported(
             layer.name, layer.kind, f"Keras cannot build it: {shown(said)[1:-1]}",
-            next="build and save the model anew with tf_keras 2",
-            cause="its settings contradict each other, or its name is none that TensorFlow takes",
+            next="build and save the model again with tf_keras 2",
+            cause="its settings contradict each other, or TensorFlow does not accept its name",
         ) from error  # fmt: skip
 
 

@@ -400,7 +400,7 @@ def _check_slope(quantizer: Quantizer, role: Role) -> None:
     if slope < _FINEST_SLOPE:
         raise StqError(
             f"quantized_relu: negative_slope={slope:g} is not supported",
-            cause="its levels would be more than 256", next=f"use {_FINEST_SLOPE:g} or more",
+            cause="it would have more than 256 levels", next=f"use {_FINEST_SLOPE:g} or more",
         )  # fmt: skip
 
 
@@ -410,6 +410,6 @@ def _check_upper_bound(quantizer: Quantizer) -> None:
     step = 2.0 ** (quantizer.integer("integer") - bits)
     if bound and not quantizer.flag("is_quantized_clip") and bound < step * (2**bits - 1) and bound % step:
         raise StqError(
-            f"quantized_relu: relu_upper_bound={bound:g} is none of its levels, which are {step:g} apart",
+            f"quantized_relu: relu_upper_bound={bound:g} is not one of its levels, which are {step:g} apart",
             next=f"use a multiple of {step:g}, or none",
         )

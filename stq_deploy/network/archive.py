@@ -396,7 +396,7 @@ def _damaged(path: Path, detail: str) -> StqError:
         f"this is not a usable .stq network ({detail})",
         where=str(path),
         cause="the file is truncated, damaged, or something else under that name",
-        next="make it anew with `stq-deploy convert MODEL -o net.stq`",
+        next="make it again with `stq-deploy convert MODEL -o net.stq`",
     )
 
 

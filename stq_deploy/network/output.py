@@ -146,7 +146,7 @@ def _before(name: str, limit: Fraction | float) -> Fraction | float:
     """
     if name not in _ENDS:
         raise StqError(
-            f"a threshold at the output of {name} says nothing of one number alone",
+            f"a threshold at the output of {name} does not follow from one number alone",
             next="read the output as classes: --task classes",
         )
     low, high = _ENDS[name]
@@ -191,7 +191,7 @@ def output_format(metadata: Mapping[str, Any], spec: TensorType, count: int) -> 
             raise ValueError("the threshold is not a number")
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise StqError(
-            f"the network's metadata of its outputs make no sense ({error})",
+            f"the network's metadata about its outputs are invalid ({error})",
             cause="the .stq file is damaged, hand-made, or of a newer version",
             next="convert the model again",
         ) from error

@@ -79,4 +79,4 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Recursi
 
 
 def _damaged(path: Path, error: Exception) -> StqError:
-    return StqError("cannot resume from this checkpoint", where=str(path), cause=str(error), next="start the run anew")
+    return StqError("cannot resume from this checkpoint", where=str(path), cause=str(error), next="restart the run")

@@ -34,9 +34,9 @@ def take_fold(dataset: Dataset, fold: Fold, seed: int) -> Dataset:
     y = np.concatenate([dataset.y_train, dataset.y_test])
     if not 2 <= fold.count <= len(x):
         raise StqError(
-            f"{len(x)} samples cannot be parted into {fold.count} folds",
+            f"{len(x)} samples cannot be split into {fold.count} folds",
             where=dataset.source,
-            next="choose at least 2 folds, and at most one a sample",
+            next="choose at least 2 folds, and at most one per sample",
         )
     parts = list(KFold(fold.count, shuffle=True, random_state=seed).split(x))
     train, test = parts[fold.number]

@@ -103,7 +103,7 @@ def _rule(layer: Any) -> _Rule:
     if kind in _MONOTONE_LAYERS or (kind in ("Activation", "QActivation") and _is_monotone(layer)):
         return lambda given, training: _by_layer(layer, given)
     raise StqError(
-        f"interval bounds are not known of layer {layer.name!r} ({kind})",
+        f"interval bounds are not known for layer {layer.name!r} ({kind})",
         next="train this network with an adversary instead (recipe entry adversary)",
     )
 
@@ -160,7 +160,7 @@ def _after(layer: Any, sums: Bounds) -> Bounds:
     if layer.activation is None or getattr(layer.activation, "__name__", "") == "linear":
         return sums
     if not _is_monotone(layer):
-        raise StqError(f"interval bounds are not known of the activation of layer {layer.name!r}")
+        raise StqError(f"interval bounds are not known for the activation of layer {layer.name!r}")
     return sums.map(layer.activation)
 
 

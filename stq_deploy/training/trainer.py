@@ -86,7 +86,7 @@ class _Run:
             raise StqError(
                 "there is a training run in the output folder already",
                 where=str(config.out),
-                next="go on with it with --resume, or choose another --out",
+                next="continue it with --resume, or choose another --out",
             )
         result.check_free(config.out)
         self.history: list[dict[str, Any]] = []

@@ -78,7 +78,7 @@ def test_content_of_another_data_set(tmp_path: Path, name: str, content: np.ndar
     [
         (b"", "not an IDX file"),
         (b"<html>", "not an IDX file"),
-        (b"\0\0\x0d\x01" + bytes(8), "no IDX file"),  # of floats
+        (b"\0\0\x0d\x01" + bytes(8), "not an IDX file"),  # of floats
         (b"\0\0\x08\xff" + bytes(100), "within its header"),
         (struct.pack(">HBBI", 0, 8, 1, 6) + bytes(5), "5 values, but its shape"),
         (struct.pack(">HBBI", 0, 8, 1, 4) + bytes(5), "5 values, but its shape"),

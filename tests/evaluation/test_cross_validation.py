@@ -77,7 +77,7 @@ def test_folds_test_every_sample_once(validation: Any) -> None:
     again, other = (take_fold(dataset, Fold(0, 3), seed) for seed in (5, 6))
     np.testing.assert_array_equal(again.x_test, parts[0].x_test)
     assert not np.array_equal(other.x_test, parts[0].x_test)
-    with pytest.raises(StqError, match="48 samples cannot be parted into 49 folds"):
+    with pytest.raises(StqError, match="48 samples cannot be split into 49 folds"):
         take_fold(dataset, Fold(0, 49), 5)
 
 

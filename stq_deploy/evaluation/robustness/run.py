@@ -96,7 +96,7 @@ def _worked_off(job: Job, missing: list[npt.NDArray[np.int64]], processes: int, 
             _run_one(job, network, numbers, progress)
             yield
         return
-    # TensorFlow's threads do not survive a fork, so every process starts anew and loads the model itself.
+    # TensorFlow's threads do not survive a fork, so every process starts again and loads the model itself.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(missing)), context, _begin, (job,)) as pool:
         waiting = {pool.submit(_run_in_process, numbers) for numbers in missing}
