@@ -91,6 +91,8 @@ JSON = {
     "training/config.py", "training/early_stop.py", "training/pretrained.py", "training/progress.py",
     "training/recipe.py", "training/result.py", "training/tensorboard.py", "training/trainer.py", "zoo/card.py",
     "zoo/shipped.py",
+    # Scheme files, as TOML.
+    "zoo/scheme_file.py",
     # run.json, robustness.json, results files, and what commands print with --json.
     "cli/attack.py", "cli/boards.py", "cli/verify.py", "evaluation/certificates/certify.py",
     "evaluation/certificates/linf.py", "evaluation/certificates/prove.py", "evaluation/certificates/smoothing.py",
