@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from stq_deploy.attacks.craft import versions
 from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Samples
+from stq_deploy.attacks.oracle import Labels
 from stq_deploy.attacks.registry import ATTACKS
-from stq_deploy.attacks.victim import Labels, Victim
+from stq_deploy.attacks.victim import Victim
 from stq_deploy.datasets.samples import SampleSet, samples_of_dataset
 from stq_deploy.evaluation.robustness.presets import Preset, Series, load_preset
 from stq_deploy.evaluation.robustness.run import Job, open_network

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.attacks.base import GRADIENTS, Attack
+from stq_deploy.attacks.oracle import Labels
 from stq_deploy.attacks.pgd import UNTARGETED
 from stq_deploy.attacks.search import Search
 from stq_deploy.attacks.steps import Real, direction, random_start
-from stq_deploy.attacks.victim import Labels
 
 _MOMENTUM = 0.75
 _SUCCESSES = 0.75

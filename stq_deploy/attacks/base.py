@@ -71,6 +71,11 @@ class Attack(ABC):
         """
 
     @property
+    def most_queries(self) -> int | None:
+        """The most that a black-box attack asks of a sample, beside the clean one; None: not known before."""
+        return None
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Every setting by name, JSON-able."""
         return dataclasses.asdict(self)

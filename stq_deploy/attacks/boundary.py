@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from stq_deploy.attacks._art import attack_each
+from stq_deploy.attacks._art import attack_each, random_start_of_another_class
 from stq_deploy.attacks.base import DECISIONS, Attack
 from stq_deploy.attacks.grid import Samples
 from stq_deploy.attacks.search import Search
@@ -22,7 +20,8 @@ class Boundary(Attack):
 
     Settings: eps and norm; max_iter steps; delta, the first step along the boundary, as a part of the distance; step,
     the first one towards the sample (ART's epsilon); num_trial, how often either is tried again, made smaller, before
-    the walk ends; sample_size, random directions a trial; init_size, random pictures to begin with.
+    the walk ends; sample_size, random directions a trial; init_size, random pictures to begin with; max_queries, the
+    most that are asked of a sample (0: no limit).
     """
 
     name: ClassVar[str] = "boundary"
@@ -36,6 +35,7 @@ class Boundary(Attack):
     num_trial: int = 25
     sample_size: int = 20
     init_size: int = 100
+    max_queries: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,15 +44,20 @@ class Boundary(Attack):
         self.require(0 < self.step <= 1, "step", "above 0, at most 1")
         for setting in ("num_trial", "sample_size", "init_size"):
             self.require(1 <= getattr(self, setting) <= 10_000, setting, "1 to 10000")
+        self.require(0 <= self.max_queries <= 10_000_000, "max_queries", "0 or more")
+
+    @property
+    def most_queries(self) -> int | None:
+        """See `Attack.most_queries`."""
+        return self.max_queries or None
 
     def run(self, search: Search) -> None:
         """See `Attack.run`."""
-        attack_each(search, self._attack)
+        attack_each(search, self._attack, self.max_queries)
 
     def _attack(self, classifier: Any, sample: Samples, label: int) -> Samples | None:
         from art.attacks.evasion import BoundaryAttack
 
-        # ART would draw the start from a generator of its own, which nobody seeds.
         start = random_start_of_another_class(classifier, sample, label, self.init_size)
         if start is None:
             return None
@@ -69,11 +74,3 @@ class Boundary(Attack):
         )
         found: Samples = attack.generate(sample, x_adv_init=start)
         return found
-
-
-def random_start_of_another_class(classifier: Any, sample: Samples, label: int, tries: int) -> Samples | None:
-    """A random sample of the shape of `sample` (1, ...) that is not taken for `label`; None if none was drawn."""
-    low, high = classifier.clip_values
-    drawn = np.random.uniform(low, high, (tries, *sample.shape[1:])).astype(np.float32)
-    others = np.flatnonzero(np.argmax(classifier.predict(drawn), axis=1) != label)
-    return drawn[others[:1]] if len(others) else None

@@ -15,9 +15,10 @@ from stq_deploy import __version__
 from stq_deploy.attacks.base import Attack
 from stq_deploy.attacks.budget import NORMS, Budget
 from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Grid, Samples, feature_grid
+from stq_deploy.attacks.oracle import Labels
 from stq_deploy.attacks.search import Search
 from stq_deploy.attacks.streams import Streams
-from stq_deploy.attacks.victim import Labels, Victim
+from stq_deploy.attacks.victim import Victim
 from stq_deploy.datasets.samples import CLEAN, Pixels, SampleSet
 from stq_deploy.errors import StqError
 from stq_deploy.network.input_format import PIXELS as UNMAPPED

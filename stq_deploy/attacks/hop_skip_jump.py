@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from stq_deploy.attacks._art import attack_each
+from stq_deploy.attacks._art import attack_each, random_start_of_another_class
 from stq_deploy.attacks.base import DECISIONS, L2_BUDGET, Attack
-from stq_deploy.attacks.boundary import random_start_of_another_class
 from stq_deploy.attacks.budget import NORMS
 from stq_deploy.attacks.grid import Samples
 from stq_deploy.attacks.search import Search
@@ -20,7 +19,8 @@ class HopSkipJump(Attack):
     A sample that is not brought within eps stays as it is.
 
     Settings: eps and norm, in which the distance is made small; max_iter rounds; max_eval and init_eval, most and first
-    number of queries for a normal; init_size, random pictures to begin with.
+    number of queries for a normal; init_size, random pictures to begin with; max_queries, the most that are asked of a
+    sample (0: no limit).
     """
 
     name: ClassVar[str] = "hopskipjump"
@@ -35,16 +35,23 @@ class HopSkipJump(Attack):
     max_eval: int = 1000
     init_eval: int = 100
     init_size: int = 100
+    max_queries: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(1 <= self.max_iter <= 1_000_000, "max_iter", "1 or more")
         self.require(1 <= self.init_eval <= self.max_eval <= 1_000_000, "max_eval", "at least init_eval")
         self.require(1 <= self.init_size <= 10_000, "init_size", "1 to 10000")
+        self.require(0 <= self.max_queries <= 10_000_000, "max_queries", "0 or more")
+
+    @property
+    def most_queries(self) -> int | None:
+        """See `Attack.most_queries`."""
+        return self.max_queries or None
 
     def run(self, search: Search) -> None:
         """See `Attack.run`."""
-        attack_each(search, self._attack)
+        attack_each(search, self._attack, self.max_queries)
 
     def _attack(self, classifier: Any, sample: Samples, label: int) -> Samples | None:
         from art.attacks.evasion import HopSkipJump as ArtHopSkipJump

@@ -68,6 +68,11 @@ class Square(Attack):
             else:
                 _L2(search, self).run()
 
+    @property
+    def most_queries(self) -> int:
+        """See `Attack.most_queries`."""
+        return self.max_iter * self.nb_restarts
+
     def share(self, number: int) -> float:
         """The share of pixels that a patch covers in iteration `number` (from 0)."""
         of_authors = number * 10_000 / self.max_iter

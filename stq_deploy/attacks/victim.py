@@ -12,15 +12,13 @@ from stq_deploy.attacks.classifier import logits_model
 from stq_deploy.attacks.freeze import freeze, pass_gradient_through_input_quantizer
 from stq_deploy.attacks.grid import PIXELS, Grid, Samples
 from stq_deploy.attacks.losses import LOSSES
+from stq_deploy.attacks.oracle import Labels, Oracle
 
 BATCH = 128
 """Samples a forward pass: more do not go faster on a CPU."""
 
-Labels = npt.NDArray[np.int64]
-"""(N,) class numbers."""
 
-
-class Victim:
+class Victim(Oracle):
     """A Keras model as attacks see it.
 
     The model is frozen in place (`freeze`): keep another copy to train.
@@ -55,10 +53,6 @@ class Victim:
         self.forward_passes += len(x)
         parts = [np.asarray(self._forward(x[i : i + BATCH])) for i in range(0, len(x), BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, self.classes), np.float32)
-
-    def predict(self, x: Samples) -> Labels:
-        """Predicted classes (N,); of equal logits the lowest index."""
-        return np.asarray(np.argmax(self.logits(x), axis=1), np.int64)
 
     def gradient(
         self, x: Samples, y: Labels, loss: str, targets: Labels | None = None

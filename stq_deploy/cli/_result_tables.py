@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def print_results(console: Console, summary: RunSummary) -> None:
-    """Scores side by side, how many samples differ, and what the outputs were taken to be."""
+    """Scores side by side, how many samples differ, and what the outputs were taken to be.
+
+    If the board differs from the reference, an error names the samples.
+    """
+    from stq_deploy.evaluation.agreement import disagreement
+
     table = light_table(scores_title(summary))
     table.add_column("samples")
     for column in ("count", "float model", "integer\nreference", "board", "board !=\nreference", "float !=\nreference"):
@@ -40,9 +45,10 @@ def print_results(console: Console, summary: RunSummary) -> None:
     console.print(f"{outside_text(outside, total)}.")
     for text in dict.fromkeys(line for one in summary.comparisons for line in reading_lines(one.scoring)):
         console.print(plain(text), soft_wrap=True)
-    wrong = sum(len(one.differing_logits) for one in summary.comparisons)
-    if wrong:
-        console.print(f"The logits of {wrong} samples differ: `stq-deploy verify` finds the layer.")
+    wrong = disagreement(summary.comparisons)
+    if wrong is not None:
+        for line in f"Error: {wrong}".splitlines():
+            console.print(plain(line), soft_wrap=True)
 
 
 def score_text(score: Score | None) -> str:

@@ -11,7 +11,7 @@ import click
 
 from stq_deploy.cli._attacks import NONE, chosen_attacks
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
-from stq_deploy.cli._names import ATTACK_OR_NONE, DATA_SET, MODEL
+from stq_deploy.cli._names import ATTACK_OR_NONE, BOARD, DATA_SET, MODEL
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._output import force_option
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.option("--model", type=MODEL, required=True, help="Keras or QKeras model, .h5 or .keras; or zoo:stq-cifar10.")
 @click.option(
     "--attack", "names", type=ATTACK_OR_NONE, multiple=True, required=True, metavar="NAME",
-    help="noise, fgsm, pgd, apgd, apgd-t, square, cw, zoo, boundary, hopskipjump, or none for clean samples; may be "
-    "given several times.",
+    help="noise, fgsm, pgd, apgd, apgd-t, square, worst, cw, zoo, boundary, hopskipjump, or none for clean samples; "
+    "may be given several times.",
 )  # fmt: skip
 @click.option("--eps", help="Budget, in pixel units (0..1) or --unit; fractions are fine.  [default: 8/255; L2 0.5]")
 @click.option("--norm", help="Norm of the budget: inf, 1 or 2.  [default: inf; for cw, zoo and hopskipjump 2]")
@@ -52,8 +52,13 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True,
-    help="Sample file to write (.npz); with several attacks a folder.",
+    help="Sample file to write (.npz); with several attacks, or --live, a folder.",
 )  # fmt: skip
+@click.option("--live", is_flag=True, help="A board answers every query: square, boundary, hopskipjump.")
+@click.option("--queries", type=click.IntRange(min=1), help="Of --live, the most a sample.  [default: 500]")
+@click.option("--board", type=BOARD, default="stm32h743", show_default=True, help="Of --live.")
+@click.option("--port", help="Serial port of a board that runs the build.  [default: emulated boards]")
+@click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
 @force_option
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -72,6 +77,11 @@ def attack(
     batch: int,
     storage: str,
     out: Path,
+    live: bool,
+    queries: int | None,
+    board: str,
+    port: str | None,
+    boards: int | None,
     force: bool,
     conversion: ConversionOptions,
     as_json: bool,
@@ -82,19 +92,31 @@ def attack(
     stored, inside its budget, before the model sees it. Gradients pass straight through quantizers and rounding.
     The result is shown to the integer network as well. Settings, versions, seed, the largest change found and the
     float model's predictions are stored in the sample file.
+
+    With --live a board's integer network is under attack instead, real or emulated, and MODEL may be a .stq network.
+    Many samples' queries are on their way at once. The same attack then runs on the host twin, the C of the board on
+    this computer: every query and every answer must be equal. Given again, the command goes on where it stopped.
     """
+    from stq_deploy.cli._live import QUERIES, LiveOptions, attack_live_boards, live_settings
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.datasets.samples import is_own_sample_file
     from stq_deploy.files import check_output
 
+    if live:
+        _check_live_options(names, storage)
+        settings = live_settings(names, queries or QUERIES, settings)
     attacks = chosen_attacks(names, {"eps": eps, "norm": norm}, settings)
-    paths = _paths(list(attacks), out)
+    paths = {name: out / f"{name}.npz" for name in attacks} if live else _paths(list(attacks), out)
     for path in paths.values():
         read = (model, samples, conversion.calibrate)
         what = "a sample file that attack wrote"
         check_output(path, what=what, recognize=is_own_sample_file, inputs=read, force=force)
     _, clean = chosen_samples(dataset, data, samples, limit)
+    if live:
+        where = LiveOptions(board, port, boards)
+        attack_live_boards(model, attacks, clean, paths, out, where, seed, conversion, as_json)
+        return
 
     from stq_deploy.attacks.craft import Target, craft
     from stq_deploy.cli._input import outside_text, say_assumed_input
@@ -148,6 +170,15 @@ def attack(
         console.print(text, soft_wrap=True)
     if as_json:
         print_json({"model": target.name, "model_hash": target.model_hash, "files": written})
+
+
+def _check_live_options(names: tuple[str, ...], storage: str) -> None:
+    from stq_deploy.errors import StqError
+
+    if NONE in names:
+        raise StqError("--attack none asks nothing", next="run clean samples with `stq-deploy run`")
+    if storage != "uint8":
+        raise StqError("a board is sent stored pixels", next="leave --storage out")
 
 
 def _judge(model: FloatModel) -> Judge | None:

@@ -63,7 +63,7 @@ def cross_validate(
     import_tensorflow("training")
     from stq_deploy.evaluation.cross_validation import CrossValidation
     from stq_deploy.evaluation.cross_validation import cross_validate as run
-    from stq_deploy.evaluation.fold_engines import ENGINES
+    from stq_deploy.evaluation.engines import ENGINES
     from stq_deploy.files import locked, made_folder
     from stq_deploy.training import default_reporter
     from stq_deploy.training.progress import Silent

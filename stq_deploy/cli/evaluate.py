@@ -44,7 +44,7 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
     type=click.Choice(EXECUTORS),
     default="host",
     help="float: the Keras model in TensorFlow; numpy: the integer reference; host: the generated C here; "
-    "emulated: the firmware on an emulated board.",
+    "emulated: the firmware on an emulated board, every sample compared with the reference.",
 )
 @click.option("--board", type=BOARD, default="stm32h743", help="Board to emulate.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N samples.")
@@ -177,8 +177,10 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
         return
 
     from stq_deploy.cli._input import say_assumed_input
+    from stq_deploy.evaluation.agreement import check_equal_levels
     from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.open_executor import open_executor
+    from stq_deploy.executors.numpy_executor import NumpyExecutor
     from stq_deploy.passes import load_any
     from stq_deploy.program import plan_network
 
@@ -189,6 +191,8 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
         def answer(samples: SampleSet, scoring: Scoring, progress: Callable[[int], None]) -> _Answers:
             inputs = read_inputs(samples, network.input_format)
             logits, *_ = opened.run(inputs.levels, progress)
+            if executor == "emulated":
+                check_equal_levels(logits, NumpyExecutor(opened.program).run(inputs.levels)[0], f"emulated {board}")
             return _Answers(scoring.answers_of_levels(logits), None, inputs.outside)
 
         yield _Scored(

@@ -6,23 +6,28 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from stq_deploy.cli._names import DATA_SET, MODEL, PRESET
+from stq_deploy.cli._names import BOARD, DATA_SET, MODEL, PRESET
 from stq_deploy.cli._outcome import interruptible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stq_deploy.evaluation.robustness.device import OnDevice, Place
     from stq_deploy.evaluation.robustness.flags import Flag
+    from stq_deploy.evaluation.robustness.run import Job
     from stq_deploy.evaluation.robustness.summary import Summary
+    from stq_deploy.progress import Progress
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("model", type=MODEL)
-@click.option("--preset", type=PRESET, default="quick", help="quick, community, paper, fig5, or a .toml file of yours.")
+@click.argument("models", type=MODEL, nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--preset", type=PRESET, default="quick", help="quick, community, paper, fig5, device, or a .toml file of yours."
+)
 @click.option("--samples", "limit", type=click.IntRange(min=1), help="How many samples.  [default: the preset's]")
 @click.option("--dataset", type=DATA_SET, default="cifar10", help="Attack test samples of this data set.")
 @click.option(
@@ -34,12 +39,19 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0)
 @click.option("--processes", type=click.IntRange(min=1), help="Parts attacked at a time.  [default: one per core]")
 @click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local",
+    help="Where parts are attacked: on this computer, or on the Ray cluster of $RAY_ADDRESS.",
+)  # fmt: skip
+@click.option("--board", type=BOARD, default="stm32h743", help="Of the preset device.")
+@click.option("--port", help="Serial port of a board that runs the build.  [default: emulated boards]")
+@click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
+@click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out/robustness"),
     help="Folder of the results. Given again, the command continues where it stopped.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def robustness(
-    model: str,
+    models: tuple[str, ...],
     preset: str,
     limit: int | None,
     dataset: str,
@@ -47,46 +59,126 @@ def robustness(
     sample_file: Path | None,
     seed: int,
     processes: int | None,
+    engine: str,
+    board: str,
+    port: str | None,
+    boards: int | None,
     out: Path,
     as_json: bool,
 ) -> None:
     """Attack MODEL (a Keras or QKeras model, or zoo:NAME) by a preset; write robustness.json, .csv, .html and samples.
+
+    Of several models each has a folder of its own in OUT, and OUT/sweep.csv has the rows of all. With --engine ray all
+    parts of all models are attacked side by side. The preset device streams what was found to a board, and attacks the
+    board itself: each output must equal the reference's, each query and answer the host twin's.
 
     Each sample counts as right only if it withstands every attack, with every budget up to the one named. The
     integer network sees the same stored pictures as the float model. All figures are upper bounds on robustness.
     """
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
-    from stq_deploy.evaluation.robustness.flags import masking_flags
+    from stq_deploy.evaluation.engines import ENGINES
+    from stq_deploy.evaluation.robustness.device import Place
+    from stq_deploy.evaluation.robustness.on_engine import attack_on_engine
     from stq_deploy.evaluation.robustness.presets import load_preset
-    from stq_deploy.evaluation.robustness.record import attacked_job, check_results, write_results
-    from stq_deploy.evaluation.robustness.run import run
-    from stq_deploy.evaluation.robustness.summary import summarize
+    from stq_deploy.evaluation.robustness.record import attacked_job, check_results, sweep_csv
     from stq_deploy.files import locked, made_folder, write_whole
-    from stq_deploy.report.robustness_page import render_robustness_page
-    from stq_deploy.zoo.shipped import resolve_model
 
     chosen = load_preset(preset)
     name = None if sample_file is not None else dataset
     source, samples = chosen_samples(name, data, sample_file, limit or chosen.samples)
-    job = attacked_job(resolve_model(model, keras=True), chosen, samples, seed, out)
-    started = time.monotonic()
-    check_results(out)
+    jobs = [attacked_job(model, chosen, samples, seed, folder) for model, folder in _folders(models, out).items()]
+    for job in jobs:
+        check_results(job.folder.parent)
+    records = []
     kept = f"parts that were done are kept in {out}; the same command goes on from there"
     with interruptible(kept), made_folder(out) as folder, locked(folder), progress_bars() as progress:
-        shards = run(job, processes or os.cpu_count() or 1, progress)
+        if engine != "local":
+            attack_on_engine(jobs, ENGINES[engine], progress)
+        for job in jobs:
+            place = Place(board, port, boards)
+            records.append(_attacked(job, preset, source, place, processes or os.cpu_count() or 1, progress, as_json))
+        if len(jobs) > 1:
+            write_whole(out / "sweep.csv", sweep_csv(job.folder.parent for job in jobs))
+    if as_json:
+        print_json(records[0] if len(records) == 1 else {"models": records})
+    elif len(jobs) > 1:
+        result_console(as_json).print(f"All rows: {out / 'sweep.csv'}", soft_wrap=True)
+
+
+def _folders(models: tuple[str, ...], out: Path) -> dict[Path, Path]:
+    """The file of each model, and the folder of its results.
+
+    Raises:
+        StqError: two models would have the same folder.
+    """
+    from stq_deploy.errors import StqError
+    from stq_deploy.zoo.shipped import resolve_model
+
+    paths = [resolve_model(model, keras=True) for model in models]
+    if len(paths) == 1:
+        return {paths[0]: out}
+    folders = {path: out / path.stem for path in paths}
+    if len(set(folders.values())) < len(paths):
+        raise StqError(
+            "two of the models have one name, so that their results would have one folder",
+            where=", ".join(map(str, paths)),
+            next="rename one, or attack them one after the other with another --out",
+        )
+    return folders
+
+
+def _attacked(
+    job: Job, preset: str, source: str, place: Place, processes: int, progress: Progress, as_json: bool
+) -> dict[str, Any]:
+    """Attack one model, write its results, and say what came of it; returns the record."""
+    from stq_deploy.cli._screen import result_console
+    from stq_deploy.evaluation.robustness.device import run_on_device
+    from stq_deploy.evaluation.robustness.flags import masking_flags
+    from stq_deploy.evaluation.robustness.record import clean_samples, worst_files, write_results
+    from stq_deploy.evaluation.robustness.run import run
+    from stq_deploy.evaluation.robustness.summary import summarize
+    from stq_deploy.files import write_whole
+    from stq_deploy.report.robustness_page import render_robustness_page
+
+    out, chosen = job.folder.parent, job.preset
+    started = time.monotonic()
+    shards = run(job, processes, progress)
+    device = None
+    if chosen.device is not None:
+        files, clean = worst_files(job, shards), clean_samples(job)
+        device = run_on_device(
+            job.model, chosen.device, clean, files, out, place=place, seed=job.seed, progress=progress
+        )  # fmt: skip
     seconds = time.monotonic() - started
     summary = summarize(chosen, shards)
     flags = masking_flags(summary, len(job.class_names))
-    record = write_results(job, chosen, preset, source, shards, summary, flags, seconds, sys.argv[1:])
+    record = write_results(job, chosen, preset, source, shards, summary, flags, seconds, sys.argv[1:], device)
     page = out / "robustness.html"
     write_whole(page, render_robustness_page(job, chosen, source, shards, summary, flags, record))
-    if as_json:
-        print_json(record)
-        return
-    console = result_console(as_json)
-    _print(console, summary, flags)
-    console.print(f"Results: {page}", soft_wrap=True)
+    if not as_json:
+        console = result_console(as_json)
+        _print(console, summary, flags)
+        if device is not None:
+            _print_device(console, device)
+        console.print(f"Results: {page}", soft_wrap=True)
+    return record
+
+
+def _print_device(console: Console, device: OnDevice) -> None:
+    from stq_deploy.cli._screen import plain
+
+    kind = "emulated " if device.emulated else ""
+    for one in device.streamed:
+        console.print(plain(f"{one.name}: {kind}{device.board} right {one.right}"), soft_wrap=True)
+    total = sum(one.right.total for one in device.streamed)
+    console.print(f"Each output of all {total} samples equals the integer reference's.")
+    for live in device.live:
+        console.print(
+            f"{live.attack.title}, live: the board right {live.clean} clean, {live.left} attacked; "
+            f"{len(live.attacked.log)} queries, every one and its answer equal to the host twin's",
+            soft_wrap=True,
+        )
 
 
 def _print(console: Console, summary: Summary, flags: tuple[Flag, ...]) -> None:

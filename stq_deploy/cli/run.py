@@ -60,7 +60,8 @@ def run(
 
     Every result is appended to a file in OUT/results as it arrives: an interrupted run continues where
     it stopped. Then the board is compared with the integer reference and the float model on the same samples;
-    OUT/run.json and OUT/report.html have all results. Exit code 1 if the board differs from the reference.
+    OUT/run.json and OUT/report.html have all results. Every output level of every sample must equal the reference's:
+    else an error names the samples, and the exit code is 1.
     """
     import os
 

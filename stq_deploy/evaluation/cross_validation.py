@@ -21,8 +21,8 @@ from stq_deploy.attacks.craft import Target, craft
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.samples import SampleSet, dataset_metadata
 from stq_deploy.errors import StqError
+from stq_deploy.evaluation.engines import Engine
 from stq_deploy.evaluation.float_model import FloatModel
-from stq_deploy.evaluation.fold_engines import Engine
 from stq_deploy.evaluation.scores import Accuracy
 from stq_deploy.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
 from stq_deploy.training import Reporter, TrainingConfig, train

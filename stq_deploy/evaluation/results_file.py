@@ -54,10 +54,17 @@ class RunIdentity:
 
 @dataclass(frozen=True)
 class Result:
-    """One sample's result. `cycles` per layer, None when not measured."""
+    """One sample's result.
+
+    Attributes:
+        logits: output levels.
+        cycles: per layer; None when not measured.
+        asked: digest (hex) of the input, where it is an attack's query and no sample of a file; else None.
+    """
 
     logits: tuple[int, ...]
     cycles: tuple[int, ...] | None = None
+    asked: str | None = None
 
 
 class ResultsFile:
@@ -148,6 +155,8 @@ class ResultsFile:
         line: dict[str, Any] = {"index": index, "logits": list(result.logits)}
         if result.cycles is not None:
             line["cycles"] = list(result.cycles)
+        if result.asked is not None:
+            line["asked"] = result.asked
         self._write(line)
         self.results[index] = result
 
@@ -248,13 +257,15 @@ class ResultsFile:
                 )
 
     def _take(self, line: dict[str, Any], number: int) -> None:
-        index, cycles = line.get("index"), line.get("cycles")
+        index, cycles, asked = line.get("index"), line.get("cycles"), line.get("asked")
         try:
             if type(index) is not int:
                 raise ValueError("no index")
             if index in self.results:
                 raise ValueError(f"sample {index} occurs twice")
-            result = Result(_integers(line.get("logits")), None if cycles is None else _integers(cycles))
+            if asked is not None and not isinstance(asked, str):
+                raise ValueError("what was asked is no text")
+            result = Result(_integers(line.get("logits")), None if cycles is None else _integers(cycles), asked)
             self._check(index, result)
         except ValueError as error:
             raise self._damaged(number, str(error)) from error

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.evaluation.results_file import Result, ResultsFile
+from stq_deploy.evaluation.results_file import Result
 from stq_deploy.link.messages import Inference
 
 Levels = npt.NDArray[np.integer[Any]]
@@ -25,10 +25,22 @@ class Streamer(Protocol):
         ...
 
 
+class Recorder(Protocol):
+    """Where results go: `ResultsFile`."""
+
+    def missing(self, limit: int) -> list[int]:
+        """Those of the first `limit` samples without a result yet, ascending."""
+        ...
+
+    def append(self, index: int, result: Result) -> None:
+        """Record one sample's result."""
+        ...
+
+
 def stream_missing(
     boards: Sequence[Streamer],
     levels: Levels,
-    results: ResultsFile,
+    results: Recorder,
     *,
     layer_cycles: bool = False,
     progress: Callable[[int], None] = lambda _: None,

@@ -125,6 +125,7 @@ class Comparison:
             "board_score": None if board is None else board.as_json(),
             "board_reference_mismatches": len(self.differing_predictions),
             "board_reference_logit_mismatches": len(self.differing_logits),
+            "differing_samples": [int(i) for i in self.differing_logits],
             "float_reference_mismatches": None if flips is None else len(flips),
             "float_reference_rms": self.float_difference,
             "samples_outside_domain": self.outside,

@@ -23,6 +23,7 @@ WHITE_BOX = {
     "pgd": {"max_iter": "20"},
     "apgd": {"max_iter": "25"},
     "apgd-t": {"max_iter": "25"},
+    "worst": {"max_iter": "20", "restarts": "1", "queries": "20"},
 }
 
 
@@ -39,8 +40,9 @@ def _victim(weights: np.ndarray) -> Any:
 
     layers = tf_keras.layers
     model = tf_keras.Sequential([layers.Flatten(input_shape=SHAPE), layers.Dense(2, use_bias=False)])
-    model.set_weights([np.stack([weights, -weights], axis=1)])
-    return Victim(model)
+    # Of whole levels and a power of two every sum is exact, so that a margin of 0 is none.
+    model.set_weights([np.stack([weights, -weights], axis=1) / 256])
+    return Victim(model, input_range=(0.0, 255.0))
 
 
 def _picture(weights: np.ndarray, levels: int) -> np.ndarray:
@@ -142,3 +144,20 @@ def test_noise_stays_random(victim: Any, weights: np.ndarray) -> None:
     x = _picture(weights, 2 * PIXELS)
     assert not _attacked(victim, "noise", x, 8 / 255, "inf", draws="20").broken.any()
     assert _attacked(victim, "noise", _picture(weights, 1), 8 / 255, "inf", draws="20").broken.all()
+
+
+def test_the_worst_case_goes_on_to_square_where_gradients_find_nothing(victim: Any, weights: np.ndarray) -> None:
+    """With gradients that are 0, as a masked network has them, nothing but Square moves."""
+
+    class Masked(type(victim)):  # type: ignore[misc]
+        def __init__(self) -> None:
+            vars(self).update(vars(victim))
+
+        def gradient(self, x: np.ndarray, *rest: Any) -> Any:
+            logits, losses, gradient = victim.gradient(x, *rest)
+            return logits, losses, 0 * gradient
+
+    x = _picture(weights, 3 * PIXELS - 1)
+    weak = {"max_iter": "2", "restarts": "1", "targets": "1"}
+    assert not _attacked(Masked(), "worst", x, 24 / 255, "inf", **weak, queries="1").broken.any()
+    assert _attacked(Masked(), "worst", x, 24 / 255, "inf", **weak, queries="3000").broken.all()

@@ -18,7 +18,7 @@ from stq_deploy.evaluation.scores import classes_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network
 from stq_deploy.network.input_format import quantize_input
-from stq_deploy.program import plan_network
+from stq_deploy.program import Program, plan_network
 from stq_deploy.toolchain.compilers import find_compiler
 from tests.evaluation.test_layer_comparison import BrokenExecutor
 from tests.networks import random_levels, random_network
@@ -160,7 +160,9 @@ def test_a_board_that_differs_fails_the_run(work: Path) -> None:
     result["logits"][0] += 1
     path.write_text("\n".join([header, checked_line(result), second, ""]))
     failed = invoke(*arguments)
-    assert json_of(failed, exit_code=1)["results"][0]["board_reference_logit_mismatches"] == 1
+    found = json_of(failed, exit_code=1)["results"][0]
+    assert (found["board_reference_logit_mismatches"], found["differing_samples"]) == (1, [result["index"]])
+    assert f"differs from the integer reference in 1 of 2 samples: sample {result['index']} of clean" in failed.stderr
     assert "differ from the integer reference" in (work / "wrong" / "report.html").read_text()
 
 
@@ -220,6 +222,25 @@ def test_evaluate(work: Path, executor: str) -> None:
     assert (found["correct"], found["samples"], found["attack"]) == (4, COUNT, "fgsm")
     assert found["top1"] == pytest.approx(4 / 6)
     assert found["wilson95"] == pytest.approx([0.3000, 0.9032], abs=1e-4)
+
+
+def test_evaluate_names_the_samples_that_a_board_errs_in(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import contextmanager
+
+    class LyingBoard(NumpyExecutor):
+        def run(self, levels: Any, progress: Any = None) -> Any:
+            logits, *others = super().run(levels, progress)
+            logits.reshape(len(logits), -1)[[1, 4], -1] ^= 1
+            return (logits, *others)
+
+    @contextmanager
+    def opened(name: str, program: Program) -> Any:
+        yield LyingBoard(program)
+
+    monkeypatch.setattr(open_executor, "open_executor", opened)
+    done = invoke("evaluate", "--model", work / "net.stq", "--samples", work / "fgsm.npz", "--executor", "emulated")
+    assert done.exit_code == 1 and "top-1" not in done.stdout
+    assert "in 2 of 6 samples: samples 1, 4" in done.stderr
 
 
 def test_evaluate_for_people(work: Path) -> None:

@@ -83,7 +83,7 @@ def test_folds_test_every_sample_once(validation: Any) -> None:
 
 def test_a_stopped_validation_goes_on_fold_by_fold(validation: Any) -> None:
     from stq_deploy.evaluation.cross_validation import cross_validate
-    from stq_deploy.evaluation.fold_engines import run_locally
+    from stq_deploy.evaluation.engines import run_locally
 
     class Stop(Exception):
         pass
@@ -141,7 +141,7 @@ def test_interval_is_students() -> None:
 
 
 def test_ray_missing_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stq_deploy.evaluation.fold_engines import run_on_ray
+    from stq_deploy.evaluation.engines import run_on_ray
 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(StqError, match=r"needs Ray[\s\S]*install it: [^;]*\[ray\]"):
@@ -172,7 +172,7 @@ def test_ray_runs_every_fold_and_hands_on_errors(monkeypatch: pytest.MonkeyPatch
         exceptions=types.SimpleNamespace(RayTaskError=TaskError),
     )
     monkeypatch.setitem(sys.modules, "ray", ray)
-    from stq_deploy.evaluation.fold_engines import run_on_ray
+    from stq_deploy.evaluation.engines import run_on_ray
 
     class Square:
         def __call__(self, number: int) -> int:
@@ -191,7 +191,7 @@ def test_ray_runs_every_fold_and_hands_on_errors(monkeypatch: pytest.MonkeyPatch
 def test_real_ray_gives_the_same_scores(validation: Any, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     from stq_deploy.evaluation.cross_validation import cross_validate
-    from stq_deploy.evaluation.fold_engines import run_locally, run_on_ray
+    from stq_deploy.evaluation.engines import run_locally, run_on_ray
 
     here, there = (
         dataclasses.replace(validation, attacks={}, training=dataclasses.replace(validation.training, out=tmp_path / n))

@@ -6,11 +6,11 @@ import re
 import tomllib
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from stq_deploy.attacks.base import Attack
+from stq_deploy.attacks.base import GRADIENTS, Attack
 from stq_deploy.attacks.registry import ATTACKS, get_attack
 from stq_deploy.errors import StqError, no_such
 from stq_deploy.files import read_bounded
@@ -94,18 +94,59 @@ class Series(_Strict):
         return tuple(Fraction(text) for text in self.eps)
 
 
+class LiveStep(_Strict):
+    """A black-box attack that a board answers.
+
+    Attributes:
+        attack: its name.
+        norm, eps: the budget.
+        samples: how many are attacked, the first ones.
+        settings: as `--set` takes them.
+    """
+
+    attack: str
+    norm: Literal["inf", "1", "2"]
+    eps: str
+    samples: int = Field(ge=1)
+    settings: dict[str, str] = {}
+
+    @field_validator("attack")
+    @classmethod
+    def _black_box(cls, name: str) -> str:
+        known = [one for one, attack in ATTACKS.items() if attack.access != GRADIENTS]
+        if name not in known:
+            raise ValueError(f"a board cannot answer the attack {name!r}; choose among {', '.join(known)}")
+        return name
+
+    def made(self) -> Attack:
+        """The attack.
+
+        Raises:
+            StqError: an impossible setting.
+        """
+        return get_attack(self.attack).from_text({"eps": self.eps, "norm": self.norm, **self.settings})
+
+
+class Device(_Strict):
+    """What a board answers: the worst pictures of all series, and these attacks."""
+
+    live: tuple[LiveStep, ...] = ()
+
+
 class Preset(_Strict):
     """What `stq-deploy robustness` measures.
 
     Attributes:
         title: one line for people.
         samples: how many, where the user does not say.
-        series: what is attacked how.
+        series: what is attacked how. A file may name a shipped preset instead, `series_of`, and has its series.
+        device: what a board does beside; None: nothing.
     """
 
     title: str
     samples: int = Field(ge=1)
     series: tuple[Series, ...] = Field(min_length=1)
+    device: Device | None = None
 
 
 def preset_names() -> list[str]:
@@ -121,7 +162,7 @@ def load_preset(name_or_path: str) -> Preset:
     """
     path = _FOLDER / f"{name_or_path}.toml" if name_or_path in preset_names() else Path(name_or_path)
     try:
-        return Preset.model_validate(tomllib.loads(read_bounded(path)))
+        return Preset.model_validate(_with_series(tomllib.loads(read_bounded(path))))
     except FileNotFoundError as error:
         what = f"there is no preset {name_or_path!r}"
         raise no_such(what, name_or_path, preset_names(), also="or give a .toml file") from error
@@ -133,6 +174,16 @@ def load_preset(name_or_path: str) -> Preset:
         raise StqError(f"{place}: {first['msg'].removeprefix('Value error, ')}", where=str(path)) from error
     except (ValueError, RecursionError) as error:  # TOML's and UTF-8's errors, and numbers of thousands of digits
         raise StqError(f"the preset is not a TOML file: {error}", where=str(path)) from error
+
+
+def _with_series(content: dict[str, Any]) -> dict[str, Any]:
+    """The file's content, with the series of the preset that it names."""
+    name = content.pop("series_of", None)
+    if name is None:
+        return content
+    if name not in preset_names():
+        raise no_such(f"series_of: there is no preset {str(name)!r}", str(name), preset_names())
+    return content | {"series": tomllib.loads(read_bounded(_FOLDER / f"{name}.toml"))["series"]}
 
 
 def _value(text: str, eps: Fraction) -> str:

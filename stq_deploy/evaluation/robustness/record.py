@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from stq_deploy.attacks.craft import versions
 from stq_deploy.attacks.grid import PIXELS
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.errors import StqError
+from stq_deploy.evaluation.board_run import SampleFile
+from stq_deploy.evaluation.robustness.device import OnDevice
 from stq_deploy.evaluation.robustness.flags import Flag
 from stq_deploy.evaluation.robustness.presets import Preset
 from stq_deploy.evaluation.robustness.run import Job, as_json
@@ -73,6 +75,7 @@ def write_results(
     flags: Sequence[Flag],
     seconds: float,
     command: Sequence[str],
+    device: OnDevice | None = None,
 ) -> dict[str, Any]:
     """Write all of it into the folder above the shards; returns what robustness.json holds."""
     out = job.folder.parent
@@ -86,16 +89,51 @@ def write_results(
         "seconds": round(seconds, 1),
         "command": list(command),
         "versions": versions(),
+        "cpu_seconds_a_sample": cost(preset, shards),
         "flags": as_json(tuple(flags)),
         "bound": BOUND,
+        "device": None if device is None else device.as_json(),
         **as_json(summary),
     }
     write_whole(out / "robustness.json", json.dumps(record, indent=1) + "\n")
-    write_whole(out / "robustness.csv", _csv(summary))
-    for series in preset.series:
-        for b, eps in enumerate(series.eps):
-            save_samples(_worst(job, shards, series.name, b, eps, series.norm), out / _file(series.name, eps))
+    write_whole(out / "robustness.csv", _csv(summary, device))
+    for file in worst_files(job, shards):
+        save_samples(file.samples, out / file.name)
     return record
+
+
+def worst_files(job: Job, shards: Sequence[Shard]) -> list[SampleFile]:
+    """The worst pictures by series and budget, as sample files."""
+    return [
+        SampleFile(_file(series.name, eps), _worst(job, shards, series.name, b, eps, series.norm))
+        for series in job.preset.series
+        for b, eps in enumerate(series.eps)
+    ]
+
+
+def clean_samples(job: Job) -> SampleSet:
+    """The samples before any attack."""
+    names = {"class_names": list(job.class_names)}
+    return SampleSet(np.rint(job.x * 255).astype(np.uint8), job.y, names)
+
+
+def cost(preset: Preset, shards: Sequence[Shard]) -> dict[str, Any]:
+    """What the attacks of each series cost: CPU-seconds over the samples of the shards that were timed."""
+    shards = [shard for shard in shards if all(one.seconds.size for one in shard.series.values())]
+    if not shards:
+        return {}
+    samples = sum(len(shard.numbers) for shard in shards)
+    found = {}
+    for series in preset.series:
+        seconds = sum(shard.series[series.name].seconds for shard in shards) / samples
+        by_attack: dict[str, float] = {}
+        for step, spent in zip(series.steps, np.sum(seconds, axis=0), strict=True):
+            by_attack[step.title] = round(by_attack.get(step.title, 0.0) + float(spent), 4)
+        by_budget = dict(zip(series.eps, (round(float(s), 4) for s in np.sum(seconds, axis=1)), strict=True))
+        found[series.name] = {
+            "all": round(float(np.sum(seconds)), 4), "by_attack": by_attack, "by_budget": by_budget
+        }  # fmt: skip
+    return found
 
 
 def _file(series: str, eps: str) -> str:
@@ -115,16 +153,27 @@ def _worst(job: Job, shards: Sequence[Shard], series: str, b: int, eps: str, nor
     return SampleSet(np.rint(pictures * 255).astype(np.uint8), job.y, metadata)
 
 
-def _csv(summary: Summary) -> str:
+def sweep_csv(folders: Iterable[Path]) -> str:
+    """The rows of several runs' robustness.csv, each with its model's name before it."""
+    lines: list[str] = []
+    for folder in folders:
+        head, *rows = (folder / "robustness.csv").read_text(encoding="utf-8").splitlines()
+        lines = lines or [f"model,{head}"]
+        name = '"' + folder.name.replace('"', '""') + '"'
+        lines += [f"{name},{row}" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _csv(summary: Summary, device: OnDevice | None) -> str:
     stream = io.StringIO()
     rows = csv.writer(stream, lineterminator="\n")
     rows.writerow(["series", "norm", "eps", "attack", "right", "samples", "low95", "high95"])
 
-    def write(series: str, norm: str, eps: str, attack: str, right: int) -> None:
+    def write(series: str, norm: str, eps: str, attack: str, right: int, samples: int = summary.samples) -> None:
         from stq_deploy.intervals import wilson_interval
 
-        low, high = wilson_interval(right, summary.samples)
-        rows.writerow([series, norm, eps, attack, right, summary.samples, f"{low:.4f}", f"{high:.4f}"])
+        low, high = wilson_interval(right, samples)
+        rows.writerow([series, norm, eps, attack, right, samples, f"{low:.4f}", f"{high:.4f}"])
 
     write("", "", "0", "clean, float", summary.clean.correct)
     write("", "", "0", "clean, integer", summary.integer_clean.correct)
@@ -137,4 +186,10 @@ def _csv(summary: Summary) -> str:
             write(series.name, series.norm, row.eps, "worst case, integer", row.integer.correct)
             if series.storage != "uint8":
                 write(series.name, series.norm, row.eps, "worst case, rounded to pixels", row.rounded.correct)
+    if device is not None:
+        for one in device.streamed:
+            write("device", "", "", f"{one.name}, board", one.right.correct, one.right.total)
+        for live in device.live:
+            eps = f"{live.attack.eps:.6g}"
+            write("device", live.attack.norm, eps, f"{live.attack.title}, live", live.left.correct, live.left.total)
     return stream.getvalue()

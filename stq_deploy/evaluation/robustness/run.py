@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from stq_deploy import __version__
 from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Samples
-from stq_deploy.attacks.victim import Labels, Victim
+from stq_deploy.attacks.oracle import Labels
+from stq_deploy.attacks.victim import Victim
 from stq_deploy.evaluation.robustness.presets import Preset
 from stq_deploy.evaluation.robustness.shard import Judge, Network, Shard, load_shard, run_shard, save_shard
 from stq_deploy.progress import Progress, silent
@@ -52,7 +53,7 @@ class Job:
 
     def key(self, numbers: npt.NDArray[np.int64]) -> str:
         """SHA-256 (hex) over all that decides a shard's result."""
-        preset = self.preset.model_dump(mode="json", exclude={"samples", "title"})
+        preset = self.preset.model_dump(mode="json", exclude={"samples", "title", "device"})
         said = [__version__, self.model_sha256, preset, self.seed]
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
         for part in (self.x[numbers], self.y[numbers], numbers):
@@ -76,8 +77,7 @@ def run(job: Job, processes: int = 1, progress: Progress = silent) -> list[Shard
         processes: how many shards at a time, each in a process of its own.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    parts = job.parts()
-    missing = [numbers for numbers in parts if load_shard(job.path(numbers), job.key(numbers)) is None]
+    parts, missing = job.parts(), missing_parts(job)
     done = len(parts) - len(missing)
     progress("attacking samples in shards", done, len(parts))
     for _ in _worked_off(job, missing, processes, progress):
@@ -85,6 +85,19 @@ def run(job: Job, processes: int = 1, progress: Progress = silent) -> list[Shard
         progress("attacking samples in shards", done, len(parts))
     shards = [load_shard(job.path(numbers), job.key(numbers)) for numbers in parts]
     return [shard for shard in shards if shard is not None]
+
+
+def missing_parts(job: Job) -> list[npt.NDArray[np.int64]]:
+    """The shards that no earlier run has attacked."""
+    return [numbers for numbers in job.parts() if load_shard(job.path(numbers), job.key(numbers)) is None]
+
+
+def attack_part(job: Job, numbers: npt.NDArray[np.int64]) -> None:
+    """Attack one shard and keep it. This process keeps the last model it opened, for the next shard of it."""
+    if not _opened or _opened[0][0].model_sha256 != job.model_sha256:
+        _opened[:] = [(job, open_network(job.model))]
+    job.folder.mkdir(parents=True, exist_ok=True)
+    _run_one(job, _opened[0][1], numbers, silent)
 
 
 def _worked_off(job: Job, missing: list[npt.NDArray[np.int64]], processes: int, progress: Progress) -> Iterator[None]:

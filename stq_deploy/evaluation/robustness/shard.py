@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy.typing as npt
 from stq_deploy.attacks.base import Attack
 from stq_deploy.attacks.budget import Budget
 from stq_deploy.attacks.grid import PIXELS, Samples
+from stq_deploy.attacks.oracle import Labels
 from stq_deploy.attacks.search import Search, is_wrong
 from stq_deploy.attacks.streams import Streams
-from stq_deploy.attacks.victim import Labels, Victim
+from stq_deploy.attacks.victim import Victim
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.robustness.presets import Preset, Series
 from stq_deploy.files import write_whole
@@ -40,6 +42,7 @@ class SeriesResult:
         worst: (B, N, *shape) the picture that broke a sample; where none did, the clean one.
         predicted: (B, N) the integer network's class for it.
         rounded: (B, N) whether the float model is wrong on it after rounding to pixels.
+        seconds: (B, S) CPU-seconds that each attack took; (0, 0) where nobody measured.
     """
 
     alone: Flags
@@ -47,6 +50,7 @@ class SeriesResult:
     worst: Samples
     predicted: Labels
     rounded: Flags
+    seconds: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,7 @@ def _run_series(
     budgets, steps, count = series.budgets, series.steps, len(x)
     alone = np.zeros((len(budgets), len(steps), count), bool)
     union = np.zeros_like(alone)
+    seconds = np.zeros(alone.shape[:2])
     worst = np.repeat(x[None], len(budgets), axis=0)
     broken, found = is_wrong(victim.logits(x), y), x.copy()
     by_itself = np.repeat(broken[None], len(steps), axis=0)
@@ -133,7 +138,9 @@ def _run_series(
             progress(f"{series.name} {series.eps[b]}: {step.title}", 0, 1)
             attack = step.at(eps, series.norm)
             tried = np.flatnonzero(~(by_itself[s] if step.alone else broken))
+            begun = time.process_time()
             success, pictures = _attack(victim, attack, x[tried], y[tried], numbers[tried], [seed, b, s])
+            seconds[b, s] = time.process_time() - begun
             fresh = success & ~broken[tried]
             found[tried[fresh]] = pictures[fresh]
             by_itself[s, tried[success]] = broken[tried[success]] = True
@@ -142,7 +149,7 @@ def _run_series(
         worst[b] = found
     rounded = np.stack([is_wrong(victim.logits(PIXELS.nearest(pictures)), y) for pictures in worst])
     predicted = np.stack([network.judge(PIXELS.nearest(pictures)) for pictures in worst])
-    return SeriesResult(alone, union, worst, predicted, rounded)
+    return SeriesResult(alone, union, worst, predicted, rounded, seconds)
 
 
 def _attack(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.attacks.victim import Labels
+from stq_deploy.attacks.oracle import Labels
 from stq_deploy.evaluation.robustness.presets import Preset, Series
 from stq_deploy.evaluation.robustness.shard import SeriesResult, Shard
 from stq_deploy.evaluation.scores import Accuracy

@@ -1,0 +1,101 @@
+"""`attack --live`: a board answers the attack's queries."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stq_deploy.cli._outcome import interruptible
+
+if TYPE_CHECKING:
+    from stq_deploy.attacks.base import Attack
+    from stq_deploy.cli._conversion import ConversionOptions
+    from stq_deploy.datasets.samples import SampleSet
+
+QUERIES = 500
+"""Asked of a sample at most, where nothing else is said."""
+_SETTINGS = {"square": "max_iter", "boundary": "max_queries", "hopskipjump": "max_queries"}
+"""Attack -> its setting that bounds the queries."""
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """Where the attack runs: `board` at the serial port, or `boards` emulated ones if there is no port."""
+
+    board: str
+    port: str | None
+    boards: int | None
+
+
+def live_settings(names: tuple[str, ...], queries: int, settings: tuple[str, ...]) -> tuple[str, ...]:
+    """The user's settings, with the number of queries before them."""
+    bounds = (f"{name}.{_SETTINGS[name]}={queries}" for name in dict.fromkeys(names) if name in _SETTINGS)
+    return (*bounds, *settings)
+
+
+def attack_live_boards(
+    model: str,
+    attacks: dict[str, Attack | None],
+    samples: SampleSet,
+    paths: dict[str, Path],
+    out: Path,
+    where: LiveOptions,
+    seed: int,
+    conversion: ConversionOptions,
+    as_json: bool,
+) -> None:
+    """Run the attacks, write their sample files, and say what came of them.
+
+    Raises:
+        StqError: an attack needs gradients, a board fails, or it answers unlike its host twin.
+    """
+    from stq_deploy.boards import load_board
+    from stq_deploy.cli._input import say_assumed_input
+    from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.datasets.samples import save_samples
+    from stq_deploy.evaluation.boards import open_board, open_emulated
+    from stq_deploy.evaluation.firmware import find_or_build, held_build
+    from stq_deploy.evaluation.live.attack import check_live
+    from stq_deploy.evaluation.live.run import attack_live
+    from stq_deploy.files import locked, made_folder
+    from stq_deploy.passes import load_any
+    from stq_deploy.program import plan_network
+    from stq_deploy.zoo.shipped import resolve_model
+
+    chosen = {name: attack for name, attack in attacks.items() if attack is not None}
+    for attack in chosen.values():
+        check_live(attack, samples)
+    board = load_board(where.board)
+    path, asked = resolve_model(model), conversion.load()
+    console = result_console(as_json)
+    written: list[dict[str, Any]] = []
+    kept = f"the queries that were answered are kept in {out}; the same command goes on from there"
+    with interruptible(kept), ExitStack() as held:
+        folder = held.enter_context(made_folder(out))
+        held.enter_context(locked(folder))
+        progress = held.enter_context(progress_bars())
+        network = load_any(path, asked, progress)
+        say_assumed_input(network)
+        firmware = find_or_build(plan_network(network), board, folder, progress)
+        held.enter_context(held_build(firmware, folder))
+        if where.port is None:
+            count = where.boards or os.cpu_count() or 1
+            executors = held.enter_context(open_emulated(board, firmware, count=count))
+        else:
+            executors = [held.enter_context(open_board(board, firmware, where.port))]
+        for name, attack in chosen.items():
+            found = attack_live(executors, samples, attack, folder, seed=seed, progress=progress)
+            save_samples(found.sample_set(), paths[name])
+            said = found.as_json()
+            written.append({"file": str(paths[name]), **said})
+            console.print(
+                f"{paths[name]}: of {len(samples)} samples the board gets right {found.clean.correct} clean, "
+                f"{found.left.correct} attacked; {said['queries']} queries, every one and its answer equal to the host "
+                f"twin's; {found.asked_now} asked now in {found.seconds:.0f} s",
+                soft_wrap=True,
+            )
+    if as_json:
+        print_json({"model": str(network.metadata.get("name", "")), "attacks": written})

@@ -1,0 +1,141 @@
+"""The part of a preset that a board answers: the worst pictures streamed to it, and attacks that ask it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stq_deploy.boards import load_board
+from stq_deploy.datasets.samples import SampleSet, save_samples
+from stq_deploy.evaluation.agreement import check_agreement
+from stq_deploy.evaluation.board_run import SampleFile, run_file
+from stq_deploy.evaluation.boards import open_board, open_emulated
+from stq_deploy.evaluation.firmware import find_or_build, held_build
+from stq_deploy.evaluation.live.run import LiveAttack, attack_live
+from stq_deploy.evaluation.robustness.presets import Device, LiveStep
+from stq_deploy.evaluation.scores import Accuracy
+from stq_deploy.evaluation.task import Stated
+from stq_deploy.executors.link_executor import LinkExecutor
+from stq_deploy.network import Network
+from stq_deploy.network.output import Task
+from stq_deploy.passes import load_any
+from stq_deploy.program import plan_network
+from stq_deploy.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which boards: `board` at the serial port, or `boards` emulated ones if there is no port."""
+
+    board: str = "stm32h743"
+    port: str | None = None
+    boards: int | None = None
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A sample file on the board, whose every output level was the reference's.
+
+    Attributes:
+        name: of the file.
+        right: by the board.
+    """
+
+    name: str
+    right: Accuracy
+
+
+@dataclass(frozen=True, eq=False)
+class OnDevice:
+    """What a board said.
+
+    Attributes:
+        streamed: file by file; every sample's output was compared with the reference and is equal.
+        live: attacks whose oracle it was; every query and answer is equal to the host twin's.
+    """
+
+    board: str
+    emulated: bool
+    boards: int
+    build_id: str
+    streamed: tuple[Streamed, ...]
+    live: tuple[LiveAttack, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """For the record."""
+        return {
+            "board": self.board,
+            "emulated": self.emulated,
+            "boards": self.boards,
+            "build_id": self.build_id,
+            "streamed": [{"file": one.name, "right": one.right.as_json()} for one in self.streamed],
+            "samples_equal_to_reference": sum(one.right.total for one in self.streamed),
+            "live": [one.as_json() for one in self.live],
+        }
+
+
+def run_on_device(
+    model: Path,
+    device: Device,
+    clean: SampleSet,
+    files: Sequence[SampleFile],
+    out: Path,
+    *,
+    place: Place | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> OnDevice:
+    """Stream clean samples and the files to the boards; then attack the boards.
+
+    What an earlier run left in `out` is not asked again.
+
+    Args:
+        model: Keras model or .stq network.
+        clean: pictures with classes; the first ones are attacked live.
+        files: attacked samples.
+
+    Raises:
+        StqError: the model is not converted, a board fails, or it differs from the reference or the host twin; the
+            message names the samples or the query.
+    """
+    place = place or Place()
+    board = load_board(place.board)
+    program = plan_network(load_any(model, None, progress))
+    with ExitStack() as held:
+        firmware = find_or_build(program, board, out, progress)
+        held.enter_context(held_build(firmware, out))
+        if place.port is None:
+            count = place.boards or os.cpu_count() or 1
+            executors = held.enter_context(open_emulated(board, firmware, count=count))
+        else:
+            executors = [held.enter_context(open_board(board, firmware, place.port))]
+        streamed = tuple(_stream(executors, file, out, progress) for file in (SampleFile("clean.npz", clean), *files))
+        live = tuple(_attack(executors, step, clean, out, seed, progress) for step in device.live)
+    return OnDevice(board.name, place.port is None, len(executors), firmware.build_id, streamed, live)
+
+
+def _stream(executors: Sequence[LinkExecutor], file: SampleFile, out: Path, progress: Progress) -> Streamed:
+    network = executors[0].program.network
+    scoring = file.scoring(network, _classes_of(network))
+    comparison = run_file(executors, file, out / "results", scoring=scoring, progress=progress).comparison
+    check_agreement([comparison])
+    right = comparison.board_score
+    assert isinstance(right, Accuracy)  # the samples have classes
+    return Streamed(file.name, right)
+
+
+def _attack(
+    executors: Sequence[LinkExecutor], step: LiveStep, clean: SampleSet, out: Path, seed: int, progress: Progress
+) -> LiveAttack:
+    attack = step.made()
+    found = attack_live(executors, clean.first(step.samples), attack, out / "live", seed=seed, progress=progress)
+    save_samples(found.sample_set(), out / f"live-{attack.name}.npz")
+    return found
+
+
+def _classes_of(network: Network) -> Stated:
+    return Stated(Task.CLASSES if network.output_format.channels > 1 else Task.BINARY)
