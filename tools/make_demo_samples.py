@@ -45,7 +45,8 @@ def _make(data: Path | None, samples: int, square_queries: int) -> None:
     save_network(network, path.with_suffix(".stq"))
     target = Target(model.keras, model.name, model.file_sha256, network.input_format, network.sha256())
     clean = _balanced(samples_of_dataset("cifar10", data), samples)
-    settings = {"fgsm": {}, "pgd": {"max_iter": "40"}, "square": {"max_iter": str(square_queries)}}
+    pgd = {"max_iter": "50", "num_random_init": "5"}
+    settings = {"fgsm": {}, "pgd": pgd, "square": {"max_iter": str(square_queries)}}
     attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in settings.items()}
     total = 0
     for name, file in shipped_samples().items():

@@ -77,6 +77,9 @@ def test_the_board_says_what_the_integer_network_says(work: Path, tmp_path: Path
     for eps, row in zip(("1-255", "3-255"), rows, strict=True):
         worst = load_samples(tmp_path / "out" / f"worst-Linf-{eps}.npz")
         assert int((classes_of_pixels(network, worst.x) == worst.y).sum()) == row["integer"]["correct"]
+    cost = found["cpu_seconds_a_sample"]["Linf"]
+    assert 0 < cost["all"] == pytest.approx(sum(cost["by_budget"].values()), abs=3e-4)
+    assert cost["all"] == pytest.approx(sum(cost["by_attack"].values()), abs=3e-4)
     (live,) = device["live"]
     attacked = load_samples(tmp_path / "out" / "live-square.npz")
     assert int((classes_of_pixels(network, attacked.x) == attacked.y).sum()) == live["left"]["correct"] < 4
@@ -87,6 +90,7 @@ def test_the_board_says_what_the_integer_network_says(work: Path, tmp_path: Path
     assert said["worst-Linf-3-255.npz, board"] == (str(rows[1]["integer"]["correct"]), str(COUNT))
     assert said["Square, live"] == (str(live["left"]["correct"]), "4")
     page = (tmp_path / "out" / "robustness.html").read_text()
+    assert "CPU-seconds per sample: Linf" in page
     assert "On the board" in page and "worst-Linf-3-255.npz" in page
     again = json_of(invoke(*command))["device"]
     assert again["live"][0]["queries_asked_now"] == 0
