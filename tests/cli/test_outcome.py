@@ -59,7 +59,7 @@ def test_a_mistyped_command_is_told_what_it_resembles(typed: str, meant: str) ->
         (["build", "--model", "zoo:stq-cifar100"], "zoo:stq-cifar10"),
         (["zoo", "stq-cifar"], "zoo:stq-cifar10"),
         (["verify", "--executors", "numpy,hots"], "host"),
-        (["train", "--out", "x", "--recipe", "quantized"], "quantized"),
+        (["train", "--out", "x", "--recipe", "quantised"], "quantized"),
         (["train", "--out", "x", "--set", "epoch=3"], "epochs"),
         (["attack", "--model", "x", "-o", "x.npz", "--attack", "pdg"], "pgd"),
         (["attack", "--model", "x", "-o", "x.npz", "--attack", "pgd", "--set", "max_itr=3"], "max_iter"),
