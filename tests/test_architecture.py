@@ -94,11 +94,13 @@ JSON = {
     # Scheme files, as TOML.
     "zoo/scheme_file.py",
     # run.json, robustness.json, results files, and what commands print with --json.
-    "cli/attack.py", "cli/boards.py", "cli/verify.py", "evaluation/certificates/certify.py",
-    "evaluation/certificates/linf.py", "evaluation/certificates/prove.py", "evaluation/certificates/smoothing.py",
-    "evaluation/demo.py", "evaluation/float_comparison.py", "evaluation/inputs.py", "evaluation/predictions.py",
-    "evaluation/quantization_noise.py", "evaluation/results_file.py", "evaluation/robustness/record.py",
-    "evaluation/scores.py", "evaluation/summary.py", "report/robustness_page.py", "report/write.py",
+    "cli/_live.py", "cli/attack.py", "cli/boards.py", "cli/robustness.py", "evaluation/live/run.py",
+    "evaluation/robustness/device.py", "evaluation/robustness/presets.py", "cli/verify.py",
+    "evaluation/certificates/certify.py", "evaluation/certificates/linf.py", "evaluation/certificates/prove.py",
+    "evaluation/certificates/smoothing.py", "evaluation/demo.py", "evaluation/float_comparison.py",
+    "evaluation/inputs.py", "evaluation/predictions.py", "evaluation/quantization_noise.py",
+    "evaluation/results_file.py", "evaluation/robustness/record.py", "evaluation/scores.py", "evaluation/summary.py",
+    "report/robustness_page.py", "report/write.py",
     # What the emulator's process says to its parent, and the emulator's own figures.
     "emulator/kernel_bench.py", "emulator/process.py", "emulator/refusals.py",
 }  # fmt: skip
@@ -121,6 +123,20 @@ def test_dictionaries_of_anything_are_json_or_arguments() -> None:
     assert found - JSON - ARGUMENTS == set()
     gone = {name for name in JSON | ARGUMENTS if not (PACKAGE / name).is_file()}
     assert gone == set()
+
+
+PLANS = {
+    "cli/_live.py", "evaluation/robustness/device.py", "cli/attack.py", "cli/build.py", "cli/convert.py",
+    "cli/demo.py", "cli/evaluate.py", "cli/run.py", "cli/verify.py", "evaluation/certificates/certify.py",
+    "evaluation/robustness/run.py", "hls4ml_backend/deployment.py", "program/packed_activations.py",
+    "program/plan.py",
+}  # fmt: skip
+"""Files that make a program of a network. All others are given one, so no two of them can differ in a run."""
+
+
+def test_a_program_is_made_where_a_network_is_loaded_and_passed_on() -> None:
+    found = {p.relative_to(PACKAGE).as_posix() for p in modules() if "plan_network(" in p.read_text()}
+    assert found == PLANS
 
 
 def test_one_reader_takes_up_a_former_build() -> None:

@@ -62,6 +62,7 @@ def demo(
     from stq_deploy.errors import StqError
     from stq_deploy.evaluation.demo import run_demo
     from stq_deploy.files import locked, made_folder
+    from stq_deploy.program import plan_network
     from stq_deploy.report.write import build_pages, check_reports, write_reports
 
     if emulated and port:
@@ -72,7 +73,7 @@ def demo(
     with interruptible(kept), made_folder(out) as folder, locked(folder), progress_bars() as progress:
         network, files = _from_keras(limit, out, progress) if from_keras else _shipped()
         found = run_demo(
-            network,
+            plan_network(network),
             board,
             files,
             out,

@@ -19,8 +19,7 @@ from stq_deploy.evaluation.summary import RunSummary
 from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.network import Network
-from stq_deploy.program import plan_network
+from stq_deploy.program import Program
 from stq_deploy.progress import Progress
 from stq_deploy.toolchain.build import Pages
 
@@ -77,7 +76,7 @@ class Demo:
 
 
 def run_demo(
-    network: Network,
+    program: Program,
     board: Board,
     files: Sequence[SampleFile],
     out: Path,
@@ -88,7 +87,7 @@ def run_demo(
     progress: Progress,
     pages: Pages | None = None,
 ) -> Demo:
-    """Build the network's firmware, run it, and compare.
+    """Build the program's firmware, run it, and compare.
 
     Args:
         out: folder for build, results and reports; results of an earlier demo there are dropped.
@@ -100,7 +99,6 @@ def run_demo(
         StqError: anything on the way fails.
     """
     prepare = build_afresh if port is None else find_or_build
-    program = plan_network(network)
     firmware = prepare(program, board, out, progress, pages)
     progress("compiling for this computer", 0, 1)
     with held_build(firmware, out), HostExecutor(program) as host:
@@ -109,7 +107,7 @@ def run_demo(
         for file in files:
             drop_results(file.results_path(out / "results"))
         summary = run_files(board, firmware, files, out, port=port, boards=boards, limit=limit, progress=progress)
-        levels = verification_inputs(network, None, VERIFIED_SAMPLES).levels
+        levels = verification_inputs(program.network, None, VERIFIED_SAMPLES).levels
         with open_board(board, firmware, port) as executor:
             layers = compare_layers(
                 NumpyExecutor(program),

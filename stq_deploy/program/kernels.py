@@ -1,9 +1,10 @@
-"""Which kernel runs an op: the table that a new kernel gets a row in."""
+"""Which kernel runs an op: the list of all kernels, and the choice among them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import TensorType
@@ -34,61 +35,32 @@ class Kernel:
 
 _ANY_TYPE = ("int8", "int16", "int32")
 
-KERNELS = (
-    Kernel("stq_convolve_b1_s8", "convolve", ("int8",), 1),
-    Kernel("stq_convolve_t2_s8", "convolve", ("int8",), 2),
-    Kernel("stq_convolve_s4_s8", "convolve", ("int8",), 4),
-    Kernel("stq_convolve_s8_s8", "convolve", ("int8",), 8),
-    Kernel("stq_convolve_s16_s8", "convolve", ("int8",), 16),
-    Kernel("stq_convolve_b1_s16", "convolve", ("int16",), 1),
-    Kernel("stq_convolve_t2_s16", "convolve", ("int16",), 2),
-    Kernel("stq_convolve_s4_s16", "convolve", ("int16",), 4),
-    Kernel("stq_convolve_s8_s16", "convolve", ("int16",), 8),
-    Kernel("stq_convolve_s16_s16", "convolve", ("int16",), 16),
-    Kernel("stq_depthwise_convolve_b1_s8", "depthwise_convolve", ("int8",), 1),
-    Kernel("stq_depthwise_convolve_t2_s8", "depthwise_convolve", ("int8",), 2),
-    Kernel("stq_depthwise_convolve_s4_s8", "depthwise_convolve", ("int8",), 4),
-    Kernel("stq_depthwise_convolve_s8_s8", "depthwise_convolve", ("int8",), 8),
-    Kernel("stq_depthwise_convolve_s16_s8", "depthwise_convolve", ("int8",), 16),
-    Kernel("stq_depthwise_convolve_b1_s16", "depthwise_convolve", ("int16",), 1),
-    Kernel("stq_depthwise_convolve_t2_s16", "depthwise_convolve", ("int16",), 2),
-    Kernel("stq_depthwise_convolve_s4_s16", "depthwise_convolve", ("int16",), 4),
-    Kernel("stq_depthwise_convolve_s8_s16", "depthwise_convolve", ("int16",), 8),
-    Kernel("stq_depthwise_convolve_s16_s16", "depthwise_convolve", ("int16",), 16),
-    Kernel("stq_dense_b1_s8", "dense", ("int8",), 1),
-    Kernel("stq_dense_t2_s8", "dense", ("int8",), 2),
-    Kernel("stq_dense_s4_s8", "dense", ("int8",), 4),
-    Kernel("stq_dense_s8_s8", "dense", ("int8",), 8),
-    Kernel("stq_dense_s16_s8", "dense", ("int8",), 16),
-    Kernel("stq_dense_b1_s16", "dense", ("int16",), 1),
-    Kernel("stq_dense_t2_s16", "dense", ("int16",), 2),
-    Kernel("stq_dense_s4_s16", "dense", ("int16",), 4),
-    Kernel("stq_dense_s8_s16", "dense", ("int16",), 8),
-    Kernel("stq_dense_s16_s16", "dense", ("int16",), 16),
-    Kernel("stq_max_pool_s8", "max_pool", ("int8",)),
-    Kernel("stq_max_pool_s16", "max_pool", ("int16",)),
-    Kernel("stq_max_pool_s32", "max_pool", ("int32",)),
-    Kernel("stq_average_pool_s8", "average_pool", ("int8",)),
-    Kernel("stq_average_pool_s16", "average_pool", ("int16",)),
-    Kernel("stq_average_pool_s32", "average_pool", ("int32",)),
-    Kernel("stq_table_s8", "table", ("int8",)),
-    Kernel("stq_pair_table_s8", "pair_table", ("int8",)),
-    Kernel("stq_curve", "curve", _ANY_TYPE),
-    Kernel("stq_softmax", "softmax", _ANY_TYPE),
-    Kernel("stq_rescale", "rescale", _ANY_TYPE),
-    Kernel("stq_add", "add", _ANY_TYPE),
-    Kernel("stq_maximum", "maximum", _ANY_TYPE),
-    Kernel("stq_minimum", "minimum", _ANY_TYPE),
-    Kernel("stq_multiply", "multiply", _ANY_TYPE),
-    Kernel("stq_pad", "pad", _ANY_TYPE),
-    Kernel("stq_crop", "crop", _ANY_TYPE),
-    Kernel("stq_upsample", "upsample", _ANY_TYPE),
-    Kernel("stq_concatenate", "concatenate", _ANY_TYPE),
-)
+_ELEMENT_NAMES = {"int8": "s8", "int16": "s16", "int32": "s32"}
+"""Storage type -> the end of a C name."""
+_WEIGHT_NAMES = {1: "b1", 2: "t2", 4: "s4", 8: "s8", 16: "s16"}
+"""Width of a weight -> its part of a C name."""
+
+
+def _kernels() -> Iterator[Kernel]:
+    for kind, dtype, bits in product(("convolve", "depthwise_convolve", "dense"), ("int8", "int16"), _WEIGHT_NAMES):
+        yield Kernel(f"stq_{kind}_{_WEIGHT_NAMES[bits]}_{_ELEMENT_NAMES[dtype]}", kind, (dtype,), bits)
+    for kind, dtype in product(("max_pool", "average_pool"), _ANY_TYPE):
+        yield Kernel(f"stq_{kind}_{_ELEMENT_NAMES[dtype]}", kind, (dtype,))
+    for kind in ("table", "pair_table"):
+        yield Kernel(f"stq_{kind}_s8", kind, ("int8",))
+    for kind in (
+        "curve", "softmax", "rescale", "add", "maximum", "minimum", "multiply", "pad", "crop", "upsample",
+        "concatenate",
+    ):  # fmt: skip
+        yield Kernel(f"stq_{kind}", kind, _ANY_TYPE)
+
+
+KERNELS = tuple(_kernels())
+"""Every kernel of the library: widths of weights times types of levels, for the kinds that come in variants."""
 
 
 def choose_kernel(op: Op, inputs: Sequence[TensorType]) -> str:
-    """C name of the kernel that runs `op` on inputs of these types: the first row of `KERNELS` that can.
+    """C name of the kernel that runs `op` on inputs of these types: the first of `KERNELS` that can.
 
     Raises:
         StqError: there is none.
