@@ -125,7 +125,7 @@ class _Runner:
 
 
 _States = tuple[Any, Any]
-"""Of Python's and of NumPy's global generator."""
+"""States of Python's and of NumPy's global generator."""
 
 
 def _states() -> _States:

@@ -47,7 +47,7 @@ def attack_live_boards(
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
-    """Run the attacks, write their sample files, and say what came of them.
+    """Run the attacks, write their sample files, and print the results.
 
     Raises:
         StqError: an attack needs gradients, a board fails, or it answers unlike its host twin.

@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     help="Sample file to write (.npz); with several attacks, or --live, a folder.",
 )  # fmt: skip
 @click.option("--live", is_flag=True, help="A board answers every query: square, boundary, hopskipjump.")
-@click.option("--queries", type=click.IntRange(min=1), help="Of --live, the most a sample.  [default: 500]")
-@click.option("--board", type=BOARD, default="stm32h743", show_default=True, help="Of --live.")
+@click.option(
+    "--queries", type=click.IntRange(min=1), help="Largest number of queries per sample with --live.  [default: 500]"
+)
+@click.option("--board", type=BOARD, default="stm32h743", show_default=True, help="Board that --live attacks.")
 @click.option("--port", help="Serial port of a board that runs the build.  [default: emulated boards]")
 @click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
 @force_option

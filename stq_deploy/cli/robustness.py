@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     "--engine", type=click.Choice(["local", "ray"]), default="local",
     help="Where parts are attacked: on this computer, or on the Ray cluster of $RAY_ADDRESS.",
 )  # fmt: skip
-@click.option("--board", type=BOARD, default="stm32h743", help="Of the preset device.")
+@click.option("--board", type=BOARD, default="stm32h743", help="Board for the preset device.")
 @click.option("--port", help="Serial port of a board that runs the build.  [default: emulated boards]")
 @click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
 @click.option(
@@ -131,7 +131,7 @@ def _folders(models: tuple[str, ...], out: Path) -> dict[Path, Path]:
 def _attacked(
     job: Job, preset: str, source: str, place: Place, processes: int, progress: Progress, as_json: bool
 ) -> dict[str, Any]:
-    """Attack one model, write its results, and say what came of it; returns the record."""
+    """Attack one model, write its results, and print them; returns the record."""
     from stq_deploy.cli._screen import result_console
     from stq_deploy.evaluation.robustness.device import run_on_device
     from stq_deploy.evaluation.robustness.flags import masking_flags

@@ -13,7 +13,7 @@ from stq_deploy.evaluation.results_file import Result, ResultsFile
 from stq_deploy.evaluation.streaming import Streamer, stream_missing
 
 MOST_QUERIES = 100_000_000
-"""Of one attack: more than any that ends."""
+"""Largest number of queries of one attack: more than any attack that ends."""
 
 
 class BoardRun:

@@ -35,7 +35,7 @@ class LiveAttack:
         attack: with its settings.
         seed: of all that was drawn.
         samples: what was attacked.
-        attacked: what came of it, on board and host twin alike.
+        attacked: the result, on board and host twin alike.
         board, model_hash, build_id: what answered.
         emulated: whether the board is an emulated one.
         boards: how many side by side.
@@ -59,17 +59,17 @@ class LiveAttack:
 
     @property
     def clean(self) -> Accuracy:
-        """Of the clean samples."""
+        """Accuracy on the clean samples."""
         return Accuracy(int(self.attacked.right.sum()), len(self.samples))
 
     @property
     def left(self) -> Accuracy:
-        """Right after the attack."""
+        """Accuracy after the attack."""
         return Accuracy(int((~self.attacked.broken).sum()), len(self.samples))
 
     @property
     def queries_per_second(self) -> float | None:
-        """Of the boards together; None if nothing was asked now."""
+        """Rate of all boards together; None if nothing was asked now."""
         return self.asked_now / self.seconds if self.asked_now and self.seconds else None
 
     def sample_set(self) -> SampleSet:

@@ -52,7 +52,7 @@ def _network(tmp_path_factory: pytest.TempPathFactory) -> Network:
 
 @pytest.fixture(name="samples", scope="module")
 def _samples(network: Network) -> SampleSet:
-    """Pictures with what the network says of them, but for the last one, which is wrong from the start."""
+    """Pictures with what the network says of them, except the last one, which is wrong from the start."""
     x = np.random.default_rng(0).integers(0, 256, (COUNT, *SHAPE)).astype(np.uint8)
     y = classes_of_pixels(network, x)
     y[-1] = (y[-1] + 1) % 3
