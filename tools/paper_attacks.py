@@ -34,7 +34,7 @@ from stq_deploy.zoo.shipped import PREFIX, resolve_model, shipped_models
 
 SHARD = 64
 SLOW_SHARD = 16
-SLOW = ("boundary", "hop-skip-jump", "zoo")
+SLOW = ("boundary", "hopskipjump", "zoo")
 """Attacks that take CPU seconds a sample: smaller shards lose less when they are stopped."""
 COUNTS = (100, 1000)
 """The paper's number of samples, and one that tells more."""

@@ -26,7 +26,7 @@ import results_page as page
 from results_page import DATASETS, Figures, results_page
 
 from stq_deploy.boards import load_board
-from stq_deploy.errors import StqError
+from stq_deploy.errors import StqError, no_such
 from stq_deploy.files import write_whole
 from stq_deploy.zoo.shipped import shipped_models
 
@@ -182,7 +182,11 @@ def jacobian(state: Path, data: Path | None, samples: int, train: bool, names: t
     with _errors_for_people():
         if train:
             train_all(state / "seeds", data)
-        chosen = [one for one in _networks_to_measure(state / "seeds", data) if not names or one.subject.name in names]
+        known = {one.subject.name: one for one in _networks_to_measure(state / "seeds", data)}
+        for name in names:
+            if name not in known:
+                raise no_such(f"there is no network {name!r} to measure", name, known)
+        chosen = [known[name] for name in names or known]
         found = {}
         for one in chosen:
             norms = table.measure(one, state / "jacobian", samples, click.echo)
@@ -203,7 +207,10 @@ def _shipped_in_table4() -> Iterator[tuple[str, str]]:
     for dataset in DATASETS:
         for name, model in shipped_models().items():
             config = model.record["config"]
-            defended = (config.get("recipe") or {}).get("adversary", "none") != "none"
+            recipe = config.get("recipe") or {}
+            defended = recipe.get("adversary", "none") != "none" or any(
+                recipe.get(entry, 0) for entry in ("noise", "certified_share", "jacobian", "jacobian_layers")
+            )
             if config["dataset"] not in (dataset.name, dataset.stand_in) or defended:
                 continue
             if config["network"] == "stq" and config["scheme"] in ("stq", "fp"):
@@ -227,7 +234,15 @@ def _attack_all(
     """Attack, and merge what is finished into the figures."""
     import paper_attacks as cells
 
-    most = {name: int(count) for name, _, count in (text.partition("=") for text in limits)}
+    from stq_deploy.attacks.registry import get_attack
+
+    known = [subject.name for _, subject in subjects]
+    for name in names:
+        if name not in known:
+            raise no_such(f"no network {name!r} belongs here", name, known)
+    most = _limits(limits)
+    for name in (*attacks, *most):
+        get_attack(name)
     found = []
     for role, subject in _at_hand([one for one in subjects if not names or one[1].name in names]):
         for preset in presets:
@@ -238,6 +253,17 @@ def _attack_all(
                 found += [] if done is None else [{"role": role, **done}]
     kept = json.loads(figures.read_text(encoding="utf-8"))["cells"] if figures.is_file() else []
     _keep(figures, {"cells": cells.merged(kept, found)})
+
+
+def _limits(texts: tuple[str, ...]) -> dict[str, int]:
+    """Of --at-most ATTACK=N."""
+    found = {}
+    for text in texts:
+        name, _, count = text.partition("=")
+        if not count.isdecimal():
+            raise click.BadParameter(f"{text!r} is not ATTACK=N, such as boundary=16", param_hint="--at-most")
+        found[name] = int(count)
+    return found
 
 
 def _at_hand(subjects: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

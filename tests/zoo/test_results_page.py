@@ -261,6 +261,27 @@ def test_the_commands_of_long_runs_are_commands(reproduce: ModuleType, tmp_path:
         assert cross_validate.make_context("cross-validate", command[1:]).params["out"] == tmp_path / name
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["table4", "--at-most", "boundary"], "'boundary' is not ATTACK=N"),
+        (["table4", "--at-most", "walk=3"], "unknown attack 'walk'"),
+        (["table4", "--attack", "fgms"], "a slip for 'fgsm'"),
+        (["table4", "--model", "stq-cifar"], "a slip for 'stq-cifar10'"),
+        (["table4", "--trained", "svhn=model.h5"], "is not DATASET:ROLE=FILE"),
+        (["fig5", "--model", "stq-fashion-mnist"], "no network 'stq-fashion-mnist' belongs here"),
+        (["jacobian", "--model", "stq"], "there is no network 'stq' to measure"),
+    ],
+)
+def test_slips_are_errors_before_anything_runs(reproduce: ModuleType, given: list[str], said: str) -> None:
+    before = reproduce.page.PAGE.read_bytes()
+    refused = CliRunner().invoke(reproduce.main, given)
+    assert refused.exit_code in (1, 2)
+    assert said in refused.output
+    assert "Traceback" not in refused.output
+    assert reproduce.page.PAGE.read_bytes() == before
+
+
 def test_the_page_is_that_of_its_figures(reproduce: ModuleType) -> None:
     figures = reproduce.Figures.kept()
     assert reproduce.page.PAGE.read_text() == reproduce.results_page(figures)

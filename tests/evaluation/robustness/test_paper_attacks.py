@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stq_deploy.attacks.registry import ATTACKS
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.robustness.shard import SeriesResult, Shard
 
@@ -140,6 +141,7 @@ def test_a_damaged_shard_is_done_again(cell: tool.Cell, attacks: Attacks, tmp_pa
 
 
 def test_slow_attacks_have_small_shards(attacks: Attacks, cell: tool.Cell, tmp_path: Path) -> None:
+    assert ATTACKS.keys() >= set(tool.SLOW)
     slow = next(c for c in tool.cells(cell.subject, "paper") if c.attack == "boundary")
     tool.attack(slow, tmp_path, tool.wanted(100, {"boundary": 40}, "boundary"), lambda _: None)
     assert attacks.attacked == [(0, 16), (16, 16), (32, 8)]
