@@ -184,8 +184,24 @@ def test_a_stand_in_is_named_so_and_takes_nobody_elses_place(reproduce: ModuleTy
     )
 
 
+def test_words_on_table_3_and_5_quote_their_rows(reproduce: ModuleType) -> None:
+    title = "### Table III beside the paper's claim"
+    rows = [row(scheme, scheme=scheme) for scheme in ("fp", "stq", "ternary", "s-binary")]
+    rows[0]["float"] = Accuracy(8800, 10_000).as_json()
+    page = page_of(reproduce, rows, [validation()])
+    assert "our twin has 88.00 (87.3 .. 88.6) % and STQ 78.40 (77.6 .. 79.2) %" in page
+    assert title not in page_of(reproduce, rows[1:])
+    assert "The paper reads a small variance" not in page  # this validation has no Square
+    scores = [{"none": Accuracy(n, 100).as_json(), "square": Accuracy(n, 10).as_json()} for n in (5, 7)]
+    spreads = {name: spread([fold[name]["top1"] for fold in scores]) for name in ("none", "square")}
+    page = page_of(reproduce, rows, [validation() | {"folds": scores, "procedures": spreads}])
+    assert "has a variance of 2.00 without an attack, and chance alone gives 5.64" in page
+    assert "Under Square it has 200.00, and chance\nalone gives 240.00. With 10 attacked samples a fold" in page
+
+
 def test_words_say_nothing_that_was_not_measured(reproduce: ModuleType) -> None:
     page = page_of(reproduce, [])
+    assert "### Table IV beside the paper's claim\n\nNot yet run.\n" in page
     for claim in ("**FGSM.**", "**PGD.**", "**Square.**", "**Boundary.**", "**The network", "Per margin, STQ has"):
         assert claim not in page
     assert "figures/fig4.svg" not in page
