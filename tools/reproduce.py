@@ -256,7 +256,7 @@ def _attack_all(
 
 
 def _limits(texts: tuple[str, ...]) -> dict[str, int]:
-    """Of --at-most ATTACK=N."""
+    """Attack -> N, from --at-most ATTACK=N."""
     found = {}
     for text in texts:
         name, _, count = text.partition("=")
