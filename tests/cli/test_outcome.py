@@ -83,6 +83,7 @@ WRONG = {
     "evaluate": ["--samples", "absent.npz"],
     "attack": ["--model", "absent.h5", "--attack", "x", "-o", "x.npz"],
     "robustness": ["absent.h5"],
+    "robustness-sensitivity": ["absent.h5"],
     "certify": ["absent.stq", "--family", "mirror"],
     "zoo": ["absent"],
     "train": ["--out", "x", "--recipe", "absent"],
