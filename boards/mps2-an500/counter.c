@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "counter.h"
 
 #include "registers.h"
@@ -34,5 +35,6 @@ __attribute__((naked)) uint32_t stq_port_cycles(void)
                    "str   r0, [r2]\n"
                    "mov   r1, #0xFFFFFFFF\n"
                    "str   r1, [r3]\n"
-                   "bx    lr\n");
+                   "bx    lr\n"
+                   ".ltorg\n");
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * registers.h - the registers of AN500 that this firmware uses; those of its core are in
  * core_registers.h. Addresses: DAI0500; bits: DDI0479, "CMSDK".

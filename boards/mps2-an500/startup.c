@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "startup.h"
 
 #include <stdint.h>
@@ -46,5 +47,6 @@ __attribute__((naked, noreturn)) void startup_reset(void)
                    "str r1, [r0]\n"
                    "dsb\n"
                    "isb\n"
-                   "b start\n");
+                   "b start\n"
+                   ".ltorg\n");
 }

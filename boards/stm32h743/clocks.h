@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * clocks.h - from the 64 MHz oscillator that runs after reset to the fastest clock this silicon allows.
  */

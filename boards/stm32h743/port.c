@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The board's side of stq_port.h, and main().
  */
@@ -78,7 +79,8 @@ __attribute__((naked)) uint32_t stq_port_cycles(void)
 {
     __asm volatile("ldr r0, =0xE0001004\n" /* DWT_CYCCNT */
                    "ldr r0, [r0]\n"
-                   "bx lr\n");
+                   "bx lr\n"
+                   ".ltorg\n");
 }
 
 void stq_port_reset(void)

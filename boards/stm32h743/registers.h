@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * registers.h - the registers of the STM32H743 that this firmware uses; those of its core are in
  * core_registers.h. Addresses and bits: RM0433 rev 8.

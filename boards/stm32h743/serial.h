@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serial.h - USART3 on PD8 (TX) and PD9 (RX), the virtual COM port of the ST-LINK. 8 data bits, no parity, 1 stop bit.
  */

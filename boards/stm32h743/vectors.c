@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The vector table: RM0433 "Nested vectored interrupt controller". The core loads its stack pointer and first
  * instruction from here. Ranges of elements are an extension that GCC and clang share.
@@ -17,6 +18,8 @@ typedef union {
 } vector;
 
 _Static_assert(sizeof(vector) == 4, "a vector is one word");
+
+#pragma GCC diagnostic ignored "-Wpedantic" /* for the ranges below */
 
 __attribute__((section(".vectors"), used)) const vector vectors[SYSTEM_EXCEPTIONS + INTERRUPTS] = {
     [0] = {.stack_top = stq_stack_top},

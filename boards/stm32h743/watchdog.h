@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * watchdog.h - IWDG1, which resets the chip unless the firmware makes progress. Its own oscillator (LSI) also ends a
  * core clock that has stopped. RM0433 "Independent watchdog (IWDG)".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * core_registers.h - the registers of an ARMv7-M core that our firmware uses.
  *

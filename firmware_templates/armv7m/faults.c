@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "faults.h"
 
 #include <stdbool.h>
@@ -84,7 +85,8 @@ __attribute__((naked, noreturn)) void fault_entry(void)
                    "mov r1, lr\n"
                    "ldr r2, =stq_fault_stack_top\n"
                    "msr msp, r2\n"
-                   "b handle_fault\n");
+                   "b handle_fault\n"
+                   ".ltorg\n");
 }
 
 void fault_recall(bool kept, bool by_watchdog)

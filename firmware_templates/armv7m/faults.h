@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * faults.h - catches processor faults, reports them to the host, and keeps them over the reset.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * linker_symbols.h - symbols of the generated linker script. Only the addresses of these arrays have a meaning.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MEMORY_CONTENTS_H
 #define MEMORY_CONTENTS_H
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_bytes.h - little-endian numbers at any address, whatever the processor's own order and alignment rules.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "stq_cobs.h"
 
 uint32_t stq_cobs_encode(const uint8_t *from, uint32_t length, uint8_t *to)

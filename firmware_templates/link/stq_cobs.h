@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_cobs.h - Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999): data without a 0x00 in it, so that 0x00
  * can end a frame and a receiver that lost its place finds it again at the next 0x00.
@@ -6,6 +7,10 @@
 #define STQ_COBS_H
 
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Encode `length` bytes and the final 0x00; returns bytes written, at most length + length / 254 + 2. */
 uint32_t stq_cobs_encode(const uint8_t *from, uint32_t length, uint8_t *to);
@@ -29,5 +34,9 @@ typedef enum {
 
 /* Two 0x00 in a row are not an empty frame but nothing at all. */
 stq_cobs_result stq_cobs_push(stq_cobs_decoder *decoder, uint8_t byte);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* STQ_COBS_H */

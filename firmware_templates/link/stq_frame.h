@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_frame.h - a frame before COBS: header, payload, CRC-32 over both.
  */
@@ -7,6 +8,10 @@
 #include <stdint.h>
 
 #include "stq_protocol.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef struct {
     uint8_t version;
@@ -21,5 +26,9 @@ uint32_t stq_frame_seal(uint8_t *frame, const stq_frame_header *header, uint32_t
 
 /* Whether `length` bytes are a frame with a correct CRC. If so, its header and payload length are filled in. */
 int stq_frame_open(const uint8_t *frame, uint32_t length, stq_frame_header *header, uint32_t *payload_length);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* STQ_FRAME_H */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_port.h - the link server's interface to a board. Each board folder implements these functions.
  */
@@ -5,6 +6,10 @@
 #define STQ_PORT_H
 
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /*
  * Receive memory. Bytes that arrive while the core computes must be kept, because the host keeps STQ_LINK_WINDOW
@@ -79,5 +84,9 @@ typedef struct {
  * survives a reset, calls stq_server_fault(record), and resets.
  */
 const stq_fault_record *stq_port_last_fault(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* STQ_PORT_H */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_protocol.h - the numbers of the link protocol, version 1. docs/PROTOCOL.md explains them;
  * stq_deploy/link/protocol.py is the host's copy.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_requests.h - handling of each request. stq_server.c handles delivery: order, repeats, sessions.
  */
@@ -8,6 +9,10 @@
 
 #include "network.h"
 #include "stq_protocol.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Answer to STQ_LINK_INFER: flags, top-1, cycles (8 bytes), then logits, digests and cycle counts. */
 #define STQ_INFER_ANSWER_BYTES (16u + 4u * (STQ_NETWORK_OUTPUT_COUNT) + 8u * (STQ_NETWORK_LAYER_COUNT))
@@ -52,5 +57,9 @@ void stq_requests_forget_input(void);
 
 /* The layer running now, or -1. Safe to call from the fault handler. */
 int32_t stq_requests_running_layer(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* STQ_REQUESTS_H */

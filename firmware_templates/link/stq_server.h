@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_server.h - answers the host's requests over the board's serial port. docs/PROTOCOL.md has the bytes.
  *
@@ -8,6 +9,10 @@
 #define STQ_SERVER_H
 
 #include "stq_port.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Written by the build into a source file of its own. */
 extern const uint8_t stq_build_id[16];
@@ -26,5 +31,9 @@ void stq_server_run(void);
  * the server that the fault may have left half changed, and about 200 bytes of stack.
  */
 void stq_server_fault(stq_fault_record *record);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* STQ_SERVER_H */

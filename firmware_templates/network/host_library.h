@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host_library.h - run the network on a computer, for comparison with the reference and the board.
  */
@@ -7,6 +8,10 @@
 #include <stdint.h>
 
 #include "network.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Success of the functions below; any other value is the index of the layer that refused its arguments. */
 #define STQ_HOST_DONE (-1)
@@ -36,5 +41,9 @@ int32_t stq_host_run(int32_t samples, const void *levels, int32_t count, const s
 
 /* Run one sample up to and including `layer` (it must exist), and copy that layer's output_bytes to `output`. */
 int32_t stq_host_layer_output(const void *levels, int32_t layer, void *output);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* STQ_HOST_LIBRARY_H */

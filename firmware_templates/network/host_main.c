@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host_main.c - the network as a filter: samples on stdin, results on stdout. The sanitized build is such a program,
  * because AddressSanitizer must be in a process from its start.

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Gaussian noise on input levels: a counter-based generator, and a table of thresholds. */
 #include <stddef.h>
 
 #include "stq_gaussian_noise.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_elements.h"
 
 #define STQ_PHILOX_ROUNDS 10
 #define STQ_PHILOX_WORDS 4

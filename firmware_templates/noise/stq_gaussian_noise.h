@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_gaussian_noise.h - seeded Gaussian noise on a network's input levels, the same as `stq_deploy/network/noise.py`.
  *
@@ -9,6 +10,10 @@
 #define STQ_GAUSSIAN_NOISE_H
 
 #include "stq_nn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef struct {
     uint32_t seed_low;
@@ -27,5 +32,9 @@ typedef struct {
  * The sum must fit int32: input levels within +-2^30, at most 65,536 thresholds.
  */
 stq_status stq_gaussian_noise(const stq_noise_params *params, int32_t count, const void *input, void *output);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* STQ_GAUSSIAN_NOISE_H */

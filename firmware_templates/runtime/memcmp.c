@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes compare as unsigned. */
 #include "stq_runtime.h"
 

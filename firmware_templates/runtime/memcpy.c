@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Word by word where both sides allow it. */
 #include <stdint.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Forwards or backwards, so that no byte is overwritten before it is read. */
 #include <stdint.h>
 

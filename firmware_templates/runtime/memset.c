@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Word by word where the region allows it. */
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-"""Scratch bytes of each kernel: the formulas of `firmware_templates/kernels/include/stq_nn_scratch.h` again.
+"""Scratch bytes of each kernel: the formulas of `firmware_templates/kernels/include/internal/stq_nn_scratch.h` again.
 
 The plan is made without a compiler, so they stand twice; `tests/kernels/test_kernel_scratch.py` holds them equal.
 """

@@ -95,7 +95,8 @@ def _kernel_objects(compiler: HostCompiler, kernels: str, flags: Sequence[str], 
 
 def _headers(kernels: str) -> list[Path]:
     root = firmware_templates() / "kernels"
-    folders = {root / "include", *(source.parent for source in kernel_sources(root, kernels))}
+    include = root / "include"
+    folders = {include, include / "internal", *(source.parent for source in kernel_sources(root, kernels))}
     return sorted(header for folder in folders for header in folder.glob("*.h"))
 
 

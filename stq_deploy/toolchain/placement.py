@@ -195,10 +195,9 @@ def place(
     """
     sizes = measuring_bytes(board)
     run = board.flash_run()
-    fixed = [s for s in image.sections if s.name not in (ARENA_SECTION, SCRATCH_SECTION)]
     free = {}
     for memory in board.memory:
-        used = used_bytes(fixed, memory, sizes[memory.name])
+        used = _fixed_bytes(image, memory, sizes[memory.name])
         room = run.bytes if memory.name == run.name else memory.bytes
         if used > room:
             what = "code and weights" if memory.kind == "flash" else "stack and variables"
@@ -218,6 +217,14 @@ def place(
         more, room_left = room_left.take_constants(_hottest_first(group))
         placed += more
     return Placement(tuple(placed))
+
+
+def _fixed_bytes(image: Image, memory: Memory, size: int) -> int:
+    """Bytes of a memory that hold what has no choice of place; arena and scratch may lie between it."""
+    movable = [s for s in image.sections if s.name in (ARENA_SECTION, SCRATCH_SECTION)]
+    end = used_bytes([s for s in image.sections if s not in movable], memory, size)
+    between = [s for s in movable if memory.origin <= s.address < memory.origin + end]
+    return end - sum(_aligned(s.size) for s in between)
 
 
 def _hottest_first(parts: Iterable[Part]) -> list[Part]:

@@ -7,6 +7,7 @@ link/      the server that answers the host
 runtime/   the memory functions that compilers call
 armv7m/    what boards of one architecture share: fault handler, the core's registers
 board/     start-up, clocks, serial port, linker.ld, board_config.h, build_id.c
+LICENSE    of these files: the network's are the user's
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def lay_out(folder: Path, board: Board, kernels: Iterable[str]) -> Project:
     shared = (*_SHARED_FOLDERS, board.cpu.architecture)
     for name in shared:
         sources += _copy(firmware_templates() / name, folder / name, name)
+    shutil.copyfile(firmware_templates() / "LICENSE", folder / "LICENSE")
     (folder / "board").mkdir()
     for path in sorted(board.folder.glob("*.h")):
         _copy_file(path, folder / "board" / path.name)
@@ -143,7 +145,8 @@ def write_makefile(project: Project, board: Board, compiler: Compiler) -> None:
 def _copy_kernels(folder: Path, variant: str, wanted: set[str]) -> list[str]:
     """A file is compiled if the network calls the kernel it is named after, or if it is named after none."""
     root = firmware_templates() / "kernels"
-    _copy(root / "include", folder / "kernels" / "include", "kernels/include")
+    for name in ("include", "include/internal"):
+        _copy(root / name, folder / "kernels" / name, f"kernels/{name}")
     unwanted = {kernel.function for kernel in KERNELS} - wanted
     chosen = [path for path in kernel_sources(root, variant) if path.stem not in unwanted]
     folders = {path.parent for path in chosen}

@@ -129,7 +129,7 @@ def test_sanitizers_find_a_broken_kernel(altered: Path, tmp_path: Path, expressi
 
 def test_a_refusing_kernel_is_named(altered: Path, tmp_path: Path) -> None:
     op = next(op for op in NETWORK.ops if isinstance(op, Dense))
-    header = altered / "kernels" / "include" / "stq_nn_scratch.h"
+    header = altered / "kernels" / "include" / "internal" / "stq_nn_scratch.h"
     text = header.read_text()
     header.write_text(
         text.replace("return 2 * stq_row_elements(inputs", "return 1000000 + 2 * stq_row_elements(inputs")

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_average_pool_core.h - average pooling for every input type; each public name is one small file.
  *
@@ -7,9 +8,9 @@
 #define STQ_AVERAGE_POOL_CORE_H
 
 #include "stq_intrinsics.h"
-#include "stq_nn_arguments.h"
-#include "stq_nn_define.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
+#include "internal/stq_nn_scratch.h"
 #include "stq_nn_window.h"
 
 /* sums += the levels of a word. Sums wrap; with the offsets added they are right modulo 2^32, and known to fit. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A part of a column of activations set to zero. */
 #include "stq_nn_columns.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_convolve_core.h - convolution for every weight width and input type; each public name is one small file.
  *
@@ -8,12 +9,12 @@
 #define STQ_CONVOLVE_CORE_H
 
 #include "stq_convolve_parts.h"
-#include "stq_nn_arguments.h"
+#include "internal/stq_nn_arguments.h"
 #include "stq_nn_columns.h"
-#include "stq_nn_define.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_define.h"
+#include "internal/stq_nn_elements.h"
 #include "stq_nn_pairs.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_scratch.h"
 
 static inline stq_position stq_next_position(stq_position at, int32_t width)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_convolve_parts.h - shared by the convolutions of all weight widths; each part is in the firmware once.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_dense_core.h - the dense layer for every weight width and input type; each public name is one small file.
  *
@@ -6,12 +7,12 @@
 #ifndef STQ_DENSE_CORE_H
 #define STQ_DENSE_CORE_H
 
-#include "stq_nn_arguments.h"
+#include "internal/stq_nn_arguments.h"
 #include "stq_nn_columns.h"
-#include "stq_nn_define.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_define.h"
+#include "internal/stq_nn_elements.h"
 #include "stq_nn_pairs.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_scratch.h"
 
 /* Accumulators of two outputs (rows of weights). */
 typedef struct {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Dense layer: 16-bit weights, int16 activations. */
 #include "stq_dense_core.h"
 

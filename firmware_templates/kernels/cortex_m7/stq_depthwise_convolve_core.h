@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_depthwise_convolve_core.h - depthwise convolution for every weight width and input type; each public name is
  * one small file.
@@ -9,11 +10,11 @@
 #ifndef STQ_DEPTHWISE_CONVOLVE_CORE_H
 #define STQ_DEPTHWISE_CONVOLVE_CORE_H
 
-#include "stq_nn_arguments.h"
-#include "stq_nn_define.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
+#include "internal/stq_nn_elements.h"
 #include "stq_nn_pairs.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_scratch.h"
 
 /* Words of unpacked weights per tap: two channels each. */
 #define STQ_BLOCK_WORDS (STQ_DEPTHWISE_BLOCK / 2)

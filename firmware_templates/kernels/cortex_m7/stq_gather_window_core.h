@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stq_gather_window_core.h - the window of an output pixel as a column, for either type of input. */
 #ifndef STQ_GATHER_WINDOW_CORE_H
 #define STQ_GATHER_WINDOW_CORE_H
 
 #include "stq_convolve_parts.h"
 #include "stq_nn_columns.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_elements.h"
 
 static inline int32_t stq_clamp(int32_t value, int32_t low, int32_t high)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A convolution's window of int8 levels. */
 #include "stq_gather_window_core.h"
 

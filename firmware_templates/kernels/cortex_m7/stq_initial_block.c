@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Initial accumulators of a convolution's block. */
 #include "stq_convolve_parts.h"
 #include "stq_nn_columns.h"

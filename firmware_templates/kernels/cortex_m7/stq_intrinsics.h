@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_intrinsics.h - the DSP instructions that the Cortex-M7 kernels use.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_max_pool_core.h - max pooling for every type; each public name is one small file.
  *
@@ -7,8 +8,8 @@
 #define STQ_MAX_POOL_CORE_H
 
 #include "stq_intrinsics.h"
-#include "stq_nn_arguments.h"
-#include "stq_nn_define.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
 #include "stq_nn_window.h"
 
 /* The larger levels of two words. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Max pooling of int16 levels. */
 #include "stq_max_pool_core.h"
 

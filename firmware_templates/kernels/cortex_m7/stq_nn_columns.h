@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_nn_columns.h - activations as columns of pairs of int16, which SMLAD multiplies.
  *
@@ -9,7 +10,7 @@
 #define STQ_NN_COLUMNS_H
 
 #include "stq_intrinsics.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_elements.h"
 
 static inline void stq_column_put(stq_word *column, int32_t stride, int32_t element, int32_t value)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_nn_pairs.h - packed weights as pairs of int16, which SMLAD multiplies. Widths are constants in every caller.
  *
@@ -9,7 +10,7 @@
 #define STQ_NN_PAIRS_H
 
 #include "stq_intrinsics.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_scratch.h"
 
 /* Pairs in a word of packed weights. */
 #define STQ_PAIRS_PER_WORD(bits) (16 / (bits))

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_nn_rows.h - two rows of packed weights times one or more columns of activations (internal to the kernels).
  *

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stq_nn_window.h - the windows of the pooling kernels, cut to the image. */
 #ifndef STQ_NN_WINDOW_H
 #define STQ_NN_WINDOW_H
 
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_elements.h"
 
 /* The part of a window inside the image: its first level of channel 0, and its size. Steps are in elements. */
 typedef struct {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any function of two int8 levels of few values, as a table. Four levels are stored as one word: bytes are slow. */
 #include <stddef.h>
 

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Accumulators to output levels: the seven forms of stq_requantize_kind, one loop over channels for each. */
 #include "stq_intrinsics.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_elements.h"
 
 /* The level before clamping: LSL, SMMLA, ASR. */
 static inline int32_t scaled(const stq_requantize *rq, int32_t channel, int32_t acc)

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One tensor, shifted by an integer and requantized. */
 #include "stq_intrinsics.h"
-#include "stq_nn_arguments.h"
-#include "stq_nn_elements.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_elements.h"
+#include "internal/stq_nn_scratch.h"
 
 /* `type` is a constant in every call. */
 static inline void accumulate(const void *levels, stq_type type, int32_t offset, int32_t count, int32_t *acc)

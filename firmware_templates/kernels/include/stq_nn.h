@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_nn.h - kernels for few-bit neural networks.
  *
@@ -21,6 +22,10 @@
 #define STQ_NN_H
 
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef enum {
     STQ_OK = 0,
@@ -351,5 +356,9 @@ typedef struct {
 
 stq_status stq_softmax(const stq_softmax_params *params, const int32_t *table, int32_t pixels, int32_t channels,
                        const void *input, int16_t *output);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* STQ_NN_H */

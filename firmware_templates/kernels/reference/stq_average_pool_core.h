@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stq_average_pool_core.h - average pooling for every input type; each public name is one small file. */
 #ifndef STQ_AVERAGE_POOL_CORE_H
 #define STQ_AVERAGE_POOL_CORE_H
 
-#include "stq_nn_arguments.h"
-#include "stq_nn_define.h"
-#include "stq_nn_elements.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
+#include "internal/stq_nn_elements.h"
+#include "internal/stq_nn_scratch.h"
 
 /* Accumulator of one channel under one window; the padding is outside the image and is not counted. */
 static inline int32_t stq_window_mean(const stq_pool_params *params, const stq_dims *input_dims, const void *input,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Average pooling of int16 levels. */
 #include "stq_average_pool_core.h"
 

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tensors side by side, row by row, rescaled to one scale where theirs differ. */
-#include "stq_nn_arguments.h"
-#include "stq_nn_elements.h"
-#include "stq_nn_memory.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_elements.h"
+#include "internal/stq_nn_memory.h"
 
 static int parts_valid(const stq_concatenate_params *params, const stq_concatenate_part *parts)
 {

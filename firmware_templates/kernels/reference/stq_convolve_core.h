@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_convolve_core.h - convolution for every weight width and input type; each public name is one small file.
  *
@@ -6,10 +7,10 @@
 #ifndef STQ_CONVOLVE_CORE_H
 #define STQ_CONVOLVE_CORE_H
 
-#include "stq_nn_arguments.h"
-#include "stq_nn_define.h"
-#include "stq_nn_elements.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
+#include "internal/stq_nn_elements.h"
+#include "internal/stq_nn_scratch.h"
 #include "stq_nn_weight.h"
 
 /*

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A smooth function of one level, by a table and a parabola between its entries. */
-#include "stq_nn_arguments.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_elements.h"
 
 /* Entry k; after the last one the straight line continues. */
 static inline int64_t stq_curve_entry(const int32_t *table, int32_t entries, int32_t k)

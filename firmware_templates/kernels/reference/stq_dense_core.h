@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stq_dense_core.h - the dense layer for every weight width and input type; each public name is one small file. */
 #ifndef STQ_DENSE_CORE_H
 #define STQ_DENSE_CORE_H
 
-#include "stq_nn_arguments.h"
-#include "stq_nn_define.h"
-#include "stq_nn_elements.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
+#include "internal/stq_nn_elements.h"
+#include "internal/stq_nn_scratch.h"
 #include "stq_nn_weight.h"
 
 static inline stq_status stq_dense(const stq_context *ctx, const stq_dense_params *params, const stq_requantize *rq,

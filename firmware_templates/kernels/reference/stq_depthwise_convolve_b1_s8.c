@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Depthwise convolution: 1-bit weights, int8 activations. */
 #include "stq_depthwise_convolve_core.h"
 

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stq_elementwise_core.h - ops on every element of two tensors, then requantization; a small file for each op. */
 #ifndef STQ_ELEMENTWISE_CORE_H
 #define STQ_ELEMENTWISE_CORE_H
 
-#include "stq_nn_arguments.h"
-#include "stq_nn_define.h"
-#include "stq_nn_elements.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
+#include "internal/stq_nn_elements.h"
+#include "internal/stq_nn_scratch.h"
 
 typedef enum {
     STQ_ELEMENTWISE_ADD,

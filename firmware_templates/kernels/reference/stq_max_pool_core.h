@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stq_max_pool_core.h - max pooling for every type; each public name is one small file. */
 #ifndef STQ_MAX_POOL_CORE_H
 #define STQ_MAX_POOL_CORE_H
 
-#include "stq_nn_arguments.h"
-#include "stq_nn_define.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
+#include "internal/stq_nn_elements.h"
 
 /* Largest level of one channel under one window; the padding is outside the image and is never read. */
 static inline int32_t stq_window_maximum(const stq_pool_params *params, const stq_dims *input_dims, const void *input,

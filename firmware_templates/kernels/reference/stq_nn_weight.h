@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* stq_nn_weight.h - one packed weight by its index. */
 #ifndef STQ_NN_WEIGHT_H
 #define STQ_NN_WEIGHT_H

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Rows and columns of one level around an image. */
-#include "stq_nn_arguments.h"
-#include "stq_nn_elements.h"
-#include "stq_nn_memory.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_elements.h"
+#include "internal/stq_nn_memory.h"
 
 /* `count` levels from element `first` on; returns the element after them. */
 static int32_t fill(void *output, const stq_pad_params *params, int32_t first, int32_t count)

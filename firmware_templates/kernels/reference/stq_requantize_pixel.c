@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Accumulators to output levels: the seven forms of stq_requantize_kind. */
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_elements.h"
 
 /* Right shifts of negative numbers are arithmetic in every compiler we build with; left shifts go through unsigned. */
 static int32_t by_multiplier(const stq_requantize *rq, int32_t channel, int32_t acc)

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One tensor, shifted by an integer and requantized. */
-#include "stq_nn_arguments.h"
-#include "stq_nn_elements.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_elements.h"
+#include "internal/stq_nn_scratch.h"
 
 stq_status stq_rescale(const stq_context *ctx, const stq_rescale_params *params, const stq_requantize *rq,
                        int32_t pixels, int32_t channels, const void *input, void *output)

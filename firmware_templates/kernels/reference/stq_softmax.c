@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Softmax over the channels, by a table of exponentials. */
-#include "stq_nn_arguments.h"
-#include "stq_nn_elements.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_elements.h"
 
 /* The exponential of a level; `largest` is the pixel's largest. */
 static inline uint32_t stq_exponential(const int32_t *table, int32_t entries, int32_t largest, int32_t level)

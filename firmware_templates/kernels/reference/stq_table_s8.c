@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any function of one int8 level, as a table of 256. */
 #include <stddef.h>
 

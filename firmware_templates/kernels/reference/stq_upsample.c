@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Nearest-neighbour upsampling. */
-#include "stq_nn_arguments.h"
-#include "stq_nn_elements.h"
-#include "stq_nn_memory.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_elements.h"
+#include "internal/stq_nn_memory.h"
 
 stq_status stq_upsample(const stq_upsample_params *params, const stq_dims *input_dims, const void *input, void *output)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LicenseRef-stq-deploy-output */
 /*
  * network.c - the layers of the network, each one call of a kernel.
  *
@@ -25,7 +26,7 @@ const uint8_t stq_network_model_hash[32] = {
  * The arena holds every tensor; tensors that no layer needs at the same time share memory.
  * 136 bytes, of which at most 136 are in use at once.
  */
-static int8_t arena[136] STQ_PLACED(".stq_arena");
+static int8_t arena[136] STQ_PLACED(".bss.stq_arena");
 
 /* 6x5x3, memory in use from the start to layer 0 */
 #define TENSOR_00_INPUT_1 ((int8_t *)(void *)(arena + 0))
@@ -45,7 +46,7 @@ static int8_t arena[136] STQ_PLACED(".stq_arena");
 #define TENSOR_07_LOGITS ((int32_t *)(void *)(arena + 16))
 
 /* Working memory of whichever kernel runs. */
-static int32_t scratch[40] STQ_PLACED(".stq_scratch");
+static int32_t scratch[40] STQ_PLACED(".bss.stq_scratch");
 static const stq_context context = {.buffer = scratch, .size = sizeof scratch};
 
 /*

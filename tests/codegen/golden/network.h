@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LicenseRef-stq-deploy-output */
 /*
  * network.h - the network as the firmware's server and the host library see it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LicenseRef-stq-deploy-output */
 /*
  * weights.c - packed weights (bit order: stq_nn.h), requantization arrays and look-up tables.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LicenseRef-stq-deploy-output */
 /*
  * weights.h - constants of the network's layers (internal to network.c and weights.c).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_nn_define.h - the public names of the kernels that come in variants: weight widths, types, ops (internal).
  *
@@ -8,7 +9,7 @@
 #define STQ_NN_DEFINE_H
 
 #include "stq_nn.h"
-#include "stq_nn_scratch.h"
+#include "internal/stq_nn_scratch.h"
 
 /* A public convolution: name, bits of a weight, C type and stq_type of an input element. */
 #define STQ_DEFINE_CONVOLVE(name, bits, input_c_type, input_type)                                                      \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_nn_scratch.h - how many bytes of scratch each kernel needs (internal to the kernels).
  *

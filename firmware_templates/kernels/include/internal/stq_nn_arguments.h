@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_nn_arguments.h - the cheap checks every kernel makes before it writes anything (internal to the kernels).
  *

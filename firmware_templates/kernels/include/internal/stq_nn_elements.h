@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_nn_elements.h - activations of any type, by index (internal to the kernels).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_nn_memory.h - the memory functions of C, for kernels that move levels (internal).
  *
