@@ -12,6 +12,7 @@ from stq_deploy.network.ops import Dense
 from stq_deploy.network.requantize import KeepAccumulator
 from stq_deploy.program import Program, plan_network
 from stq_deploy.toolchain.built import BuiltFirmware
+from stq_deploy.toolchain.network_alone import NetworkAlone
 from stq_deploy.toolchain.placement import Placed, Placement
 from stq_deploy.toolchain.sizes import MemoryUse
 from stq_deploy.toolchain.stack import StackUse
@@ -47,6 +48,7 @@ def firmware(
         build_id="cd" * 16,
         placement=Placement(tuple(placed)),
         memories=tuple(memories),
+        alone=NetworkAlone(1000, program.arena.bytes, program.arena.bytes, program.scratch_bytes, None),
         kernel_bytes={layer.kernel: 100 for layer in program.layers},
         stack=stack,
         stack_reason="" if stack else "recursion",

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parent.parent
-SOURCES = sorted(path for folder in ("firmware_templates", "boards") for path in (TOP / folder).rglob("*.[ch]"))
+FOLDERS = ("firmware_templates", "boards", "examples")
+SOURCES = sorted(path for folder in FOLDERS for path in (TOP / folder).rglob("*.[ch]"))
 VERSION = 14
 """Other versions lay some lines out otherwise."""
 

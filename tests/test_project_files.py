@@ -41,9 +41,10 @@ def test_the_readme_s_c_compiles(tmp_path: Path) -> None:
     """Against the interface of the golden network, without a warning."""
     (snippet,) = re.findall(r"```c\n(.*?)```", README, re.DOTALL)
     include, _, body = snippet.partition("\n\n")
-    assert include == '#include "network.h"'
+    assert include == '#include "stq_model.h"'
     source = tmp_path / "main.c"
-    source.write_text(f"{include}\nint main(void)\n{{\n{body}    (void)levels;\n    return 0;\n}}\n")
+    pixels = "static const uint8_t pixels[STQ_MODEL_INPUT_ELEMENTS];"
+    source.write_text(f"{include}\nint main(void)\n{{\n    {pixels}\n{body}    return 0;\n}}\n")
     folders = (TOP / "tests" / "codegen" / "golden", TOP / "firmware_templates" / "kernels" / "include")
     flags = ["-std=c99", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-unused-variable", "-Werror"]
     command = [*find_host_compiler().command, *flags, *(f"-I{folder}" for folder in folders), str(source)]

@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     metavar="PART=MEMORY[,MEMORY...]",
     help="Where kernels, weights, arena or scratch go: the first of these memories with room. May be given for each.",
 )
+@click.option(
+    "--name",
+    metavar="PREFIX",
+    help="What the network is called in C: the prefix of its files, functions and macros.  [default: stq_model]",
+)
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def build(
@@ -47,6 +52,7 @@ def build(
     out: Path | None,
     compiler: str | None,
     places: tuple[str, ...],
+    name: str | None,
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
@@ -60,6 +66,7 @@ def build(
     from stq_deploy.boards.override import parse_places
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
     from stq_deploy.passes import load_any
     from stq_deploy.program import plan_network
     from stq_deploy.report.write import MEMORY_PAGE, build_pages
@@ -72,6 +79,7 @@ def build(
     # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
     command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
     command += "".join(f" --place {place}" for place in places)
+    command += f" --name {checked_name(name)}" if name else ""
     kept = "a former build in the folder is as it was; the same command starts again"
     with interruptible(kept), progress_bars() as progress:
         network = load_any(path, asked, progress)
@@ -83,6 +91,7 @@ def build(
             compiler=find_compiler(compiler),
             command=command,
             places=parse_places(places),
+            name=name or DEFAULT_NAME,
             pages=build_pages(Path(model).name),
             progress=progress,
         )
@@ -105,6 +114,7 @@ def build(
 def _print(console: Console, result: BuiltFirmware) -> None:
     from stq_deploy.cli._layout import light_table
 
+    console.print(_sizes(result))
     layers = light_table("Layers (bytes; RAM: tensors in use and scratch)")
     layers.add_column("layer", overflow="fold")
     layers.add_column("op")
@@ -132,7 +142,7 @@ def _print(console: Console, result: BuiltFirmware) -> None:
     console.print(memories)
 
     console.print(_placement(result.placement))
-    console.print(f"RAM {result.ram_bytes:,} bytes, of them {result.copied_bytes:,} copies of code and constants.")
+    console.print(f"Copies of code and constants in faster memory: {result.copied_bytes:,} bytes of the RAM.")
     arena = result.program.arena
     console.print(
         f"Arena {arena.bytes:,} bytes; at least {arena.lower_bound:,} with the layers in this order, "
@@ -149,6 +159,23 @@ def _print(console: Console, result: BuiltFirmware) -> None:
         console.print(f"Stack: no bound ({result.stack_reason}).")
     console.print(f"Built with {result.compiler_version}; build id {result.build_id}.")
     console.print(f"Firmware: {result.elf}", soft_wrap=True)
+
+
+def _sizes(result: BuiltFirmware) -> Table:
+    from stq_deploy.cli._layout import light_table
+
+    table = light_table("Size (bytes)")
+    table.add_column("")
+    for column in ("flash", "RAM", "of it arena", "scratch", "stack"):
+        table.add_column(column, justify="right")
+    alone = result.alone
+    memory = (f"{alone.arena_bytes:,}", f"{alone.scratch_bytes:,}")
+    for name, flash, ram, stack in (
+        ("network alone, in your own firmware", alone.flash_bytes, alone.ram_bytes, alone.stack_bytes),
+        ("this firmware: link, start-up, stack, copies", result.flash_bytes, result.ram_bytes, result.stack_bytes),
+    ):
+        table.add_row(name, f"{flash:,}", f"{ram:,}", *memory, "no bound" if stack is None else f"{stack:,}")
+    return table
 
 
 def _placement(placement: Placement) -> Table:

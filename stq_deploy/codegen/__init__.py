@@ -1,4 +1,4 @@
-"""An integer network as C: network.c, network.h, weights.c, weights.h and manifest.json."""
+"""An integer network as C: its layers, weights, memory and public header, and manifest.json."""
 
 from stq_deploy.codegen.generate import Generated, generate
 

@@ -15,9 +15,11 @@ from pathlib import Path
 import jinja2
 
 from stq_deploy.codegen import literals
+from stq_deploy.codegen.conversion import conversion_of
 from stq_deploy.codegen.emitters import LayerCode, LayerContext, emit_layer
-from stq_deploy.codegen.emitters.base import CONTEXT
+from stq_deploy.codegen.interface import input_port, output_ports
 from stq_deploy.codegen.manifest import NAME, describe_program
+from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
 from stq_deploy.codegen.text import comment, identifier, string_literal
 from stq_deploy.files import write_whole
 from stq_deploy.network import Network
@@ -25,7 +27,17 @@ from stq_deploy.program import Layer, Program
 from stq_deploy.program.layer_time import slowest_layer_cycles
 from stq_deploy.resources import firmware_templates
 
-TEMPLATES = ("network.h", "network.c", "weights.h", "weights.c")
+TEMPLATES = {
+    "{p}.h": "model.h.j2",
+    "{p}.c": "model.c.j2",
+    "{p}_weights.h": "model_weights.h.j2",
+    "{p}_weights.c": "model_weights.c.j2",
+    "{p}_memory.c": "model_memory.c.j2",
+    "{p}_io.c": "model_io.c.j2",
+    "served/network.h": "served_network.h.j2",
+    "served/network.c": "served_network.c.j2",
+}
+"""File -> its template; `p` is the network's name in C."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +45,16 @@ class Generated:
     """What `generate` wrote.
 
     Attributes:
-        folder: holds all of it.
-        sources: the C files to compile; headers lie beside them.
+        folder: holds all of it; `served/` what only the firmware's server and the host library need.
+        sources: the C files to compile.
+        include_folders: where their headers lie.
         manifest: path of manifest.json.
-        constants: C names of each layer's arrays in weights.c.
+        constants: C names of each layer's arrays.
     """
 
     folder: Path
     sources: tuple[Path, ...]
+    include_folders: tuple[Path, ...]
     manifest: Path
     constants: tuple[tuple[str, ...], ...]
 
@@ -55,7 +69,7 @@ class LayerView:
         facts: shapes, types and the like, for a comment.
         name, op: string literals.
         call: the statement that calls the kernel.
-        output: C expression of the output's address.
+        output_offset: where the output lies in the arena.
     """
 
     index: int
@@ -66,7 +80,7 @@ class LayerView:
     op: str
     call: str
     code: LayerCode
-    output: str
+    output_offset: int
     output_bytes: int
     macs: int
 
@@ -81,32 +95,51 @@ class TensorView:
     note: str
 
 
-def generate(program: Program, out_dir: str | os.PathLike[str], *, command: str, tool_version: str) -> Generated:
-    """Write network.h, network.c, weights.h, weights.c and manifest.json into `out_dir`, made if need be.
+def generate(
+    program: Program,
+    out_dir: str | os.PathLike[str],
+    *,
+    command: str,
+    tool_version: str,
+    name: str = DEFAULT_NAME,
+) -> Generated:
+    """Write the files of `TEMPLATES` and manifest.json into `out_dir`, made if need be.
 
     Equal arguments give equal bytes: no dates, no paths of this machine.
 
     Args:
+        name: of the network in C, the prefix of its files and symbols.
         command: the command line to name in the files' headers.
         tool_version: stq-deploy's version, likewise.
 
     Raises:
-        StqError: `out_dir` cannot be written.
+        StqError: no network can have this name, or `out_dir` cannot be written.
     """
-    tensors = _tensor_macros(program.network)
-    layers = [_layer_view(layer, tensors) for layer in program.layers]
-    context = _template_context(program, tensors, layers, command=command, tool_version=tool_version)
+    prefix = checked_name(name)
+    macros = _tensor_macros(program.network)
+    layers = [_layer_view(program, layer, macros, prefix) for layer in program.layers]
+    facts = {"p": prefix, "P": prefix.upper(), "command": comment(command), "tool_version": comment(tool_version)}
+    facts["tool_version_literal"] = string_literal(tool_version)
+    context = facts | _template_context(program, macros, layers)
     constants = tuple(tuple(constant.name for constant in layer.code.constants) for layer in layers)
     manifest = describe_program(program, constants, command=command, tool_version=tool_version)
     environment = _environment()
-    rendered = {name: environment.get_template(f"{name}.j2").render(context) for name in TEMPLATES}
+    rendered = {
+        file.format(p=prefix): environment.get_template(template).render(context)
+        for file, template in TEMPLATES.items()
+    }
     folder = Path(out_dir)
-    for name, text in rendered.items():
-        write_whole(folder / name, text)
+    for file, text in rendered.items():
+        write_whole(folder / file, text)
     # Last, so that a manifest is never beside sources it does not describe.
     write_whole(folder / NAME, json.dumps(manifest, sort_keys=True, indent=1) + "\n")
-    sources = tuple(folder / name for name in TEMPLATES if name.endswith(".c"))
-    return Generated(folder, sources, folder / NAME, constants)
+    sources = tuple(folder / file for file in rendered if file.endswith(".c"))
+    return Generated(folder, sources, (folder, folder / "served"), folder / NAME, constants)
+
+
+def _addresses(macros: dict[str, str]) -> dict[str, str]:
+    """Tensor -> C expression of its address, where a context `network` is at hand."""
+    return {name: f"{macro}(network)" for name, macro in macros.items()}
 
 
 def _environment() -> jinja2.Environment:
@@ -126,33 +159,26 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _template_context(
-    program: Program, tensors: dict[str, str], layers: Sequence[LayerView], *, command: str, tool_version: str
-) -> dict[str, object]:
+def _template_context(program: Program, macros: dict[str, str], layers: Sequence[LayerView]) -> dict[str, object]:
     network = program.network
     model_hash = network.sha256()
+    tensors = _addresses(macros)
     return {
-        "tool_version": comment(tool_version),
-        "command": comment(command),
         "model_hash": model_hash,
         "model_hash_bytes": [f"0x{byte:02x}" for byte in bytes.fromhex(model_hash)],
         "layers": layers,
-        "tensors": [_tensor_view(program, name, macro) for name, macro in tensors.items()],
+        "tensors": [_tensor_view(program, name, macro) for name, macro in macros.items()],
         "constants": [(layer, constant) for layer in layers for constant in layer.code.constants],
         "c_types": literals.C_TYPES,
-        "input_macro": tensors[network.input],
-        "input_type": literals.STQ_TYPES[network.input_type.dtype],
-        "input_bytes": network.input_type.bytes,
-        "input_minimum": network.input_type.minimum,
-        "input_maximum": network.input_type.maximum,
+        "input": input_port(program, tensors),
+        "outputs": output_ports(program, tensors),
+        "conversion": conversion_of(network),
+        "pixel_range": [f"{value:g}" for value in network.input_range],
+        "class_names": [],
         "slowest_layer_cycles": slowest_layer_cycles(program),
-        "output_macro": tensors[network.outputs[0]],
-        "output_count": network.output_type.elements,
-        "output_type": literals.STQ_TYPES[network.output_type.dtype],
         "arena_bytes": program.arena.bytes,
         "arena_lower_bound": program.arena.lower_bound,
-        "scratch_words": -(-program.scratch_bytes // 4),
-        "uses_context": any(CONTEXT in layer.code.arguments for layer in layers),
+        "scratch_bytes": -(-program.scratch_bytes // 4) * 4,
     }
 
 
@@ -170,9 +196,9 @@ def _tensor_view(program: Program, name: str, macro: str) -> TensorView:
     return TensorView(macro, literals.C_TYPES[tensor.dtype], program.offset(name), note)
 
 
-def _layer_view(layer: Layer, tensors: dict[str, str]) -> LayerView:
+def _layer_view(program: Program, layer: Layer, macros: dict[str, str], prefix: str) -> LayerView:
     op = layer.op
-    code = emit_layer(LayerContext(layer, tensors))
+    code = emit_layer(LayerContext(layer, _addresses(macros), prefix))
     shapes = [f"{literals.shape(t.shape)} {t.dtype}" for t in (*layer.inputs, layer.output)]
     return LayerView(
         index=layer.index,
@@ -183,7 +209,7 @@ def _layer_view(layer: Layer, tensors: dict[str, str]) -> LayerView:
         op=string_literal(op.kind),
         call=literals.call(layer.kernel, code.arguments),
         code=code,
-        output=tensors[op.output],
+        output_offset=program.offset(op.output),
         output_bytes=layer.output.bytes,
         macs=layer.macs,
     )

@@ -51,6 +51,13 @@ def uint32(value: int) -> str:
     return f"{int(value)}u"
 
 
+def real(value: float) -> str:
+    """A floating constant of just this value: of type float where that holds it, else double."""
+    with np.errstate(over="ignore"):
+        is_float = float(np.float32(value)) == value
+    return f"{float(value)!r}f" if is_float else repr(float(value))
+
+
 def initializers(array: npt.NDArray[np.integer[Any]], indent: int = 4) -> str:
     """The elements of an array as lines of C constants; each row of a 2-D array starts a line.
 

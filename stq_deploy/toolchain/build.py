@@ -13,6 +13,7 @@ from stq_deploy import __version__
 from stq_deploy.boards import Board
 from stq_deploy.boards.override import with_places
 from stq_deploy.codegen import Generated, generate
+from stq_deploy.codegen.names import DEFAULT_NAME
 from stq_deploy.errors import StqError
 from stq_deploy.files import write_whole
 from stq_deploy.program import Program
@@ -24,6 +25,7 @@ from stq_deploy.toolchain.compile import OBJECTS, Builder
 from stq_deploy.toolchain.compilers import Compiler, find_compiler
 from stq_deploy.toolchain.elf import Image, read_image
 from stq_deploy.toolchain.hot_code import hot_functions, kernel_work
+from stq_deploy.toolchain.network_alone import measure_alone
 from stq_deploy.toolchain.parts import find_parts
 from stq_deploy.toolchain.placement import (
     LayerNeeds,
@@ -60,6 +62,7 @@ def build_firmware(
     compiler: Compiler | None = None,
     command: str = "stq-deploy build",
     places: dict[str, list[str]] | None = None,
+    name: str = DEFAULT_NAME,
     pages: Pages | None = None,
     progress: Progress = silent,
 ) -> BuiltFirmware:
@@ -71,6 +74,7 @@ def build_firmware(
         compiler: None takes the first that `find_compiler` finds.
         command: named in the headers of generated files, and so part of the build id.
         places: other memories than the board's file says for some parts, as `boards.override` gives them.
+        name: of the network in C, the prefix of its files and symbols.
         pages: makes further files for the folder.
 
     Raises:
@@ -83,7 +87,7 @@ def build_firmware(
     board = with_places(board, places)
     with replaced_build(out_dir) as (out, folder):
         progress("generating C", 0, 1)
-        generated = generate(program, folder / NETWORK_FOLDER, command=command, tool_version=__version__)
+        generated = generate(program, folder / NETWORK_FOLDER, command=command, tool_version=__version__, name=name)
         project = lay_out(folder, board, {layer.kernel for layer in program.layers})
         builder = Builder(project, board, compiler, out.with_name(out.name + LOG_ENDING))
         progress("generating C", 1, 1)
@@ -97,13 +101,14 @@ def build_firmware(
         kernel_bytes = {layer.kernel: image.symbol_bytes(layer.kernel) for layer in program.layers}
         built = BuiltFirmware(
             Path(out_dir), program, board.name, compiler.family, compiler.version, build_id, placement,
-            memory_use(image, board), kernel_bytes, stack, reason, files={},
+            memory_use(image, board), measure_alone(builder, objects, name, program, graph), kernel_bytes,
+            stack, reason, files={},
         )  # fmt: skip
         _write_images(folder, image)
         write_makefile(project, board, compiler)
         shutil.rmtree(folder / OBJECTS)
-        for name, text in (pages(built) if pages else {}).items():
-            write_whole(folder / name, text)
+        for page, text in (pages(built) if pages else {}).items():
+            write_whole(folder / page, text)
         built = dataclasses.replace(built, files=listed_files(folder))
         write_whole(folder / REPORT, json.dumps(built.to_json(), indent=1, sort_keys=True) + "\n")
         progress("linking and measuring", 1, 1)

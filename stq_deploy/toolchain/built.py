@@ -11,6 +11,7 @@ from stq_deploy import __version__
 from stq_deploy.codegen.manifest import NAME as MANIFEST_NAME
 from stq_deploy.program import Program
 from stq_deploy.toolchain.build_folder import FORMAT, IMAGES
+from stq_deploy.toolchain.network_alone import NetworkAlone
 from stq_deploy.toolchain.placement import Placed, Placement, is_placed_section
 from stq_deploy.toolchain.size_figures import SizeFigures, size_figures
 from stq_deploy.toolchain.sizes import LayerSize, MemoryUse, layer_sizes, total_bytes
@@ -34,6 +35,7 @@ class BuiltFirmware:
         build_id: hex; the firmware announces it.
         placement: where everything lies that had a choice, and why.
         memories: what it takes, memory by memory.
+        alone: what the network takes in a firmware that is not ours.
         kernel_bytes: C name of each kernel that the program calls -> bytes of its code.
         stack: worst case; None if there is no bound, and `stack_reason` says why.
         files: of the folder, the report aside: path within it -> SHA-256 (hex).
@@ -47,6 +49,7 @@ class BuiltFirmware:
     build_id: str
     placement: Placement
     memories: tuple[MemoryUse, ...]
+    alone: NetworkAlone
     kernel_bytes: dict[str, int]
     stack: StackUse | None
     stack_reason: str
@@ -117,6 +120,7 @@ class BuiltFirmware:
             "model_hash": self.model_hash,
             "compiler": {"family": self.compiler_family, "version": self.compiler_version},
             "flash_bytes": self.flash_bytes,
+            "network_alone": dataclasses.asdict(self.alone),
             "size_figures": dataclasses.asdict(self.figures),
             "ram_bytes": self.ram_bytes,
             "ram_copies_bytes": self.copied_bytes,

@@ -74,15 +74,26 @@ class Builder:
                 raise
         return objects
 
-    def link(self, objects: Sequence[str], elf: str, map_file: str) -> None:
-        """Link with `LINKER_SCRIPT` into `elf`, with the linker's map beside it where there is one.
+    def link(
+        self,
+        objects: Sequence[str],
+        elf: str,
+        map_file: str,
+        *,
+        script: str = LINKER_SCRIPT,
+        entry: str | None = None,
+    ) -> None:
+        """Link into `elf`, with the linker's map beside it where there is one.
+
+        Args:
+            entry: the function that everything else is reached from; None: the board's.
 
         Raises:
             StqError: the link fails.
         """
         command = [
             *self._driver(), *self.cpu_flags, *self.compiler.link_flags,
-            f"-Wl,--entry={self.board.stack.entry}", "-T", LINKER_SCRIPT,
+            f"-Wl,--entry={entry or self.board.stack.entry}", "-T", script,
             *objects, *self.compiler.libraries, "-o", elf,
         ]  # fmt: skip
         if self.compiler.family == "gcc":  # zig's driver refuses -Map

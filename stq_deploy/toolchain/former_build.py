@@ -19,6 +19,7 @@ from stq_deploy.files import MAXIMUM_JSON_BYTES, read_bounded
 from stq_deploy.program import Program
 from stq_deploy.toolchain.build_folder import REPORT
 from stq_deploy.toolchain.built import MANIFEST, BuiltFirmware
+from stq_deploy.toolchain.network_alone import NetworkAlone
 from stq_deploy.toolchain.parts import Group, Part
 from stq_deploy.toolchain.placement import Placed, Placement
 from stq_deploy.toolchain.sizes import MemoryUse
@@ -92,6 +93,7 @@ def read_build(folder: Path, program: Program) -> BuiltFirmware:
             build_id=identity.build_id,
             placement=Placement(tuple(_placed(one) for one in build.at("placement").entries())),
             memories=tuple(_memory_use(one) for one in build.at("memories").entries()),
+            alone=_alone(build.at("network_alone")),
             kernel_bytes=_kernel_bytes(build, program),
             stack=stack,
             stack_reason=reason,
@@ -122,6 +124,17 @@ def _identity(build: Checked) -> BuildIdentity:
     identity = BuildIdentity(build.at("board").text(), build.at("model_hash").text(), build.at("build_id").text())
     bytes.fromhex(identity.build_id)
     return identity
+
+
+def _alone(one: Checked) -> NetworkAlone:
+    stack = one.at("stack_bytes")
+    return NetworkAlone(
+        one.at("flash_bytes").count(),
+        one.at("ram_bytes").count(),
+        one.at("arena_bytes").count(),
+        one.at("scratch_bytes").count(),
+        None if stack.value is None else stack.count(),
+    )
 
 
 def _placed(one: Checked) -> Placed:

@@ -57,13 +57,13 @@ def build_host_library(
     compiler = find_host_compiler(sanitize=sanitize)
     cache = _cache_folder(cache_dir)
     flags = _SANITIZED if sanitize else _FAST
-    objects = _kernel_objects(compiler, kernels, flags, cache)
+    objects = kernel_objects(compiler, kernels, flags, cache)
     with tempfile.TemporaryDirectory(prefix="stq-host-") as work:
         generated = generate(program, work, command="(host library)", tool_version=__version__)
         shim = firmware_templates() / "network"
         sources = [*generated.sources, shim / "host_library.c", *([shim / "host_main.c"] if sanitize else [])]
-        headers = [*generated.folder.glob("*.h"), shim / "host_library.h", *_headers(kernels)]
-        includes = _include_flags(generated.folder, shim, firmware_templates() / "kernels" / "include")
+        headers = [*generated.folder.rglob("*.h"), shim / "host_library.h", *_headers(kernels)]
+        includes = _include_flags(*generated.include_folders, shim, firmware_templates() / "kernels" / "include")
         name = "network" if sanitize else "network.so"
         link = () if sanitize else ("-shared",)
 
@@ -77,8 +77,8 @@ def build_host_library(
         return _cached(cache / f"network-{identity}", build) / name
 
 
-def _kernel_objects(compiler: HostCompiler, kernels: str, flags: Sequence[str], cache: Path) -> list[Path]:
-    """The kernel library's object files: compiled once for all networks."""
+def kernel_objects(compiler: HostCompiler, kernels: str, flags: Sequence[str], cache: Path) -> list[Path]:
+    """The kernel library's object files, compiled once for all networks; made in `cache` unless they are there."""
     root = firmware_templates() / "kernels"
     sources = kernel_sources(root, kernels)
     includes = _include_flags(root / "include")

@@ -2,6 +2,7 @@
 
 Makefile
 network/   what codegen wrote for this model, and manifest.json
+served/    the network as link/ sees it
 kernels/   include/, the core's variant, and reference/ for what the variant lacks
 link/      the server that answers the host
 runtime/   the memory functions that compilers call
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stq_deploy.boards import Board
+from stq_deploy.errors import StqError
 from stq_deploy.program.kernels import KERNELS
 from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.compilers import Compiler
@@ -32,7 +34,7 @@ LINKER_SCRIPT = "board/linker.ld"
 FAST_SOURCES = ("kernels/", "network/", "link/stq_inference")
 """Prefixes of sources that run during an inference and are compiled for speed; all others are compiled for size."""
 _SHARED_FOLDERS = ("link", "runtime")
-_NETWORK_SOURCES = ("network/network.c", "network/weights.c")
+_NETWORK_FOLDERS = ("network", "served")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def lay_out(folder: Path, board: Board, kernels: Iterable[str]) -> Project:
         folder: the project's root; holds `network/`.
         kernels: C names of the kernels that the network calls; others are left out.
     """
-    sources = [*_NETWORK_SOURCES, *_copy_kernels(folder, board.cpu.kernels, set(kernels))]
+    (folder / "network" / "served").rename(folder / "served")  # not for people who take network/ into other firmware
+    network = [f"{name}/{path.name}" for name in _NETWORK_FOLDERS for path in (folder / name).glob("*.c")]
+    sources = [*network, *_copy_kernels(folder, board.cpu.kernels, set(kernels))]
     shared = (*_SHARED_FOLDERS, board.cpu.architecture)
     for name in shared:
         sources += _copy(firmware_templates() / name, folder / name, name)
@@ -73,8 +77,22 @@ def lay_out(folder: Path, board: Board, kernels: Iterable[str]) -> Project:
         _copy_file(board.folder / name, folder / "board" / name)
         sources.append(f"board/{name}")
     (folder / "board" / "board_config.h").write_text(render("board_config.h.j2", board=board))
-    include_folders = ("kernels/include", "network", *shared, "board")
+    _check_headers(folder)
+    include_folders = ("kernels/include", *_NETWORK_FOLDERS, *shared, "board")
     return Project(folder, tuple(sorted(sources)), include_folders)
+
+
+def _check_headers(folder: Path) -> None:
+    """StqError if a header of the network's own name hides another."""
+    own = {path.name for path in (folder / "network").glob("*.h")}
+    others = {path.name for path in folder.rglob("*.h") if path.parent != folder / "network"}
+    hidden = sorted(own & others)
+    if hidden:
+        raise StqError(
+            f"the network's header {hidden[0]} would hide another of that name",
+            cause="the project has a file of that name already",
+            next="give the network another name (`--name`)",
+        )
 
 
 def write_build_id(project: Project, compiler: Compiler, flags: Iterable[str]) -> str:

@@ -87,6 +87,15 @@ def analyse(graph: CallGraph, stack: Stack) -> StackUse:
     )
 
 
+def call_depth(graph: CallGraph, function: str) -> int:
+    """Worst-case stack of a call of `function`, in bytes, without interrupts.
+
+    Raises:
+        UnboundedStackError: there is recursion, or a frame whose size depends on data.
+    """
+    return _Walker(graph).depth(graph.find(function))[0]
+
+
 class _Walker:
     """Deepest path from a function, remembered per function."""
 

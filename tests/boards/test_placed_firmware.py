@@ -64,7 +64,7 @@ def test_parts_lie_where_they_are_asked_to(built: BuiltFirmware, tmp_path: Path,
         memory = BOARD.memory_named(places[group][0])
         (found,) = (s for s in image.sections if s.name == section)
         assert memory.origin <= found.address < memory.end
-    weights = [s for s in image.symbols if s.name.startswith("stq_weights_")]
+    weights = [s for s in image.symbols if "_weights_layer_" in s.name]
     memory = BOARD.memory_named(places["weights"][0])
     assert weights and all(memory.origin <= s.address < memory.end for s in weights)
     assert_right(asked)

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from networks import random_levels, random_network
 
 from stq_deploy.codegen import generate
+from stq_deploy.codegen.generate import TEMPLATES
 from stq_deploy.codegen.manifest import describe_program
+from stq_deploy.codegen.names import DEFAULT_NAME
 from stq_deploy.errors import StqError
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
@@ -32,7 +34,7 @@ from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import build_host_library
 
 GOLDEN = Path(__file__).parent / "golden"
-FILES = ("network.h", "network.c", "weights.h", "weights.c", "manifest.json")
+FILES = (*(file.format(p=DEFAULT_NAME) for file in TEMPLATES), "manifest.json")
 
 
 def golden_network() -> Network:
@@ -103,7 +105,8 @@ def test_equal_networks_give_equal_bytes(tmp_path: Path) -> None:
     contents = []
     for folder in ("first", "second"):
         made = generate(plan_network(random_network(3)), tmp_path / folder, command="x", tool_version="1")
-        assert sorted(path.name for path in made.folder.iterdir()) == sorted(FILES)
+        written = [path.relative_to(made.folder).as_posix() for path in made.folder.rglob("*") if path.is_file()]
+        assert sorted(written) == sorted(FILES)
         contents.append({name: (made.folder / name).read_bytes() for name in FILES})
     assert contents[0] == contents[1]
 
@@ -111,7 +114,7 @@ def test_equal_networks_give_equal_bytes(tmp_path: Path) -> None:
 def test_generating_again_replaces(tmp_path: Path) -> None:
     generate(plan_network(random_network(1)), tmp_path, command="x", tool_version="1")
     second = generate(plan_network(random_network(2)), tmp_path, command="x", tool_version="1")
-    assert random_network(2).sha256() in (tmp_path / "weights.c").read_text()
+    assert random_network(2).sha256() in (tmp_path / "stq_model_weights.c").read_text()
     assert json.loads(second.manifest.read_text())["model_hash"] == random_network(2).sha256()
 
 
@@ -125,15 +128,15 @@ def test_an_unwritable_folder_is_a_clear_error(tmp_path: Path) -> None:
 def test_manifest_agrees_with_the_plan_and_the_sources(tmp_path: Path, seed: int) -> None:
     network = random_network(seed)
     made = generate(plan_network(network), tmp_path, command="stq-deploy build", tool_version="9.9")
-    manifest, source = json.loads(made.manifest.read_text()), (tmp_path / "network.c").read_text()
+    manifest, source = json.loads(made.manifest.read_text()), (tmp_path / "stq_model.h").read_text()
     assert manifest["model_hash"] == network.sha256()
     assert (manifest["tool_version"], manifest["command"]) == ("9.9", "stq-deploy build")
     assert [layer["name"] for layer in manifest["layers"]] == [layer.name for layer in plan_network(network).layers]
     assert sum(layer["macs"] for layer in manifest["layers"]) == manifest["macs"]
     assert sum(layer["weight_bytes"] for layer in manifest["layers"]) == manifest["weight_bytes"]
-    assert f"arena[{manifest['arena_bytes']}]" in source
+    assert f"_ARENA_BYTES {manifest['arena_bytes']}\n" in source
     sizes = {"int8_t": 1, "int32_t": 4, "int64_t": 8, "uint32_t": 4}
-    arrays = re.findall(r"^const (\w+) \w+\[(\d+)\]", (tmp_path / "weights.c").read_text(), re.M)
+    arrays = re.findall(r"^const (\w+) \w+\[(\d+)\]", (tmp_path / "stq_model_weights.c").read_text(), re.M)
     emitted = sum(sizes[c_type] * int(count) for c_type, count in arrays)
     assert emitted == manifest["weight_bytes"] + manifest["table_bytes"]
 
@@ -215,14 +218,14 @@ def test_hostile_names_compile_without_a_warning(tmp_path: Path, options: list[s
     include = firmware_templates() / "kernels" / "include"
     for source in made.sources:
         subprocess.run(
-            [*find_host_compiler().command, *options, "-Wall", "-Wextra", "-Wpedantic", "-Werror",
-             f"-I{include}", "-fsyntax-only", source],
+            [*find_host_compiler().command, *options, "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow",
+             "-Werror", *(f"-I{folder}" for folder in (*made.include_folders, include)), "-fsyntax-only", source],
             check=True, timeout=60,
         )  # fmt: skip
 
 
 class LayerInfo(ctypes.Structure):
-    """`stq_layer_info` of network.h."""
+    """`stq_layer_info` of served/network.h."""
 
     _fields_ = (
         ("name", ctypes.c_char_p),

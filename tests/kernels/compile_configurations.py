@@ -97,9 +97,9 @@ def _compile_kernels(configuration: Configuration, folder: Path) -> list[Path]:
 
 
 def _link(configuration: Configuration, network: Network, folder: Path, objects: Sequence[Path]) -> Path:
-    shim = firmware_templates() / "network"
+    shim, kernels = firmware_templates() / "network", firmware_templates() / "kernels"
     generated = generate(plan_network(network), folder, command="(test)", tool_version="0")
-    includes = [f"-I{path}" for path in (generated.folder, shim, firmware_templates() / "kernels" / "include")]
+    includes = [f"-I{path}" for path in (*generated.include_folders, shim, kernels / "include")]
     sources = [*generated.sources, shim / "host_library.c", shim / "host_main.c"]
     program = folder / "network"
     _compiler(configuration, *includes, *sources, *objects, "-o", program)

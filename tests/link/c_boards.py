@@ -27,10 +27,10 @@ def compile_board(
 ) -> Path:
     """Link server, network and `c/<board>.c`: a program, or with `-shared` a library.
 
-    Headers are looked for beside the network's first source first.
+    Headers are looked for beside the network's sources first.
     """
     link = firmware_templates() / "link"
-    includes = (network[0].parent, HERE, link, firmware_templates() / "kernels" / "include")
+    includes = (*{source.parent: None for source in network}, HERE, link, firmware_templates() / "kernels" / "include")
     target = folder / board
     subprocess.run(
         [

@@ -105,7 +105,7 @@ def objects(
         folder = tmp_path_factory.mktemp("objects") / "project"
         shutil.copytree(built.folder, folder)
         sources = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.c")))
-        includes = ("kernels/include", "network", "link", "runtime", board.cpu.architecture, "board")
+        includes = ("kernels/include", "network", "served", "link", "runtime", board.cpu.architecture, "board")
         builder = Builder(Project(folder, sources, includes), board, compiler_of(built), folder.with_name("log"))
         remade[built.folder] = [folder / name for name in builder.compile(sources)]
     return remade[built.folder]

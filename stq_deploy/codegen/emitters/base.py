@@ -58,7 +58,7 @@ class Struct:
 
 @dataclass(frozen=True)
 class StructArray:
-    """A `static const` array of parameter structs.
+    """A `const` array of parameter structs, which may hold addresses in the arena.
 
     Attributes:
         c_type: of an element.
@@ -74,7 +74,7 @@ class StructArray:
     def lines(self) -> tuple[str, ...]:
         """Its definition: one line an element."""
         return (
-            f"static const {self.c_type} {self.name}[] = {{",
+            f"const {self.c_type} {self.name}[] = {{",
             *(f"    {{{_initializers(element)}}}," for element in self.elements),
             "};",
         )
@@ -101,7 +101,7 @@ class LayerCode:
     notes: tuple[str, ...] = ()
 
 
-CONTEXT = "&context"
+CONTEXT = "&network->scratch"
 """The argument by which a kernel gets the shared scratch memory."""
 
 
@@ -112,10 +112,12 @@ class LayerContext:
     Attributes:
         layer: what is emitted.
         tensor: name of a tensor -> C expression of its address.
+        prefix: of the network's symbols.
     """
 
     layer: Layer
     tensor: Mapping[str, str]
+    prefix: str
 
     @property
     def inputs(self) -> tuple[TensorType, ...]:
@@ -135,7 +137,7 @@ class LayerContext:
 
     def constant_name(self, what: str) -> str:
         """C identifier of one of the layer's arrays."""
-        return f"stq_{what}_{identifier('layer', self.layer.index, self.layer.op.name)}"
+        return f"{self.prefix}_{what}_{identifier('layer', self.layer.index, self.layer.op.name)}"
 
 
 Emitter = Callable[[LayerContext], LayerCode]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-stq-deploy-output */
 /*
- * network.h - the network as the firmware's server and the host library see it.
+ * network.h - stq_model.h as the firmware's server and the host library see it: one network, in static memory, with names of
+ * its layers. A project without them does not need this file.
  *
  * Written by stq-deploy 0.0.0; do not edit.
  * Model:   c8c0be740f4517722b356b3a9f85d603772ccb0bf8b4a989dc337645ed4ad7f7
@@ -11,16 +12,19 @@
 
 #include <stdint.h>
 
-#include "stq_nn.h"
+#include "stq_model.h"
 
-#define STQ_NETWORK_INPUT_TYPE STQ_S8 /* of a level: STQ_S8 or STQ_S16 */
-#define STQ_NETWORK_INPUT_BYTES 90 /* all levels of a sample */
-/* The levels the network was certified for; others would index its tables out of bounds. */
-#define STQ_NETWORK_INPUT_MINIMUM (-128)
-#define STQ_NETWORK_INPUT_MAXIMUM (127)
-#define STQ_NETWORK_OUTPUT_COUNT 3 /* logits */
-#define STQ_NETWORK_OUTPUT_TYPE STQ_S32
-#define STQ_NETWORK_LAYER_COUNT 6
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define STQ_NETWORK_INPUT_TYPE STQ_MODEL_INPUT_TYPE /* of a level: STQ_S8 or STQ_S16 */
+#define STQ_NETWORK_INPUT_BYTES STQ_MODEL_INPUT_BYTES /* all levels of a sample */
+#define STQ_NETWORK_INPUT_MINIMUM STQ_MODEL_INPUT_MINIMUM
+#define STQ_NETWORK_INPUT_MAXIMUM STQ_MODEL_INPUT_MAXIMUM
+#define STQ_NETWORK_OUTPUT_COUNT STQ_MODEL_OUTPUT_0_ELEMENTS /* logits */
+#define STQ_NETWORK_OUTPUT_TYPE STQ_MODEL_OUTPUT_0_TYPE
+#define STQ_NETWORK_LAYER_COUNT STQ_MODEL_LAYERS
 /*
  * No layer takes more core cycles with the Cortex-M7's kernels: a bound from multiply-accumulates, bytes moved and output
  * elements, with room for wait states. A watchdog must allow this much without progress.
@@ -49,7 +53,8 @@ const void *stq_network_output(void);
 /* Run layer `index`. Layers run in order, 0 to STQ_NETWORK_LAYER_COUNT - 1. */
 stq_status stq_network_run_layer(int32_t index);
 
-/* Run all layers. */
-stq_status stq_network_run(void);
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* STQ_NETWORK_H */

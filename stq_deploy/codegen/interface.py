@@ -1,0 +1,94 @@
+"""The input and the outputs of a network, as its public header describes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stq_deploy.codegen import literals
+from stq_deploy.codegen.text import comment
+from stq_deploy.network import TensorType
+from stq_deploy.network.tensor import fits
+from stq_deploy.program import Program
+
+_MOVED = ",\n * once the model's first layers have moved and scaled it: the quantize functions do that"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output tensor as the templates see it; every text is fit for its place in C.
+
+    Attributes:
+        note: its name and form, for a comment.
+        address: C expression; needs a variable `network`.
+        offset: bytes from the arena's start.
+        scale: floating constant, without suffix f where float32 cannot hold the number.
+        number: C expression of the number that `level` stands for.
+        rounding_note: what the scale does not say of how values become levels.
+    """
+
+    note: str
+    c_type: str
+    stq_type: str
+    shape: tuple[int, ...]
+    elements: int
+    bytes: int
+    minimum: str
+    maximum: str
+    scale: str
+    zero_point: str
+    address: str
+    offset: int
+    number: str
+    rounding_note: str = ""
+
+
+def input_port(program: Program, tensors: Mapping[str, str]) -> Port:
+    """The input.
+
+    Args:
+        tensors: tensor -> C expression of its address.
+    """
+    network = program.network
+    note = "" if network.input_rounding is None else _MOVED
+    return _port(program, network.input, tensors, note)
+
+
+def output_ports(program: Program, tensors: Mapping[str, str]) -> list[Port]:
+    """Every output, by index."""
+    return [_port(program, name, tensors) for name in program.network.outputs]
+
+
+def _port(program: Program, name: str, tensors: Mapping[str, str], rounding_note: str = "") -> Port:
+    tensor: TensorType = program.network.tensors[name]
+    return Port(
+        note=comment(f"{name}: {literals.shape(tensor.shape)} {tensor.dtype}"),
+        c_type=literals.C_TYPES[tensor.dtype],
+        stq_type=literals.STQ_TYPES[tensor.dtype],
+        shape=tensor.shape,
+        elements=tensor.elements,
+        bytes=tensor.bytes,
+        minimum=literals.int32(tensor.minimum),
+        maximum=literals.int32(tensor.maximum),
+        scale=literals.real(tensor.scale),
+        zero_point=literals.int32(tensor.zero_point),
+        address=tensors[name],
+        offset=program.offset(name),
+        number=_number(tensor),
+        rounding_note=rounding_note,
+    )
+
+
+def _number(tensor: TensorType) -> str:
+    """C expression of (level - zero point) * scale as a float, rounded once."""
+    within = fits("int32", tensor.minimum - tensor.zero_point, tensor.maximum - tensor.zero_point)
+    steps = "level" if within else "(int64_t)level"
+    if tensor.zero_point:
+        steps = f"({steps} - ({literals.int32(tensor.zero_point)}))"
+    mantissa, _ = math.frexp(tensor.scale)
+    scale = literals.real(tensor.scale)
+    # A power of two changes no digit, so that the conversion to float is the only rounding.
+    if mantissa == 0.5 and scale.endswith("f"):
+        return f"(float){steps} * {scale}"
+    return f"(float)((double){steps} * {scale.removesuffix('f')})"

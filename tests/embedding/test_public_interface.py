@@ -1,0 +1,159 @@
+"""What a generated network offers to other people's programs: names, contexts, memory of the caller, every output."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from networks import random_levels, random_network
+from own_library import ARGUMENT_ERROR, OK, Context, Own, build_library, write_networks
+
+from stq_deploy.codegen.names import DEFAULT_NAME, MAXIMUM_LENGTH, checked_name
+from stq_deploy.errors import StqError
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.network import Network
+from stq_deploy.network.reference import run_layers
+from stq_deploy.program import plan_network
+
+NETWORKS = {"kws": random_network(979, 40), "wake_word": random_network(5)}
+"""One with several outputs and a concatenation, and a small one."""
+
+
+def reference(network: Network, levels: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Every output of one sample."""
+    tensors = {network.input: levels[None]} | {op.output: made for op, made in run_layers(network, levels[None])}
+    return [tensors[name][0] for name in network.outputs]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, host_cache: Path) -> ctypes.CDLL:
+    return build_library(tmp_path_factory.mktemp("own"), host_cache, NETWORKS)
+
+
+@pytest.fixture(params=NETWORKS)
+def own(request: pytest.FixtureRequest, library: ctypes.CDLL) -> Own:
+    return Own(library, request.param, NETWORKS[request.param])
+
+
+def context_of(own: Own) -> Iterator[Context]:
+    """A context in memory of the caller, filled with what an earlier program may have left."""
+    plan = plan_network(own.network)
+    memory = [np.full(size // 8 + 1, -6148914691236517206, np.int64) for size in (plan.arena.bytes, plan.scratch_bytes)]
+    context = Context()
+    sizes = [array.nbytes for array in memory]
+    status = own.library[f"{own.name}_init"](
+        ctypes.byref(context), ctypes.c_void_p(memory[0].ctypes.data), sizes[0],
+        ctypes.c_void_p(memory[1].ctypes.data), sizes[1],
+    )  # fmt: skip
+    assert status == OK
+    yield context
+    assert memory[0] is not None  # kept until here
+
+
+def test_every_output_comes_by_index(own: Own) -> None:
+    for levels in random_levels(own.network, 3):
+        own.write(levels)
+        assert own.call("run") == OK
+        for index, expected in enumerate(reference(own.network, levels)):
+            assert np.array_equal(own.output(index), expected), own.network.outputs[index]
+    for index in (-1, len(own.network.outputs)):
+        assert own.call("output", index, returns=ctypes.c_void_p) is None
+
+
+def test_layers_run_one_by_one_and_no_others(own: Own) -> None:
+    levels = random_levels(own.network, 1)[0]
+    own.write(levels)
+    layers = len(plan_network(own.network).layers)
+    assert [own.call("run_layer", index) for index in range(layers)] == [OK] * layers
+    assert np.array_equal(own.output(), reference(own.network, levels)[0])
+    for index in (-1, layers):
+        assert own.call("run_layer", index) == ARGUMENT_ERROR
+
+
+def test_contexts_of_one_network_run_interleaved(own: Own) -> None:
+    """What one context holds between two layers, the layers of another do not touch."""
+    keepers = [context_of(own) for _ in range(2)]
+    both = [Own(own.library, own.name, own.network, next(keeper)) for keeper in keepers]
+    samples = random_levels(own.network, 2, seed=4)
+    for one, levels in zip(both, samples, strict=True):
+        one.write(levels)
+    for layer in range(len(plan_network(own.network).layers)):
+        assert [one.call("run_layer", layer) for one in both] == [OK, OK]
+    for one, levels in zip(both, samples, strict=True):
+        for index, expected in enumerate(reference(own.network, levels)):
+            assert np.array_equal(one.output(index), expected)
+    for keeper in keepers:
+        assert next(keeper, None) is None
+
+
+@pytest.mark.parametrize("less", [(None, 0, 0, 0), (0, 1, 0, 0), (1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)])
+def test_memory_that_does_not_suit_is_refused(own: Own, less: tuple[int | None, int, int, int]) -> None:
+    plan = plan_network(own.network)
+    memory = np.zeros(plan.arena.bytes + plan.scratch_bytes + 64, np.int8)
+    start = memory.ctypes.data + -memory.ctypes.data % 32
+    arena = None if less[0] is None else ctypes.c_void_p(start + less[0])
+    scratch = ctypes.c_void_p(start + -(-plan.arena.bytes // 4) * 4 + less[2])
+    context = Context(arena=77)
+    status = own.library[f"{own.name}_init"](
+        ctypes.byref(context), arena, plan.arena.bytes - less[1], scratch, plan.scratch_bytes - less[3]
+    )
+    assert (status, context.arena) == (ARGUMENT_ERROR, 77)
+
+
+def test_two_networks_share_no_name(tmp_path: Path) -> None:
+    write_networks(tmp_path, NETWORKS)
+    names = {}
+    for name in NETWORKS:
+        text = "".join(path.read_text() for path in (tmp_path / name).glob("*.[ch]"))
+        found = set(re.findall(r"^(?:extern )?(?:const )?\w+ \*?(\w+)[(\[]", text, re.M))
+        assert found and all(one.startswith(name) for one in found if not one.startswith(("layer", "is_", "scratch")))
+        names[name] = {one for one in found if one.startswith(name)}
+    assert not set.intersection(*names.values())
+
+
+def test_the_header_states_facts(tmp_path: Path) -> None:
+    network = NETWORKS["kws"]
+    write_networks(tmp_path, {"kws": network})
+    stated = dict(re.findall(r"^#define (KWS_\w+) (.+)$", (tmp_path / "kws" / "kws.h").read_text(), re.M))
+    plan, image = plan_network(network), network.input_type
+    assert stated["KWS_TOOL_VERSION"] == '"1.2.3"'
+    assert stated["KWS_MODEL_HASH"] == f'"{network.sha256()}"'
+    assert stated["KWS_INPUT_SHAPE"] == "{" + ", ".join(map(str, image.shape)) + "}"
+    assert int(stated["KWS_INPUT_CHANNELS"]) == image.channels
+    assert int(stated["KWS_INPUT_ELEMENTS"]) == image.elements
+    assert float(stated["KWS_INPUT_SCALE"].rstrip("f")) == image.scale
+    assert int(stated["KWS_INPUT_ZERO_POINT"].strip("()")) == image.zero_point
+    assert int(stated["KWS_OUTPUTS"]) == len(network.outputs) > 1
+    for index, name in enumerate(network.outputs):
+        tensor = network.tensors[name]
+        assert int(stated[f"KWS_OUTPUT_{index}_ELEMENTS"]) == tensor.elements
+        assert float(stated[f"KWS_OUTPUT_{index}_SCALE"].rstrip("f")) == tensor.scale
+        assert stated[f"KWS_OUTPUT_{index}_TYPE"] == f"STQ_S{8 * np.dtype(tensor.dtype).itemsize}"
+    assert int(stated["KWS_ARENA_BYTES"]) == plan.arena.bytes
+    assert int(stated["KWS_SCRATCH_BYTES"]) >= plan.scratch_bytes
+
+
+@pytest.mark.parametrize("name", ["a", "kws", "kws_2", "a" * MAXIMUM_LENGTH, DEFAULT_NAME])
+def test_names_that_c_can_have(name: str) -> None:
+    assert checked_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "2kws", "_kws", "KWS", "k-ws", "k ws", "../kws", "kws\n", "ü", "a" * (MAXIMUM_LENGTH + 1), "stq", "stq_add",
+     "stq_network", "network", "string", "features", "memory"],
+)  # fmt: skip
+def test_names_that_would_break_a_project(name: str) -> None:
+    with pytest.raises(StqError, match="cannot be called"):
+        checked_name(name)
+
+
+def test_the_reference_is_that_of_the_executor() -> None:
+    network = NETWORKS["wake_word"]
+    levels = random_levels(network, 1)
+    assert np.array_equal(reference(network, levels[0])[0], NumpyExecutor(plan_network(network)).run(levels)[0][0])
