@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata as packages
 from typing import Any
@@ -14,8 +14,9 @@ import numpy.typing as npt
 from stq_deploy import __version__
 from stq_deploy.attacks.base import Attack
 from stq_deploy.attacks.budget import NORMS, Budget
+from stq_deploy.attacks.defence import Classify, RandomNoise
 from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Grid, Samples, feature_grid
-from stq_deploy.attacks.oracle import Labels
+from stq_deploy.attacks.oracle import Labels, Oracle
 from stq_deploy.attacks.search import Search
 from stq_deploy.attacks.streams import Streams
 from stq_deploy.attacks.victim import Victim
@@ -65,6 +66,38 @@ class Target:
         return Victim(self.model, grid, mapped)
 
 
+@dataclass(frozen=True)
+class Source:
+    """A model whose gradients a transfer attack takes.
+
+    Attributes:
+        model: tf_keras Model; attacks freeze it (`Victim`).
+        name, file_sha256: as of `Target`.
+        input_range: the values of its input that sample values 0 and 1 stand for.
+    """
+
+    model: Any
+    name: str
+    file_sha256: str
+    input_range: tuple[float, float] = UNMAPPED
+
+    def victim(self, attacked: Victim, *, features: bool = False) -> Victim:
+        """The model as the attack sees it.
+
+        Raises:
+            StqError: it takes other samples, or has other classes, than the model under attack.
+        """
+        found = Victim(self.model, attacked.grid, UNMAPPED if features else self.input_range)
+        if (found.shape, found.classes) != (attacked.shape, attacked.classes):
+            raise StqError(
+                f"it takes samples {found.shape} and has {found.classes} classes; the model under attack takes samples "
+                f"{attacked.shape} and has {attacked.classes}",
+                where=f"--from {self.name}",
+                next="take gradients from a model of the same data",
+            )
+        return found
+
+
 def craft(
     target: Target,
     clean: SampleSet,
@@ -74,6 +107,8 @@ def craft(
     batch: int = BATCH,
     storage: str = "uint8",
     unit: str = "value",
+    defence: RandomNoise | None = None,
+    source: Source | None = None,
     progress: Progress = lambda _: None,
 ) -> SampleSet:
     """Attack `clean` samples; with `attack` None they stay as they are, and the models' words are added.
@@ -86,6 +121,8 @@ def craft(
         storage: "uint8" stores pixels of 8 bits, as a picture file would; "float32" any values. Features are stored as
             the real values of the network's input levels.
         unit: of the budget, one of `UNITS`; pixels have "value" alone.
+        defence: what the attacker meets; the record then has the accuracies under fresh noise, too.
+        source: another model, for attacks that transfer.
 
     Returns:
         The samples with metadata: attack, settings, threat model, largest change found in the stored samples, how many
@@ -98,12 +135,19 @@ def craft(
     grid = _grid(target, clean, storage)
     victim = target.victim(grid, features=clean.holds_features)
     _check_fits(target, clean, victim.classes)
+    helper = None if source is None else source.victim(victim, features=clean.holds_features)
     y = clean.classes()
     x = grid.nearest(unit_interval(clean.x)) if attack is not None else unit_interval(clean.x)
     adversarial = x
     if attack is not None:
         budget = _budget(attack, clean, x, grid, unit)
-        adversarial = _perturb(attack, victim, x, y, budget, seed, batch, progress)
+
+        def meet(seeds: Sequence[int]) -> Oracle:
+            if defence is None:
+                return victim
+            return defence.around(victim, target.input_format, seeds, features=clean.holds_features)
+
+        adversarial = _perturb(attack, meet, helper, x, y, budget, seed, batch, progress)
         _check_budget(attack, budget, adversarial, x)
     stored = _stored(adversarial, storage, clean)
     predictions = victim.predict(unit_interval(stored))
@@ -115,11 +159,15 @@ def craft(
         correct["after_input_quantisation"] = _correct(victim.predict(back(levels)), y)
         if target.judge is not None:
             correct["integer"] = _correct(target.judge(levels), y)
+    defended = {} if defence is None else {"defence": _defended(defence, target, victim, clean, stored, seed)}
+    transferred = {} if source is None else {"source_model": {"name": source.name, "file_sha256": source.file_sha256}}
     kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices", "range") if k in clean.metadata}
     metadata = kept | {
         "attack": {"name": CLEAN} if attack is None else _describe(attack, budget, unit, adversarial, x),
         "seed": seed,
         "batch": batch,
+        **defended,
+        **transferred,
         "versions": versions(),
         "float_model": {
             "name": target.name,
@@ -130,6 +178,25 @@ def craft(
         },
     }
     return SampleSet(stored, clean.y, metadata)
+
+
+def _defended(
+    defence: RandomNoise, target: Target, victim: Victim, clean: SampleSet, stored: Pixels, seed: int
+) -> dict[str, Any]:
+    """How many samples each model gets right under each draw of fresh noise, clean and attacked."""
+    features, format, y = clean.holds_features, target.input_format, clean.classes()
+    numbers = np.arange(len(y), dtype=np.int64)
+    back = format.values if features else format.samples
+    models: dict[str, Classify] = {"float": lambda levels: victim.predict(back(levels))}
+    if target.judge is not None:
+        models["integer"] = target.judge
+    counts: dict[str, Any] = {}
+    for name, classify in models.items():
+        for kind, x in (("clean", clean.x), ("attacked", stored)):
+            levels = quantize_input(x, format, features=features)
+            drawn = defence.fresh(classify, levels, format, seed, numbers)
+            counts.setdefault(name, {})[kind] = [_correct(one, y) for one in drawn]
+    return defence.record | {"noise_seed": seed, "correct": counts}
 
 
 def versions() -> dict[str, str]:
@@ -172,7 +239,8 @@ def _budget(attack: Attack, clean: SampleSet, x: Samples, grid: Grid, unit: str)
 
 def _perturb(
     attack: Attack,
-    victim: Victim,
+    meet: Callable[[Sequence[int]], Oracle],
+    source: Victim | None,
     x: Samples,
     y: Labels,
     budget: Budget,
@@ -184,7 +252,9 @@ def _perturb(
     for start in range(0, len(x), batch):
         numbers = range(start, min(start + batch, len(x)))
         part = slice(start, numbers.stop)
-        search = Search(victim, x[part], y[part], budget, Streams(seed, numbers), attack.smallest)
+        search = Search(
+            meet([seed, start]), x[part], y[part], budget, Streams(seed, numbers), attack.smallest, source=source
+        )
         attack.run(search)
         parts.append(search.found)
         progress(numbers.stop)

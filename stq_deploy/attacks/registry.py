@@ -11,12 +11,13 @@ from stq_deploy.attacks.hop_skip_jump import HopSkipJump
 from stq_deploy.attacks.noise import Noise
 from stq_deploy.attacks.pgd import Pgd
 from stq_deploy.attacks.square import Square
+from stq_deploy.attacks.transfer import Transfer
 from stq_deploy.attacks.worst_case import WorstCase
 from stq_deploy.attacks.zoo_attack import Zoo
 from stq_deploy.errors import no_such
 
 _CLASSES: tuple[type[Attack], ...] = (
-    Noise, Fgsm, Pgd, Apgd, ApgdTargeted, Square, WorstCase, CarliniWagner, Zoo, Boundary, HopSkipJump,
+    Noise, Fgsm, Pgd, Apgd, ApgdTargeted, Square, Transfer, WorstCase, CarliniWagner, Zoo, Boundary, HopSkipJump,
 )  # fmt: skip
 ATTACKS: dict[str, type[Attack]] = {cls.name: cls for cls in _CLASSES}
 

@@ -32,6 +32,7 @@ class Search:
         streams: random numbers, sample by sample.
         smallest: keep a sample's nearest success instead of its first, and let it go on searching.
         listener: hears of every query and its answer, in order.
+        source: another model, of the same samples and classes, whose gradients a transfer attack takes.
         found: (N, *shape) each sample's success; before that, the candidate of the smallest margin so far.
         broken: (N,) which samples have a success.
         margins: (N,) true logit minus the largest other, of `found`.
@@ -45,6 +46,7 @@ class Search:
     streams: Streams
     smallest: bool = False
     listener: Listener = lambda *_: None
+    source: Oracle | None = None
     found: Samples = field(init=False)
     broken: npt.NDArray[np.bool_] = field(init=False)
     margins: npt.NDArray[np.float32] = field(init=False)

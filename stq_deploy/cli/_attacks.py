@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stq_deploy.attacks.base import Attack
+    from stq_deploy.attacks.craft import Source
+    from stq_deploy.attacks.defence import RandomNoise
 
 NONE = "none"
 
@@ -39,3 +41,49 @@ def chosen_attacks(
         for attack_name in [owner] if dot else texts:
             texts[attack_name][name] = value
     return {name: None if name == NONE else get_attack(name).from_text(texts[name]) for name in names}
+
+
+def chosen_defence(text: str | None, eot: int) -> RandomNoise | None:
+    """The defense that --defence and --eot name.
+
+    Raises:
+        StqError: there is no such defense, or --eot is given without one.
+    """
+    from stq_deploy.attacks.defence import RandomNoise
+    from stq_deploy.errors import StqError
+
+    if text is None:
+        if eot != 1:
+            raise StqError("--eot averages noisy answers, and there is no noise", next="add --defence rnd:SIGMA")
+        return None
+    return RandomNoise.from_text(text, eot)
+
+
+def check_source(source: str | None, names: list[str]) -> None:
+    """Whether --from and the attacks go together.
+
+    Raises:
+        StqError: the attack transfer has no source, or a source has no such attack.
+    """
+    from stq_deploy.attacks.transfer import Transfer
+    from stq_deploy.errors import StqError
+
+    if Transfer.name in names and source is None:
+        raise StqError("the attack transfer needs another model's gradients", next="name it: --from MODEL")
+    if source is not None and Transfer.name not in names:
+        raise StqError("--from is for the attack transfer alone", next="add --attack transfer, or leave --from out")
+
+
+def opened_source(source: str) -> Source:
+    """The model of --from.
+
+    Raises:
+        StqError: it cannot be read.
+    """
+    from stq_deploy.attacks.craft import Source
+    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.zoo.shipped import resolve_model
+
+    model = FloatModel(resolve_model(source, keras=True))
+    format = model.input_format
+    return Source(model.keras, model.name, model.file_sha256, (format.low, format.high))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stq_deploy.cli._attacks import NONE, chosen_attacks
+from stq_deploy.cli._attacks import NONE, check_source, chosen_attacks, chosen_defence, opened_source
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import ATTACK_OR_NONE, BOARD, DATA_SET, MODEL
 from stq_deploy.cli._outcome import interruptible
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.option("--model", type=MODEL, required=True, help="Keras or QKeras model, .h5 or .keras; or zoo:stq-cifar10.")
 @click.option(
     "--attack", "names", type=ATTACK_OR_NONE, multiple=True, required=True, metavar="NAME",
-    help="noise, fgsm, pgd, apgd, apgd-t, square, worst, cw, zoo, boundary, hopskipjump, or none for clean samples; "
-    "may be given several times.",
+    help="noise, fgsm, pgd, apgd, apgd-t, square, transfer, worst, cw, zoo, boundary, hopskipjump, or none for clean "
+    "samples; may be given several times.",
 )  # fmt: skip
 @click.option("--eps", help="Budget, in pixel units (0..1) or --unit; fractions are fine.  [default: 8/255; L2 0.5]")
 @click.option("--norm", help="Norm of the budget: inf, 1 or 2.  [default: inf; for cw, zoo and hopskipjump 2]")
@@ -45,6 +45,12 @@ if TYPE_CHECKING:
 @click.option("--samples", type=click.Path(path_type=Path), help="Attack the samples of this file (.npz).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N samples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--from", "source", type=MODEL, help="Model whose gradients the attack transfer takes.")
+@click.option("--defence", help="Defend the model: rnd:SIGMA, fresh noise of SIGMA input levels for every answer.")
+@click.option(
+    "--eot", type=click.IntRange(1, 1000), default=1, show_default=True,
+    help="Noisy answers that the attack averages for each question.",
+)  # fmt: skip
 @click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Samples at a time.")
 @click.option(
     "--storage", type=click.Choice(["uint8", "float32"]), default="uint8", show_default=True,
@@ -76,6 +82,9 @@ def attack(
     samples: Path | None,
     limit: int | None,
     seed: int,
+    source: str | None,
+    defence: str | None,
+    eot: int,
     batch: int,
     storage: str,
     out: Path,
@@ -106,9 +115,11 @@ def attack(
     from stq_deploy.files import check_output
 
     if live:
-        _check_live_options(names, storage)
+        _check_live_options(names, storage, defence, source)
         settings = live_settings(names, queries or QUERIES, settings)
     attacks = chosen_attacks(names, {"eps": eps, "norm": norm}, settings)
+    noise = chosen_defence(defence, eot)
+    check_source(source, list(attacks))
     paths = {name: out / f"{name}.npz" for name in attacks} if live else _paths(list(attacks), out)
     for path in paths.values():
         read = (model, samples, conversion.calibrate)
@@ -132,6 +143,7 @@ def attack(
     with progress_bars() as progress, stage(progress, "preparing the model"):
         float_model = FloatModel(resolve_model(model, keras=True), conversion.load())
         check_attackable(float_model.output_format)
+    helper = None if source is None else opened_source(source)
     seen = float_model.input_format
     if float_model.network is not None:
         say_assumed_input(float_model.network)
@@ -149,7 +161,10 @@ def attack(
         kept = f"the files of attacks that were done are kept ({len(written)}); the same command starts again"
         with interruptible(kept), progress_bars() as progress:
             advance = partial(_advance, progress, name, len(clean))
-            made = craft(target, clean, chosen, seed=seed, batch=batch, storage=storage, unit=unit, progress=advance)
+            made = craft(
+                target, clean, chosen, seed=seed, batch=batch, storage=storage, unit=unit, defence=noise,
+                source=helper, progress=advance,
+            )  # fmt: skip
         save_samples(made, paths[name])
         correct = made.metadata["float_model"]["correct"]
         outside = read_inputs(made, seen).outside if float_model.network is not None else None
@@ -160,6 +175,7 @@ def attack(
                 "samples": len(made),
                 "correct": correct,
                 "samples_outside_domain": outside,
+                **({} if noise is None else {"defence": made.metadata["defence"]}),
             }
         )
         text = f"{paths[name]}: of {len(made)} samples the float model gets right {correct['clean']} clean"
@@ -167,6 +183,8 @@ def attack(
             text += f", {correct['attacked']} attacked"
         if "integer" in correct:
             text += f"; the integer network {correct['integer']}"
+        if noise is not None:
+            text += "; under fresh noise " + _fresh(made.metadata["defence"])
         if outside is not None:
             text += f"; {outside_text(outside, len(made))}"
         console.print(text, soft_wrap=True)
@@ -174,13 +192,23 @@ def attack(
         print_json({"model": target.name, "model_hash": target.model_hash, "files": written})
 
 
-def _check_live_options(names: tuple[str, ...], storage: str) -> None:
+def _check_live_options(names: tuple[str, ...], storage: str, defence: str | None, source: str | None) -> None:
     from stq_deploy.errors import StqError
 
     if NONE in names:
         raise StqError("--attack none asks nothing", next="run clean samples with `stq-deploy run`")
     if storage != "uint8":
         raise StqError("a board is sent stored pixels", next="leave --storage out")
+    if defence is not None or source is not None:
+        raise StqError("--live attacks the board alone", next="leave --defence and --from out, or leave --live out")
+
+
+def _fresh(record: dict[str, Any]) -> str:
+    """Right under each draw, by the integer network where there is one."""
+    counts = record["correct"]
+    name = "integer" if "integer" in counts else "float"
+    clean, attacked = (" ".join(map(str, counts[name][kind])) for kind in ("clean", "attacked"))
+    return f"(each draw, {name} network) {clean} clean, {attacked} attacked"
 
 
 def _judge(model: FloatModel) -> Judge | None:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,14 +19,18 @@ from stq_deploy.cli._task import task_options
 if TYPE_CHECKING:
     from stq_deploy.datasets.samples import SampleSet
     from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.scores import Score
     from stq_deploy.evaluation.scoring import Answers, Scoring
     from stq_deploy.evaluation.task import Stated
-    from stq_deploy.network.input_format import InputFormat
+    from stq_deploy.network.input_format import InputFormat, Levels
+    from stq_deploy.network.noise import InputNoise
     from stq_deploy.network.output import OutputFormat
     from stq_deploy.network.tensor import TensorType
     from stq_deploy.passes import Conversion
+    from stq_deploy.progress import Progress
 
-    Answerer = Callable[[SampleSet, Scoring, Callable[[int], None]], "_Answers"]
+    Disturb = Callable[[Levels], Levels] | None
+    Answerer = Callable[[SampleSet, Scoring, Callable[[int], None], Disturb], "_Answers"]
 
 EXECUTORS = ("float", "numpy", "host", "emulated")
 
@@ -48,6 +53,12 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
 )
 @click.option("--board", type=BOARD, default="stm32h743", help="Board to emulate.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N samples.")
+@click.option(
+    "--noise", type=click.FloatRange(0, 256), metavar="SIGMA",
+    help="Add Gaussian noise of SIGMA levels to every input first: the random noise defense.",
+)  # fmt: skip
+@click.option("--noise-seed", type=click.IntRange(0, 2**64 - 1), default=0, help="Seed of the noise.")
+@click.option("--noise-draws", type=click.IntRange(1, 1000), default=1, help="Score so many draws of the noise.")
 @task_options
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
@@ -59,6 +70,9 @@ def evaluate(
     executor: str,
     board: str,
     limit: int | None,
+    noise: float | None,
+    noise_seed: int,
+    noise_draws: int,
     stated: Stated,
     conversion: ConversionOptions,
     as_json: bool,
@@ -69,6 +83,8 @@ def evaluate(
 
     `--executor float` scores Keras's answers to the samples unchanged, neither clipped nor rounded. Where the network's
     input is rounded more coarsely, a second figure is the float model's score on the rounded samples.
+
+    With --noise, every executor gets the same noisy input levels, as a board that draws them does.
     """
     from stq_deploy.cli._input import outside_text
     from stq_deploy.cli._samples import chosen_samples
@@ -86,9 +102,13 @@ def evaluate(
         scoring = choose(scored.output_format, scored.input_format, scored.output_type, chosen, stated)
         _check_labelled(scoring, chosen, source)
         started = time.monotonic()
-        found = scored.answer(chosen, scoring, lambda done: progress(executor, done, len(chosen)))
+        advance = partial(_advance, progress, executor, len(chosen))
+        disturbed = _draws(noise, noise_seed, noise_draws, scored.input_format)
+        draws = [scored.answer(chosen, scoring, advance, disturb) for disturb in disturbed]
         seconds = time.monotonic() - started
-    score = scoring.score(found.answers, chosen)
+    found = draws[0]
+    scores = [scoring.score(drawn.answers, chosen) for drawn in draws]
+    score = scores[0]
     rounded = None if found.on_levels is None else scoring.score(found.on_levels, chosen)
     assert score is not None  # it has the labels it needs
     if as_json:
@@ -104,6 +124,7 @@ def evaluate(
                 "metric": score.metric,
                 "notes": list(scoring.notes),
                 **score.as_json(),
+                **({} if noise is None else {"noise": _noise_json(noise, noise_seed, scores)}),
                 "after_input_quantization": None if rounded is None else rounded.as_json(),
                 "samples_outside_domain": found.outside,
                 "seconds": seconds,
@@ -112,12 +133,38 @@ def evaluate(
     else:
         kind = "" if chosen.attack == "unknown" else f" ({printable(chosen.attack)})"
         what = f"{printable(source)}{kind}, {executor}"
-        click.echo(f"{what}: {score.metric} {score}, {len(chosen)} samples, {seconds:.1f} s")
+        for draw, one in enumerate(scores, 1):
+            drawn = "" if noise is None else f", noise of {noise:g} levels, draw {draw} of seed {noise_seed}"
+            click.echo(f"{what}{drawn}: {score.metric} {one}, {len(chosen)} samples, {seconds:.1f} s")
         if rounded is not None:
             click.echo(f"{what}, after input quantization: {rounded.metric} {rounded}")
         if found.outside is not None:
             click.echo(f"{outside_text(found.outside, len(chosen))}.")
         click.echo("\n".join(reading_lines(scoring)))
+
+
+def _draws(sigma: float | None, seed: int, draws: int, format: InputFormat) -> list[Disturb]:
+    """What is done to the input levels, draw by draw; one draw of nothing where there is no noise."""
+    if sigma is None:
+        return [None]
+    from stq_deploy.network.noise import InputNoise
+
+    noise = InputNoise(sigma, seed)
+    return [partial(_with_noise, noise, format, draw) for draw in range(draws)]
+
+
+def _with_noise(noise: InputNoise, format: InputFormat, draw: int, levels: Levels) -> Levels:
+    return noise.on(levels, format.type, draw)
+
+
+def _noise_json(sigma: float, seed: int, scores: list[Score | None]) -> dict[str, Any]:
+    """For --json: the score of each draw."""
+    draws = [None if score is None else score.as_json() for score in scores]
+    return {"sigma_levels": sigma, "seed": seed, "draws": draws}
+
+
+def _advance(progress: Progress, executor: str, total: int, done: int) -> None:
+    progress(executor, done, total)
 
 
 def _check_labelled(scoring: Scoring, samples: SampleSet, source: str) -> None:
@@ -172,7 +219,7 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
             model.input_format,
             model.output_format,
             None,
-            lambda samples, scoring, _: _float_answers(model, samples, scoring),
+            lambda samples, scoring, _, disturb: _float_answers(model, samples, scoring, disturb),
         )
         return
 
@@ -188,11 +235,12 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
     say_assumed_input(network)
     with open_executor(board if executor == "emulated" else executor, plan_network(network)) as opened:
 
-        def answer(samples: SampleSet, scoring: Scoring, progress: Callable[[int], None]) -> _Answers:
+        def answer(samples: SampleSet, scoring: Scoring, progress: Callable[[int], None], disturb: Disturb) -> _Answers:
             inputs = read_inputs(samples, network.input_format)
-            logits, *_ = opened.run(inputs.levels, progress)
+            levels = inputs.levels if disturb is None else disturb(inputs.levels)
+            logits, *_ = opened.run(levels, progress)
             if executor == "emulated":
-                check_equal_levels(logits, NumpyExecutor(opened.program).run(inputs.levels)[0], f"emulated {board}")
+                check_equal_levels(logits, NumpyExecutor(opened.program).run(levels)[0], f"emulated {board}")
             return _Answers(scoring.answers_of_levels(logits), None, inputs.outside)
 
         yield _Scored(
@@ -205,13 +253,20 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
         )
 
 
-def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring) -> _Answers:
-    """Keras's answers to the samples unchanged, and to the values of their input levels."""
+def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring, disturb: Disturb) -> _Answers:
+    """Keras's answers to the samples unchanged, and to the values of their input levels.
+
+    With noise, Keras answers the values of the noisy levels alone.
+    """
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.evaluation.inputs import count_outside
 
     network, format = model.network, model.input_format
     values = format.model_values(samples.x, features=samples.holds_features)
+    if disturb is not None:
+        noisy = format.values(disturb(format.levels(values)))
+        outside = None if network is None else count_outside(format, values)
+        return _Answers(model.answers(scoring, noisy), None, outside)
     answers = model.answers(scoring, values)
     if network is None:
         return _Answers(answers, None, None)

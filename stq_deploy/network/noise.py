@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.errors import StqError
+from stq_deploy.network.tensor import TensorType
 
 Noise = npt.NDArray[np.int32]
 Words = npt.NDArray[np.uint32]
@@ -62,6 +63,39 @@ class NoiseTable:
         size = np.searchsorted(self.thresholds, words >> np.uint32(1), side="right").astype(np.int32)
         signed: Noise = np.where(words & np.uint32(1), -size, size).astype(np.int32)
         return signed
+
+
+@dataclass(frozen=True)
+class InputNoise:
+    """Fresh noise on the input of a network for every sample: the random noise defense (RND, Qin et al. 2021).
+
+    Attributes:
+        sigma: standard deviation, in levels of the input.
+        seed: of all draws.
+    """
+
+    sigma: float
+    seed: int = 0
+
+    def on(
+        self, levels: npt.NDArray[np.integer[Any]], spec: TensorType, draw: int = 0, first: int = 0
+    ) -> npt.NDArray[np.int64]:
+        """Input levels (N, *shape) with noise; sample i has the counter draw * 2^32 + first + i.
+
+        Args:
+            spec: of the input; the sums are clamped to its levels.
+            draw: 0 to 2^31 - 1; another one is another draw for every sample.
+            first: number of the first sample in its file.
+        """
+        counters = (draw << 32) + first + np.arange(len(levels), dtype=np.uint64)
+        return self.at(levels, spec, counters)
+
+    def at(
+        self, levels: npt.NDArray[np.integer[Any]], spec: TensorType, counters: npt.NDArray[np.uint64]
+    ) -> npt.NDArray[np.int64]:
+        """The same with these counters (N,)."""
+        noise = gaussian_batch(self.seed, counters, spec.shape, self.sigma)
+        return add_noise(levels, noise, spec.minimum, spec.maximum)
 
 
 def gaussian_levels(seed: int, counter: int, shape: tuple[int, ...], sigma: float) -> Noise:
