@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stq_deploy.cli._attacks import chosen_defence
 from stq_deploy.cli._names import BOARD, DATA_SET, MODEL, PRESET
 from stq_deploy.cli._outcome import interruptible
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from stq_deploy.evaluation.robustness.device import OnDevice, Place
     from stq_deploy.evaluation.robustness.flags import Flag
+    from stq_deploy.evaluation.robustness.presets import Preset
     from stq_deploy.evaluation.robustness.run import Job
     from stq_deploy.evaluation.robustness.summary import Summary
     from stq_deploy.progress import Progress
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 )
 @click.option("--sample-file", type=click.Path(path_type=Path), help="Attack the samples of this file (.npz) instead.")
 @click.option("--seed", type=click.IntRange(min=0), default=0)
+@click.option("--from", "source_model", type=MODEL, help="Also attack by transfer from this model.")
+@click.option("--defence", help="Defend the model: rnd:SIGMA, fresh noise of SIGMA input levels for every answer.")
+@click.option("--eot", type=click.IntRange(1, 1000), default=1, help="Noisy answers averaged for each question.")
 @click.option("--processes", type=click.IntRange(min=1), help="Parts attacked at a time.  [default: one per core]")
 @click.option(
     "--engine", type=click.Choice(["local", "ray"]), default="local",
@@ -58,6 +63,9 @@ def robustness(
     data: Path | None,
     sample_file: Path | None,
     seed: int,
+    source_model: str | None,
+    defence: str | None,
+    eot: int,
     processes: int | None,
     engine: str,
     board: str,
@@ -74,20 +82,30 @@ def robustness(
 
     Each sample counts as right only if it withstands every attack, with every budget up to the one named. The
     integer network sees the same stored pictures as the float model. All figures are upper bounds on robustness.
+
+    With --defence the attacks meet fresh noise in every answer. The column "fresh noise" is then what counts: the
+    integer network under draws that no attack has seen.
     """
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.errors import StqError
     from stq_deploy.evaluation.engines import ENGINES
     from stq_deploy.evaluation.robustness.device import Place
     from stq_deploy.evaluation.robustness.on_engine import attack_on_engine
     from stq_deploy.evaluation.robustness.presets import load_preset
     from stq_deploy.evaluation.robustness.record import attacked_job, check_results, sweep_csv
     from stq_deploy.files import locked, made_folder, write_whole
+    from stq_deploy.zoo.shipped import resolve_model
 
-    chosen = load_preset(preset)
+    noise = chosen_defence(defence, eot)
+    chosen = _with_source(load_preset(preset), source_model)
+    if noise is not None and chosen.device is not None:
+        raise StqError("a board draws no noise yet", next="leave --defence out, or choose a preset without a board")
     name = None if sample_file is not None else dataset
     source, samples = chosen_samples(name, data, sample_file, limit or chosen.samples)
-    jobs = [attacked_job(model, chosen, samples, seed, folder) for model, folder in _folders(models, out).items()]
+    helper = None if source_model is None else resolve_model(source_model, keras=True)
+    folders = _folders(models, out)
+    jobs = [attacked_job(model, chosen, samples, seed, folder, noise, helper) for model, folder in folders.items()]
     for job in jobs:
         check_results(job.folder.parent)
     records = []
@@ -181,10 +199,25 @@ def _print_device(console: Console, device: OnDevice) -> None:
         )
 
 
+def _with_source(preset: Preset, source: str | None) -> Preset:
+    from stq_deploy.errors import StqError
+
+    if source is not None:
+        return preset.with_transfer()
+    if preset.needs_source:
+        raise StqError("the preset attacks by transfer from another model", next="name it: --from MODEL")
+    return preset
+
+
 def _print(console: Console, summary: Summary, flags: tuple[Flag, ...]) -> None:
     from rich import box
     from rich.table import Table
 
+    from stq_deploy.evaluation.robustness.summary import mean_share
+
+    if summary.fresh_clean:
+        share = f"{100 * mean_share(summary.fresh_clean):.1f} %"
+        console.print(f"Clean, integer, mean of {len(summary.fresh_clean)} draws of fresh noise: {share}")
     console.print(f"Clean: float {summary.clean}, integer {summary.integer_clean}, {summary.samples} samples")
     for series in summary.series:
         table = Table(title=f"{series.name}: still right after each attack", title_justify="left", box=box.SIMPLE_HEAD)
@@ -193,9 +226,12 @@ def _print(console: Console, summary: Summary, flags: tuple[Flag, ...]) -> None:
             table.add_column(attack.attack, justify="right")
         table.add_column("worst case", justify="right")
         table.add_column("integer", justify="right")
+        if series.rows[0].fresh:
+            table.add_column("fresh noise", justify="right")
         for row in series.rows:
             counts = [str(a.left if a.alone is None else a.alone) for a in row.attacks]
-            table.add_row(row.eps, *counts, str(row.worst), f"{100 * row.integer.share:.1f} %")
+            fresh = [f"{100 * row.fresh_mean:.1f} %"] if row.fresh else []
+            table.add_row(row.eps, *counts, str(row.worst), f"{100 * row.integer.share:.1f} %", *fresh)
         console.print(table)
     for flag in flags:
         mark = {True: "[bold]sign of masking[/bold]", False: "fine", None: "not looked at"}[flag.raised]

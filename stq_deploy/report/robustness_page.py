@@ -13,11 +13,11 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from stq_deploy import __version__
-from stq_deploy.evaluation.robustness.flags import LIMIT, Flag
-from stq_deploy.evaluation.robustness.presets import Preset
+from stq_deploy.evaluation.robustness.flags import Flag
+from stq_deploy.evaluation.robustness.presets import LIMIT, Preset
 from stq_deploy.evaluation.robustness.run import Job
 from stq_deploy.evaluation.robustness.shard import Shard
-from stq_deploy.evaluation.robustness.summary import SeriesSummary, Summary
+from stq_deploy.evaluation.robustness.summary import SeriesSummary, Summary, mean_share
 from stq_deploy.report.charts import band, quiet
 from stq_deploy.report.inline_svg import INK, SERIES, chart_style, inline_svg, new_figure
 from stq_deploy.report.page_templates import page_environment
@@ -54,6 +54,7 @@ def render_robustness_page(
         ],
         pictures=_pictures(job, preset, shards),
         factor=_FACTOR,
+        fresh_clean=mean_share(summary.fresh_clean),
         version=__version__,
     )
 

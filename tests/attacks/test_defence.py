@@ -121,19 +121,19 @@ def test_counts_under_fresh_noise_are_those_of_evaluate(work: Path) -> None:
     """The record of `attack --defence` against three executors that draw the same noise."""
     found = json_of(
         invoke(
-            "attack", "--model", work / "m.h5", "--attack", "pgd", "--eps", "4/255", "--samples", work / "in.npz",
-            "--defence", "rnd:12.75", "--eot", "2", "--seed", "9", "-o", work / "pgd.npz", "--json",
+            "attack", "--model", work / "m.h5", "--attack", "pgd", "--eps", "40/255", "--samples", work / "in.npz",
+            "--defence", "rnd:64", "--eot", "2", "--seed", "9", "-o", work / "pgd.npz", "--json",
         )
     )  # fmt: skip
     record = load_samples(work / "pgd.npz").metadata["defence"]
     assert found["files"][0]["defence"] == record
-    assert (record["name"], record["sigma_levels"], record["eot"], record["noise_seed"]) == ("rnd", 12.75, 2, 9)
+    assert (record["name"], record["sigma_levels"], record["eot"], record["noise_seed"]) == ("rnd", 64, 2, 9)
     for kind, path in (("clean", "in.npz"), ("attacked", "pgd.npz")):
         for executor in ("float", "numpy", "host"):
             scored = json_of(
                 invoke(
                     "evaluate", "--model", work / "m.h5", "--samples", work / path, "--executor", executor, "--noise",
-                    "12.75", "--noise-seed", "9", "--noise-draws", FRESH_DRAWS, "--json",
+                    "64", "--noise-seed", "9", "--noise-draws", FRESH_DRAWS, "--json",
                 )
             )  # fmt: skip
             drawn = [draw["correct"] for draw in scored["noise"]["draws"]]

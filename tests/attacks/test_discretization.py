@@ -32,7 +32,8 @@ def _model(bits: int, weights: np.ndarray) -> Any:
 
 @pytest.fixture(name="weights", scope="module")
 def _weights() -> np.ndarray:
-    return np.random.default_rng(4).choice([-1.0, 1.0], 36).astype(np.float32)
+    """As many of 1 as of -1."""
+    return np.random.default_rng(4).permutation(np.repeat([-1.0, 1.0], 18)).astype(np.float32)
 
 
 def _first_pixel(bits: int, level: int) -> int:
@@ -74,8 +75,7 @@ def _target(bits: int, weights: np.ndarray, folder: Path) -> Target:
 def test_an_attack_goes_through_the_quantizer_and_is_judged_behind_it(
     bits: int, name: str, weights: np.ndarray, tmp_path: Path
 ) -> None:
-    """3 gray levels cross every edge and exchange levels 1 and 2: the class is lost. 2 cross those of weight -1 no more
-    than the others' 3, and leave it."""
+    """3 gray levels cross every edge and exchange levels 1 and 2, so that the class is lost. 2 cross no edge."""
     target = _target(bits, weights, tmp_path)
     samples = SampleSet(_edge_picture(bits, weights)[None], np.zeros(1, np.int64))
     for eps, broken in ((3, True), (2, False)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stq_deploy.evaluation.robustness.presets import LIMIT
 from stq_deploy.evaluation.robustness.summary import BudgetRow, SeriesSummary, Summary
 
 _SHARE = 0.02
@@ -12,8 +13,6 @@ _FEWEST = 2
 """And more samples than this."""
 _ZERO_GRADIENTS = 0.05
 _ACHIEVED = 0.5
-LIMIT = "limit"
-"""Name of the series whose budget leaves nothing of a picture."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from stq_deploy.attacks.base import GRADIENTS, Attack
 from stq_deploy.attacks.registry import ATTACKS, get_attack
+from stq_deploy.attacks.transfer import Transfer
 from stq_deploy.errors import StqError, no_such
 from stq_deploy.files import read_bounded
 
 _FOLDER = Path(__file__).with_name("presets")
+LIMIT = "limit"
+"""Name of the series whose budget leaves nothing of a picture."""
 _OF_EPS = re.compile(r"eps\s*/\s*(\d+)")
 
 
@@ -147,6 +150,22 @@ class Preset(_Strict):
     samples: int = Field(ge=1)
     series: tuple[Series, ...] = Field(min_length=1)
     device: Device | None = None
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether an attack takes the gradients of another model."""
+        return any(step.attack == Transfer.name for series in self.series for step in series.steps)
+
+    def with_transfer(self) -> Preset:
+        """The same with a transfer attack, shown by itself, at the end of every series that has none."""
+        return self.model_copy(update={"series": tuple(_with_transfer(series) for series in self.series)})
+
+
+def _with_transfer(series: Series) -> Series:
+    has_one = any(step.attack == Transfer.name for step in series.steps)
+    if has_one or series.norm not in Transfer.norms or series.name == LIMIT:
+        return series
+    return series.model_copy(update={"steps": (*series.steps, Step(attack=Transfer.name, alone=True))})
 
 
 def preset_names() -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.attacks.craft import versions
+from stq_deploy.attacks.defence import RandomNoise
 from stq_deploy.attacks.grid import PIXELS
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.errors import StqError
@@ -30,8 +31,16 @@ FORMAT = "stq-robustness"
 BOUND = "These figures are an upper bound on robustness, not a guarantee: a stronger attack may break more."
 
 
-def attacked_job(model: Path, preset: Preset, samples: SampleSet, seed: int, out: Path) -> Job:
-    """The run of these samples; shards are kept in `out`.
+def attacked_job(
+    model: Path,
+    preset: Preset,
+    samples: SampleSet,
+    seed: int,
+    out: Path,
+    defence: RandomNoise | None = None,
+    source: Path | None = None,
+) -> Job:
+    """The run of these samples; shards are kept in `out`. `defence` and `source` are those of `Job`.
 
     Raises:
         StqError: the samples are features or have no classes, or the model cannot be read.
@@ -46,7 +55,10 @@ def attacked_job(model: Path, preset: Preset, samples: SampleSet, seed: int, out
     y = samples.classes()
     names = samples.class_names or [str(c) for c in range(int(y.max()) + 1)]
     digest = hashlib.sha256(content).hexdigest()
-    return Job(model, digest, preset, x, y, tuple(map(str, names)), seed, out / "shards")
+    of_source = "" if source is None else hashlib.sha256(source.read_bytes()).hexdigest()
+    return Job(
+        model, digest, preset, x, y, tuple(map(str, names)), seed, out / "shards", defence, source, of_source
+    )  # fmt: skip
 
 
 def check_results(folder: Path) -> None:
@@ -90,6 +102,8 @@ def write_results(
         "command": list(command),
         "versions": versions(),
         "cpu_seconds_a_sample": cost(preset, shards),
+        "defence": None if job.defence is None else job.defence.record,
+        "source_model": None if job.source is None else {"name": job.source.name, "sha256": job.source_sha256},
         "flags": as_json(tuple(flags)),
         "bound": BOUND,
         "device": None if device is None else device.as_json(),
@@ -177,6 +191,8 @@ def _csv(summary: Summary, device: OnDevice | None) -> str:
 
     write("", "", "0", "clean, float", summary.clean.correct)
     write("", "", "0", "clean, integer", summary.integer_clean.correct)
+    for draw, drawn in enumerate(summary.fresh_clean, 1):
+        write("", "", "0", f"clean, integer, fresh noise, draw {draw}", drawn.correct)
     for series in summary.series:
         for row in series.rows:
             for attack in row.attacks:
@@ -186,6 +202,9 @@ def _csv(summary: Summary, device: OnDevice | None) -> str:
             write(series.name, series.norm, row.eps, "worst case, integer", row.integer.correct)
             if series.storage != "uint8":
                 write(series.name, series.norm, row.eps, "worst case, rounded to pixels", row.rounded.correct)
+            for draw, drawn in enumerate(row.fresh, 1):
+                name = f"worst case, integer, fresh noise, draw {draw}"
+                write(series.name, series.norm, row.eps, name, drawn.correct)
     if device is not None:
         for one in device.streamed:
             write("device", "", "", f"{one.name}, board", one.right.correct, one.right.total)

@@ -16,11 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy import __version__
+from stq_deploy.attacks.craft import Source
+from stq_deploy.attacks.defence import RandomNoise
 from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Samples
 from stq_deploy.attacks.oracle import Labels
 from stq_deploy.attacks.victim import Victim
 from stq_deploy.evaluation.robustness.presets import Preset
-from stq_deploy.evaluation.robustness.shard import Judge, Network, Shard, load_shard, run_shard, save_shard
+from stq_deploy.evaluation.robustness.shard import Defended, Judge, Network, Shard, load_shard, run_shard, save_shard
+from stq_deploy.network.input_format import Levels, quantize_input
 from stq_deploy.progress import Progress, silent
 
 SHARD = 64
@@ -40,6 +43,9 @@ class Job:
         class_names: of the data set; as many as the model has classes.
         seed: of all that is drawn.
         folder: where shards are kept.
+        defence: what the attacks meet; None: the network alone.
+        source: path of another model, for attacks that transfer; None: there is none.
+        source_sha256: of its file.
     """
 
     model: Path
@@ -50,15 +56,27 @@ class Job:
     class_names: tuple[str, ...]
     seed: int
     folder: Path
+    defence: RandomNoise | None = None
+    source: Path | None = None
+    source_sha256: str = ""
 
     def key(self, numbers: npt.NDArray[np.int64]) -> str:
         """SHA-256 (hex) over all that decides a shard's result."""
         preset = self.preset.model_dump(mode="json", exclude={"samples", "title", "device"})
         said = [__version__, self.model_sha256, preset, self.seed]
+        if self.defence is not None:
+            said.append(self.defence.record)
+        if self.source is not None:
+            said.append({"source": self.source_sha256})
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
         for part in (self.x[numbers], self.y[numbers], numbers):
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
+
+    @property
+    def attacked(self) -> tuple[str, RandomNoise | None, str]:
+        """What is attacked: jobs of which this is equal can share an opened network."""
+        return self.model_sha256, self.defence, self.source_sha256
 
     def parts(self) -> list[npt.NDArray[np.int64]]:
         """The samples' places, shard by shard."""
@@ -94,8 +112,8 @@ def missing_parts(job: Job) -> list[npt.NDArray[np.int64]]:
 
 def attack_part(job: Job, numbers: npt.NDArray[np.int64]) -> None:
     """Attack one shard and keep it. This process keeps the last model it opened, for the next shard of it."""
-    if not _opened or _opened[0][0].model_sha256 != job.model_sha256:
-        _opened[:] = [(job, open_network(job.model))]
+    if not _opened or _opened[0][0].attacked != job.attacked:
+        _opened[:] = [(job, open_network(job))]
     job.folder.mkdir(parents=True, exist_ok=True)
     _run_one(job, _opened[0][1], numbers, silent)
 
@@ -103,7 +121,7 @@ def attack_part(job: Job, numbers: npt.NDArray[np.int64]) -> None:
 def _worked_off(job: Job, missing: list[npt.NDArray[np.int64]], processes: int, progress: Progress) -> Iterator[None]:
     """Runs every missing shard; yields after each."""
     if processes == 1 or len(missing) < 2:
-        network = open_network(job.model) if missing else None
+        network = open_network(job) if missing else None
         for numbers in missing:
             assert network is not None
             _run_one(job, network, numbers, progress)
@@ -135,7 +153,7 @@ def _begin(job: Job) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    _opened.append((job, open_network(job.model)))
+    _opened.append((job, open_network(job)))
 
 
 def _run_in_process(numbers: npt.NDArray[np.int64]) -> None:
@@ -147,29 +165,49 @@ def _run_one(job: Job, network: Network, numbers: npt.NDArray[np.int64], progres
     save_shard(shard, job.path(numbers), job.key(numbers))
 
 
-def open_network(path: Path) -> Network:
+def open_network(job: Job) -> Network:
     """The model as attacks see it, and the integer network as C on this computer.
 
     A model of floating-point weights has no integer network: its own word is taken for it.
+
+    Raises:
+        StqError: a model cannot be read, or the source has other samples or classes.
     """
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.scores import classes_of
     from stq_deploy.executors.host_executor import HostExecutor
-    from stq_deploy.network.input_format import quantize_input
     from stq_deploy.program import plan_network
 
-    model = FloatModel(path)
+    model = FloatModel(job.model)
     format = model.input_format
     victims = {name: Victim(model.keras, grid, (format.low, format.high)) for name, grid in _GRIDS.items()}
     if model.network is None:
+
+        def classify(levels: Levels) -> Labels:
+            return victims["float32"].predict(format.samples(levels))
+
         judge: Judge = victims["uint8"].predict
     else:
         executor = HostExecutor(plan_network(model.network), workers=1)
 
-        def judge(x: Samples) -> Labels:
-            return classes_of(executor.run(quantize_input(x, format))[0])
+        def classify(levels: Levels) -> Labels:
+            return classes_of(executor.run(levels)[0])
 
-    return Network(victims, judge)
+        def judge(x: Samples) -> Labels:
+            return classify(quantize_input(x, format))
+
+    defended = None if job.defence is None else Defended(job.defence, format, classify)
+    return Network(victims, judge, defended, {} if job.source is None else _sources(job.source, victims))
+
+
+def _sources(path: Path, victims: dict[str, Victim]) -> dict[str, Victim]:
+    """The model there, for each storage."""
+    from stq_deploy.evaluation.float_model import FloatModel
+
+    model = FloatModel(path)
+    format = model.input_format
+    source = Source(model.keras, path.name, model.file_sha256, (format.low, format.high))
+    return {name: source.victim(victim) for name, victim in victims.items()}
 
 
 _GRIDS = {"uint8": PIXELS, "float32": UNROUNDED}

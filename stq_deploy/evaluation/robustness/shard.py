@@ -16,14 +16,16 @@ import numpy.typing as npt
 
 from stq_deploy.attacks.base import Attack
 from stq_deploy.attacks.budget import Budget
+from stq_deploy.attacks.defence import Classify, RandomNoise
 from stq_deploy.attacks.grid import PIXELS, Samples
-from stq_deploy.attacks.oracle import Labels
+from stq_deploy.attacks.oracle import Labels, Oracle
 from stq_deploy.attacks.search import Search, is_wrong
 from stq_deploy.attacks.streams import Streams
 from stq_deploy.attacks.victim import Victim
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.robustness.presets import Preset, Series
 from stq_deploy.files import write_whole
+from stq_deploy.network.input_format import InputFormat
 from stq_deploy.progress import Progress, silent
 
 Judge = Callable[[Samples], Labels]
@@ -43,6 +45,8 @@ class SeriesResult:
         predicted: (B, N) the integer network's class for it.
         rounded: (B, N) whether the float model is wrong on it after rounding to pixels.
         seconds: (B, S) CPU-seconds that each attack took; (0, 0) where nobody measured.
+        fresh: (B, D, N) the integer network's class for it, under D draws of noise that no attack has seen; D is 0
+            without a defense.
     """
 
     alone: Flags
@@ -51,6 +55,7 @@ class SeriesResult:
     predicted: Labels
     rounded: Flags
     seconds: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    fresh: Labels = field(default_factory=lambda: np.zeros((0, 0, 0), np.int64))
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Shard:
         achieved: (N,) loss of margin by a step of 1/255 along the margin's gradient, as a part of what the gradient
         promises. zero_gradient: (N,) whether the gradient of the cross-entropy is 0 everywhere.
         series: by name of the series.
+        fresh: (D, N) the integer network's classes of the clean samples under fresh noise, as of `SeriesResult`.
     """
 
     numbers: npt.NDArray[np.int64]
@@ -83,14 +89,52 @@ class Shard:
     achieved: npt.NDArray[np.float64]
     zero_gradient: Flags
     series: dict[str, SeriesResult]
+    fresh: Labels = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+
+
+@dataclass(frozen=True)
+class Defended:
+    """A defense, and the network that it defends.
+
+    Attributes:
+        noise: fresh for every answer.
+        format: of the network's input.
+        classify: the integer network: input levels (N, *shape) -> classes (N,).
+    """
+
+    noise: RandomNoise
+    format: InputFormat
+    classify: Classify
 
 
 @dataclass(frozen=True)
 class Network:
-    """What is attacked: victims by storage ("uint8", "float32"), and the integer network's judgement."""
+    """What is attacked.
+
+    Attributes:
+        victims: by storage ("uint8", "float32").
+        judge: the integer network.
+        defended: by what, if by anything.
+        sources: by storage, another model whose gradients transfer attacks take; empty without one.
+    """
 
     victims: dict[str, Victim]
     judge: Judge
+    defended: Defended | None = None
+    sources: dict[str, Victim] = field(default_factory=dict)
+
+    def meet(self, storage: str, seeds: list[int]) -> Oracle:
+        """The victim as an attack meets it; `seeds` decide its noise."""
+        victim = self.victims[storage]
+        return victim if self.defended is None else self.defended.noise.around(victim, self.defended.format, seeds)
+
+    def fresh(self, x: Samples, numbers: npt.NDArray[np.int64], seed: int) -> Labels:
+        """Classes (D, N) of samples (N, *shape) under fresh noise; D is 0 without a defense."""
+        if self.defended is None:
+            return np.zeros((0, len(x)), np.int64)
+        format = self.defended.format
+        levels = format.levels(format.model_values(x))
+        return self.defended.noise.fresh(self.defended.classify, levels, format, seed, numbers)
 
 
 def run_shard(
@@ -112,7 +156,7 @@ def run_shard(
     return Shard(
         numbers, victim.predict(x) == y, y, network.judge(x), margin, jacobian, spread, linear_l2, linear_linf,
         achieved, zero, {series.name: _run_series(network, series, x, y, numbers, seed, progress) for series in
-        preset.series},
+        preset.series}, network.fresh(x, numbers, seed),
     )  # fmt: skip
 
 
@@ -131,15 +175,18 @@ def _run_series(
     union = np.zeros_like(alone)
     seconds = np.zeros(alone.shape[:2])
     worst = np.repeat(x[None], len(budgets), axis=0)
-    broken, found = is_wrong(victim.logits(x), y), x.copy()
+    # A defended network may be right on a sample that the network alone gets wrong: all of them are attacked.
+    broken, found = is_wrong(victim.logits(x), y) & (network.defended is None), x.copy()
     by_itself = np.repeat(broken[None], len(steps), axis=0)
     for b, eps in enumerate(budgets):
         for s, step in enumerate(steps):
             progress(f"{series.name} {series.eps[b]}: {step.title}", 0, 1)
             attack = step.at(eps, series.norm)
             tried = np.flatnonzero(~(by_itself[s] if step.alone else broken))
+            met = network.meet(series.storage, [seed, int(numbers[0]), b, s])
+            source = network.sources.get(series.storage)
             begun = time.process_time()
-            success, pictures = _attack(victim, attack, x[tried], y[tried], numbers[tried], [seed, b, s])
+            success, pictures = _attack(met, attack, x[tried], y[tried], numbers[tried], [seed, b, s], source)
             seconds[b, s] = time.process_time() - begun
             fresh = success & ~broken[tried]
             found[tried[fresh]] = pictures[fresh]
@@ -149,18 +196,25 @@ def _run_series(
         worst[b] = found
     rounded = np.stack([is_wrong(victim.logits(PIXELS.nearest(pictures)), y) for pictures in worst])
     predicted = np.stack([network.judge(PIXELS.nearest(pictures)) for pictures in worst])
-    return SeriesResult(alone, union, worst, predicted, rounded, seconds)
+    noisy = np.stack([network.fresh(PIXELS.nearest(pictures), numbers, seed) for pictures in worst])
+    return SeriesResult(alone, union, worst, predicted, rounded, seconds, noisy)
 
 
 def _attack(
-    victim: Victim, attack: Attack, x: Samples, y: Labels, numbers: npt.NDArray[np.int64], seeds: list[int]
+    victim: Oracle,
+    attack: Attack,
+    x: Samples,
+    y: Labels,
+    numbers: npt.NDArray[np.int64],
+    seeds: list[int],
+    source: Victim | None,
 ) -> tuple[Flags, Samples]:
     """Which samples broke, and what was found of each."""
     if not len(x):
         return np.zeros(0, bool), x
     budget = Budget.of_pixels(attack.norm, attack.eps)
     seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
-    search = Search(victim, x, y, budget, Streams(seed, [int(n) for n in numbers]), attack.smallest)
+    search = Search(victim, x, y, budget, Streams(seed, [int(n) for n in numbers]), attack.smallest, source=source)
     attack.run(search)
     largest = float(budget.distance(search.found, x).max())
     if largest > budget.eps * (1 + 1e-5):

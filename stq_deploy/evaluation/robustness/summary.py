@@ -46,6 +46,7 @@ class BudgetRow:
         integer: right by the integer network, which sees the same stored samples.
         unconfirmed: samples broken for the float model whose stored picture the integer network gets right.
         rounded: right after rounding to pixels, for attacks on unrounded samples; else equal to `worst`.
+        fresh: right by the integer network under each draw of fresh noise; empty without a defense.
     """
 
     eps: str
@@ -54,6 +55,12 @@ class BudgetRow:
     integer: Accuracy
     unconfirmed: int
     rounded: Accuracy
+    fresh: tuple[Accuracy, ...] = ()
+
+    @property
+    def fresh_mean(self) -> float:
+        """Mean share over the draws; NaN without a defense."""
+        return mean_share(self.fresh)
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,7 @@ class Summary:
         samples: how many were attacked.
         clean: by the float model.
         integer_clean: by the integer network.
+        fresh_clean: by the integer network under each draw of fresh noise; empty without a defense.
     """
 
     samples: int
@@ -105,6 +113,7 @@ class Summary:
     integer_clean: Accuracy
     first_order: FirstOrder
     series: tuple[SeriesSummary, ...]
+    fresh_clean: tuple[Accuracy, ...] = ()
 
     def named(self, name: str) -> SeriesSummary | None:
         """The series of this name."""
@@ -117,7 +126,8 @@ def summarize(preset: Preset, shards: Sequence[Shard]) -> Summary:
     labels = np.concatenate([shard.labels for shard in shards])
     integer_right = np.concatenate([shard.predicted for shard in shards]) == labels
     series = tuple(_series(one, [shard.series[one.name] for shard in shards], right, labels) for one in preset.series)
-    return Summary(len(right), _accuracy(right), _accuracy(integer_right), _first_order(shards, right), series)
+    fresh = _drawn(np.concatenate([shard.fresh for shard in shards], axis=1), labels)
+    return Summary(len(right), _accuracy(right), _accuracy(integer_right), _first_order(shards, right), series, fresh)
 
 
 def _series(series: Series, results: Sequence[SeriesResult], right: _Flags, labels: Labels) -> SeriesSummary:
@@ -125,6 +135,7 @@ def _series(series: Series, results: Sequence[SeriesResult], right: _Flags, labe
     union = np.concatenate([result.union for result in results], axis=2)
     confirmed = np.concatenate([result.predicted for result in results], axis=1) != labels
     rounded = np.concatenate([result.rounded for result in results], axis=1)
+    fresh = [result.fresh for result in results]
     rows = []
     before = ~right
     for b, eps in enumerate(series.eps):
@@ -138,7 +149,13 @@ def _series(series: Series, results: Sequence[SeriesResult], right: _Flags, labe
         unconfirmed = int((broken & ~confirmed[b]).sum())
         rows.append(
             BudgetRow(
-                eps, tuple(attacks), _accuracy(~broken), _accuracy(~confirmed[b]), unconfirmed, _accuracy(~rounded[b])
+                eps,
+                tuple(attacks),
+                _accuracy(~broken),
+                _accuracy(~confirmed[b]),
+                unconfirmed,
+                _accuracy(~rounded[b]),
+                _drawn(np.concatenate([one[b] for one in fresh], axis=1), labels) if len(fresh[0]) else (),
             )
         )
     return SeriesSummary(series.name, series.norm, series.storage, series.note, tuple(rows))
@@ -163,6 +180,16 @@ def _first_order(shards: Sequence[Shard], right: _Flags) -> FirstOrder:
         achieved=median(joined["achieved"]),
         zero_gradients=float(np.concatenate([shard.zero_gradient for shard in shards]).mean()),
     )
+
+
+def mean_share(draws: Sequence[Accuracy]) -> float:
+    """Mean of the shares; NaN of none."""
+    return float(np.mean([one.share for one in draws])) if draws else float("nan")
+
+
+def _drawn(predicted: Labels, labels: Labels) -> tuple[Accuracy, ...]:
+    """Of each draw (D, N)."""
+    return tuple(_accuracy(one == labels) for one in predicted)
 
 
 def _accuracy(right: _Flags) -> Accuracy:

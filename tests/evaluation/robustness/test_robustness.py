@@ -225,3 +225,67 @@ def test_wrong_presets_are_refused(text: str, message: str, tmp_path: Path) -> N
         load_preset(str(tmp_path / "p.toml"))
     with pytest.raises(StqError, match="choose one of: community"):
         load_preset("fast")
+
+
+def test_a_defended_network_is_scored_under_noise_that_no_attack_has_seen(
+    model: Path, samples: SampleSet, tmp_path: Path
+) -> None:
+    """The draws of each budget are those that `evaluate --noise` makes of the file with the worst pictures."""
+    save_samples(samples, tmp_path / "in.npz")
+    (tmp_path / "p.toml").write_text(
+        'title = "x"\nsamples = 5\n[[series]]\nname = "Linf"\nnorm = "inf"\neps = ["1/255", "3/255"]\n'
+        '[[series.attack]]\nattack = "pgd"\nsettings = { max_iter = "3" }\n'
+    )
+    out = tmp_path / "out"
+    arguments = [
+        "robustness", model, "--preset", tmp_path / "p.toml", "--sample-file", tmp_path / "in.npz", "--samples", "66",
+        "--processes", "1", "--seed", "4", "--out", out,
+    ]  # fmt: skip
+    found = json_of(invoke(*arguments, "--defence", "rnd:5.1", "--eot", "2", "--json"))
+    assert found["defence"] == {"name": "rnd", "sigma_levels": 5.1, "eot": 2, "fresh_draws": 5}
+    for row, name in zip(found["series"][0]["rows"], ("1-255", "3-255"), strict=True):
+        scored = json_of(
+            invoke(
+                "evaluate", "--model", model, "--samples", out / f"worst-Linf-{name}.npz", "--executor", "float",
+                "--noise", "5.1", "--noise-seed", "4", "--noise-draws", "5", "--json",
+            )
+        )  # fmt: skip
+        drawn = [draw["correct"] for draw in scored["noise"]["draws"]]
+        assert drawn == [one["correct"] for one in row["fresh"]]
+        assert len(set(drawn)) > 1
+        assert row["worst"]["correct"] < min(drawn)  # some successes were luck with the noise
+    assert "fresh noise" in (out / "robustness.html").read_text()
+    assert "fresh noise, draw 5" in (out / "robustness.csv").read_text()
+    shown = invoke(*arguments, "--defence", "rnd:5.1", "--eot", "2")
+    assert "fresh noise" in shown.output
+    plain = json_of(invoke(*arguments, "--json"))  # another run than the defended one
+    assert plain["defence"] is None and plain["series"][0]["rows"][0]["fresh"] == []
+
+
+def test_a_source_adds_a_column_of_transfer(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    save_samples(samples, tmp_path / "in.npz")
+    (tmp_path / "p.toml").write_text(
+        'title = "x"\nsamples = 5\n[[series]]\nname = "Linf"\nnorm = "inf"\neps = ["1/255", "2/255"]\n'
+        '[[series.attack]]\nattack = "noise"\nalone = true\n'
+    )
+    arguments = [
+        "robustness", model, "--preset", tmp_path / "p.toml", "--sample-file", tmp_path / "in.npz", "--samples", "8",
+        "--processes", "1", "--out", tmp_path / "out", "--json",
+    ]  # fmt: skip
+    found = json_of(invoke(*arguments, "--from", model))
+    assert found["source_model"]["sha256"] == found["model_sha256"]
+    for row, left in zip(found["series"][0]["rows"], (6, 4), strict=True):
+        noise, transfer = row["attacks"]
+        assert (noise["attack"], noise["alone"], transfer["attack"], transfer["alone"]) == (
+            "Random noise",
+            8,
+            "Transfer",
+            left,
+        )
+    without = json_of(invoke(*arguments))
+    assert [one["attack"] for one in without["series"][0]["rows"][0]["attacks"]] == ["Random noise"]
+    (tmp_path / "p.toml").write_text(
+        'title = "x"\nsamples = 5\n[[series]]\nname = "Linf"\nnorm = "inf"\neps = ["1/255"]\n'
+        '[[series.attack]]\nattack = "transfer"\n'
+    )
+    assert "--from MODEL" in invoke(*arguments[:-1]).output
