@@ -18,6 +18,7 @@ import numpy as np
 
 from stq_deploy.attacks.base import Attack
 from stq_deploy.attacks.craft import Target, craft
+from stq_deploy.attacks.transfer import Transfer
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.samples import SampleSet, dataset_metadata
 from stq_deploy.errors import StqError
@@ -148,6 +149,11 @@ class _Task:
 
 def _check_attackable(validation: CrossValidation) -> None:
     config = validation.training
+    if Transfer.name in validation.attacks:
+        raise StqError(
+            "the attack transfer needs another model, and every fold has its own",
+            next="attack a fold's model with `stq-deploy attack --attack transfer --from MODEL`",
+        )
     if validation.attacks and load_dataset(config.dataset, config.data).feature_range is not None:
         raise StqError(
             f"the samples of {config.dataset} are features, and attacks change pixels",

@@ -129,6 +129,15 @@ def test_features_are_refused_before_anything_is_trained(validation: Any, monkey
         cross_validation.cross_validate(validation, lambda *_: pytest.fail("something was trained"))
 
 
+def test_transfer_is_refused_before_anything_is_trained(validation: Any) -> None:
+    from stq_deploy.attacks.transfer import Transfer
+    from stq_deploy.evaluation import cross_validation
+
+    by_transfer = dataclasses.replace(validation, attacks={"transfer": Transfer()})
+    with pytest.raises(StqError, match="needs another model"):
+        cross_validation.cross_validate(by_transfer, lambda *_: pytest.fail("something was trained"))
+
+
 def test_interval_is_students() -> None:
     """Against the textbook's: t(0.975, 4) = 2.776445."""
     from stq_deploy.evaluation.cross_validation import spread
