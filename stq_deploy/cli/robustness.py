@@ -154,9 +154,10 @@ def _attacked(
     from stq_deploy.evaluation.robustness.device import run_on_device
     from stq_deploy.evaluation.robustness.flags import masking_flags
     from stq_deploy.evaluation.robustness.record import clean_samples, worst_files, write_results
-    from stq_deploy.evaluation.robustness.run import run
+    from stq_deploy.evaluation.robustness.run import measured_layers, run
     from stq_deploy.evaluation.robustness.summary import summarize
     from stq_deploy.files import write_whole
+    from stq_deploy.progress import stage
     from stq_deploy.report.robustness_page import render_robustness_page
 
     out, chosen = job.folder.parent, job.preset
@@ -171,7 +172,9 @@ def _attacked(
     seconds = time.monotonic() - started
     summary = summarize(chosen, shards)
     flags = masking_flags(summary, len(job.class_names))
-    record = write_results(job, chosen, preset, source, shards, summary, flags, seconds, sys.argv[1:], device)
+    with stage(progress, "measuring the layers' sensitivity"):
+        layers = measured_layers(job)
+    record = write_results(job, chosen, preset, source, shards, summary, flags, seconds, sys.argv[1:], layers, device)
     page = out / "robustness.html"
     write_whole(page, render_robustness_page(job, chosen, source, shards, summary, flags, record))
     if not as_json:

@@ -85,6 +85,10 @@ def robustness_sensitivity(
         opened = FloatModel(resolve_model(model, keras=True))
         check_attackable(opened.output_format)
         found = measure(opened, samples.x, samples.classes(), step, initial_bits)
+    if not found:
+        raise StqError(
+            "the model has no layer with a kernel", where=model, next="choose a model with convolutions or dense layers"
+        )
     record = {
         "format": FORMAT,
         "stq_deploy": __version__,

@@ -22,6 +22,7 @@ from stq_deploy.evaluation.robustness.device import OnDevice
 from stq_deploy.evaluation.robustness.flags import Flag
 from stq_deploy.evaluation.robustness.presets import Preset
 from stq_deploy.evaluation.robustness.run import Job, as_json
+from stq_deploy.evaluation.robustness.sensitivity import REPORTED_EPS, REPORTED_SAMPLES, Sensitivity
 from stq_deploy.evaluation.robustness.shard import Shard
 from stq_deploy.evaluation.robustness.summary import Summary
 from stq_deploy.files import check_output, is_record, write_whole
@@ -87,6 +88,7 @@ def write_results(
     flags: Sequence[Flag],
     seconds: float,
     command: Sequence[str],
+    layers: Sequence[Sensitivity],
     device: OnDevice | None = None,
 ) -> dict[str, Any]:
     """Write all of it into the folder above the shards; returns what robustness.json holds."""
@@ -106,6 +108,12 @@ def write_results(
         "source_model": None if job.source is None else {"name": job.source.name, "sha256": job.source_sha256},
         "flags": as_json(tuple(flags)),
         "bound": BOUND,
+        "sensitivity": {
+            "samples": min(REPORTED_SAMPLES, len(job.x)),
+            "eps": REPORTED_EPS,
+            "ans": "mean of |a(attacked) - a(clean)|_2 / |a(clean)|_2, one step of FGSM",
+            "layers": as_json(tuple(layers)),
+        },
         "device": None if device is None else device.as_json(),
         **as_json(summary),
     }

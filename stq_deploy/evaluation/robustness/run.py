@@ -22,6 +22,7 @@ from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Samples
 from stq_deploy.attacks.oracle import Labels
 from stq_deploy.attacks.victim import Victim
 from stq_deploy.evaluation.robustness.presets import Preset
+from stq_deploy.evaluation.robustness.sensitivity import Sensitivity
 from stq_deploy.evaluation.robustness.shard import Defended, Judge, Network, Shard, load_shard, run_shard, save_shard
 from stq_deploy.network.input_format import Levels, quantize_input
 from stq_deploy.progress import Progress, silent
@@ -163,6 +164,15 @@ def _run_in_process(numbers: npt.NDArray[np.int64]) -> None:
 def _run_one(job: Job, network: Network, numbers: npt.NDArray[np.int64], progress: Progress) -> None:
     shard = run_shard(network, job.preset, job.x[numbers], job.y[numbers], numbers, job.seed, progress)
     save_shard(shard, job.path(numbers), job.key(numbers))
+
+
+def measured_layers(job: Job) -> list[Sensitivity]:
+    """Adversarial noise sensitivity of each layer of the model, on the first samples of the run."""
+    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.robustness.sensitivity import REPORTED_EPS, REPORTED_SAMPLES, measure
+
+    few = slice(REPORTED_SAMPLES)
+    return measure(FloatModel(job.model), job.x[few], job.y[few], REPORTED_EPS)
 
 
 def open_network(job: Job) -> Network:

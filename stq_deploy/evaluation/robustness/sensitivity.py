@@ -23,7 +23,6 @@ from stq_deploy.attacks.grid import PIXELS
 from stq_deploy.attacks.steps import direction
 from stq_deploy.attacks.victim import Victim
 from stq_deploy.datasets.samples import Pixels
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.network.input_format import unit_interval
 
@@ -32,6 +31,9 @@ WIDTHS = (1, 2, 4, 8)
 INITIAL_BITS = 16
 FEWEST, MOST = 2, 8
 """Bits before they are snapped to `WIDTHS`."""
+REPORTED_SAMPLES = 128
+REPORTED_EPS = 8 / 255
+"""What a robustness run measures beside its attacks."""
 FUNCTION = (
     "clip(round(initial * (1 - ANS / largest ANS)), 2, 8), then the nearest of 1, 2, 4, 8, the smaller of two; "
     "the first and the last layer with a kernel keep the base scheme's bits, and so does the input"
@@ -82,12 +84,12 @@ class Sensitivity:
 def places(model: Any) -> list[Place]:
     """The layers of a tf_keras Model whose bits a scheme can choose: kernels and activations, in their order.
 
-    Left out are the softmax at the end and what reads the input before any kernel.
+    There are none in a model without kernels. The softmax at the end is left out, and what precedes the first kernel.
     """
     layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
     with_kernel = [layer for layer in layers if any(len(weight.shape) > 1 for weight in layer.weights)]
     if not with_kernel:
-        raise StqError("the model has no layer with a kernel", next="choose a model with convolutions or dense layers")
+        return []
     start = layers.index(with_kernel[0])
     found = []
     for layer in layers[start:]:
@@ -141,7 +143,7 @@ def bits_by_layer(found: Sequence[Sensitivity], initial: int = INITIAL_BITS) -> 
     """The same with bits by `FUNCTION`: the more sensitive, the fewer."""
     largest = max((one.ans for one in found), default=0.0)
     kernels = [one.layer for one in found if one.kernel]
-    ends = {kernels[0], kernels[-1]}
+    ends = {*kernels[:1], *kernels[-1:]}
     kept = {one.measured_at for one in found if one.layer in ends} | ends
     return [one if one.layer in kept else replace(one, bits=_bits(one.ans, largest, initial)) for one in found]
 
@@ -167,7 +169,7 @@ def measure(
         initial: bits of a layer of sensitivity 0, before the clip.
 
     Raises:
-        StqError: the model has no layer with a kernel, or the samples have another shape.
+        StqError: the samples have another shape.
     """
     at, format = places(model.keras), model.input_format
     names = list(dict.fromkeys(place.measured_at for place in at))

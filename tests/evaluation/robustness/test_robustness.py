@@ -178,7 +178,10 @@ def test_the_command_leaves_all_files(model: Path, samples: SampleSet, tmp_path:
     lines = (out / "robustness.csv").read_text().splitlines()
     assert lines[0] == "series,norm,eps,attack,right,samples,low95,high95"
     assert any(line.startswith('Linf,inf,2/255,"worst case, integer",4,8,') for line in lines)
+    (layer,) = found["sensitivity"]["layers"]
+    assert layer["kernel"] and layer["ans"] > 0 and found["sensitivity"]["samples"] == 8
     page = (out / "robustness.html").read_text()
+    assert "Which layers adversarial noise changes most" in page and layer["layer"] in page
     assert "Mine &lt;&amp;" in page and "data:image/png;base64," in page and "upper bound on robustness" in page
     worst = load_samples(out / "worst-Linf-2-255.npz")
     change = np.abs(worst.x.astype(int) - samples.x[:8].astype(int)).reshape(8, -1).max(axis=1)
