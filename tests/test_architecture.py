@@ -85,7 +85,7 @@ JSON = {
     # manifest.json and build.json.
     "codegen/manifest.py", "hls4ml_backend/backend.py", "toolchain/build_folder.py", "toolchain/built.py",
     # Sample files and the records of attacks in them.
-    "attacks/base.py", "attacks/craft.py", "cli/_task.py", "datasets/samples.py", "report/page.py",
+    "attacks/base.py", "attacks/craft.py", "attacks/defence.py", "cli/_task.py", "datasets/samples.py", "report/page.py",
     # Records of trainings and of shipped models.
     "cli/cross_validate.py", "evaluation/cross_validation.py", "training/__init__.py", "training/checkpoint.py",
     "training/config.py", "training/early_stop.py", "training/pretrained.py", "training/progress.py",
