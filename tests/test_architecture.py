@@ -85,7 +85,8 @@ JSON = {
     # manifest.json and build.json.
     "codegen/manifest.py", "hls4ml_backend/backend.py", "toolchain/build_folder.py", "toolchain/built.py",
     # Sample files and the records of attacks in them.
-    "attacks/base.py", "attacks/craft.py", "attacks/defence.py", "cli/_task.py", "datasets/samples.py", "report/page.py",
+    "attacks/base.py", "attacks/craft.py", "attacks/defence.py", "cli/_task.py", "datasets/samples.py",
+    "report/page.py",
     # Records of trainings and of shipped models.
     "cli/cross_validate.py", "evaluation/cross_validation.py", "training/__init__.py", "training/checkpoint.py",
     "training/config.py", "training/early_stop.py", "training/pretrained.py", "training/progress.py",
@@ -95,7 +96,7 @@ JSON = {
     "zoo/scheme_file.py",
     # run.json, robustness.json, results files, and what commands print with --json.
     "cli/_live.py", "cli/attack.py", "cli/boards.py", "cli/robustness.py", "evaluation/live/run.py",
-    "evaluation/robustness/device.py", "evaluation/robustness/presets.py", "cli/verify.py",
+    "evaluation/robustness/device.py", "evaluation/robustness/presets.py", "cli/evaluate.py", "cli/verify.py",
     "evaluation/certificates/certify.py", "evaluation/certificates/linf.py", "evaluation/certificates/prove.py",
     "evaluation/certificates/smoothing.py", "evaluation/demo.py", "evaluation/float_comparison.py",
     "evaluation/inputs.py", "evaluation/predictions.py", "evaluation/quantization_noise.py",

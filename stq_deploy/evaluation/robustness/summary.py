@@ -188,7 +188,7 @@ def mean_share(draws: Sequence[Accuracy]) -> float:
 
 
 def _drawn(predicted: Labels, labels: Labels) -> tuple[Accuracy, ...]:
-    """Of each draw (D, N)."""
+    """Accuracy under each draw of `predicted` (D, N)."""
     return tuple(_accuracy(one == labels) for one in predicted)
 
 
