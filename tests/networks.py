@@ -2,7 +2,7 @@
 
 They have branches, and now and then several outputs.
 
-Shared by the tests of planner, code generator, executors and emulator. Same seed, same network.
+Shared by the tests of program, code generator, executors and emulator. Same seed, same network.
 """
 
 from __future__ import annotations
