@@ -302,7 +302,7 @@ def _networks_to_measure(seeds: Path, data: Path | None) -> list[Any]:
             )
     for training, seed, file in finished(seeds):
         subject = Subject(str(file), "cifar10", data, label=f"strided-{training.name}-seed{seed}")
-        regularized = any(setting.startswith("jacobian") for setting in training.settings)
+        regularized = training.recipe == "jacobian"
         found.append(Measured(subject, "stq", "strided", training.scheme, regularized, seed))
     return found
 

@@ -1,7 +1,7 @@
 """Short trainings of strided networks with several seeds: what a figure owes to chance. Each goes on where it stopped.
 
-The floating-point twin is trained by the recipe `fp`, with fewer epochs; the few-bit networks start from the twin of
-their own seed, by the recipe `quantized`. FP + JR is the twin with Jacobian regularization, by input and by layer.
+The floating-point twin is trained by the recipe `fp`, with fewer epochs. The others start from the twin of their own
+seed: few-bit networks by the recipe `quantized`, and FP + JR by the recipe `jacobian`, by input and by layer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SEEDS = (0, 1, 2)
-_TWIN_EPOCHS, _FEW_BIT_EPOCHS = 8, 5
+_TWIN_EPOCHS, _MORE_EPOCHS = 8, 5
 
 
 class Training(NamedTuple):
@@ -24,7 +24,6 @@ class Training(NamedTuple):
         scheme: of the weights.
         recipe: shipped recipe.
         epochs: passes over the training samples.
-        settings: other entries of the recipe.
         from_twin: whether it starts from the floating-point twin of its seed.
     """
 
@@ -32,7 +31,6 @@ class Training(NamedTuple):
     scheme: str
     recipe: str
     epochs: int
-    settings: tuple[str, ...] = ()
     from_twin: bool = False
 
     def arguments(self, seed: int, folder: Path, data: Path | None) -> list[str]:
@@ -42,8 +40,6 @@ class Training(NamedTuple):
             "--recipe", self.recipe, "--epochs", str(self.epochs), "--seed", str(seed),
             "--out", str(run_folder(folder, self, seed)),
         ]  # fmt: skip
-        for setting in self.settings:
-            given += ["--set", setting]
         if self.from_twin:
             given += ["--warm-start", str(run_folder(folder, TRAININGS[0], seed) / "model.h5")]
         return given + ([] if data is None else ["--data", str(data)])
@@ -51,9 +47,9 @@ class Training(NamedTuple):
 
 TRAININGS = (
     Training("fp", "fp", "fp", _TWIN_EPOCHS),
-    Training("fp-jr", "fp", "fp", _TWIN_EPOCHS, ("jacobian=0.002", "jacobian_layers=0.0002")),
-    Training("ternary", "ternary", "quantized", _FEW_BIT_EPOCHS, from_twin=True),
-    Training("stq", "stq", "quantized", _FEW_BIT_EPOCHS, from_twin=True),
+    Training("fp-jr", "fp", "jacobian", _MORE_EPOCHS, from_twin=True),
+    Training("ternary", "ternary", "quantized", _MORE_EPOCHS, from_twin=True),
+    Training("stq", "stq", "quantized", _MORE_EPOCHS, from_twin=True),
 )
 
 

@@ -269,7 +269,7 @@ def test_the_commands_of_long_runs_are_commands(reproduce: ModuleType, tmp_path:
         changes = {"epochs": given["epochs"], **parse_changes(list(given["settings"]))}
         recipe = load_recipe(given["recipe"], changes)
         assert (recipe.jacobian > 0) == (training.name == "fp-jr")
-        assert (given["warm_start"] is not None) == (training.scheme != "fp")
+        assert (given["warm_start"] == str(tmp_path / "fp-seed1" / "model.h5")) == (training.name != "fp")
     listed = dict(fold_runs.commands(tmp_path, tmp_path, ()))
     assert listed.keys() >= {"cifar10-stq", "cifar10-resnet", "svhn-resnet", "speech-commands-ds-cnn"}
     for name, command in listed.items():
