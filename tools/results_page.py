@@ -138,6 +138,7 @@ def results_page(figures: Figures) -> str:
         budgets=figures.budgets,
         budget_rows=_budget_rows(figures.budgets),
         jacobians=figures.jacobians,
+        seeds=_seeds(figures.jacobians),
         jacobian_of=lambda name: next((one for one in figures.jacobians if one["model"] == name), None),
         place=lambda network, name: next(p for p in network["places"] if p["place"] == name),
     )
@@ -238,6 +239,19 @@ def _budget_rows(cells: Rows) -> list[tuple[str, str, list[dict[str, Any] | None
             ],
         )
         for series, eps in places
+    ]
+
+
+def _seeds(networks: Rows) -> list[tuple[str, str, str]]:
+    """Strided networks by kind: (title, the norms over the margin by seed from gradients, and from differences)."""
+    kinds: dict[str, Rows] = {}
+    for network in sorted(networks, key=lambda one: int(one["seed"])):
+        if network["variant"] == "strided":
+            title = SCHEMES[network["scheme"]].title + (" + JR" if network["regularized"] else "")
+            kinds.setdefault(title, []).append(network["places"][0])
+    return [
+        (title, *(", ".join(f"{place[way]['by_margin']:.1f}" for place in found) for way in ("gradient", "difference")))
+        for title, found in kinds.items()
     ]
 
 

@@ -219,13 +219,16 @@ def test_jacobians_have_a_row_each_and_the_words_quote_them(reproduce: ModuleTyp
 
     networks = [
         network("fp-cifar10", "fp", 12), network("stq-cifar10", "stq", 10), network("ternary-cifar10", "ternary", 11),
-        network("4bit-cifar10", "4bit", 9), network("strided-fp-jr-seed2", "fp", 5, regularized=True, seed=2),
+        network("4bit-cifar10", "4bit", 9),
+        network("strided-fp-jr-seed2", "fp", 5, regularized=True, seed=2, variant="strided"),
+        network("strided-fp-jr-seed1", "fp", 6, regularized=True, seed=1, variant="strided"),
     ]  # fmt: skip
     page = page_of(reproduce, [], jacobians=networks)
     assert "| stq-cifar10 | stq | 0 | 1,000, 850 | 30.0 | 20.0 | 10.0 | 30.0 | 20.0 | 10.0 | 2.50 |" in page
     assert "| strided-fp-jr-seed2 | fp + JR | 2 |" in page
     assert lines_of(page, "| fp-cifar10 | 3") == ["| fp-cifar10 | 3.00 / 3.00 |"]
     assert "Per spread, STQ has 20.0 and its twin 24.0" in page
+    assert "  FP + JR 6.0, 5.0 and 6.0, 5.0.\n" in page
     assert "Per margin, STQ has 10.0 and its twin 12.0" in page
 
 
