@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +14,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stq_deploy.files import write_whole
+from figures_file import check_figures, write_figures
+
+from stq_deploy.errors import StqError
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.importer import read_source
 from stq_deploy.frontend.quantizers import ACTIVATION, read_quantizer
@@ -192,6 +193,12 @@ def main() -> int:
     parser.add_argument("--json", metavar="FILE", type=Path, default=FIGURES, help="where to write the figures")
     parser.add_argument("--only", metavar="TEXT", default="", help="models whose name holds TEXT; writes nothing")
     options = parser.parse_args()
+    try:
+        if not options.only:
+            check_figures(options.json)
+    except StqError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     print(ROW.format("model", "ops", "seconds", "reachable sums", "each op", "compared"))
     rows = []
     for name in MODELS:
@@ -203,7 +210,7 @@ def main() -> int:
             print(ROW.format(name, *columns), flush=True)
     if not options.only:
         document = {"models": [asdict(row) for row in rows]}
-        write_whole(options.json, (json.dumps(document, indent=1) + "\n").encode())
+        write_figures(options.json, document)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -11,11 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from figures_file import check_figures, write_figures
+
 from stq_deploy.emulator.bare_metal import BareMetalProgram
 from stq_deploy.emulator.kernel_bench import STQ_LAYERS, Measurement, compared_layers, measure
 from stq_deploy.emulator.kernel_program import IMPLEMENTATIONS, build_kernel_program
 from stq_deploy.errors import StqError
-from stq_deploy.files import write_whole
 from stq_deploy.toolchain.compilers import find_compiler
 
 ROW = "{:25} {:29} {:>11} {:>12} {:>9} {:>12} {:>10}"
@@ -36,6 +36,7 @@ def main() -> int:
 
 
 def bench(compiler_name: str | None, kernels: str, json_path: Path | None) -> None:
+    check_figures(json_path)
     compiler = find_compiler(compiler_name)
     with tempfile.TemporaryDirectory(prefix="stq-bench-") as folder:
         program = BareMetalProgram(build_kernel_program(compiler, kernels, Path(folder)))
@@ -58,7 +59,7 @@ def bench(compiler_name: str | None, kernels: str, json_path: Path | None) -> No
             "stq_network": [m.as_json() for m in network],
             "stq_network_sum": {"macs": macs, "instructions": instructions},
         }
-        write_whole(json_path, json.dumps(document, indent=1) + "\n")
+        write_figures(json_path, document)
 
 
 def show(title: str, measurements: Iterable[Measurement]) -> list[Measurement]:

@@ -7,7 +7,6 @@ The twin itself deploys in int8, calibrated on the demo's clean samples.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -21,6 +20,8 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from figures_file import check_figures, write_figures
+
 from stq_deploy.boards import Board, load_board
 from stq_deploy.datasets.samples import CLEAN, load_samples
 from stq_deploy.errors import StqError
@@ -29,7 +30,6 @@ from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.verification_samples import verification_inputs
-from stq_deploy.files import write_whole
 from stq_deploy.network import Network
 from stq_deploy.passes import Conversion, PostTraining, convert_model
 from stq_deploy.program import plan_network
@@ -59,6 +59,7 @@ def main(
 ) -> None:
     """Convert, build and verify the STQ network in the schemes of Table III; sizes are in bytes."""
     try:
+        check_figures(json_path)
         board, compiler = load_board(board_name), find_compiler().version
         click.echo(f"{board.name}, {compiler}; {samples} samples on {', '.join(LOCAL)} and the emulated board.")
         click.echo(ROW.format(*COLUMNS))
@@ -71,7 +72,7 @@ def main(
         raise click.ClickException(str(error)) from error
     if json_path is not None:
         found = {"board": board.name, "compiler": compiler, "samples": samples, "rows": rows}
-        write_whole(json_path, json.dumps(found, indent=1) + "\n")
+        write_figures(json_path, found)
     sys.exit(1 if any(row["differing_layers"] for row in rows) else 0)
 
 

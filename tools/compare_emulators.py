@@ -7,7 +7,6 @@ ones from tests/networks.py, whose default seeds together hold every kernel with
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +16,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from covering_networks import LAYERS, SEEDS
+from figures_file import check_figures, write_figures
 from networks import random_levels, random_network
 
 from stq_deploy.boards import load_board
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.instruction_counts import LayerCounts, instruction_counts
-from stq_deploy.files import write_whole
 from stq_deploy.network import Network, load_network
 from stq_deploy.program import plan_network
 from stq_deploy.toolchain.compilers import find_compiler
@@ -47,6 +46,7 @@ def main() -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
+    check_figures(options.json, [Path(options.model)])
     boards = [load_board(name) for name in BOARDS]
     compiler = find_compiler()
     emulators = [f"{board.name} ({board.emulator.kind})" for board in boards if board.emulator]
@@ -69,7 +69,7 @@ def compare(options: argparse.Namespace) -> int:
             "kernels": kernels,
             "networks": {name: [as_json(row) for row in rows] for name, rows in found.items()},
         }
-        write_whole(options.json, json.dumps(document, indent=1) + "\n")
+        write_figures(options.json, document)
     return 1 if differing else 0
 
 

@@ -8,9 +8,14 @@ The folders and their order are those of tests/test_architecture.py; a folder th
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stq_deploy.files import write_whole
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "figures" / "architecture.svg"
@@ -140,7 +145,7 @@ def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
 def main() -> None:
     """Check the picture against the architecture, and write it."""
     check([name for name in order() if (TOP / "stq_deploy" / name).is_dir()])
-    PAGE.write_text(draw(), encoding="utf-8")
+    write_whole(PAGE, draw())
 
 
 if __name__ == "__main__":

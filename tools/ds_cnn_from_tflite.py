@@ -24,6 +24,8 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from figures_file import check_model
+
 from stq_deploy.errors import StqError
 
 CLASSES, SHAPE = 12, (49, 10, 1)
@@ -41,6 +43,7 @@ def main(source: Path, destination: Path) -> None:
     from stq_deploy.training.result import save_model
 
     try:
+        check_model(destination, [source])
         model, difference = rebuild(source)
     except StqError as error:
         raise click.ClickException(str(error)) from error

@@ -28,14 +28,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 @click.option("--data", type=click.Path(path_type=Path), help="Data file or folder, as for `stq-deploy train`.")
 def main(run: Path, destination: Path, data: Path | None) -> None:
     """Write DESTINATION (.h5), its record, network and card from the finished training run in RUN."""
+    from figures_file import check_model
+
     from stq_deploy.errors import StqError
-    from stq_deploy.files import write_whole
+    from stq_deploy.files import check_output, write_whole
     from stq_deploy.training.pretrained import export_pretrained
     from stq_deploy.training.result import write_json
     from stq_deploy.zoo.card import model_card
     from stq_deploy.zoo.shipped import ShippedModel
 
     try:
+        check_model(destination, run.glob("*"))
+        for ending in (".json", ".stq", ".md"):
+            check_output(
+                destination.with_suffix(ending),
+                what="a file of a model exported earlier",
+                recognize=lambda _: destination.is_file(),
+                inputs=run.glob("*"),
+                force_option=False,
+            )
         record = export_pretrained(run, destination, data)
         shipped = ShippedModel(destination.stem, record, destination.parent)
         record["weight_bits"] = export_network(shipped)

@@ -13,7 +13,6 @@ defaults of `stq-deploy convert`; what it is given is drawn once, with a fixed s
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -31,6 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import ds_cnn_from_tflite as tflite
+from figures_file import check_figures, write_figures
 
 from stq_deploy.boards import load_board
 from stq_deploy.datasets import load_dataset
@@ -42,8 +42,7 @@ from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, mismatches
 from stq_deploy.executors.host_executor import HostExecutor
-from stq_deploy.files import write_whole
-from stq_deploy.passes import Conversion, PostTraining, convert_model
+from stq_deploy.passes import Conversion, PostTraining, load_any, open_source
 from stq_deploy.program import plan_network
 from stq_deploy.training.result import save_model
 
@@ -84,13 +83,14 @@ class Task:
 def main(data: Path, json_path: Path | None, gray: int, ranges: str) -> None:
     """Score MLPerf Tiny's ResNetV1 and DS-CNN in int8 on the emulated STM32H743, beside their references."""
     try:
+        check_figures(json_path)
         with tempfile.TemporaryDirectory(prefix="stq-mlperf-") as folder:
             tasks = (_resnet(data, gray, ranges), _ds_cnn(data, Path(folder), ranges))
             found = {task.name: _score(task, Path(folder)) for task in tasks}
     except StqError as error:
         raise click.ClickException(str(error)) from error
     if json_path is not None:
-        write_whole(json_path, json.dumps(found, indent=1) + "\n")
+        write_figures(json_path, found)
     scored = [part for result in found.values() for part in (result, *result["more"].values())]
     worst = max(abs(part["points_from_reference"]) for part in scored)
     differing = sum(result["board_mismatches"] + result["host_mismatches"] for result in found.values())
@@ -161,11 +161,12 @@ def _arrays(path: Path, *names: str) -> Iterator[npt.NDArray[Any]]:
 
 def _score(task: Task, folder: Path) -> dict[str, Any]:
     """All accuracies of one task, printed as they come."""
-    network, board = convert_model(task.model, task.conversion), load_board(BOARD)
+    source, board = open_source(task.model), load_board(BOARD)
+    network = load_any(source, task.conversion)
     macs = sum(count for _, count in network.macs())
     click.echo(f"{task.name}: {macs:,} multiply-accumulates")
     firmware = build_afresh(plan_network(network), board, folder / task.name)
-    floats = FloatModel(task.model, task.conversion)
+    floats = FloatModel(source, task.conversion)
     file = SampleFile(task.name, task.samples)
     summary = run_files(board, firmware, [file], folder / task.name, port=None, boards=os.cpu_count() or 1)
     (comparison,) = summary.comparisons

@@ -14,6 +14,12 @@ from typing import Any
 
 import click
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from figures_file import check_figures, write_figures
+
+from stq_deploy.errors import StqError
+
 TOOLS = Path(__file__).resolve().parent
 TOP = TOOLS.parent
 FIGURES = TOP / "docs" / "figures" / "hls4ml_tests.json"
@@ -31,6 +37,11 @@ def main(checkout: Path, files: tuple[str, ...], out: Path, expression: str) -> 
 
     Without FILES it is test_qkeras.py. The checkout is not changed.
     """
+    try:
+        if not expression:
+            check_figures(out)
+    except StqError as error:
+        raise click.ClickException(str(error)) from error
     names = files or ("test_qkeras.py",)
     rows = _run([checkout.resolve() / FOLDER / name for name in names], expression)
     for row in rows:
@@ -44,7 +55,7 @@ def main(checkout: Path, files: tuple[str, ...], out: Path, expression: str) -> 
         "tests": rows,
     }
     if not expression:
-        out.write_text(json.dumps(figures, indent=1) + "\n")
+        write_figures(out, figures)
     sys.exit(1 if counts["failed"] or not rows else 0)
 
 

@@ -1,0 +1,43 @@
+"""The tools refuse, before any work, to write onto what they read, or onto files that are none of theirs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[1] / "tools"
+FIGURES = ["bench_convert", "bench_kernels", "build_schemes", "compare_emulators", "mlperf_tiny"]
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("tool", [*FIGURES, "run_hls4ml_tests", "ds_cnn_from_tflite"])
+def test_a_foreign_file_stays(tool: str, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    arguments = {
+        "mlperf_tiny": ["--data", tmp_path, "--json", notes],
+        "run_hls4ml_tests": [tmp_path, "--out", notes],
+        "ds_cnn_from_tflite": [notes, notes],
+    }.get(tool, ["--json", notes])
+    command = [sys.executable, TOOLS / f"{tool}.py", *arguments]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "notes.txt: " in done.stderr and "choose another output path" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert notes.read_text() == "mine"
+
+
+def test_every_tool_writes_whole_files() -> None:
+    """None opens a file to write to it, or lets pathlib or NumPy do so; hls4ml's plugin appends to a temporary file."""
+    writers = {"write_text", "write_bytes", "save", "savez", "tofile", "dump"}
+    for path in TOOLS.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                assert name not in writers, (path.name, node.lineno)
+                modes = [a.value for a in node.args[:2] if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+                assert name != "open" or not any(set("wx+") & set(mode) for mode in modes), (path.name, node.lineno)
