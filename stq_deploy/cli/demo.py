@@ -112,14 +112,14 @@ def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, lis
     from stq_deploy.datasets.samples import CLEAN, load_samples, save_samples
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.passes import convert_model
+    from stq_deploy.passes import load_any, open_source
     from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples
 
-    path = resolve_model(DEFAULT_MODEL, keras=True)
-    network = convert_model(path, progress=progress)
+    source = open_source(resolve_model(DEFAULT_MODEL, keras=True))
+    network = load_any(source, progress=progress)
     with stage(progress, "loading the float model"):
-        model = FloatModel(path)
+        model = FloatModel(source)
     target = Target(model.keras, model.name, model.file_sha256, network.input_format, network.sha256())
     clean = load_samples(shipped_samples()[CLEAN]).first(limit)
     attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in FRESH_ATTACKS.items()}
@@ -143,24 +143,26 @@ def _print(console: Console, found: Demo) -> None:
 
     on_board = max(len(one.samples) for one in found.summary.comparisons)
     everything = max(score.samples for score in found.host)
-    table = light_table(f"Top-1 on {on_board} samples of each kind on the board, {everything} on the host")
+    scores = [one.board_score for one in found.summary.comparisons if one.board_score is not None]
+    what = scores[0].metric.capitalize() if scores else "Outputs, not scored (no labels),"
+    table = light_table(f"{what} on {on_board} samples of each kind on the board, {everything} on the host")
+    intervals = ["Wilson 95 %\ninterval"] if any(score.interval is not None for score in scores) else []
     table.add_column("samples")
     for column in (
-        "float", "integer\nreference", "board", "Wilson 95 %\ninterval", "board !=\nreference",
+        "float", "integer\nreference", "board", *intervals, "board !=\nreference",
         f"float,\nall {everything}", f"host C,\nall {everything}", "host !=\nfloat",
     ):  # fmt: skip
         table.add_column(column, justify="right")
     for one, score in zip(found.summary.comparisons, found.host, strict=True):
-        interval = None if one.board_score is None else one.board_score.interval
         table.add_row(
             plain(row_title(one)),
-            _percent(one.float_score),
-            _percent(one.reference_score),
-            _percent(one.board_score),
-            "" if interval is None else f"{100 * interval[0]:.1f} .. {100 * interval[1]:.1f}",
+            _figure(one.float_score),
+            _figure(one.reference_score),
+            _figure(one.board_score),
+            *([_interval(one.board_score)] if intervals else []),
             str(len(one.differing_predictions)),
-            _percent(score.float_score),
-            _percent(score.score),
+            _figure(score.float_score),
+            _figure(score.score),
             "?" if score.mismatches is None else str(score.mismatches),
         )
     print_table(console, table)
@@ -171,5 +173,13 @@ def _print(console: Console, found: Demo) -> None:
     )
 
 
-def _percent(score: Score | None) -> str:
-    return "?" if score is None or score.figure is None else f"{100 * score.figure:.1f} %"
+def _figure(score: Score | None) -> str:
+    """A share that has an interval in percent; any other score, such as an error, as it is."""
+    if score is None or score.figure is None:
+        return "?"
+    return str(score) if score.interval is None else f"{100 * score.figure:.1f} %"
+
+
+def _interval(score: Score | None) -> str:
+    interval = None if score is None else score.interval
+    return "" if interval is None else f"{100 * interval[0]:.1f} .. {100 * interval[1]:.1f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from markupsafe import Markup
@@ -13,6 +14,7 @@ from stq_deploy.evaluation.summary import Comparison, RunSummary
 from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart
 from stq_deploy.report.memory_page import memory_context
 from stq_deploy.report.page_templates import page_environment
+from stq_deploy.report.pictures import sample_galleries
 from stq_deploy.report.titles import reading_lines, row_title, scores_title, speed_of
 
 SERIES = ("Float model", "Integer reference", "Board")
@@ -38,6 +40,9 @@ def render_report(summary: RunSummary) -> str:
             speed_of=speed_of(summary),
             rows=[_row(c) for c in summary.comparisons],
             files=[_provenance(c) for c in summary.comparisons],
+            intervals=any(score.interval for c in summary.comparisons for score in _scores(c)),
+            attacked=any(c.attack not in (CLEAN, "unknown") for c in summary.comparisons),
+            number="logit" if all(c.scoring.has_classes for c in summary.comparisons) else "output number",
             series=SERIES,
             scores_title=scores_title(summary),
             readings=list(dict.fromkeys(line for c in summary.comparisons for line in reading_lines(c.scoring))),
@@ -64,6 +69,13 @@ def _bars(comparison: Comparison) -> list[Bar]:
         for number, score in enumerate(columns)
         if score is not None and score.figure is not None and not isinstance(score, ErrorScore)
     ]
+
+
+def _scores(comparison: Comparison) -> Iterator[Score]:
+    """The scores that there are: none without labels where these are needed."""
+    for score in (comparison.float_score, comparison.reference_score, comparison.board_score):
+        if score is not None:
+            yield score
 
 
 def _columns(summary: RunSummary, unit: str) -> list[Column]:
@@ -149,6 +161,7 @@ def _provenance(comparison: Comparison) -> dict[str, object]:
         "sha256": comparison.samples.sha256(),
         "facts": [(name, value) for name, value in facts.items() if value],
         "changes": _named(attack.get("largest_change"), _NORMS),
+        "galleries": sample_galleries(comparison, _class_names(comparison, comparison.scoring.classes)),
         "stages": [(name, value, comparison.in_file) for name, value in _named(correct, _STAGES)],
     }
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 
 from stq_deploy import __version__
@@ -21,12 +18,11 @@ from stq_deploy.evaluation.robustness.summary import SeriesSummary, Summary, mea
 from stq_deploy.report.charts import band, quiet
 from stq_deploy.report.inline_svg import INK, SERIES, chart_style, inline_svg, new_figure
 from stq_deploy.report.page_templates import page_environment
+from stq_deploy.report.pictures import png_uri
 
 _PICTURES = 8
 _FACTOR = 16
 """Differences are shown this many times as large."""
-_MAGNIFIED = 3
-"""Screen pixels a picture's pixel."""
 
 
 def render_robustness_page(
@@ -104,7 +100,7 @@ def _pictures(job: Job, preset: Preset, shards: Sequence[Shard]) -> list[dict[st
             found.append(
                 {
                     "eps": series.eps[b],
-                    "images": [_png(picture) for picture in (clean, attacked, difference)],
+                    "images": [png_uri(picture) for picture in (clean, attacked, difference)],
                     "true": _named(job, shard.labels[place]),
                     "before": _named(job, shard.predicted[place]),
                     "after": _named(job, result.predicted[b, place]),
@@ -117,14 +113,3 @@ def _pictures(job: Job, preset: Preset, shards: Sequence[Shard]) -> list[dict[st
 
 def _named(job: Job, number: np.int64) -> str:
     return job.class_names[number] if number < len(job.class_names) else str(number)
-
-
-def _png(picture: npt.NDArray[np.float32]) -> str:
-    """A picture (H, W, 1 or 3) in [0, 1] as a data URI."""
-    from matplotlib.image import imsave
-
-    rgb = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
-    large = np.kron(rgb, np.ones((_MAGNIFIED, _MAGNIFIED, 1)))
-    stream = io.BytesIO()
-    imsave(stream, np.rint(large * 255).astype(np.uint8), format="png")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

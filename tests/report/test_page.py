@@ -1,6 +1,8 @@
 """The report says what was measured, and prints untrusted text as text."""
 
+import base64
 import dataclasses
+import io
 import re
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
+from stq_deploy.network.output import Task
 from stq_deploy.program import Arena, ArenaTensor
 from stq_deploy.report.memory_page import render_memory_page
 from stq_deploy.report.page import render_report
@@ -106,14 +109,14 @@ def test_memory_is_told_with_reasons_and_drawn(page: str) -> None:
     ):  # fmt: skip
         assert expected in text, expected
     assert "<script" not in text
-    assert not re.search(r"src\s*=|href\s*=\s*.(?!#)|url\(|@import", text)
+    assert not re.search(r"src\s*=(?!\"data:image/png;base64,)|href\s*=\s*.(?!#)|url\(|@import", text)
 
 
 def test_untrusted_text_is_escaped_and_nothing_is_fetched() -> None:
     page = render_report(_summary(_comparison(FGSM)))
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert not re.search(r"src\s*=|href\s*=\s*.(?!#)|url\(|@import", page)
+    assert not re.search(r"src\s*=(?!\"data:image/png;base64,)|href\s*=\s*.(?!#)|url\(|@import", page)
 
 
 @pytest.mark.parametrize("metadata", [{}, {"attack": "x", "versions": 3, "seed": [EVIL], "class_names": "abc"}])
@@ -154,3 +157,59 @@ def test_no_plotting_library_before_there_is_a_page_to_write() -> None:
     code = "import sys, stq_deploy.report.write; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "False"
+
+
+def _pictures_of(page: str, heading: str) -> list[tuple[str, str]]:
+    """(caption, image) of the samples shown under a heading."""
+    section = page.split(f"<h4>{heading}</h4>")[1].split("</div>", maxsplit=1)[0]
+    return re.findall(r'<img src="data:image/png;base64,([^"]+)"[^>]*><figcaption>([^<]+)<br>', section)
+
+
+def test_right_and_wrong_pictures_are_shown() -> None:
+    page = render_report(_summary(_comparison(FGSM)))
+    right, wrong = _pictures_of(page, "Right on the board"), _pictures_of(page, "Wrong on the board")
+    assert [caption for _, caption in right] == ["&lt;/td&gt;&lt;script&gt;alert(1)&lt;/s", "b", "c"]
+    assert [caption for _, caption in wrong] == ["b, taken for &lt;/td&gt;&lt;script&gt;alert(1)&lt;/s"]
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1), (4, 2, 3), (200, 100, 1)])
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_a_picture_in_the_page_has_the_samples_values(shape: tuple[int, ...], kind: str) -> None:
+    from matplotlib.image import imread
+
+    pixels = np.random.default_rng(3).integers(0, 256, (1, *shape)).astype(np.uint8)
+    x = pixels if kind == "uint8" else (pixels / np.float32(255)).astype(np.float32)
+    comparison = Comparison(SampleSet(x), "own.npz", LOGITS[:1], LOGITS[:1], scoring((3,)), None)
+    ((image, caption),) = _pictures_of(render_report(_summary(comparison)), "The first samples")
+    drawn = np.rint(imread(io.BytesIO(base64.b64decode(image))) * 255)[..., :3]
+    factor = drawn.shape[0] // shape[0]
+    assert factor * max(shape[:2]) >= 96
+    assert np.array_equal(drawn[::factor, ::factor], np.broadcast_to(pixels[0], (*shape[:2], 3)))
+    assert caption == "0"
+
+
+@pytest.mark.parametrize(
+    ("x", "metadata"),
+    [
+        (np.zeros((4, 5), np.float32), {"range": [0, 1]}),
+        (np.zeros((4, 2, 2, 1), np.float32), {"range": [-1, 1]}),
+        (np.zeros((4, 2, 2, 2), np.uint8), {}),
+        (np.zeros((4, 600, 2, 1), np.uint8), {}),
+    ],
+    ids=["features", "features of three axes", "two channels", "large"],
+)
+def test_what_is_no_picture_is_not_drawn(x: np.ndarray, metadata: dict) -> None:
+    comparison = Comparison(SampleSet(x, LABELS, metadata), "own.npz", LOGITS, LOGITS, scoring((3,)), None)
+    assert "data:image" not in render_report(_summary(comparison))
+
+
+def test_numbers_are_not_called_classes() -> None:
+    """A regression has no top-1, no interval, and nothing that is said of attacks."""
+    samples = SampleSet(np.zeros((4, 2, 2, 1), np.uint8), np.zeros((4, 3), np.float32))
+    read = scoring((3,), Task.REGRESSION)
+    page = render_report(_summary(Comparison(samples, "own.npz", LOGITS, LOGITS, read, None)))
+    text = " ".join(page.split())
+    for absent in ("Top-1", "Wilson", "logit", "Confusion", "robustness", "straight-through", "Right on the board"):
+        assert absent not in text, absent
+    assert "Mean squared error" in text and "Every output number of all 4 samples equals" in text
