@@ -40,6 +40,12 @@ class Dataset:
                     where=self.source,
                     next="samples must be (N, H, W, C), with one label each",
                 )
+            if 0 in x.shape[1:]:
+                raise StqError(
+                    f"samples of the {part} part of {self.name} have the shape {x.shape[1:]}: they hold nothing",
+                    where=self.source,
+                    next="samples must be (N, H, W, C), with a pixel or a feature at least",
+                )
             if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(self.class_names):
                 raise StqError(
                     f"labels of the {part} part of {self.name} run from {y.min()} to {y.max()}, "

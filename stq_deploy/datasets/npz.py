@@ -90,6 +90,12 @@ def _check_headers(headers: Mapping[str, ArrayHeader], path: Path) -> None:
     for x, others in (("x_train", ("y_train",)), ("x_test", ("y_test",)), ("x", ("y", "split"))):
         if x not in headers:
             continue
+        if headers[x].dtype.kind not in "biuf":
+            raise StqError(
+                f"{x} holds {headers[x].dtype}, not numbers",
+                where=str(path),
+                next="store samples as uint8 pixels, or as floats",
+            )
         shapes = [headers[part].shape for part in (x, *others)]
         if not shapes[0] or any(math.prod(shape) != shapes[0][0] for shape in shapes[1:]):
             raise StqError(

@@ -47,6 +47,12 @@ def split(dataset: Dataset, config: TrainingConfig) -> Split:
             f"no training samples left: {len(order)} in all, {len(held)} held out for validation",
             where=dataset.source,
         )
+    if not len(dataset.y_test):
+        raise StqError(
+            f"the data set {dataset.name} has no test samples",
+            where=dataset.source,
+            next="store some in its test part: a trained model is scored on them",
+        )
     test = np.arange(len(dataset.y_test))
     if config.test_limit is not None:
         shuffled = np.random.default_rng([_SPLIT_STREAM, config.seed, 1]).permutation(len(dataset.y_test))

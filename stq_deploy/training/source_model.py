@@ -56,7 +56,9 @@ def take_weights(model: Any, name_or_path: str) -> SourceModel:
             raise StqError(
                 f"the model to start from does not fit at layer {name!r}",
                 where=name_or_path,
-                cause=f"needed {wanted}, found {found or 'no such layer'}",
+                cause=f"needed {wanted}, found {found or 'no such layer'}: it is another network, or was trained on "
+                "samples of another shape",
+                next="start from a model of this network and data set, --warm-start MODEL.h5",
             )
         layer.set_weights(values)
     return source

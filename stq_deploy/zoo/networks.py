@@ -19,6 +19,8 @@ from stq_deploy.zoo.stq import VARIANTS, build_stq
 from stq_deploy.zoo.user_network import build_user_network, is_user_network
 
 NETWORKS = ("stq", "resnet_v1", "ds_cnn")
+SMALLEST_POOLED = 8
+"""Rows and columns that the variant "pooled" needs, as it halves both three times; the other networks take any."""
 
 
 def build_network(
@@ -39,7 +41,8 @@ def build_network(
         features: whether samples are features, in -128..127 (`Scheme.for_features`). To ds_cnn they always are.
 
     Raises:
-        StqError: an unknown network, scheme or variant; or a scheme with bits of a layer that the network has not.
+        StqError: an unknown network, scheme or variant; or a scheme with bits of a layer that the network has not;
+            or pictures too small for the network.
     """
     keep_order_of_additions()
     chosen = get_scheme(scheme)
@@ -58,11 +61,23 @@ def _build_own(network: str, chosen: Scheme, classes: int, input_shape: tuple[in
         raise no_such(f"unknown network {network!r}", network, NETWORKS, also="or FILE.py:FUNCTION of your own")
     if variant not in (VARIANTS if network == "stq" else VARIANTS[:1]):
         raise StqError(f"{network} has no variant {variant!r}", next=f"of stq, choose one of: {', '.join(VARIANTS)}")
+    if network == "stq" and variant == "pooled":
+        _check_pooled(input_shape)
     if network == "resnet_v1":
         return build_resnet_v1(chosen, classes, input_shape)
     if network == "ds_cnn":
         return build_ds_cnn(chosen, classes, input_shape)
     return build_stq(chosen, classes, input_shape, variant)
+
+
+def _check_pooled(input_shape: tuple[int, int, int]) -> None:
+    height, width, _ = input_shape
+    if min(height, width) < SMALLEST_POOLED:
+        raise StqError(
+            f"the samples have {height} x {width} pixels, and the network stq halves both axes three times",
+            cause=f"its variant pooled needs {SMALLEST_POOLED} x {SMALLEST_POOLED} pixels or more",
+            next="choose --variant strided or --network resnet_v1, which take any size, or enlarge the samples",
+        )
 
 
 def logits_view(model: Any) -> Any:
