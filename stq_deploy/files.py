@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stq_deploy.errors import StqError
+from stq_deploy.regular_file import read_regular
 
 if sys.platform != "win32":
     import fcntl
@@ -195,19 +196,18 @@ def read_bounded(path: str | os.PathLike[str], maximum: int = MAXIMUM_TEXT_BYTES
     """A text file (UTF-8) of at most `maximum` bytes; at most that much of a device or FIFO is read.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is a folder.
         UnicodeDecodeError: it is not text.
-        StqError: it is too large, or not a file.
+        StqError: it is too large, or a device or pipe.
     """
-    path = Path(path)
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise StqError("this is not a file", where=str(path), next="check the path")
-    with path.open("rb") as file:
-        content = file.read(maximum + 1)
+    try:
+        content = read_regular(path, maximum)
+    except StqError as error:
+        raise StqError(error.what, where=os.fspath(path), next=error.next) from error
     if len(content) > maximum:
         raise StqError(
             f"the file has more than the {maximum:,} bytes allowed",
-            where=str(path),
+            where=os.fspath(path),
             cause="it is something else under this name",
             next="check the path",
         )

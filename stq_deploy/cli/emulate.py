@@ -11,7 +11,7 @@ from stq_deploy.cli._names import BOARD
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("elf", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("elf", type=click.Path(path_type=Path))
 @click.option("--board", type=BOARD, default="stm32h743", help="Board; `stq-deploy boards` lists them.")
 @click.option(
     "--mode",

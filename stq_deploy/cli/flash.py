@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--probe", help="Serial number of the debug probe, or a part of it.  [default: the only one]")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     help="Folder that `stq-deploy build` wrote.  [default: build/BOARD]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from stq_deploy.cli._names import ZOO_NAME
@@ -17,12 +19,19 @@ def zoo(name: str | None, as_json: bool) -> None:
     """
     from stq_deploy.cli._layout import light_table, print_table
     from stq_deploy.cli._screen import print_json, result_console
+    from stq_deploy.errors import StqError
     from stq_deploy.zoo.card import COLUMNS, model_card, table_row
     from stq_deploy.zoo.shipped import PREFIX, resolve_model, shipped_models
 
     models = shipped_models()
     if name is not None:
         name = name.removeprefix(PREFIX)
+        if name not in models and Path(name).exists():
+            raise StqError(
+                "it is a file, and cards are shown of the models that come with stq-deploy",
+                where=name,
+                next="`stq-deploy inspect FILE` shows a model file; `stq-deploy zoo` lists the models",
+            )
         resolve_model(PREFIX + name)
         if as_json:
             print_json(models[name].record)

@@ -32,6 +32,7 @@ import numpy.typing as npt
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.registry import load_dataset
 from stq_deploy.errors import StqError
+from stq_deploy.file_kinds import ARRAYS, kind_of_file, not_wanted
 from stq_deploy.files import write_whole
 from stq_deploy.network.input_format import check_finite
 from stq_deploy.npy_member import ArrayHeader, array_header, read_array
@@ -234,15 +235,18 @@ def load_samples(path: str | os.PathLike[str]) -> SampleSet:
                 raise StqError(f"the file has {size} bytes, more than the {MAXIMUM_FILE_BYTES} allowed")
             with zipfile.ZipFile(file) as archive:
                 return _read_samples(archive)
+    except _ForeignMembersError as error:
+        raise _no_samples(path) or StqError(error.what, where=str(path), cause=error.cause, next=error.next) from error
     except StqError as error:
         raise StqError(error.what, where=str(path), cause=error.cause, next=error.next) from error
     except FileNotFoundError as error:
         raise StqError("there is no such file", where=str(path), next="check the path") from error
     except OSError as error:
-        raise StqError(f"cannot read the file: {error.strerror}", where=str(path)) from error
+        known = not_wanted(path, _WANTED, _GIVE) if isinstance(error, IsADirectoryError) else None
+        raise known or StqError(f"cannot read the file: {error.strerror}", where=str(path)) from error
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         # RuntimeError: zipfile's answer to an encrypted member (and RecursionError, to deeply nested JSON).
-        raise StqError(
+        raise _no_samples(path) or StqError(
             f"this is not a usable sample file ({error})",
             where=str(path),
             cause="the file is truncated, damaged, or something else under that name",
@@ -278,12 +282,26 @@ def dataset_metadata(dataset: Dataset) -> dict[str, Any]:
     return metadata
 
 
+_WANTED = "a sample file (.npz)"
+_GIVE = "give samples as `stq-deploy attack` or numpy.savez(path, x=..., y=...) writes them"
+
+
+class _ForeignMembersError(StqError):
+    """An archive of other things."""
+
+
+def _no_samples(path: Path) -> StqError | None:
+    """What else a file is; None if its beginning is that of an archive of arrays, or unknown."""
+    kind = kind_of_file(path)
+    return None if kind is None or kind is ARRAYS else not_wanted(path, _WANTED, _GIVE)
+
+
 def _check_members(archive: zipfile.ZipFile) -> None:
     names = archive.namelist()
     foreign = sorted(set(names) - set(_MEMBERS))
     if foreign or len(names) != len(set(names)):
         listed = ", ".join(map(repr, foreign[:5])) or "one twice"
-        raise StqError(
+        raise _ForeignMembersError(
             f"the file holds members that do not belong there: {listed}",
             cause="it is not a sample file, or one of another program",
             next="store only x, y and, if you like, metadata",

@@ -10,6 +10,8 @@ from typing import Any
 from stq_deploy.boards import Memory
 from stq_deploy.emulator.instructions import Instruction, walk
 from stq_deploy.errors import StqError
+from stq_deploy.file_kinds import kind_of_file, not_wanted
+from stq_deploy.regular_file import open_regular
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
     from elftools.elf.elffile import ELFFile
 
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if file.read(len(_ELF)) != _ELF:
                 raise _no_program(path)
             elf = ELFFile(file)
@@ -75,6 +77,8 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
                 raise StqError("not a program for a 32-bit little-endian Arm core", where=str(path))
             segments = _read_segments(elf, path, memories)
             code, functions = _read_sections(elf)
+    except IsADirectoryError as error:
+        raise _no_program(path) from error
     except OSError as error:
         raise StqError(
             f"cannot read the program: {error.strerror}",
@@ -92,19 +96,19 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
 
 
 def _no_program(path: Path) -> StqError:
-    """The file's apparent kind by its name, and how to make a program from it."""
-    models = {".stq": "a network", ".h5": "a Keras model", ".keras": "a Keras model", ".hdf5": "a Keras model"}
-    images = {".bin": "an image without addresses", ".hex": "an image without names of functions"}
-    ending = path.suffix.lower()
-    if ending in models:
-        return StqError(
-            f"this is {models[ending]}, not a program",
-            where=str(path),
-            next=f"first `stq-deploy build --model {path} --out FOLDER`, then give FOLDER/firmware.elf; or let "
-            "`stq-deploy run --emulated` do both",
+    """What is there instead, and how to make a program from it."""
+    known = not_wanted(path, "an ELF file", _give(path))
+    return known or StqError("not an ELF file, or a damaged one", where=str(path), next=_give(path))
+
+
+def _give(path: Path) -> str:
+    kind = None if path.is_dir() else kind_of_file(path)
+    if kind is not None and kind.form:
+        return (
+            f"first `stq-deploy build --model {path} --out FOLDER`, then give FOLDER/firmware.elf; or let "
+            "`stq-deploy run --emulated` do both"
         )
-    what = f"this is {images[ending]}" if ending in images else "not an ELF file, or a damaged one"
-    return StqError(what, where=str(path), next="give the firmware.elf that `stq-deploy build` has written")
+    return "give the firmware.elf that `stq-deploy build` has written"
 
 
 def _read_segments(elf: Any, path: Path, memories: list[Memory]) -> tuple[Segment, ...]:

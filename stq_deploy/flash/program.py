@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stq_deploy.boards import Board
 from stq_deploy.errors import StqError
+from stq_deploy.file_kinds import not_wanted
 from stq_deploy.flash import pyocd
 from stq_deploy.flash.ports import port_of_probe, usb_ports
 from stq_deploy.toolchain.build_folder import REPORT, settle
@@ -147,10 +148,12 @@ def choose_probe(probes: list[pyocd.Probe], uid: str | None) -> pyocd.Probe:
 
 
 def _built_image(board: Board, folder: Path) -> tuple[Path, str]:
-    command = f"stq-deploy build --board {board.name} --out {folder}"
+    out = "FOLDER" if folder.is_file() else folder
+    command = f"stq-deploy build --board {board.name} --out {out}"
     try:
         if not (folder / REPORT).is_file():
-            raise StqError("nothing has been built here", where=str(folder), next=f"first: {command}")
+            known = not_wanted(folder, "the folder of a build", f"first: {command}") if folder.is_file() else None
+            raise known or StqError("nothing has been built here", where=str(folder), next=f"first: {command}")
         settle(folder)
         identity = read_identity(folder)
     except OSError as error:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from stq_deploy.errors import StqError, did_you_mean, no_such
+from stq_deploy.file_kinds import not_wanted
 from stq_deploy.files import read_bounded
 
 _FOLDER = Path(__file__).parent / "recipes"
@@ -194,16 +195,26 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
     path = _FOLDER / f"{name_or_path}.toml" if name_or_path in recipe_names() else Path(name_or_path)
     try:
         text = read_bounded(path)
+        if not text.strip():
+            raise StqError("the recipe is empty", where=str(path), next=_NEXT)
         entries = tomllib.loads(text)
     except FileNotFoundError as error:
         what = f"there is no recipe {name_or_path!r}"
         raise no_such(what, name_or_path, recipe_names(), also="or give a .toml file") from error
     except OSError as error:
-        raise StqError(f"cannot read the recipe: {error.strerror}", where=str(path)) from error
+        raise _no_recipe(path) or StqError(f"cannot read the recipe: {error.strerror}", where=str(path)) from error
     except (ValueError, RecursionError) as error:  # TOML's and UTF-8's errors, and numbers of thousands of digits
-        raise StqError(f"the recipe is not a TOML file: {error}", where=str(path), next=_NEXT) from error
+        not_toml = StqError(f"the recipe is not a TOML file: {error}", where=str(path), next=_NEXT)
+        raise _no_recipe(path) or not_toml from error
     recipe = _checked(entries, lambda entry: _place(path, text, entry))
     return _checked(recipe.model_dump() | dict(changes), lambda entry: f"--set {entry}") if changes else recipe
+
+
+def _no_recipe(path: Path) -> StqError | None:
+    """What else is there; None of a file named as a recipe, or of an unknown kind."""
+    if path.suffix.lower() == ".toml" and not path.is_dir():
+        return None
+    return not_wanted(path, "a recipe (.toml)", f"give a recipe of yours, or one of {', '.join(recipe_names())}")
 
 
 def parse_changes(settings: list[str]) -> dict[str, Any]:

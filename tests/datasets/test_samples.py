@@ -322,7 +322,7 @@ def test_flipped_bits_never_escape_as_another_exception(tmp_path: Path) -> None:
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(StqError, match="no such file"):
         load_samples(tmp_path / "none.npz")
-    with pytest.raises(StqError, match="cannot read"):
+    with pytest.raises(StqError, match="it is a folder, not a sample file"):
         load_samples(tmp_path)
 
 

@@ -14,6 +14,7 @@ from stq_deploy.attacks.base import GRADIENTS, Attack
 from stq_deploy.attacks.registry import ATTACKS, get_attack
 from stq_deploy.attacks.transfer import Transfer
 from stq_deploy.errors import StqError, no_such
+from stq_deploy.file_kinds import not_wanted
 from stq_deploy.files import read_bounded
 
 _FOLDER = Path(__file__).with_name("presets")
@@ -181,18 +182,29 @@ def load_preset(name_or_path: str) -> Preset:
     """
     path = _FOLDER / f"{name_or_path}.toml" if name_or_path in preset_names() else Path(name_or_path)
     try:
-        return Preset.model_validate(_with_series(tomllib.loads(read_bounded(path))))
+        text = read_bounded(path)
+        if not text.strip():
+            raise StqError("the preset is empty", where=str(path), next=f"choose one of {', '.join(preset_names())}")
+        return Preset.model_validate(_with_series(tomllib.loads(text)))
     except FileNotFoundError as error:
         what = f"there is no preset {name_or_path!r}"
         raise no_such(what, name_or_path, preset_names(), also="or give a .toml file") from error
     except OSError as error:
-        raise StqError(f"cannot read the preset: {error.strerror}", where=str(path)) from error
+        raise _no_preset(path) or StqError(f"cannot read the preset: {error.strerror}", where=str(path)) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise StqError(f"{place}: {first['msg'].removeprefix('Value error, ')}", where=str(path)) from error
     except (ValueError, RecursionError) as error:  # TOML's and UTF-8's errors, and numbers of thousands of digits
-        raise StqError(f"the preset is not a TOML file: {error}", where=str(path)) from error
+        not_toml = StqError(f"the preset is not a TOML file: {error}", where=str(path))
+        raise _no_preset(path) or not_toml from error
+
+
+def _no_preset(path: Path) -> StqError | None:
+    """What else is there; None of a file named as a preset, or of an unknown kind."""
+    if path.suffix.lower() == ".toml" and not path.is_dir():
+        return None
+    return not_wanted(path, "a preset (.toml)", f"give a preset of yours, or one of {', '.join(preset_names())}")
 
 
 def _with_series(content: dict[str, Any]) -> dict[str, Any]:
