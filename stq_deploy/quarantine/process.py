@@ -128,7 +128,10 @@ class _Reader:
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
             environment["OPENBLAS_NUM_THREADS"] = "1"  # its threads would take memory and not survive the fork
             command = [sys.executable, "-P", "-B", "-m", "stq_deploy.quarantine"]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+            # In a process group of its own, Ctrl-C at a terminal does not reach it while it starts.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, process_group=0
+            )
             self._owner = os.getpid()
         return self._process
 

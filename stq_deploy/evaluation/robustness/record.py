@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -26,6 +25,7 @@ from stq_deploy.evaluation.robustness.sensitivity import REPORTED_EPS, REPORTED_
 from stq_deploy.evaluation.robustness.shard import Shard
 from stq_deploy.evaluation.robustness.summary import Summary
 from stq_deploy.files import check_output, is_record, write_whole
+from stq_deploy.frontend.model_file import open_model_file
 from stq_deploy.network.input_format import unit_interval
 
 FORMAT = "stq-robustness"
@@ -51,12 +51,11 @@ def attacked_job(
             "the samples are features, and the presets' budgets are of pixels",
             next="attack features with `stq-deploy attack --unit std`",
         )
-    content = model.read_bytes()
     x = PIXELS.nearest(unit_interval(samples.x))
     y = samples.classes()
     names = samples.class_names or [str(c) for c in range(int(y.max()) + 1)]
-    digest = hashlib.sha256(content).hexdigest()
-    of_source = "" if source is None else hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = open_model_file(model).facts["sha256"]
+    of_source = "" if source is None else open_model_file(source).facts["sha256"]
     return Job(
         model, digest, preset, x, y, tuple(map(str, names)), seed, out / "shards", defence, source, of_source
     )  # fmt: skip

@@ -6,11 +6,13 @@ import hashlib
 import json
 import multiprocessing
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +23,15 @@ from stq_deploy.attacks.defence import RandomNoise
 from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Samples
 from stq_deploy.attacks.oracle import Labels
 from stq_deploy.attacks.victim import Victim
+from stq_deploy.errors import StqError
 from stq_deploy.evaluation.robustness.presets import Preset
 from stq_deploy.evaluation.robustness.sensitivity import Sensitivity
 from stq_deploy.evaluation.robustness.shard import Defended, Judge, Network, Shard, load_shard, run_shard, save_shard
 from stq_deploy.network.input_format import Levels, quantize_input
 from stq_deploy.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from stq_deploy.evaluation.float_model import FloatModel
 
 SHARD = 64
 """Samples attacked together: large enough for a full batch, small enough to lose little."""
@@ -131,8 +137,10 @@ def _worked_off(job: Job, missing: list[npt.NDArray[np.int64]], processes: int, 
     # TensorFlow's threads do not survive a fork, so every process starts again and loads the model itself.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(missing)), context, _begin, (job,)) as pool:
-        waiting = {pool.submit(_run_in_process, numbers) for numbers in missing}
+        before = set(multiprocessing.active_children())
         try:
+            with _interrupts_held():
+                waiting = {pool.submit(_run_in_process, numbers) for numbers in missing}
             while waiting:
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in finished:
@@ -140,7 +148,31 @@ def _worked_off(job: Job, missing: list[npt.NDArray[np.int64]], processes: int, 
                     yield
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            # A shard under way would take minutes to its end; what is kept of it is written whole or not at all.
+            for process in set(multiprocessing.active_children()) - before:
+                process.terminate()
             raise
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Within the block Ctrl-C waits; processes that are started in it never get it, from their first moment on.
+
+    These inherit this thread's mask. Another thread may get the signal, whose handler Python runs in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if came:
+        raise KeyboardInterrupt
 
 
 _opened: list[tuple[Job, Network]] = []
@@ -150,6 +182,7 @@ _opened: list[tuple[Job, Network]] = []
 def _begin(job: Job) -> None:
     """Prepare a process to run shards. The process that waits for this one handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # so that what it starts has a usual mask
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -168,11 +201,10 @@ def _run_one(job: Job, network: Network, numbers: npt.NDArray[np.int64], progres
 
 def measured_layers(job: Job) -> list[Sensitivity]:
     """Adversarial noise sensitivity of each layer of the model, on the first samples of the run."""
-    from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.robustness.sensitivity import REPORTED_EPS, REPORTED_SAMPLES, measure
 
     few = slice(REPORTED_SAMPLES)
-    return measure(FloatModel(job.model), job.x[few], job.y[few], REPORTED_EPS)
+    return measure(_same_model(job.model, job.model_sha256), job.x[few], job.y[few], REPORTED_EPS)
 
 
 def open_network(job: Job) -> Network:
@@ -181,14 +213,14 @@ def open_network(job: Job) -> Network:
     A model of floating-point weights has no integer network: its own word is taken for it.
 
     Raises:
-        StqError: a model cannot be read, or the source has other samples or classes.
+        StqError: a model cannot be read, the source has other samples or classes, or a file has changed since the
+            run began.
     """
-    from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.scores import classes_of
     from stq_deploy.executors.host_executor import HostExecutor
     from stq_deploy.program import plan_network
 
-    model = FloatModel(job.model)
+    model = _same_model(job.model, job.model_sha256)
     format = model.input_format
     victims = {name: Victim(model.keras, grid, (format.low, format.high)) for name, grid in _GRIDS.items()}
     if model.network is None:
@@ -207,14 +239,31 @@ def open_network(job: Job) -> Network:
             return classify(quantize_input(x, format))
 
     defended = None if job.defence is None else Defended(job.defence, format, classify)
-    return Network(victims, judge, defended, {} if job.source is None else _sources(job.source, victims))
+    return Network(victims, judge, defended, {} if job.source is None else _sources(job, job.source, victims))
 
 
-def _sources(path: Path, victims: dict[str, Victim]) -> dict[str, Victim]:
-    """The model there, for each storage."""
+def _same_model(path: Path, sha256: str) -> FloatModel:
+    """The model in the file, which is to have this SHA-256 (hex): shards of two models must not be counted together.
+
+    Raises:
+        StqError: it cannot be read, or is another.
+    """
     from stq_deploy.evaluation.float_model import FloatModel
 
     model = FloatModel(path)
+    if model.file_sha256 != sha256:
+        raise StqError(
+            "the model file has changed since the run began",
+            where=str(path),
+            cause="another program has replaced it",
+            next="repeat the command; to keep the results of the model before, give another --out",
+        )
+    return model
+
+
+def _sources(job: Job, path: Path, victims: dict[str, Victim]) -> dict[str, Victim]:
+    """The model there, for each storage."""
+    model = _same_model(path, job.source_sha256)
     format = model.input_format
     source = Source(model.keras, path.name, model.file_sha256, (format.low, format.high))
     return {name: source.victim(victim) for name, victim in victims.items()}
