@@ -19,7 +19,7 @@ from stq_deploy.datasets.samples import CLEAN, SampleSet, samples_of_dataset, sa
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.network import save_network
-from stq_deploy.passes import convert_model
+from stq_deploy.passes import load_any, open_source
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples
 
 SEED = 0
@@ -41,7 +41,8 @@ def main(data: Path | None, samples: int, square_queries: int) -> None:
 
 def _make(data: Path | None, samples: int, square_queries: int) -> None:
     path = resolve_model(DEFAULT_MODEL, keras=True)
-    network, model = convert_model(path), FloatModel(path)
+    source = open_source(path)  # read once, so that network and float model are of the same bytes
+    network, model = load_any(source), FloatModel(source)
     save_network(network, path.with_suffix(".stq"))
     target = Target(model.keras, model.name, model.file_sha256, network.input_format, network.sha256())
     clean = _balanced(samples_of_dataset("cifar10", data), samples)

@@ -22,7 +22,7 @@ from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Accuracy, classes_of
 from stq_deploy.network import Network
-from stq_deploy.passes import Conversion, PostTraining, load_any
+from stq_deploy.passes import Conversion, PostTraining, load_any, open_source
 from stq_deploy.program import plan_network
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.training.result import git_commit
@@ -39,9 +39,10 @@ def shipped_row(
     config = model.record["config"]
     test = samples_of_dataset(config["dataset"], data, limit)
     conversion = _conversion(model, data)
-    network = load_any(model.keras, conversion)
+    source = open_source(model.keras)
+    network = load_any(source, conversion)
     inputs = read_inputs(test, network.input_format)
-    predictions = FloatModel(model.keras, conversion).classes(inputs.values)
+    predictions = FloatModel(source, conversion).classes(inputs.values)
     floating = Accuracy.of(predictions, test.y)
     part = samples_of_dataset(config["dataset"], data, min(on_board, limit or on_board))
     # The host runs all samples while the emulator, a process of its own, runs its part.

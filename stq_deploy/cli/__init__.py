@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_paragraph()
-        formatter.write_text(f"Documentation: {docs_folder()}")
+        formatter.write(f"Documentation: {docs_folder()}\n")  # on one line, to be copied
 
     def main(
         self,

@@ -122,7 +122,7 @@ def evaluate(
                 "samples": len(chosen),
                 "task": str(scoring.task),
                 "metric": score.metric,
-                "notes": list(scoring.notes),
+                "notes": [*scoring.notes, *filter(None, [scored.note])],
                 **score.as_json(),
                 **({} if noise is None else {"noise": _noise_json(noise, noise_seed, scores)}),
                 "after_input_quantization": None if rounded is None else rounded.as_json(),
@@ -140,7 +140,7 @@ def evaluate(
             click.echo(f"{what}, after input quantization: {rounded.metric} {rounded}")
         if found.outside is not None:
             click.echo(f"{outside_text(found.outside, len(chosen))}.")
-        click.echo("\n".join(reading_lines(scoring)))
+        click.echo("\n".join([*reading_lines(scoring), *([f"note: {scored.note}"] if scored.note else [])]))
 
 
 def _draws(sigma: float | None, seed: int, draws: int, format: InputFormat) -> list[Disturb]:
@@ -196,7 +196,10 @@ class _Answers:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A model ready to be scored: what it takes and gives, and its answers; `model_hash` is None without a network."""
+    """A model ready to be scored: what it takes and gives, and its answers.
+
+    `model_hash` is None without a network; `note` is what to know of a model that Keras computes in 16 bits.
+    """
 
     name: str
     model_hash: str | None
@@ -204,6 +207,7 @@ class _Scored:
     output_format: OutputFormat
     output_type: TensorType | None
     answer: Answerer
+    note: str
 
 
 @contextmanager
@@ -220,6 +224,7 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
             model.output_format,
             None,
             lambda samples, scoring, _, disturb: _float_answers(model, samples, scoring, disturb),
+            model.note,
         )
         return
 
@@ -228,10 +233,12 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
     from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.open_executor import open_executor
     from stq_deploy.executors.numpy_executor import NumpyExecutor
-    from stq_deploy.passes import load_any
+    from stq_deploy.frontend.importer import half_precision_note
+    from stq_deploy.passes import load_any, open_source
     from stq_deploy.program import plan_network
 
-    network = load_any(path, conversion)
+    source = open_source(path)
+    network = load_any(source, conversion)
     say_assumed_input(network)
     with open_executor(board if executor == "emulated" else executor, plan_network(network)) as opened:
 
@@ -250,6 +257,7 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
             network.output_format,
             network.output_type,
             answer,
+            half_precision_note(source),
         )
 
 

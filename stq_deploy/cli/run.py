@@ -17,6 +17,7 @@ from stq_deploy.cli._task import task_options
 if TYPE_CHECKING:
     from stq_deploy.evaluation.board_run import FloatAnswers
     from stq_deploy.evaluation.task import Stated
+    from stq_deploy.frontend.importer import Source
 
 
 @click.command(context_settings={"show_default": True})
@@ -73,7 +74,8 @@ def run(
     from stq_deploy.evaluation.board_run import SampleFile, run_files
     from stq_deploy.evaluation.firmware import find_or_build, held_build
     from stq_deploy.files import locked, made_folder
-    from stq_deploy.passes import load_any
+    from stq_deploy.frontend.importer import half_precision_note
+    from stq_deploy.passes import load_any, open_source
     from stq_deploy.program import plan_network
     from stq_deploy.report.write import build_pages, check_reports, write_reports
     from stq_deploy.zoo.shipped import resolve_model
@@ -89,7 +91,8 @@ def run(
     with interruptible(kept), ExitStack() as held:
         held.enter_context(locked(held.enter_context(made_folder(folder))))
         progress = held.enter_context(progress_bars())
-        network = load_any(path, asked, progress)
+        source = open_source(path)
+        network = load_any(source, asked, progress)
         say_assumed_input(network)
         firmware = find_or_build(plan_network(network), board, folder, progress, build_pages())
         held.enter_context(held_build(firmware, folder))
@@ -101,13 +104,16 @@ def run(
             port=port,
             boards=boards or os.cpu_count() or 1,
             limit=limit,
-            float_answers=_float_answers(path),
+            float_answers=_float_answers(source),
             stated=stated,
             progress=progress,
         )
         report = write_reports(summary, folder)
     screen = result_console(as_json)
     print_results(screen, summary)
+    note = half_precision_note(source)
+    if note:
+        screen.print(f"note: {note}", soft_wrap=True, markup=False)
     print_costs(screen, summary)
     screen.print(f"Report: {report}", soft_wrap=True)
     if as_json:
@@ -115,14 +121,14 @@ def run(
     sys.exit(0 if summary.agrees else 1)
 
 
-def _float_answers(path: Path) -> FloatAnswers | None:
+def _float_answers(source: Source) -> FloatAnswers | None:
     """The float model, for files without its predictions; loaded on first use."""
-    if path.suffix.lower() == ".stq":
-        return None
-
     from functools import cache
 
     from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.frontend.model_file import ModelFile
 
-    load = cache(lambda: FloatModel(path))
+    if not isinstance(source, ModelFile):  # a .stq network holds no float model
+        return None
+    load = cache(lambda: FloatModel(source))
     return lambda scoring, values: load().answers(scoring, values)

@@ -11,6 +11,7 @@ import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import EXECUTORS, MODEL
+from stq_deploy.cli._task import task_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from stq_deploy.evaluation.inputs import Inputs
     from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison
     from stq_deploy.evaluation.quantization_noise import QuantizationNoise
+    from stq_deploy.evaluation.task import Stated
     from stq_deploy.executors import Executor
+    from stq_deploy.frontend.importer import Source
     from stq_deploy.network import Network
     from stq_deploy.program import Program
     from stq_deploy.progress import Progress
@@ -47,6 +50,7 @@ DEFAULT_EXECUTORS = f"numpy,host,host-cortex-m7,host-sanitized,stm32h743,{SECOND
     help="Sample file (.npz).  [default: the extremes, noise, and shipped samples where they fit]",
 )
 @click.option("--limit", type=click.IntRange(min=1), default=4, help="Only the first N samples.")
+@task_options
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def verify(
@@ -54,6 +58,7 @@ def verify(
     executors: str,
     samples: Path | None,
     limit: int,
+    stated: Stated,
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
@@ -66,8 +71,10 @@ def verify(
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.layer_comparison import compare_layers
+    from stq_deploy.evaluation.task import scoring_of
     from stq_deploy.evaluation.verification_samples import verification_inputs
-    from stq_deploy.passes import load_any
+    from stq_deploy.frontend.importer import half_precision_note
+    from stq_deploy.passes import load_any, open_source
     from stq_deploy.program import plan_network
     from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
@@ -76,8 +83,11 @@ def verify(
     path = resolve_model(model)
     asked = conversion.load()
     with progress_bars() as progress, ExitStack() as stack:
-        network = load_any(path, asked, progress)
+        source = open_source(path)
+        network = load_any(source, asked, progress)
         say_assumed_input(network)
+        if stated.task is not None:
+            scoring_of(network, None, stated)  # that it is possible shows before anything is started
         inputs = verification_inputs(network, samples, limit)
         levels = inputs.levels
         with stage(progress, "starting the executors"):
@@ -87,12 +97,15 @@ def verify(
     typical = asked.post_training.samples.spread(limit) if asked.post_training and samples is None else None
     seen = inputs if typical is None else read_inputs(typical, network.input_format)
     with progress_bars() as progress:
-        floats = _compare_with_float(path, network, seen, progress)
+        floats = _compare_with_float(source, network, seen, stated, progress)
     console = result_console(as_json)
     _print(console, found, skipped, floats)
+    note = half_precision_note(source)
+    if note:
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
     console.print(f"{outside_text(inputs.outside, len(levels))}.")
     if as_json:
-        print_json(_as_json(network, found, skipped, floats) | inputs.as_json())
+        print_json(_as_json(network, found, skipped, floats) | inputs.as_json() | {"note": note})
     sys.exit(1 if found.differing_layers else 0)
 
 
@@ -142,17 +155,20 @@ def _why_not_here(name: str) -> str:
     return ""
 
 
-def _compare_with_float(path: Path, network: Network, inputs: Inputs, progress: Progress) -> Floats | None:
-    if path.suffix.lower() == ".stq":
-        return None
+def _compare_with_float(
+    source: Source, network: Network, inputs: Inputs, stated: Stated, progress: Progress
+) -> Floats | None:
     from stq_deploy.evaluation.float_comparison import compare_with_float
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.quantization_noise import measure_noise
+    from stq_deploy.frontend.model_file import ModelFile
     from stq_deploy.progress import stage
 
+    if not isinstance(source, ModelFile):  # a .stq network holds no float model
+        return None
     compare = measure_noise if "post_training" in network.metadata else compare_with_float
     with stage(progress, "comparing with the float model"):
-        return compare(FloatModel(path), network, inputs)
+        return compare(FloatModel(source), network, inputs, stated)
 
 
 def _print(console: Console, found: LayerComparison, skipped: dict[str, str], floats: Floats | None) -> None:

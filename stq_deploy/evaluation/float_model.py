@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.scores import Classes, classes_of
 from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.frontend import check_model, parse_model
+from stq_deploy.frontend.importer import Source, half_precision_note, path_of
 from stq_deploy.frontend.keras_model import build_keras_model
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.network import Network
@@ -48,7 +47,7 @@ class FloatModel:
     """A Keras or QKeras model file, as TensorFlow computes it: made of what the import has checked.
 
     Args:
-        path: .h5 or .keras.
+        source: a path, .h5 or .keras; or such a file that is read already, and is not read again.
         conversion: how to make a network of it.
 
     Attributes:
@@ -61,17 +60,18 @@ class FloatModel:
         StqError: the file is unusable or not supported, or TensorFlow is not installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], conversion: Conversion | None = None) -> None:
-        if Path(path).suffix.lower() == ".stq":
+    def __init__(self, source: Source, conversion: Conversion | None = None) -> None:
+        path = path_of(source)
+        if path.suffix.lower() == ".stq":
             raise StqError(
                 "a converted network holds no float model",
                 where=str(path),
                 next="give the QKeras model (.h5 or .keras) it was converted from",
             )
-        self._file = open_model_file(Path(path))
+        self._file = source if isinstance(source, ModelFile) else open_model_file(path)
         checked = check_model(self._file)
         self.keras = build_keras_model(checked, str(path))
-        self.path = Path(path)
+        self.path = path
         self.name = checked.name
         self.file_sha256 = checked.file["sha256"]
         self._convertible = checked.obstacle is None or (
@@ -102,6 +102,11 @@ class FloatModel:
             return self.network.input_format
         asked = None if self._conversion is None else self._conversion.input_range
         return InputFormat(pixel_input(self._input_shape), *(asked or PIXELS))
+
+    @property
+    def note(self) -> str:
+        """What to know of its figures: that Keras itself computes layers in 16 bits; "" if there is nothing."""
+        return half_precision_note(self._file)
 
     @property
     def model_hash(self) -> str | None:

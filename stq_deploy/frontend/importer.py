@@ -13,7 +13,14 @@ from stq_deploy.errors import StqError
 from stq_deploy.frontend.checked import CheckedLayer, CheckedModel
 from stq_deploy.frontend.errors import damaged, located
 from stq_deploy.frontend.layer_graph import LayerConfig, LayerGraph, read_layer_graph
-from stq_deploy.frontend.layer_table import NOT_REACHED, LayerRow, description, supported_row, unsupported_row
+from stq_deploy.frontend.layer_table import (
+    NOT_REACHED,
+    LayerRow,
+    description,
+    half_precision_remark,
+    supported_row,
+    unsupported_row,
+)
 from stq_deploy.frontend.layers import LayerReader, handler_for
 from stq_deploy.frontend.model_file import ModelFile, Shapes, open_model_file
 from stq_deploy.frontend.objects import check_build, check_objects
@@ -83,6 +90,17 @@ def list_layers(source: Source) -> tuple[str, dict[str, str], list[LayerRow]]:
     with _opened(source) as (graph, walk):
         rows = [walk.try_to_take(layer) for layer in graph.layers]
         return graph.name, walk.file.facts, rows
+
+
+def half_precision_note(source: Source) -> str:
+    """What to know of a model whose layers Keras computes in 16 bits; "" of others, and of a .stq network.
+
+    Raises:
+        StqError: as `list_layers`.
+    """
+    if not isinstance(source, ModelFile) and Path(source).suffix.lower() == ".stq":
+        return ""
+    return half_precision_remark(row.half_precision for row in list_layers(source)[2])
 
 
 def read_source(source: Source, *, post_training: bool = False) -> SourceGraph:

@@ -83,8 +83,8 @@ def half_precision_remark(policies: Iterable[str]) -> str:
         return ""
     names = ", ".join(sorted(set(found)))
     return (
-        f"{len(found)} layers have the policy {names}: Keras computes them in 16 bits, the network with the float32 "
-        "weights as they are, so that Keras's own predictions may differ"
+        f"{len(found)} layers have the policy {names}: Keras computes them in 16 bits, network and float model here "
+        "with the float32 weights as they are, so that Keras's own predictions may differ"
     )
 
 

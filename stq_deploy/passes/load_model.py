@@ -12,6 +12,7 @@ from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.errors import located
 from stq_deploy.frontend.importer import Source, path_of, read_source
+from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.frontend.source import SourceGraph
 from stq_deploy.network import Network, load_network
 from stq_deploy.network.input_format import PIXELS
@@ -116,16 +117,30 @@ def convert_source(source: SourceGraph, asked: Conversion, progress: Progress = 
     )
 
 
-def load_any(
-    path: str | os.PathLike[str], conversion: Conversion | None = None, progress: Progress = silent
-) -> Network:
+def open_source(path: str | os.PathLike[str]) -> Source:
+    """A model file for all that a command asks of it: of a Keras or QKeras model its content, read once.
+
+    A .stq network stays a path, as nothing but the network is ever read of it.
+
+    Raises:
+        StqError: absent, unreadable, damaged, or of another kind than its name says.
+    """
+    path = Path(path)
+    return path if path.suffix.lower() == ".stq" else open_model_file(path)
+
+
+def load_any(model: Source, conversion: Conversion | None = None, progress: Progress = silent) -> Network:
     """Read a .stq network, or convert a Keras or QKeras model.
+
+    Args:
+        model: a path; or a model file that is read already.
 
     Raises:
         StqError: absent, damaged, or not convertible; or a .stq network with a `conversion` to make.
     """
-    if Path(path).suffix.lower() != ".stq":
-        return convert_model(path, conversion, progress)
+    path = path_of(model)
+    if isinstance(model, ModelFile) or path.suffix.lower() != ".stq":
+        return convert_model(model, conversion, progress)
     if conversion not in (None, Conversion()):
         raise StqError(
             "the network is converted already",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke
+from command_line import invoke, json_of
 from keras_reference import load_with_keras
 from model_files import random, tiny_model
 from polyglots import hdf5_first, zip_first
@@ -225,3 +225,102 @@ def test_a_file_swapped_again_and_again_is_one_of_the_two(tmp_path: Path) -> Non
     finally:
         done.set()
         thread.join()
+
+
+class _Swap:
+    """Replaces a file as soon as it has been opened: at the next opening of any file."""
+
+    def __init__(self) -> None:
+        self.path, self.other, self.opened = "", Path(), 0
+        sys.addaudithook(self._hook)  # for good, so it does nothing unless armed
+
+    def arm(self, path: Path, other: Path) -> None:
+        self.path, self.other, self.opened = str(path), other, 0
+
+    def disarm(self) -> None:
+        self.path = ""
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not self.path:
+            return
+        if self.opened and self.other.exists():
+            self.other.replace(self.path)
+        self.opened += str(arguments[0]) == self.path
+
+
+@pytest.fixture(name="swap", scope="module")
+def _swap() -> _Swap:
+    return _Swap()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "verify --model M --executors numpy,host --samples S --json",
+        "evaluate --model M --executor numpy --samples S --json",
+        "evaluate --model M --executor float --samples S --json",
+        "certify M --family mirror --samples S --executor numpy --json",
+        "attack --model M --attack none --samples S -o A --json",
+        "convert M -o N --json",
+    ],
+)
+def test_what_a_command_says_is_of_one_reading(command: str, swap: _Swap, marker: Path, tmp_path: Path) -> None:
+    """The file becomes a hostile one in the middle of it, which changes nothing."""
+    from stq_deploy.passes import load_any
+
+    path = _with_kernel(1, tmp_path / "m.h5")
+    expected = load_any(path).sha256()
+    (tmp_path / "hostile.h5").write_bytes(_hostile_h5(tmp_path / "made.h5", marker))
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 6, 5, 2)).astype(np.uint8)
+    save_samples(SampleSet(pixels, np.zeros(8, np.int64)), tmp_path / "in.npz")
+    names = {"M": path, "S": tmp_path / "in.npz", "A": tmp_path / "a.npz", "N": tmp_path / "n.stq"}
+    swap.arm(path, tmp_path / "hostile.h5")
+    try:
+        result = invoke(*(names.get(word, word) for word in command.split()))
+    finally:
+        swap.disarm()
+    assert result.exit_code == 0, result.stderr
+    assert swap.opened == 1
+    assert not (tmp_path / "hostile.h5").exists()
+    assert not marker.exists()
+    found = json_of(result)
+    assert found["model_hash"] == expected
+    assert not command.startswith("verify") or found["float"]["differing_activations"] == 0
+
+
+def test_a_run_computes_its_float_column_of_the_same_reading(swap: _Swap, marker: Path, tmp_path: Path) -> None:
+    """`run` loads the float model last, when the board has answered."""
+    from stq_deploy.cli.run import _float_answers
+    from stq_deploy.evaluation.task import scoring_of
+    from stq_deploy.passes import load_any, open_source
+
+    path = _with_kernel(1, tmp_path / "m.h5")
+    (tmp_path / "hostile.h5").write_bytes(_hostile_h5(tmp_path / "made.h5", marker))
+    swap.arm(path, tmp_path / "hostile.h5")
+    try:
+        source = open_source(path)
+        network = load_any(source)
+        answers = _float_answers(source)
+        assert answers is not None
+        values = np.random.default_rng(0).random((4, 6, 5, 2)).astype(np.float32)
+        found = answers(scoring_of(network, None, None), values)
+    finally:
+        swap.disarm()
+    assert not (tmp_path / "hostile.h5").exists()
+    assert not marker.exists()
+    wanted = load_with_keras(_with_kernel(1, tmp_path / "again.h5")).predict(values, verbose=0)
+    assert np.array_equal(found, wanted.argmax(1))
+
+
+def test_a_robustness_run_notices_another_file(tmp_path: Path) -> None:
+    """Its processes read the file one after the other: shards of two models must not be counted together."""
+    from stq_deploy.evaluation.robustness.presets import load_preset
+    from stq_deploy.evaluation.robustness.record import attacked_job
+    from stq_deploy.evaluation.robustness.run import run
+
+    path = _with_kernel(1, tmp_path / "m.h5")
+    samples = SampleSet(np.zeros((2, 6, 5, 2), np.uint8), np.zeros(2, np.int64))
+    job = attacked_job(path, load_preset("quick"), samples, 0, tmp_path / "out")
+    _with_kernel(2, path)
+    with pytest.raises(StqError, match="has changed since the run began"):
+        run(job)
