@@ -91,13 +91,9 @@ JSON = {
     "cli/cross_validate.py", "evaluation/cross_validation.py", "training/__init__.py", "training/checkpoint.py",
     "training/config.py", "training/early_stop.py", "training/pretrained.py", "training/progress.py",
     "training/recipe.py", "training/result.py", "training/tensorboard.py", "training/trainer.py", "zoo/card.py",
-<<<<<<< HEAD
     "zoo/shipped.py",
     # Scheme files, as TOML.
     "zoo/scheme_file.py",
-=======
-    "zoo/scheme_file.py", "zoo/shipped.py",
->>>>>>> b13aad4 (Read a model file once in every command; say what Keras computes in 16 bits)
     # run.json, robustness.json, results files, and what commands print with --json.
     "cli/_live.py", "cli/attack.py", "cli/boards.py", "cli/robustness.py", "evaluation/live/run.py",
     "evaluation/robustness/device.py", "evaluation/robustness/presets.py", "cli/evaluate.py", "cli/verify.py",
