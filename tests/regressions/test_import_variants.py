@@ -15,8 +15,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from command_line import invoke
 from keras_models import check_equals_keras, grid, keras_predictions, network_predictions, saved
 
+from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.errors import StqError
 from stq_deploy.frontend import parse_model
 from stq_deploy.passes import convert_model
@@ -208,6 +210,45 @@ def test_a_mixed_policy_has_float32_variables(policy: str, tmp_path: Path) -> No
     kernels = [kernel.values for kernel in parsed.kernels.values()]
     hidden = np.maximum(x @ kernels[0], 0)
     np.testing.assert_array_equal(hidden @ kernels[1], keras_predictions(made, x))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float32"])
+def test_commands_say_where_keras_computes_in_16_bits(policy: str, tmp_path: Path) -> None:
+    """Where a figure is of the float model: it is computed in float32 here, and Keras's own may differ."""
+    import tf_keras
+    from tf_keras import layers
+
+    before = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy(policy)
+    try:
+        made = tf_keras.Sequential([layers.Input((2, 2, 1)), layers.Flatten(), layers.Dense(3)])
+    finally:
+        tf_keras.mixed_precision.set_global_policy(before)
+    model, pictures = saved(made, tmp_path / "m.h5"), tmp_path / "x.npz"
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 2, 2, 1)).astype(np.uint8)
+    save_samples(SampleSet(pixels, np.zeros(8, np.int64)), pictures)
+    quantized = ("--post-training", "int8", "--calibrate", pictures)
+    for command in (
+        ["evaluate", "--model", model, "--samples", pictures, "--executor", "float"],
+        ["evaluate", "--model", model, "--samples", pictures, "--executor", "numpy", *quantized],
+        ["verify", "--model", model, "--executors", "numpy,host", *quantized],
+    ):
+        result = invoke(*command)
+        assert result.exit_code == 0, result.stderr
+        said = " ".join(result.stdout.split())
+        assert ("the policy mixed_float16: Keras computes them in 16 bits" in said) == (policy != "float32"), command
+
+
+def test_verify_reads_outputs_as_it_is_asked(tmp_path: Path) -> None:
+    """As `evaluate` does; what the output cannot be is an error before anything is started."""
+    path = saved(model(dense_activation=LAYERS["ReLU"]()), tmp_path / "m.h5")
+    usual = ("verify", "--model", path, "--executors", "numpy,host")
+    result = invoke(*usual, "--task", "regression")
+    assert result.exit_code == 0, result.stderr
+    assert "Outputs are read as regression" in " ".join(result.stdout.split())
+    refused = invoke(*usual, "--task", "reconstruction")
+    assert refused.exit_code == 1
+    assert "cannot be read as reconstruction" in refused.stderr
 
 
 # Archives of Keras 2
