@@ -57,6 +57,13 @@ def test_all_files_state_the_same_version() -> None:
     assert f"\n## [{__version__}] - " in (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_the_changelog_has_short_entries() -> None:
+    """One line each in a release; a merge of long ones is noticed."""
+    release = (TOP / "CHANGELOG.md").read_text(encoding="utf-8").partition(f"## [{__version__}]")[2]
+    entries = [line for line in release.splitlines() if line and not line.startswith("#")]
+    assert [line for line in entries if line.startswith(" ") or len(line) > 200] == []
+
+
 def test_the_package_states_its_types_and_what_it_runs_on() -> None:
     assert (TOP / "stq_deploy" / "py.typed").is_file()
     project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
