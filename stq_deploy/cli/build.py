@@ -72,7 +72,7 @@ def build(
     from stq_deploy.report.write import MEMORY_PAGE, build_pages
     from stq_deploy.toolchain.build import build_firmware
     from stq_deploy.toolchain.compilers import find_compiler
-    from stq_deploy.zoo.shipped import resolve_model
+    from stq_deploy.zoo.shipped import resolve_model, with_class_names
 
     board = load_board(board_name)
     path, asked = resolve_model(model), conversion.load()
@@ -84,6 +84,7 @@ def build(
     with interruptible(kept), progress_bars() as progress:
         network = load_any(path, asked, progress)
         say_assumed_input(network)
+        network = with_class_names(network, model)
         result = build_firmware(
             plan_network(network),
             board,

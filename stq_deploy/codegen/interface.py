@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stq_deploy.codegen import literals
 from stq_deploy.codegen.text import comment
-from stq_deploy.network import TensorType
+from stq_deploy.network import Network, TensorType
 from stq_deploy.network.tensor import fits
 from stq_deploy.program import Program
 
@@ -58,6 +58,14 @@ def input_port(program: Program, tensors: Mapping[str, str]) -> Port:
 def output_ports(program: Program, tensors: Mapping[str, str]) -> list[Port]:
     """Every output, by index."""
     return [_port(program, name, tensors) for name in program.network.outputs]
+
+
+def class_names(network: Network) -> list[str]:
+    """What the elements of the first output are called, as the metadata state it; empty if that does not fit."""
+    names = network.metadata.get("class_names")
+    if not isinstance(names, list) or len(names) != network.output_type.elements:
+        return []
+    return names if all(isinstance(name, str) for name in names) else []
 
 
 def _port(program: Program, name: str, tensors: Mapping[str, str], rounding_note: str = "") -> Port:

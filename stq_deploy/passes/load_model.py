@@ -108,6 +108,8 @@ def convert_source(source: SourceGraph, asked: Conversion, progress: Progress = 
             calibration_values(asked.samples, asked.input_range)  # for its checks
         if grid is not None:
             source = insert_quantizers(source, {0: grid})
+    if asked.calibration is not None and asked.calibration.class_names:
+        facts["class_names"] = asked.calibration.class_names
     network = lower(source, progress)
     return replace(
         network,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stq_deploy.errors import StqError, no_such
 from stq_deploy.file_kinds import folder_kind
+
+if TYPE_CHECKING:
+    from stq_deploy.network import Network
 
 PREFIX = "zoo:"
 DEFAULT_MODEL = "zoo:stq-cifar10"
@@ -92,6 +95,14 @@ def resolve_model(name_or_path: str | os.PathLike[str], *, keras: bool = False) 
 def shipped_samples() -> dict[str, Path]:
     """Kind -> sample file made for the shipped STQ CIFAR-10 network, in `SAMPLE_KINDS`' order."""
     return {kind: _ZOO / "samples" / f"{kind}.npz" for kind in SAMPLE_KINDS}
+
+
+def with_class_names(network: Network, model: str) -> Network:
+    """The network with the names of its classes, if `model` is `zoo:NAME`: its record states them."""
+    shipped = shipped_models().get(model.removeprefix(PREFIX)) if model.startswith(PREFIX) else None
+    if shipped is None:
+        return network
+    return replace(network, metadata=network.metadata | {"class_names": shipped.record["classes"]})
 
 
 def _shipped_model(name: str, keras: bool) -> Path:

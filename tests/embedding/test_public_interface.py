@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,19 @@ def test_the_header_states_facts(tmp_path: Path) -> None:
         assert stated[f"KWS_OUTPUT_{index}_TYPE"] == f"STQ_S{8 * np.dtype(tensor.dtype).itemsize}"
     assert int(stated["KWS_ARENA_BYTES"]) == plan.arena.bytes
     assert int(stated["KWS_SCRATCH_BYTES"]) >= plan.scratch_bytes
+
+
+def test_classes_have_their_names_where_these_fit(tmp_path: Path, host_cache: Path) -> None:
+    network = NETWORKS["wake_word"]
+    classes = network.output_type.elements
+    hostile = ['yes "no" */', *(f"class {i}\n" for i in range(1, classes))]
+    named = replace(network, metadata={"class_names": hostile})
+    library = build_library(tmp_path / "named", host_cache, {"named": named})
+    names = (ctypes.c_char_p * classes).in_dll(library, "named_class_names")
+    assert [name.decode() for name in names] == hostile
+    for other in (hostile[1:], "text", [1] * classes, None):
+        write_networks(tmp_path / "without", {"kws": replace(network, metadata={"class_names": other})})
+        assert "class_names" not in (tmp_path / "without" / "kws" / "kws.h").read_text()
 
 
 @pytest.mark.parametrize("name", ["a", "kws", "kws_2", "a" * MAXIMUM_LENGTH, DEFAULT_NAME])

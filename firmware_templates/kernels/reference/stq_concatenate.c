@@ -41,8 +41,8 @@ stq_status stq_concatenate(const stq_concatenate_params *params, const stq_conca
         for (int32_t i = 0; i < params->parts; i++) {
             const stq_concatenate_part *part = &parts[i];
             const int32_t bytes = part->elements * stq_type_bytes(params->output_type);
-            if (copies(params, part)) {
-                memcpy(to, (const uint8_t *)part->levels + row * bytes, (size_t)bytes);
+            if (copies(params, part) != 0) {
+                (void)memcpy(to, (const uint8_t *)part->levels + row * bytes, (size_t)bytes);
             } else {
                 convert(params, part, row, to);
             }

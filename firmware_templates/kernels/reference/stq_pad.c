@@ -31,9 +31,9 @@ stq_status stq_pad(const stq_pad_params *params, const stq_dims *input_dims, con
     int32_t next = fill(output, params, 0, params->top * output_dims->w * output_dims->c + left);
     for (int32_t y = 0; y < input_dims->h; y++) {
         const int32_t margin = y + 1 < input_dims->h ? right + left : right;
-        memcpy((uint8_t *)output + next * bytes, (const uint8_t *)input + y * row * bytes, (size_t)(row * bytes));
+        (void)memcpy((uint8_t *)output + next * bytes, (const uint8_t *)input + y * row * bytes, (size_t)(row * bytes));
         next = fill(output, params, next + row, margin);
     }
-    fill(output, params, next, bottom * output_dims->w * output_dims->c);
+    (void)fill(output, params, next, bottom * output_dims->w * output_dims->c);
     return STQ_OK;
 }

@@ -20,13 +20,13 @@ stq_status stq_upsample(const stq_upsample_params *params, const stq_dims *input
         const uint8_t *first_row = to;
         for (int32_t x = 0; x < input_dims->w; x++) {
             for (int32_t i = 0; i < params->size_w; i++) {
-                memcpy(to, from, (size_t)pixel);
+                (void)memcpy(to, from, (size_t)pixel);
                 to += pixel;
             }
             from += pixel;
         }
         for (int32_t i = 1; i < params->size_h; i++) {
-            memcpy(to, first_row, (size_t)row);
+            (void)memcpy(to, first_row, (size_t)row);
             to += row;
         }
     }
