@@ -25,7 +25,7 @@ from stq_deploy.attacks.registry import ATTACKS
 from stq_deploy.attacks.victim import Victim
 from stq_deploy.datasets.samples import SampleSet, samples_of_dataset
 from stq_deploy.evaluation.robustness.presets import Preset, Series, load_preset
-from stq_deploy.evaluation.robustness.run import Job, open_network
+from stq_deploy.evaluation.robustness.run import Job, undefended_network
 from stq_deploy.evaluation.robustness.shard import Judge, Network, Shard, load_shard, run_shard, save_shard
 from stq_deploy.intervals import wilson_interval
 from stq_deploy.network.input_format import quantize_input, unit_interval
@@ -87,7 +87,7 @@ class Subject:
     def network(self) -> Network:
         """As attacks see it."""
         if not self.samples.holds_features:
-            return open_network(self.path)
+            return undefended_network(self.path)
         return _network_of_features(self.path, *self.samples.metadata["range"])
 
 

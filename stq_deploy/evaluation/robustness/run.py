@@ -7,10 +7,10 @@ import json
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,19 +208,38 @@ def measured_layers(job: Job) -> list[Sensitivity]:
 
 
 def open_network(job: Job) -> Network:
-    """The model as attacks see it, and the integer network as C on this computer.
-
-    A model of floating-point weights has no integer network: its own word is taken for it.
+    """What the job attacks: as `undefended_network`, with its defence and its source.
 
     Raises:
         StqError: a model cannot be read, the source has other samples or classes, or a file has changed since the
             run began.
     """
+    model = _same_model(job.model, job.model_sha256)
+    network, classify = _undefended(model)
+    defended = None if job.defence is None else Defended(job.defence, model.input_format, classify)
+    sources = {} if job.source is None else _sources(job, job.source, network.victims)
+    return replace(network, defended=defended, sources=sources)
+
+
+def undefended_network(path: Path) -> Network:
+    """The model as attacks see it, and the integer network as C on this computer.
+
+    A model of floating-point weights has no integer network: its own word is taken for it.
+
+    Raises:
+        StqError: the model cannot be read.
+    """
+    from stq_deploy.evaluation.float_model import FloatModel
+
+    return _undefended(FloatModel(path))[0]
+
+
+def _undefended(model: FloatModel) -> tuple[Network, Callable[[Levels], Labels]]:
+    """What is attacked, and the integer network's classes of input levels."""
     from stq_deploy.evaluation.scores import classes_of
     from stq_deploy.executors.host_executor import HostExecutor
     from stq_deploy.program import plan_network
 
-    model = _same_model(job.model, job.model_sha256)
     format = model.input_format
     victims = {name: Victim(model.keras, grid, (format.low, format.high)) for name, grid in _GRIDS.items()}
     if model.network is None:
@@ -238,8 +257,7 @@ def open_network(job: Job) -> Network:
         def judge(x: Samples) -> Labels:
             return classify(quantize_input(x, format))
 
-    defended = None if job.defence is None else Defended(job.defence, format, classify)
-    return Network(victims, judge, defended, {} if job.source is None else _sources(job, job.source, victims))
+    return Network(victims, judge), classify
 
 
 def _same_model(path: Path, sha256: str) -> FloatModel:
