@@ -86,4 +86,4 @@ def test_more_folds_than_samples(tmp_path: Path) -> None:
     training = ["--dataset", "cifar10", "--data", data, "--recipe", "smoke", "--folds", str(2 * COUNT)]
     result = invoke("cross-validate", *training, "--out", tmp_path / "run")
     assert result.exit_code == 1, result.stderr
-    assert f"cannot be parted into {2 * COUNT} folds" in result.stderr
+    assert f"cannot be split into {2 * COUNT} folds" in result.stderr
