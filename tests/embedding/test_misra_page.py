@@ -1,0 +1,23 @@
+"""docs/MISRA.md has a reason for each rule that `tools/check_misra` found broken, and for no other."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent.parent
+SPECIFICATION = importlib.util.spec_from_file_location("check_misra", TOP / "tools" / "check_misra.py")
+assert SPECIFICATION is not None and SPECIFICATION.loader is not None
+check_misra = importlib.util.module_from_spec(SPECIFICATION)
+SPECIFICATION.loader.exec_module(check_misra)
+
+
+def test_each_recorded_rule_has_a_reason() -> None:
+    recorded = json.loads((TOP / "docs" / "figures" / "misra.json").read_text())["findings"]
+    explained = check_misra.explained((TOP / "docs" / "MISRA.md").read_text(encoding="utf-8"))
+    assert recorded and recorded.keys() == explained
+
+
+def test_rules_are_read_from_the_first_column_alone() -> None:
+    assert check_misra.explained("| rules | x |\n|---|---|\n| 2.5, 10.1 | 3.1 |\nand 4.1\n") == {"2.5", "10.1"}
