@@ -1,4 +1,4 @@
-"""Where each block of buffers lies in the arena."""
+"""Places each block of buffers in the arena."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from stq_deploy.program.buffers import Block
 
 TRIALS = 300
-"""Orders of placing that are tried where the first ones do not reach the lower bound."""
+"""Number of placement orders to try if the first ones do not reach the lower bound."""
 _SEED = 0
 
 
 def lower_bound(blocks: Sequence[Block]) -> int:
-    """Bytes that no placement of these blocks can go below: the most that is in use during one layer."""
+    """A lower bound in bytes for every placement of these blocks: the most in use during one layer."""
     layers = {buffer.first for block in blocks for buffer in block.buffers}
     return max(sum(block.bytes_in_use(layer) for block in blocks) for layer in layers)
 
@@ -24,12 +24,12 @@ def arena_size(blocks: Sequence[Block], offsets: Sequence[int]) -> int:
 
 
 def place(blocks: Sequence[Block]) -> tuple[int, ...]:
-    """Offset of each block such that no two buffers that meet overlap.
+    """Offset of each block such that no two buffers that are needed together overlap.
 
-    Greedy: in turn, each block goes to the lowest place where it fits. In which turn is what matters. Large
-    blocks first is the rule that does best on most networks; long-lived first, and in order of appearance, now and then
-    beat it. If none of them reaches the lower bound, a local search exchanges places in the best turn: always in
-    the same way, so that equal networks give equal plans.
+    The placement is greedy: each block in turn goes to the lowest place where it fits, so the order matters. Large
+    blocks first is best for most networks; long-lived first, and order of appearance, sometimes beat it. If none of
+    them reaches the lower bound, a local search exchanges places in the best order. It is deterministic, so equal
+    networks give equal plans.
     """
     neighbours = _neighbours(blocks)
     bound = lower_bound(blocks)
@@ -50,7 +50,7 @@ def place(blocks: Sequence[Block]) -> tuple[int, ...]:
         if best[0] == bound:
             break
         turn = list(best[1])
-        # Whatever keeps a block from a low place was placed before it: so one moves forward.
+        # Blocks that keep another from a low place were placed before it, so one moves forward.
         late = dice.randrange(1, len(turn))
         turn.insert(dice.randrange(late), turn.pop(late))
         another = tried(turn)
@@ -59,7 +59,7 @@ def place(blocks: Sequence[Block]) -> tuple[int, ...]:
 
 
 Exclusions = list[list[tuple[int, list[tuple[int, int]]]]]
-"""Block -> other block, and the open intervals of distances between their beginnings that would make them overlap."""
+"""Block -> other block, and the open intervals of distances between their starts that would make them overlap."""
 
 
 def _neighbours(blocks: Sequence[Block]) -> Exclusions:

@@ -15,7 +15,7 @@ def aligned(size: int) -> int:
 
 
 def covered_bytes(extents: Iterable[tuple[int, int]]) -> int:
-    """Bytes that lie in at least one of several extents (start, end)."""
+    """Bytes in at least one of several extents (start, end)."""
     covered = last = 0
     for start, end in sorted(extents):
         covered += max(0, end - max(start, last))
@@ -43,7 +43,7 @@ class Buffer:
 
     @property
     def end(self) -> int:
-        """Offset of the first byte behind it."""
+        """Offset of the first byte after it."""
         return self.offset + self.bytes
 
     @property
@@ -60,8 +60,8 @@ class Buffer:
 class Block:
     """Buffers that are placed as one, because their places relative to each other are fixed.
 
-    Most blocks are one buffer. Those of a concatenation lie one behind the other; one that a layer writes in place of
-    its input begins where the input does.
+    Most blocks are one buffer. Buffers of a concatenation are adjacent. A buffer that a layer writes in place of its
+    input begins where the input does.
     """
 
     buffers: tuple[Buffer, ...]

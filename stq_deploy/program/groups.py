@@ -15,7 +15,7 @@ MayShare = Callable[[str, str], bool]
 
 @dataclass(frozen=True)
 class Tie:
-    """`tensor` begins `distance` bytes behind the beginning of `anchor`."""
+    """`tensor` begins `distance` bytes after the beginning of `anchor`."""
 
     anchor: str
     tensor: str
@@ -27,7 +27,7 @@ class Groups:
 
     Args:
         types: every tensor.
-        may_share: asked of tensors of one group whose bytes would overlap.
+        may_share: called for tensors of one group whose bytes would overlap.
     """
 
     def __init__(self, types: Mapping[str, TensorType], may_share: MayShare) -> None:
@@ -36,7 +36,8 @@ class Groups:
         self._group_of: dict[str, dict[str, int]] = {name: {name: 0} for name in types}
 
     def tie(self, ties: Iterable[Tie]) -> bool:
-        """Make all of these hold; if they contradict each other or what holds already, change nothing: False."""
+        """Add all of these constraints. If they contradict each other or existing ones, change nothing and return
+        False."""
         before = dict(self._group_of)
         if all(self._tie(tie) for tie in ties):
             return True

@@ -11,11 +11,11 @@ from stq_deploy.network.ops import AveragePool, Crop, ElementwiseOp, MaxPool, Op
 from stq_deploy.program.views import Views
 
 _ELEMENTWISE = (Table, PairTable, ElementwiseOp)
-"""Ops whose kernels read an element of every input before they write the one at its place, and go forwards."""
+"""Ops whose kernels read an element of every input before they write the one at its place, in ascending order."""
 
 
 def replaceable_inputs(op: Op, network: Network, views: Views) -> tuple[str, ...]:
-    """Inputs whose memory the output of `op` may take, from its beginning, if nobody reads them afterwards."""
+    """Inputs whose memory the output of `op` may take, from its beginning, if nothing reads them afterwards."""
     inputs, output = network.input_types(op), network.tensors[op.output]
     names = [name for i, name in enumerate(op.inputs) if _kernel_allows(op, i, inputs, output)]
     # Another input that has the same memory elsewhere would be overwritten before it is read.
@@ -39,7 +39,7 @@ def _element_bytes(tensor: TensorType) -> int:
 
 
 def _reads_ahead(window: Window, x: TensorType, output: TensorType) -> bool:
-    """Whether no window begins before the place of its own output: what is overwritten is not read any more."""
+    """Whether no window begins before the place of its own output, so that overwritten levels are not read again."""
     rows, columns = (
         np.maximum(np.arange(output.shape[i]) * window.stride[i] - window.pad_before[i], 0) for i in (0, 1)
     )

@@ -1,4 +1,4 @@
-"""Which memory each tensor needs, from which layer to which, and what that ties it to."""
+"""The memory that each tensor needs, during which layers, and the tensors tied to it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Lifetimes:
 
 
 def find_lifetimes(network: Network, execution: Execution) -> Lifetimes:
-    """The buffers of all stored tensors; where a layer can write over an input that dies, it does."""
+    """The buffers of all stored tensors; a layer writes over an input that is not read again, where it can."""
     pieces = execution.views.pieces
     first = {network.input: -1} | {op.output: i for i, op in enumerate(execution.layers)}
-    last = dict(first)  # what nobody reads still has to be written somewhere
+    last = dict(first)  # an unread output still has to be written somewhere
     for layer, op in enumerate(execution.layers):
         last |= dict.fromkeys((piece for name in op.inputs for piece in pieces[name]), layer)
     last |= dict.fromkeys((piece for name in network.outputs for piece in pieces[name]), len(execution.layers))
-    handed_over: set[frozenset[str]] = set()  # pairs of an output and what it is about to replace
+    handed_over: set[frozenset[str]] = set()  # pairs of an output and the input that it replaces
 
     def may_share(a: str, b: str) -> bool:
         return frozenset((a, b)) in handed_over or last[a] < first[b] or last[b] < first[a]

@@ -1,4 +1,4 @@
-"""What the C interface asks of a network beyond being consistent."""
+"""Requirements of the C interface on a consistent network."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from stq_deploy.network.requantize import TableRequantize
 from stq_deploy.network.tensor import STORAGE_RANGE
 
 INPUT_TYPES = ("int8", "int16")
-"""Storage types of input levels that go over the link."""
+"""Storage types of input levels on the link."""
 
 
 def check_limits(network: Network, layers: Sequence[Op]) -> None:
-    """Refuse what the NumPy reference computes but the kernels cannot.
+    """Refuse networks that the NumPy reference computes but the kernels cannot.
 
     Args:
         layers: the ops that do work on the device.
 
     Raises:
-        StqError: the network does not take int8 or int16 levels, has no layer, or a layer leaves what the kernels'
-            contract (`stq_nn.h`) allows.
+        StqError: the network does not take int8 or int16 levels, has no layer, or a layer violates the kernels'
+            contract (`stq_nn.h`).
     """
     if network.input_type.dtype not in INPUT_TYPES:
         raise _refuse(f"the input is stored as {network.input_type.dtype}", f"tensor {network.input!r}",

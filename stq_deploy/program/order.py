@@ -1,10 +1,10 @@
-"""The order in which the layers run: the one that needs the least memory at its worst moment.
+"""Finds the order of the layers that needs the least memory at its worst moment.
 
-What is in use between two layers depends only on which layers have run, not on their order. So an order is a path
-through sets of layers, and a limit on memory forbids some sets. The search asks for a path within the least limit that
-could be, and goes to the next where there is none: the first limit with a path is the best. Chains with few branches
-have few sets. Where there are too many the search stops at a budget; from there on it takes the first path that a short
-look finds, and the last limit that was settled bounds every order from below.
+The memory in use between two layers depends only on which layers have run, not on their order. So an order is a path
+through sets of layers, and a limit on memory forbids some sets. The search looks for a path within the smallest
+possible limit, and then within the next one: the first limit with a path is the best. Chains with few branches have few
+sets. If there are too many sets, the exact search stops at a budget. A short search then takes the first path that it
+finds, and the last refuted limit bounds every order from below.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from stq_deploy.program.in_place import replaceable_inputs
 from stq_deploy.program.views import Views, find_views
 
 BUDGET = 10_000
-"""Sets of layers that are looked at to find the best order."""
+"""Budget of the exact search, in sets of layers."""
 SHORT_LOOK = 500
-"""Sets of layers that are looked at for each further limit, once the budget is used up."""
+"""Budget for each further limit, in sets of layers, once the exact search has stopped."""
 COARSENESS = 50
 """Each further limit is larger by at least this part."""
 
@@ -43,10 +43,10 @@ class Execution:
 
 
 def find_execution(network: Network, budget: int = BUDGET) -> Execution:
-    """The order of least memory; of equally good ones the network's own if it is among them.
+    """The order of least memory; among equally good ones, the network's own if it is one of them.
 
     Args:
-        budget: sets of layers that the exact search may look at.
+        budget: sets of layers that the exact search may visit.
     """
     views = find_views(network)
     layers = [op for op in network.ops if not views.is_view(op)]
@@ -81,7 +81,7 @@ class _Search:
     """Sets of layers are bit masks: bit i is layer i of the network's own order."""
 
     def __init__(self, network: Network, views: Views, layers: list[Op]) -> None:
-        # Pieces of a whole share units of the alignment, and so may what is tied to them in place.
+        # Pieces of a whole share units of the alignment, and so may tensors tied to them in place.
         size = (lambda n: n) if views.wholes else aligned
         self._size = {name: size(network.tensors[name].bytes) for pieces in views.pieces.values() for name in pieces}
         self._layers = layers
@@ -111,10 +111,10 @@ class _Search:
         return max([self._start.peak, *(a + b for a, b in zip(needs, outputs, strict=True))])
 
     def find_path(self, limit: int, budget: int) -> tuple[list[int] | None, bool, int]:
-        """Look for an order whose peak is at most `limit`; depth first, and first to where least is in use.
+        """Search for an order whose peak is at most `limit`, depth first, visiting the least use of memory first.
 
         Returns:
-            The order, or None; whether every set within the limit was looked at, or the path found; the least peak
+            The order, or None; whether every set within the limit was visited, or the path found; the least peak
             beyond the limit that was met, 0 if none was.
         """
         came_from: dict[int, tuple[int, int]] = {}  # set -> set before, layer between
@@ -149,8 +149,8 @@ class _Search:
     def _successors(self, step: _Step) -> list[tuple[int, _Step]]:
         """Every layer that can run next, and its result; only one where nothing can be lost by running it now.
 
-        That is so if it raises neither the peak nor what is in use: whichever layers run before it instead, they
-        would need no less memory without its output than with it.
+        That is so if it raises neither the peak nor the memory in use: any layers that run before it instead would need
+        at least as much memory without its output as with it.
         """
         found = []
         for i, needs in enumerate(self._needs):
@@ -170,5 +170,5 @@ class _Search:
         during = step.live + (0 if in_place else self._size[output])
         freed = sum(self._size[name] for name in dying)
         if output not in self._kept and not self._readers[output]:
-            freed += self._size[output]  # what nobody reads has to be written somewhere, and is gone
+            freed += self._size[output]  # an unread output has to be written somewhere, and is dropped
         return _Step(max(step.peak, during), step.live + self._size[output] - freed, done)

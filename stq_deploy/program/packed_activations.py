@@ -1,12 +1,11 @@
-"""Activations of few bits, several to a byte while no layer reads them, where that makes the arena smaller.
+"""Packs activations of few bits, several to a byte, while no layer reads them, where that makes the arena smaller.
 
-A tensor takes a byte for each element, of however few levels. One that waits for a later reader while the arena is
-fullest can wait packed: a table of pairs makes one byte of an element of its first half and one of its second, as long
-as the pairs have at most 256 values; two tables take them apart again, into halves that lie one behind the other.
-All these are ordinary ops of the network. So every executor runs them, and every layer's bytes are defined as ever.
+A tensor takes one byte per element, however few its levels. A tensor that waits for a later reader while the arena is
+fullest can wait packed. A table of pairs combines an element of its first half with one of its second, if the pairs
+have at most 256 values. Two tables separate them again, into adjacent halves. All these are ordinary ops of the
+network, so every executor runs them, and every layer's bytes stay defined.
 
-It costs time, two copies and three look-ups for two elements, so it is done where asked for only
-(`convert --pack-activations`).
+It costs two copies and three look-ups per two elements, so it needs an option (`convert --pack-activations`).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _BYTE_VALUES = 256
 
 @dataclass(frozen=True)
 class _Wait:
-    """A tensor that nobody reads for a while.
+    """A tensor that no layer reads for a while.
 
     Attributes:
         late: names of the ops that read it afterwards.
@@ -38,7 +37,7 @@ class _Wait:
 
 
 def pack_activations(network: Network) -> Network:
-    """The network with those tensors packed whose packing makes the arena smaller; `network` itself if none does.
+    """The network with every tensor packed whose packing makes the arena smaller; `network` itself if none does.
 
     The logits are the same.
     """
@@ -48,7 +47,7 @@ def pack_activations(network: Network) -> Network:
         packed = plan_network(_packed(network, waits)) if waits else program
         if packed.arena.bytes >= program.arena.bytes:
             return network
-        for wait in tuple(waits):  # what does not help is taken back
+        for wait in tuple(waits):  # packing that does not help is undone
             fewer = [other for other in waits if other != wait]
             tried = plan_network(_packed(network, fewer))
             if tried.arena.bytes <= packed.arena.bytes:
@@ -114,7 +113,8 @@ class _Packing:
         return replace(self._network, tensors=self._tensors, ops=tuple(ops))
 
     def _pack(self, name: str) -> tuple[list[Op], list[Op], str]:
-        """Ops that pack a tensor, ops that unpack it, and what they make of it; packing in rounds of two to one."""
+        """Ops that pack a tensor, ops that unpack it, and the unpacked tensor; each round packs two elements into
+        one."""
         tensor = self._tensors[name]
         if _rounds(tensor) == 0:
             return [], [], name

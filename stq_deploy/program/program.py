@@ -15,16 +15,16 @@ from stq_deploy.program.weights import WeightLayout
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer of a program: an op that does work on the device, and how it is done.
+    """One layer of a program: an op that does work on the device, and how it runs.
 
     Attributes:
         index: its place among the layers, in the order they run.
-        op: what it computes.
+        op: the op that it computes.
         inputs, output: types of the tensors it reads and writes.
         kernel: C name of the kernel that runs it.
         macs: multiply-accumulates of one inference.
-        weights: how its weights are packed; None for a layer without.
-        table_bytes: constants beside the weights: requantization arrays and look-up tables.
+        weights: how its weights are packed; None without weights.
+        table_bytes: constants other than weights: requantization arrays and look-up tables.
         scratch_bytes: working memory of the kernel while the layer runs.
         traffic: bytes it reads and writes in one inference.
     """
@@ -77,7 +77,7 @@ class ArenaTensor:
 
     @property
     def end(self) -> int:
-        """Offset of the first byte behind it."""
+        """Offset of the first byte after it."""
         return self.offset + self.bytes
 
 
@@ -98,13 +98,13 @@ class Arena:
     tensors: tuple[ArenaTensor, ...]
 
     def bytes_in_use(self, layer: int) -> int:
-        """Bytes that hold something while a layer runs."""
+        """Bytes in use while a layer runs."""
         return covered_bytes((t.offset, t.end) for t in self.tensors if t.first <= layer <= t.last)
 
 
 @dataclass(frozen=True)
 class OutputPlace:
-    """Where an output of the network lies after the last layer.
+    """Place of an output of the network after the last layer.
 
     Attributes:
         tensor: its name.
@@ -122,11 +122,11 @@ class Program:
     """A network as it runs on a device.
 
     Attributes:
-        network: what is computed.
+        network: the network.
         layers: in the order they run. Layer `i` of executors, generated code and link is element `i`; its op may
-            have another place in `network.ops`, where reshapes stand too.
+            have another place in `network.ops`, which also has the reshapes.
         arena: the memory of the activations.
-        pieces: tensor -> the stored tensors it consists of, one directly behind the other; itself if it is stored.
+        pieces: tensor -> the stored tensors it consists of, adjacent in this order; itself if it is stored.
     """
 
     network: Network

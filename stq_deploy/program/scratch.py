@@ -1,6 +1,6 @@
 """Scratch bytes of each kernel: the formulas of `firmware_templates/kernels/include/internal/stq_nn_scratch.h` again.
 
-The plan is made without a compiler, so they stand twice; `tests/kernels/test_kernel_scratch.py` holds them equal.
+Planning needs no compiler, so the formulas exist twice; `tests/kernels/test_kernel_scratch.py` compares them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from stq_deploy.network import TensorType
 from stq_deploy.network.ops import AveragePool, Convolve, Dense, DepthwiseConvolve, ElementwiseOp, Op
 
 DEPTHWISE_BLOCK = 32
-"""Channels a depthwise kernel works on at a time (STQ_DEPTHWISE_BLOCK)."""
+"""Channels that a depthwise kernel processes at a time (STQ_DEPTHWISE_BLOCK)."""
 CHANNEL_BLOCK = 64
-"""Channels that average pooling and the elementwise kernels work on at a time (STQ_CHANNEL_BLOCK)."""
+"""Channels that average pooling and the elementwise kernels process at a time (STQ_CHANNEL_BLOCK)."""
 
 
 def scratch_bytes(op: Op, inputs: Sequence[TensorType], output: TensorType) -> int:

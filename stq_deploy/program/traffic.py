@@ -1,7 +1,7 @@
-"""Bytes that a layer reads and writes in one inference, by the memory they lie in: what placement goes by.
+"""Bytes that a layer reads and writes in one inference, by memory, as the basis of placement.
 
-Of the kernels in `firmware_templates/kernels/cortex_m7/`, from their loops: counts of array elements, not of bus
-accesses. A kernel without a formula here is taken to read its inputs and write its output once.
+They follow from the loops of the kernels in `firmware_templates/kernels/cortex_m7/`: counts of array elements, not of
+bus accesses. A kernel without a formula here is assumed to read its inputs and write its output once.
 """
 
 from __future__ import annotations

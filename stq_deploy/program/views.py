@@ -15,8 +15,8 @@ class Views:
     """How the tensors of a network share memory, whatever the order of execution.
 
     Attributes:
-        pieces: tensor -> the stored tensors it consists of, one directly behind the other; itself if it is stored.
-        wholes: stored tensors that must lie one directly behind the other, because a view joins them.
+        pieces: tensor -> the stored tensors it consists of, adjacent in this order; itself if it is stored.
+        wholes: stored tensors that must be adjacent, because a view joins them.
     """
 
     pieces: dict[str, tuple[str, ...]]
@@ -30,8 +30,8 @@ class Views:
 def find_views(network: Network) -> Views:
     """The views of a network.
 
-    A reshape always is one. A concatenation is one if its output is its inputs one behind the other in memory: then
-    the layers that compute the inputs write straight into it.
+    A reshape always is one. A concatenation is one if its inputs are adjacent in its output: then the layers that
+    compute the inputs write directly into it.
     """
     pieces: dict[str, tuple[str, ...]] = {network.input: (network.input,)}
     groups = Groups(network.tensors, may_share=lambda _a, _b: False)
@@ -49,13 +49,13 @@ def find_views(network: Network) -> Views:
 
 
 def ties_of(parts: tuple[str, ...], network: Network) -> list[Tie]:
-    """What it means that `parts` lie one directly behind the other."""
+    """The constraints that make `parts` adjacent."""
     starts = accumulate((network.tensors[part].bytes for part in parts), initial=0)
     return [Tie(parts[0], part, start) for part, start in zip(parts, starts, strict=False)]
 
 
 def joins_in_memory(op: Op, network: Network) -> bool:
-    """Whether the bytes of the output are those of the inputs one after the other."""
+    """Whether the bytes of the output are those of the inputs in sequence."""
     if not isinstance(op, Concatenate):
         return False
     output = network.tensors[op.output]

@@ -1,4 +1,4 @@
-"""How the weights of a layer will lie in flash: the choice, not the packing itself."""
+"""Chooses the layout of a layer's weights in flash; `rows.py` packs them."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class WeightLayout:
 
 
 def weight_offset(weights: npt.NDArray[np.integer[Any]], bits: int) -> int:
-    """What is added to a weight to give its stored field.
+    """The number added to a weight to give its stored field.
 
     Ternary weights (-1, 0, 1) are stored 0..2, so that field - 1 needs no sign extension and the fourth code
-    is free; weights that use all of -2..1 are stored 0..3; 4-bit weights 0..15; 8- and 16-bit weights as they are.
-    Of 1-bit weights, -1 and 1 become 0 and 2, of which one bit is stored, and 0 and 1 stay.
+    is free; weights that use all of -2..1 are stored 0..3; 4-bit weights 0..15; 8- and 16-bit weights unchanged.
+    For 1-bit weights, -1 and 1 become 0 and 2, of which one bit is stored, and 0 and 1 stay.
     """
     if bits >= 8:
         return 0

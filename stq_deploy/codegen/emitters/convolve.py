@@ -22,7 +22,7 @@ def emit_convolve(context: LayerContext) -> LayerCode:
     """Call of a `stq_convolve_*` or `stq_depthwise_convolve_*` kernel."""
     op = context.layer.op
     if not isinstance(op, (Convolve, DepthwiseConvolve)):
-        raise TypeError(f"{op.kind} is no convolution")
+        raise TypeError(f"{op.kind} is not a convolution")
     (x,) = context.inputs
     weights, layout = emit_weights(context, op)
     tables, requantize = emit_requantize(context, op.requantize)

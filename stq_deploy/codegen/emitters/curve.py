@@ -12,7 +12,7 @@ def emit_curve(context: LayerContext) -> LayerCode:
     """Call of `stq_curve`."""
     op, (x,), output = context.layer.op, context.inputs, context.output
     if not isinstance(op, Curve):
-        raise TypeError(f"{op.kind} is no curve")
+        raise TypeError(f"{op.kind} is not a curve")
     note = f"from level {op.base} on, {1 << op.shift} apart"
     table = Constant(context.constant_name("table"), op.table, note)
     row = fields(

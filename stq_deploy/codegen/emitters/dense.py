@@ -14,7 +14,7 @@ def emit_dense(context: LayerContext) -> LayerCode:
     """Call of a `stq_dense_*` kernel."""
     op = context.layer.op
     if not isinstance(op, Dense):
-        raise TypeError(f"{op.kind} is no dense layer")
+        raise TypeError(f"{op.kind} is not a dense layer")
     (x,) = context.inputs
     weights, layout = emit_weights(context, op)
     tables, requantize = emit_requantize(context, op.requantize)

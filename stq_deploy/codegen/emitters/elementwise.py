@@ -34,7 +34,7 @@ def emit_elementwise(context: LayerContext) -> LayerCode:
 def _emit(context: LayerContext, params_type: str, rows: tuple[Row, ...]) -> LayerCode:
     op = context.layer.op
     if not isinstance(op, ElementwiseOp):
-        raise TypeError(f"{op.kind} is no elementwise op")
+        raise TypeError(f"{op.kind} is not an elementwise op")
     tables, requantize = emit_requantize(context, op.requantize)
     channels = context.output.channels
     arguments = (

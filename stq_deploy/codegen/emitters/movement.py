@@ -23,7 +23,7 @@ def emit_pad(context: LayerContext) -> LayerCode:
     """Call of `stq_pad`."""
     op, output = context.layer.op, context.output
     if not isinstance(op, Pad):
-        raise TypeError(f"{op.kind} is no padding")
+        raise TypeError(f"{op.kind} is not a padding")
     place = fields(top=op.before[0], left=op.before[1])
     rows = (fields(type=STQ_TYPES[output.dtype]), place, fields(level=output.zero_point))
     return _moving_image(context, Struct("stq_pad_params", "params", rows))
@@ -34,7 +34,7 @@ def emit_crop(context: LayerContext) -> LayerCode:
     """Call of `stq_crop`."""
     op = context.layer.op
     if not isinstance(op, Crop):
-        raise TypeError(f"{op.kind} is no cropping")
+        raise TypeError(f"{op.kind} is not a cropping")
     rows = (fields(type=STQ_TYPES[context.output.dtype], top=op.before[0], left=op.before[1]),)
     return _moving_image(context, Struct("stq_crop_params", "params", rows))
 
@@ -44,7 +44,7 @@ def emit_upsample(context: LayerContext) -> LayerCode:
     """Call of `stq_upsample`."""
     op = context.layer.op
     if not isinstance(op, Upsample):
-        raise TypeError(f"{op.kind} is no upsampling")
+        raise TypeError(f"{op.kind} is not a upsampling")
     row = fields(type=STQ_TYPES[context.output.dtype], size_h=op.size[0], size_w=op.size[1])
     structs = Struct("stq_upsample_params", "params", (row,)), image_dims("input_dims", context.inputs[0].shape)
     return LayerCode((), structs, ("&params", "&input_dims", context.input_pointers[0], context.output_pointer))
@@ -55,7 +55,7 @@ def emit_concatenate(context: LayerContext) -> LayerCode:
     """Call of `stq_concatenate`."""
     op, output = context.layer.op, context.output
     if not isinstance(op, Concatenate):
-        raise TypeError(f"{op.kind} is no concatenation")
+        raise TypeError(f"{op.kind} is not a concatenation")
     parts: list[Row] = [
         fields(
             levels=pointer,

@@ -12,7 +12,7 @@ def emit_max_pool(context: LayerContext) -> LayerCode:
     """Call of a `stq_max_pool_*` kernel."""
     op = context.layer.op
     if not isinstance(op, MaxPool):
-        raise TypeError(f"{op.kind} is no max pooling")
+        raise TypeError(f"{op.kind} is not a max pooling")
     structs = (Struct("stq_pool_params", "params", _window_rows(op.window)), *_dims(context))
     arguments = ("&params", "&input_dims", context.input_pointers[0], "&output_dims", context.output_pointer)
     return LayerCode((), structs, arguments, (_note(op.window),))
@@ -23,7 +23,7 @@ def emit_average_pool(context: LayerContext) -> LayerCode:
     """Call of a `stq_average_pool_*` kernel."""
     op = context.layer.op
     if not isinstance(op, AveragePool):
-        raise TypeError(f"{op.kind} is no average pooling")
+        raise TypeError(f"{op.kind} is not an average pooling")
     (x,) = context.inputs
     tables, requantize = emit_requantize(context, op.requantize)
     rows = (*_window_rows(op.window), fields(input_offset=-x.zero_point, multiple=op.multiple(x)))

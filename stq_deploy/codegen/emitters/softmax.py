@@ -12,7 +12,7 @@ def emit_softmax(context: LayerContext) -> LayerCode:
     """Call of `stq_softmax`."""
     op, (x,) = context.layer.op, context.inputs
     if not isinstance(op, Softmax):
-        raise TypeError(f"{op.kind} is no softmax")
+        raise TypeError(f"{op.kind} is not a softmax")
     table = Constant(context.constant_name("table"), op.table, f"{op.UNIT} * exp(-x) by levels below the largest")
     row = fields(input_type=STQ_TYPES[x.dtype], entries=len(op.table))
     arguments = (

@@ -12,7 +12,7 @@ def emit_table(context: LayerContext) -> LayerCode:
     """Call of `stq_table_s8`."""
     op = context.layer.op
     if not isinstance(op, Table):
-        raise TypeError(f"{op.kind} is no table")
+        raise TypeError(f"{op.kind} is not a table")
     table = Constant(context.constant_name("table"), op.table, "output level of input level -128 and up")
     arguments = (
         table.name,
@@ -28,7 +28,7 @@ def emit_pair_table(context: LayerContext) -> LayerCode:
     """Call of `stq_pair_table_s8`."""
     op = context.layer.op
     if not isinstance(op, PairTable):
-        raise TypeError(f"{op.kind} is no pair table")
+        raise TypeError(f"{op.kind} is not a pair table")
     a, b = context.inputs
     note = f"output level for {op.table.shape[0]} levels of the first input, {op.table.shape[1]} of the second"
     table = Constant(context.constant_name("table"), op.table, note)
