@@ -11,7 +11,9 @@ A place is a position of all channels: a pixel of an image, the whole of a vecto
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -142,7 +144,8 @@ class Neighbourhood:
     def logits(self, levels: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
         """Logit levels (N, *output shape), in the output's storage type, of input levels (N, *input shape)."""
         output = self._network.output_type
-        parts = [self._batch(levels[i : i + BATCH]) for i in range(0, len(levels), BATCH)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy lets go of the interpreter's lock
+            parts = list(pool.map(self._batch, [levels[i : i + BATCH] for i in range(0, len(levels), BATCH)]))
         found = np.concatenate(parts) if parts else np.zeros((0, _places(output), output.channels), np.int64)
         return found.reshape(len(levels), *output.shape).astype(output.dtype)
 

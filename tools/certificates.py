@@ -1,0 +1,174 @@
+"""Certifies shipped networks on test samples, and writes the results as docs/CERTIFICATES.md.
+
+Every network with a converted file and pictures of 8 bits takes part. A network's results are written as soon as they
+are there, beside those of the other networks, so an interrupted run loses one network at most.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import jinja2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stq_deploy.datasets.samples import samples_of_dataset
+from stq_deploy.errors import StqError
+from stq_deploy.evaluation.certificates.certify import Certifier, Claim, Questions
+from stq_deploy.evaluation.certificates.families import parse_family
+from stq_deploy.evaluation.certificates.nearby import Nearby
+from stq_deploy.evaluation.certificates.smoothing import Settings
+from stq_deploy.evaluation.open_executor import open_executor
+from stq_deploy.evaluation.task import scoring_of
+from stq_deploy.files import write_whole
+from stq_deploy.intervals import wilson_interval
+from stq_deploy.network import Network, load_network
+from stq_deploy.network.input_format import quantize_input
+from stq_deploy.zoo.shipped import ShippedModel, shipped_models
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FIGURES = DOCS / "figures" / "certificates.json"
+PAGE = DOCS / "CERTIFICATES.md"
+TEMPLATE = Path(__file__).with_name("certificates.md.jinja")
+FAMILIES = ("mirror", "brightness:8", "contrast:10", "shift:2", "pixel:extremes", "linf:0", "linf:1")
+COSTS = 256
+"""Pictures that the cost of one is measured on."""
+
+
+@click.command()
+@click.option("--network", "names", multiple=True, help="Only this shipped network; several times.")
+@click.option("--samples", type=int, default=64, show_default=True)
+@click.option("--smoothed", type=int, default=16, show_default=True, help="Samples for randomized smoothing; 0: none.")
+@click.option("--sigma", "sigmas", type=float, multiple=True, default=(2.55, 12.75), show_default=True)
+@click.option("--draws", type=int, default=500, show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
+@click.option("--page", "page_only", is_flag=True, help="Only write the page of the figures that are there.")
+def main(
+    names: tuple[str, ...], samples: int, smoothed: int, sigmas: tuple[float, ...], draws: int, data: Path | None,
+    page_only: bool,
+) -> None:  # fmt: skip
+    """Certify the shipped networks, and write docs/figures/certificates.json and docs/CERTIFICATES.md."""
+    rows: dict[str, Any] = json.loads(FIGURES.read_text())["networks"] if FIGURES.exists() else {}
+    for name, model in () if page_only else shipped_models().items():
+        if not model.network.exists() or (names and name not in names):
+            continue
+        try:
+            settings = [Settings(sigma, draws) for sigma in sigmas] if smoothed else []
+            found = certified(model, samples, smoothed, settings, data)
+        except StqError as error:
+            click.echo(f"{name}: left out, {error}", err=True)
+            continue
+        if found is not None:
+            rows[name] = found
+            write_whole(FIGURES, _json(rows))
+    write_whole(PAGE, page())
+
+
+def certified(
+    model: ShippedModel, samples: int, smoothed: int, settings: list[Settings], data: Path | None
+) -> dict[str, Any] | None:
+    """One network's row; None for a network that does not take pictures of 8 bits."""
+    network, dataset = load_network(model.network), str(model.record["config"]["dataset"])
+    pictures = samples_of_dataset(dataset, data, samples)
+    if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:
+        return None
+    scoring, x, y = scoring_of(network, pictures), pictures.x.astype(np.uint8), pictures.classes()
+    row: dict[str, Any] = {
+        "dataset": dataset,
+        "model_hash": network.sha256(),
+        "samples": len(x),
+        "source_indices": pictures.metadata["source_indices"],
+    }
+    with Certifier(network, scoring, x, y) as certifier:
+        row["families"] = [
+            _timed(lambda text=text: certifier.answer(Questions.parse([text]))[0][0], model.name)  # type: ignore[misc]
+            for text in FAMILIES
+        ]
+    with Certifier(network, scoring, x[:smoothed], y[:smoothed]) as certifier:
+        row["smoothing"] = [
+            _timed(lambda one=one: certifier.answer(Questions({}, (one,)))[1][0], model.name)  # type: ignore[misc]
+            for one in settings
+        ]
+    row["milliseconds_a_picture"] = costs(network, x[0])
+    return row
+
+
+def _timed(answer: Callable[[], Claim], name: str) -> dict[str, Any]:
+    begun = time.process_time()
+    claim = answer()
+    seconds = time.process_time() - begun
+    click.echo(f"{name}: {claim} ({seconds:.1f} CPU-seconds)", err=True)
+    found = claim.as_json()
+    samples = found.pop("samples")
+    if "radius" in samples[0]:
+        found["radii"] = [round(one["radius"], 3) if one["certified"] == one["label"] else 0 for one in samples]
+    else:
+        found["by_sample"] = "".join(str(int(one["proved"])) for one in samples)
+    return {**found, "cpu_seconds": round(seconds, 2)}
+
+
+def _json(rows: dict[str, Any]) -> str:
+    """A line for each certificate: a change shows where it is."""
+
+    def field(key: str, value: Any) -> str:
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return f"{json.dumps(key)}: [\n    " + ",\n    ".join(map(json.dumps, value)) + "\n   ]"
+        return f"{json.dumps(key)}: {json.dumps(value)}"
+
+    networks = [
+        f"  {json.dumps(name)}: {{\n   " + ",\n   ".join(field(*item) for item in row.items()) + "\n  }"
+        for name, row in sorted(rows.items())
+    ]
+    return '{\n "networks": {\n' + ",\n".join(networks) + "\n }\n}\n"
+
+
+def costs(network: Network, picture: Any) -> dict[str, float]:
+    """CPU-milliseconds for one member of pixel:extremes: incrementally, and whole by NumPy and the host's C."""
+    members = [changed for _, changed in parse_family("pixel:extremes").members(picture)]
+    chosen = np.random.default_rng(0).choice(len(members), COSTS, replace=False)
+    levels = quantize_input(np.stack([members[i] for i in chosen]), network.input_format)
+    nearby = Nearby(network)
+    found, results = {}, []
+
+    def measure(name: str, run: Callable[[Any], Any]) -> None:
+        begun = time.process_time()
+        results.append(run(levels))
+        found[name] = round(1000 * (time.process_time() - begun) / COSTS, 3)
+
+    clean = quantize_input(picture[None], network.input_format)[0]
+    measure("incremental", lambda batch: nearby.to(clean).logits(batch))
+    for name, executor in (("numpy", "numpy"), ("host C", "host-cortex-m7")):
+        with open_executor(executor, network) as opened:
+            opened.run(levels[:1])
+            measure(name, opened.run)
+    assert all(np.array_equal(result, results[0]) for result in results), "the three differ"
+    return found
+
+
+def page() -> str:
+    """docs/CERTIFICATES.md, of the figures."""
+    environment = jinja2.Environment(  # Markdown, not HTML  # noqa: S701
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters["share"] = _share
+    figures = json.loads(FIGURES.read_text())
+    return environment.from_string(TEMPLATE.read_text()).render(networks=figures["networks"], families=FAMILIES)
+
+
+def _share(counted: dict[str, Any]) -> str:
+    low, high = wilson_interval(counted["correct"], counted["total"])
+    return f"{counted['correct']} of {counted['total']} ({100 * low:.0f}..{100 * high:.0f} %)"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StqError as error:
+        sys.exit(str(error))
