@@ -45,6 +45,8 @@ from stq_deploy.zoo.shipped import resolve_model
 
 HERE = Path(__file__).resolve().parent
 FIGURES = HERE.parent / "docs" / "figures" / "compare_attacks.json"
+PAGE = HERE.parent / "docs" / "CHECKS.md"
+BEGIN, END = "<!-- compare_attacks: written by tools/compare_attacks -->\n", "<!-- end of compare_attacks -->\n"
 NETWORKS = ("zoo:resnet-v1-cifar10", "zoo:fp-cifar10")
 SETTINGS = ("activation", "strides", "padding", "kernel_size", "pool_size", "epsilon")
 LARGEST_LOGIT_ERROR = 1e-3
@@ -94,15 +96,17 @@ def jobs(steps: int, queries: int) -> list[Job]:
 @click.option("--steps", type=int, default=50, show_default=True, help="Iterations of each gradient attack.")
 @click.option("--queries", type=int, default=500, show_default=True, help="Of Square.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
-@click.option("--table", is_flag=True, help="Print the figures as a table, and run nothing.")
+@click.option("--table", is_flag=True, help="Only write and print the table of the figures that are there.")
 def main(
     torch_python: Path, names: tuple[str, ...], samples: int, steps: int, queries: int, data: Path | None, table: bool
 ) -> None:
-    """Compare our attacks with the reference implementations, and write docs/figures/compare_attacks.json."""
+    """Compare our attacks with the reference implementations; write docs/figures/compare_attacks.json and the table."""
     found: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     for name in () if table else names:
         found[name] = compared(name, jobs(steps, queries), samples, torch_python, data)
         write_whole(FIGURES, json.dumps(found, indent=1) + "\n")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    write_whole(PAGE, f"{before}{BEGIN}{text(found)}{END}{rest.partition(END)[2]}")
     click.echo(text(found))
 
 
@@ -228,7 +232,7 @@ def text(found: dict[str, Any]) -> str:
                 f"| {one['theirs']} | {one['agree']} of {row['samples']} |"
             )
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
