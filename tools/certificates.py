@@ -1,7 +1,7 @@
 """Certifies shipped networks on test samples, and writes the results as docs/CERTIFICATES.md.
 
-Every network with a converted file and pictures of 8 bits takes part. A network's results are written as soon as they
-are there, beside those of the other networks, so an interrupted run loses one network at most.
+Every network with a converted file and pictures of 8 bits takes part. Each certificate is written as soon as it is
+there, so an interrupted run loses one at most: the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,50 +61,67 @@ def main(
             continue
         try:
             settings = [Settings(sigma, draws) for sigma in sigmas] if smoothed else []
-            found = certified(model, samples, smoothed, settings, data)
+            for row in certified(model, samples, smoothed, settings, data, rows.get(name, {})):
+                rows[name] = row
+                write_whole(FIGURES, _json(rows))
         except StqError as error:
             click.echo(f"{name}: left out, {error}", err=True)
-            continue
-        if found is not None:
-            rows[name] = found
-            write_whole(FIGURES, _json(rows))
     write_whole(PAGE, page())
 
 
 def certified(
-    model: ShippedModel, samples: int, smoothed: int, settings: list[Settings], data: Path | None
-) -> dict[str, Any] | None:
-    """One network's row; None for a network that does not take pictures of 8 bits."""
+    model: ShippedModel,
+    samples: int,
+    smoothed: int,
+    settings: list[Settings],
+    data: Path | None,
+    former: dict[str, Any],
+) -> Iterator[dict[str, Any]]:
+    """One network's row, after each certificate; nothing for a network that does not take pictures of 8 bits.
+
+    Certificates of a former run stay, if network and samples are the same.
+    """
     network, dataset = load_network(model.network), str(model.record["config"]["dataset"])
     pictures = samples_of_dataset(dataset, data, samples)
     if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:
-        return None
+        return
     scoring, x, y = scoring_of(network, pictures), pictures.x.astype(np.uint8), pictures.classes()
+    facts = {"dataset": dataset, "model_hash": network.sha256(), "samples": len(x)}
+    same = all(former.get(key) == value for key, value in facts.items())
     row: dict[str, Any] = {
-        "dataset": dataset,
-        "model_hash": network.sha256(),
-        "samples": len(x),
+        **facts,
         "source_indices": pictures.metadata["source_indices"],
+        "families": former["families"] if same else [],
+        "smoothing": former["smoothing"] if same else [],
+        "milliseconds_a_picture": former["milliseconds_a_picture"] if same else costs(network, x[0]),
     }
+    done = {one["family"] for one in row["families"]}
     with Certifier(network, scoring, x, y) as certifier:
-        row["families"] = [
-            _timed(lambda text=text: certifier.answer(Questions.parse([text]))[0][0], model.name)  # type: ignore[misc]
-            for text in FAMILIES
-        ]
+        for text in FAMILIES:
+            if text not in done:
+                (claim, seconds) = _timed(lambda text=text: certifier.answer(Questions.parse([text]))[0][0], model.name)  # type: ignore[misc]
+                row["families"].append(_compact(claim, seconds))
+                yield row
+    noises = {(one["sigma"], one["draws"], one["certified"]["total"]) for one in row["smoothing"]}
     with Certifier(network, scoring, x[:smoothed], y[:smoothed]) as certifier:
-        row["smoothing"] = [
-            _timed(lambda one=one: certifier.answer(Questions({}, (one,)))[1][0], model.name)  # type: ignore[misc]
-            for one in settings
-        ]
-    row["milliseconds_a_picture"] = costs(network, x[0])
-    return row
+        for one in settings:
+            if (one.sigma, one.draws, len(x[:smoothed])) not in noises:
+                (claim, seconds) = _timed(lambda one=one: certifier.answer(Questions({}, (one,)))[1][0], model.name)  # type: ignore[misc]
+                kept = [former for former in row["smoothing"] if former["sigma"] != one.sigma]
+                row["smoothing"] = [*kept, _compact(claim, seconds)]
+                yield row
 
 
-def _timed(answer: Callable[[], Claim], name: str) -> dict[str, Any]:
+def _timed(answer: Callable[[], Claim], name: str) -> tuple[Claim, float]:
     begun = time.process_time()
     claim = answer()
     seconds = time.process_time() - begun
     click.echo(f"{name}: {claim} ({seconds:.1f} CPU-seconds)", err=True)
+    return claim, seconds
+
+
+def _compact(claim: Claim, seconds: float) -> dict[str, Any]:
+    """The certificate with one character or number a sample."""
     found = claim.as_json()
     samples = found.pop("samples")
     if "radius" in samples[0]:
@@ -158,8 +175,10 @@ def page() -> str:
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
     environment.filters["share"] = _share
+    environment.filters["of"] = lambda family, row: next((f for f in row["families"] if f["family"] == family), None)
     figures = json.loads(FIGURES.read_text())
-    return environment.from_string(TEMPLATE.read_text()).render(networks=figures["networks"], families=FAMILIES)
+    text = environment.from_string(TEMPLATE.read_text()).render(networks=figures["networks"], families=FAMILIES)
+    return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
 def _share(counted: dict[str, Any]) -> str:

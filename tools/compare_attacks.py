@@ -216,6 +216,8 @@ def reference(
 
 def text(found: dict[str, Any]) -> str:
     """The figures as a table for docs."""
+    if not found:
+        return "Not run yet.\n"
     lines = []
     for name, row in found.items():
         lines += [
