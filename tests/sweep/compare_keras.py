@@ -30,6 +30,8 @@ from stq_deploy.training.result import git_commit
 
 BATCH = 25
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "compare_keras.json"
+NOT_IN_ONEDNN = "could not create a primitive"
+"""What TensorFlow's oneDNN says of a convolution that it cannot run; TensorFlow's own kernels can."""
 KINDS = ("samples", "rounding", "fixed_point", "input_rounding", "unexplained", "float_column")
 """Counts of `check_against_keras.Compared`."""
 
@@ -51,22 +53,28 @@ def draw_cases(count: int, start: int, sweep_seed: int) -> list[Case]:
     return drawn
 
 
-def run_batch(start: int, count: int, sweep_seed: int) -> dict[str, Any]:
-    """Compare `count` models, the first of them number `start`."""
+def run_batch(start: int, count: int, sweep_seed: int, only: list[int] | None = None) -> dict[str, Any]:
+    """Compare `count` models, the first of them number `start`; or `only` those, counted from the batch's first."""
     from check_against_keras import check_against_keras
 
     counts: Counter[str] = Counter()
     failures: list[str] = []
-    for case in draw_cases(count, start, sweep_seed):
-        counts["models"] += 1
-        counts.update((f"domain {case.domain}", f"ending {case.ending}"))
+    again: list[int] = []
+    for number, case in enumerate(draw_cases(count, start, sweep_seed)):
+        if only is not None and number not in only:
+            continue
         with tempfile.TemporaryDirectory(prefix="stq-compare-") as folder:
             try:
                 found = check_against_keras(case, Path(folder))
             except Exception as error:  # whatever it is, the others are compared, and the model is named
+                if NOT_IN_ONEDNN in str(error) and only is None:
+                    again.append(number)
+                    continue
+                count_model(counts, case)
                 counts["errors"] += 1
                 failures.append(f"{type(error).__name__}: {error}\n{case!r}")
                 continue
+        count_model(counts, case)
         if found.refused:
             counts.update(("refused", f"refusal {found.refused}"))
             continue
@@ -74,28 +82,48 @@ def run_batch(start: int, count: int, sweep_seed: int) -> dict[str, Any]:
         counts.update({kind: values[kind] for kind in KINDS})
         if found.unexplained or found.float_column:
             failures.append(f"{found}\n{case!r}")
-    return {"counts": dict(counts), "failures": failures}
+    return {"counts": dict(counts), "failures": failures, "again": again}
+
+
+def count_model(counts: Counter[str], case: Case) -> None:
+    counts.update(("models", f"domain {case.domain}", f"ending {case.ending}"))
 
 
 def run_batches(count: int, sweep_seed: int, processes: int) -> tuple[Counter[str], list[str]]:
     """Counts and failures of all batches."""
 
-    def one(start: int) -> dict[str, Any]:
-        words = ["--batch", str(start), "--count", str(min(BATCH, count - start)), "--seed", str(sweep_seed)]
-        found = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=False)
-        if found.returncode != 0:
-            raise StqError(f"the batch at {start} failed:\n{found.stderr[-2000:]}", next="run it alone with --batch")
-        print(f"{min(start + BATCH, count)} of {count} models", file=sys.stderr)
-        result: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
-        return result
+    def one(start: int) -> list[dict[str, Any]]:
+        size = min(BATCH, count - start)
+        results = [run_process(start, size, sweep_seed)]
+        if again := results[0]["again"]:
+            results.append(run_process(start, size, sweep_seed, again))
+            results[1]["counts"]["without oneDNN"] = len(again)
+        print(f"{start + size} of {count} models", file=sys.stderr)
+        return results
 
     counts: Counter[str] = Counter()
     failures: list[str] = []
     with ThreadPoolExecutor(processes) as pool:
-        for batch in pool.map(one, range(0, count, BATCH)):
-            counts.update(batch["counts"])
-            failures += batch["failures"]
+        for results in pool.map(one, range(0, count, BATCH)):
+            for result in results:
+                counts.update(result["counts"])
+                failures += result["failures"]
     return counts, failures
+
+
+def run_process(start: int, count: int, sweep_seed: int, only: list[int] | None = None) -> dict[str, Any]:
+    """A batch in a process of its own; `only` some of its models run with TensorFlow's own kernels, without oneDNN."""
+    words = ["--batch", str(start), "--count", str(count), "--seed", str(sweep_seed)]
+    environment = dict(os.environ)
+    if only is not None:
+        words += ["--only", *map(str, only)]
+        environment["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    command = [sys.executable, __file__, *words]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if found.returncode != 0:
+        raise StqError(f"the batch at {start} failed:\n{found.stderr[-2000:]}", next="run it alone with --batch")
+    result: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
+    return result
 
 
 def summary(options: argparse.Namespace, counts: Counter[str], failures: list[str]) -> dict[str, Any]:
@@ -113,6 +141,7 @@ def summary(options: argparse.Namespace, counts: Counter[str], failures: list[st
         "refused": counts["refused"],
         "refusals": group("refusal"),
         "errors": counts["errors"],
+        "keras_without_onednn": counts["without oneDNN"],
         "samples": counts["samples"],
         "predictions_differing": differing,
         "explained": {kind: counts[kind] for kind in ("rounding", "fixed_point", "input_rounding")},
@@ -131,9 +160,10 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, default=DEFAULT_OUT, help="file to write the figures to")
     parser.add_argument("--batch", type=int, help="compare only the batch that starts here, and print its figures")
+    parser.add_argument("--only", type=int, nargs="+", help="with --batch: only these of its models, counted from 0")
     options = parser.parse_args()
     if options.batch is not None:
-        print(json.dumps(run_batch(options.batch, options.count, options.seed)))
+        print(json.dumps(run_batch(options.batch, options.count, options.seed, options.only)))
         return 0
     found = summary(options, *run_batches(options.count, options.seed, options.processes))
     write_whole(options.json, json.dumps(found, indent=1) + "\n")
