@@ -21,7 +21,7 @@ _COMPILE_TIMEOUT_S = 300.0
 
 
 def build_kernel_program(compiler: Compiler, implementation: str, folder: Path) -> Path:
-    """Compile and link every kernel of one implementation, and the run-time, with the firmware's flags.
+    """Compile and link every kernel of one implementation, the noise and the run-time, with the firmware's flags.
 
     Args:
         implementation: one of `IMPLEMENTATIONS`.
@@ -36,8 +36,8 @@ def build_kernel_program(compiler: Compiler, implementation: str, folder: Path) 
     if implementation not in IMPLEMENTATIONS:
         raise StqError(f"there are no kernels named {implementation!r}", next=f"choose {' or '.join(IMPLEMENTATIONS)}")
     kernels = firmware_templates() / "kernels"
-    runtime = firmware_templates() / "runtime"
-    sources = [*kernel_sources(kernels, implementation), *sorted(runtime.glob("*.c"))]
+    beside = [path for name in ("noise", "runtime") for path in sorted((firmware_templates() / name).glob("*.c"))]
+    sources = [*kernel_sources(kernels, implementation), *beside]
     common = [
         *compiler.command, *(("cc",) if compiler.family == "zig" else ()),
         *load_board(_BOARD).cpu.flags[compiler.family], *compiler.compile_flags,

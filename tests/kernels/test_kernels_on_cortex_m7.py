@@ -20,6 +20,7 @@ from movement_cases import (
     run_pad,
     run_upsample,
 )
+from noise_cases import NOISES, run_noise
 from pooling_cases import IN_PLACE as POOLS_IN_PLACE
 from pooling_cases import POOLS, run_average_pool, run_max_pool
 from softmax_cases import SIZES, TABLES, run_many_channels, run_softmax
@@ -58,6 +59,11 @@ def test_depthwise_convolve(library: EmulatedLibrary) -> None:
 def test_dense(library: EmulatedLibrary) -> None:
     for case in DENSE:
         run_dense(library, case)
+
+
+def test_noise(library: EmulatedLibrary) -> None:
+    for number, case in enumerate(NOISES):
+        run_noise(library, case, in_place=number % 2 == 0)
 
 
 @pytest.mark.parametrize("form", requantizations.FORMS)

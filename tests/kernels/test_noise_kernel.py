@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from kernel_library import HostLibrary, compile_for_host
 from kernel_settings import SANITIZE
+from noise_cases import NOISES, NoiseCase, noise_params, run_noise
 
 from stq_deploy.emulator.bare_metal import Struct
-from stq_deploy.network.noise import add_noise, gaussian_levels, noise_table
+from stq_deploy.network.noise import add_noise, gaussian_levels
 from stq_deploy.resources import firmware_templates
 
 OK, ARGUMENT_ERROR = 0, -1
-TYPES = {"int8": 0, "int16": 1, "int32": 2}
-FULL = (1 << 64) - 1
 
 
 @pytest.fixture(scope="module")
@@ -25,33 +24,15 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> HostLibrary:
     return HostLibrary(path)
 
 
-def params(seed: int, counter: int, sigma: float, dtype: str, bounds: tuple[int, int]) -> Struct:
-    words = [seed & 0xFFFFFFFF, seed >> 32, counter & 0xFFFFFFFF, counter >> 32]
-    thresholds = noise_table(sigma).thresholds
-    return Struct((*words, *bounds, TYPES[dtype], len(thresholds), thresholds))
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize(("seed", "counter"), [(0, 0), (1, 1), (FULL, FULL), (1 << 33, 5), (17, 1 << 40)])
-@pytest.mark.parametrize(("sigma", "count"), [(0.0, 5), (0.4, 1), (2.55, 3), (5.1, 4), (12.75, 1024), (256.0, 4099)])
+@pytest.mark.parametrize("case", NOISES, ids=str)
 @pytest.mark.parametrize("in_place", [False, True])
-def test_equals_numpy(
-    library: HostLibrary, dtype: str, seed: int, counter: int, sigma: float, count: int, in_place: bool
-) -> None:
-    info = np.iinfo(dtype)
-    bounds = (max(int(info.min), -(1 << 30)), min(int(info.max), 1 << 30))
-    levels = np.random.default_rng(count).integers(bounds[0], bounds[1], count, endpoint=True).astype(dtype)
-    levels[0] = bounds[0]
-    levels[-1] = bounds[1]
-    expected = add_noise(levels, gaussian_levels(seed, counter, (count,), sigma), *bounds).astype(dtype)
-    output = levels if in_place else np.zeros_like(levels)
-    assert library.call("stq_gaussian_noise", params(seed, counter, sigma, dtype, bounds), count, levels, output) == OK
-    assert output.tobytes() == expected.tobytes()
+def test_equals_numpy(library: HostLibrary, case: NoiseCase, in_place: bool) -> None:
+    run_noise(library, case, in_place)
 
 
 def test_sum_is_clamped_to_the_levels_that_occur(library: HostLibrary) -> None:
     levels, output = np.zeros(500, np.int8), np.zeros(500, np.int8)
-    assert library.call("stq_gaussian_noise", params(3, 4, 20.0, "int8", (0, 15)), 500, levels, output) == OK
+    assert library.call("stq_gaussian_noise", noise_params(3, 4, 20.0, "int8", (0, 15)), 500, levels, output) == OK
     assert output.min() == 0
     assert output.max() == 15
     assert (output == add_noise(levels, gaussian_levels(3, 4, (500,), 20.0), 0, 15)).all()
@@ -62,7 +43,7 @@ def test_sum_is_clamped_to_the_levels_that_occur(library: HostLibrary) -> None:
     [("bounds", {4: 5, 5: 4}), ("type", {6: 3}), ("thresholds", {8: None}), ("count", {7: -1})],
 )
 def test_wrong_arguments_write_nothing(library: HostLibrary, what: str, change: dict[int, int | None]) -> None:
-    fields = list(params(1, 2, 5.0, "int8", (-128, 127)).fields)
+    fields = list(noise_params(1, 2, 5.0, "int8", (-128, 127)).fields)
     for place, value in change.items():
         fields[place] = value  # type: ignore[call-overload]
     levels, output = np.zeros(8, np.int8), np.full(8, 77, np.int8)
