@@ -26,6 +26,8 @@ SCORES = "black box: the model's scores"
 DECISIONS = "black box: the model's decisions"
 BLIND = "no access: nothing is asked of the model but whether it errs"
 """What an attacker sees of the model."""
+BLACK_BOX = (SCORES, DECISIONS, BLIND)
+"""Access that needs no gradients: a board can answer such an attack."""
 
 LINF_BUDGET = 8 / 255
 L2_BUDGET = 0.5

@@ -119,7 +119,8 @@ def attack(
         settings = live_settings(names, queries or QUERIES, settings)
     attacks = chosen_attacks(names, {"eps": eps, "norm": norm}, settings)
     noise = chosen_defence(defence, eot)
-    check_source(source, list(attacks))
+    if not live:  # a live attack that needs a source is refused for its gradients
+        check_source(source, list(attacks))
     paths = {name: out / f"{name}.npz" for name in attacks} if live else _paths(list(attacks), out)
     for path in paths.values():
         read = (model, samples, conversion.calibrate)

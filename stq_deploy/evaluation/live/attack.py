@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.attacks.base import GRADIENTS, Attack
+from stq_deploy.attacks.base import BLACK_BOX, Attack
 from stq_deploy.attacks.budget import Budget
 from stq_deploy.attacks.grid import PIXELS, Samples
 from stq_deploy.attacks.oracle import Labels
@@ -22,7 +22,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.live.oracle import Exchange, NetworkOracle
 from stq_deploy.network.input_format import unit_interval
 
-LIVE = tuple(name for name, attack in ATTACKS.items() if attack.access != GRADIENTS)
+LIVE = tuple(name for name, attack in ATTACKS.items() if attack.access in BLACK_BOX)
 """Attacks that scores or decisions are enough for."""
 _SHOWN = 5
 
@@ -68,7 +68,7 @@ def check_live(attack: Attack, samples: SampleSet) -> None:
     Raises:
         StqError: it needs gradients, or the samples are features.
     """
-    if attack.access == GRADIENTS:
+    if attack.access not in BLACK_BOX:
         raise StqError(
             f"{attack.name} needs gradients, and a board gives scores alone",
             next=f"choose among {', '.join(LIVE)}",

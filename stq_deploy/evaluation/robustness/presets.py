@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from stq_deploy.attacks.base import GRADIENTS, Attack
+from stq_deploy.attacks.base import BLACK_BOX, Attack
 from stq_deploy.attacks.registry import ATTACKS, get_attack
 from stq_deploy.attacks.transfer import Transfer
 from stq_deploy.errors import StqError, no_such
@@ -117,7 +117,7 @@ class LiveStep(_Strict):
     @field_validator("attack")
     @classmethod
     def _black_box(cls, name: str) -> str:
-        known = [one for one, attack in ATTACKS.items() if attack.access != GRADIENTS]
+        known = [one for one, attack in ATTACKS.items() if attack.access in BLACK_BOX]
         if name not in known:
             raise ValueError(f"a board cannot answer the attack {name!r}; choose among {', '.join(known)}")
         return name

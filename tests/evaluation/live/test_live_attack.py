@@ -186,6 +186,8 @@ def test_the_command_attacks_an_emulated_board_and_goes_on(
     ("options", "message"),
     [
         (["--attack", "pgd"], "pgd needs gradients"),
+        (["--attack", "worst"], "worst needs gradients"),
+        (["--attack", "transfer"], "transfer needs gradients"),
         (["--attack", "none"], "asks nothing"),
         (["--attack", "square", "--storage", "float32"], "stored pixels"),
     ],
