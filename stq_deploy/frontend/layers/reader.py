@@ -9,6 +9,7 @@ from typing import Any
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.checked import Setting
 from stq_deploy.frontend.errors import shown, unsupported
+from stq_deploy.frontend.fixed_point_weights import fixed_point_quantizer
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.quantizers import KERNEL, Quantizer, Role, read_quantizer
@@ -88,6 +89,7 @@ class LayerReader:
         self._first = first_position
         self._taken = set(_WITHOUT_EFFECT)
         self._unquantized: dict[str, str] = {}
+        self._undecided: list[str] = []
         self.policy = self._dtype_policy()
 
     def _dtype_policy(self) -> str:
@@ -279,10 +281,15 @@ class LayerReader:
         return self.layer.kind in _QUANTIZED_KINDS
 
     def kernel_quantizer(self, key: str, example: str) -> Quantizer | None:
-        """The quantizer of a kernel; None if its weights are floating-point numbers, which then sets `obstacle`."""
+        """The quantizer of a kernel; None if its weights are floating-point numbers.
+
+        That sets `obstacle`, unless `add_kernel` then finds them to be fixed-point numbers as they are. Kernels are
+        added in the order of their quantizers.
+        """
         quantizer = None if self.plain else self.quantizer(key, KERNEL)
         if quantizer is None:
             self._unquantized[key] = example
+            self._undecided.append(key)
         return quantizer
 
     @property
@@ -309,8 +316,15 @@ class LayerReader:
     ) -> None:
         """Keep a node's weights; `shape` is that of the node's kernel, where it is not stored in it.
 
-        Those without a quantizer wait for post-training quantization.
+        A QKeras layer without a quantizer may hold weights that are fixed-point numbers as they are; they convert
+        exactly. Others without a quantizer wait for post-training quantization.
         """
+        if quantizer is None:
+            key = self._undecided.pop(0)
+            quantizer = None if self.plain else fixed_point_quantizer(values, KERNEL.bits)
+            if quantizer is not None:
+                del self._unquantized[key]
+                self.quantizers[key.removesuffix("_quantizer")] = str(quantizer)
         self.kernels[position] = FloatKernel(values, quantizer, shape or values.shape, fold)
 
     def arrays(self, shapes: Shapes) -> dict[str, FloatArray]:
