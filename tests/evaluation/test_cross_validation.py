@@ -231,10 +231,13 @@ def test_command_prints_the_table(folder: Path, validation: Any) -> None:
 
 
 def test_a_warm_start_that_may_know_the_folds_is_told(folder: Path, validation: Any) -> None:
+    from stq_deploy.training import train
+
+    train(dataclasses.replace(validation.training, out=folder / "trained"))
     result = invoke(
         "cross-validate", "--folds", 2, "--network", validation.training.network, "--scheme", "fp", "--epochs", 1,
         "--data", folder / "cifar10.npz", "--out", folder / "warm", "--set", "validation_samples=0", "--batch-size", 8,
-        "--warm-start", folder / "out" / "fold_01" / "model.h5",
+        "--warm-start", folder / "trained" / "model.h5",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "was trained on samples of cifar10, folds test on samples it has seen" in " ".join(result.output.split())
