@@ -6,9 +6,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # A shell has its background jobs ignore Ctrl-C, and their children inherit it: commands under test must heed it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests share two cores with compilers and emulators: how long one example takes says nothing of the code.
+settings.register_profile("stq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("stq")
 
 
 @pytest.fixture(scope="session")
