@@ -86,7 +86,7 @@ def weighted_sums(op: WeightedOp, x: Interval, spec: TensorType, output: TensorT
     """
     zero = replace(spec, zero_point=0)
     kept = replace(op, requantize=_keep(output.channels))
-    sizes = replace(kept, weights=np.abs(op.weights.astype(np.int16)))
+    sizes = replace(kept, weights=np.abs(op.weights.astype(np.int64)))
     middle = kept.run([x.low + x.high - 2 * spec.zero_point], [zero], output)
     width = sizes.run([x.high - x.low], [zero], output)
     return Interval((middle - width) // 2, (middle + width) // 2)

@@ -47,6 +47,15 @@ def test_bounds_hold_every_tensor_of_random_networks(part: int) -> None:
     assert reached > 1000  # bounds as wide as the type's range would hold too
 
 
+def test_the_smallest_weight_of_16_bits_counts_with_its_size() -> None:
+    """-32768 has no opposite in int16."""
+    weights = np.array([[-(2**15)], [2**15 - 1]], np.int16)
+    spec, output = TensorType((2,), "int8", -4, 4, 1.0), TensorType((1,), "int32", -(2**20), 2**20, 1.0)
+    op = Dense("d", ("x",), "y", (), weights, 16, KeepAccumulator(1, -(2**20), 2**20))
+    found = op_bounds(op, [Interval(np.array([[-1, 0]]), np.array([[3, 2]]))], [spec], output)
+    assert (found.low.item(), found.high.item()) == (-3 * 2**15, 2**15 + 2 * (2**15 - 1))
+
+
 def _op_cases() -> list[tuple[str, Op, TensorType, TensorType]]:
     rng = np.random.default_rng(0)
     wide = TensorType((1,), "int32", -1000, 1000, 1.0)
