@@ -34,6 +34,9 @@ _RECORDED_PACKAGES = (
     "adversarial-robustness-toolbox", "tensorflow-cpu", "tensorflow", "tf-keras", "qkeras", "numpy",
 )  # fmt: skip
 
+_STILL = 1e-60
+"""Smallest standard deviation of a feature: a constant one would divide by 0. A change this small rounds to none."""
+
 Progress = Callable[[int], None]
 """Called with the number of samples finished so far."""
 Judge = Callable[[npt.NDArray[np.int64]], Labels]
@@ -129,8 +132,8 @@ def craft(
         each model gets right clean and attacked, the float model's predictions of the stored samples, seed, versions.
 
     Raises:
-        StqError: samples of another shape, labels the model has no class for, a budget below one step of what can be
-            stored, or a result outside its budget.
+        StqError: samples of another shape, labels the model has no class for, a unit that pixels do not have, a budget
+            below one step of what can be stored, or a result outside its budget.
     """
     grid = _grid(target, clean, storage)
     victim = target.victim(grid, features=clean.holds_features)
@@ -221,13 +224,19 @@ def _grid(target: Target, clean: SampleSet, storage: str) -> Grid:
 
 
 def _budget(attack: Attack, clean: SampleSet, x: Samples, grid: Grid, unit: str) -> Budget:
-    if unit == "value" or not clean.holds_features:
+    if unit != "value" and not clean.holds_features:
+        raise StqError(
+            f"a budget in units of {unit} is for features, and these samples are pixels",
+            where=f"attack {attack.name}",
+            next="leave --unit out; or state the range of the features in the sample file",
+        )
+    if unit == "value":
         worth = np.ones((), np.float64)
     elif unit == "range":
         low, high = clean.metadata["range"]
         worth = np.asarray(high - low, np.float64)
     else:
-        worth = x.astype(np.float64).std(axis=0)
+        worth = np.maximum(x.astype(np.float64).std(axis=0), _STILL)
     if not grid.is_continuous and not (attack.eps * worth >= grid.step * (1 - 1e-6)).any():
         raise StqError(
             f"eps = {attack.eps:g} is less than one step of what can be stored ({grid.step:g}): no sample could change",

@@ -181,6 +181,25 @@ def test_features_are_attacked_on_the_levels_of_the_input(
     assert correct["attacked"] == correct["after_input_quantisation"] < correct["clean"]
 
 
+def test_a_constant_feature_has_no_deviation_to_move_by(target: Target, clean: SampleSet) -> None:
+    """Silence in a recording: a feature that is the same in all samples stays what it is, and the others move."""
+    x = clean.x / np.float32(255)
+    x[:, 0], x[:, 7] = 0.25, 0.0
+    features = SampleSet(x, clean.y, {"range": [0, 1]})
+    for storage, made_of in (("float32", dataclasses.replace(target, model_hash=None)), ("levels", target)):
+        for name, settings in (("pgd", {"max_iter": "4"}), ("square", {"max_iter": "30"}), ("fgsm", {"norm": "2"})):
+            attack = get_attack(name).from_text({"eps": "1", **settings})
+            start = craft(made_of, features, None).x if made_of.model_hash is None else np.rint(x * 256) / 256
+            moved = craft(made_of, features, attack, unit="std").x != start.astype(np.float32)
+            assert not moved[:, [0, 7]].any() and moved.any(), (storage, name)
+
+
+@pytest.mark.parametrize("unit", ["range", "std"])
+def test_pixels_have_no_other_unit_than_their_own(target: Target, clean: SampleSet, unit: str) -> None:
+    with pytest.raises(StqError, match="is for features"):
+        craft(target, clean, get_attack("fgsm").from_text({"eps": "8/255"}), unit=unit)
+
+
 def test_clean_features_stay_as_they_are(target: Target, clean: SampleSet) -> None:
     features = SampleSet(clean.x / np.float32(50), clean.y, {"range": [0, 6]})
     kept = craft(target, features, None, storage="uint8")
