@@ -44,7 +44,10 @@ class Boundary(Attack):
         self.require(0 < self.step <= 1, "step", "above 0, at most 1")
         for setting in ("num_trial", "sample_size", "init_size"):
             self.require(1 <= getattr(self, setting) <= 10_000, setting, "1 to 10000")
-        self.require(0 <= self.max_queries <= 10_000_000, "max_queries", "0 or more")
+        enough = self.max_queries == 0 or self.init_size < self.max_queries <= 10_000_000
+        self.require(
+            enough, "max_queries", f"0, or more than init_size, {self.init_size}: these queries find the start"
+        )
 
     @property
     def most_queries(self) -> int | None:

@@ -42,7 +42,10 @@ class HopSkipJump(Attack):
         self.require(1 <= self.max_iter <= 1_000_000, "max_iter", "1 or more")
         self.require(1 <= self.init_eval <= self.max_eval <= 1_000_000, "max_eval", "at least init_eval")
         self.require(1 <= self.init_size <= 10_000, "init_size", "1 to 10000")
-        self.require(0 <= self.max_queries <= 10_000_000, "max_queries", "0 or more")
+        enough = self.max_queries == 0 or self.init_size < self.max_queries <= 10_000_000
+        self.require(
+            enough, "max_queries", f"0, or more than init_size, {self.init_size}: these queries find the start"
+        )
 
     @property
     def most_queries(self) -> int | None:

@@ -52,6 +52,8 @@ def test_settings_from_text() -> None:
         ("boundary", {"delta": "0"}, "delta = 0.0"),
         ("boundary", {"step": "3/2"}, "step = 1.5"),
         ("boundary", {"init_size": "0"}, "init_size = 0"),
+        ("boundary", {"init_size": "50", "max_queries": "50"}, "more than init_size, 50"),  # none is left for the walk
+        ("hopskipjump", {"max_queries": "100"}, "more than init_size, 100"),
         ("boundary", {"max_iter": "0"}, "max_iter must be 1 or more"),
     ],
 )
