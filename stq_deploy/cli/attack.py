@@ -112,11 +112,17 @@ def attack(
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.datasets.samples import is_own_sample_file
+    from stq_deploy.errors import StqError
     from stq_deploy.files import check_output
 
     if live:
         _check_live_options(names, storage, defence, source)
         settings = live_settings(names, queries or QUERIES, settings)
+    elif queries is not None or port is not None or boards is not None:
+        raise StqError(
+            "--queries, --port and --boards are for attacks on a board",
+            next="add --live; or bound the queries by --set max_iter=N or --set max_queries=N",
+        )
     attacks = chosen_attacks(names, {"eps": eps, "norm": norm}, settings)
     noise = chosen_defence(defence, eot)
     if not live:  # a live attack that needs a source is refused for its gradients

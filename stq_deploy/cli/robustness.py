@@ -101,6 +101,11 @@ def robustness(
     chosen = _with_source(load_preset(preset), source_model)
     if noise is not None and chosen.device is not None:
         raise StqError("a board draws no noise yet", next="leave --defence out, or choose a preset without a board")
+    if chosen.device is None and (port is not None or boards is not None):
+        raise StqError(
+            "--port and --boards are for a preset with a board, and this one has none",
+            next="choose --preset device, or leave them out",
+        )
     name = None if sample_file is not None else dataset
     source, samples = chosen_samples(name, data, sample_file, limit or chosen.samples)
     helper = None if source_model is None else resolve_model(source_model, keras=True)

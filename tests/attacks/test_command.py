@@ -90,6 +90,16 @@ def test_one_attack_into_one_file_and_the_same_bytes_again(work: Path) -> None:
     assert (work / "a.npz").read_bytes() == (work / "b.npz").read_bytes()
 
 
+@pytest.mark.parametrize("option", ["--queries", "--port", "--boards"])
+def test_options_of_a_board_without_a_board_are_refused(work: Path, option: str) -> None:
+    done = invoke(
+        "attack", "--model", work / "m.h5", "--attack", "square", "--samples", work / "in.npz", option, "3", "-o",
+        work / "refused.npz",
+    )  # fmt: skip
+    assert done.exit_code == 1 and "add --live" in done.stderr
+    assert not (work / "refused.npz").exists()
+
+
 def test_verify_counts_what_differs_from_the_float_model(work: Path) -> None:
     done = invoke(
         "verify", "--model", work / "m.h5", "--executors", "numpy,host", "--samples", work / "in.npz", "--limit",
