@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stq_deploy.attacks.base import DECISIONS, GRADIENTS, SCORES
+from stq_deploy.attacks.registry import ATTACKS
+from stq_deploy.attacks.transfer import TRANSFER
 from stq_deploy.evaluation.robustness.presets import LIMIT
-from stq_deploy.evaluation.robustness.summary import BudgetRow, SeriesSummary, Summary
+from stq_deploy.evaluation.robustness.summary import AttackCount, BudgetRow, SeriesSummary, Summary
 
 _SHARE = 0.02
 """More than this part of the samples is more than chance would do."""
@@ -13,6 +16,9 @@ _FEWEST = 2
 """And more samples than this."""
 _ZERO_GRADIENTS = 0.05
 _ACHIEVED = 0.5
+_GRADIENTS = frozenset(attack.title for attack in ATTACKS.values() if attack.access == GRADIENTS)
+_NO_GRADIENTS = frozenset(attack.title for attack in ATTACKS.values() if attack.access in (SCORES, DECISIONS, TRANSFER))
+"""Titles of attacks by the model's own gradients, and of those that use its answers or another model's gradients."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +75,20 @@ def _single_step(series: list[SeriesSummary]) -> Flag:
     return Flag(name, raised, f"{said}.")
 
 
+def _after_white_box(row: BudgetRow) -> tuple[AttackCount, ...]:
+    """The attacks of a row behind its first one by gradients: those before it gain what any attack would."""
+    first = next((i for i, attack in enumerate(row.attacks) if attack.attack in _GRADIENTS), len(row.attacks))
+    return row.attacks[first:]
+
+
 def _black_box(series: list[SeriesSummary]) -> Flag:
     name = "black box beats white box"
     gains = [
         (attack.gained, one, row, attack)
         for one in series
         for row in one.rows
-        for attack in row.attacks
-        if attack.attack in ("Square", "Boundary", "HopSkipJump", "ZOO", "Transfer")
+        for attack in _after_white_box(row)
+        if attack.attack in _NO_GRADIENTS
     ]
     if not gains:
         return Flag(name, None, "The preset has no black-box attack after the white-box ones.")

@@ -88,7 +88,10 @@ class Series(_Strict):
     @field_validator("eps")
     @classmethod
     def _ascending(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        values = [Fraction(text) for text in texts]
+        try:
+            values = [Fraction(text) for text in texts]
+        except ZeroDivisionError as error:
+            raise ValueError("a budget divides by zero") from error
         if any(value <= 0 for value in values) or values != sorted(set(values)):
             raise ValueError("the budgets must be positive and ascend")
         return texts
@@ -151,6 +154,16 @@ class Preset(_Strict):
     samples: int = Field(ge=1)
     series: tuple[Series, ...] = Field(min_length=1)
     device: Device | None = None
+
+    @field_validator("series")
+    @classmethod
+    def _unlike(cls, series: tuple[Series, ...]) -> tuple[Series, ...]:
+        """Results are kept by the series' names."""
+        names = [one.name for one in series]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two series are named {twice!r}; give each a name of its own")
+        return series
 
     @property
     def needs_source(self) -> bool:

@@ -177,6 +177,8 @@ def _interrupts_held() -> Iterator[None]:
 
 _opened: list[tuple[Job, Network]] = []
 """What a process works with, once it is ready."""
+_given: list[Job] = []
+"""The job that a process of `_worked_off` was started for."""
 
 
 def _begin(job: Job) -> None:
@@ -187,11 +189,11 @@ def _begin(job: Job) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    _opened.append((job, open_network(job)))
+    _given[:] = [job]
 
 
 def _run_in_process(numbers: npt.NDArray[np.int64]) -> None:
-    _run_one(*_opened[0], numbers, silent)
+    attack_part(_given[0], numbers)  # it opens the network: what `_begin` raises would not reach the user
 
 
 def _run_one(job: Job, network: Network, numbers: npt.NDArray[np.int64], progress: Progress) -> None:
@@ -211,10 +213,11 @@ def open_network(job: Job) -> Network:
     """What the job attacks: as `undefended_network`, with its defence and its source.
 
     Raises:
-        StqError: a model cannot be read, the source has other samples or classes, or a file has changed since the
-            run began.
+        StqError: a model cannot be read, it takes other samples or gives other classes, the source does, or a file has
+            changed since the run began.
     """
     model = _same_model(job.model, job.model_sha256)
+    _check_fits(job, model)
     network, classify = _undefended(model)
     defended = None if job.defence is None else Defended(job.defence, model.input_format, classify)
     sources = {} if job.source is None else _sources(job, job.source, network.victims)
@@ -236,8 +239,9 @@ def undefended_network(path: Path) -> Network:
 
 def _undefended(model: FloatModel) -> tuple[Network, Callable[[Levels], Labels]]:
     """What is attacked, and the integer network's classes of input levels."""
-    from stq_deploy.evaluation.scores import classes_of
+    from stq_deploy.evaluation.task import Stated, scoring_of
     from stq_deploy.executors.host_executor import HostExecutor
+    from stq_deploy.network.output import Task
     from stq_deploy.program import plan_network
 
     format = model.input_format
@@ -250,14 +254,37 @@ def _undefended(model: FloatModel) -> tuple[Network, Callable[[Levels], Labels]]
         judge: Judge = victims["uint8"].predict
     else:
         executor = HostExecutor(plan_network(model.network), workers=1)
+        task = Task.CLASSES if model.network.output_format.channels > 1 else Task.BINARY
+        scoring = scoring_of(model.network, None, Stated(task))
 
         def classify(levels: Levels) -> Labels:
-            return classes_of(executor.run(levels)[0])
+            return np.asarray(scoring.answers_of_levels(executor.run(levels)[0]), np.int64)
 
         def judge(x: Samples) -> Labels:
             return classify(quantize_input(x, format))
 
     return Network(victims, judge), classify
+
+
+def _check_fits(job: Job, model: FloatModel) -> None:
+    """Raises StqError unless the model gives classes, takes the job's samples, and has a class for each label."""
+    from stq_deploy.evaluation.task import check_attackable
+
+    check_attackable(model.output_format)
+    if job.x.shape[1:] != model.input_format.type.shape:
+        raise StqError(
+            f"samples have shape {job.x.shape[1:]}, the model takes {model.input_format.type.shape}",
+            where=str(job.model),
+            next="choose samples made for this model",
+        )
+    classes, largest = max(model.output_format.channels, 2), int(job.y.max(initial=0))
+    if largest >= classes:
+        raise StqError(
+            f"a label is class {largest}, the model has {classes} classes",
+            where=str(job.model),
+            cause="the samples belong to another data set",
+            next="choose samples made for this model",
+        )
 
 
 def _same_model(path: Path, sha256: str) -> FloatModel:

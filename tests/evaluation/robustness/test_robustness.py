@@ -128,6 +128,54 @@ def test_a_masked_network_is_caught(weights: np.ndarray, samples: SampleSet, tmp
     assert raised["not at chance for a huge budget"]
 
 
+def test_what_a_black_box_gains_before_any_gradient_is_no_sign(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    """Every attack of the presets paper-fixed and fig5 stands alone in its series: it gains all that it breaks."""
+    square = {"attack": "square", "alone": True, "settings": {"max_iter": "150"}}
+    found = {}
+    for name, attacks in (("alone", [square]), ("first", [square, {"attack": "fgsm"}])):
+        series = {"name": "Square", "norm": "inf", "eps": ["4/255"], "attack": attacks}
+        summary = _summary(model, _preset(series=[series]), samples, tmp_path / name)
+        assert summary.series[0].rows[0].attacks[0].gained > 2
+        found |= {(name, flag.name): flag.raised for flag in masking_flags(summary, 2)}
+    assert found["alone", "black box beats white box"] is found["first", "black box beats white box"] is None
+
+
+def test_one_unit_of_two_classes_is_read_as_such(weights: np.ndarray, samples: SampleSet, tmp_path: Path) -> None:
+    """Class 1 where the sigmoid is above 1/2: the integer network says what the float model says."""
+    import qkeras
+    import tf_keras
+
+    inputs = tf_keras.Input(SHAPE)
+    x = tf_keras.layers.Flatten()(qkeras.QActivation("quantized_relu(8,0)")(inputs))
+    x = qkeras.QDense(1, kernel_quantizer="quantized_bits(4,0,1,alpha=1)", use_bias=False)(x)
+    model = tf_keras.Model(inputs, tf_keras.layers.Activation("sigmoid")(x))
+    model.layers[-2].set_weights([-weights[:, None].astype(np.float32) / 2])
+    model.save(tmp_path / "unit.h5")
+    answers = (model.predict(samples.x / np.float32(255), verbose=0)[:, 0] > 0.5).astype(np.int64)
+    assert 5 < answers.sum() < COUNT - 5
+    found = _summary(tmp_path / "unit.h5", _preset(), SampleSet(samples.x, answers), tmp_path / "out")
+    assert found.clean.correct == found.integer_clean.correct == COUNT
+    for row in found.series[0].rows:
+        assert row.integer.correct == row.worst.correct and row.unconfirmed == 0
+
+
+def test_samples_of_another_model_are_refused_in_any_process(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    three = SampleSet(samples.x, samples.y + 1)
+    with pytest.raises(StqError, match="a label is class 2, the model has 2 classes"):
+        run(attacked_job(model, _preset(), three, 0, tmp_path), processes=2)
+    with pytest.raises(StqError, match="the model takes"):
+        run(attacked_job(model, _preset(), SampleSet(samples.x[:3, 1:], samples.y[:3]), 0, tmp_path))
+
+
+def test_options_of_a_board_without_a_board_are_refused(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    save_samples(samples, tmp_path / "in.npz")
+    given = ("robustness", model, "--sample-file", tmp_path / "in.npz", "--out", tmp_path / "out")
+    for option in ("--port", "--boards"):
+        done = invoke(*given, option, "2")
+        assert done.exit_code == 1 and "--preset device" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_goes_on_where_it_stopped(
     model: Path, samples: SampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +267,16 @@ def test_every_shipped_preset_is_one() -> None:
             'title = "x"\nsamples = 1\n[[series]]\nname = "a"\nnorm = "inf"\neps = ["1/255"]\n'
             '[[series.attack]]\nattack = "deepfool"',
             "no attack 'deepfool'",
+        ),
+        (
+            'title = "x"\nsamples = 1\n'
+            + 2 * '[[series]]\nname = "a"\nnorm = "inf"\neps = ["1/255"]\n[[series.attack]]\nattack = "fgsm"\n',
+            "two series are named 'a'",
+        ),
+        (
+            'title = "x"\nsamples = 1\n[[series]]\nname = "a"\nnorm = "inf"\neps = ["1/0"]\n'
+            '[[series.attack]]\nattack = "fgsm"',
+            "divides by zero",
         ),
     ],
 )
