@@ -1,4 +1,7 @@
-"""Errors meant to be read by a person: what happened, where, the likely cause, and what to do next."""
+"""Errors meant to be read by a person: what happened, where, the likely cause, and what to do next.
+
+And text that strangers wrote, made fit to be shown in one.
+"""
 
 from __future__ import annotations
 
@@ -55,3 +58,8 @@ def no_such(what: str, name: str, known: Iterable[str], *, also: str = "") -> St
         cause=f"a slip for {near!r}" if near else "",
         next=f"choose one of: {', '.join(names)}" + (f"; {also}" if also else ""),
     )
+
+
+def printable(text: str) -> str:
+    """Untrusted text without control characters, line ends, or marks that change the writing direction."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -19,7 +19,7 @@ ORDER = [
     "errors", "installation", "regular_file", "npy_member", "untrusted_json", "checked_json", "file_kinds",
     "resources", "files", "progress", "intervals", "tensorflow_import", "network", "quantizers", "datasets", "zoo",
     "attacks", "quarantine", "frontend", "training", "passes", "boards", "program", "codegen", "toolchain",
-    "emulator", "flash", "link", "executors", "evaluation", "report", "cli", "hls4ml_backend",
+    "emulator", "flash", "link", "executors", "evaluation", "report", "api", "cli", "hls4ml_backend",
 ]  # fmt: skip
 """Folders and modules of the package, top of docs/DESIGN.md's table first."""
 
@@ -127,7 +127,7 @@ def test_dictionaries_of_anything_are_json_or_arguments() -> None:
 
 
 PLANS = {
-    "cli/_live.py", "evaluation/robustness/device.py", "cli/attack.py", "cli/build.py", "cli/convert.py",
+    "api.py", "cli/_live.py", "evaluation/robustness/device.py", "cli/attack.py", "cli/build.py", "cli/convert.py",
     "cli/demo.py", "cli/evaluate.py", "cli/run.py", "cli/verify.py", "evaluation/certificates/certify.py",
     "evaluation/robustness/run.py", "hls4ml_backend/deployment.py", "program/packed_activations.py",
     "program/plan.py",

@@ -12,17 +12,19 @@ _ORIGINS = {"user": "--input-range", "samples": "--calibrate", "pictures": "pixe
 
 def describe_input(network: Network) -> str:
     """The input's levels, where they come from, and the largest error of their rounding."""
+    from stq_deploy.passes.input_domain import origin_of_input
+
     spec, domain = network.input_type, network.input_domain
     if domain is None:
         return f"input: {spec.dtype}, {spec.maximum - spec.minimum + 1:,} levels of the model's own quantizer"
     error = spec.scale / 2
     share = 100 * error / (domain.high - domain.low)
-    origin = _ORIGINS.get(_origin(network), "stated")
+    origin = _ORIGINS.get(origin_of_input(network), "stated")
     text = (
         f"input: {spec.dtype}, values in [{domain.low:g}, {domain.high:g}] ({origin}) "
         f"in steps of {spec.scale:.3g}; rounding errs by at most {error:.3g}, {share:.2g} % of the range"
     )
-    if spec.dtype == "int8" and _origin(network) != "pictures":
+    if spec.dtype == "int8" and origin_of_input(network) != "pictures":
         finer = max(abs(domain.low), abs(domain.high)) / (2 * (2**15 - 1))
         text += f" (with --input-bits 16, {finer:.2g})"
     return text
@@ -32,6 +34,8 @@ def say_assumed_input(network: Network) -> None:
     """Say on standard error where pixels in [0, 1] were assumed."""
     import click
 
+    from stq_deploy.passes.input_domain import is_assumed
+
     if is_assumed(network):
         click.echo(
             "No quantizer reads the model's input: it is taken for pixels in [0, 1]. --input-range or --calibrate "
@@ -40,19 +44,6 @@ def say_assumed_input(network: Network) -> None:
         )
 
 
-def is_assumed(network: Network) -> bool:
-    """Whether nobody stated the input's domain."""
-    domain = network.input_domain
-    pixels = domain is not None and (domain.low, domain.high) == (0.0, 1.0)
-    return pixels and _origin(network) not in ("user", "samples")
-
-
 def outside_text(outside: int, total: int) -> str:
     """The number of samples with values that the input's levels do not reach."""
     return f"{outside:,} of {total:,} samples outside the input's domain"
-
-
-def _origin(network: Network) -> str:
-    stated = network.metadata.get("input")
-    origin = stated.get("from") if isinstance(stated, dict) else None
-    return origin if isinstance(origin, str) else ""

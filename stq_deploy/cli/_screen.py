@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from stq_deploy.errors import printable
 from stq_deploy.progress import Progress
 
 FILE_WIDTH = 120
@@ -35,11 +36,6 @@ def _console(stderr: bool) -> Console:
 def print_json(value: Any) -> None:
     """One JSON object on standard output."""
     click.echo(json.dumps(value, indent=1, allow_nan=False))
-
-
-def printable(text: str) -> str:
-    """Untrusted text without control characters, line ends, or marks that change the writing direction."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def plain(text: str) -> str:

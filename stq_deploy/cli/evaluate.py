@@ -88,7 +88,8 @@ def evaluate(
     """
     from stq_deploy.cli._input import outside_text
     from stq_deploy.cli._samples import chosen_samples
-    from stq_deploy.cli._screen import print_json, printable, progress_bars
+    from stq_deploy.cli._screen import print_json, progress_bars
+    from stq_deploy.errors import printable
     from stq_deploy.evaluation.task import choose
     from stq_deploy.progress import stage
     from stq_deploy.report.titles import reading_lines

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from stq_deploy.evaluation.float_comparison import FloatComparison, FloatLayer
     from stq_deploy.evaluation.inputs import Inputs
-    from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison
+    from stq_deploy.evaluation.layer_comparison import LayerComparison
     from stq_deploy.evaluation.quantization_noise import QuantizationNoise
     from stq_deploy.evaluation.task import Stated
     from stq_deploy.executors import Executor
@@ -191,7 +191,7 @@ def _print(console: Console, found: LayerComparison, skipped: dict[str, str], fl
         table.add_row(*cells)
     print_table(console, table)
     for difference in found.differences:
-        console.print(plain(_describe(difference)), soft_wrap=True)
+        console.print(plain(str(difference)), soft_wrap=True)
     for name, reason in skipped.items():
         console.print(f"Skipped {name}: {plain(reason)}", soft_wrap=True)
     if found.differing_layers == 0:
@@ -218,17 +218,6 @@ def _differing(layer: FloatLayer) -> str:
     counts = {"rounding": layer.rounding, "inherited": layer.inherited, "unexplained": layer.unexplained}
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count)
     return f"{layer.differing:,} of {layer.total:,}" + (f" ({reasons})" if reasons else "")
-
-
-def _describe(difference: Difference) -> str:
-    where = f"{difference.executor} differs first in layer {difference.layer} ({difference.name}), "
-    where += f"sample {difference.sample}"
-    if not difference.elements:
-        return f"{where}; a second run of that sample was right, so {difference.executor} is unreliable."
-    return (
-        f"{where}, element {difference.index}: {difference.found} instead of {difference.expected} "
-        f"({difference.elements} elements of this output differ)."
-    )
 
 
 def _as_json(

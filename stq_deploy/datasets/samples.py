@@ -357,6 +357,35 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"metadata holds {text}, which is not JSON")
 
 
+def samples_of(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, features: bool = False) -> SampleSet:
+    """Arrays in memory as samples, as if they had been read from a file.
+
+    Args:
+        x: pixels (N, H, W, C), uint8 or floats in [0, 1]; or features (N, one to three axes), floats, kept as float32.
+        y: see `SampleSet`.
+        features: x holds features; their range is that of x.
+
+    Raises:
+        StqError: another type or shape, NaN or infinite values, or pixels out of range.
+    """
+    values = np.asarray(x)
+    if values.dtype != np.uint8 and values.dtype.kind != "f":
+        raise StqError(
+            f"the samples are of type {values.dtype}, neither uint8 nor float",
+            next="give pixels as uint8 (0..255) or as floats in [0, 1], features as floats",
+        )
+    if values.dtype != np.uint8:
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
+            values = values.astype(np.float32)
+    labels = None if y is None else _labels(np.asarray(y))
+    if not features or values.size == 0 or values.dtype == np.uint8:
+        return SampleSet(values, labels, {"range": [0.0, 1.0]} if features else {})
+    check_finite(values)
+    low, high = float(values.min()), float(values.max())
+    # A range of equal features needs an end above them; it says nothing of the values that may occur.
+    return SampleSet(values, labels, {"range": [low, high if low < high else low + max(1.0, abs(low))]})
+
+
 def _stored_as(x: ArrayHeader) -> type[np.uint8] | type[np.float32]:
     """The dtype in which samples are kept."""
     if x.dtype == np.uint8:

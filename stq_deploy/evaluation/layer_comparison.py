@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.errors import StqError, printable
 from stq_deploy.executors import Executor
 from stq_deploy.executors.base import Digests
 
@@ -40,6 +41,15 @@ class Difference:
     index: tuple[int, ...] = ()
     expected: int = 0
     found: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.executor} differs first in layer {self.layer} ({self.name}), sample {self.sample}"
+        if not self.elements:
+            return f"{where}; a second run of that sample was right, so {self.executor} is unreliable."
+        return (
+            f"{where}, element {self.index}: {self.found} instead of {self.expected} "
+            f"({self.elements} elements of this output differ)."
+        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,20 @@ class LayerComparison:
     def differing_layers(self) -> int:
         """Layers whose output differs in any executor and sample; 0 is the only good number."""
         return sum(not row.equal for row in self.rows)
+
+    def raise_if_different(self) -> None:
+        """Turn a difference into an error.
+
+        Raises:
+            StqError: an executor differs from the reference in any layer and sample; it names the first difference.
+        """
+        if self.differing_layers:
+            raise StqError(
+                f"{self.differing_layers} of {len(self.rows)} layers differ from {self.reference}: "
+                + printable(" ".join(map(str, self.differences))),
+                cause="a compiler, an emulator or a kernel computes something else",
+                next="report it with the model file and the compiler's version",
+            )
 
 
 def compare_layers(

@@ -16,6 +16,7 @@ from stq_deploy.evaluation.scores import (
     LabelScore,
     PlaceScore,
     Score,
+    confusion_matrix,
     mismatches,
 )
 from stq_deploy.network.input_format import InputFormat
@@ -116,6 +117,13 @@ class Scoring:
     def truth(self, samples: SampleSet) -> npt.NDArray[np.int64] | None:
         """The labels in the shape of the answers; None without labels, or where answers are values."""
         return None if samples.y is None or not self.has_classes else self._labels(samples.y)
+
+    def confusion(self, answers: Answers, samples: SampleSet) -> npt.NDArray[np.int64] | None:
+        """(classes, classes) counts, true class by answer; None without classes or labels, and for several labels."""
+        truth = self.truth(samples)
+        if truth is None or self.task is Task.LABELS:
+            return None
+        return confusion_matrix(answers.ravel(), truth.ravel(), self.classes)
 
     def differing(self, first: Answers, second: Answers) -> npt.NDArray[np.int64] | None:
         """Samples in which two executors' answers differ; None where answers are values."""

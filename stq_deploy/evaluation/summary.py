@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.origin import Origin
-from stq_deploy.evaluation.scores import Score, confusion_matrix, mismatches
+from stq_deploy.evaluation.scores import Score, mismatches
 from stq_deploy.evaluation.scoring import Answers, Scoring
-from stq_deploy.network.output import Task
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.placement import Placed
 
@@ -100,10 +99,7 @@ class Comparison:
 
     def confusion(self) -> npt.NDArray[np.int64] | None:
         """The board's confusion matrix; None without classes or labels, and for several labels per sample."""
-        truth = self.scoring.truth(self.samples)
-        if truth is None or self.scoring.task is Task.LABELS:
-            return None
-        return confusion_matrix(self.board_answers.ravel(), truth.ravel(), self.scoring.classes)
+        return self.scoring.confusion(self.board_answers, self.samples)
 
     def as_json(self) -> dict[str, Any]:
         """One entry of `results`; of each column the score's figure and interval, None where unknown."""

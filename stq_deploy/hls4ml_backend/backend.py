@@ -20,12 +20,13 @@ from hls4ml.model.optimizer import ModelOptimizerPass, optimize_model, register_
 
 from stq_deploy.boards import load_board
 from stq_deploy.errors import StqError
-from stq_deploy.hls4ml_backend.conversion import convert_keras_model
 from stq_deploy.hls4ml_backend.deployment import Deployment
 from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras
-from stq_deploy.hls4ml_backend.input_type import checked_range, conversions
+from stq_deploy.hls4ml_backend.input_type import conversions
 from stq_deploy.network import Network
 from stq_deploy.network.output import Floats
+from stq_deploy.passes.input_domain import checked_range
+from stq_deploy.passes.model_in_memory import convert_keras_model
 
 NAME = "STM32"
 DEFAULT_BOARD = "stm32h743"
@@ -73,7 +74,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         _refuse(others, "convert_from_keras_model", "board, compiler, input_range and input_precision")
         load_board(board)
         let_hls4ml_read_qkeras()
-        checked = checked_range(input_range)
+        checked = checked_range(input_range, "hls4ml")
         return {
             "Board": board,
             "Compiler": compiler,

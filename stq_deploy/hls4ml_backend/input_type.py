@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from stq_deploy.errors import StqError
 from stq_deploy.passes import Conversion
 from stq_deploy.passes.input_domain import MOST_BITS
 
@@ -38,25 +37,6 @@ def _precision(graph: Any) -> Any:
     if isinstance(precision, str):
         precision = graph.config.backend.convert_precision_string(precision)
     return precision
-
-
-def checked_range(value: Any) -> tuple[float, float] | None:
-    """`input_range` as given to hls4ml.
-
-    Raises:
-        StqError: it is not two numbers, the smaller first.
-    """
-    if value is None:
-        return None
-    try:
-        low, high = (float(end) for end in value)
-    except (TypeError, ValueError):
-        low = high = 0.0
-    if not low < high < float("inf") or low == -float("inf"):
-        raise StqError(
-            f"input_range={value!r} is not a range", where="hls4ml", next="give (low, high), such as (-8, 8)"
-        )
-    return low, high
 
 
 def _fixed_point(precision: Any, bits: int) -> tuple[Fraction, Fraction, Fraction]:

@@ -136,6 +136,12 @@ class Network:
             and all(np.array_equal(array, other_arrays[name]) for name, array in arrays.items())
         )
 
+    def __repr__(self) -> str:
+        """One line, without weights and without metadata beside the name."""
+        shapes = ", ".join(str(self.tensors[name].shape) for name in self.outputs)
+        name = str(self.metadata.get("name", ""))
+        return f"<Network {name!r}: {len(self.ops)} ops, {self.input_type.shape} -> {shapes}>"
+
     def __hash__(self) -> int:
         return hash((self.input, self.outputs, tuple(op.name for op in self.ops)))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
 
+from stq_deploy.errors import printable
 from stq_deploy.network.graph import Network
 from stq_deploy.network.ops import Op, WeightedOp
 
@@ -57,6 +59,55 @@ def network_title(network: Network) -> str:
 def op_rows(network: Network) -> list[OpRow]:
     """Every op of a network, in the order they run."""
     return [_row(network, op, macs) for op, macs in network.macs()]
+
+
+TEXT_COLUMNS, NUMBER_COLUMNS, LAST_COLUMN = (
+    ("op", "kind", "output", "levels"),
+    ("bits", "bytes", "MACs"),
+    "requantized by",
+)
+"""Columns of `op_cells`; numbers are aligned to the right."""
+
+
+def op_cells(rows: Sequence[OpRow]) -> list[tuple[str, ...]]:
+    """A table of ops for people: a row for each, then their total. Names are untrusted and made printable."""
+    cells = [
+        (
+            printable(row.name),
+            row.kind,
+            shape_text(row.output),
+            row.dtype if row.dtype == "int32" else f"{row.levels[0]}..{row.levels[1]}",
+            str(row.weight_bits) if row.weight_bits else "",
+            count_text(row.weight_bytes),
+            count_text(row.macs),
+            row.requantize or ("table" if "table" in row.kind else ""),
+        )
+        for row in rows
+    ]
+    totals = count_text(sum(row.weight_bytes for row in rows)), count_text(sum(row.macs for row in rows))
+    return [*cells, ("total", "", "", "", "", *totals, "")]
+
+
+def op_text(rows: Sequence[OpRow]) -> str:
+    """The same table as plain text, with columns of two blanks between them."""
+    table = [(*TEXT_COLUMNS, *NUMBER_COLUMNS, LAST_COLUMN), *op_cells(rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    right = range(len(TEXT_COLUMNS), len(TEXT_COLUMNS) + len(NUMBER_COLUMNS))
+    lines = [
+        "  ".join(cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(pairs))
+        for pairs in (zip(row, widths, strict=True) for row in table)
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape such as 32x32x3."""
+    return "x".join(map(str, shape))
+
+
+def count_text(n: int) -> str:
+    """A count with its thousands apart; nothing for 0."""
+    return f"{n:,}" if n else ""
 
 
 def _row(network: Network, op: Op, macs: int) -> OpRow:

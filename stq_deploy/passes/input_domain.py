@@ -11,6 +11,7 @@ import numpy as np
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.errors import StqError
 from stq_deploy.frontend.quantizers import Quantizer, affine_quantizer
+from stq_deploy.network import Network
 from stq_deploy.network.input_format import PIXELS, Domain, Values, model_values, unit_interval
 from stq_deploy.passes.ranges import Range, finest_grid
 
@@ -71,6 +72,40 @@ def choose_input(
         return None
     domain, origin = found
     return ChosenInput(domain, input_grid(domain, bits, step), origin)
+
+
+def checked_range(value: Any, where: str = "") -> tuple[float, float] | None:
+    """`input_range` as a caller gave it, of any type; None stays None.
+
+    Args:
+        where: for the error.
+
+    Raises:
+        StqError: it is not two finite numbers, the smaller first.
+    """
+    if value is None:
+        return None
+    try:
+        low, high = (float(end) for end in value)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not low < high < float("inf") or low == -float("inf"):
+        raise StqError(f"input_range={value!r} is not a range", where=where, next="give (low, high), such as (-8, 8)")
+    return low, high
+
+
+def origin_of_input(network: Network) -> str:
+    """What stated the values of a network's input, as `ChosenInput.origin`; "" where the file does not say it."""
+    stated = network.metadata.get("input")
+    origin = stated.get("from") if isinstance(stated, dict) else None
+    return origin if isinstance(origin, str) else ""
+
+
+def is_assumed(network: Network) -> bool:
+    """Whether nobody stated the input's domain: it is then taken for pixels in [0, 1]."""
+    domain = network.input_domain
+    pixels = domain is not None and (domain.low, domain.high) == PIXELS
+    return pixels and origin_of_input(network) not in ("user", "samples")
 
 
 def _domain(

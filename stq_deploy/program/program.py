@@ -134,6 +134,9 @@ class Program:
     arena: Arena
     pieces: Mapping[str, tuple[str, ...]]
 
+    def __repr__(self) -> str:
+        return f"<Program of {self.network!r}: {len(self.layers)} layers, an arena of {self.arena.bytes:,} bytes>"
+
     @cached_property
     def _stored(self) -> dict[str, ArenaTensor]:
         return {tensor.name: tensor for tensor in self.arena.tensors}

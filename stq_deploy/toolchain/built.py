@@ -55,6 +55,13 @@ class BuiltFirmware:
     stack_reason: str
     files: dict[str, str]
 
+    def __repr__(self) -> str:
+        stack = "no bound" if self.stack_bytes is None else f"{self.stack_bytes:,}"
+        return (
+            f"<BuiltFirmware for {self.board} in {str(self.folder)!r}: flash {self.flash_bytes:,}, "
+            f"RAM {self.ram_bytes:,}, stack {stack} bytes>"
+        )
+
     @property
     def elf(self) -> Path:
         return self.folder / ELF

@@ -98,8 +98,8 @@ def _entries() -> dict[str, Callable[[Path], Any]]:
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.frontend import check_model, list_layers, parse_model, read_source
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.hls4ml_backend.conversion import convert_keras_model
     from stq_deploy.passes import convert_model, load_any
+    from stq_deploy.passes.model_in_memory import convert_keras_model
     from stq_deploy.training.source_model import read_model
 
     return {

@@ -25,9 +25,9 @@ from hls4ml_cases import CASES, SHAPE, build
 from hls4ml_simulation import simulate
 
 from stq_deploy.files import write_whole
-from stq_deploy.hls4ml_backend.conversion import convert_keras_model
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run
+from stq_deploy.passes.model_in_memory import convert_keras_model
 
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "hls4ml_oracle.json"
 Levels = npt.NDArray[np.int64]

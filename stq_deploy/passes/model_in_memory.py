@@ -11,11 +11,11 @@ from typing import Any
 
 from stq_deploy.errors import StqError
 from stq_deploy.network import Network
-from stq_deploy.passes import Conversion, convert_model
+from stq_deploy.passes.load_model import Conversion, convert_model
 
 
 def convert_keras_model(model: Any, conversions: Iterable[Conversion] = (Conversion(),)) -> Network:
-    """The integer network of a Keras model, or of a model file, which hls4ml accepts too; imports TensorFlow.
+    """The integer network of a Keras model, or of a model file.
 
     The model is saved to a file because the import checks files: there is one way in and one arithmetic.
 
@@ -27,7 +27,7 @@ def convert_keras_model(model: Any, conversions: Iterable[Conversion] = (Convers
     """
     if isinstance(model, str):
         return _first(model, conversions)
-    with tempfile.TemporaryDirectory(prefix="stq-hls4ml-") as folder:
+    with tempfile.TemporaryDirectory(prefix="stq-model-") as folder:
         path = Path(folder) / "model.h5"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras calls the form legacy; the file is temporary

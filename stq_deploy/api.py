@@ -1,0 +1,576 @@
+"""The Python interface: convert, run, build and verify a network in a few lines (docs/API.md).
+
+`import stq_deploy as stq` offers the public names of this module. Everything else in the package is internal. Each
+function composes the steps that the commands use, and every mistake raises `StqError`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.boards import load_board
+from stq_deploy.boards.override import parse_places
+from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
+from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of
+from stq_deploy.errors import StqError, no_such
+from stq_deploy.evaluation.boards import open_board, open_emulated
+from stq_deploy.evaluation.firmware import default_build_folder
+from stq_deploy.evaluation.inputs import Inputs, read_inputs
+from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
+from stq_deploy.evaluation.open_executor import executor_names, open_executor
+from stq_deploy.evaluation.scores import Score, mismatches
+from stq_deploy.evaluation.task import Stated, scoring_of
+from stq_deploy.evaluation.verification_samples import verification_inputs
+from stq_deploy.executors import Executor
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.files import check_output, locked, resolved
+from stq_deploy.network import Network, load_network, save_network
+from stq_deploy.network.archive import is_network_file
+from stq_deploy.network.input_format import InputFormat
+from stq_deploy.network.output import Task, real_values
+from stq_deploy.network.summary import network_title, op_rows, op_text
+from stq_deploy.passes import Conversion, PostTraining, convert_model, load_any
+from stq_deploy.passes.input_domain import MOST_BITS, PIXEL_BITS, checked_range, is_assumed
+from stq_deploy.passes.model_in_memory import convert_keras_model
+from stq_deploy.passes.ranges import METHODS
+from stq_deploy.passes.unread_units import drop_unread_units as without_unread_units
+from stq_deploy.program import Program, plan_network
+from stq_deploy.program.packed_activations import pack_activations as with_packed_activations
+from stq_deploy.toolchain.build import build_firmware
+from stq_deploy.toolchain.built import BuiltFirmware
+from stq_deploy.toolchain.compilers import find_compiler
+from stq_deploy.zoo.shipped import PREFIX, resolve_model, with_class_names
+
+__all__ = [
+    "BuiltFirmware", "ConnectedBoard", "Evaluation", "IntegerNetwork", "LayerComparison", "StqError", "build",
+    "connect", "convert", "emulate", "evaluate", "load", "verify",
+]  # fmt: skip
+
+PathLike = str | os.PathLike[str]
+Outputs = npt.NDArray[Any] | Any
+"""An array; a tuple of arrays for a network of several outputs.
+
+The second type is `Any` because only the network says which, and `(a == b).all()` must stay free of type errors.
+"""
+_PICTURE_AXES = 3
+_SHOWN_DIGITS = 12
+
+
+@dataclass(frozen=True, repr=False)
+class IntegerNetwork:
+    """A certified integer network, from `convert` or `load`.
+
+    `print` shows a table with a line for each op. Two are equal if a saved file of both would hold the same.
+
+    Attributes
+    ----------
+    network : Network
+        The network itself. Internal: its interface may change.
+    """
+
+    network: Network
+
+    @cached_property
+    def program(self) -> Program:
+        """The network as it runs on a device. Internal: its interface may change."""
+        return plan_network(self.network)
+
+    @property
+    def name(self) -> str:
+        """The model's name; untrusted text."""
+        return network_title(self.network)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return self.network.input_type.shape
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each output for one sample; the first holds the logits."""
+        return tuple(place.type.shape for place in self.program.outputs)
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 (hex) of what the network computes. The firmware announces it."""
+        return self.network.sha256()
+
+    def predict(self, x: npt.ArrayLike, *, levels: bool = False, features: bool | None = None) -> Outputs:
+        """Run the NumPy reference, which is right by definition.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, *input_shape)
+            Samples as they are: pixels as uint8 (0..255) or floats in [0, 1]; features as floats.
+        levels : bool
+            Return the integers instead of real numbers.
+        features : bool, optional
+            Whether `x` holds features, the Keras model's own input, instead of pixels. By default it does unless the
+            input is a picture of three axes that was not converted for features.
+
+        Returns
+        -------
+        ndarray, shape (N, *output shape), or a tuple of them
+            One array for each output, in a tuple if there are several. float64 and exact: real logits, without the
+            softmax or sigmoid that may end the Keras model. With `levels` int8, int16 or int32.
+
+        Raises
+        ------
+        StqError
+            Samples of another type or shape, NaN, or values outside the domain. Where the model's own quantizer
+            defines the values, it clips features beyond its levels, as in Keras.
+        """
+        with NumpyExecutor(self.program) as executor:
+            return _predicted(executor, x, levels, features)
+
+    def save(self, path: PathLike) -> None:
+        """Write a `.stq` file, in place of a former one.
+
+        Raises
+        ------
+        StqError
+            The file cannot be written, or another kind of file is there.
+        """
+        what = "a network (.stq)"
+        check_output(path, what=what, recognize=is_network_file, parents=False, force_option=False)
+        save_network(self.network, path)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(map(str, self.output_shapes))
+        return (
+            f"<IntegerNetwork {self.name!r}: {len(self.program.layers)} layers, {self.input_shape} -> {shapes}, "
+            f"{self.program.weight_bytes:,} bytes of weights, {self.model_hash[:_SHOWN_DIGITS]}>"
+        )
+
+    def __str__(self) -> str:
+        return op_text(op_rows(self.network))
+
+
+class ConnectedBoard:
+    """A board that runs a firmware, from `emulate` or `connect`. It ends with their `with` block."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def predict(self, x: npt.ArrayLike, *, levels: bool = False, features: bool | None = None) -> Outputs:
+        """Run the firmware on the board; as `IntegerNetwork.predict`, with the same result.
+
+        Raises
+        ------
+        StqError
+            Unusable samples, or the board does not answer.
+        """
+        return _predicted(self._executor, x, levels, features)
+
+    def __repr__(self) -> str:
+        return f"<ConnectedBoard {self._executor.name}: {self._executor.program.network!r}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The result of `evaluate`.
+
+    Attributes
+    ----------
+    on : str
+        What ran the network.
+    samples : int
+        Number of samples.
+    task : str
+        How the output was read.
+    score : Score
+        The score; `str(score)` is one figure with its interval.
+    confusion : ndarray of int64, shape (classes, classes), or None
+        Counts; row: true class, column: answer. None where answers are not classes.
+    mismatches : ndarray of int64, shape (M,)
+        Numbers of the samples whose output levels differ from the NumPy reference.
+    """
+
+    on: str
+    samples: int
+    task: str
+    score: Score
+    confusion: npt.NDArray[np.int64] | None
+    mismatches: npt.NDArray[np.int64]
+
+    @property
+    def figure(self) -> float | None:
+        """The score's figure: for classes top-1 accuracy, 0..1. None where nothing was scored."""
+        return self.score.figure
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the figure (Wilson's for accuracies); None where there is none."""
+        return self.score.interval
+
+    def __str__(self) -> str:
+        differ = f"{len(self.mismatches)} differ from the reference"
+        return f"{self.on}: {self.score.metric} {self.score}, {self.samples} samples, {differ}"
+
+
+def convert(
+    model: Any,
+    *,
+    calibrate: npt.ArrayLike | PathLike | None = None,
+    features: bool | None = None,
+    input_range: tuple[float, float] | None = None,
+    input_bits: int = PIXEL_BITS,
+    post_training: bool = False,
+    ranges: str = "mse",
+    drop_unread_units: bool = False,
+    pack_activations: bool = False,
+) -> IntegerNetwork:
+    """Convert a Keras or QKeras model, as `stq-deploy convert`; needs TensorFlow if its weights have quantizers.
+
+    Parameters
+    ----------
+    model : path or Keras model
+        A `.h5` or `.keras` file, `zoo:NAME`, or a model of tf_keras or Keras in memory.
+    calibrate : array_like, shape (N, *input shape), or path of a sample file, optional
+        Samples like those trained on. Where the model does not quantize its input, their range is the input's.
+    features : bool, optional
+        Whether an array `calibrate` holds features instead of pixels; by default unless it is of pictures (N, H, W, C).
+    input_range : (float, float), optional
+        Smallest and largest value of an input that the model does not quantize; pixels 0 and 255 mean these two.
+    input_bits : int
+        Bits of such an input's levels, 8 to 16.
+    post_training : bool
+        Quantize what the model has in floating point to int8; needs `calibrate`.
+    ranges : {"mse", "minmax"}
+        How `post_training` chooses the ranges of activations.
+    drop_unread_units : bool
+        Leave out units that no later weight reads. The logits stay the same.
+    pack_activations : bool
+        Keep activations of few bits packed while they wait, where that makes the arena smaller.
+
+    Warns
+    -----
+    UserWarning
+        Nothing states the values of the input, which is then taken for pixels in [0, 1].
+
+    Raises
+    ------
+    StqError
+        The file is damaged, a layer cannot be converted, or nothing states the values of the input.
+    """
+    asked = _conversion(calibrate, features, input_range, input_bits, ranges if post_training else None)
+    if isinstance(model, str | os.PathLike):
+        network = with_class_names(convert_model(resolve_model(model, keras=True), asked), os.fspath(model))
+    elif callable(getattr(model, "save", None)):
+        network = convert_keras_model(model, [asked])
+    else:
+        raise StqError(
+            f"a {type(model).__name__} is neither the path of a model file nor a Keras model",
+            next="give a path, zoo:NAME, or a model of tf_keras or Keras",
+        )
+    if is_assumed(network):
+        text = (
+            "no quantizer reads the model's input, which is taken for pixels in [0, 1]; state input_range or calibrate"
+        )
+        warnings.warn(text, UserWarning, stacklevel=2)
+    if drop_unread_units:
+        network = without_unread_units(network)
+    return IntegerNetwork(with_packed_activations(network) if pack_activations else network)
+
+
+def load(network: PathLike) -> IntegerNetwork:
+    """Read a converted network; the larger ones of `zoo:NAME` are converted first, which needs TensorFlow.
+
+    Parameters
+    ----------
+    network : path or str
+        A `.stq` file, or `zoo:NAME` (docs/ZOO.md lists the names).
+
+    Raises
+    ------
+    StqError
+        Absent, damaged, or another kind of file.
+    """
+    text, path = os.fspath(network), resolve_model(network)
+    if not text.startswith(PREFIX):
+        return IntegerNetwork(load_network(path))
+    return IntegerNetwork(with_class_names(load_any(path), text))
+
+
+def build(
+    net: IntegerNetwork,
+    board: str = "stm32h743",
+    out: PathLike | None = None,
+    *,
+    compiler: str | None = None,
+    places: Sequence[str] = (),
+    name: str = DEFAULT_NAME,
+) -> BuiltFirmware:
+    """Build the firmware of a network, as `stq-deploy build`.
+
+    Parameters
+    ----------
+    net : IntegerNetwork
+        From `convert` or `load`.
+    board : str
+        A name that `stq-deploy boards` lists.
+    out : path, optional
+        Folder for the build, `build/BOARD` by default. A former build's files there are replaced, others stay.
+    compiler : str, optional
+        Path or name; by default the first that `stq-deploy doctor` finds.
+    places : sequence of str
+        `PART=MEMORY[,MEMORY...]`: where kernels, weights, arena or scratch go.
+    name : str
+        What the network is called in C: the prefix of its files, functions and macros.
+
+    Returns
+    -------
+    BuiltFirmware
+        Sizes in bytes: `flash_bytes`, `ram_bytes` and `stack_bytes` of the image (None: no bound), `alone` of the
+        network in a firmware of your own, `memories` one by one. Files: `folder`, `elf`, `bin`, `hex`, `map`.
+
+    Raises
+    ------
+    StqError
+        No compiler or board, the network does not fit, or the folder cannot be used.
+    """
+    from stq_deploy.report.write import build_pages
+
+    found = load_board(board)
+    # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
+    command = f"stq_deploy.build, board {found.name}" + "".join(f", {place}" for place in places)
+    return build_firmware(
+        net.program,
+        found,
+        default_build_folder(found.name) if out is None else out,
+        compiler=find_compiler(compiler),
+        command=command,
+        places=parse_places(places),
+        name=checked_name(name),
+        pages=build_pages(net.name),
+    )
+
+
+@contextmanager
+def emulate(firmware: BuiltFirmware, *, counting: bool = False) -> Iterator[ConnectedBoard]:
+    """Boot a firmware on an emulated board, for the time of a `with` block.
+
+    Parameters
+    ----------
+    firmware : BuiltFirmware
+        From `build`.
+    counting : bool
+        Count instructions and check every access of memory; slower.
+
+    Raises
+    ------
+    StqError
+        There is no emulator of this board, or the program is stopped.
+    """
+    board = load_board(firmware.board)
+    with (
+        locked(resolved(firmware.folder), shared=True),
+        open_emulated(board, firmware, counting=counting) as (executor,),
+    ):
+        yield ConnectedBoard(executor)
+
+
+@contextmanager
+def connect(firmware: BuiltFirmware, *, port: str) -> Iterator[ConnectedBoard]:
+    """Talk to a board that was flashed with this very build, for the time of a `with` block.
+
+    Parameters
+    ----------
+    firmware : BuiltFirmware
+        From `build`; `stq-deploy flash` writes it to the board.
+    port : str
+        Serial port, such as /dev/ttyACM0.
+
+    Raises
+    ------
+    StqError
+        No such port, no answer, or another board, model or build.
+    """
+    board = load_board(firmware.board)
+    with locked(resolved(firmware.folder), shared=True), open_board(board, firmware, port) as executor:
+        yield ConnectedBoard(executor)
+
+
+def verify(
+    net: IntegerNetwork,
+    x: npt.ArrayLike | None = None,
+    on: str | Sequence[str] = ("host",),
+    *,
+    features: bool | None = None,
+) -> LayerComparison:
+    """Compare every layer's output bytes with the NumPy reference's.
+
+    Parameters
+    ----------
+    net : IntegerNetwork
+        From `convert` or `load`.
+    x : array_like, shape (N, *input_shape), optional
+        Samples, as for `IntegerNetwork.predict`; by default four: the input's extremes, and others that fit.
+    on : str or sequence of str
+        `host` and `host-cortex-m7` (the generated C here, with either kernels), the same with `-sanitized`, or a
+        board's name (its firmware, emulated).
+    features : bool, optional
+        As for `IntegerNetwork.predict`.
+
+    Returns
+    -------
+    LayerComparison
+        `rows` for each layer, `differences`, `differing_layers`; `raise_if_different()` makes an error of one.
+
+    Raises
+    ------
+    StqError
+        Unusable samples, an unknown name in `on`, or no compiler or emulator for it.
+    """
+    names = _checked_names([on] if isinstance(on, str) else on)
+    inputs = verification_inputs(net.network, None, 4) if x is None else _inputs(net.network, x, None, features)[1]
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_executor(name, net.program)) for name in names]
+        return compare_layers(NumpyExecutor(net.program), opened, inputs.levels)
+
+
+def evaluate(
+    net: IntegerNetwork,
+    x: npt.ArrayLike,
+    labels: npt.ArrayLike | None = None,
+    on: str = "host",
+    *,
+    features: bool | None = None,
+    task: str | None = None,
+    threshold: float | None = None,
+) -> Evaluation:
+    """Score a network, and compare each sample's outputs with the NumPy reference's.
+
+    Parameters
+    ----------
+    net : IntegerNetwork
+        From `convert` or `load`.
+    x : array_like, shape (N, *input_shape)
+        Samples, as for `IntegerNetwork.predict`.
+    labels : array_like, shape (N,) or (N, ...), optional
+        Class numbers from 0, a label for each output or place, or float targets of a regression.
+    on : str
+        As for `verify`, or `numpy`.
+    features : bool, optional
+        As for `IntegerNetwork.predict`.
+    task : str, optional
+        What the output is, where labels and shapes leave it open: a name of `stq-deploy evaluate --task`.
+    threshold : float, optional
+        The model's output above which the answer is yes.
+
+    Raises
+    ------
+    StqError
+        Unusable samples or labels, labels missing, an unknown name in `on`, or no compiler or emulator for it.
+    """
+    (name,) = _checked_names([on], also=("numpy",))
+    samples, inputs = _inputs(net.network, x, labels, features)
+    scoring = scoring_of(net.network, samples, Stated(_task(task), threshold))
+    reference = NumpyExecutor(net.program).run(inputs.levels)
+    found = reference
+    if name != "numpy":
+        with open_executor(name, net.program) as executor:
+            found = executor.run(inputs.levels)
+    answers = scoring.answers_of_levels(found[0])
+    score = scoring.score(answers, samples)
+    if score is None:
+        raise StqError(f"a score of {scoring.task} needs labels", next="give labels, one for each sample")
+    differing = [
+        mismatches(one.reshape(len(one), -1), other.reshape(len(other), -1))
+        for one, other in zip(found, reference, strict=True)
+    ]
+    return Evaluation(
+        name, len(samples), scoring.description, score, scoring.confusion(answers, samples),
+        np.unique(np.concatenate(differing)),
+    )  # fmt: skip
+
+
+def _predicted(executor: Executor, x: npt.ArrayLike, levels: bool, features: bool | None) -> Outputs:
+    """An executor's outputs for samples: one array, or a tuple for several outputs."""
+    network = executor.program.network
+    outputs = executor.run(_inputs(network, x, None, features)[1].levels)
+    types = [network.tensors[name] for name in network.outputs]
+    found = outputs if levels else tuple(real_values(*pair) for pair in zip(outputs, types, strict=True))
+    return found[0] if len(found) == 1 else found
+
+
+def _inputs(
+    network: Network, x: npt.ArrayLike, labels: npt.ArrayLike | None, features: bool | None
+) -> tuple[SampleSet, Inputs]:
+    """Samples as a file of them would be read, and the network's input for them."""
+    taken = _takes_features(network.input_format) if features is None else features
+    try:
+        samples = samples_of(x, labels, features=taken)
+        return samples, read_inputs(samples, network.input_format)
+    except StqError as error:
+        if taken or features is not None or not _may_be_features(np.asarray(x)):
+            raise
+        also = "; or say features=True, if they are the model's own input and not pixels"
+        raise StqError(error.what, where=error.where, cause=error.cause, next=error.next + also) from error
+
+
+def _may_be_features(x: npt.NDArray[Any]) -> bool:
+    """Whether samples are finite floats and no pixels."""
+    return x.dtype.kind == "f" and x.size > 0 and bool(np.isfinite(x).all()) and not 0 <= x.min() <= x.max() <= 1
+
+
+def _takes_features(format: InputFormat) -> bool:
+    """Whether samples are features where the caller does not say it: as sample files of this shape are read."""
+    made_for_features = format.domain is not None and format.domain.features
+    return made_for_features or len(format.type.shape) != _PICTURE_AXES
+
+
+def _conversion(
+    calibrate: npt.ArrayLike | PathLike | None,
+    features: bool | None,
+    input_range: tuple[float, float] | None,
+    input_bits: int,
+    method: str | None,
+) -> Conversion:
+    """The options of a conversion; `method` quantizes after training."""
+    stated = checked_range(input_range)
+    if not PIXEL_BITS <= input_bits <= MOST_BITS:
+        raise StqError(f"input_bits={input_bits} is not possible", next=f"choose {PIXEL_BITS} to {MOST_BITS}")
+    if method is not None and method not in METHODS:
+        raise no_such(f"ranges={method!r} is not possible", method, METHODS)
+    if calibrate is None:
+        if method is not None:
+            raise StqError("post_training needs calibrate", next="give a few hundred samples like those trained on")
+        return Conversion(stated, input_bits=input_bits)
+    if isinstance(calibrate, str | os.PathLike):
+        samples = load_samples(Path(calibrate))
+    else:
+        array = np.asarray(calibrate)
+        samples = samples_of(array, features=array.ndim - 1 != _PICTURE_AXES if features is None else features)
+    if method is None:
+        return Conversion(stated, samples=samples, input_bits=input_bits)
+    return Conversion(stated, PostTraining(samples, method), input_bits=input_bits)
+
+
+def _checked_names(names: Sequence[str], also: Sequence[str] = ()) -> list[str]:
+    """Names of executors, each once."""
+    known = [*also, *(name for name in executor_names() if name != "numpy")]
+    for name in names:
+        if name not in known:
+            raise no_such(f"there is nothing called {name!r} to run a network on", name, known)
+    if not names or len(set(names)) < len(names):
+        raise StqError(f"on={list(names)!r} names something twice, or nothing", next="name one or more, each once")
+    return list(names)
+
+
+def _task(name: str | None) -> Task | None:
+    if name is None:
+        return None
+    if name not in list(Task):
+        raise no_such(f"there is no task {name!r}", name, list(Task))
+    return Task(name)
