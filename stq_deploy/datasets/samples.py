@@ -459,9 +459,18 @@ def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:
         return
     check_finite(x)
     low, high = float(x.min()), float(x.max())
+    with np.errstate(over="ignore"):
+        least, most = float(np.float32(least)), float(np.float32(most))  # the values were rounded, too
     if low < least or high > most:
+        what = f"sample values run from {low:g} to {high:g}, outside [{least:g}, {most:g}]"
+        if "range" in metadata:
+            raise StqError(
+                what,
+                cause="metadata `range` was stated for other samples, or these were not clipped after an attack",
+                next='state the smallest and the largest value that occur, as in {"range": [-8, 8]}',
+            )
         raise StqError(
-            f"sample values run from {low:g} to {high:g}, outside [{least:g}, {most:g}]",
+            what,
             cause="they are on the 0..255 scale, or were not clipped after an attack",
             next="store pixels as uint8, or divide by 255 and clip to [0, 1]; state the range of features in metadata",
         )
@@ -475,5 +484,8 @@ def _stated_range(metadata: Mapping[str, Any]) -> tuple[float, float]:
         or not all(type(b) in (int, float) and math.isfinite(b) for b in bounds)
         or bounds[0] >= bounds[1]
     ):
-        raise StqError("metadata 'range' is not a list of the smallest and the largest value")
+        raise StqError(
+            "metadata 'range' is not a list of the smallest and the largest value",
+            next='state two finite numbers, the smaller first, as in {"range": [-8, 8]}',
+        )
     return float(bounds[0]), float(bounds[1])

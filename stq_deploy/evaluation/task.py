@@ -213,7 +213,10 @@ class _Question:
                 return Task.LABELS
             one_hot = (Task.CLASSES if self._is_vector else Task.PLACES, Task.LABELS, Task.REGRESSION)
             raise self._ambiguous(f"it ends in {last}, the labels are 0 or 1 for each output", one_hot)
-        raise self._unfit(y, f"labels of shape {y.shape[1:]} per sample", "as many labels as outputs or places", ())
+        what, wanted = f"labels of shape {y.shape[1:]} per sample", "as many labels as outputs or places"
+        if self._fits(y):
+            what, wanted = f"{what} from {y.min()} to {y.max()}", "a label for each output is 0 or 1"
+        raise self._unfit(y, what, wanted, ())
 
     def check_possible(self, task: Task) -> None:
         """Check that the output can be read as the stated task.

@@ -18,6 +18,7 @@ from stq_deploy.passes.ranges import Range, finest_grid
 PIXEL_BITS = 8
 MOST_BITS = 16
 _PICTURE_CHANNELS = (1, 3)
+_TINY, _LARGEST = (float(bound) for bound in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,22 @@ def choose_input(
         samples: for calibration.
         bits: of the levels, 8 to 16.
         step: real value of one level; None: as fine as the bits allow.
+
+    Raises:
+        StqError: the range is too wide or too narrow for float32.
     """
     found = _domain(shape, input_range, samples)
     if found is None:
         return None
     domain, origin = found
-    return ChosenInput(domain, input_grid(domain, bits, step), origin)
+    chosen = ChosenInput(domain, input_grid(domain, bits, step), origin)
+    if chosen.step < _TINY or max(-domain.low, domain.high) > _LARGEST:
+        raise StqError(
+            f"float32, in which Keras computes, cannot hold levels of an input from {domain.low:g} to {domain.high:g}",
+            cause="an end of the range is mistyped, or the features were not scaled",
+            next="scale the features to numbers near 1, train with those, and state their range",
+        )
+    return chosen
 
 
 def checked_range(value: Any, where: str = "") -> tuple[float, float] | None:

@@ -83,6 +83,13 @@ def resolve_model(name_or_path: str | os.PathLike[str], *, keras: bool = False) 
     path = _shipped_model(text.removeprefix(PREFIX), keras) if shipped else Path(text)
     if path.is_dir():
         raise folder_kind(path).error(str(path))
+    if path.exists() and not path.is_file():
+        raise StqError(
+            "it is a device or a pipe, not a model file",
+            where=str(path),
+            cause="the path leads to something without an end or a content of its own, such as <(...) of a shell",
+            next="write the model to a file, and give its path",
+        )
     if not path.is_file():
         raise StqError(
             "there is no such model file",

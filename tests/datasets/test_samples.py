@@ -62,6 +62,13 @@ def test_features_state_their_range(tmp_path: Path) -> None:
     assert not SampleSet(_x(), _y()).holds_features
 
 
+def test_the_range_of_float64_features_holds_their_float32_values() -> None:
+    """The upper end is a value of the samples, which rounding to float32 moves outward."""
+    x = np.array([[-0.9, 0.6, 0.1]])
+    assert float(np.float32(0.6)) > 0.6  # so that the test can fail
+    assert SampleSet(x.astype(np.float32), None, {"range": [-0.9, 0.6]}).stated_range == (-0.9, 0.6)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_round_trip(tmp_path: Path, dtype: type) -> None:
     samples = SampleSet(_x(dtype=dtype), _y(), _metadata())
@@ -136,6 +143,8 @@ def test_float_predictions_of_another_model_do_not_count() -> None:
         ({"x": _x(dtype=np.float32), "metadata": _range([0])}, "metadata 'range' is not a list"),
         ({"x": _x(dtype=np.float32), "metadata": _range("0..1")}, "metadata 'range' is not a list"),
         ({"x": _x(dtype=np.float32), "metadata": _range([True, 2])}, "metadata 'range' is not a list"),
+        ({"x": _x(dtype=np.float32), "metadata": _range([0, 10**400])}, "a whole number of 401 digits"),
+        ({"x": np.full((3, 2), -5.0), "metadata": _range([-4, 4])}, "`range` was stated for other samples"),
         ({"y": _y()[:2]}, "3 samples but labels of shape"),
         ({"y": np.zeros((3, 1, 1, 1, 1), int)}, "labels of shape"),
         ({"y": np.zeros((3, 0), int)}, "labels of shape"),

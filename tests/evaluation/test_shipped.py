@@ -23,6 +23,8 @@ def test_a_path_stays_a_path(tmp_path: Path) -> None:
         shipped.resolve_model(tmp_path / "other.stq")
     with pytest.raises(StqError, match="no model 'zoo:\\.\\./x' comes with stq-deploy"):
         shipped.resolve_model("zoo:../x")
+    with pytest.raises(StqError, match="a device or a pipe, not a model file"):
+        shipped.resolve_model("/dev/null")
 
 
 @pytest.fixture(name="network", scope="module")

@@ -114,6 +114,7 @@ REFUSED = {
     "beyond in a mask": (PICTURE, SIGMOID, np.full((2, 4, 4), 255), "class 255, the network has 2"),
     "negative": ((3,), SOFTMAX, [-1, 1], "a label is -1"),
     "negative of a sigmoid": ((1,), SIGMOID, [-1, 1], "a label is -1"),
+    "negative labels of outputs": (FOUR, SIGMOID, 2 * SEVERAL - 1, "labels of shape .4,. per sample from -1 to 1"),
     "two hot": (FOUR, SOFTMAX, SEVERAL, "not one 1 and else 0"),
     "softmax of one": ((1,), SOFTMAX, [0, 1], "always 1"),
     "labels for other places": ((4, 4, 3), SOFTMAX, np.zeros((2, 5, 5), int), r"output has shape \(4, 4, 3\)"),

@@ -15,6 +15,7 @@ import pytest
 from feature_models import activation, bits, build_model, classifier, dense, layer
 
 from stq_deploy.datasets.samples import SampleSet, save_samples
+from stq_deploy.errors import StqError
 from stq_deploy.network import load_network, save_network
 from stq_deploy.network.reference import run
 from stq_deploy.passes import Conversion, UnknownInputError, convert_model
@@ -202,6 +203,14 @@ def test_what_the_models_own_quantizer_clips_is_counted_and_is_no_error(tmp_path
     found = json_of(invoke(*arguments, "--json"))
     assert (found["top1"], found["samples_outside_domain"]) == (1.0, beyond)
     assert f"{beyond} of {COUNT} samples outside the input's domain" in invoke(*arguments).stdout
+
+
+@pytest.mark.parametrize("ends", [(-1e300, 1e300), (-1e39, 1.0), (0.0, 1e-300), (0.0, 1e-37)])
+def test_a_range_that_float32_cannot_hold_is_the_users_mistake(ends: tuple[float, float], tmp_path: Path) -> None:
+    build_model(FEATURES, classifier).save(tmp_path / "m.h5")
+    with pytest.raises(StqError, match="float32, in which Keras computes, cannot hold levels") as refused:
+        convert_model(tmp_path / "m.h5", Conversion(ends))
+    assert "mistyped" in refused.value.cause
 
 
 def test_pictures_are_taken_for_pixels_and_every_command_says_so(tmp_path: Path) -> None:
