@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A shell has its background jobs ignore Ctrl-C, and their children inherit it: commands under test must heed it.
+# A shell's background jobs ignore Ctrl-C, and those of nohup a hang-up. Children inherit both; what is tested must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Tests share two cores with compilers and emulators: how long one example takes says nothing of the code.
 settings.register_profile("stq", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -61,11 +61,12 @@ def running(elf: Path, board: Board, revision: str | None = None) -> Iterator[Se
 
 def crashing(built: BuiltFirmware, instructions: list[int], target: Path) -> Path:
     """A copy of the firmware whose first layer begins with these Thumb instructions."""
-    function = next(s for s in read_image(built.elf).symbols if s.name == "stq_network_run_layer")
+    function = next(s for s in read_image(built.elf).symbols if s.name == "stq_model_run_layer")
     content = bytearray(built.elf.read_bytes())
     with built.elf.open("rb") as stream:
         (at,) = ELFFile(stream).address_offsets(function.address)
     code = b"".join(word.to_bytes(2, "little") for word in instructions)
+    assert len(code) <= function.size  # else the function behind it is changed, too
     content[at : at + len(code)] = code
     target.write_bytes(content)
     return target

@@ -87,7 +87,7 @@ def test_a_network_of_sequences_or_vectors_takes_samples_of_its_shape(tmp_path: 
         (["--post-training", "int8"], "--post-training needs --calibrate"),
         (["--calibrate", "pixels.npz"], "add --post-training int8 --calibrate SAMPLES.npz"),
         ([*INT8, "absent.npz"], "there is no such file"),
-        ([*INT8, "m.h5"], "this is not a usable sample file"),
+        ([*INT8, "m.h5"], "it is an HDF5 file, as a Keras model's .h5, not a sample file"),
         ([*INT8, "pixels.npz", "--input-range", "1", "0"], "--input-range 1 0 is not a range"),
         ([*INT8, "pixels.npz", "--input-range", "0", "inf"], "is not a range"),
         ([*INT8, "pixels.npz", "--input-range", "nan", "1"], "is not a range"),

@@ -113,8 +113,8 @@ def test_the_output_folder_holds_a_whole_project(compiled: Any) -> None:
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     assert names >= {
         "Makefile",
-        "network/network.c",
-        "network/weights.c",
+        "network/stq_model.c",
+        "network/stq_model_weights.c",
         "kernels/include/stq_nn.h",
         "kernels/cortex_m7/stq_convolve_t2_s8.c",
         "board/linker.ld",

@@ -38,7 +38,7 @@ def _network(scheme: str, variant: str, folder: Path) -> Network:
 def test_bits_in_the_emitted_arrays(scheme: str, variant: str, width: int, tmp_path: Path) -> None:
     network = _network(scheme, variant, tmp_path)
     generate(plan_network(network), tmp_path / "c", command="test", tool_version="0")
-    arrays = _ARRAY.findall((tmp_path / "c" / "weights.c").read_text())
+    arrays = _ARRAY.findall((tmp_path / "c" / "stq_model_weights.c").read_text())
     layers = [layer for layer in plan_network(network).layers if layer.weights is not None]
     assert len(arrays) == len(layers) == 10  # convolutions: 3, 2 of the gates, 2 of the separable one; dense layers: 3
     for layer, (rows, columns, bits, length, text) in zip(layers, arrays, strict=True):
