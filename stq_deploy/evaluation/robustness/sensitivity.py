@@ -23,6 +23,7 @@ from stq_deploy.attacks.grid import PIXELS
 from stq_deploy.attacks.steps import direction
 from stq_deploy.attacks.victim import Victim
 from stq_deploy.datasets.samples import Pixels
+from stq_deploy.errors import StqError
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.network.input_format import unit_interval
 
@@ -169,8 +170,14 @@ def measure(
         initial: bits of a layer of sensitivity 0, before the clip.
 
     Raises:
-        StqError: the samples have another shape.
+        StqError: the samples have another shape, or the step is less than one level.
     """
+    if not eps * 255 >= 1 - 1e-6:
+        raise StqError(
+            f"a step of {eps:g} is less than one level of 8 bits: no sample would change",
+            where="--eps",
+            next="choose 1/255 or more",
+        )
     at, format = places(model.keras), model.input_format
     names = list(dict.fromkeys(place.measured_at for place in at))
     clean = PIXELS.nearest(unit_interval(x))

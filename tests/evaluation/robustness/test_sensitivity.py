@@ -87,6 +87,8 @@ def test_the_command_measures_what_one_step_changes(tmp_path: Path) -> None:
     assert load_scheme(str(scheme))[1] is not None
     again = invoke("robustness-sensitivity", tmp_path / "m.h5", "--sample-file", tmp_path / "in.npz")
     assert again.exit_code == 0 and "relu" in again.output
+    none = invoke("robustness-sensitivity", tmp_path / "m.h5", "--sample-file", tmp_path / "in.npz", "--eps", "1/300")
+    assert none.exit_code == 1 and "less than one level" in none.stderr
 
 
 def test_samples_that_all_move_one_way_and_dead_activations() -> None:
