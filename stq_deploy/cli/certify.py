@@ -82,6 +82,11 @@ def certify(
         check_output(out, what="a certificate", recognize=lambda path: is_record(path, FORMAT), force=force)
     if not families and not sigmas:
         raise StqError("what is to be certified?", next="give --family brightness:8, say, or --smoothing 12.75")
+    if not sigmas and (draws, confidence, seed) != (1000, 0.999, 0):
+        raise StqError(
+            "--draws, --confidence and --seed are of randomized smoothing, and there is none",
+            next="add --smoothing SIGMA, or leave them out",
+        )
     questions = Questions.parse(families, [Settings(sigma, draws, confidence, seed) for sigma in sigmas])
     source, pictures = chosen_samples(dataset or (None if samples else "cifar10"), data, samples, limit)
     if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:

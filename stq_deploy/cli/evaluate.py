@@ -89,12 +89,14 @@ def evaluate(
     from stq_deploy.cli._input import outside_text
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars
-    from stq_deploy.errors import printable
+    from stq_deploy.errors import StqError, printable
     from stq_deploy.evaluation.task import choose
     from stq_deploy.progress import stage
     from stq_deploy.report.titles import reading_lines
     from stq_deploy.zoo.shipped import resolve_model
 
+    if noise is None and (noise_seed, noise_draws) != (0, 1):
+        raise StqError("--noise-seed and --noise-draws are of a noise, and there is none", next="add --noise SIGMA")
     source, chosen = chosen_samples(dataset, data, samples, limit)
     path = resolve_model(model, keras=executor == "float")
     with progress_bars() as progress, ExitStack() as opened:

@@ -100,6 +100,12 @@ def test_options_of_a_board_without_a_board_are_refused(work: Path, option: str)
     assert not (work / "refused.npz").exists()
 
 
+@pytest.mark.parametrize("option", ["--noise-seed", "--noise-draws"])
+def test_options_of_a_noise_without_a_noise_are_refused(work: Path, option: str) -> None:
+    done = invoke("evaluate", "--model", work / "m.h5", "--samples", work / "in.npz", option, "3")
+    assert done.exit_code == 1 and "add --noise SIGMA" in done.stderr
+
+
 def test_verify_counts_what_differs_from_the_float_model(work: Path) -> None:
     done = invoke(
         "verify", "--model", work / "m.h5", "--executors", "numpy,host", "--samples", work / "in.npz", "--limit",

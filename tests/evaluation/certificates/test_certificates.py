@@ -212,3 +212,6 @@ def test_the_command_wants_something_to_certify(tmp_path: Path) -> None:
     done = invoke("certify", "zoo:stq-cifar10")
     assert done.exit_code != 0
     assert "what is to be certified?" in done.stderr
+    for option, value in (("--draws", "10"), ("--confidence", "0.9"), ("--seed", "1")):
+        done = invoke("certify", "zoo:stq-cifar10", "--family", "mirror", option, value)
+        assert done.exit_code == 1 and "add --smoothing" in done.stderr
