@@ -139,6 +139,16 @@ class Device(_Strict):
 
     live: tuple[LiveStep, ...] = ()
 
+    @field_validator("live")
+    @classmethod
+    def _unlike(cls, live: tuple[LiveStep, ...]) -> tuple[LiveStep, ...]:
+        """Queries and results are kept by the attacks' names."""
+        names = [one.attack for one in live]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the board is attacked by {twice!r} twice; write a preset for each")
+        return live
+
 
 class Preset(_Strict):
     """What `stq-deploy robustness` measures.
@@ -164,6 +174,18 @@ class Preset(_Strict):
         if twice is not None:
             raise ValueError(f"two series are named {twice!r}; give each a name of its own")
         return series
+
+    def check_settings(self) -> None:
+        """Make every attack once, before hours are spent on those before it.
+
+        Raises:
+            StqError: an impossible setting.
+        """
+        for series in self.series:
+            for step in series.steps:
+                step.at(series.budgets[0], series.norm)
+        for live in self.device.live if self.device else ():
+            live.made()
 
     @property
     def needs_source(self) -> bool:
@@ -198,7 +220,9 @@ def load_preset(name_or_path: str) -> Preset:
         text = read_bounded(path)
         if not text.strip():
             raise StqError("the preset is empty", where=str(path), next=f"choose one of {', '.join(preset_names())}")
-        return Preset.model_validate(_with_series(tomllib.loads(text)))
+        preset = Preset.model_validate(_with_series(tomllib.loads(text)))
+        preset.check_settings()
+        return preset
     except FileNotFoundError as error:
         what = f"there is no preset {name_or_path!r}"
         raise no_such(what, name_or_path, preset_names(), also="or give a .toml file") from error

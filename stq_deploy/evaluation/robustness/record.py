@@ -19,7 +19,7 @@ from stq_deploy.errors import StqError
 from stq_deploy.evaluation.board_run import SampleFile
 from stq_deploy.evaluation.robustness.device import OnDevice
 from stq_deploy.evaluation.robustness.flags import Flag
-from stq_deploy.evaluation.robustness.presets import Preset
+from stq_deploy.evaluation.robustness.presets import Preset, Series
 from stq_deploy.evaluation.robustness.run import Job, as_json
 from stq_deploy.evaluation.robustness.sensitivity import REPORTED_EPS, REPORTED_SAMPLES, Sensitivity
 from stq_deploy.evaluation.robustness.shard import Shard
@@ -126,7 +126,7 @@ def write_results(
 def worst_files(job: Job, shards: Sequence[Shard]) -> list[SampleFile]:
     """The worst pictures by series and budget, as sample files."""
     return [
-        SampleFile(_file(series.name, eps), _worst(job, shards, series.name, b, eps, series.norm))
+        SampleFile(_file(series.name, eps), _worst(job, shards, series, b))
         for series in job.preset.series
         for b, eps in enumerate(series.eps)
     ]
@@ -162,12 +162,15 @@ def _file(series: str, eps: str) -> str:
     return f"worst-{safe}.npz"
 
 
-def _worst(job: Job, shards: Sequence[Shard], series: str, b: int, eps: str, norm: str) -> SampleSet:
-    pictures = np.concatenate([shard.series[series].worst[b] for shard in shards])
+def _worst(job: Job, shards: Sequence[Shard], series: Series, b: int) -> SampleSet:
+    pictures = np.concatenate([shard.series[series.name].worst[b] for shard in shards])
+    rounded = "" if series.storage == "uint8" else "; then rounded to pixels of 8 bits, which can leave that budget"
     metadata = {
         "attack": {
-            "name": f"worst case {series} {eps}",
-            "threat_model": f"untargeted; the worst of all attacks of the preset; L{norm} {eps}",
+            "name": f"worst case {series.name} {series.eps[b]}",
+            "threat_model": (
+                f"untargeted; the worst of all attacks of the series; L{series.norm} {series.eps[b]}{rounded}"
+            ),
         },
         "seed": job.seed,
     }

@@ -100,6 +100,9 @@ def run(job: Job, processes: int = 1, progress: Progress = silent) -> list[Shard
 
     Args:
         processes: how many shards at a time, each in a process of its own.
+
+    Raises:
+        StqError: as `open_network`, or a shard is lost.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     parts, missing = job.parts(), missing_parts(job)
@@ -108,8 +111,19 @@ def run(job: Job, processes: int = 1, progress: Progress = silent) -> list[Shard
     for _ in _worked_off(job, missing, processes, progress):
         done += 1
         progress("attacking samples in shards", done, len(parts))
-    shards = [load_shard(job.path(numbers), job.key(numbers)) for numbers in parts]
-    return [shard for shard in shards if shard is not None]
+    return [_read_back(job, numbers) for numbers in parts]
+
+
+def _read_back(job: Job, numbers: npt.NDArray[np.int64]) -> Shard:
+    shard = load_shard(job.path(numbers), job.key(numbers))
+    if shard is None:
+        raise StqError(
+            "a part that was attacked cannot be read back",
+            where=str(job.path(numbers)),
+            cause="another program has changed or removed it",
+            next="repeat the command: it attacks that part again",
+        )
+    return shard
 
 
 def missing_parts(job: Job) -> list[npt.NDArray[np.int64]]:

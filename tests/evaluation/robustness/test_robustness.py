@@ -14,7 +14,7 @@ from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.robustness.flags import masking_flags
 from stq_deploy.evaluation.robustness.presets import Preset, load_preset, preset_names
-from stq_deploy.evaluation.robustness.record import attacked_job
+from stq_deploy.evaluation.robustness.record import attacked_job, worst_files
 from stq_deploy.evaluation.robustness.run import SHARD, run
 from stq_deploy.evaluation.robustness.summary import Summary, summarize
 
@@ -242,6 +242,28 @@ def test_the_command_leaves_all_files(model: Path, samples: SampleSet, tmp_path:
     assert scored["correct"] == 4
 
 
+def test_a_lost_part_is_no_smaller_run(
+    model: Path, samples: SampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stq_deploy.evaluation.robustness import run as run_module
+
+    monkeypatch.setattr(run_module, "save_shard", lambda *_: None)
+    with pytest.raises(StqError, match="cannot be read back"):
+        run(attacked_job(model, _preset(), samples.first(4), 0, tmp_path))
+
+
+def test_worst_pictures_rounded_out_of_their_budget_say_so(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    """1.6 levels become 2."""
+    series = {"name": "a", "norm": "inf", "eps": ["8/1275"], "attack": [{"attack": "fgsm"}]}
+    for storage, claimed in (("float32", "which can leave that budget"), ("uint8", "Linf 8/1275")):
+        preset = _preset(series=[series | {"storage": storage}])
+        job = attacked_job(model, preset, samples.first(4), 0, tmp_path / storage)
+        (file,) = worst_files(job, run(job))
+        assert file.samples.metadata["attack"]["threat_model"].endswith(claimed)
+        change = np.abs(file.samples.x.astype(int) - samples.x[:4].astype(int)).max()
+        assert change == (2 if storage == "float32" else 1)
+
+
 def test_every_shipped_preset_is_one() -> None:
     assert {"quick", "community", "paper", "paper-fixed", "fig5"} <= set(preset_names())
     for name in preset_names():
@@ -277,6 +299,21 @@ def test_every_shipped_preset_is_one() -> None:
             'title = "x"\nsamples = 1\n[[series]]\nname = "a"\nnorm = "inf"\neps = ["1/0"]\n'
             '[[series.attack]]\nattack = "fgsm"',
             "divides by zero",
+        ),
+        (
+            'title = "x"\nsamples = 1\n[[series]]\nname = "a"\nnorm = "1"\neps = ["1"]\n'
+            '[[series.attack]]\nattack = "square"',
+            "norm must be one of inf, 2",
+        ),
+        (
+            'title = "x"\nsamples = 1\nseries_of = "quick"\n[[device.live]]\nattack = "boundary"\nnorm = "2"\n'
+            'eps = "1"\nsamples = 1\nsettings = { max_queries = "9" }',
+            "more than init_size",
+        ),
+        (
+            'title = "x"\nsamples = 1\nseries_of = "quick"\n'
+            + 2 * '[[device.live]]\nattack = "square"\nnorm = "2"\neps = "1"\nsamples = 1\n',
+            "'square' twice",
         ),
     ],
 )
