@@ -235,7 +235,7 @@ def convert(
     Parameters
     ----------
     model : path or Keras model
-        A `.h5` or `.keras` file, `zoo:NAME`, or a model of tf_keras or Keras in memory.
+        A `.h5` or `.keras` file, `zoo:NAME`, or a model of tf_keras (Keras 2) in memory.
     calibrate : array_like, shape (N, *input shape), or path of a sample file, optional
         Samples like those trained on. Where the model does not quantize its input, their range is the input's.
     features : bool, optional
@@ -271,7 +271,7 @@ def convert(
     else:
         raise StqError(
             f"a {type(model).__name__} is neither the path of a model file nor a Keras model",
-            next="give a path, zoo:NAME, or a model of tf_keras or Keras",
+            next="give a path, zoo:NAME, or a model of tf_keras",
         )
     if is_assumed(network):
         text = (
@@ -513,15 +513,20 @@ def _inputs(
         samples = samples_of(x, labels, features=taken)
         return samples, read_inputs(samples, network.input_format)
     except StqError as error:
-        if taken or features is not None or not _may_be_features(np.asarray(x)):
+        if taken or features is not None or not _may_be_features(x):
             raise
         also = "; or say features=True, if they are the model's own input and not pixels"
         raise StqError(error.what, where=error.where, cause=error.cause, next=error.next + also) from error
 
 
-def _may_be_features(x: npt.NDArray[Any]) -> bool:
+def _may_be_features(x: npt.ArrayLike) -> bool:
     """Whether samples are finite floats and no pixels."""
-    return x.dtype.kind == "f" and x.size > 0 and bool(np.isfinite(x).all()) and not 0 <= x.min() <= x.max() <= 1
+    try:
+        values = np.asarray(x)
+    except (ValueError, TypeError):  # rows of different lengths
+        return False
+    finite = values.dtype.kind == "f" and values.size > 0 and bool(np.isfinite(values).all())
+    return finite and not 0 <= values.min() <= values.max() <= 1
 
 
 def _takes_features(format: InputFormat) -> bool:

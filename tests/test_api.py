@@ -16,6 +16,7 @@ from model_files import ModelDraft, random
 from networks import random_levels, random_network
 
 import stq_deploy as stq
+from stq_deploy.emulator.process import EmulatedBoard
 from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison, LayerRow
 from stq_deploy.network import reference
 
@@ -96,6 +97,37 @@ def test_a_model_in_memory_predicts_what_keras_predicts() -> None:
     assert "in_memory" in repr(net)
 
 
+@pytest.mark.keras
+def test_a_model_that_keras_cannot_save_is_an_error() -> None:
+    import tf_keras
+
+    class Own(tf_keras.Model):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return x
+
+    with pytest.raises(stq.StqError, match="cannot be saved"):
+        stq.convert(Own())
+
+
+def test_a_connected_board_and_several_outputs(tmp_path: Path) -> None:
+    """An emulated board stands at the port, as a real one would."""
+    net = stq.IntegerNetwork(next(one for one in map(random_network, range(200)) if len(one.outputs) > 1))
+    x = net.network.input_format.values(random_levels(net.network, 3))
+    firmware = stq.build(net, out=tmp_path / "fw", name="kws")
+    assert (firmware.folder / "network" / "kws.h").is_file()
+    assert len(repr(firmware)) < 300
+    with (
+        EmulatedBoard(firmware.elf, firmware.board, "fast") as emulated,
+        stq.connect(firmware, port=emulated.port) as board,
+    ):
+        found = board.predict(x, features=True)
+    for one, other in zip(found, net.predict(x, features=True), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(stq.StqError, match="port"), stq.connect(firmware, port=str(tmp_path / "absent")):
+        pass
+    assert stq.verify(net, x, on="stm32h743", features=True).differing_layers == 0
+
+
 def test_levels_and_real_numbers_of_several_outputs() -> None:
     """A tuple, one array for each output, as the reference gives them."""
     whole = next(one for one in map(random_network, range(200)) if len(one.outputs) > 1)
@@ -131,6 +163,7 @@ def test_pixels_and_their_floats_are_the_same(net: stq.IntegerNetwork) -> None:
         (PIXELS[:, :31], "shape"),
         (PIXELS / 255 * np.nan, "NaN"),
         (np.full((1, 32, 32, 1), 1e300), "infinite"),
+        ([[0.5], [0.5, 0.25]], "not an array"),
         ("pixels", "type"),
         (None, "type"),
     ],

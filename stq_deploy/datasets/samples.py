@@ -368,7 +368,10 @@ def samples_of(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, features: bo
     Raises:
         StqError: another type or shape, NaN or infinite values, or pixels out of range.
     """
-    values = np.asarray(x)
+    try:
+        values, given = np.asarray(x), None if y is None else np.asarray(y)
+    except (ValueError, TypeError) as error:
+        raise StqError(f"the samples are not an array ({error})", next="give arrays, a row for each sample") from error
     if values.dtype != np.uint8 and values.dtype.kind != "f":
         raise StqError(
             f"the samples are of type {values.dtype}, neither uint8 nor float",
@@ -377,7 +380,7 @@ def samples_of(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, features: bo
     if values.dtype != np.uint8:
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
             values = values.astype(np.float32)
-    labels = None if y is None else _labels(np.asarray(y))
+    labels = None if given is None else _labels(given)
     if not features or values.size == 0 or values.dtype == np.uint8:
         return SampleSet(values, labels, {"range": [0.0, 1.0]} if features else {})
     check_finite(values)

@@ -94,7 +94,7 @@ def checked_levels(program: Program, levels: Levels) -> npt.NDArray[Any]:
         raise StqError(
             f"input levels are not integers in {spec.minimum}..{spec.maximum}",
             cause="the samples were not quantized for this network",
-            next="quantize them with `stq_deploy.network.input_format.quantize_input`",
+            next="give the samples themselves to `predict` of the Python interface, which quantizes them",
         )
     return np.ascontiguousarray(levels, spec.dtype)
 

@@ -23,20 +23,37 @@ def convert_keras_model(model: Any, conversions: Iterable[Conversion] = (Convers
         conversions: options to try in order; the next one where sums would leave 32 bits.
 
     Raises:
-        StqError: a layer or setting that cannot be converted.
+        StqError: a layer or setting that cannot be converted, or a model that cannot be saved.
     """
     if isinstance(model, str):
         return _first(model, conversions)
     with tempfile.TemporaryDirectory(prefix="stq-model-") as folder:
         path = Path(folder) / "model.h5"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras calls the form legacy; the file is temporary
-            model.save(path, include_optimizer=False)
+        _save(model, path)
         try:
             return _first(path, conversions)
         except StqError as error:
             where = error.where.replace(str(path), f"Keras model {model.name!r}")
             raise StqError(error.what, where=where, cause=error.cause, next=error.next) from error
+
+
+def _save(model: Any, path: Path) -> None:
+    """Write a model file.
+
+    Raises:
+        StqError: the model is of a kind that Keras cannot save so, or no Keras model.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras calls the form legacy; the file is temporary
+            model.save(path, include_optimizer=False)
+    except Exception as error:  # the caller's own layers may raise anything
+        raise StqError(
+            f"the model cannot be saved: {error}",
+            where=f"{type(model).__name__} in memory",
+            cause="it is a subclassed model, holds layers of its own, or is not a Keras model",
+            next="build it from Keras or QKeras layers as a Functional or Sequential model",
+        ) from error
 
 
 def _first(path: str | os.PathLike[str], conversions: Iterable[Conversion]) -> Network:
