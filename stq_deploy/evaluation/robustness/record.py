@@ -17,6 +17,7 @@ from stq_deploy.attacks.grid import PIXELS
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.errors import StqError
 from stq_deploy.evaluation.board_run import SampleFile
+from stq_deploy.evaluation.float_model import model_output
 from stq_deploy.evaluation.robustness.device import OnDevice
 from stq_deploy.evaluation.robustness.flags import Flag
 from stq_deploy.evaluation.robustness.presets import Preset, Series
@@ -53,8 +54,10 @@ def attacked_job(
         )
     x = PIXELS.nearest(unit_interval(samples.x))
     y = samples.classes()
-    names = samples.class_names or [str(c) for c in range(int(y.max()) + 1)]
-    digest = open_model_file(model).facts["sha256"]
+    file = open_model_file(model)
+    # By the labels it could be fewer: chance would then be too high for the flag that compares with it.
+    names = samples.class_names or [str(c) for c in range(max(model_output(file).channels, 2))]
+    digest = file.facts["sha256"]
     of_source = "" if source is None else open_model_file(source).facts["sha256"]
     return Job(
         model, digest, preset, x, y, tuple(map(str, names)), seed, out / "shards", defence, source, of_source

@@ -242,6 +242,13 @@ def test_the_command_leaves_all_files(model: Path, samples: SampleSet, tmp_path:
     assert scored["correct"] == 4
 
 
+def test_classes_without_names_are_those_of_the_model(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    """Not those of the labels: with one class, chance would be all samples, and no network could stand above it."""
+    first = SampleSet(samples.x[::2], samples.y[::2])
+    assert set(first.classes()) == {0}
+    assert attacked_job(model, _preset(), first, 0, tmp_path).class_names == ("0", "1")
+
+
 def test_a_lost_part_is_no_smaller_run(
     model: Path, samples: SampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
