@@ -194,6 +194,8 @@ class Evaluation:
         Counts; row: true class, column: answer. None where answers are not classes.
     mismatches : ndarray of int64, shape (M,)
         Numbers of the samples whose output levels differ from the NumPy reference.
+    outside : int
+        Samples with a value beyond the levels of the model's own input quantizer, which clips it, as in Keras.
     """
 
     on: str
@@ -202,6 +204,7 @@ class Evaluation:
     score: Score
     confusion: npt.NDArray[np.int64] | None
     mismatches: npt.NDArray[np.int64]
+    outside: int
 
     @property
     def figure(self) -> float | None:
@@ -491,7 +494,7 @@ def evaluate(
     ]
     return Evaluation(
         name, len(samples), scoring.description, score, scoring.confusion(answers, samples),
-        np.unique(np.concatenate(differing)),
+        np.unique(np.concatenate(differing)), inputs.outside,
     )  # fmt: skip
 
 

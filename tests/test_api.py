@@ -292,6 +292,7 @@ def test_scores_are_those_of_the_logits(net: stq.IntegerNetwork) -> None:
         np.testing.assert_array_equal(found.confusion, expected)
         assert found.mismatches.tolist() == []
         assert "0 differ from the reference" in str(found)
+        assert found.outside == int((PIXELS / 255 > 1 - 1 / 512).any(axis=(1, 2, 3)).sum())
     for wrong in (None, [0, 1], [0, 1, 2, 10]):
         with pytest.raises(stq.StqError, match="label"):
             stq.evaluate(net, PIXELS, wrong, on="numpy")
