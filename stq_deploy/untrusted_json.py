@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,11 @@ def parse_json(content: str | bytes, parse_constant: Callable[[str], Any] | None
     if "\\ud" in text or "\\uD" in text:
         _check_characters(json.dumps(value, ensure_ascii=False))
     return value
+
+
+def writable(name: str) -> str:
+    """A file's name as text that UTF-8 can hold: its bytes that are no characters become escapes, such as `\\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _whole_number(text: str) -> int:

@@ -20,9 +20,10 @@ def chosen_samples(
         StqError: neither or both of --dataset and --samples are given, or they cannot be read.
     """
     from stq_deploy.datasets.samples import load_samples, samples_of_dataset
+    from stq_deploy.untrusted_json import writable
 
     if samples is not None and dataset is None:
-        return samples.name, load_samples(samples).first(limit)
+        return writable(samples.name), load_samples(samples).first(limit)
     if dataset is not None and samples is None:
         return dataset, samples_of_dataset(dataset, data, limit)
     raise StqError("which samples?", next="give either --dataset cifar10 or --samples FILE.npz")

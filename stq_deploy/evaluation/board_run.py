@@ -30,6 +30,7 @@ from stq_deploy.network.summary import network_title
 from stq_deploy.program import Program
 from stq_deploy.progress import Progress, silent
 from stq_deploy.toolchain.built import BuiltFirmware
+from stq_deploy.untrusted_json import writable
 
 FloatAnswers = Callable[[Scoring, Values], Answers]
 """The float model's answers to values of its input, unchanged, read by the scoring."""
@@ -45,7 +46,7 @@ class SampleFile:
     @classmethod
     def load(cls, path: Path) -> SampleFile:
         """Read a sample file; see `load_samples` for what is refused."""
-        return cls(path.name, load_samples(path))
+        return cls(writable(path.name), load_samples(path))
 
     def scoring(self, network: Network, stated: Stated | None = None) -> Scoring:
         """The scoring of the network's outputs on these samples.

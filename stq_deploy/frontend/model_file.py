@@ -21,7 +21,7 @@ from stq_deploy.frontend.errors import damaged, located, shown
 from stq_deploy.frontend.source import FloatArray
 from stq_deploy.quarantine import HDF5_MAGIC, MAXIMUM_FILE_BYTES, NO_MODEL, ZIP_MAGIC, Contents, Unusable, read_contents
 from stq_deploy.regular_file import read_regular
-from stq_deploy.untrusted_json import parse_json
+from stq_deploy.untrusted_json import parse_json, writable
 
 Shapes = Mapping[str, tuple[int, ...] | None]
 """Every array that a layer stores, in Keras's order: name -> shape, or None for one that is not read.
@@ -106,7 +106,7 @@ def read_model(content: bytes, path: Path) -> ModelFile:
     except Unusable as error:
         raise weights_alone() if NO_MODEL in str(error) else damaged(str(error)) from error
     reader = _h5_reader(found) if form == "h5" else _keras_reader(found)
-    facts = {"name": path.name, "sha256": hashlib.sha256(content).hexdigest(), "format": form}
+    facts = {"name": writable(path.name), "sha256": hashlib.sha256(content).hexdigest(), "format": form}
     return ModelFile(path, _json(found.config), reader, _counter(found, form), facts)
 
 

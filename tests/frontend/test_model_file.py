@@ -101,6 +101,13 @@ def test_devices_and_pipes_are_not_opened(tmp_path: Path) -> None:
         assert_refused(path, "a device or a pipe")
 
 
+def test_a_file_name_that_is_no_text_is_written_with_escapes(tmp_path: Path) -> None:
+    """Python keeps a name's stray bytes as half characters, which no JSON of ours may hold."""
+    path = tiny_model().save_h5(tmp_path / "m.h5")
+    odd = path.rename(tmp_path / os.fsdecode(b"m\xff\xc3\xa9.h5"))
+    assert model_file.open_model_file(odd).facts["name"] == "m\\xff\u00e9.h5"
+
+
 @pytest.mark.parametrize("where", ["model", "layer", "setting"])
 @pytest.mark.parametrize("form", ["h5", "keras"])
 def test_half_a_character_in_a_name(form: str, where: str, tmp_path: Path) -> None:

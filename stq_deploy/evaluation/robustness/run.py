@@ -29,6 +29,7 @@ from stq_deploy.evaluation.robustness.sensitivity import Sensitivity
 from stq_deploy.evaluation.robustness.shard import Defended, Judge, Network, Shard, load_shard, run_shard, save_shard
 from stq_deploy.network.input_format import Levels, quantize_input
 from stq_deploy.progress import Progress, silent
+from stq_deploy.untrusted_json import writable
 
 if TYPE_CHECKING:
     from stq_deploy.evaluation.float_model import FloatModel
@@ -324,7 +325,7 @@ def _sources(job: Job, path: Path, victims: dict[str, Victim]) -> dict[str, Vict
     """The model there, for each storage."""
     model = _same_model(path, job.source_sha256)
     format = model.input_format
-    source = Source(model.keras, path.name, model.file_sha256, (format.low, format.high))
+    source = Source(model.keras, writable(path.name), model.file_sha256, (format.low, format.high))
     return {name: source.victim(victim) for name, victim in victims.items()}
 
 
