@@ -13,6 +13,7 @@ import atexit
 import json
 import math
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -149,4 +150,10 @@ class _Reader:
 
 
 _READER = _Reader()
-atexit.register(_READER.stop)
+
+
+@atexit.register
+def _end() -> None:
+    with suppress(ValueError):  # only the main thread may
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would end in a traceback here
+    _READER.stop()

@@ -139,3 +139,18 @@ def test_answers_that_are_none(wrong: bytes) -> None:
 def test_any_answer_is_taken_or_refused(noise: bytes, framed: bool) -> None:
     with suppress(Unusable):
         process._parsed(FRAME.pack(len(noise)) + noise if framed else noise)
+
+
+_INTERRUPTED_AT_ITS_END = """
+import os, signal
+from stq_deploy.quarantine import process
+child = process._READER._running()
+kill = child.kill
+child.kill = lambda: (os.kill(os.getpid(), signal.SIGINT), kill())
+"""
+
+
+def test_ctrl_c_while_the_command_ends_shows_no_traceback() -> None:
+    command = [sys.executable, "-c", _INTERRUPTED_AT_ITS_END]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
