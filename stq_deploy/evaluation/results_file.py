@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.errors import StqError
+from stq_deploy.untrusted_json import parse_json
 
 if sys.platform != "win32":
     import fcntl
@@ -236,7 +237,7 @@ class ResultsFile:
         elif number > 1:
             self.unchecked += 1
         try:
-            value = json.loads(line)
+            value = parse_json(line)
         except (ValueError, RecursionError) as error:
             raise self._damaged(number, str(error)) from error
         if not isinstance(value, dict):

@@ -91,7 +91,7 @@ def roll_back(folder: Path) -> None:
     with writing(folder):
         try:
             moved = json.loads(read_bounded(old / _JOURNAL, MAXIMUM_JSON_BYTES))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             moved = None  # killed while it was written, before anything moved
         for name in moved if isinstance(moved, list) else ():
             if isinstance(name, str) and _is_inside(name) and not (folder / _NEW / name).exists():

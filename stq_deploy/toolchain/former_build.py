@@ -5,7 +5,6 @@ Anyone may have written these files. Each value is checked, and a wrong one is n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from stq_deploy.toolchain.parts import Group, Part
 from stq_deploy.toolchain.placement import Placed, Placement
 from stq_deploy.toolchain.sizes import MemoryUse
 from stq_deploy.toolchain.stack import StackUse
+from stq_deploy.untrusted_json import parse_json
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _reading(folder: Path) -> Iterator[None]:
 
 
 def _load(path: Path) -> object:
-    return json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
+    return parse_json(read_bounded(path, MAXIMUM_JSON_BYTES))
 
 
 def _identity(build: Checked) -> BuildIdentity:

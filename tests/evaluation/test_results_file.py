@@ -98,7 +98,8 @@ def test_results_of_another_run_are_not_continued(tmp_path: Path, field: str) ->
     ["{}", "[]", "x", '{"index":9,"logits":[1,2]}', '{"index":-1,"logits":[1,2]}', '{"index":1,"logits":[1]}',
      '{"index":1,"logits":[1,2.5]}',
      '{"index":true,"logits":[1,2]}', '{"index":1,"logits":[1,2],"cycles":[null]}',
-     '{"index":1,"logits":[1,' + "9" * 30 + "]}"],
+     '{"index":1,"logits":[1,' + "9" * 30 + "]}", '{"index":1,"logits":[1,' + "9" * 400 + "]}",
+     '{"index":1,"logits":[1,' + "9" * 9000 + "]}", '{"index":1,"logits":[1,2],"name":"' + "\\ud800" + '"}'],
 )  # fmt: skip
 def test_damaged_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "r.jsonl"

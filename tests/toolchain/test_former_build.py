@@ -140,6 +140,8 @@ def test_a_changed_manifest_is_another_programs_or_refused(tmp_path: Path, data:
         (("memories", 0, "bytes"), 0, "memories.0..bytes is 0, no whole number from 1 on"),
         (("memories", 0, "bytes"), True, "memories.0..bytes is True"),
         (("memories", 0, "used_bytes"), 1e400, "memories.0..used_bytes is 'inf', not a whole number"),
+        (("memories", 0, "used_bytes"), 10**400, "it holds a whole number of 401 digits"),
+        (("board",), "\ud800", "the build cannot be read"),
         (("memories",), {"name": 1}, "memories is .*, not a list"),
         (("memories", 0, "sections"), [], "memories.0..sections is '..', not an object"),
         (("placement", 0, "group"), "heap", "placement.0..group is 'heap', none of arena, scratch"),
