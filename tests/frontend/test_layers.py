@@ -49,7 +49,7 @@ def refused(draft: ModelDraft, tmp_path: Path) -> StqError:
         ("bn", "axis", None),
         ("bn", "epsilon", -1e-7),
         ("bn", "epsilon", float("nan")),
-        ("bn", "epsilon", 10**400),
+        ("bn", "epsilon", 10**300),
         ("bn", "renorm", True),
         ("relu", "activation", "quantized_relu(99,2)"),
         ("relu", "activation", "quantized_bits(8,0,alpha='auto')"),
@@ -72,6 +72,12 @@ def test_unsupported_setting_is_named(layer: str, setting: str, value: Any, tmp_
     assert draft.entry(layer)["class_name"] in error.where
     words = {"batch_input_shape": "input shape", "filters": "filters"}
     assert words.get(setting, setting) in error.what
+
+
+def test_a_number_that_no_float_holds_is_counted(tmp_path: Path) -> None:
+    draft = tiny_model()
+    draft.settings("bn")["epsilon"] = 10**400
+    assert "it holds a whole number of 401 digits" in refused(draft, tmp_path).what
 
 
 def test_values_of_any_size_and_depth_are_shown_in_one_line(tmp_path: Path) -> None:
