@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import BinaryIO
 
 from stq_deploy.errors import StqError
@@ -32,7 +33,8 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
             raise StqError("it is a device or a pipe, not a file", next="give the path of a regular file")
         return os.fdopen(descriptor, "rb")
     except BaseException:
-        os.close(descriptor)
+        with suppress(OSError):  # an interrupt may find it closed by the file that `fdopen` was making
+            os.close(descriptor)
         raise
 
 
