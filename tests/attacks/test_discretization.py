@@ -43,7 +43,7 @@ def _first_pixel(bits: int, level: int) -> int:
 
 
 def _edge_picture(bits: int, weights: np.ndarray) -> np.ndarray:
-    """Of class 0 by few levels; every pixel can cross to the level next to it, against its weight, by 3 gray levels.
+    """A picture of class 0 with a margin of few levels. A change of 3 gray levels moves any pixel to the next level.
 
     Pixels of weight 1 have level 2 and lie 2 above its first pixel, those of weight -1 have level 1 and lie 3 below it.
     """

@@ -43,7 +43,7 @@ def _victim(weights: np.ndarray) -> Any:
 
 
 def _picture(weights: np.ndarray, needed: int) -> np.ndarray:
-    """Of class 0; moving every pixel by `needed` levels against its weight leaves the class, less does not."""
+    """A picture of class 0. It leaves the class when every pixel moves by `needed` levels, and not before."""
     pixels = np.full(PIXELS, 128)
     surplus = needed * PIXELS - 1 - int((pixels * weights).sum())
     step, rest = divmod(abs(surplus), PIXELS)

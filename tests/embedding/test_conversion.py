@@ -78,7 +78,7 @@ def network(name: str) -> Network:
 
 
 def reference(made: Network, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Levels of values (N, 12), without the errors about what lies outside."""
+    """Levels of values (N, 12). A value outside the range is clamped instead of refused."""
     form = replace(made.input_format, domain=None)
     with np.errstate(over="ignore"):
         return form.levels(values.reshape(-1, *SHAPE)).reshape(-1, ELEMENTS)

@@ -205,7 +205,7 @@ def test_inner_models_of_another_module_are_refused() -> None:
 
 
 def test_what_only_keras_would_read_of_a_model(tmp_path: Path) -> None:
-    """It would build it, and deserialize what it was compiled with; of the outermost model it is told not to."""
+    """Keras would build it and deserialize its compile settings; only the outermost model can leave them out."""
     compiled = {"optimizer": {"module": "os", "class_name": "system", "config": {}, "registered_name": "system"}}
     for key, value, what in (
         ("compile_config", compiled, "it holds an object of class 'Functional'"),
