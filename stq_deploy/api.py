@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.boards import load_board
-from stq_deploy.boards.override import parse_places
 from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
+from stq_deploy.common.errors import StqError, no_such
+from stq_deploy.common.files import check_output, locked, resolved
 from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of
-from stq_deploy.errors import StqError, no_such
 from stq_deploy.evaluation.boards import open_board, open_emulated
 from stq_deploy.evaluation.firmware import default_build_folder
 from stq_deploy.evaluation.inputs import Inputs, read_inputs
@@ -33,19 +32,20 @@ from stq_deploy.evaluation.task import Stated, scoring_of
 from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors import Executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.files import check_output, locked, resolved
+from stq_deploy.lowering import Conversion, PostTraining, convert_model, load_any
+from stq_deploy.lowering.input_domain import MOST_BITS, PIXEL_BITS, checked_range, is_assumed
+from stq_deploy.lowering.model_in_memory import convert_keras_model
+from stq_deploy.lowering.ranges import METHODS
+from stq_deploy.lowering.unread_units import drop_unread_units as without_unread_units
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.archive import is_network_file
 from stq_deploy.network.input_format import InputFormat
 from stq_deploy.network.output import Task, real_values
 from stq_deploy.network.summary import network_title, op_rows, op_text
-from stq_deploy.passes import Conversion, PostTraining, convert_model, load_any
-from stq_deploy.passes.input_domain import MOST_BITS, PIXEL_BITS, checked_range, is_assumed
-from stq_deploy.passes.model_in_memory import convert_keras_model
-from stq_deploy.passes.ranges import METHODS
-from stq_deploy.passes.unread_units import drop_unread_units as without_unread_units
 from stq_deploy.program import Program, plan_network
 from stq_deploy.program.packed_activations import pack_activations as with_packed_activations
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.boards.override import parse_places
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import find_compiler

@@ -19,7 +19,7 @@ def load_with_keras(path: str | os.PathLike[str]) -> Any:
     import tf_keras
     from qkeras.utils import _add_supported_quantized_objects
 
-    from stq_deploy.quantizers.exact import keep_order_of_additions
+    from stq_deploy.research.quantizers.exact import keep_order_of_additions
 
     keep_order_of_additions()
     objects: dict[str, Any] = {}

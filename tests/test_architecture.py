@@ -15,13 +15,19 @@ from stq_deploy.cli import COMMANDS
 
 PACKAGE = Path(__file__).resolve().parent.parent / "stq_deploy"
 
-ORDER = [
-    "errors", "installation", "regular_file", "npy_member", "untrusted_json", "checked_json", "file_kinds",
-    "resources", "files", "progress", "intervals", "tensorflow_import", "network", "quantizers", "datasets", "zoo",
-    "attacks", "quarantine", "frontend", "training", "passes", "boards", "program", "codegen", "toolchain",
-    "emulator", "flash", "link", "executors", "evaluation", "report", "api", "cli", "hls4ml_backend",
-]  # fmt: skip
-"""Folders and modules of the package, top of docs/DESIGN.md's table first."""
+DESIGN = PACKAGE.parent / "docs" / "DESIGN.md"
+_HEAD = "| folder | step | imports beside numpy |\n|---|---|---|\n"
+
+
+def order() -> list[str]:
+    """Folders and modules of the package as docs/DESIGN.md's table has them, the lowest first: `targets/boards`."""
+    table = DESIGN.read_text(encoding="utf-8").partition(_HEAD)[2].partition("\n\n")[0]
+    return [name for row in table.splitlines() for name in re.findall(r"`([\w/]+?)(?:/|\.py)`", row.split("|")[1])]
+
+
+ORDER = order()
+ROOFS = {name.partition("/")[0] for name in ORDER if "/" in name}
+"""Folders whose parts have places of their own in the order."""
 
 HEAVY = {"tensorflow", "tf_keras", "qkeras", "art", "unicorn", "matplotlib", "sklearn", "h5py", "hls4ml"}
 
@@ -32,7 +38,12 @@ def modules() -> list[Path]:
 
 def owner(path: Path) -> str:
     """The row of the table a file belongs to: `network` for stq_deploy/network/ops/base.py."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return row_of(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def row_of(parts: tuple[str, ...]) -> str:
+    """The row that holds a module, by the parts of its name within the package: `targets/link` for targets.link.x."""
+    return "/".join(parts[: 2 if parts[0] in ROOFS else 1])
 
 
 def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
@@ -46,18 +57,24 @@ def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
 
 
 def test_every_folder_has_its_place_in_the_order() -> None:
-    assert {owner(path) for path in modules()} - {"__init__", "__main__"} == set(ORDER)
+    files = [path for path in modules() if path.parent.name not in ROOFS]
+    assert {owner(path) for path in files} - {"__init__", "__main__"} == set(ORDER)
+
+
+def test_a_roof_holds_folders_only() -> None:
+    for roof in ROOFS:
+        assert [path.name for path in (PACKAGE / roof).glob("*.py")] == ["__init__.py"]
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nothing_imports_upward(path: Path) -> None:
     own = owner(path)
-    if own in ("__init__", "__main__"):
+    if own in ("__init__", "__main__") or own.endswith("/__init__"):
         return
     for name in imports(path, top_level_only=False):
-        parts = name.split(".")
-        if parts[0] == "stq_deploy" and len(parts) > 1 and parts[1] in ORDER:
-            assert ORDER.index(parts[1]) <= ORDER.index(own), f"{path.name} imports {name}"
+        parts = tuple(name.split("."))
+        if parts[0] == "stq_deploy" and len(parts) > 1 and row_of(parts[1:]) in ORDER:
+            assert ORDER.index(row_of(parts[1:])) <= ORDER.index(own), f"{path.name} imports {name}"
 
 
 def test_packages_import_nothing_heavy_by_themselves() -> None:
@@ -76,21 +93,22 @@ JSON = {
     # A model file's configuration, as Keras wrote it.
     "frontend/importer.py", "frontend/layer_graph.py", "frontend/layer_table.py", "frontend/layers/activation.py",
     "frontend/model_config.py", "frontend/model_file.py", "frontend/normal_form.py", "frontend/objects.py",
-    "frontend/origin.py", "frontend/quantizers.py", "frontend/source.py", "frontend/support.py",
-    "quarantine/extract.py", "quarantine/process.py",
+    "frontend/origin.py", "frontend/quantizers.py", "frontend/source.py", "frontend/support.py", "sandbox/extract.py",
+    "sandbox/process.py",
     # The .stq file: its document, its metadata and the certificates in them.
     "network/archive.py", "network/graph.py", "network/output.py", "network/requantize.py", "network/summary.py",
-    "passes/builder.py", "passes/input_domain.py", "passes/load_model.py", "passes/proof.py",
-    "passes/unread_units.py", "toolchain/size_figures.py",
+    "lowering/builder.py", "lowering/input_domain.py", "lowering/load_model.py", "lowering/proof.py",
+    "lowering/unread_units.py", "toolchain/size_figures.py",
     # manifest.json and build.json.
     "codegen/manifest.py", "hls4ml_backend/backend.py", "toolchain/build_folder.py", "toolchain/built.py",
     # Sample files and the records of attacks in them.
-    "attacks/base.py", "attacks/craft.py", "attacks/defence.py", "cli/_task.py", "datasets/samples.py",
-    "report/page.py",
+    "research/attacks/base.py", "research/attacks/craft.py", "research/attacks/defence.py", "cli/_task.py",
+    "datasets/samples.py", "report/page.py",
     # Records of trainings and of shipped models.
-    "cli/cross_validate.py", "evaluation/cross_validation.py", "training/__init__.py", "training/checkpoint.py",
-    "training/config.py", "training/early_stop.py", "training/pretrained.py", "training/progress.py",
-    "training/recipe.py", "training/result.py", "training/tensorboard.py", "training/trainer.py", "zoo/card.py",
+    "cli/cross_validate.py", "evaluation/cross_validation.py", "research/training/__init__.py",
+    "research/training/checkpoint.py", "research/training/config.py", "research/training/early_stop.py",
+    "research/training/pretrained.py", "research/training/progress.py", "research/training/recipe.py",
+    "research/training/result.py", "research/training/tensorboard.py", "research/training/trainer.py", "zoo/card.py",
     "zoo/shipped.py",
     # Scheme files, as TOML.
     "zoo/scheme_file.py",
@@ -103,13 +121,14 @@ JSON = {
     "evaluation/results_file.py", "evaluation/robustness/record.py", "evaluation/scores.py", "evaluation/summary.py",
     "report/robustness_page.py", "report/write.py",
     # What the emulator's process says to its parent, and the emulator's own figures.
-    "emulator/kernel_bench.py", "emulator/process.py", "emulator/refusals.py",
+    "targets/emulator/kernel_bench.py", "targets/emulator/process.py", "targets/emulator/refusals.py",
 }  # fmt: skip
 """Files that read or write JSON, by what it is of."""
 ARGUMENTS = {
     "evaluation/jacobian_norms.py", "evaluation/robustness/shard.py", "frontend/keras_model.py",
-    "frontend/quantizer_values.py", "link/serial_port.py", "passes/expression.py", "passes/input_paths.py",
-    "passes/lower.py", "passes/materialize.py", "passes/movement.py", "training/compact_h5.py",
+    "frontend/quantizer_values.py", "targets/link/serial_port.py", "lowering/expression.py",
+    "lowering/input_paths.py", "lowering/lower.py", "lowering/materialize.py", "lowering/movement.py",
+    "research/training/compact_h5.py",
 }  # fmt: skip
 """Files that gather keyword arguments or Keras's untyped tensors by name; these do not leave the folder."""
 

@@ -14,8 +14,8 @@ from command_line import invoke
 from model_files import tiny_model
 from networks import random_network
 
-from stq_deploy.errors import StqError
-from stq_deploy.file_kinds import file_kind
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.file_kinds import file_kind
 from stq_deploy.frontend import list_layers
 from stq_deploy.network import load_network, save_network
 

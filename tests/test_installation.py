@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy import installation
+from stq_deploy.common import installation
 
 TOP = Path(__file__).resolve().parent.parent
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stq_deploy.intervals import Z_95, wilson_interval
+from stq_deploy.common.intervals import Z_95, wilson_interval
 
 
 @pytest.mark.parametrize(

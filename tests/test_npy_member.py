@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
-from stq_deploy.npy_member import array_header, read_array, read_arrays
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.npy_member import array_header, read_array, read_arrays
 
 LIMIT = 1 << 20
 

@@ -87,14 +87,6 @@ def test_a_folder_that_is_not_drawn_is_an_error() -> None:
             tool["check"](wrong)
 
 
-def test_the_table_of_owners_has_the_order_of_the_imports() -> None:
-    order = runpy.run_path(str(TOP / "tools" / "draw_architecture.py"))["order"]()
-    design = (TOP / "docs" / "DESIGN.md").read_text(encoding="utf-8")
-    table = design.partition("| folder | step | imports beside numpy |\n|---|---|---|\n")[2].partition("\n\n")[0]
-    names = [name for row in table.splitlines() for name in re.findall(r"`(\w+)(?:/|\.py)`", row.split("|")[1])]
-    assert names == order
-
-
 def test_the_experiments_are_those_recorded() -> None:
     """`tools/record_experiment.py` writes them."""
     tool = runpy.run_path(str(TOP / "tools" / "record_experiment.py"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.errors import StqError
-from stq_deploy.regular_file import open_regular, read_regular
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.regular_file import open_regular, read_regular
 
 
 def _open_files() -> int:
@@ -50,7 +50,7 @@ def test_an_interrupt_is_neither_hidden_nor_leaves_the_file_open(
     before = _open_files()
     for name, stand_in in (("fstat", interrupt), ("fdopen", interrupt), ("fdopen", close_and_interrupt)):
         with monkeypatch.context() as patch:
-            patch.setattr(f"stq_deploy.regular_file.os.{name}", stand_in)
+            patch.setattr(f"stq_deploy.common.regular_file.os.{name}", stand_in)
             with pytest.raises(KeyboardInterrupt):
                 open_regular(tmp_path / "f")
         assert _open_files() == before

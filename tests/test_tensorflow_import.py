@@ -14,7 +14,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
 
 
-IMPORT = "from stq_deploy.tensorflow_import import import_tensorflow\n"
+IMPORT = "from stq_deploy.common.tensorflow_import import import_tensorflow\n"
 
 
 @pytest.mark.keras
@@ -36,7 +36,7 @@ def test_without_tensorflow() -> None:
     done = python(
         "import sys\nsys.modules['tensorflow'] = sys.modules['qkeras'] = None\n"
         + IMPORT
-        + "from stq_deploy.errors import StqError\n"
+        + "from stq_deploy.common.errors import StqError\n"
         "try:\n    import_tensorflow('training')\nexcept StqError as error:\n    print(error)"
     )
     assert "training needs TensorFlow and QKeras" in done.stdout
@@ -47,7 +47,7 @@ def test_converting_without_tensorflow_names_the_file_and_another_way() -> None:
     path = shipped_models()["stq-cifar10"].keras
     done = python(
         "import sys\nsys.modules['tensorflow'] = sys.modules['qkeras'] = None\n"
-        "from stq_deploy.errors import StqError\nfrom stq_deploy.passes import convert_model\n"
+        "from stq_deploy.common.errors import StqError\nfrom stq_deploy.lowering import convert_model\n"
         f"try:\n    convert_model({str(path)!r})\nexcept StqError as error:\n    print(error)"
     )
     assert f"{path}: converting a QKeras model needs TensorFlow and QKeras" in done.stdout

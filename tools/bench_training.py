@@ -19,12 +19,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from stq_deploy.quantizers.bfloat16 import allow_bfloat16
-from stq_deploy.quantizers.fast import use_fast_activations
-from stq_deploy.training.averaging import WeightAverage
-from stq_deploy.training.objective import make_objective
-from stq_deploy.training.recipe import Recipe
-from stq_deploy.training.step import make_optimizer, make_step
+from stq_deploy.research.quantizers.bfloat16 import allow_bfloat16
+from stq_deploy.research.quantizers.fast import use_fast_activations
+from stq_deploy.research.training.averaging import WeightAverage
+from stq_deploy.research.training.objective import make_objective
+from stq_deploy.research.training.recipe import Recipe
+from stq_deploy.research.training.step import make_optimizer, make_step
 from stq_deploy.zoo.networks import build_network
 
 SLOW = "stq, bfloat16, qkeras' activations"

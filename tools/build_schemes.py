@@ -22,20 +22,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from figures_file import check_figures, write_figures
 
-from stq_deploy.boards import Board, load_board
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import CLEAN, load_samples
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.verification_samples import verification_inputs
+from stq_deploy.lowering import Conversion, PostTraining, convert_model
 from stq_deploy.network import Network
-from stq_deploy.passes import Conversion, PostTraining, convert_model
 from stq_deploy.program import plan_network
+from stq_deploy.research.training.result import save_model
+from stq_deploy.research.training.source_model import take_weights
+from stq_deploy.targets.boards import Board, load_board
 from stq_deploy.toolchain.compilers import find_compiler
-from stq_deploy.training.result import save_model
-from stq_deploy.training.source_model import take_weights
 from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import SCHEMES, Scheme
 from stq_deploy.zoo.shipped import shipped_samples

@@ -19,16 +19,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.intervals import wilson_interval
 from stq_deploy.datasets.samples import samples_of_dataset
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.certificates.certify import Certifier, Claim, Questions
 from stq_deploy.evaluation.certificates.families import parse_family
 from stq_deploy.evaluation.certificates.nearby import Nearby
 from stq_deploy.evaluation.certificates.smoothing import Settings
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.task import scoring_of
-from stq_deploy.files import write_whole
-from stq_deploy.intervals import wilson_interval
 from stq_deploy.network import Network, load_network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.zoo.shipped import ShippedModel, shipped_models

@@ -27,7 +27,7 @@ from own_firmware import (
     run_emulated,
 )
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import load_network
 from stq_deploy.toolchain.compilers import GCC, find_compiler
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model

@@ -22,9 +22,9 @@ from covering_networks import LAYERS, SEEDS
 from networks import random_network
 
 from stq_deploy.codegen import generate
-from stq_deploy.files import write_whole
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.program import plan_network
-from stq_deploy.resources import firmware_templates
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "MISRA.md"
 KERNELS = ("reference", "cortex_m7")

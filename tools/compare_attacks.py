@@ -25,22 +25,22 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stq_deploy.attacks.apgd import Apgd, ApgdTargeted
-from stq_deploy.attacks.base import Attack
-from stq_deploy.attacks.budget import Budget
-from stq_deploy.attacks.carlini_wagner import CarliniWagner
-from stq_deploy.attacks.fgsm import Fgsm
-from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Grid
-from stq_deploy.attacks.pgd import Pgd
-from stq_deploy.attacks.search import Search
-from stq_deploy.attacks.square import Square
-from stq_deploy.attacks.streams import Streams
-from stq_deploy.attacks.victim import Victim
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
 from stq_deploy.datasets.samples import samples_of_dataset
-from stq_deploy.errors import StqError
-from stq_deploy.files import write_whole
 from stq_deploy.frontend.keras_model import read_keras_model
 from stq_deploy.network.input_format import unit_interval
+from stq_deploy.research.attacks.apgd import Apgd, ApgdTargeted
+from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.budget import Budget
+from stq_deploy.research.attacks.carlini_wagner import CarliniWagner
+from stq_deploy.research.attacks.fgsm import Fgsm
+from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Grid
+from stq_deploy.research.attacks.pgd import Pgd
+from stq_deploy.research.attacks.search import Search
+from stq_deploy.research.attacks.square import Square
+from stq_deploy.research.attacks.streams import Streams
+from stq_deploy.research.attacks.victim import Victim
 from stq_deploy.zoo.shipped import resolve_model
 
 HERE = Path(__file__).resolve().parent

@@ -19,11 +19,11 @@ from covering_networks import LAYERS, SEEDS
 from figures_file import check_figures, write_figures
 from networks import random_levels, random_network
 
-from stq_deploy.boards import load_board
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.instruction_counts import LayerCounts, instruction_counts
 from stq_deploy.network import Network, load_network
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import load_board
 from stq_deploy.toolchain.compilers import find_compiler
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
 

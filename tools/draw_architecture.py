@@ -2,12 +2,12 @@
 
     python tools/draw_architecture.py
 
-The folders and their order are those of tests/test_architecture.py; a folder that no box holds is an error.
+The folders and their order are those of the table in docs/DESIGN.md; a folder that no box holds is an error.
 """
 
 from __future__ import annotations
 
-import ast
+import re
 import sys
 from dataclasses import dataclass
 from html import escape
@@ -15,11 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stq_deploy.files import write_whole
+from stq_deploy.common.files import write_whole
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "figures" / "architecture.svg"
-ARCHITECTURE = TOP / "tests" / "test_architecture.py"
+DESIGN = TOP / "docs" / "DESIGN.md"
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Step:
 
 SOURCE = "model.h5, model.keras"
 STEPS = (
-    Step(("quarantine", "frontend"), "check against an allow-list; execute nothing", "SourceGraph"),
-    Step(("passes",), "quantize, fold, fuse, certify", "Network (.stq): the definition of right"),
+    Step(("sandbox", "frontend"), "check against an allow-list; execute nothing", "SourceGraph"),
+    Step(("lowering",), "quantize, fold, fuse, certify", "Network (.stq): the definition of right"),
     Step(("program",), "choose kernels, order layers, place tensors", "Program"),
     Step(("codegen",), "pack weights, emit C", "C project", "firmware_templates"),
     Step(("toolchain",), "compile, place in memories, measure", "firmware.elf, host library", "boards"),
-    Step(("emulator", "flash"), "boot the ELF, or write it to a board", "a board on a serial port"),
-    Step(("link", "executors"), "levels in, logits out", "outputs and digests"),
+    Step(("targets/emulator", "targets/flash"), "boot the ELF, or write it to a board", "a board on a serial port"),
+    Step(("targets/link", "executors"), "levels in, logits out", "outputs and digests"),
     Step(("evaluation",), "score, compare, resume", "results"),
     Step(("report",), "JSON, CSV, HTML", ""),
 )
 BESIDE = (
-    ("Networks, data, attacks", ("quantizers", "datasets", "zoo", "attacks", "training")),
-    ("Integer network, boards", ("network", "boards")),
+    ("Networks, data, attacks", ("research/quantizers", "datasets", "zoo", "research/attacks", "research/training")),
+    ("Shared by all steps", ("common", "network", "targets/boards")),
     ("Users of the pipeline", ("cli", "hls4ml_backend")),
 )
 """Folders beside the pipeline: what each group is, and the folders. Single modules carry no step and are not drawn."""
@@ -76,11 +76,10 @@ STYLE = """
 
 
 def order() -> list[str]:
-    """The folders and modules of stq_deploy, bottom first, as the test of the architecture has them."""
-    for node in ast.parse(ARCHITECTURE.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "ORDER":
-            return [str(name) for name in ast.literal_eval(node.value)]
-    raise SystemExit(f"{ARCHITECTURE} assigns no ORDER")
+    """The folders and modules of stq_deploy, bottom first, as the table in docs/DESIGN.md has them."""
+    table = DESIGN.read_text(encoding="utf-8").partition("| folder | step | imports beside numpy |\n")[2]
+    rows = table.partition("\n\n")[0].splitlines()[1:]
+    return [name for row in rows for name in re.findall(r"`([\w/]+?)(?:/|\.py)`", row.split("|")[1])]
 
 
 def check(folders: list[str]) -> None:
@@ -95,7 +94,7 @@ def check(folders: list[str]) -> None:
         raise SystemExit(f"drawn and existing folders differ: {sorted(set(everything) ^ set(folders))}")
     for names in (drawn, *(group for _, group in BESIDE)):
         if sorted(names, key=folders.index) != list(names):
-            raise SystemExit(f"these are in another order than in {ARCHITECTURE.name}: {', '.join(names)}")
+            raise SystemExit(f"these are in another order than in {DESIGN.name}: {', '.join(names)}")
 
 
 def draw() -> str:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from figures_file import check_model
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 CLASSES, SHAPE = 12, (49, 10, 1)
 FEATURES = (-124.0, 34.0)  # what one second's MFCC span, about
@@ -40,7 +40,7 @@ Floats = npt.NDArray[np.float32]
 @click.argument("destination", type=click.Path(path_type=Path))
 def main(source: Path, destination: Path) -> None:
     """Write DESTINATION (.h5) from SOURCE, MLPerf Tiny's kws_ref_model_float32.tflite."""
-    from stq_deploy.training.result import save_model
+    from stq_deploy.research.training.result import save_model
 
     try:
         check_model(destination, [source])

@@ -30,10 +30,10 @@ def main(run: Path, destination: Path, data: Path | None) -> None:
     """Write DESTINATION (.h5), its record, network and card from the finished training run in RUN."""
     from figures_file import check_model
 
-    from stq_deploy.errors import StqError
-    from stq_deploy.files import check_output, write_whole
-    from stq_deploy.training.pretrained import export_pretrained
-    from stq_deploy.training.result import write_json
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.common.files import check_output, write_whole
+    from stq_deploy.research.training.pretrained import export_pretrained
+    from stq_deploy.research.training.result import write_json
     from stq_deploy.zoo.card import model_card
     from stq_deploy.zoo.shipped import ShippedModel
 
@@ -59,8 +59,8 @@ def main(run: Path, destination: Path, data: Path | None) -> None:
 
 def export_network(model: ShippedModel) -> list[int]:
     """Write a quantized model's converted network, if small enough to come along; return its weights' bits."""
+    from stq_deploy.lowering import convert_model
     from stq_deploy.network import save_network
-    from stq_deploy.passes import convert_model
     from stq_deploy.zoo.scheme_file import recorded_scheme
     from stq_deploy.zoo.shipped import LARGEST_NETWORK
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from stq_deploy.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
+from stq_deploy.common.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
 
 
 def check_figures(path: Path | None, inputs: Iterable[Path] = ()) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 RESULTS = "STQ_HLS4ML_RESULTS"
 """Environment variable: the file that gets one JSON line a test."""

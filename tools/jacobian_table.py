@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from paper_attacks import Subject
 
 from stq_deploy import __version__
+from stq_deploy.common.files import write_whole
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.jacobian_norms import (
     INNER_DRAWS,
@@ -25,8 +26,7 @@ from stq_deploy.evaluation.jacobian_norms import (
     JacobianMeter,
     JacobianNorms,
 )
-from stq_deploy.files import write_whole
-from stq_deploy.training.result import git_commit
+from stq_deploy.research.training.result import git_commit
 
 CHUNK = 100
 _ARRAYS = ("gradient", "difference", "size", "margin", "spread")

@@ -36,12 +36,12 @@ def main(model: str, scheme: str, data: Path | None, samples: int, statistics: i
     """Print the top-1 accuracy of MODEL, a floating-point network, with each of its layers quantized by itself."""
     from tf_keras import layers
 
+    from stq_deploy.common.errors import StqError
     from stq_deploy.datasets import load_dataset
-    from stq_deploy.errors import StqError
-    from stq_deploy.quantizers.factory import make_quantizer
-    from stq_deploy.training.batch_norm import BatchNormEstimator
-    from stq_deploy.training.evaluate import Evaluator
-    from stq_deploy.training.source_model import read_model
+    from stq_deploy.research.quantizers.factory import make_quantizer
+    from stq_deploy.research.training.batch_norm import BatchNormEstimator
+    from stq_deploy.research.training.evaluate import Evaluator
+    from stq_deploy.research.training.source_model import read_model
     from stq_deploy.zoo.schemes import get_scheme
 
     try:

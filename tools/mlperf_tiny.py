@@ -32,19 +32,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import ds_cnn_from_tflite as tflite
 from figures_file import check_figures, write_figures
 
-from stq_deploy.boards import load_board
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.board_run import SampleFile, run_files
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, mismatches
 from stq_deploy.executors.host_executor import HostExecutor
-from stq_deploy.passes import Conversion, PostTraining, load_any, open_source
+from stq_deploy.lowering import Conversion, PostTraining, load_any, open_source
 from stq_deploy.program import plan_network
-from stq_deploy.training.result import save_model
+from stq_deploy.research.training.result import save_model
+from stq_deploy.targets.boards import load_board
 
 CALIBRATION = 256
 ALLOWED_POINTS = 0.5

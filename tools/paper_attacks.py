@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stq_deploy.attacks.craft import versions
-from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Samples
-from stq_deploy.attacks.oracle import Labels
-from stq_deploy.attacks.registry import ATTACKS
-from stq_deploy.attacks.victim import Victim
+from stq_deploy.common.intervals import wilson_interval
 from stq_deploy.datasets.samples import SampleSet, samples_of_dataset
 from stq_deploy.evaluation.robustness.presets import Preset, Series, load_preset
 from stq_deploy.evaluation.robustness.run import Job, undefended_network
 from stq_deploy.evaluation.robustness.shard import Judge, Network, Shard, load_shard, run_shard, save_shard
-from stq_deploy.intervals import wilson_interval
 from stq_deploy.network.input_format import quantize_input, unit_interval
-from stq_deploy.training.result import git_commit
+from stq_deploy.research.attacks.craft import versions
+from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Samples
+from stq_deploy.research.attacks.oracle import Labels
+from stq_deploy.research.attacks.registry import ATTACKS
+from stq_deploy.research.attacks.victim import Victim
+from stq_deploy.research.training.result import git_commit
 from stq_deploy.zoo.shipped import PREFIX, resolve_model, shipped_models
 
 SHARD = 64

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from stq_deploy.intervals import wilson_interval
+from stq_deploy.common.intervals import wilson_interval
 from stq_deploy.report.charts import Bar, Curve, Point, accuracy_chart, curve_chart
 from stq_deploy.report.inline_svg import standalone_svg
 

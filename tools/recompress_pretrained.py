@@ -22,9 +22,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 @click.option("--data", type=click.Path(path_type=Path), help="Data file or folder, as for `stq-deploy train`.")
 def main(names: tuple[str, ...], data: Path | None) -> None:
     """Rewrite the shipped models NAMES."""
-    from stq_deploy.errors import StqError
-    from stq_deploy.files import write_whole
-    from stq_deploy.training.pretrained import recompress
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.common.files import write_whole
+    from stq_deploy.research.training.pretrained import recompress
     from stq_deploy.zoo.card import model_card
     from stq_deploy.zoo.shipped import ShippedModel, shipped_models
 

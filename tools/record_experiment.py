@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from stq_deploy.files import write_whole
-from stq_deploy.training.recipe import Recipe
-from stq_deploy.training.result import HISTORY_FILE, RESULT_FILE
+from stq_deploy.common.files import write_whole
+from stq_deploy.research.training.recipe import Recipe
+from stq_deploy.research.training.result import HISTORY_FILE, RESULT_FILE
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "docs" / "experiments"
 RECORDS = EXPERIMENTS / "records.json"

@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import results_page as page
 from results_page import DATASETS, Figures, results_page
 
-from stq_deploy.boards import load_board
-from stq_deploy.errors import StqError, no_such
-from stq_deploy.files import write_whole
+from stq_deploy.common.errors import StqError, no_such
+from stq_deploy.common.files import write_whole
+from stq_deploy.targets.boards import load_board
 from stq_deploy.zoo.shipped import shipped_models
 
 STATE = Path("out/reproduce")
@@ -234,7 +234,7 @@ def _attack_all(
     """Attack, and merge what is finished into the figures."""
     import paper_attacks as cells
 
-    from stq_deploy.attacks.registry import get_attack
+    from stq_deploy.research.attacks.registry import get_attack
 
     known = [subject.name for _, subject in subjects]
     for name in names:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from figures_file import check_figures, write_figures
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 TOOLS = Path(__file__).resolve().parent
 TOP = TOOLS.parent

@@ -11,7 +11,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from stq_deploy.boards import Board
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.samples import SampleSet, dataset_metadata, samples_of_dataset
@@ -21,11 +20,12 @@ from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Accuracy, classes_of
+from stq_deploy.lowering import Conversion, PostTraining, load_any, open_source
 from stq_deploy.network import Network
-from stq_deploy.passes import Conversion, PostTraining, load_any, open_source
 from stq_deploy.program import plan_network
+from stq_deploy.research.training.result import git_commit
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.built import BuiltFirmware
-from stq_deploy.training.result import git_commit
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import ShippedModel
 

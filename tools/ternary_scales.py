@@ -31,8 +31,8 @@ def fit(kernel: Any, alpha: str) -> tuple[float, float]:
 @click.argument("model", default="zoo:fp-cifar10")
 def main(model: str) -> None:
     """Print a line for each kernel of MODEL that has an axis of space."""
-    from stq_deploy.errors import StqError
-    from stq_deploy.training.source_model import read_model
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.research.training.source_model import read_model
 
     try:
         source = read_model(model).keras

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_protocol.h - the numbers of the link protocol, version 1. docs/PROTOCOL.md explains them;
- * stq_deploy/link/protocol.py is the host's copy.
+ * stq_deploy/targets/link/protocol.py is the host's copy.
  */
 #ifndef STQ_PROTOCOL_H
 #define STQ_PROTOCOL_H

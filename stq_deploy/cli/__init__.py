@@ -12,8 +12,8 @@ import click
 
 from stq_deploy import __version__
 from stq_deploy.cli._outcome import DEBUG_OPTION, DEBUG_VARIABLE, ended
-from stq_deploy.errors import did_you_mean
-from stq_deploy.resources import docs_folder
+from stq_deploy.common.errors import did_you_mean
+from stq_deploy.common.resources import docs_folder
 
 HELP_WIDTH = 110
 """Columns of --help, where the terminal has as many."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stq_deploy.attacks.base import Attack
-    from stq_deploy.attacks.craft import Source
-    from stq_deploy.attacks.defence import RandomNoise
+    from stq_deploy.research.attacks.base import Attack
+    from stq_deploy.research.attacks.craft import Source
+    from stq_deploy.research.attacks.defence import RandomNoise
 
 NONE = "none"
 
@@ -24,8 +24,8 @@ def chosen_attacks(
     Raises:
         StqError: an unknown attack or setting, or an impossible value.
     """
-    from stq_deploy.attacks.registry import get_attack
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.research.attacks.registry import get_attack
 
     texts: dict[str, dict[str, str]] = {
         name: {k: v for k, v in common.items() if v is not None} for name in names if name != NONE
@@ -49,8 +49,8 @@ def chosen_defence(text: str | None, eot: int) -> RandomNoise | None:
     Raises:
         StqError: there is no such defense, or --eot is given without one.
     """
-    from stq_deploy.attacks.defence import RandomNoise
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.research.attacks.defence import RandomNoise
 
     if text is None:
         if eot != 1:
@@ -65,8 +65,8 @@ def check_source(source: str | None, names: list[str]) -> None:
     Raises:
         StqError: the attack transfer has no source, or a source has no such attack.
     """
-    from stq_deploy.attacks.transfer import Transfer
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.research.attacks.transfer import Transfer
 
     if Transfer.name in names and source is None:
         raise StqError("the attack transfer needs another model's gradients", next="name it: --from MODEL")
@@ -80,8 +80,8 @@ def opened_source(source: str) -> Source:
     Raises:
         StqError: it cannot be read.
     """
-    from stq_deploy.attacks.craft import Source
     from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.research.attacks.craft import Source
     from stq_deploy.zoo.shipped import resolve_model
 
     model = FloatModel(resolve_model(source, keras=True))

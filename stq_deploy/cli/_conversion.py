@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from stq_deploy.passes import Conversion
+    from stq_deploy.lowering import Conversion
 
 METHODS = ("mse", "minmax")
 
@@ -27,14 +27,14 @@ class ConversionOptions:
     input_bits: int
 
     def load(self) -> Conversion:
-        """The conversion for the passes, with the calibration samples read.
+        """The conversion for the lowering, with the calibration samples read.
 
         Raises:
             StqError: options that contradict each other, or an unusable sample file.
         """
+        from stq_deploy.common.errors import StqError
         from stq_deploy.datasets.samples import load_samples
-        from stq_deploy.errors import StqError
-        from stq_deploy.passes import Conversion, PostTraining
+        from stq_deploy.lowering import Conversion, PostTraining
 
         low, high = self.input_range or (0.0, 1.0)
         if not low < high < float("inf") or low == -float("inf"):

@@ -12,7 +12,7 @@ _ORIGINS = {"user": "--input-range", "samples": "--calibrate", "pictures": "pixe
 
 def describe_input(network: Network) -> str:
     """The input's levels, where they come from, and the largest error of their rounding."""
-    from stq_deploy.passes.input_domain import origin_of_input
+    from stq_deploy.lowering.input_domain import origin_of_input
 
     spec, domain = network.input_type, network.input_domain
     if domain is None:
@@ -34,7 +34,7 @@ def say_assumed_input(network: Network) -> None:
     """Say on standard error where pixels in [0, 1] were assumed."""
     import click
 
-    from stq_deploy.passes.input_domain import is_assumed
+    from stq_deploy.lowering.input_domain import is_assumed
 
     if is_assumed(network):
         click.echo(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from stq_deploy.cli._outcome import interruptible
 
 if TYPE_CHECKING:
-    from stq_deploy.attacks.base import Attack
     from stq_deploy.cli._conversion import ConversionOptions
     from stq_deploy.datasets.samples import SampleSet
+    from stq_deploy.research.attacks.base import Attack
 
 QUERIES = 500
 """Asked of a sample at most, where nothing else is said."""
@@ -52,17 +52,17 @@ def attack_live_boards(
     Raises:
         StqError: an attack needs gradients, a board fails, or it answers unlike its host twin.
     """
-    from stq_deploy.boards import load_board
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.common.files import locked, made_folder
     from stq_deploy.datasets.samples import save_samples
     from stq_deploy.evaluation.boards import open_board, open_emulated
     from stq_deploy.evaluation.firmware import find_or_build, held_build
     from stq_deploy.evaluation.live.attack import check_live
     from stq_deploy.evaluation.live.run import attack_live
-    from stq_deploy.files import locked, made_folder
-    from stq_deploy.passes import load_any
+    from stq_deploy.lowering import load_any
     from stq_deploy.program import plan_network
+    from stq_deploy.targets.boards import load_board
     from stq_deploy.zoo.shipped import resolve_model
 
     chosen = {name: attack for name, attack in attacks.items() if attack is not None}

@@ -38,7 +38,7 @@ class NameType(click.ParamType[str]):
 
 
 def _boards() -> Iterable[str]:
-    from stq_deploy.boards import board_names
+    from stq_deploy.targets.boards import board_names
 
     return board_names()
 
@@ -56,7 +56,7 @@ def _models() -> Iterable[str]:
 
 
 def _attacks() -> Iterable[str]:
-    from stq_deploy.attacks.registry import ATTACKS
+    from stq_deploy.research.attacks.registry import ATTACKS
 
     return ATTACKS
 
@@ -80,7 +80,7 @@ def _schemes() -> Iterable[str]:
 
 
 def _recipes() -> Iterable[str]:
-    from stq_deploy.training.recipe import recipe_names
+    from stq_deploy.research.training.recipe import recipe_names
 
     return recipe_names()
 

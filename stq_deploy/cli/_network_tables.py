@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from stq_deploy.errors import printable
+from stq_deploy.common.errors import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -16,8 +16,8 @@ from typing import TextIO
 
 import click
 
-from stq_deploy.errors import StqError
-from stq_deploy.resources import with_docs
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.resources import with_docs
 
 DEBUG_VARIABLE = "STQ_DEPLOY_DEBUG"
 DEBUG_OPTION = "--debug"

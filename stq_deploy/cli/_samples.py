@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 if TYPE_CHECKING:
     from stq_deploy.datasets.samples import SampleSet
@@ -19,8 +19,8 @@ def chosen_samples(
     Raises:
         StqError: neither or both of --dataset and --samples are given, or they cannot be read.
     """
+    from stq_deploy.common.untrusted_json import writable
     from stq_deploy.datasets.samples import load_samples, samples_of_dataset
-    from stq_deploy.untrusted_json import writable
 
     if samples is not None and dataset is None:
         return writable(samples.name), load_samples(samples).first(limit)

@@ -11,8 +11,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stq_deploy.errors import printable
-from stq_deploy.progress import Progress
+from stq_deploy.common.errors import printable
+from stq_deploy.common.progress import Progress
 
 FILE_WIDTH = 120
 """Columns of a table that goes to a file or a pipe, which has no width of its own."""

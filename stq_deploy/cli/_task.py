@@ -33,7 +33,7 @@ def task_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def wrapped(task: str | None, threshold: float | None, **others: Any) -> None:
-        from stq_deploy.errors import StqError
+        from stq_deploy.common.errors import StqError
         from stq_deploy.evaluation.task import Stated
         from stq_deploy.network.output import Task
 

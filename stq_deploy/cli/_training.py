@@ -59,8 +59,8 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides everything random.")
     @wraps(command)
     def wrapped(**options: Any) -> None:
-        from stq_deploy.training import TrainingConfig
-        from stq_deploy.training.recipe import load_recipe, parse_changes
+        from stq_deploy.research.training import TrainingConfig
+        from stq_deploy.research.training.recipe import load_recipe, parse_changes
         from stq_deploy.zoo.scheme_file import load_scheme
 
         flags = {name: options.pop(name) for name in _FLAGS}

@@ -16,8 +16,8 @@ from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._output import force_option
 
 if TYPE_CHECKING:
-    from stq_deploy.attacks.craft import Judge
     from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.research.attacks.craft import Judge
 
 
 @click.command()
@@ -111,9 +111,9 @@ def attack(
     from stq_deploy.cli._live import QUERIES, LiveOptions, attack_live_boards, live_settings
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.common.files import check_output
     from stq_deploy.datasets.samples import is_own_sample_file
-    from stq_deploy.errors import StqError
-    from stq_deploy.files import check_output
 
     if live:
         _check_live_options(names, storage, defence, source)
@@ -138,13 +138,13 @@ def attack(
         attack_live_boards(model, attacks, clean, paths, out, where, seed, conversion, as_json)
         return
 
-    from stq_deploy.attacks.craft import Target, craft
     from stq_deploy.cli._input import outside_text, say_assumed_input
+    from stq_deploy.common.progress import stage
     from stq_deploy.datasets.samples import save_samples
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.task import check_attackable
-    from stq_deploy.progress import stage
+    from stq_deploy.research.attacks.craft import Target, craft
     from stq_deploy.zoo.shipped import resolve_model
 
     with progress_bars() as progress, stage(progress, "preparing the model"):
@@ -200,7 +200,7 @@ def attack(
 
 
 def _check_live_options(names: tuple[str, ...], storage: str, defence: str | None, source: str | None) -> None:
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
 
     if NONE in names:
         raise StqError("--attack none asks nothing", next="run clean samples with `stq-deploy run`")

@@ -26,7 +26,7 @@ def boards(connected: bool, as_json: bool) -> None:
 
 
 def _known() -> list[dict[str, Any]]:
-    from stq_deploy.boards import board_names, load_board
+    from stq_deploy.targets.boards import board_names, load_board
 
     found = []
     for board in map(load_board, board_names()):
@@ -49,10 +49,10 @@ def _known() -> list[dict[str, Any]]:
 
 def _connected() -> list[dict[str, Any]]:
     """A row for each probe with its port, and for each port of a known board's vendor without a probe."""
-    from stq_deploy.boards import board_names, load_board
-    from stq_deploy.errors import StqError
-    from stq_deploy.flash.ports import port_of_probe, possible_ports, usb_ports
-    from stq_deploy.flash.pyocd import list_probes
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.targets.boards import board_names, load_board
+    from stq_deploy.targets.flash.ports import port_of_probe, possible_ports, usb_ports
+    from stq_deploy.targets.flash.pyocd import list_probes
 
     ports = usb_ports()
     try:

@@ -62,14 +62,14 @@ def build(
     `make` builds without this tool. Prints flash and RAM by memory and by layer, what lies where and why, and the
     worst-case stack.
     """
-    from stq_deploy.boards import load_board
-    from stq_deploy.boards.override import parse_places
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
-    from stq_deploy.passes import load_any
+    from stq_deploy.lowering import load_any
     from stq_deploy.program import plan_network
     from stq_deploy.report.write import MEMORY_PAGE, build_pages
+    from stq_deploy.targets.boards import load_board
+    from stq_deploy.targets.boards.override import parse_places
     from stq_deploy.toolchain.build import build_firmware
     from stq_deploy.toolchain.compilers import find_compiler
     from stq_deploy.zoo.shipped import resolve_model, with_class_names

@@ -70,12 +70,12 @@ def certify(
     from stq_deploy import __version__
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.common.files import check_output, is_record, write_whole
     from stq_deploy.evaluation.certificates.certify import Certifier, Questions
     from stq_deploy.evaluation.certificates.smoothing import Settings
     from stq_deploy.evaluation.task import scoring_of
-    from stq_deploy.files import check_output, is_record, write_whole
-    from stq_deploy.passes import load_any
+    from stq_deploy.lowering import load_any
     from stq_deploy.zoo.shipped import resolve_model
 
     if out is not None:

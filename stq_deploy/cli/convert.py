@@ -61,16 +61,16 @@ def convert(
     """
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.common.files import check_output
+    from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.task import check_stated
-    from stq_deploy.files import check_output
+    from stq_deploy.lowering import convert_model
+    from stq_deploy.lowering.unread_units import drop_unread_units
     from stq_deploy.network import save_network
     from stq_deploy.network.archive import is_network_file
     from stq_deploy.network.summary import op_rows
-    from stq_deploy.passes import convert_model
-    from stq_deploy.passes.unread_units import drop_unread_units
     from stq_deploy.program import plan_network
     from stq_deploy.program.packed_activations import pack_activations
-    from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
     path = resolve_model(model, keras=True)

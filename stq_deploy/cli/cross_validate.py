@@ -10,10 +10,10 @@ import click
 from stq_deploy.cli._names import ATTACK
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._training import training_options
-from stq_deploy.tensorflow_import import import_tensorflow
+from stq_deploy.common.tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
-    from stq_deploy.training import TrainingConfig
+    from stq_deploy.research.training import TrainingConfig
 
 
 @click.command()
@@ -61,12 +61,12 @@ def cross_validate(
 
     attacks = chosen_attacks(names, {}, attack_settings)
     import_tensorflow("training")
+    from stq_deploy.common.files import locked, made_folder
     from stq_deploy.evaluation.cross_validation import CrossValidation
     from stq_deploy.evaluation.cross_validation import cross_validate as run
     from stq_deploy.evaluation.engines import ENGINES
-    from stq_deploy.files import locked, made_folder
-    from stq_deploy.training import default_reporter
-    from stq_deploy.training.progress import Silent
+    from stq_deploy.research.training import default_reporter
+    from stq_deploy.research.training.progress import Silent
 
     console = human_console()
 

@@ -14,11 +14,11 @@ from stq_deploy.cli._outcome import interruptible
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stq_deploy.common.progress import Progress
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.demo import Demo
     from stq_deploy.evaluation.scores import Score
     from stq_deploy.network import Network
-    from stq_deploy.progress import Progress
 
 FRESH_ATTACKS: dict[str, dict[str, str]] = {"fgsm": {}, "pgd": {}, "square": {"max_iter": "300"}}
 """Attacks of --from-keras; Square with fewer queries than for the shipped samples, to keep the demo short."""
@@ -56,14 +56,14 @@ def demo(
     """
     import os
 
-    from stq_deploy.boards import load_board
     from stq_deploy.cli._result_tables import print_costs
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.common.files import locked, made_folder
     from stq_deploy.evaluation.demo import run_demo
-    from stq_deploy.files import locked, made_folder
     from stq_deploy.program import plan_network
     from stq_deploy.report.write import build_pages, check_reports, write_reports
+    from stq_deploy.targets.boards import load_board
 
     if emulated and port:
         raise StqError("which board?", next="give either --port PORT, or --emulated")
@@ -107,13 +107,13 @@ def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, lis
     """The shipped QKeras model converted now, and the shipped clean samples attacked now."""
     from functools import partial
 
-    from stq_deploy.attacks.craft import Target, craft
-    from stq_deploy.attacks.registry import get_attack
+    from stq_deploy.common.progress import stage
     from stq_deploy.datasets.samples import CLEAN, load_samples, save_samples
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.passes import load_any, open_source
-    from stq_deploy.progress import stage
+    from stq_deploy.lowering import load_any, open_source
+    from stq_deploy.research.attacks.craft import Target, craft
+    from stq_deploy.research.attacks.registry import get_attack
     from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples
 
     source = open_source(resolve_model(DEFAULT_MODEL, keras=True))

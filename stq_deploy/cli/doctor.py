@@ -17,9 +17,9 @@ def doctor(as_json: bool) -> None:
     import dataclasses
 
     from stq_deploy.cli._screen import print_json, progress_bars
-    from stq_deploy.emulator.doctor import emulator_checks
-    from stq_deploy.flash.doctor import connection_checks
-    from stq_deploy.progress import stage
+    from stq_deploy.common.progress import stage
+    from stq_deploy.targets.emulator.doctor import emulator_checks
+    from stq_deploy.targets.flash.doctor import connection_checks
     from stq_deploy.toolchain.doctor import toolchain_checks
 
     with progress_bars() as progress, stage(progress, "looking"):

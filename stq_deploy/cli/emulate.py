@@ -33,8 +33,8 @@ def emulate(
     import time
 
     from stq_deploy.cli._screen import human_console, plain, print_json
-    from stq_deploy.emulator.process import EmulatedBoard
-    from stq_deploy.emulator.refusals import Refusal
+    from stq_deploy.targets.emulator.process import EmulatedBoard
+    from stq_deploy.targets.emulator.refusals import Refusal
 
     console = human_console()
 

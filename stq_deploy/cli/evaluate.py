@@ -17,17 +17,17 @@ from stq_deploy.cli._names import BOARD, DATA_SET, MODEL
 from stq_deploy.cli._task import task_options
 
 if TYPE_CHECKING:
+    from stq_deploy.common.progress import Progress
     from stq_deploy.datasets.samples import SampleSet
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.scores import Score
     from stq_deploy.evaluation.scoring import Answers, Scoring
     from stq_deploy.evaluation.task import Stated
+    from stq_deploy.lowering import Conversion
     from stq_deploy.network.input_format import InputFormat, Levels
     from stq_deploy.network.noise import InputNoise
     from stq_deploy.network.output import OutputFormat
     from stq_deploy.network.tensor import TensorType
-    from stq_deploy.passes import Conversion
-    from stq_deploy.progress import Progress
 
     Disturb = Callable[[Levels], Levels] | None
     Answerer = Callable[[SampleSet, Scoring, Callable[[int], None], Disturb], "_Answers"]
@@ -89,9 +89,9 @@ def evaluate(
     from stq_deploy.cli._input import outside_text
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars
-    from stq_deploy.errors import StqError, printable
+    from stq_deploy.common.errors import StqError, printable
+    from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.task import choose
-    from stq_deploy.progress import stage
     from stq_deploy.report.titles import reading_lines
     from stq_deploy.zoo.shipped import resolve_model
 
@@ -171,7 +171,7 @@ def _advance(progress: Progress, executor: str, total: int, done: int) -> None:
 
 
 def _check_labelled(scoring: Scoring, samples: SampleSet, source: str) -> None:
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
     from stq_deploy.network.output import Task
 
     if samples.y is None and scoring.task is not Task.RECONSTRUCTION:
@@ -237,7 +237,7 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
     from stq_deploy.evaluation.open_executor import open_executor
     from stq_deploy.executors.numpy_executor import NumpyExecutor
     from stq_deploy.frontend.importer import half_precision_note
-    from stq_deploy.passes import load_any, open_source
+    from stq_deploy.lowering import load_any, open_source
     from stq_deploy.program import plan_network
 
     source = open_source(path)

@@ -11,7 +11,7 @@ from stq_deploy.cli._names import BOARD
 from stq_deploy.cli._outcome import interruptible
 
 if TYPE_CHECKING:
-    from stq_deploy.flash.pyocd import Probe
+    from stq_deploy.targets.flash.pyocd import Probe
 
 
 @click.command(context_settings={"show_default": True})
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def flash(board_name: str, probe: str | None, out: Path | None, as_json: bool) -> None:
     """Write the built firmware to a connected board and reset it."""
-    from stq_deploy.boards import load_board
     from stq_deploy.cli._screen import human_console, plain, print_json
-    from stq_deploy.flash.program import flash_board
+    from stq_deploy.targets.boards import load_board
+    from stq_deploy.targets.flash.program import flash_board
 
     console = human_console()
     board = load_board(board_name)

@@ -99,7 +99,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
 
 def _remarks(rows: Sequence[LayerRow]) -> Iterator[str]:
     """Reasons why layers are not supported, or only after a change; layers with the same reason together."""
-    from stq_deploy.errors import printable
+    from stq_deploy.common.errors import printable
     from stq_deploy.frontend.layer_table import NOT_REACHED
 
     reasons: dict[tuple[str, str], list[str]] = {}

@@ -17,12 +17,12 @@ from stq_deploy.cli._outcome import interruptible
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stq_deploy.common.progress import Progress
     from stq_deploy.evaluation.robustness.device import OnDevice, Place
     from stq_deploy.evaluation.robustness.flags import Flag
     from stq_deploy.evaluation.robustness.presets import Preset
     from stq_deploy.evaluation.robustness.run import Job
     from stq_deploy.evaluation.robustness.summary import Summary
-    from stq_deploy.progress import Progress
 
 
 @click.command(context_settings={"show_default": True})
@@ -88,13 +88,13 @@ def robustness(
     """
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.common.files import locked, made_folder, write_whole
     from stq_deploy.evaluation.engines import ENGINES
     from stq_deploy.evaluation.robustness.device import Place
     from stq_deploy.evaluation.robustness.on_engine import attack_on_engine
     from stq_deploy.evaluation.robustness.presets import load_preset
     from stq_deploy.evaluation.robustness.record import attacked_job, check_results, sweep_csv
-    from stq_deploy.files import locked, made_folder, write_whole
     from stq_deploy.zoo.shipped import resolve_model
 
     noise = chosen_defence(defence, eot)
@@ -135,7 +135,7 @@ def _folders(models: tuple[str, ...], out: Path) -> dict[Path, Path]:
     Raises:
         StqError: two models would have the same folder.
     """
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
     from stq_deploy.zoo.shipped import resolve_model
 
     paths = [resolve_model(model, keras=True) for model in models]
@@ -156,13 +156,13 @@ def _attacked(
 ) -> dict[str, Any]:
     """Attack one model, write its results, and print them; returns the record."""
     from stq_deploy.cli._screen import result_console
+    from stq_deploy.common.files import write_whole
+    from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.robustness.device import run_on_device
     from stq_deploy.evaluation.robustness.flags import masking_flags
     from stq_deploy.evaluation.robustness.record import clean_samples, worst_files, write_results
     from stq_deploy.evaluation.robustness.run import measured_layers, run
     from stq_deploy.evaluation.robustness.summary import summarize
-    from stq_deploy.files import write_whole
-    from stq_deploy.progress import stage
     from stq_deploy.report.robustness_page import render_robustness_page
 
     out, chosen = job.folder.parent, job.preset
@@ -208,7 +208,7 @@ def _print_device(console: Console, device: OnDevice) -> None:
 
 
 def _with_source(preset: Preset, source: str | None) -> Preset:
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
 
     if source is not None:
         return preset.with_transfer()

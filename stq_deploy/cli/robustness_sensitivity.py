@@ -60,15 +60,15 @@ def robustness_sensitivity(
     fewer bits it gets, after QUANOS (Panda 2020); docs/ROBUSTNESS.md says what of it is verified.
     """
     from stq_deploy import __version__
-    from stq_deploy.attacks.fgsm import Fgsm
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.common.files import check_output, is_record, write_whole
+    from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.robustness.sensitivity import FUNCTION, measure, scheme_text
     from stq_deploy.evaluation.task import check_attackable
-    from stq_deploy.files import check_output, is_record, write_whole
-    from stq_deploy.progress import stage
+    from stq_deploy.research.attacks.fgsm import Fgsm
     from stq_deploy.zoo.scheme_file import SchemeFile, is_scheme_file
     from stq_deploy.zoo.shipped import resolve_model
 

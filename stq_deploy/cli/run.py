@@ -66,18 +66,18 @@ def run(
     """
     import os
 
-    from stq_deploy.boards import load_board
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._result_tables import print_costs, print_results
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.common.files import locked, made_folder
     from stq_deploy.evaluation.board_run import SampleFile, run_files
     from stq_deploy.evaluation.firmware import find_or_build, held_build
-    from stq_deploy.files import locked, made_folder
     from stq_deploy.frontend.importer import half_precision_note
-    from stq_deploy.passes import load_any, open_source
+    from stq_deploy.lowering import load_any, open_source
     from stq_deploy.program import plan_network
     from stq_deploy.report.write import build_pages, check_reports, write_reports
+    from stq_deploy.targets.boards import load_board
     from stq_deploy.zoo.shipped import resolve_model
 
     if emulated == (port is not None):

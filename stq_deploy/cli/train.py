@@ -11,7 +11,7 @@ from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._training import training_options
 
 if TYPE_CHECKING:
-    from stq_deploy.training import TrainingConfig
+    from stq_deploy.research.training import TrainingConfig
 
 
 @click.command()
@@ -37,9 +37,9 @@ def train(config: TrainingConfig, resume: bool, tensorboard: bool, keep_teaching
     Writes model.h5 (QKeras), result.json and history.jsonl into --out.
     """
     from stq_deploy.cli._screen import print_json
-    from stq_deploy.files import locked, made_folder
-    from stq_deploy.training import default_reporter
-    from stq_deploy.training import train as run
+    from stq_deploy.common.files import locked, made_folder
+    from stq_deploy.research.training import default_reporter
+    from stq_deploy.research.training import train as run
 
     kept = f"epochs that were done are kept in {config.out}; the same command with --resume goes on from there"
     with interruptible(kept), made_folder(config.out) as folder, locked(folder):

@@ -16,6 +16,7 @@ from stq_deploy.cli._task import task_options
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stq_deploy.common.progress import Progress
     from stq_deploy.evaluation.float_comparison import FloatComparison, FloatLayer
     from stq_deploy.evaluation.inputs import Inputs
     from stq_deploy.evaluation.layer_comparison import LayerComparison
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from stq_deploy.frontend.importer import Source
     from stq_deploy.network import Network
     from stq_deploy.program import Program
-    from stq_deploy.progress import Progress
 
     Floats = FloatComparison | QuantizationNoise
 
@@ -69,14 +69,14 @@ def verify(
     """
     from stq_deploy.cli._input import outside_text, say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.layer_comparison import compare_layers
     from stq_deploy.evaluation.task import scoring_of
     from stq_deploy.evaluation.verification_samples import verification_inputs
     from stq_deploy.frontend.importer import half_precision_note
-    from stq_deploy.passes import load_any, open_source
+    from stq_deploy.lowering import load_any, open_source
     from stq_deploy.program import plan_network
-    from stq_deploy.progress import stage
     from stq_deploy.zoo.shipped import resolve_model
 
     names = _names(executors)
@@ -110,7 +110,7 @@ def verify(
 
 
 def _names(executors: str) -> list[str]:
-    from stq_deploy.errors import StqError, no_such
+    from stq_deploy.common.errors import StqError, no_such
     from stq_deploy.evaluation.open_executor import executor_names
 
     names = [name.strip() for name in executors.split(",")]
@@ -140,9 +140,9 @@ def _why_not_here(name: str) -> str:
 
     QEMU may be absent, and the only compiler (zig) may have no sanitizers.
     """
-    from stq_deploy.boards import load_board
-    from stq_deploy.emulator.backends import backend_of
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.targets.boards import load_board
+    from stq_deploy.targets.emulator.backends import backend_of
     from stq_deploy.toolchain.host_compiler import find_host_compiler
 
     try:
@@ -158,11 +158,11 @@ def _why_not_here(name: str) -> str:
 def _compare_with_float(
     source: Source, network: Network, inputs: Inputs, stated: Stated, progress: Progress
 ) -> Floats | None:
+    from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.float_comparison import compare_with_float
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.quantization_noise import measure_noise
     from stq_deploy.frontend.model_file import ModelFile
-    from stq_deploy.progress import stage
 
     if not isinstance(source, ModelFile):  # a .stq network holds no float model
         return None

@@ -19,7 +19,7 @@ def zoo(name: str | None, as_json: bool) -> None:
     """
     from stq_deploy.cli._layout import light_table, print_table
     from stq_deploy.cli._screen import print_json, result_console
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
     from stq_deploy.zoo.card import COLUMNS, model_card, table_row
     from stq_deploy.zoo.shipped import PREFIX, resolve_model, shipped_models
 

@@ -21,11 +21,11 @@ from stq_deploy.codegen.interface import class_names, input_port, output_ports
 from stq_deploy.codegen.manifest import NAME, describe_program
 from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
 from stq_deploy.codegen.text import comment, identifier, string_literal
-from stq_deploy.files import write_whole
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.network import Network
 from stq_deploy.program import Layer, Program
 from stq_deploy.program.layer_time import slowest_layer_cycles
-from stq_deploy.resources import firmware_templates
 
 TEMPLATES = {
     "{p}.h": "model.h.j2",

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from stq_deploy.checked_json import Checked
+from stq_deploy.common.checked_json import Checked
 from stq_deploy.network.ops import RequantizedOp
 from stq_deploy.program import Layer, Program
 

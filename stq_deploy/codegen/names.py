@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 DEFAULT_NAME = "stq_model"
 """Name of a network whose user gave none."""

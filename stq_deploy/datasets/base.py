@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import safe_pickle
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.gray import pictures_to_gray
-from stq_deploy.errors import StqError
 
 _FOLDER = "cifar-10-batches-py"
 _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.idx_file import read_idx
 from stq_deploy.datasets.source import DataSource, Form, PublicFile
-from stq_deploy.errors import StqError
 
 CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",

@@ -10,9 +10,9 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.checksum import sha256
 from stq_deploy.datasets.source import PublicFile
-from stq_deploy.errors import StqError
 
 _log = logging.getLogger(__name__)
 _TIMEOUT = 30.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 MAXIMUM_BYTES = 1 << 30
 _GZIP = b"\x1f\x8b"

@@ -6,12 +6,12 @@ import logging
 import os
 from pathlib import Path
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.checksum import sha256
 from stq_deploy.datasets.fetch import fetch, in_words
 from stq_deploy.datasets.npz import load_npz
 from stq_deploy.datasets.source import DataSource, Form
-from stq_deploy.errors import StqError
 
 DATA_VARIABLE = "STQ_DEPLOY_DATA"
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 MAXIMUM_FILE_BYTES = 1 << 30
 MAXIMUM_ARRAY_BYTES = 1 << 30

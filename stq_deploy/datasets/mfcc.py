@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stq_deploy.common.tensorflow_import import import_tensorflow
 from stq_deploy.datasets.wav import RATE
-from stq_deploy.tensorflow_import import import_tensorflow
 
 WINDOW = 30 * RATE // 1000
 STRIDE = 20 * RATE // 1000

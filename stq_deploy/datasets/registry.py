@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stq_deploy.common.errors import no_such
 from stq_deploy.datasets import locate
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.cifar10 import CIFAR10
@@ -13,7 +14,6 @@ from stq_deploy.datasets.speech_commands import SPEECH_COMMANDS, SPEECH_COMMANDS
 from stq_deploy.datasets.speech_other_words import SPEECH_OTHER_WORDS
 from stq_deploy.datasets.svhn import SVHN
 from stq_deploy.datasets.svhn_mini import SVHN_MINI
-from stq_deploy.errors import no_such
 
 SOURCES: dict[str, DataSource] = {
     source.name: source

@@ -29,15 +29,15 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.file_kinds import ARRAYS, kind_of_file, not_wanted
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.npy_member import ArrayHeader, array_header, read_array
+from stq_deploy.common.regular_file import open_regular
+from stq_deploy.common.untrusted_json import parse_json
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.registry import load_dataset
-from stq_deploy.errors import StqError
-from stq_deploy.file_kinds import ARRAYS, kind_of_file, not_wanted
-from stq_deploy.files import write_whole
 from stq_deploy.network.input_format import check_finite
-from stq_deploy.npy_member import ArrayHeader, array_header, read_array
-from stq_deploy.regular_file import open_regular
-from stq_deploy.untrusted_json import parse_json
 
 CLEAN = "clean"
 """The attack's name in files of unattacked samples."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.checksum import sha256
 from stq_deploy.datasets.source import DataSource, Form, PublicFile
@@ -23,7 +24,6 @@ from stq_deploy.datasets.speech_features import (
 )
 from stq_deploy.datasets.speech_files import TESTING_LIST, VALIDATION_LIST, archive_files, folder_files
 from stq_deploy.datasets.splits import per_class_third
-from stq_deploy.errors import StqError
 
 AS_IN_PAPER, OFFICIAL = "speech-commands", "speech-commands-official"
 WORDS = ("yes", "no", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

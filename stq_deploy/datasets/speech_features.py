@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.npy_member import read_arrays
 from stq_deploy.datasets.fetch import cache_folder
 from stq_deploy.datasets.mfcc import COEFFICIENTS, FRAMES, mfcc
 from stq_deploy.datasets.speech_files import TESTING_LIST, VALIDATION_LIST
 from stq_deploy.datasets.wav import read_clip
-from stq_deploy.errors import StqError
-from stq_deploy.npy_member import read_arrays
 
 TRAINING, VALIDATION, TESTING = 0, 1, 2
 """The publisher's parts."""

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 VALIDATION_LIST, TESTING_LIST = "validation_list.txt", "testing_list.txt"
 MAXIMUM_CLIP_BYTES = 1 << 20  # a clip of one second has 32,044

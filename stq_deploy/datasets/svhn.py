@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.gray import pictures_to_gray
 from stq_deploy.datasets.mat_file import read_mat
 from stq_deploy.datasets.source import DataSource, Form, PublicFile
-from stq_deploy.errors import StqError
 
 CLASSES = tuple("0123456789")
 

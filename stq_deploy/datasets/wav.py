@@ -8,7 +8,7 @@ import wave
 import numpy as np
 from numpy.typing import NDArray
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 RATE = 16_000
 CLIP_SAMPLES = RATE

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stq_deploy.boards import Board
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.progress import Progress, silent
+from stq_deploy.common.untrusted_json import writable
 from stq_deploy.datasets.samples import SampleSet, load_samples
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.boards import open_board, open_emulated
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.origin import Origin
@@ -28,9 +29,8 @@ from stq_deploy.network.input_format import Values
 from stq_deploy.network.output import Task
 from stq_deploy.network.summary import network_title
 from stq_deploy.program import Program
-from stq_deploy.progress import Progress, silent
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.built import BuiltFirmware
-from stq_deploy.untrusted_json import writable
 
 FloatAnswers = Callable[[Scoring, Values], Answers]
 """The float model's answers to values of its input, unchanged, read by the scoring."""

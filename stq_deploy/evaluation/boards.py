@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-from stq_deploy.boards import Board
-from stq_deploy.emulator.process import EmulatedBoard
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.executors.link_executor import LinkExecutor
-from stq_deploy.link.identity import ExpectedBoard
-from stq_deploy.link.serial_port import open_serial
-from stq_deploy.link.session import Session
-from stq_deploy.link.symbols import locate_in_elf
+from stq_deploy.targets.boards import Board
+from stq_deploy.targets.emulator.process import EmulatedBoard
+from stq_deploy.targets.link.identity import ExpectedBoard
+from stq_deploy.targets.link.serial_port import open_serial
+from stq_deploy.targets.link.session import Session
+from stq_deploy.targets.link.symbols import locate_in_elf
 from stq_deploy.toolchain.built import BuiltFirmware
 
 _LAST_WORDS_SECONDS = 0.5

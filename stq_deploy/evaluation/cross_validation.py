@@ -16,21 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from stq_deploy.attacks.base import Attack
-from stq_deploy.attacks.craft import Target, craft
-from stq_deploy.attacks.transfer import Transfer
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.samples import SampleSet, dataset_metadata
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.engines import Engine
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.scores import Accuracy
-from stq_deploy.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
-from stq_deploy.training import Reporter, TrainingConfig, train
-from stq_deploy.training import result as training_result
-from stq_deploy.training.data import split
-from stq_deploy.training.folds import Fold
-from stq_deploy.training.progress import Silent
+from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.craft import Target, craft
+from stq_deploy.research.attacks.transfer import Transfer
+from stq_deploy.research.training import Reporter, TrainingConfig, train
+from stq_deploy.research.training import result as training_result
+from stq_deploy.research.training.data import split
+from stq_deploy.research.training.folds import Fold
+from stq_deploy.research.training.progress import Silent
 
 CLEAN = "none"
 RESULT_FILE = "cross_validation.json"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stq_deploy.boards import Board
+from stq_deploy.common.progress import Progress
 from stq_deploy.evaluation.board_run import SampleFile, recorded_answers, run_files
 from stq_deploy.evaluation.boards import open_board
 from stq_deploy.evaluation.firmware import build_afresh, find_or_build, held_build
@@ -20,7 +20,7 @@ from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.program import Program
-from stq_deploy.progress import Progress
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.build import Pages
 
 VERIFIED_SAMPLES = 4

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from stq_deploy.errors import StqError
-from stq_deploy.installation import how_to_install
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.installation import how_to_install
 
 Engine = Callable[[Callable[[int], Any], Iterable[int]], Iterator[tuple[int, Any]]]
 """(task, numbers) -> (number, the task's result for it), in any order."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stq_deploy.boards import Board
-from stq_deploy.errors import StqError
-from stq_deploy.files import locked, resolved
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import locked, resolved
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.program import Program
-from stq_deploy.progress import Progress, silent
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.build import Pages, build_firmware
 from stq_deploy.toolchain.build_folder import REPORT, roll_back
 from stq_deploy.toolchain.built import BuiltFirmware

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.scores import Classes, classes_of
 from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.frontend import check_model, parse_model
 from stq_deploy.frontend.importer import Source, half_precision_note, path_of
 from stq_deploy.frontend.keras_model import build_keras_model
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
+from stq_deploy.lowering import Conversion, UnknownInputError, convert_model
+from stq_deploy.lowering.structure import find_ending, find_last_step
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import PIXELS, InputFormat, Values
 from stq_deploy.network.output import OutputFormat, Task
 from stq_deploy.network.tensor import TensorType
-from stq_deploy.passes import Conversion, UnknownInputError, convert_model
-from stq_deploy.passes.structure import find_ending, find_last_step
 
 BATCH = 128
 
@@ -120,7 +120,7 @@ class FloatModel:
 
     def logits(self, values: Values) -> npt.NDArray[np.float32]:
         """The first output before its softmax, (N, ...), of the model's input values (N, *input shape), as they are."""
-        from stq_deploy.attacks.classifier import logits_model
+        from stq_deploy.research.attacks.classifier import logits_model
 
         parts = list(self._run(logits_model(self.keras), values))
         return np.concatenate(parts)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.errors import StqError
 from stq_deploy.network.input_format import InputFormat, Levels, Values
 
 

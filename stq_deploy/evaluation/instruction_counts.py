@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from stq_deploy.boards import Board
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.executors.base import Levels
 from stq_deploy.program import Program
+from stq_deploy.targets.boards import Board
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.attacks.classifier import logits_model
-from stq_deploy.attacks.freeze import freeze, pass_gradient_through_input_quantizer
-from stq_deploy.attacks.search import margins_of
+from stq_deploy.research.attacks.classifier import logits_model
+from stq_deploy.research.attacks.freeze import freeze, pass_gradient_through_input_quantizer
+from stq_deploy.research.attacks.search import margins_of
 
 INPUT = "input"
 """The name of the first place, the input."""

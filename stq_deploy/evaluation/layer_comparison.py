@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError, printable
+from stq_deploy.common.errors import StqError, printable
 from stq_deploy.executors import Executor
 from stq_deploy.executors.base import Digests
 

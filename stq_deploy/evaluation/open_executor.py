@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
-from stq_deploy.boards import board_names, load_board
-from stq_deploy.emulator.backends import backend_of
-from stq_deploy.errors import no_such
+from stq_deploy.common.errors import no_such
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.executors import Executor
@@ -16,6 +14,8 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.program import Program
+from stq_deploy.targets.boards import board_names, load_board
+from stq_deploy.targets.emulator.backends import backend_of
 
 _LOCAL: dict[str, Callable[[Program], Executor]] = {
     "numpy": NumpyExecutor,

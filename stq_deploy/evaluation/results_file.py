@@ -21,8 +21,8 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError
-from stq_deploy.untrusted_json import parse_json
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.untrusted_json import parse_json
 
 if sys.platform != "win32":
     import fcntl

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.intervals import wilson_interval
+from stq_deploy.common.intervals import wilson_interval
 
 Classes = npt.NDArray[np.int64]
 """(N,) class numbers."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.evaluation.results_file import Result
-from stq_deploy.link.messages import Inference
+from stq_deploy.targets.link.messages import Inference
 
 Levels = npt.NDArray[np.integer[Any]]
 

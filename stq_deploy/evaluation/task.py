@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import InputFormat

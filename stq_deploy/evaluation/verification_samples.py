@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import load_samples
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.inputs import Inputs, read_inputs
 from stq_deploy.network import Network
 from stq_deploy.zoo.shipped import shipped_samples

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.program import Layer, Program
 
 Levels = npt.NDArray[np.integer[Any]]

@@ -18,10 +18,10 @@ from stq_deploy.executors.base import (
     checked_levels,
     empty_outputs,
 )
-from stq_deploy.link.identity import ExpectedBoard, NetworkFacts, check_identity
-from stq_deploy.link.messages import Inference
-from stq_deploy.link.session import Session
 from stq_deploy.program import Program
+from stq_deploy.targets.link.identity import ExpectedBoard, NetworkFacts, check_identity
+from stq_deploy.targets.link.messages import Inference
+from stq_deploy.targets.link.session import Session
 
 _OUTPUT_TYPES = {"int8": 0, "int16": 1, "int32": 2}
 """As the protocol numbers them: docs/PROTOCOL.md."""

@@ -1,7 +1,7 @@
 """The accepted content of a model file: each layer's class, settings and arrays, as our own values.
 
 Nothing here is the file's own text or object. Settings are plain numbers, words and lists that a handler found on its
-allow-list, quantizers are parsed, and arrays come from the quarantine. `keras_model` builds a Keras model from them.
+allow-list, quantizers are parsed, and arrays come from the sandbox. `keras_model` builds a Keras model from them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.frontend.source import FloatArray
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reprlib import Repr
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 _SHOWN = 120
 _SHORT = Repr()

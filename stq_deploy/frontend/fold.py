@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from stq_deploy.common.tensorflow_import import import_tensorflow
 from stq_deploy.frontend.source import FloatArray, FloatBias, FloatKernel, Fold
-from stq_deploy.tensorflow_import import import_tensorflow
 
 
 def folded_kernel(kernel: FloatKernel, depthwise: bool) -> FloatArray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.checked import CheckedLayer, CheckedModel
 from stq_deploy.frontend.errors import damaged, located
 from stq_deploy.frontend.layer_graph import LayerConfig, LayerGraph, read_layer_graph

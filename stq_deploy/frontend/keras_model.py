@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.tensorflow_import import import_tensorflow
 from stq_deploy.frontend.checked import ActivationFunction, CheckedLayer, CheckedModel, Setting
 from stq_deploy.frontend.errors import located, shown, unsupported
 from stq_deploy.frontend.importer import check_model
 from stq_deploy.frontend.layers import supported_kinds
 from stq_deploy.frontend.quantizers import PARAMETERS, Quantizer
-from stq_deploy.tensorflow_import import import_tensorflow
 
 _INPUT = "InputLayer"
 _NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9_.-]")  # what TensorFlow takes in the name of a model
@@ -55,7 +55,7 @@ def build_keras_model(checked: CheckedModel, where: str) -> Any:
     import_tensorflow("running a QKeras model", where=where)
     import tf_keras
 
-    from stq_deploy.quantizers.exact import keep_order_of_additions
+    from stq_deploy.research.quantizers.exact import keep_order_of_additions
 
     keep_order_of_additions()
     values: dict[str, Any] = {}
@@ -215,7 +215,7 @@ def _quantizer_classes() -> Mapping[str, Callable[..., Any] | None]:
     """Every quantizer that a file may name -> its class; None where the installed QKeras has none."""
     import qkeras.quantizers
 
-    from stq_deploy.quantizers.factory import OURS
+    from stq_deploy.research.quantizers.factory import OURS
 
     return {name: OURS.get(name) or getattr(qkeras.quantizers, name, None) for name in PARAMETERS}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import damaged, located, shown, unsupported
 from stq_deploy.frontend.model_config import (
     MAXIMUM_LAYERS,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.integer_kernels import packed_bits
 from stq_deploy.frontend.layer_graph import LayerConfig

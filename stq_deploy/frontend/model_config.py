@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import damaged, shown, unsupported
 from stq_deploy.frontend.normal_form import normal_settings
 from stq_deploy.frontend.origin import MODEL_MODULES, check_origin

@@ -1,6 +1,6 @@
 """Opens a `.h5` or `.keras` file as its JSON configuration and its arrays, without Keras.
 
-`quarantine` reads the file and knows its layout. This module finds the values that belong to a layer.
+`sandbox` reads the file and knows its layout. This module finds the values that belong to a layer.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from stq_deploy.errors import StqError
-from stq_deploy.file_kinds import H5, KERAS, file_kind, folder_kind, weights_alone
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.file_kinds import H5, KERAS, file_kind, folder_kind, weights_alone
+from stq_deploy.common.regular_file import read_regular
+from stq_deploy.common.untrusted_json import parse_json, writable
 from stq_deploy.frontend.errors import damaged, located, shown
 from stq_deploy.frontend.source import FloatArray
-from stq_deploy.quarantine import HDF5_MAGIC, MAXIMUM_FILE_BYTES, NO_MODEL, ZIP_MAGIC, Contents, Unusable, read_contents
-from stq_deploy.regular_file import read_regular
-from stq_deploy.untrusted_json import parse_json, writable
+from stq_deploy.sandbox import HDF5_MAGIC, MAXIMUM_FILE_BYTES, NO_MODEL, ZIP_MAGIC, Contents, Unusable, read_contents
 
 Shapes = Mapping[str, tuple[int, ...] | None]
 """Every array that a layer stores, in Keras's order: name -> shape, or None for one that is not read.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers.activation import ACTIVATION_LAYERS, FUNCTIONS

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import shown
 
 MODEL_MODULES = frozenset(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import shown
 
 Literal = int | float | str | bool | None

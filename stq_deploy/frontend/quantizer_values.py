@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.tensorflow_import import import_tensorflow
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.frontend.source import AffineNode, BatchNormNode, FloatArray, Node
-from stq_deploy.tensorflow_import import import_tensorflow
 
 Reals = npt.NDArray[np.float64]
 

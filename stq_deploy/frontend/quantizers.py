@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.normal_form import LATER_PARAMETERS, normal_parameters
 from stq_deploy.frontend.quantizer_text import Literal, parse_call
@@ -388,7 +388,7 @@ def _is_shallow(quantizer: Quantizer) -> bool:
 
 
 def _check_slope(quantizer: Quantizer, role: Role) -> None:
-    """A slope below one level makes the levels finer: `passes/step_function.py`, `_shallow_relu`."""
+    """A slope below one level makes the levels finer: `lowering/step_function.py`, `_shallow_relu`."""
     slope, bits = quantizer.number("negative_slope"), quantizer.integer("bits")
     if role is not ACTIVATION or not slope or not _is_shallow(quantizer):
         return

@@ -1,4 +1,4 @@
-"""The model as the passes see it: one node per arithmetic step, free of Keras's many spellings.
+"""The model as the lowering sees it: one node per arithmetic step, free of Keras's many spellings.
 
 A Keras layer gives one node or several (a convolution with bias and activation gives three). Nodes refer to each
 other by position, so that no name in the file can collide with another.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.integer_kernels import PACKED_WIDTHS
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers import LayerReader, handler_for, supported_kinds

@@ -18,15 +18,15 @@ from hls4ml.backends.fpga.fpga_backend import FPGABackend
 from hls4ml.model.flow import get_flow, register_flow
 from hls4ml.model.optimizer import ModelOptimizerPass, optimize_model, register_pass
 
-from stq_deploy.boards import load_board
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.hls4ml_backend.deployment import Deployment
 from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras
 from stq_deploy.hls4ml_backend.input_type import conversions
+from stq_deploy.lowering.input_domain import checked_range
+from stq_deploy.lowering.model_in_memory import convert_keras_model
 from stq_deploy.network import Network
 from stq_deploy.network.output import Floats
-from stq_deploy.passes.input_domain import checked_range
-from stq_deploy.passes.model_in_memory import convert_keras_model
+from stq_deploy.targets.boards import load_board
 
 NAME = "STM32"
 DEFAULT_BOARD = "stm32h743"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stq_deploy.boards import Board
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.hls4ml_backend.values import checked_samples, real_output
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.network.output import Floats
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import find_compiler

@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 
-from stq_deploy.errors import StqError
-from stq_deploy.installation import how_to_install
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.installation import how_to_install
 
 
 def let_hls4ml_read_qkeras() -> None:

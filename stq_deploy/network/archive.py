@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError
-from stq_deploy.file_kinds import STQ, folder_kind, kind_of_file
-from stq_deploy.files import write_whole
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.file_kinds import STQ, folder_kind, kind_of_file
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.npy_member import read_array
+from stq_deploy.common.regular_file import read_regular
+from stq_deploy.common.untrusted_json import parse_json
 from stq_deploy.network.bitfields import pack_bits, unpack_bits
 from stq_deploy.network.graph import Network
 from stq_deploy.network.input_format import ROUNDING_KINDS, Domain, InputRounding, pixel_domain
 from stq_deploy.network.ops import OP_KINDS, Op, WeightedOp, Window
 from stq_deploy.network.requantize import REQUANTIZE_KINDS, Requantize
 from stq_deploy.network.tensor import TensorType
-from stq_deploy.npy_member import read_array
-from stq_deploy.regular_file import read_regular
-from stq_deploy.untrusted_json import parse_json
 
 FORMAT = "stq-network"
 VERSION = 2

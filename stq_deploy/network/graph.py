@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network.input_format import PIXELS, Domain, InputFormat, InputRounding
 from stq_deploy.network.ops import Op, WeightedOp
 from stq_deploy.network.output import OutputFormat, output_format

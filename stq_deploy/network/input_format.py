@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network.tensor import TensorType
 
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.floating[Any]]

@@ -1,6 +1,6 @@
 """How an accumulator becomes an output level: the seven forms the kernels know, defined here in NumPy.
 
-Each form applies per channel, the last axis. `stq_deploy.passes.certify` finds one that equals the trained network's
+Each form applies per channel, the last axis. `stq_deploy.lowering.certify` finds one that equals the trained network's
 function for every reachable accumulator. These classes only define what each form computes.
 """
 

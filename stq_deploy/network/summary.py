@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
 
-from stq_deploy.errors import printable
+from stq_deploy.common.errors import printable
 from stq_deploy.network.graph import Network
 from stq_deploy.network.ops import Op, WeightedOp
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import TensorType
 from stq_deploy.network.ops import Op, WeightedOp
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import AveragePool, Concatenate, Op, RequantizedOp, ScaledOp, WeightedOp
 from stq_deploy.network.requantize import TableRequantize

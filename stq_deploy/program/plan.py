@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
 from stq_deploy.network.ops import Curve, Op, PairTable, RequantizedOp, Softmax, Table, WeightedOp
 from stq_deploy.network.requantize import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from stq_deploy.attacks.registry import attack_title
 from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.evaluation.summary import Comparison, RunSummary
+from stq_deploy.research.attacks.registry import attack_title
 
 
 def row_title(comparison: Comparison) -> str:

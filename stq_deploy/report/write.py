@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
 from stq_deploy.evaluation.summary import RunSummary
-from stq_deploy.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
 from stq_deploy.network.summary import network_title
 from stq_deploy.report.tables import layers_csv, results_csv
 from stq_deploy.toolchain.build import Pages

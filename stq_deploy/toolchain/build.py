@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stq_deploy import __version__
-from stq_deploy.boards import Board
-from stq_deploy.boards.override import with_places
 from stq_deploy.codegen import Generated, generate
 from stq_deploy.codegen.names import DEFAULT_NAME
-from stq_deploy.errors import StqError
-from stq_deploy.files import write_whole
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.program import Program
-from stq_deploy.progress import Progress, silent
+from stq_deploy.targets.boards import Board
+from stq_deploy.targets.boards.override import with_places
 from stq_deploy.toolchain import images
 from stq_deploy.toolchain.build_folder import REPORT, listed_files, replaced_build
 from stq_deploy.toolchain.built import BIN, ELF, HEX, MAP, NETWORK_FOLDER, BuiltFirmware

@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stq_deploy.errors import StqError
-from stq_deploy.files import (
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import (
     MAXIMUM_JSON_BYTES,
     MAXIMUM_TEXT_BYTES,
     locked,

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stq_deploy.boards import Board
-from stq_deploy.errors import StqError
-from stq_deploy.files import write_whole
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.project import FAST_SOURCES, LINKER_SCRIPT, Project
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 ENVIRONMENT_VARIABLE = "STQ_DEPLOY_CC"
 GCC = "arm-none-eabi-gcc"

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stq_deploy.errors import StqError
-from stq_deploy.installation import how_to_install
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.installation import how_to_install
 from stq_deploy.toolchain.compilers import candidates, find_compiler, probe
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 

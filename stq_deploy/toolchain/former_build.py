@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from stq_deploy.checked_json import Checked
 from stq_deploy.codegen.manifest import is_manifest_of
-from stq_deploy.errors import StqError
-from stq_deploy.files import MAXIMUM_JSON_BYTES, read_bounded
+from stq_deploy.common.checked_json import Checked
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import MAXIMUM_JSON_BYTES, read_bounded
+from stq_deploy.common.untrusted_json import parse_json
 from stq_deploy.program import Program
 from stq_deploy.toolchain.build_folder import REPORT
 from stq_deploy.toolchain.built import MANIFEST, BuiltFirmware
@@ -23,7 +24,6 @@ from stq_deploy.toolchain.parts import Group, Part
 from stq_deploy.toolchain.placement import Placed, Placement
 from stq_deploy.toolchain.sizes import MemoryUse
 from stq_deploy.toolchain.stack import StackUse
-from stq_deploy.untrusted_json import parse_json
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 _VERSION_SECONDS = 60  # a first start of zig unpacks itself
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from stq_deploy import __version__
 from stq_deploy.codegen import generate
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.program import Program
-from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import HostCompiler, find_host_compiler
 from stq_deploy.toolchain.kernel_sources import kernel_sources
 

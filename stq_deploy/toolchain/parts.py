@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stq_deploy.boards import Board
 from stq_deploy.program import Program
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.elf import Image
 from stq_deploy.toolchain.hot_code import HotFunction
 

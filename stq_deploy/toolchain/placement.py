@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from stq_deploy.boards import Board, Memory
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.boards import Board, Memory
 from stq_deploy.toolchain.elf import Image, Section
 from stq_deploy.toolchain.parts import ARENA_SECTION, SCRATCH_SECTION, Group, Part, candidates
 

@@ -19,10 +19,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stq_deploy.boards import Board
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.program.kernels import KERNELS
-from stq_deploy.resources import firmware_templates
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.kernel_sources import kernel_sources
 from stq_deploy.toolchain.placement import Placement

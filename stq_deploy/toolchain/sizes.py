@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stq_deploy.boards import Board
 from stq_deploy.program import Program
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.elf import Image
 from stq_deploy.toolchain.placement import extents, used_bytes
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stq_deploy.boards.model import Stack
+from stq_deploy.targets.boards.model import Stack
 from stq_deploy.toolchain.compilers import Family
 from stq_deploy.toolchain.stack_clang import read_clang
 from stq_deploy.toolchain.stack_gcc import read_gcc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stq_deploy.errors import StqError, no_such
+from stq_deploy.common.errors import StqError, no_such
 from stq_deploy.zoo.schemes import KERNELS, Scheme
 
 _KERNEL_QUANTIZERS = ("kernel_quantizer", "depthwise_quantizer", "pointwise_quantizer")

@@ -7,7 +7,7 @@ from typing import Any
 import qkeras
 from tf_keras import layers
 
-from stq_deploy.quantizers.factory import make_quantizer
+from stq_deploy.research.quantizers.factory import make_quantizer
 from stq_deploy.zoo.schemes import Scheme
 
 _INITIALIZER = "he_normal"

@@ -9,8 +9,8 @@ from typing import Any
 
 import tf_keras
 
-from stq_deploy.errors import StqError, no_such
-from stq_deploy.quantizers.exact import keep_order_of_additions
+from stq_deploy.common.errors import StqError, no_such
+from stq_deploy.research.quantizers.exact import keep_order_of_additions
 from stq_deploy.zoo.ds_cnn import build_ds_cnn
 from stq_deploy.zoo.layer_bits import check_layer_bits
 from stq_deploy.zoo.resnet_v1 import build_resnet_v1

@@ -20,8 +20,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from stq_deploy.errors import StqError, no_such
-from stq_deploy.files import read_bounded
+from stq_deploy.common.errors import StqError, no_such
+from stq_deploy.common.files import read_bounded
 from stq_deploy.zoo.schemes import KERNELS, SCHEMES, Scheme, get_scheme
 
 SUFFIX = ".toml"

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from stq_deploy.errors import no_such
+from stq_deploy.common.errors import no_such
 
 # The gate's text uses a keyword, because qkeras prints quantized_sigmoid(4, use_real_sigmoid=True) as
 # "quantized_sigmoid(4,1)", which would read back as symmetric=1.

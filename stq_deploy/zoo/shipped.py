@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stq_deploy.errors import StqError, no_such
-from stq_deploy.file_kinds import folder_kind
+from stq_deploy.common.errors import StqError, no_such
+from stq_deploy.common.file_kinds import folder_kind
 
 if TYPE_CHECKING:
     from stq_deploy.network import Network
@@ -31,7 +31,7 @@ class ShippedModel:
     """A trained model of the package: its files are `zoo/pretrained/NAME.*`.
 
     Attributes:
-        record: its record from training and export (`training/pretrained.py`).
+        record: its record from training and export (`research/training/pretrained.py`).
         folder: the folder of its files.
     """
 

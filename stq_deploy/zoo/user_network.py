@@ -24,7 +24,7 @@ from typing import Any
 
 import tf_keras
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.zoo.schemes import Scheme
 
 _EXAMPLE = "stq_deploy/zoo/user_network.py shows one"

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stq_deploy.attacks.budget import NORMS, Budget
-from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Grid, feature_grid
 from stq_deploy.network import TensorType
+from stq_deploy.research.attacks.budget import NORMS, Budget
+from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Grid, feature_grid
 
 
 def _pixels(seed: int, count: int = 8) -> np.ndarray:

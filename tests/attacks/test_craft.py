@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.attacks.craft import Target, craft
-from stq_deploy.attacks.registry import get_attack
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.errors import StqError
 from stq_deploy.network import TensorType
 from stq_deploy.network.input_format import InputFormat
+from stq_deploy.research.attacks.craft import Target, craft
+from stq_deploy.research.attacks.registry import get_attack
 
 pytestmark = pytest.mark.keras
 
@@ -220,7 +220,7 @@ def test_features_of_a_model_without_a_network_have_no_levels(target: Target, cl
 def test_pixels_are_mapped_before_the_model_sees_them(clean: SampleSet) -> None:
     import tf_keras
 
-    from stq_deploy.attacks.victim import Victim
+    from stq_deploy.research.attacks.victim import Victim
 
     model = tf_keras.Sequential([tf_keras.layers.Flatten(input_shape=SHAPE), tf_keras.layers.Dense(2)])
     x = clean.x[:4] / np.float32(255)
@@ -238,7 +238,7 @@ def test_other_shape_and_too_many_classes(target: Target, clean: SampleSet) -> N
 def test_a_softmax_is_cut_off_wherever_it_is() -> None:
     import tf_keras
 
-    from stq_deploy.attacks.classifier import logits_model
+    from stq_deploy.research.attacks.classifier import logits_model
 
     model: Any = tf_keras.Sequential([tf_keras.layers.Dense(3, activation="softmax", input_shape=(4,))])
     x = np.float32([[1, 2, 3, 4]])
@@ -255,7 +255,7 @@ def test_of_several_outputs_the_first_is_the_classes() -> None:
     import tf_keras
     from tf_keras import layers
 
-    from stq_deploy.attacks.classifier import logits_model
+    from stq_deploy.research.attacks.classifier import logits_model
 
     inputs = tf_keras.Input((4,))
     dense = layers.Dense(3, name="dense")(inputs)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from command_line import invoke, json_of
 
-from stq_deploy.attacks.defence import FRESH_DRAWS, RandomNoise
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
-from stq_deploy.errors import StqError
 from stq_deploy.network import TensorType
 from stq_deploy.network.input_format import InputFormat
 from stq_deploy.network.noise import InputNoise, gaussian_levels
+from stq_deploy.research.attacks.defence import FRESH_DRAWS, RandomNoise
 
 pytestmark = pytest.mark.keras
 
@@ -29,7 +29,7 @@ def _weights() -> np.ndarray:
 def _victim(weights: np.ndarray) -> Any:
     import tf_keras
 
-    from stq_deploy.attacks.victim import Victim
+    from stq_deploy.research.attacks.victim import Victim
 
     layers = tf_keras.layers
     model = tf_keras.Sequential([layers.Flatten(input_shape=SHAPE), layers.Dense(3, use_bias=False)])

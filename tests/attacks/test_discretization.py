@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.attacks.craft import Target, craft
-from stq_deploy.attacks.registry import get_attack
 from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.research.attacks.craft import Target, craft
+from stq_deploy.research.attacks.registry import get_attack
 
 pytestmark = pytest.mark.keras
 
@@ -53,8 +53,8 @@ def _edge_picture(bits: int, weights: np.ndarray) -> np.ndarray:
 
 def _target(bits: int, weights: np.ndarray, folder: Path) -> Target:
     from stq_deploy.evaluation.scores import classes_of
+    from stq_deploy.lowering import convert_model
     from stq_deploy.network.reference import run
-    from stq_deploy.passes import convert_model
 
     model = _model(bits, weights)
     model.save(folder / "m.h5")
@@ -91,7 +91,7 @@ def test_an_attack_goes_through_the_quantizer_and_is_judged_behind_it(
 @pytest.mark.parametrize("bits", BITS)
 def test_the_gradient_is_the_identity_at_every_pixel(bits: int, weights: np.ndarray) -> None:
     """QKeras's own is 0 where its quantizer clips."""
-    from stq_deploy.attacks.victim import Victim
+    from stq_deploy.research.attacks.victim import Victim
 
     x = np.linspace(0, 1, 36, dtype=np.float32).reshape(1, *SHAPE)
     _, _, gradient = Victim(_model(bits, weights)).gradient(x, np.zeros(1, np.int64), "margin")

@@ -103,7 +103,7 @@ def test_pixels_reach_the_model_exactly() -> None:
 def test_what_keras_would_execute_is_refused(work: Path, tmp_path: Path) -> None:
     import h5py
 
-    from stq_deploy.errors import StqError
+    from stq_deploy.common.errors import StqError
     from stq_deploy.evaluation.float_model import FloatModel
 
     evil = tmp_path / "evil.h5"

@@ -32,7 +32,7 @@ def _model() -> Any:
 def _logits_and_gradient(model: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     import tensorflow as tf
 
-    from stq_deploy.quantizers.exact import keep_order_of_additions
+    from stq_deploy.research.quantizers.exact import keep_order_of_additions
 
     keep_order_of_additions()
 
@@ -49,7 +49,7 @@ def _logits_and_gradient(model: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def test_logits_and_gradients_are_the_same_bits() -> None:
-    from stq_deploy.attacks.freeze import freeze
+    from stq_deploy.research.attacks.freeze import freeze
 
     model = _model()
     x = np.random.default_rng(0).uniform(0, 0.99, (64, 8, 8, 1)).astype(np.float32)
@@ -64,7 +64,7 @@ def test_logits_and_gradients_are_the_same_bits() -> None:
 
 
 def test_the_input_quantizer_passes_gradients_where_it_clips() -> None:
-    from stq_deploy.attacks.freeze import pass_gradient_through_input_quantizer
+    from stq_deploy.research.attacks.freeze import pass_gradient_through_input_quantizer
 
     model = _model()
     x = np.random.default_rng(0).uniform(0, 0.99, (8, 8, 8, 1)).astype(np.float32)
@@ -82,7 +82,7 @@ def test_quantizers_behind_layers_that_only_move_values_read_the_input_too() -> 
     import qkeras
     import tf_keras
 
-    from stq_deploy.attacks.freeze import pass_gradient_through_input_quantizer
+    from stq_deploy.research.attacks.freeze import pass_gradient_through_input_quantizer
 
     layers = tf_keras.layers
     inputs = tf_keras.Input((12,))

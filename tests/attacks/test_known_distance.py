@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.attacks.budget import Budget
-from stq_deploy.attacks.registry import get_attack
-from stq_deploy.attacks.search import Search
-from stq_deploy.attacks.streams import Streams
+from stq_deploy.research.attacks.budget import Budget
+from stq_deploy.research.attacks.registry import get_attack
+from stq_deploy.research.attacks.search import Search
+from stq_deploy.research.attacks.streams import Streams
 
 pytestmark = pytest.mark.keras
 
@@ -36,7 +36,7 @@ def _weights() -> np.ndarray:
 def _victim(weights: np.ndarray) -> Any:
     import tf_keras
 
-    from stq_deploy.attacks.victim import Victim
+    from stq_deploy.research.attacks.victim import Victim
 
     layers = tf_keras.layers
     model = tf_keras.Sequential([layers.Flatten(input_shape=SHAPE), layers.Dense(2, use_bias=False)])

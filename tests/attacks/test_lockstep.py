@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.attacks.lockstep import MOST, Ask, Task, run_in_lockstep
+from stq_deploy.research.attacks.lockstep import MOST, Ask, Task, run_in_lockstep
 
 
 def _walk(seed: int, found: dict[int, list[float]], number: int) -> Task:

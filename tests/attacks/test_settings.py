@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stq_deploy.attacks.pgd import Pgd
-from stq_deploy.attacks.registry import ATTACKS, attack_title, get_attack
-from stq_deploy.attacks.streams import Streams
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.research.attacks.pgd import Pgd
+from stq_deploy.research.attacks.registry import ATTACKS, attack_title, get_attack
+from stq_deploy.research.attacks.streams import Streams
 
 
 def test_defaults_are_the_communitys_budget() -> None:

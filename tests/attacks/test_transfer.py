@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from command_line import invoke, json_of
 
-from stq_deploy.attacks.budget import Budget
-from stq_deploy.attacks.registry import get_attack
-from stq_deploy.attacks.search import Search
-from stq_deploy.attacks.streams import Streams
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
-from stq_deploy.errors import StqError
+from stq_deploy.research.attacks.budget import Budget
+from stq_deploy.research.attacks.registry import get_attack
+from stq_deploy.research.attacks.search import Search
+from stq_deploy.research.attacks.streams import Streams
 
 pytestmark = pytest.mark.keras
 
@@ -37,7 +37,7 @@ def _model(weights: np.ndarray, classes: int = 2) -> Any:
 
 
 def _victim(weights: np.ndarray) -> Any:
-    from stq_deploy.attacks.victim import Victim
+    from stq_deploy.research.attacks.victim import Victim
 
     return Victim(_model(weights))
 
@@ -89,7 +89,7 @@ def test_l2_stays_inside_the_budget(weights: np.ndarray) -> None:
 
 
 def test_it_needs_a_source_that_fits(weights: np.ndarray) -> None:
-    from stq_deploy.attacks.craft import Source
+    from stq_deploy.research.attacks.craft import Source
 
     victim = _victim(weights)
     with pytest.raises(StqError, match="none is given"):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.boards import Board, board_names, load_board
-from stq_deploy.boards.load import FILE_NAME, read_board
-from stq_deploy.boards.model import MAXIMUM_BAUD_ERROR
-from stq_deploy.emulator.backends import backend_of
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.boards import Board, board_names, load_board
+from stq_deploy.targets.boards.load import FILE_NAME, read_board
+from stq_deploy.targets.boards.model import MAXIMUM_BAUD_ERROR
+from stq_deploy.targets.emulator.backends import backend_of
 
 BOARD = "stm32h743"
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from stq_deploy.boards import Board, board_names, load_board
-from stq_deploy.emulator.backends import backend_of
-from stq_deploy.emulator.process import EmulatedBoard
-from stq_deploy.errors import StqError
-from stq_deploy.link.faults import BoardFault
-from stq_deploy.link.protocol import ResetCause
-from stq_deploy.link.serial_port import open_serial
-from stq_deploy.link.session import Session
+from stq_deploy.common.errors import StqError
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import Board, board_names, load_board
+from stq_deploy.targets.emulator.backends import backend_of
+from stq_deploy.targets.emulator.process import EmulatedBoard
+from stq_deploy.targets.link.faults import BoardFault
+from stq_deploy.targets.link.protocol import ResetCause
+from stq_deploy.targets.link.serial_port import open_serial
+from stq_deploy.targets.link.session import Session
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe

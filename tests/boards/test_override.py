@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stq_deploy.boards import load_board
-from stq_deploy.boards.override import PARTS, parse_places, with_places
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.boards.override import PARTS, parse_places, with_places
 
 BOARD = load_board("stm32h743")
 

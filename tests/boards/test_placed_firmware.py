@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stq_deploy.boards import load_board
-from stq_deploy.emulator.backends import backend_of
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.link.faults import BoardFault
 from stq_deploy.network import Network, TensorType
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.emulator.backends import backend_of
+from stq_deploy.targets.link.faults import BoardFault
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe

@@ -13,7 +13,7 @@ import pytest
 from command_line import invoke
 
 from stq_deploy.cli import COMMANDS
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 COMMAND = [sys.executable, "-m", "stq_deploy"]
 

@@ -15,14 +15,14 @@ import pytest
 from command_line import invoke
 from networks import random_network
 
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import check_output, read_bounded, write_whole
 from stq_deploy.datasets.samples import SampleSet, is_own_sample_file, save_samples
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.results_file import Result, ResultsFile, RunIdentity, drop_results
-from stq_deploy.files import check_output, read_bounded, write_whole
 from stq_deploy.network import save_network
 from stq_deploy.network.archive import is_network_file
 from stq_deploy.report.write import check_reports
-from stq_deploy.training.result import check_free
+from stq_deploy.research.training.result import check_free
 from stq_deploy.zoo.shipped import resolve_model
 
 SAMPLES = SampleSet(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1]), {})
@@ -97,7 +97,7 @@ def test_an_impossible_place_is_refused_before_any_work(
     (tmp_path / "file").write_text("mine")
     (tmp_path / "circle").symlink_to("circle")
     os.mkfifo("pipe")
-    monkeypatch.setattr("stq_deploy.passes.convert_model", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr("stq_deploy.lowering.convert_model", lambda *_: pytest.fail("work was done"))
     for force in ([], ["--force"]):
         done = invoke("convert", "zoo:stq-cifar10", "-o", place, *force)
         assert done.exit_code == 1 and told in done.stderr and "Traceback" not in done.output
@@ -183,8 +183,8 @@ def test_text_that_utf8_cannot_hold_is_escaped(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path, size: int) -> None:
     """By a limit on the size of files, which is an error of the same kind."""
     code = (
-        "import resource, signal, sys\nfrom pathlib import Path\nfrom stq_deploy.errors import StqError\n"
-        "from stq_deploy.files import write_whole\nfrom stq_deploy.network import save_network\n"
+        "import resource, signal, sys\nfrom pathlib import Path\nfrom stq_deploy.common.errors import StqError\n"
+        "from stq_deploy.common.files import write_whole\nfrom stq_deploy.network import save_network\n"
         "from stq_deploy.datasets.samples import save_samples, SampleSet\nimport numpy as np\n"
         "from networks import random_network\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {resource.RLIM_INFINITY}))\n"

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from stq_deploy.cli import _screen, cli
 from stq_deploy.cli._layout import print_table
+from stq_deploy.common.resources import with_docs
 from stq_deploy.frontend import list_layers
-from stq_deploy.resources import with_docs
 from stq_deploy.zoo.shipped import resolve_model
 
 

@@ -22,14 +22,14 @@ from stq_deploy.codegen import generate
 from stq_deploy.codegen.generate import TEMPLATES
 from stq_deploy.codegen.manifest import describe_program
 from stq_deploy.codegen.names import DEFAULT_NAME
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Convolve, Dense, MaxPool, Op, PairTable, Reshape, Table, Window
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize, ThresholdRequantize
 from stq_deploy.program import plan_network
-from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import build_host_library
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import cifar10 as cifar10_module
 from stq_deploy.datasets import load_dataset, safe_pickle
 from stq_deploy.datasets.base import as_input
 from stq_deploy.datasets.gray import rgb_to_gray
-from stq_deploy.errors import StqError
 
 
 def _python_2_pickle(value: Any) -> bytes:

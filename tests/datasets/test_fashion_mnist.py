@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import idx_file, load_dataset
 from stq_deploy.datasets.checksum import sha256
 from stq_deploy.datasets.fashion_mnist import FASHION_MNIST, FILES
 from stq_deploy.datasets.idx_file import read_idx
-from stq_deploy.errors import StqError
 
 (DEBIAN,) = FASHION_MNIST.installed
 NAMES = tuple(file.name for file in FILES)

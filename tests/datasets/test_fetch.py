@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.fetch import fetch, in_words
-from stq_deploy.errors import StqError
 from tests.datasets.publisher import Publisher
 
 CONTENT = bytes(range(256)) * 20

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import Dataset, dataset_names, load_dataset
 from stq_deploy.datasets.locate import load
 from stq_deploy.datasets.registry import SOURCES
 from stq_deploy.datasets.source import DataSource, Form
-from stq_deploy.errors import StqError
 from tests.datasets.publisher import Publisher
 
 

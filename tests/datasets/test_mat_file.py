@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import mat_file
 from stq_deploy.datasets.mat_file import read_mat
-from stq_deploy.errors import StqError
 
 scipy_io = pytest.importorskip("scipy.io")
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.npz import load_npz
-from stq_deploy.errors import StqError
 
 
 def _npz(path: Path, **changes: Any) -> Path:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import samples
 from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of_dataset, save_samples
-from stq_deploy.errors import StqError
 
 
 def _x(n: int = 3, dtype: type = np.uint8) -> np.ndarray:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import Dataset, load_dataset, speech_files
 from stq_deploy.datasets.registry import SOURCES
 from stq_deploy.datasets.speech_commands import ARCHIVE, WORDS
 from stq_deploy.datasets.speech_files import archive_files, folder_files
-from stq_deploy.errors import StqError
 from tests.datasets.publisher import Publisher
 from tests.datasets.tiny_speech import PER_WORD, archive, files, folder
 

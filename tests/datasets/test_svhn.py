@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.gray import pictures_to_gray
 from stq_deploy.datasets.registry import SOURCES
 from stq_deploy.datasets.svhn import SVHN
-from stq_deploy.errors import StqError
 from tests.datasets.publisher import Publisher
 
 scipy_io = pytest.importorskip("scipy.io")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.wav import CLIP_SAMPLES, read_clip
-from stq_deploy.errors import StqError
 from tests.datasets.tiny_speech import CLIPS, wav
 
 RAMP = np.arange(1, 20_001) % 30_000 - 9_000

@@ -12,13 +12,13 @@ import numpy as np
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
-from stq_deploy.boards import load_board
-from stq_deploy.emulator.process import EmulatedBoard
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.link.serial_port import open_serial
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.emulator.process import EmulatedBoard
+from stq_deploy.targets.link.serial_port import open_serial
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.codegen import generate
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
-from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import kernel_objects
 

@@ -10,7 +10,7 @@ import pytest
 from networks import random_network
 from own_library import FLAGS, include_folder, write_networks
 
-from stq_deploy.resources import firmware_templates
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import kernel_objects
 

@@ -10,7 +10,7 @@ import pytest
 from networks import random_network
 from own_library import include_folder, write_networks
 
-from stq_deploy.resources import firmware_templates
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.toolchain.kernel_sources import kernel_sources
 
 

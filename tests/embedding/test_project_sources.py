@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stq_deploy.boards import load_board
+from stq_deploy.common.resources import boards_folder, firmware_templates
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.program import plan_network
-from stq_deploy.resources import boards_folder, firmware_templates
+from stq_deploy.targets.boards import load_board
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe

@@ -15,7 +15,7 @@ from networks import random_levels, random_network
 from own_library import ARGUMENT_ERROR, OK, Context, Own, build_library, write_networks
 
 from stq_deploy.codegen.names import DEFAULT_NAME, MAXIMUM_LENGTH, checked_name
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run_layers

@@ -12,11 +12,11 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from stq_deploy.boards import load_board
-from stq_deploy.emulator.machine import Machine, Mode
-from stq_deploy.emulator.peripherals.usart import Wire
-from stq_deploy.emulator.program import load_program
-from stq_deploy.emulator.refusals import Refusal
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.emulator.machine import Machine, Mode
+from stq_deploy.targets.emulator.peripherals.usart import Wire
+from stq_deploy.targets.emulator.program import load_program
+from stq_deploy.targets.emulator.refusals import Refusal
 from stq_deploy.toolchain.compilers import Compiler
 
 FIRMWARE = Path(__file__).parent / "firmware"

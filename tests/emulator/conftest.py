@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 if TYPE_CHECKING:
     from stq_deploy.toolchain.compilers import Compiler

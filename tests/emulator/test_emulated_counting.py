@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from unicorn import UC_HOOK_CODE
 
-from stq_deploy.emulator.instructions import ALWAYS
+from stq_deploy.targets.emulator.instructions import ALWAYS
 from tests.emulator.bench import Bench
 
 Build = Callable[..., Path]

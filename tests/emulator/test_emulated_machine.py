@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.boards import load_board
-from stq_deploy.emulator.machine import Mode
-from stq_deploy.emulator.stm32h743 import silicon_identity
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.emulator.machine import Mode
+from stq_deploy.targets.emulator.stm32h743 import silicon_identity
 from tests.emulator.bench import Bench
 
 Build = Callable[..., Path]

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import serial
 
-from stq_deploy.boards import load_board
-from stq_deploy.emulator.process import EmulatedBoard
-from stq_deploy.emulator.program import load_program
-from stq_deploy.emulator.refusals import Refusal
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.emulator.process import EmulatedBoard
+from stq_deploy.targets.emulator.program import load_program
+from stq_deploy.targets.emulator.refusals import Refusal
 from tests.emulator.bench import BAUD
 
 Build = Callable[..., Path]
@@ -113,7 +113,7 @@ def test_what_a_library_prints_before_it_aborts_is_told(build: Build) -> None:
 def test_a_core_can_be_stopped_from_the_moment_it_is_there() -> None:
     """As `Machine.stop` does when a board is stopped in the middle of a reset. What fails aborts the process."""
     code = (
-        "import threading; from stq_deploy.emulator.core import Core\n"
+        "import threading; from stq_deploy.targets.emulator.core import Core\n"
         "for _ in range(40):\n"
         "    core = Core(); other = threading.Thread(target=core.uc.emu_stop); other.start()\n"
         "    core.uc.mem_map(0, 0x10000); other.join()\n"
@@ -146,7 +146,7 @@ def test_it_ends_with_the_context_and_with_an_exception(build: Build) -> None:
 
 def test_it_ends_with_its_parent(build: Build) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from stq_deploy.emulator.process import EmulatedBoard\n"
+        "import sys, time; from pathlib import Path; from stq_deploy.targets.emulator.process import EmulatedBoard\n"
         "board = EmulatedBoard(Path(sys.argv[1])).start(); print(board._process.pid, flush=True); time.sleep(60)"
     )
     elf = build("void probe(void) { for (;;) {} }")
@@ -218,7 +218,15 @@ def test_unknown_board_and_revision(build: Build) -> None:
 
 
 def test_interrupting_the_process_itself_ends_it(build: Build) -> None:
-    command = [sys.executable, "-m", "stq_deploy.emulator", "--board", "stm32h743", "--elf", str(build("echo.c"))]
+    command = [
+        sys.executable,
+        "-m",
+        "stq_deploy.targets.emulator",
+        "--board",
+        "stm32h743",
+        "--elf",
+        str(build("echo.c")),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     assert '"event": "ready"' in process.stdout.readline()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.emulator.machine import Mode
+from stq_deploy.targets.emulator.machine import Mode
 from tests.emulator.bench import Bench
 
 Build = Callable[..., Path]

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from stq_deploy.boards import load_board
-from stq_deploy.boards.model import IndependentWatchdog
-from stq_deploy.emulator.machine import Mode
-from stq_deploy.emulator.process import EmulatedBoard
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.link.messages import ResetCause
-from stq_deploy.link.problems import UnusableLineError
-from stq_deploy.link.serial_port import open_serial
-from stq_deploy.link.session import Session
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.boards.model import IndependentWatchdog
+from stq_deploy.targets.emulator.machine import Mode
+from stq_deploy.targets.emulator.process import EmulatedBoard
+from stq_deploy.targets.link.messages import ResetCause
+from stq_deploy.targets.link.problems import UnusableLineError
+from stq_deploy.targets.link.serial_port import open_serial
+from stq_deploy.targets.link.session import Session
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
 from tests.emulator.bench import Bench

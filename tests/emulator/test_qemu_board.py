@@ -16,21 +16,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from stq_deploy.boards import Board, load_board
 from stq_deploy.cli import cli
 from stq_deploy.cli.verify import SECOND_EMULATOR
-from stq_deploy.emulator.backends import backend_of
-from stq_deploy.emulator.doctor import emulator_checks
-from stq_deploy.emulator.process import EmulatedBoard
-from stq_deploy.emulator.program import Program
-from stq_deploy.emulator.qemu_backend import PROGRAM, explain_lockup
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.instruction_counts import LayerCounts
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import Board, load_board
+from stq_deploy.targets.emulator.backends import backend_of
+from stq_deploy.targets.emulator.doctor import emulator_checks
+from stq_deploy.targets.emulator.process import EmulatedBoard
+from stq_deploy.targets.emulator.program import Program
+from stq_deploy.targets.emulator.qemu_backend import PROGRAM, explain_lockup
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image
@@ -207,7 +207,7 @@ def test_without_qemu_it_is_said(no_qemu: Path) -> None:
 
 
 def test_verify_skips_it_only_if_nobody_asked_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stq_deploy.emulator.qemu_backend.PROGRAM", "qemu-that-is-absent")
+    monkeypatch.setattr("stq_deploy.targets.emulator.qemu_backend.PROGRAM", "qemu-that-is-absent")
     model = tmp_path / "net.stq"
     save_network(random_network(SEEDS[0]), model)
     arguments = ["verify", "--model", str(model), "--executors", f"numpy,host,{SECOND_EMULATOR}"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.boards import load_board
-from stq_deploy.emulator.instructions import (
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.emulator.instructions import (
     ALWAYS,
     Division,
     WordAccess,
@@ -25,7 +25,7 @@ from stq_deploy.emulator.instructions import (
     walk,
     word_access,
 )
-from stq_deploy.emulator.program import load_program
+from stq_deploy.targets.emulator.program import load_program
 from tests.emulator.bench import disassembler
 
 # Encodings by GNU as 2.40.

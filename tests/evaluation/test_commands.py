@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from command_line import invoke, json_of
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation import open_executor
 from stq_deploy.evaluation.scores import classes_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor

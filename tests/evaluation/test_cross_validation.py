@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from command_line import invoke
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 pytestmark = pytest.mark.keras
 
@@ -45,10 +45,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def validation(folder: Path) -> Any:
-    from stq_deploy.attacks.fgsm import Fgsm
     from stq_deploy.evaluation.cross_validation import CrossValidation
-    from stq_deploy.training import TrainingConfig
-    from stq_deploy.training.recipe import Recipe
+    from stq_deploy.research.attacks.fgsm import Fgsm
+    from stq_deploy.research.training import TrainingConfig
+    from stq_deploy.research.training.recipe import Recipe
 
     recipe = Recipe(epochs=1, batch_size=8, validation_samples=0, learning_rate=1e-2)
     config = TrainingConfig(
@@ -64,7 +64,7 @@ def validation(folder: Path) -> Any:
 
 def test_folds_test_every_sample_once(validation: Any) -> None:
     from stq_deploy.datasets import load_dataset
-    from stq_deploy.training.folds import Fold, take_fold
+    from stq_deploy.research.training.folds import Fold, take_fold
 
     dataset = dataclasses.replace(load_dataset("cifar10", validation.training.data), validation=np.arange(3))
     everything = np.concatenate([dataset.x_train, dataset.x_test])
@@ -130,8 +130,8 @@ def test_features_are_refused_before_anything_is_trained(validation: Any, monkey
 
 
 def test_transfer_is_refused_before_anything_is_trained(validation: Any) -> None:
-    from stq_deploy.attacks.transfer import Transfer
     from stq_deploy.evaluation import cross_validation
+    from stq_deploy.research.attacks.transfer import Transfer
 
     by_transfer = dataclasses.replace(validation, attacks={"transfer": Transfer()})
     with pytest.raises(StqError, match="needs another model"):
@@ -207,7 +207,7 @@ def test_real_ray_gives_the_same_scores(validation: Any, tmp_path: Path) -> None
         for n in ("local", "ray")
     )
     assert cross_validate(there, run_on_ray)["folds"] == cross_validate(here, run_locally)["folds"]
-    from stq_deploy.training.recipe import Recipe
+    from stq_deploy.research.training.recipe import Recipe
 
     wrong = dataclasses.replace(
         there.training, recipe=Recipe(validation_samples=0, distillation=1), out=tmp_path / "wrong"
@@ -231,7 +231,7 @@ def test_command_prints_the_table(folder: Path, validation: Any) -> None:
 
 
 def test_a_warm_start_that_may_know_the_folds_is_told(folder: Path, validation: Any) -> None:
-    from stq_deploy.training import train
+    from stq_deploy.research.training import train
 
     train(dataclasses.replace(validation.training, out=folder / "trained"))
     result = invoke(

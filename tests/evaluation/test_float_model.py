@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from model_files import ModelDraft, tiny_model
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 EVIL = {"class_name": "system", "module": "os", "config": {"command": "x"}, "registered_name": "system"}
 

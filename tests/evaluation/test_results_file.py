@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.results_file import Result, ResultsFile, RunIdentity
 
 IDENTITY = RunIdentity("stm32h743", "aa", "bb", "cc", classes=2)

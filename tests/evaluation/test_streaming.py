@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.results_file import ResultsFile, RunIdentity
 from stq_deploy.evaluation.streaming import stream_missing
-from stq_deploy.link.messages import Inference
+from stq_deploy.targets.link.messages import Inference
 
 LEVELS = np.arange(40, dtype=np.int64).reshape(40, 1, 1, 1)
 IDENTITY = RunIdentity("b", "m", "i", "s", classes=2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.evaluation.task import Stated, choose
 from stq_deploy.network.input_format import InputFormat

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from networks import random_levels, random_network
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.executors.base import Executor, digest
 from stq_deploy.executors.host_executor import CHUNK, HostExecutor
 from stq_deploy.executors.numpy_executor import BATCH, NumpyExecutor

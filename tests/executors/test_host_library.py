@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from networks import random_levels, random_network
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network.ops import Dense
 from stq_deploy.program import plan_network
-from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain import host_compiler, host_library
 from stq_deploy.toolchain.host_library import build_host_library
 

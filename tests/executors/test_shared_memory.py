@@ -9,9 +9,7 @@ import pytest
 from branched_networks import branched_network
 from networks import random_levels
 
-from stq_deploy.boards import board_names, load_board
-from stq_deploy.emulator.backends import backend_of
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.executors.host_executor import HostExecutor
@@ -19,6 +17,8 @@ from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import Network
 from stq_deploy.program import Program, plan_network
+from stq_deploy.targets.boards import board_names, load_board
+from stq_deploy.targets.emulator.backends import backend_of
 from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.host_library import KERNELS
 

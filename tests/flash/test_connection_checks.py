@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stq_deploy.flash.doctor import check_port, check_udev_rules
-from stq_deploy.flash.ports import Port
+from stq_deploy.targets.flash.doctor import check_port, check_udev_rules
+from stq_deploy.targets.flash.ports import Port
 
 
 def test_a_port_that_may_be_used(tmp_path: Path) -> None:

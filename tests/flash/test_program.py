@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from stq_deploy.boards import load_board
 from stq_deploy.cli import cli
-from stq_deploy.errors import StqError
-from stq_deploy.flash import pyocd as pyocd_module
-from stq_deploy.flash.program import flash_board
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.boards import load_board
+from stq_deploy.targets.flash import pyocd as pyocd_module
+from stq_deploy.targets.flash.program import flash_board
 from tests.flash.conftest import NUCLEO, OTHER, FakePyocd, probes
 
 BOARD = load_board("stm32h743")

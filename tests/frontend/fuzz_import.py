@@ -31,11 +31,11 @@ from typing import Any
 import numpy as np
 from mutations import PAYLOAD_MODULE, mutate
 
-from stq_deploy.errors import StqError
-from stq_deploy.files import write_whole
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
 from stq_deploy.frontend import check_model, list_layers, parse_model
 from stq_deploy.frontend.checked import CheckedModel
-from stq_deploy.quarantine import process
+from stq_deploy.sandbox import process
 
 CORPUS = Path(__file__).parent / "corpus"
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "fuzz_import.json"
@@ -89,7 +89,7 @@ def unwatch(folder: Path) -> None:
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if _watching[0] and event in _WATCHED:
-        if event == "subprocess.Popen" and "stq_deploy.quarantine" in arguments[1]:
+        if event == "subprocess.Popen" and "stq_deploy.sandbox" in arguments[1]:
             return
         _seen.append(f"{event} {arguments!r:.200}")
 

@@ -16,7 +16,7 @@ from keras_reference import assert_equal_outputs
 from stq_deploy.frontend import SourceGraph, list_layers, read_source
 from stq_deploy.frontend.keras_model import read_keras_model
 from stq_deploy.frontend.layers import supported_kinds
-from stq_deploy.passes.float_graph import run_graph
+from stq_deploy.lowering.float_graph import run_graph
 
 pytestmark = pytest.mark.keras
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from model_files import WINDOW, ModelDraft, random, tiny_model
 
 from stq_deploy.cli import cli
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import check_model, list_layers, parse_model
 
 

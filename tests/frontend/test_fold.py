@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from model_files import WINDOW, ModelDraft, random
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import parse_model, read_source
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.fold import folded_bias, folded_kernel

@@ -13,7 +13,7 @@ from keras_reference import assert_equal_outputs, load_with_keras, outputs_of
 from model_files import ModelDraft, tiny_model
 from test_nested_models import block, outer
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import check_model
 from stq_deploy.frontend.keras_model import _classes, _parameters, build_keras_model, quantizer_object, read_keras_model
 from stq_deploy.frontend.layer_graph import LayerConfig

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from model_files import ModelDraft, Source, tiny_model
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import list_layers, parse_model
 from stq_deploy.frontend.layer_graph import read_layer_graph
 

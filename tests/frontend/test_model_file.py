@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from model_files import random, tiny_model
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import list_layers, model_file, parse_model
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from model_files import TERNARY, WINDOW, ModelDraft, random
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import ParsedModel, list_layers, parse_model
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.layer_graph import read_layer_graph
@@ -309,10 +309,10 @@ def _keras_models() -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["branching", "chain"])
 def test_models_that_keras_nests_give_its_logits(name: str, tmp_path: Path) -> None:
     pytest.importorskip("qkeras")
+    from stq_deploy.lowering import Conversion, convert_model
     from stq_deploy.network.input_format import dequantize_input
     from stq_deploy.network.reference import run
-    from stq_deploy.passes import Conversion, convert_model
-    from stq_deploy.quantizers.exact import keep_order_of_additions
+    from stq_deploy.research.quantizers.exact import keep_order_of_additions
 
     keep_order_of_additions()
     model, rng = _keras_models()[name], np.random.default_rng(1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.quantizers import (
     ACTIVATION,
     ANYTHING,

@@ -24,10 +24,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from hls4ml_cases import CASES, SHAPE, build
 from hls4ml_simulation import simulate
 
-from stq_deploy.files import write_whole
+from stq_deploy.common.files import write_whole
+from stq_deploy.lowering.model_in_memory import convert_keras_model
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run
-from stq_deploy.passes.model_in_memory import convert_keras_model
 
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "hls4ml_oracle.json"
 Levels = npt.NDArray[np.int64]

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from compile_configurations import COMPILERS, Configuration, differences, every_configuration, why_not
 from covering_networks import SEEDS, covering_networks
 
-from stq_deploy.files import write_whole
+from stq_deploy.common.files import write_whole
 
 
 @dataclass(frozen=True)

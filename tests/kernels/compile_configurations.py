@@ -19,11 +19,11 @@ import numpy as np
 from networks import random_levels
 
 from stq_deploy.codegen import generate
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.executors.base import checked_levels
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
-from stq_deploy.resources import firmware_templates
 from stq_deploy.toolchain.kernel_sources import kernel_sources
 
 COMPILERS = ("gcc", "clang")

@@ -6,7 +6,7 @@ import pytest
 from kernel_library import HostLibrary, KernelLibrary, build_host_library
 from kernel_settings import SANITIZE
 
-from stq_deploy.emulator.kernel_program import IMPLEMENTATIONS
+from stq_deploy.targets.emulator.kernel_program import IMPLEMENTATIONS
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 from kernel_library import KernelLibrary
 from weighted_cases import OK
 
-from stq_deploy.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator import kernel_arguments as arguments
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The kernels under test, callable: compiled for this computer, or for the Cortex-M7 and run on Unicorn.
 
-Both take the same arguments (`stq_deploy.emulator.bare_metal.Argument`), so every test can run on either.
+Both take the same arguments (`stq_deploy.targets.emulator.bare_metal.Argument`), so every test can run on either.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from stq_deploy.emulator.bare_metal import Argument, BareMetalProgram, Struct
-from stq_deploy.resources import firmware_templates
+from stq_deploy.common.resources import firmware_templates
+from stq_deploy.targets.emulator.bare_metal import Argument, BareMetalProgram, Struct
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.kernel_sources import kernel_sources
 

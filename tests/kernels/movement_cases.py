@@ -10,7 +10,7 @@ import numpy.typing as npt
 from kernel_library import KernelLibrary
 from weighted_cases import OK
 
-from stq_deploy.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator import kernel_arguments as arguments
 
 TYPES = ("int8", "int16", "int32")
 Image = tuple[int, int, int]

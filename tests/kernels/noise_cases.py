@@ -9,8 +9,8 @@ import numpy as np
 from kernel_library import KernelLibrary
 from weighted_cases import OK
 
-from stq_deploy.emulator.bare_metal import Struct
 from stq_deploy.network.noise import add_noise, gaussian_levels, noise_table
+from stq_deploy.targets.emulator.bare_metal import Struct
 
 TYPES = {"int8": 0, "int16": 1, "int32": 2}
 FULL = (1 << 64) - 1

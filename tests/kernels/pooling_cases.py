@@ -13,7 +13,7 @@ import requantizations
 from kernel_library import KernelLibrary
 from weighted_cases import OK, scratch_of
 
-from stq_deploy.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator import kernel_arguments as arguments
 
 TYPES = ("int8", "int16", "int32")
 

@@ -9,8 +9,8 @@ import golden
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.emulator import kernel_arguments as arguments
-from stq_deploy.emulator.bare_metal import Struct
+from stq_deploy.targets.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator.bare_metal import Struct
 
 FORMS = (
     "multiplier",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from kernel_library import KernelLibrary
 from weighted_cases import OK
 
-from stq_deploy.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator import kernel_arguments as arguments
 
 TYPES = ("int8", "int16", "int32")
 SIZES = [(1, 1), (1, 2), (3, 5), (7, 1), (4, 10), (2, 257)]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from kernel_settings import SANITIZE
 
-from stq_deploy.emulator.bare_metal import BareMetalProgram, Struct, count_thumb_instructions
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.emulator.bare_metal import BareMetalProgram, Struct, count_thumb_instructions
 from stq_deploy.toolchain.compilers import GCC, candidates, probe
 
 pytest.importorskip("unicorn")

@@ -18,7 +18,7 @@ from elementwise_cases import (
 from kernel_library import KernelLibrary
 from weighted_cases import OK
 
-from stq_deploy.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator import kernel_arguments as arguments
 
 
 @pytest.mark.parametrize("op", OPS)

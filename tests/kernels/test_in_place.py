@@ -9,8 +9,8 @@ import requantizations
 from kernel_library import KernelLibrary
 from weighted_cases import OK, random_levels, scratch_of
 
-from stq_deploy.emulator import kernel_arguments as arguments
-from stq_deploy.emulator.bare_metal import Struct
+from stq_deploy.targets.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator.bare_metal import Struct
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 5, 8, 17])

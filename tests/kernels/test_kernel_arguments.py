@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from kernel_library import KernelLibrary
 
-from stq_deploy.emulator import kernel_arguments as arguments
-from stq_deploy.emulator.bare_metal import Argument, Struct
+from stq_deploy.targets.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator.bare_metal import Argument, Struct
 
 ARGUMENT_ERROR = -1
 UNTOUCHED = 99

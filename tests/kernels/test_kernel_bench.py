@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from kernel_settings import SANITIZE
 
-from stq_deploy.emulator import kernel_arguments as arguments
-from stq_deploy.emulator.bare_metal import BareMetalProgram
-from stq_deploy.emulator.kernel_bench import STQ_LAYERS, Layer, compared_layers, measure
-from stq_deploy.emulator.kernel_program import build_kernel_program
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator.bare_metal import BareMetalProgram
+from stq_deploy.targets.emulator.kernel_bench import STQ_LAYERS, Layer, compared_layers, measure
+from stq_deploy.targets.emulator.kernel_program import build_kernel_program
 from stq_deploy.toolchain.compilers import find_compiler
 
 pytest.importorskip("unicorn")

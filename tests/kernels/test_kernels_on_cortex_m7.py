@@ -26,9 +26,9 @@ from pooling_cases import POOLS, run_average_pool, run_max_pool
 from softmax_cases import SIZES, TABLES, run_many_channels, run_softmax
 from weighted_cases import CONVOLUTIONS, DENSE, DEPTHWISE, OK, run_convolve, run_dense, run_depthwise
 
-from stq_deploy.emulator import kernel_arguments as arguments
-from stq_deploy.emulator.bare_metal import Struct
-from stq_deploy.emulator.kernel_program import build_kernel_program
+from stq_deploy.targets.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator.bare_metal import Struct
+from stq_deploy.targets.emulator.kernel_program import build_kernel_program
 from stq_deploy.toolchain.compilers import candidates, probe
 
 pytest.importorskip("unicorn")

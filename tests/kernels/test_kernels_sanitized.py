@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from kernel_settings import SANITIZE
 
-from stq_deploy.errors import StqError
-from stq_deploy.resources import firmware_templates
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 
 HERE = Path(__file__).resolve().parent

@@ -8,9 +8,9 @@ from kernel_library import HostLibrary, compile_for_host
 from kernel_settings import SANITIZE
 from noise_cases import NOISES, NoiseCase, noise_params, run_noise
 
-from stq_deploy.emulator.bare_metal import Struct
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.network.noise import add_noise, gaussian_levels
-from stq_deploy.resources import firmware_templates
+from stq_deploy.targets.emulator.bare_metal import Struct
 
 OK, ARGUMENT_ERROR = 0, -1
 

@@ -11,7 +11,7 @@ from kernel_library import HostLibrary, KernelLibrary
 from kernel_settings import PROPERTY
 from pooling_cases import IN_PLACE, POOLS, TYPES, PoolCase, run_average_pool, run_max_pool
 
-from stq_deploy.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator import kernel_arguments as arguments
 
 
 @pytest.mark.parametrize("case", POOLS, ids=str)

@@ -9,7 +9,7 @@ import pytest
 from kernel_library import compile_for_host
 from kernel_settings import SANITIZE
 
-from stq_deploy.resources import firmware_templates
+from stq_deploy.common.resources import firmware_templates
 
 SIZES = [0, 1, 3, 4, 5, 7, 8, 9, 31, 33]
 OFFSETS = range(5)

@@ -7,7 +7,7 @@ import pytest
 from kernel_library import KernelLibrary
 from weighted_cases import OK, random_levels
 
-from stq_deploy.emulator.bare_metal import Struct
+from stq_deploy.targets.emulator.bare_metal import Struct
 
 COUNTS = [0, 1, 3, 4, 5, 15, 16, 17, 100]
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import requantizations
 from kernel_library import KernelLibrary
 
-from stq_deploy.emulator import kernel_arguments as arguments
+from stq_deploy.targets.emulator import kernel_arguments as arguments
 
 WEIGHT_OFFSETS = {1: 1, 2: 1, 4: 8, 8: 0, 16: 0}
 OK = 0

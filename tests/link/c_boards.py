@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from stq_deploy.resources import firmware_templates
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 
 HERE = Path(__file__).parent / "c"

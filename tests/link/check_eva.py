@@ -15,7 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from stq_deploy.resources import firmware_templates
+from stq_deploy.common.resources import firmware_templates
 
 HERE = Path(__file__).resolve().parent
 EXPLAINED = HERE / "eva_alarms.toml"

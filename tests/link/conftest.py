@@ -8,8 +8,8 @@ import pytest
 from c_boards import compile_board, load_private
 from simulated_board import SimulatedBoard
 
-from stq_deploy.errors import StqError
-from stq_deploy.link.session import Session
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.link.session import Session
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from stq_deploy.link.framing import Frame, encode_frame
-from stq_deploy.link.protocol import ANSWER, ErrorCode, FrameType, RejectCode
-from stq_deploy.link.transport import Transport
+from stq_deploy.targets.link.framing import Frame, encode_frame
+from stq_deploy.targets.link.protocol import ANSWER, ErrorCode, FrameType, RejectCode
+from stq_deploy.targets.link.transport import Transport
 
 Babble = Callable[[random.Random, int], bytes]
 """What comes at one moment; given the tag of the session that is open."""

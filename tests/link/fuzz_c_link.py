@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stq_deploy.files import write_whole
-from stq_deploy.link import messages
-from stq_deploy.link.framing import Frame, encode_frame
-from stq_deploy.link.protocol import FrameType, InferFlags
-from stq_deploy.resources import firmware_templates
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.resources import firmware_templates
+from stq_deploy.targets.link import messages
+from stq_deploy.targets.link.framing import Frame, encode_frame
+from stq_deploy.targets.link.protocol import FrameType, InferFlags
 
 HERE = Path(__file__).resolve().parent / "c"
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "fuzz_c_link.json"

@@ -22,10 +22,10 @@ from damage import KINDS, Damage
 from floods import BABBLE, Flood
 from simulated_board import SimulatedBoard, expected_logits
 
-from stq_deploy.errors import StqError
-from stq_deploy.files import write_whole
-from stq_deploy.link.session import Session
-from stq_deploy.link.timeouts import TIMEOUTS
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
+from stq_deploy.targets.link.session import Session
+from stq_deploy.targets.link.timeouts import TIMEOUTS
 
 BAUD = 921_600
 INFERENCE_SECONDS = 0.02

@@ -12,8 +12,8 @@ from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stq_deploy.link.framing import Damaged, Frame, FrameDecoder, encode_frame
-from stq_deploy.link.protocol import MAX_FRAME_BYTES
+from stq_deploy.targets.link.framing import Damaged, Frame, FrameDecoder, encode_frame
+from stq_deploy.targets.link.protocol import MAX_FRAME_BYTES
 
 FRAMES = st.builds(
     Frame,

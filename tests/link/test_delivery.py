@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from stq_deploy.link.delivery import Delivery, Request
-from stq_deploy.link.framing import Frame, FrameDecoder
-from stq_deploy.link.protocol import ANSWER, FrameType, RejectCode
-from stq_deploy.link.statistics import LinkStatistics
+from stq_deploy.targets.link.delivery import Delivery, Request
+from stq_deploy.targets.link.framing import Frame, FrameDecoder
+from stq_deploy.targets.link.protocol import ANSWER, FrameType, RejectCode
+from stq_deploy.targets.link.statistics import LinkStatistics
 
 SESSION = 77
 

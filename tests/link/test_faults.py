@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.link.faults import BoardFault, parse_fault
-from stq_deploy.link.messages import AnswerError
-from stq_deploy.link.symbols import locate_in_elf
+from stq_deploy.targets.link.faults import BoardFault, parse_fault
+from stq_deploy.targets.link.messages import AnswerError
+from stq_deploy.targets.link.symbols import locate_in_elf
 
 NAMES = (
     *("r0", "r1", "r2", "r3", "r12", "lr", "pc", "xpsr", "sp", "exc_return", "exception"),

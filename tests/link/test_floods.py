@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated_board import SimulatedBoard, expected_logits, random_samples
 
-from stq_deploy.errors import StqError
-from stq_deploy.link.problems import SilentBoardError, UnusableLineError
-from stq_deploy.link.session import Session
-from stq_deploy.link.timeouts import TIMEOUTS
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.link.problems import SilentBoardError, UnusableLineError
+from stq_deploy.targets.link.session import Session
+from stq_deploy.targets.link.timeouts import TIMEOUTS
 
 OpenSession = Callable[..., Session]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fuzz_c_link import VARIANTS, build, first_inputs, fuzz, why_not
 
-from stq_deploy.resources import firmware_templates
+from stq_deploy.common.resources import firmware_templates
 
 SECONDS = 10
 """For each variant."""

@@ -13,14 +13,14 @@ from networks import random_levels, random_network
 from simulated_board import SimulatedBoard
 
 from stq_deploy.codegen import generate
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.link.identity import WrongBoardError
-from stq_deploy.link.session import Session
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
-from stq_deploy.resources import firmware_templates
+from stq_deploy.targets.link.identity import WrongBoardError
+from stq_deploy.targets.link.session import Session
 
 NETWORK = random_network(11)
 LEVELS = random_levels(NETWORK, 9)

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from simulated_board import expected_logits, random_samples
 
-from stq_deploy.errors import StqError
-from stq_deploy.link.faults import BoardFault
-from stq_deploy.link.problems import SilentBoardError
-from stq_deploy.link.serial_port import open_serial
-from stq_deploy.link.session import Session
-from stq_deploy.link.timeouts import Timeouts
-from stq_deploy.link.trace import TracingTransport
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.link.faults import BoardFault
+from stq_deploy.targets.link.problems import SilentBoardError
+from stq_deploy.targets.link.serial_port import open_serial
+from stq_deploy.targets.link.session import Session
+from stq_deploy.targets.link.timeouts import Timeouts
+from stq_deploy.targets.link.trace import TracingTransport
 
 StartBoard = Callable[..., AbstractContextManager[tuple[str, subprocess.Popen[bytes]]]]
 

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_board import expected_logits, random_samples
 
-from stq_deploy.link import messages
-from stq_deploy.link.framing import Frame, FrameDecoder, encode_frame
-from stq_deploy.link.messages import parse_facts, parse_refusal, parse_reject
-from stq_deploy.link.protocol import ANSWER, ErrorCode, FrameType, InferFlags, RejectCode
+from stq_deploy.targets.link import messages
+from stq_deploy.targets.link.framing import Frame, FrameDecoder, encode_frame
+from stq_deploy.targets.link.messages import parse_facts, parse_refusal, parse_reject
+from stq_deploy.targets.link.protocol import ANSWER, ErrorCode, FrameType, InferFlags, RejectCode
 
 NONCE = 0xCAFE_0042
 TAG = NONCE & 0xFFFF

@@ -17,20 +17,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated_board import SimulatedBoard, expected_logits, random_samples, random_wide_samples
 
-from stq_deploy.errors import StqError
-from stq_deploy.link.faults import BoardFault
-from stq_deploy.link.framing import Frame, encode_frame
-from stq_deploy.link.identity import ExpectedBoard, NetworkFacts, WrongBoardError, check_identity
-from stq_deploy.link.messages import AnswerError, LayerInfo, parse_layer_info
-from stq_deploy.link.problems import (
+from stq_deploy.common.errors import StqError
+from stq_deploy.targets.link.faults import BoardFault
+from stq_deploy.targets.link.framing import Frame, encode_frame
+from stq_deploy.targets.link.identity import ExpectedBoard, NetworkFacts, WrongBoardError, check_identity
+from stq_deploy.targets.link.messages import AnswerError, LayerInfo, parse_layer_info
+from stq_deploy.targets.link.problems import (
     OtherVersionError,
     RefusedError,
     SilentBoardError,
     UnusableLineError,
 )
-from stq_deploy.link.protocol import ErrorCode, ResetCause
-from stq_deploy.link.session import Session
-from stq_deploy.link.timeouts import Timeouts
+from stq_deploy.targets.link.protocol import ErrorCode, ResetCause
+from stq_deploy.targets.link.session import Session
+from stq_deploy.targets.link.timeouts import Timeouts
 
 OpenSession = Callable[..., Session]
 

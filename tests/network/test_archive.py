@@ -16,7 +16,7 @@ import pytest
 from networks import random_levels, random_network
 
 from stq_deploy.codegen import generate
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network, TensorType, archive, load_network, save_network
 from stq_deploy.network.ops import Dense
 from stq_deploy.network.reference import run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import TensorType
 from stq_deploy.network.input_format import InputFormat, dequantize_input, model_values, quantize_input
 

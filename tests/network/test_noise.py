@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network.noise import MAX_SIGMA, add_noise, gaussian_batch, gaussian_levels, noise_table, philox
 
 # Known answers of Philox4x32-10, from the generator's authors (Random123, kat_vectors).

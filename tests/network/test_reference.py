@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from networks import random_levels, random_network
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import (
     Add,

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.resources import firmware_templates
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import (
     Add,
@@ -31,7 +32,6 @@ from stq_deploy.network.ops import (
 from stq_deploy.network.requantize import KeepAccumulator, ThresholdRequantize
 from stq_deploy.program import Program, plan_network
 from stq_deploy.program.kernels import KERNELS
-from stq_deploy.resources import firmware_templates
 
 IMAGE = TensorType((4, 4, 2), "int8", 0, 3, 1.0)
 FLAT = TensorType((32,), "int8", 0, 3, 1.0)

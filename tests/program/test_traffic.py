@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.boards import load_board
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Curve, Dense, MaxPool, Softmax, Table, Window
 from stq_deploy.network.requantize import TableRequantize, ThresholdRequantize
 from stq_deploy.program import plan_network
 from stq_deploy.program.traffic import Traffic, traffic
+from stq_deploy.targets.boards import load_board
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe
@@ -31,7 +31,7 @@ SEEDS = (0, 3)
 def measured(built: BuiltFirmware, network: Network) -> list[dict[str, int]]:
     """Bytes that each layer reads and writes, by kind: the image's own code on a core without start-up."""
     unicorn = pytest.importorskip("unicorn")
-    from stq_deploy.emulator.core import Core
+    from stq_deploy.targets.emulator.core import Core
 
     stack, end = 0x1000_0000, 0x1001_0000
     core = Core()

@@ -30,7 +30,7 @@ def _model(scheme: str) -> Any:
 def test_bfloat16_is_near_float32_in_its_block_and_absent_outside(scheme: str) -> None:
     import tensorflow as tf
 
-    from stq_deploy.quantizers.bfloat16 import allow_bfloat16, bfloat16_convolutions
+    from stq_deploy.research.quantizers.bfloat16 import allow_bfloat16, bfloat16_convolutions
 
     model = _model(scheme)
     model.get_layer("conv").set_weights([w + 0.1 for w in model.get_layer("conv").get_weights()])
@@ -50,7 +50,7 @@ def test_bfloat16_is_near_float32_in_its_block_and_absent_outside(scheme: str) -
 def test_gradients_reach_the_float32_kernels() -> None:
     import tensorflow as tf
 
-    from stq_deploy.quantizers.bfloat16 import allow_bfloat16, bfloat16_convolutions
+    from stq_deploy.research.quantizers.bfloat16 import allow_bfloat16, bfloat16_convolutions
 
     model = _model("ternary")
     allow_bfloat16(model)

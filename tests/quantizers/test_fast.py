@@ -32,7 +32,7 @@ def neighbours(x: Any) -> Any:
 def test_the_relu_has_qkeras_values_and_gradients(bits: int, integer: int) -> None:
     import qkeras.quantizers as qk
 
-    from stq_deploy.quantizers.fast import _fast_form, _FastRelu
+    from stq_deploy.research.quantizers.fast import _fast_form, _FastRelu
 
     step = 2.0 ** (integer - bits)
     halves = np.arange(-6, min(2 ** (bits + 1), 4000) + 6) * step / 2  # hit the ties
@@ -54,7 +54,7 @@ def test_the_relu_has_qkeras_values_and_gradients(bits: int, integer: int) -> No
 def test_the_gate_has_qkeras_values_and_gradients(bits: int) -> None:
     import qkeras.quantizers as qk
 
-    from stq_deploy.quantizers.fast import _fast_form, _FastSigmoid
+    from stq_deploy.research.quantizers.fast import _fast_form, _FastSigmoid
 
     # inputs whose sigmoids are near the ties, of which the last one decides whether a gradient passes
     ties = (np.arange(2**bits) + 0.5) / 2**bits
@@ -75,7 +75,7 @@ def test_the_tie_of_the_last_level_is_among_the_gates_cases() -> None:
     """A sigmoid of exactly 1 - 1/2k, where qkeras passes no gradient, while the float below it has one."""
     import tensorflow as tf
 
-    from stq_deploy.quantizers.fast import _FastSigmoid
+    from stq_deploy.research.quantizers.fast import _FastSigmoid
 
     x = np.float32(np.log(31.0)) + np.arange(-200, 200, dtype=np.float32) * np.float32(2.0**-22)
     p = tf.sigmoid(x).numpy()
@@ -88,7 +88,7 @@ def test_the_tie_of_the_last_level_is_among_the_gates_cases() -> None:
 
 def test_not_a_number_stays_one() -> None:
     """A training that diverges is to be seen."""
-    from stq_deploy.quantizers.fast import _FastRelu, _FastSigmoid
+    from stq_deploy.research.quantizers.fast import _FastRelu, _FastSigmoid
 
     x = np.full(40, np.nan, np.float32)
     for quantizer in (_FastRelu(bits=4, integer=2), _FastSigmoid(bits=4, use_real_sigmoid=True)):
@@ -99,7 +99,7 @@ def test_swapping_keeps_the_saved_text_and_skips_what_differs() -> None:
     import qkeras
     import tf_keras
 
-    from stq_deploy.quantizers.fast import _FastRelu, _FastSigmoid, use_fast_activations
+    from stq_deploy.research.quantizers.fast import _FastRelu, _FastSigmoid, use_fast_activations
 
     model = tf_keras.Sequential(
         [

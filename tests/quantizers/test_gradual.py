@@ -40,8 +40,8 @@ def _model(kernel: str) -> Any:
 def test_training_draws_anew_each_step_and_inference_never(kernel: str) -> None:
     import tf_keras
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.quantizers.gradual import GradualQuantization
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.quantizers.gradual import GradualQuantization
 
     rng = np.random.default_rng(0)
     x, y = rng.random((16, 6, 6, 4), dtype=np.float32), rng.integers(0, 8, 16)
@@ -67,8 +67,8 @@ def test_training_draws_anew_each_step_and_inference_never(kernel: str) -> None:
 def test_each_kernel_has_the_share_of_its_rows_quantized(share: float) -> None:
     import tensorflow as tf
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.quantizers.gradual import GradualQuantization
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.quantizers.gradual import GradualQuantization
 
     model = _model("ternary(alpha='auto_po2')")
     gradual = GradualQuantization(model)
@@ -97,8 +97,8 @@ def test_rows_are_drawn_by_roulette_on_one_over_their_error() -> None:
     """Two of three rows: the first by p, the second by p among the two left; errors 0.1, 0.2 and 0.4."""
     import tensorflow as tf
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.quantizers.gradual import GradualQuantizer
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.quantizers.gradual import GradualQuantizer
 
     x = tf.constant([[0.9, 0.8, 0.6], [1.1, 1.2, 1.4]])
     quantizer = GradualQuantizer(tf.ones_like, -1)
@@ -114,9 +114,9 @@ def test_rows_are_drawn_by_roulette_on_one_over_their_error() -> None:
 def test_the_gradient_reaches_both_parts() -> None:
     import tensorflow as tf
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.quantizers.gradual import GradualQuantizer
-    from stq_deploy.quantizers.stochastic import stochastic_ternary
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.quantizers.gradual import GradualQuantizer
+    from stq_deploy.research.quantizers.stochastic import stochastic_ternary
 
     noise.set_state(noise.NoiseState(seed=2, share=0.5))
     x = tf.Variable(np.random.default_rng(0).normal(0, 0.1, (5, 4)).astype(np.float32))

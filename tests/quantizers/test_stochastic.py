@@ -15,7 +15,7 @@ def _small_model(kernel: str) -> Any:
     import qkeras
     import tf_keras
 
-    from stq_deploy.quantizers.factory import make_quantizer
+    from stq_deploy.research.quantizers.factory import make_quantizer
 
     tf_keras.utils.set_random_seed(1)
     return tf_keras.Sequential(
@@ -64,8 +64,8 @@ def _draw(quantizer: Any, w: Any) -> np.ndarray:
 def test_draws_are_ternary_with_qkeras_probabilities() -> None:
     import tensorflow as tf
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.quantizers.stochastic import stochastic_ternary
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.quantizers.stochastic import stochastic_ternary
 
     noise.set_state(noise.NoiseState(seed=3))
     quantizer = stochastic_ternary(alpha="auto")
@@ -87,7 +87,7 @@ def test_scale_equals_qkeras_ternary() -> None:
     import qkeras.quantizers as qk
     import tensorflow as tf
 
-    from stq_deploy.quantizers.stochastic import stochastic_ternary
+    from stq_deploy.research.quantizers.stochastic import stochastic_ternary
 
     w = tf.constant(np.random.default_rng(2).normal(0, 0.1, (3, 3, 4, 8)).astype(np.float32))
     for alpha in ("auto", "auto_po2"):
@@ -101,8 +101,8 @@ def test_state_repeats_the_draws_and_a_high_temperature_settles_them() -> None:
     import qkeras.quantizers as qk
     import tensorflow as tf
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.quantizers.stochastic import stochastic_ternary
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.quantizers.stochastic import stochastic_ternary
 
     quantizer = stochastic_ternary(alpha="auto_po2")
     w = tf.constant(np.random.default_rng(1).normal(0, 0.1, (32, 8)).astype(np.float32))
@@ -126,7 +126,7 @@ def test_state_repeats_the_draws_and_a_high_temperature_settles_them() -> None:
 def test_deterministic_block_and_no_variables_in_the_model() -> None:
     import tensorflow as tf
 
-    from stq_deploy.quantizers import noise
+    from stq_deploy.research.quantizers import noise
 
     model = _small_model("stochastic_ternary(alpha='auto_po2')")
     x, _ = _samples()
@@ -142,7 +142,7 @@ def test_file_loads_with_qkeras_alone_and_with_ours(tmp_path: Path) -> None:
     from qkeras.utils import load_qmodel
 
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.quantizers.stochastic import stochastic_ternary
+    from stq_deploy.research.quantizers.stochastic import stochastic_ternary
 
     model = _small_model("stochastic_ternary(alpha='auto_po2')")
     path = str(tmp_path / "model.h5")

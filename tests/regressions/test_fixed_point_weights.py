@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from keras_models import keras_predictions, network_predictions, saved
 
-from stq_deploy.errors import StqError
-from stq_deploy.passes import Conversion, convert_model
+from stq_deploy.common.errors import StqError
+from stq_deploy.lowering import Conversion, convert_model
 
 pytestmark = pytest.mark.keras
 

@@ -18,10 +18,10 @@ import pytest
 from command_line import invoke
 from keras_models import check_equals_keras, grid, keras_predictions, network_predictions, saved
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
-from stq_deploy.errors import StqError
 from stq_deploy.frontend import parse_model
-from stq_deploy.passes import convert_model
+from stq_deploy.lowering import convert_model
 
 pytestmark = pytest.mark.keras
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from feature_models import activation, bits, build_model, classifier, dense, layer
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
-from stq_deploy.errors import StqError
+from stq_deploy.lowering import Conversion, UnknownInputError, convert_model
 from stq_deploy.network import load_network, save_network
 from stq_deploy.network.reference import run
-from stq_deploy.passes import Conversion, UnknownInputError, convert_model
 from tests.command_line import invoke, json_of
 
 pytestmark = pytest.mark.keras

@@ -68,8 +68,8 @@ def test_unfit_data_is_named(case: str, tmp_path: Path) -> None:
 )
 def test_the_smallest_pictures_train(network: str, variant: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     """Up to where the first step would run: all of the network and the recipe is made by then."""
-    from stq_deploy.training import TrainingConfig, train
-    from stq_deploy.training.recipe import load_recipe
+    from stq_deploy.research.training import TrainingConfig, train
+    from stq_deploy.research.training.recipe import load_recipe
 
     data = _stored(tmp_path / "data.npz", shape)
     config = TrainingConfig(

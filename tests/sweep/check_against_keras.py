@@ -11,14 +11,14 @@ import numpy.typing as npt
 from check_model import LIMITS
 from input_domains import Case
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.float_comparison import compare_with_float
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import Inputs
+from stq_deploy.lowering import Conversion, convert_model
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run
-from stq_deploy.passes import Conversion, convert_model
-from stq_deploy.quantizers.exact import keep_order_of_additions
+from stq_deploy.research.quantizers.exact import keep_order_of_additions
 
 LEFT_OUT = (*LIMITS, "its sum can exceed")
 Reals = npt.NDArray[np.float64]

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from random_models import Recipe
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.float_comparison import compare_with_float
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.lowering import Conversion, PostTraining, load_any
 from stq_deploy.network import Network
-from stq_deploy.passes import Conversion, PostTraining, load_any
 from stq_deploy.program import plan_network
 
 SAMPLES = 4

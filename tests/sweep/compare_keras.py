@@ -24,9 +24,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from input_domains import Case, cases
 
 from stq_deploy import __version__
-from stq_deploy.errors import StqError
-from stq_deploy.files import write_whole
-from stq_deploy.training.result import git_commit
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
+from stq_deploy.research.training.result import git_commit
 
 BATCH = 25
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "compare_keras.json"

@@ -26,11 +26,11 @@ from random_models import Recipe, recipes
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stq_deploy import __version__
-from stq_deploy.errors import StqError
-from stq_deploy.files import write_whole
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
 from stq_deploy.frontend.layers import supported_kinds
 from stq_deploy.frontend.quantizers import ACTIVATION, KERNEL
-from stq_deploy.training.result import git_commit
+from stq_deploy.research.training.result import git_commit
 
 BATCH = 25
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "docs" / "figures" / "sweep_networks.json"

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stq_deploy.boards import Board, load_board
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Dense
 from stq_deploy.network.requantize import KeepAccumulator
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import Board, load_board
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compile import Builder

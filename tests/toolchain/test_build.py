@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
-from stq_deploy.boards import Board
 from stq_deploy.cli import cli
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network, save_network
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import GCC, Compiler

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.toolchain import build_folder
 from stq_deploy.toolchain.build_folder import FORMAT, REPORT, listed_files, replaced_build, settle
 
@@ -197,7 +197,7 @@ def test_an_impossible_folder_is_refused_in_words(tmp_path: Path, monkeypatch: p
 
 def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom stq_deploy.errors import StqError\n"
+        "import os, sys\nfrom pathlib import Path\nfrom stq_deploy.common.errors import StqError\n"
         "from stq_deploy.toolchain.build_folder import replaced_build\n"
         "gone = Path('gone'); gone.mkdir(); os.chdir(gone); os.rmdir('../gone')\n"
         "try:\n    with replaced_build('out'): pass\nexcept StqError as error: print(error.what)\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.toolchain.compilers import (
     COMMA_DEPS,
     ENVIRONMENT_VARIABLE,

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stq_deploy.checked_json import LARGEST_COUNT, Checked
 from stq_deploy.codegen.manifest import describe_program
-from stq_deploy.errors import StqError
+from stq_deploy.common.checked_json import LARGEST_COUNT, Checked
+from stq_deploy.common.errors import StqError
 from stq_deploy.program import Program, plan_network
 from stq_deploy.toolchain.build_folder import REPORT
 from stq_deploy.toolchain.built import ELF, MANIFEST, BuiltFirmware

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from stq_deploy.boards import Board
 from stq_deploy.network import TensorType
+from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.hot_code import BEFORE_COPYING, ROOT, hot_functions, kernel_work

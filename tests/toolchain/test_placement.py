@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stq_deploy.boards import Board
-from stq_deploy.boards.override import with_places
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
 from stq_deploy.network.ops import MaxPool, Reshape, Table, Window
 from stq_deploy.network.tensor import TensorType
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import Board
+from stq_deploy.targets.boards.override import with_places
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import Image, Section, read_image

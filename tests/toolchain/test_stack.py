@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stq_deploy.boards.model import Stack
+from stq_deploy.targets.boards.model import Stack
 from stq_deploy.toolchain.stack import LIBRARY_ALLOWANCE_BYTES, analyse
 from stq_deploy.toolchain.stack_graph import CallGraph, UnboundedStackError
 

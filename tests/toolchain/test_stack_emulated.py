@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.boards import Board
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.link.session import Session
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
+from stq_deploy.targets.boards import Board
+from stq_deploy.targets.link.session import Session
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image

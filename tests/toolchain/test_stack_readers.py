@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.boards import Board
-from stq_deploy.boards.model import Stack
+from stq_deploy.targets.boards import Board
+from stq_deploy.targets.boards.model import Stack
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image

@@ -10,7 +10,7 @@ import pytest
 tf_keras = pytest.importorskip("tf_keras")
 qkeras = pytest.importorskip("qkeras")
 
-from stq_deploy.training.activation_ranges import fit_activations  # noqa: E402
+from stq_deploy.research.training.activation_ranges import fit_activations  # noqa: E402
 
 layers = tf_keras.layers
 FINE = "quantized_relu(24,2)"  # 0 .. 4 as good as continuous

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stq_deploy.errors import StqError
-from stq_deploy.training import TrainingConfig, train
-from stq_deploy.training.early_stop import EarlyStop
-from stq_deploy.training.recipe import Recipe
-from stq_deploy.training.schedule import ramp
+from stq_deploy.common.errors import StqError
+from stq_deploy.research.training import TrainingConfig, train
+from stq_deploy.research.training.early_stop import EarlyStop
+from stq_deploy.research.training.recipe import Recipe
+from stq_deploy.research.training.schedule import ramp
 
 pytestmark = pytest.mark.keras
 
@@ -35,7 +35,7 @@ def _network(scheme: str) -> Any:
     import tf_keras
     from tf_keras import layers
 
-    from stq_deploy.quantizers import noise
+    from stq_deploy.research.quantizers import noise
     from stq_deploy.zoo.layers import SchemeLayers
     from stq_deploy.zoo.schemes import get_scheme
 
@@ -63,8 +63,8 @@ def _linear(weights: NDArray[np.float32]) -> Any:
 
 
 def _adversary(model: Any, recipe: Recipe) -> tuple[Any, Any]:
-    from stq_deploy.training.adversary import Adversary
-    from stq_deploy.training.objective import make_objective
+    from stq_deploy.research.training.adversary import Adversary
+    from stq_deploy.research.training.objective import make_objective
 
     objective = make_objective(model, recipe)
     return Adversary(model, objective, recipe), objective
@@ -76,8 +76,8 @@ def test_attacks_stay_in_their_budget_and_raise_what_is_trained(scheme: str, ent
     """More than the same random start does, of pictures with black and white pixels among them."""
     import tensorflow as tf
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.quantizers.straight_input import pass_gradient_through_input
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.quantizers.straight_input import pass_gradient_through_input
     from stq_deploy.zoo.networks import logits_view
 
     model, recipe = _network(scheme), Recipe(**entries)
@@ -138,8 +138,8 @@ def test_against_a_linear_network_every_attack_ends_where_it_must() -> None:
 def test_the_inputs_quantizer_lets_the_gradient_through_and_keeps_its_values() -> None:
     import tensorflow as tf
 
-    from stq_deploy.quantizers.fast import use_fast_activations
-    from stq_deploy.quantizers.straight_input import pass_gradient_through_input
+    from stq_deploy.research.quantizers.fast import use_fast_activations
+    from stq_deploy.research.quantizers.straight_input import pass_gradient_through_input
 
     model = _network("stq")
     use_fast_activations(model)
@@ -166,7 +166,7 @@ def test_the_loss_of_clean_and_attacked_samples() -> None:
     """By the formulas of the sources, computed in numpy."""
     import tensorflow as tf
 
-    from stq_deploy.training.objective import make_objective
+    from stq_deploy.research.training.objective import make_objective
 
     rng = np.random.default_rng(0)
     model = _linear(rng.normal(0, 1, (36, 3)).astype(np.float32))
@@ -188,7 +188,7 @@ def test_the_loss_of_clean_and_attacked_samples() -> None:
 
 def test_accuracy_under_attack_is_exact_where_the_least_perturbation_is_known() -> None:
     """Of a linear network of two classes: right as long as the margin exceeds eps times the weights' L1 norm."""
-    from stq_deploy.training.robust_accuracy import RobustEvaluator
+    from stq_deploy.research.training.robust_accuracy import RobustEvaluator
 
     rng = np.random.default_rng(3)
     w = rng.normal(0, 1, 36).astype(np.float32)
@@ -205,7 +205,7 @@ def test_accuracy_under_attack_is_exact_where_the_least_perturbation_is_known() 
 
 
 def test_batch_norms_are_estimated_half_on_attacked_samples() -> None:
-    from stq_deploy.training.batch_norm import BatchNormEstimator, get_statistics
+    from stq_deploy.research.training.batch_norm import BatchNormEstimator, get_statistics
 
     model = _network("fp")
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 h5py = pytest.importorskip("h5py")
 
-from stq_deploy.training.compact_h5 import compact_bytes  # noqa: E402
+from stq_deploy.research.training.compact_h5 import compact_bytes  # noqa: E402
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
-from stq_deploy.training.recipe import Recipe
+from stq_deploy.common.errors import StqError
+from stq_deploy.research.training.recipe import Recipe
 
 pytestmark = pytest.mark.keras
 
@@ -19,8 +19,8 @@ def _gated(scheme: str, side: int = 6) -> Any:
     import tf_keras
     from tf_keras import layers
 
-    from stq_deploy.quantizers.fast import use_fast_activations
-    from stq_deploy.quantizers.straight_input import pass_gradient_through_input
+    from stq_deploy.research.quantizers.fast import use_fast_activations
+    from stq_deploy.research.quantizers.straight_input import pass_gradient_through_input
     from stq_deploy.zoo.layers import SchemeLayers
     from stq_deploy.zoo.schemes import get_scheme
 
@@ -59,7 +59,7 @@ def _gated(scheme: str, side: int = 6) -> Any:
 def test_no_sample_within_the_budget_leaves_the_bounds(scheme: str, training: bool) -> None:
     import tensorflow as tf
 
-    from stq_deploy.training.interval_bounds import IntervalNetwork
+    from stq_deploy.research.training.interval_bounds import IntervalNetwork
     from stq_deploy.zoo.networks import logits_view
 
     model = _gated(scheme)
@@ -75,7 +75,7 @@ def test_no_sample_within_the_budget_leaves_the_bounds(scheme: str, training: bo
     bounds = intervals(tf.constant(x), tf.constant(eps), training=training)
     lower, upper = bounds.lower.numpy() - 1e-4, bounds.upper.numpy() + 1e-4
     if training:  # the bounds are of a network with the clean batch's statistics: only the clean samples can be asked
-        from stq_deploy.quantizers import noise
+        from stq_deploy.research.quantizers import noise
 
         with noise.deterministic():
             expected = view(x, training=True).numpy()
@@ -94,7 +94,7 @@ def test_bounds_of_one_linear_layer_are_exact() -> None:
     import tf_keras
     from tf_keras import layers
 
-    from stq_deploy.training.interval_bounds import IntervalNetwork, worst_logits
+    from stq_deploy.research.training.interval_bounds import IntervalNetwork, worst_logits
 
     inputs = layers.Input((4, 4, 1))
     model = tf_keras.Model(inputs, layers.Activation("softmax")(layers.Dense(3)(layers.Flatten()(inputs))))
@@ -110,9 +110,9 @@ def test_bounds_of_one_linear_layer_are_exact() -> None:
 
 def test_what_is_proved_holds_for_every_picture_there_is() -> None:
     """All 5^4 pictures within two levels of 2x2 pixels are asked."""
-    from stq_deploy.training.batch_norm import BatchNormEstimator
-    from stq_deploy.training.certified_accuracy import CertifiedEvaluator
-    from stq_deploy.training.evaluate import Evaluator
+    from stq_deploy.research.training.batch_norm import BatchNormEstimator
+    from stq_deploy.research.training.certified_accuracy import CertifiedEvaluator
+    from stq_deploy.research.training.evaluate import Evaluator
 
     model = _gated("4bit", side=2)
     x = np.random.default_rng(0).integers(2, 254, (250, 2, 2, 1), dtype=np.uint8)
@@ -139,7 +139,7 @@ def test_layers_of_unknown_bounds_are_refused() -> None:
     import tf_keras
     from tf_keras import layers
 
-    from stq_deploy.training.interval_bounds import IntervalNetwork
+    from stq_deploy.research.training.interval_bounds import IntervalNetwork
 
     inputs = layers.Input((4,))
     x = layers.Activation("gelu", name="odd")(layers.Dense(3)(inputs))
@@ -150,8 +150,8 @@ def test_layers_of_unknown_bounds_are_refused() -> None:
 def test_the_loss_turns_to_the_bounds_as_eps_rises() -> None:
     import tensorflow as tf
 
-    from stq_deploy.training.interval_bounds import IntervalNetwork, worst_logits
-    from stq_deploy.training.objective import make_objective
+    from stq_deploy.research.training.interval_bounds import IntervalNetwork, worst_logits
+    from stq_deploy.research.training.objective import make_objective
 
     model = _gated("fp")
     rng = np.random.default_rng(0)

@@ -46,8 +46,8 @@ def _exact(model: Any, x: np.ndarray, start: str | None) -> float:
 def test_norms_are_those_of_the_whole_jacobians(scheme: str) -> None:
     import tensorflow as tf
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.training.jacobian import JacobianProbe
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.training.jacobian import JacobianProbe
 
     noise.set_state(noise.NoiseState(seed=1))
     model = _model(scheme)
@@ -64,7 +64,7 @@ def test_norms_are_those_of_the_whole_jacobians(scheme: str) -> None:
 def test_without_layers_only_the_input_counts() -> None:
     import tensorflow as tf
 
-    from stq_deploy.training.jacobian import JacobianProbe
+    from stq_deploy.research.training.jacobian import JacobianProbe
 
     _, by_input, by_layers = JacobianProbe(_model("fp"), layers=False)(tf.ones((2, 5, 5, 1)), training=False)
     assert float(by_input) > 0
@@ -77,9 +77,9 @@ def test_its_gradient_reaches_every_kernel_of_the_whole_network(scheme: str) -> 
     import tensorflow as tf
     import tf_keras
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.quantizers.fast import use_fast_activations
-    from stq_deploy.training.jacobian import JacobianProbe
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.quantizers.fast import use_fast_activations
+    from stq_deploy.research.training.jacobian import JacobianProbe
     from stq_deploy.zoo.networks import build_network
 
     tf_keras.utils.set_random_seed(3)
@@ -130,8 +130,8 @@ def test_the_recipe_makes_jacobians_smaller(tmp_path: Path) -> None:
     They weigh a hundred times as much here, as the run has a few dozen steps, and the network a few weights.
     """
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.training import TrainingConfig, train
-    from stq_deploy.training.recipe import load_recipe
+    from stq_deploy.research.training import TrainingConfig, train
+    from stq_deploy.research.training.recipe import load_recipe
 
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(10), 16)

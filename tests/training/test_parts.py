@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
-from stq_deploy.training.augment import Augmenter
-from stq_deploy.training.batches import epoch_batches
-from stq_deploy.training.recipe import Recipe, load_recipe, parse_changes, recipe_names
-from stq_deploy.training.schedule import cosine, geometric, warm_up
+from stq_deploy.common.errors import StqError
+from stq_deploy.research.training.augment import Augmenter
+from stq_deploy.research.training.batches import epoch_batches
+from stq_deploy.research.training.recipe import Recipe, load_recipe, parse_changes, recipe_names
+from stq_deploy.research.training.schedule import cosine, geometric, warm_up
 
 
 @pytest.mark.parametrize("recipe", [Recipe(), load_recipe("paper")])
@@ -159,7 +159,7 @@ def test_settled_weights_quantize_to_the_same_values() -> None:
     import qkeras.quantizers as qk
     import tensorflow as tf
 
-    from stq_deploy.training.settle import settled
+    from stq_deploy.research.training.settle import settled
 
     def shrinks(x: Any) -> Any:  # not idempotent: its own output comes out smaller still
         return tf.round(x * 0.7 * 8) / 8
@@ -185,7 +185,7 @@ def test_dead_channels_settle_to_few_values() -> None:
     import qkeras.quantizers as qk
     import tensorflow as tf
 
-    from stq_deploy.training.settle import settled
+    from stq_deploy.research.training.settle import settled
 
     generator = np.random.default_rng(0)
     w = generator.normal(0, 0.3, (200, 24)) * np.where(np.arange(24) % 2, 1, 10.0 ** -generator.uniform(5.5, 8, 24))

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 tf_keras = pytest.importorskip("tf_keras")
 
-from stq_deploy.training.recipe import Recipe  # noqa: E402
-from stq_deploy.training.teacher import Teacher  # noqa: E402
+from stq_deploy.research.training.recipe import Recipe  # noqa: E402
+from stq_deploy.research.training.teacher import Teacher  # noqa: E402
 
 SHAPE = (6, 5, 1)
 RECIPE = Recipe(distillation=0.5)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from command_line import invoke
 
-from stq_deploy.errors import StqError
-from stq_deploy.training import TrainingConfig, train
-from stq_deploy.training.recipe import Recipe
+from stq_deploy.common.errors import StqError
+from stq_deploy.research.training import TrainingConfig, train
+from stq_deploy.research.training.recipe import Recipe
 from stq_deploy.zoo.shipped import ShippedModel
 
 pytestmark = pytest.mark.keras
@@ -89,8 +89,8 @@ def build(scheme, classes, input_shape):
 
 KILLER = """
 import os, pickle, signal, sys
-from stq_deploy.training import train
-from stq_deploy.training.progress import Silent
+from stq_deploy.research.training import train
+from stq_deploy.research.training.progress import Silent
 
 class Killer(Silent):
     def step(self, epoch, step, loss):
@@ -133,7 +133,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
     """SIGKILL in the middle of the third epoch, with everything on that has a state: averages, the best weights, a
     teacher, draws, momentum.
     """
-    from stq_deploy.training.result import sha256
+    from stq_deploy.research.training.result import sha256
 
     recipe = Recipe(**FEW | EVERYTHING | changes, warm_start=teacher)
     straight = dataclasses.replace(small, out=tmp_path / "straight", scheme=scheme, recipe=recipe)
@@ -181,9 +181,9 @@ def test_every_scheme_learns(scheme: str, small: TrainingConfig, tmp_path: Path)
 def test_the_zoos_networks_take_a_step_on_features(network: str, variant: str) -> None:
     import tensorflow as tf
 
-    from stq_deploy.training.averaging import WeightAverage
-    from stq_deploy.training.objective import make_objective
-    from stq_deploy.training.step import make_optimizer, make_step
+    from stq_deploy.research.training.averaging import WeightAverage
+    from stq_deploy.research.training.objective import make_objective
+    from stq_deploy.research.training.step import make_optimizer, make_step
     from stq_deploy.zoo.networks import build_network
 
     model = build_network(network, scheme="stq", variant=variant, classes=3, input_shape=(12, 10, 1), features=True)
@@ -201,9 +201,9 @@ def test_the_zoos_networks_take_a_step_on_features(network: str, variant: str) -
 
 
 def test_command_overrides_the_recipe_and_its_model_converts(small: TrainingConfig, tmp_path: Path) -> None:
+    from stq_deploy.lowering import convert_model
     from stq_deploy.network.input_format import quantize_input
     from stq_deploy.network.reference import run
-    from stq_deploy.passes import convert_model
 
     arguments = ["train", "--recipe", "smoke", "--dataset", "cifar10", "--scheme", "stq", "--data", small.data]
     arguments += ["--network", small.network, "--out", tmp_path / "run", "--epochs", 2, "--batch-size", 16]
@@ -244,7 +244,7 @@ def test_the_average_of_the_weights_is_kept_and_the_present_ones_are_put_back() 
     import tensorflow as tf
     import tf_keras
 
-    from stq_deploy.training.averaging import WeightAverage
+    from stq_deploy.research.training.averaging import WeightAverage
 
     model = tf_keras.Sequential([tf_keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
     model.build((None, 1))
@@ -266,9 +266,9 @@ def test_distillation_pulls_towards_the_teacher(small: TrainingConfig, teacher: 
     """Its part of the loss is KL's definition, and nothing for a student that is the teacher."""
     import tensorflow as tf
 
-    from stq_deploy.training.objective import make_objective
-    from stq_deploy.training.source_model import read_model, read_teacher
-    from stq_deploy.training.teacher import Teacher
+    from stq_deploy.research.training.objective import make_objective
+    from stq_deploy.research.training.source_model import read_model, read_teacher
+    from stq_deploy.research.training.teacher import Teacher
     from stq_deploy.zoo.networks import build_network, logits_view
 
     student = build_network(small.network, scheme="fp", input_shape=(8, 8, 1))
@@ -291,7 +291,7 @@ def test_a_recipe_that_distils_wants_a_teacher(small: TrainingConfig, tmp_path: 
 
 def test_record_and_files(straight: TrainingConfig) -> None:
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.training.result import sha256
+    from stq_deploy.research.training.result import sha256
 
     result = json.loads((straight.out / "result.json").read_text())
     assert result["finished"]
@@ -343,7 +343,7 @@ def test_damaged_checkpoint_is_explained(straight: TrainingConfig, tmp_path: Pat
 
 def test_warm_start_takes_every_weight(straight: TrainingConfig, tmp_path: Path) -> None:
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.training.source_model import take_weights
+    from stq_deploy.research.training.source_model import take_weights
     from stq_deploy.zoo.networks import build_network
 
     trained = read_keras_model(str(straight.out / "model.h5"))
@@ -363,7 +363,7 @@ def test_warm_start_takes_every_weight(straight: TrainingConfig, tmp_path: Path)
 def test_a_model_to_start_from_runs_no_code(tmp_path: Path) -> None:
     import tf_keras
 
-    from stq_deploy.training.source_model import read_model
+    from stq_deploy.research.training.source_model import read_model
 
     ran = tmp_path / "ran"
     marker = str(ran)
@@ -382,7 +382,7 @@ def test_batch_norm_estimate_is_deterministic_and_exact(straight: TrainingConfig
     import tf_keras
 
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.training import batch_norm
+    from stq_deploy.research.training import batch_norm
 
     model = read_keras_model(str(straight.out / "model.h5"))
     x = np.random.default_rng(1).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
@@ -401,7 +401,7 @@ def test_batch_norm_estimate_is_deterministic_and_exact(straight: TrainingConfig
 
 
 def test_export_keeps_every_prediction_and_repeats_its_bytes(straight: TrainingConfig, tmp_path: Path) -> None:
-    from stq_deploy.training.pretrained import export_pretrained
+    from stq_deploy.research.training.pretrained import export_pretrained
 
     first = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
     second = export_pretrained(straight.out, tmp_path / "b.h5", straight.data)
@@ -415,7 +415,7 @@ def test_export_keeps_every_prediction_and_repeats_its_bytes(straight: TrainingC
 
 
 def test_recompressing_what_is_small_already_changes_nothing(straight: TrainingConfig, tmp_path: Path) -> None:
-    from stq_deploy.training.pretrained import export_pretrained, recompress
+    from stq_deploy.research.training.pretrained import export_pretrained, recompress
 
     exported = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
     content = (tmp_path / "a.h5").read_bytes()
@@ -426,8 +426,8 @@ def test_recompressing_what_is_small_already_changes_nothing(straight: TrainingC
 def test_recompressing_restores_what_an_older_export_left_large(straight: TrainingConfig, tmp_path: Path) -> None:
     """The same weights, not deflated, stand for it; nothing of the run is needed."""
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.training.pretrained import export_pretrained, recompress
-    from stq_deploy.training.result import save_model
+    from stq_deploy.research.training.pretrained import export_pretrained, recompress
+    from stq_deploy.research.training.result import save_model
 
     exported = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
     content = (tmp_path / "a.h5").read_bytes()
@@ -438,9 +438,9 @@ def test_recompressing_restores_what_an_older_export_left_large(straight: Traini
 
 def test_recompressing_a_floating_point_model_rounds_its_kernels(straight: TrainingConfig, tmp_path: Path) -> None:
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.training.pretrained import ROUNDED, export_pretrained, recompress
-    from stq_deploy.training.result import save_model
-    from stq_deploy.training.settle import round_mantissa
+    from stq_deploy.research.training.pretrained import ROUNDED, export_pretrained, recompress
+    from stq_deploy.research.training.result import save_model
+    from stq_deploy.research.training.settle import round_mantissa
     from stq_deploy.zoo.networks import build_network
 
     record = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)

@@ -12,7 +12,7 @@ def test_the_gradient_is_taken_up_the_loss_and_the_weights_stay() -> None:
     """Of (|w - a|^2 + |b - c|^2) / 2, whose gradient is w - a: known at every place."""
     import tensorflow as tf
 
-    from stq_deploy.training.weight_perturbation import gradients_at_worse_weights
+    from stq_deploy.research.training.weight_perturbation import gradients_at_worse_weights
 
     rng = np.random.default_rng(0)
     start = rng.normal(0, 1, (3, 4)).astype(np.float32)
@@ -37,8 +37,8 @@ def test_the_gradient_is_taken_up_the_loss_and_the_weights_stay() -> None:
 def test_noise_has_its_size_in_gray_levels_and_stays_in_the_pixels_range() -> None:
     import tensorflow as tf
 
-    from stq_deploy.quantizers import noise
-    from stq_deploy.training.inputs import add_noise
+    from stq_deploy.research.quantizers import noise
+    from stq_deploy.research.training.inputs import add_noise
 
     noise.set_state(noise.NoiseState(seed=4))
     grey = tf.fill((50, 20, 20, 1), 0.5)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore")]
 

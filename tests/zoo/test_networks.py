@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.zoo.schemes import SCHEMES, get_scheme
 
 pytestmark = pytest.mark.keras
@@ -41,7 +41,7 @@ def test_mlperf_tinys_totals(
     network: str, classes: int, shape: tuple[int, int, int], parameters: int, macs: int, tmp_path: Path
 ) -> None:
     """As counted in the files that MLPerf Tiny publishes; and what is trained in few bits converts."""
-    from stq_deploy.passes import convert_model
+    from stq_deploy.lowering import convert_model
     from stq_deploy.zoo.networks import build_network
 
     assert build_network(network, scheme="fp", classes=classes, input_shape=shape).count_params() == parameters
@@ -94,7 +94,7 @@ def test_file_round_trip_and_exact_grids(tmp_path: Path) -> None:
     model.save(path)
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
     loaded = read_keras_model(path)
-    # What goes wrong without it depends on timing (quantizers/exact.py), so the setting is what is tested.
+    # What goes wrong without it depends on timing (research/quantizers/exact.py), so the setting is what is tested.
     assert not tf.config.optimizer.get_experimental_options()["arithmetic_optimization"]
     assert loaded.get_layer("gate1").quantizer.get_config() == {
         "bits": 4,

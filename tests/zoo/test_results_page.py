@@ -264,7 +264,7 @@ def test_the_commands_of_long_runs_are_commands(reproduce: ModuleType, tmp_path:
 
     from stq_deploy.cli.cross_validate import cross_validate
     from stq_deploy.cli.train import train
-    from stq_deploy.training.recipe import load_recipe, parse_changes
+    from stq_deploy.research.training.recipe import load_recipe, parse_changes
 
     for training in strided_seeds.TRAININGS:
         given = train.make_context("train", training.arguments(1, tmp_path, None)).params

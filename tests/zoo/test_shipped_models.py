@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import invoke, json_of
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import load_network, save_network
 from stq_deploy.zoo.card import model_card, plain_table
 from stq_deploy.zoo.schemes import get_scheme
@@ -61,7 +61,7 @@ def test_it_computes_the_same_everywhere(model: ShippedModel) -> None:
 @quantized_models
 def test_its_keras_model_converts_to_the_same(model: ShippedModel, tmp_path: Path) -> None:
     """Floating-point models are quantized by samples: `tools/reproduce table3` runs those."""
-    from stq_deploy.passes import convert_model
+    from stq_deploy.lowering import convert_model
 
     network = convert_model(model.keras)
     if model.network.is_file():

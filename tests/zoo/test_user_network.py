@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 pytestmark = pytest.mark.keras
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stq_deploy.codegen.literals import int32
 from stq_deploy.codegen.text import identifier
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import TensorType
 from stq_deploy.program import Layer
 

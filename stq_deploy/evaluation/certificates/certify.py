@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.certificates.classify import check_classes, classifier, near_classifier
 from stq_deploy.evaluation.certificates.families import Family, parse_family
 from stq_deploy.evaluation.certificates.linf import parse_linf, prove_linf
@@ -22,7 +23,6 @@ from stq_deploy.evaluation.scores import Classes
 from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
-from stq_deploy.progress import Progress, silent
 
 EXECUTORS = {"host": "host-cortex-m7", "numpy": "numpy"}
 """Names of executors for members and noisy pictures, as in `open_executor`."""

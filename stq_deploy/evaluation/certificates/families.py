@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 
 Picture = npt.NDArray[np.uint8]
 _GRAY = 128

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.certificates.bounds import Interval, propagate
 from stq_deploy.evaluation.certificates.margins import only_class
 from stq_deploy.evaluation.scores import Accuracy, Classes
@@ -18,7 +19,6 @@ from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.network.output import Task
-from stq_deploy.progress import Progress, silent
 
 BATCH = 8
 """Samples bounded together."""

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.certificates.families import Family, Picture
 from stq_deploy.evaluation.scores import Accuracy, Classes
-from stq_deploy.progress import Progress, silent
 
 CHUNK = 256
 """Members run together."""

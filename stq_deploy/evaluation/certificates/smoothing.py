@@ -28,13 +28,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.certificates.binomial import MOST_TRIALS, lower_bound, two_sided
 from stq_deploy.evaluation.certificates.families import Picture
 from stq_deploy.evaluation.certificates.prove import Classify
 from stq_deploy.evaluation.scores import Accuracy, Classes
 from stq_deploy.network.noise import MAX_SIGMA, add_noise, gaussian_batch, noise_table
-from stq_deploy.progress import Progress, silent
 
 CHOOSING = 100
 """Draws that choose the class, before those that bound its probability (the authors' number)."""

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.attacks.base import BLACK_BOX, Attack
-from stq_deploy.attacks.budget import Budget
-from stq_deploy.attacks.grid import PIXELS, Samples
-from stq_deploy.attacks.oracle import Labels
-from stq_deploy.attacks.registry import ATTACKS
-from stq_deploy.attacks.search import Search
-from stq_deploy.attacks.streams import Streams
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.live.oracle import Exchange, NetworkOracle
 from stq_deploy.network.input_format import unit_interval
+from stq_deploy.research.attacks.base import BLACK_BOX, Attack
+from stq_deploy.research.attacks.budget import Budget
+from stq_deploy.research.attacks.grid import PIXELS, Samples
+from stq_deploy.research.attacks.oracle import Labels
+from stq_deploy.research.attacks.registry import ATTACKS
+from stq_deploy.research.attacks.search import Search
+from stq_deploy.research.attacks.streams import Streams
 
 LIVE = tuple(name for name, attack in ATTACKS.items() if attack.access in BLACK_BOX)
 """Attacks that scores or decisions are enough for."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.live.oracle import Levels
 from stq_deploy.evaluation.results_file import Result, ResultsFile
 from stq_deploy.evaluation.streaming import Streamer, stream_missing

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.attacks.grid import PIXELS, Samples
-from stq_deploy.attacks.oracle import Logits, Oracle
 from stq_deploy.evaluation.task import check_attackable
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
+from stq_deploy.research.attacks.grid import PIXELS, Samples
+from stq_deploy.research.attacks.oracle import Logits, Oracle
 
 Levels = npt.NDArray[np.integer[Any]]
 Run = Callable[[Levels, list[str]], Levels]

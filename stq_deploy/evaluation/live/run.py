@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from stq_deploy import __version__
-from stq_deploy.attacks.base import Attack
-from stq_deploy.attacks.craft import versions
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.live.attack import Attacked, attack_network, check_equal, check_live
 from stq_deploy.evaluation.live.boards import MOST_QUERIES, BoardRun
@@ -24,7 +23,8 @@ from stq_deploy.evaluation.scores import Accuracy
 from stq_deploy.executors.base import Executor
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.link_executor import LinkExecutor
-from stq_deploy.progress import Progress, silent
+from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.craft import versions
 
 
 @dataclass(frozen=True, eq=False)

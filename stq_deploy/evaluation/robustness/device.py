@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stq_deploy.boards import load_board
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation.agreement import check_agreement
 from stq_deploy.evaluation.board_run import SampleFile, run_file
@@ -20,11 +20,11 @@ from stq_deploy.evaluation.robustness.presets import Device, LiveStep
 from stq_deploy.evaluation.scores import Accuracy
 from stq_deploy.evaluation.task import Stated
 from stq_deploy.executors.link_executor import LinkExecutor
+from stq_deploy.lowering import load_any
 from stq_deploy.network import Network
 from stq_deploy.network.output import Task
-from stq_deploy.passes import load_any
 from stq_deploy.program import plan_network
-from stq_deploy.progress import Progress, silent
+from stq_deploy.targets.boards import load_board
 
 
 @dataclass(frozen=True)

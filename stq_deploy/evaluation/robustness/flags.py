@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stq_deploy.attacks.base import DECISIONS, GRADIENTS, SCORES
-from stq_deploy.attacks.registry import ATTACKS
-from stq_deploy.attacks.transfer import TRANSFER
 from stq_deploy.evaluation.robustness.presets import LIMIT
 from stq_deploy.evaluation.robustness.summary import AttackCount, BudgetRow, SeriesSummary, Summary
+from stq_deploy.research.attacks.base import DECISIONS, GRADIENTS, SCORES
+from stq_deploy.research.attacks.registry import ATTACKS
+from stq_deploy.research.attacks.transfer import TRANSFER
 
 _SHARE = 0.02
 """More than this part of the samples is more than chance would do."""

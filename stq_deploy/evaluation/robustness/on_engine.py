@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.engines import Engine
 from stq_deploy.evaluation.robustness.run import Job, attack_part, missing_parts
-from stq_deploy.progress import Progress, silent
 
 
 @dataclass(frozen=True)

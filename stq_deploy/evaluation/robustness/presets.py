@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from stq_deploy.attacks.base import BLACK_BOX, Attack
-from stq_deploy.attacks.registry import ATTACKS, get_attack
-from stq_deploy.attacks.transfer import Transfer
-from stq_deploy.errors import StqError, no_such
-from stq_deploy.file_kinds import not_wanted
-from stq_deploy.files import read_bounded
+from stq_deploy.common.errors import StqError, no_such
+from stq_deploy.common.file_kinds import not_wanted
+from stq_deploy.common.files import read_bounded
+from stq_deploy.research.attacks.base import BLACK_BOX, Attack
+from stq_deploy.research.attacks.registry import ATTACKS, get_attack
+from stq_deploy.research.attacks.transfer import Transfer
 
 _FOLDER = Path(__file__).with_name("presets")
 LIMIT = "limit"

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from stq_deploy.attacks.craft import versions
-from stq_deploy.attacks.defence import RandomNoise
-from stq_deploy.attacks.grid import PIXELS
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import check_output, is_record, write_whole
 from stq_deploy.datasets.samples import SampleSet, save_samples
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.board_run import SampleFile
 from stq_deploy.evaluation.float_model import model_output
 from stq_deploy.evaluation.robustness.device import OnDevice
@@ -25,9 +23,11 @@ from stq_deploy.evaluation.robustness.run import Job, as_json
 from stq_deploy.evaluation.robustness.sensitivity import REPORTED_EPS, REPORTED_SAMPLES, Sensitivity
 from stq_deploy.evaluation.robustness.shard import Shard
 from stq_deploy.evaluation.robustness.summary import Summary
-from stq_deploy.files import check_output, is_record, write_whole
 from stq_deploy.frontend.model_file import open_model_file
 from stq_deploy.network.input_format import unit_interval
+from stq_deploy.research.attacks.craft import versions
+from stq_deploy.research.attacks.defence import RandomNoise
+from stq_deploy.research.attacks.grid import PIXELS
 
 FORMAT = "stq-robustness"
 BOUND = "These figures are an upper bound on robustness, not a guarantee: a stronger attack may break more."
@@ -197,7 +197,7 @@ def _csv(summary: Summary, device: OnDevice | None) -> str:
     rows.writerow(["series", "norm", "eps", "attack", "right", "samples", "low95", "high95"])
 
     def write(series: str, norm: str, eps: str, attack: str, right: int, samples: int = summary.samples) -> None:
-        from stq_deploy.intervals import wilson_interval
+        from stq_deploy.common.intervals import wilson_interval
 
         low, high = wilson_interval(right, samples)
         rows.writerow([series, norm, eps, attack, right, samples, f"{low:.4f}", f"{high:.4f}"])

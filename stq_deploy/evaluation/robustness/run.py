@@ -18,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy import __version__
-from stq_deploy.attacks.craft import Source
-from stq_deploy.attacks.defence import RandomNoise
-from stq_deploy.attacks.grid import PIXELS, UNROUNDED, Samples
-from stq_deploy.attacks.oracle import Labels
-from stq_deploy.attacks.victim import Victim
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.progress import Progress, silent
+from stq_deploy.common.untrusted_json import writable
 from stq_deploy.evaluation.robustness.presets import Preset
 from stq_deploy.evaluation.robustness.sensitivity import Sensitivity
 from stq_deploy.evaluation.robustness.shard import Defended, Judge, Network, Shard, load_shard, run_shard, save_shard
 from stq_deploy.network.input_format import Levels, quantize_input
-from stq_deploy.progress import Progress, silent
-from stq_deploy.untrusted_json import writable
+from stq_deploy.research.attacks.craft import Source
+from stq_deploy.research.attacks.defence import RandomNoise
+from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Samples
+from stq_deploy.research.attacks.oracle import Labels
+from stq_deploy.research.attacks.victim import Victim
 
 if TYPE_CHECKING:
     from stq_deploy.evaluation.float_model import FloatModel

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.attacks.budget import Budget
-from stq_deploy.attacks.grid import PIXELS
-from stq_deploy.attacks.steps import direction
-from stq_deploy.attacks.victim import Victim
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import Pixels
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.network.input_format import unit_interval
+from stq_deploy.research.attacks.budget import Budget
+from stq_deploy.research.attacks.grid import PIXELS
+from stq_deploy.research.attacks.steps import direction
+from stq_deploy.research.attacks.victim import Victim
 
 WIDTHS = (1, 2, 4, 8)
 """Bits of a weight that layers can have."""

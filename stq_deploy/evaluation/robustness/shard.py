@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.attacks.base import Attack
-from stq_deploy.attacks.budget import Budget
-from stq_deploy.attacks.defence import Classify, RandomNoise
-from stq_deploy.attacks.grid import PIXELS, Samples
-from stq_deploy.attacks.oracle import Labels, Oracle
-from stq_deploy.attacks.search import Search, is_wrong
-from stq_deploy.attacks.streams import Streams
-from stq_deploy.attacks.victim import Victim
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.robustness.presets import Preset, Series
-from stq_deploy.files import write_whole
 from stq_deploy.network.input_format import InputFormat
-from stq_deploy.progress import Progress, silent
+from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.budget import Budget
+from stq_deploy.research.attacks.defence import Classify, RandomNoise
+from stq_deploy.research.attacks.grid import PIXELS, Samples
+from stq_deploy.research.attacks.oracle import Labels, Oracle
+from stq_deploy.research.attacks.search import Search, is_wrong
+from stq_deploy.research.attacks.streams import Streams
+from stq_deploy.research.attacks.victim import Victim
 
 Judge = Callable[[Samples], Labels]
 """The integer network: sample values (N, *shape) -> classes (N,)."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.attacks.oracle import Labels
 from stq_deploy.evaluation.robustness.presets import Preset, Series
 from stq_deploy.evaluation.robustness.shard import SeriesResult, Shard
 from stq_deploy.evaluation.scores import Accuracy
+from stq_deploy.research.attacks.oracle import Labels
 
 _Flags = npt.NDArray[np.bool_]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.checked import ActivationFunction, CheckedLayer
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.layer_graph import LayerConfig

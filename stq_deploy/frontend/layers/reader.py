@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.checked import Setting
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.fixed_point_weights import fixed_point_quantizer

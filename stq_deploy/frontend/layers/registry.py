@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.layers.alternatives import ALTERNATIVES
 from stq_deploy.frontend.layers.reader import LayerReader

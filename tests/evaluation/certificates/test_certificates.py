@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from command_line import invoke, json_of
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.certificates.families import Contrast, Picture, parse_family
 from stq_deploy.evaluation.certificates.prove import prove
 from stq_deploy.program import plan_network

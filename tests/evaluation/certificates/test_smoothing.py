@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from stq_deploy.errors import StqError
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.certificates.binomial import lower_bound, tail, two_sided
 from stq_deploy.evaluation.certificates.smoothing import ABSTAINED, CHOOSING, Settings, certified_radius, smooth
 from stq_deploy.network.noise import noise_table

@@ -13,16 +13,16 @@ import pytest
 from command_line import invoke, json_of
 from noise_classifier import SHAPE, classes_of_pixels, save_noise_classifier
 
-from stq_deploy.attacks.base import Attack
-from stq_deploy.attacks.registry import get_attack
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.live.run import LiveAttack, attack_live
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.link.messages import Inference
 from stq_deploy.network import Network, save_network
 from stq_deploy.program import plan_network
+from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.registry import get_attack
+from stq_deploy.targets.link.messages import Inference
 
 pytestmark = pytest.mark.keras
 
@@ -45,7 +45,7 @@ def _attack(name: str, **settings: str) -> Attack:
 def _network(tmp_path_factory: pytest.TempPathFactory) -> Network:
     import art.estimators.classification  # noqa: F401 - it closes a stream of absl's, see attacks/test_command.py
 
-    from stq_deploy.passes import convert_model
+    from stq_deploy.lowering import convert_model
 
     return convert_model(save_noise_classifier(tmp_path_factory.mktemp("live") / "m.h5"))
 
@@ -89,9 +89,9 @@ def _live(boards: list[Any], samples: SampleSet, attack: Attack, folder: Path, *
 def test_two_emulated_boards_are_the_host_twin_query_by_query(
     network: Network, samples: SampleSet, name: str, tmp_path: Path
 ) -> None:
-    from stq_deploy.boards import load_board
     from stq_deploy.evaluation.boards import open_emulated
     from stq_deploy.evaluation.firmware import build_afresh
+    from stq_deploy.targets.boards import load_board
 
     board = load_board("stm32h743")
     with open_emulated(board, build_afresh(plan_network(network), board, tmp_path), count=2) as executors:

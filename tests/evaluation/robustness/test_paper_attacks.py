@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.attacks.registry import ATTACKS
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.robustness.shard import SeriesResult, Shard
+from stq_deploy.research.attacks.registry import ATTACKS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
 

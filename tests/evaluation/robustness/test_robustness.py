@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from command_line import invoke, json_of
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
-from stq_deploy.errors import StqError
 from stq_deploy.evaluation.robustness.flags import masking_flags
 from stq_deploy.evaluation.robustness.presets import Preset, load_preset, preset_names
 from stq_deploy.evaluation.robustness.record import attacked_job, worst_files

@@ -1,6 +1,0 @@
-"""Boards as data: each folder of `boards/` describes one in `board.toml`, and holds its C sources."""
-
-from stq_deploy.boards.load import board_names, load_board
-from stq_deploy.boards.model import Board, Memory
-
-__all__ = ["Board", "Memory", "board_names", "load_board"]

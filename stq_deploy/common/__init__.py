@@ -1,0 +1,1 @@
+"""What every step shares: errors, untrusted files, paths, progress. Nothing here knows of networks."""

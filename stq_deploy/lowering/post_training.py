@@ -1,0 +1,224 @@
+"""Post-training quantization: inserts quantizers into a graph where integers are needed, with ranges seen on samples.
+
+`lower` then treats them like QKeras's own quantizers and certifies the result. The integer network exactly equals the
+graph that this pass returns, a fake-quantized network. Only a measured accuracy shows how far that is from the float
+model.
+
+A tensor becomes levels where a convolution, a sum, a pool or the like reads it. A chain of bias, batch norm and
+clipping stays one exact function from accumulator to level. A value that branches off becomes levels once for all
+readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.frontend import source as s
+from stq_deploy.frontend.errors import shown
+from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.lowering.float_graph import run_graph
+from stq_deploy.lowering.input_levels import find_input_levels, unknown_input
+from stq_deploy.lowering.ranges import METHODS, Range, coarse_grid
+from stq_deploy.lowering.structure import find_ending, find_live
+
+Reals = npt.NDArray[np.float32]
+
+BATCH = 32
+_LEVELS = 256
+
+_SUMS = (s.ConvolveNode, s.DepthwiseNode, s.DenseNode, s.AveragePoolNode, s.CombineNode)
+_MOVES = (s.MaxPoolNode, s.PadNode, s.CropNode, s.UpsampleNode, s.ConcatenateNode, s.ReshapeNode)
+_CURVES = (
+    s.FunctionNode,
+    s.LeakyNode,
+    s.SoftmaxNode,
+)  # a table of 256 levels is smaller than thresholds for every channel
+_READ_LEVELS = (*_SUMS, *_MOVES, *_CURVES)
+_UNIT = Range(0.0, 255 / 256)
+_FUNCTION_RANGES = {"sigmoid": _UNIT, "tanh": Range(-1.0, 127 / 128)}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where quantizers are missing.
+
+    Attributes:
+        nodes: positions, in order, after which one is inserted; all readers of the node then read the quantizer.
+        groups: position -> the first of the positions that must have one quantizer, as they are concatenated.
+    """
+
+    nodes: tuple[int, ...]
+    groups: dict[int, int]
+
+
+def find_places(source: s.SourceGraph) -> Places:
+    """Positions where `lower` needs levels and no quantizer makes them."""
+    walk = _Walk(source)
+    nodes = tuple(n for n in sorted(walk.live) if walk.is_missing(n))
+    groups = {n: n for n in nodes}
+    for n in sorted(walk.live):
+        if isinstance(source.nodes[n], s.ConcatenateNode):
+            joined = {groups[origin] for origin in walk.origins(n) if origin in groups}
+            groups |= {m: min(joined) for m, group in groups.items() if group in joined}
+    return Places(nodes, groups)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # an overflow is an error that names the layer
+def observe(source: s.SourceGraph, places: Sequence[int], x: Reals, method: str) -> dict[int, Range]:
+    """The range to quantize after each of `places`, from the values there for inputs x (N, *input shape).
+
+    Args:
+        method: one of `METHODS`.
+
+    Raises:
+        StqError: a value overflows float32.
+    """
+    nodes = sorted(find_live(source, tuple(places)))
+    wanted = set(places)
+
+    def batches() -> Iterator[tuple[int, Reals]]:
+        for start in range(0, len(x), BATCH):
+            yield from (found for found in run_graph(source, x[start : start + BATCH], nodes) if found[0] in wanted)
+
+    seen: dict[int, Range] = {}
+    for n, values in batches():
+        if not np.isfinite(values).all():
+            raise StqError(
+                "its output overflows on the calibration samples",
+                where=f"layer {shown(source.nodes[n].layer)}",
+                next="check the samples' range (--input-range), or the training",
+            )
+        seen[n] = seen[n].union(Range.of(values)) if n in seen else Range.of(values)
+    counts: dict[int, Any] = dict.fromkeys(places, 0)
+    if method != "minmax":
+        for n, values in batches():
+            counts[n] += seen[n].histogram(values)
+    return {n: METHODS[method](seen[n], counts[n]) for n in places}
+
+
+def quantize_graph(source: s.SourceGraph, x: Reals, method: str, grid: Quantizer | None) -> s.SourceGraph:
+    """The graph with a quantizer wherever `lower` needs one.
+
+    Args:
+        x: calibration samples, float32 (N, *input shape), as the model sees them.
+        method: one of `METHODS`.
+        grid: the input's levels, where no quantizer of the model defines them (`find_input_levels`).
+
+    Raises:
+        UnknownInputError: there is no such quantizer, and no grid.
+        StqError: the samples do not fit the model.
+    """
+    if x.shape[1:] != source.nodes[0].shape:
+        raise StqError(
+            f"the calibration samples have shape {x.shape[1:]}, the model takes {source.nodes[0].shape}",
+            next="calibrate with samples like those that the model was trained on",
+        )
+    places = find_places(source)
+    if 0 in places.nodes and grid is None:
+        raise unknown_input(source.nodes[0].layer, "a layer reads it as it is")
+    known = {n: span for n in places.nodes if (span := _known_range(source.nodes[n], grid)) is not None}
+    unknown = [n for n in places.nodes if n not in known]
+    ranges = known | (observe(source, unknown, x, method) if unknown else {})
+    quantizers = {}
+    for n in places.nodes:
+        members = [m for m in places.nodes if places.groups[m] == places.groups[n]]
+        span = Range(min(ranges[m].low for m in members), max(ranges[m].high for m in members))
+        quantizers[n] = grid if n == 0 and grid is not None and _is_own(grid, members) else coarse_grid(span)
+    return insert_quantizers(source, quantizers)
+
+
+def _is_own(grid: Quantizer, members: list[int]) -> bool:
+    """Whether the input keeps its grid although it is concatenated with others: it does with more than 256 levels."""
+    return len(members) == 1 or grid.integer("high") - grid.integer("low") >= _LEVELS
+
+
+def insert_quantizers(source: s.SourceGraph, quantizers: dict[int, Quantizer]) -> s.SourceGraph:
+    """The graph with a QuantizeNode after each of these positions; the node's readers read that instead."""
+    nodes: list[s.Node] = []
+    place: list[int] = []  # old position -> new
+    read: list[int] = []  # old position -> the position that its readers read
+    for n, node in enumerate(source.nodes):
+        place.append(len(nodes))
+        nodes.append(replace(node, inputs=tuple(read[m] for m in node.inputs)))
+        if n in quantizers:
+            nodes.append(s.QuantizeNode(node.layer, (place[n],), node.shape, quantizers[n]))
+        read.append(len(nodes) - 1)
+    return replace(
+        source,
+        nodes=tuple(nodes),
+        outputs=tuple(read[n] for n in source.outputs),
+        kernels={place[n]: kernel for n, kernel in source.kernels.items()},
+        biases={place[n]: bias for n, bias in source.biases.items()},
+    )
+
+
+def quantizes_input(source: s.SourceGraph) -> bool:
+    """Whether quantizers of the model define the levels of its input."""
+    outputs = tuple(find_ending(source, n).logits for n in source.outputs)
+    return not isinstance(find_input_levels(source, sorted(find_live(source, outputs)), outputs), str)
+
+
+def _known_range(node: s.Node, grid: Quantizer | None) -> Range | None:
+    """The range of a node's values that needs no samples."""
+    if isinstance(node, s.InputNode) and grid is not None:
+        scale = float(Fraction(str(grid.parameters["scale"])))
+        return Range(grid.integer("low") * scale, grid.integer("high") * scale)
+    if isinstance(node, s.SoftmaxNode):
+        return _UNIT
+    return _FUNCTION_RANGES[node.function] if isinstance(node, s.FunctionNode) else None
+
+
+def _live(source: s.SourceGraph) -> set[int]:
+    """The nodes that the logits depend on."""
+    return find_live(source, tuple(find_ending(source, n).logits for n in source.outputs))
+
+
+class _Walk:
+    """Questions about one graph."""
+
+    def __init__(self, source: s.SourceGraph) -> None:
+        self.nodes = source.nodes
+        self.live = _live(source)
+        self.input_is_quantized = quantizes_input(source)
+        self.readers: dict[int, list[s.Node]] = {n: [] for n in self.live}
+        for m in self.live:
+            if not self.is_transparent(m):
+                for n in {self.origin(read) for read in self.nodes[m].inputs}:
+                    self.readers[n].append(self.nodes[m])
+
+    def is_transparent(self, n: int) -> bool:
+        """Whether a node passes its input on unchanged: Dropout, and a view that keeps the channels."""
+        node = self.nodes[n]
+        views = isinstance(node, s.ReshapeNode) and node.shape[-1] == self.nodes[node.inputs[0]].shape[-1]
+        return views or isinstance(node, s.PassNode)
+
+    def origin(self, n: int) -> int:
+        """The node whose value node n passes on: usually itself."""
+        while self.is_transparent(n):
+            n = self.nodes[n].inputs[0]
+        return n
+
+    def origins(self, n: int) -> list[int]:
+        """The nodes whose levels node n moves: itself, if it computes values."""
+        if self.is_transparent(n) or isinstance(self.nodes[n], _MOVES):
+            return [origin for m in self.nodes[n].inputs for origin in self.origins(m)]
+        return [n]
+
+    def is_missing(self, n: int) -> bool:
+        """Whether node n's output must be levels and is not."""
+        node = self.nodes[n]
+        if isinstance(node, s.InputNode):
+            return not self.input_is_quantized
+        if self.is_transparent(n) or isinstance(node, (s.QuantizeNode, *_MOVES)):
+            return False
+        readers = self.readers[n]
+        if all(isinstance(reader, s.QuantizeNode) for reader in readers):
+            return bool(readers == [] and isinstance(node, _CURVES))
+        return len(readers) > 1 or isinstance(node, _CURVES) or isinstance(readers[0], _READ_LEVELS)

@@ -1,0 +1,334 @@
+"""Quantizing activations as monotone step functions with exact steps.
+
+An activation's quantizer gives level >= k exactly where its input v is beyond a boundary b_k. The boundaries are
+rational, so "round half to even" only decides whether a boundary is inclusive. The boundaries of the true sigmoid and
+tanh are logarithms, computed here to 60 digits. No accumulator equals one of these: by the Lindemann-Weierstrass
+theorem ln(q) of a rational q > 0 other than 1 is not rational.
+"""
+
+from __future__ import annotations
+
+import decimal
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property, partial
+
+import numpy as np
+
+from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.lowering.stages import Clip, Leaky, Monotone
+from stq_deploy.network.tensor import fits
+
+_DIGITS = 60
+_GUARD = Fraction(1, 10**40)  # far above the error of 60 digits, far below any real distance
+_HALF = Fraction(1, 2)
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """The condition `v >= value` (inclusive) or `v > value`.
+
+    Attributes:
+        value: None where the condition does not depend on v; it then holds if `inclusive`.
+        exact: False for a logarithm, known to 60 digits.
+    """
+
+    value: Fraction | None
+    inclusive: bool
+    exact: bool = True
+
+    def first_integer(self) -> int | None:
+        """The smallest integer that meets the condition; None where the condition does not depend on v."""
+        if self.value is None:
+            return None
+        nearest = round(self.value)
+        if not self.exact and abs(self.value - nearest) < _GUARD:
+            raise ArithmeticError("a logarithm lies within 1e-40 of an integer")
+        floor = self.value.numerator // self.value.denominator
+        return floor if self.inclusive and floor == self.value else floor + 1
+
+    def holds(self, v: Fraction) -> bool:
+        if self.value is None:
+            return self.inclusive
+        return v > self.value or (self.inclusive and v == self.value)
+
+
+ALWAYS = Boundary(None, True)
+NEVER = Boundary(None, False)
+
+
+@dataclass(frozen=True, eq=False)
+class StepFunction:
+    """Level of v: `minimum` + the number of `boundaries` whose condition holds.
+
+    Attributes:
+        minimum, maximum: the lowest and the highest level.
+        step: real value of one level, exact.
+        spacing: distance between neighbouring boundaries, where they are evenly spaced; it differs from `step` by the
+            activation's `alpha`.
+        boundary: the boundary of a level in minimum + 1 .. maximum; they ascend.
+        half_up: whether a number half-way between two levels is rounded to the upper one, not to the even one.
+    """
+
+    minimum: int
+    maximum: int
+    step: Fraction
+    spacing: Fraction
+    boundary: Callable[[int], Boundary]
+    half_up: bool = False
+
+    def reaches(self, level: int) -> bool:
+        """Whether a number half-way below `level` is rounded to it."""
+        return self.half_up or level % 2 == 0
+
+    def nearest(self, value: Fraction) -> int:
+        """The level to which `value` is rounded, unclipped, for evenly spaced boundaries."""
+        return math.floor(value / self.spacing + _HALF) if self.half_up else round(value / self.spacing)
+
+    @cached_property
+    def boundaries(self) -> tuple[Boundary, ...]:
+        """One per level except the lowest; computed on demand, as there may be 65,535."""
+        return tuple(self.boundary(level) for level in range(self.minimum + 1, self.maximum + 1))
+
+    @property
+    def zero_point(self) -> int:
+        """The number added to a level to store it: -128 for levels 0 to 255, 0 where they fit unchanged."""
+        return -128 - self.minimum if self.dtype == "int8" and not fits("int8", self.minimum, self.maximum) else 0
+
+    @property
+    def dtype(self) -> str:
+        """Storage type of the levels: int8 for up to 256 of them.
+
+        Raises:
+            ValueError: they do not fit 16 bits.
+        """
+        if self.maximum - self.minimum <= 255:
+            return "int8"
+        if not fits("int16", self.minimum, self.maximum):
+            raise ValueError("its levels do not fit 16 bits, of which one is the sign")
+        return "int16"
+
+
+def step_function(quantizer: Quantizer) -> StepFunction:
+    """The function of a quantizing activation, as in qkeras 0.9.0 at inference but in exact arithmetic.
+
+    Only for `QuantizeNode`s: the import has rewritten the others (layers/activation.py).
+
+    Raises:
+        ValueError: QKeras's levels are not whole steps.
+    """
+    return _MAKERS[quantizer.name](quantizer)
+
+
+def is_linear(quantizer: Quantizer) -> bool:
+    """Whether it only rounds and clips: level = clip(round(v / step))."""
+    if quantizer.name == "quantized_relu":
+        return quantizer.number("negative_slope") == 0 and not quantizer.flag("use_sigmoid")
+    if quantizer.name == "affine":
+        return True
+    return quantizer.name in ("quantized_bits", "quantized_linear") and not _is_sign(quantizer)
+
+
+def pull_back(boundary: Boundary, stage: Clip | Leaky | Monotone) -> Boundary:
+    """The condition on u that equals the condition on `v = stage(u)`."""
+    value = boundary.value
+    if value is None:
+        return boundary
+    if isinstance(stage, Clip):
+        return _through_clip(boundary, stage)
+    if isinstance(stage, Leaky):
+        return boundary if value >= 0 else Boundary(value / stage.slope, boundary.inclusive, boundary.exact)
+    return _THROUGH[stage.function](boundary, value)
+
+
+def rounded(low: int, high: int, step: Fraction, origin: Callable[[Fraction], Boundary] | None = None) -> StepFunction:
+    """`clip(round_half_to_even(v / step), low, high)`, of `v = f(u)` where `origin` inverts f."""
+
+    def boundary(level: int) -> Boundary:
+        at = _tie(level) * step
+        found = Boundary(at, True) if origin is None else origin(at)
+        return Boundary(found.value, _reached_at_tie(level), found.exact)
+
+    return StepFunction(low, high, step, step, boundary)
+
+
+def _tie(level: int) -> Fraction:
+    """Where rounding changes from `level - 1` to `level`."""
+    return level - _HALF
+
+
+def _reached_at_tie(level: int) -> bool:
+    """Whether that very point rounds to `level`: it does if `level` is even."""
+    return level % 2 == 0
+
+
+def _float32(value: float) -> Fraction:
+    return Fraction(float(np.float32(value)))
+
+
+def _is_sign(quantizer: Quantizer) -> bool:
+    return quantizer.integer("bits") == 1 and quantizer.flag("keep_negative")
+
+
+def _alpha(quantizer: Quantizer) -> Fraction:
+    alpha = quantizer.parameters["alpha"]
+    return Fraction(1) if alpha is None else _float32(float(alpha))
+
+
+def _relu(quantizer: Quantizer) -> StepFunction:
+    slope = Fraction(quantizer.number("negative_slope"))
+    bits = quantizer.integer("bits") - (slope != 0)
+    levels = 2**bits
+    low = -slope * levels  # of v / step
+    high, step = levels - 1, Fraction(2) ** (quantizer.integer("integer") - bits)
+    bound = Fraction(quantizer.number("relu_upper_bound"))
+    if bound and not quantizer.flag("is_quantized_clip"):
+        high = min(high, int(bound / step))
+    if low.denominator != 1:
+        return _shallow_relu(quantizer, slope, step, high, low.denominator)
+    if quantizer.flag("use_sigmoid"):
+        return StepFunction(int(low), high, step, step, partial(_sigmoid_relu_boundary, levels, slope, step))
+
+    def boundary(level: int) -> Boundary:
+        # QKeras rounds slope * v / step below zero.
+        return Boundary(_tie(level) * (step if level > 0 else step / slope), _reached_at_tie(level))
+
+    return StepFunction(int(low), high, step, step, boundary)
+
+
+def _shallow_relu(quantizer: Quantizer, slope: Fraction, step: Fraction, high: int, parts: int) -> StepFunction:
+    """A slope so small that QKeras clips below zero at 1 / `parts` of a step: below zero there is one value, and 0.
+
+    The levels count these parts, so those above zero are multiples of `parts`, and the others never occur.
+    """
+    assert not quantizer.flag("use_sigmoid")  # the import has refused it
+
+    def boundary(level: int) -> Boundary:
+        coarse = -(-level // parts)
+        return Boundary(_tie(coarse) * (step if coarse > 0 else step / slope), _reached_at_tie(coarse))
+
+    return StepFunction(-1, high * parts, step / parts, step, boundary)
+
+
+def _sigmoid_relu_boundary(levels: int, slope: Fraction, step: Fraction, level: int) -> Boundary:
+    """`use_sigmoid`, where QKeras counts in steps of two.
+
+    With p = (v / step + levels) / 2 the level is 2 * round(p) - levels above zero, at most levels - 1, and below
+    2 * round(slope * p) - slope * levels.
+    """
+    factor = 1 if level > 0 else slope
+    half = math.ceil((level + factor * levels) / Fraction(2))
+    return Boundary((2 * _tie(half) / factor - levels) * step, _reached_at_tie(half))
+
+
+def _bits(quantizer: Quantizer) -> StepFunction:
+    if _is_sign(quantizer):
+        return _sign(-1, _alpha(quantizer))
+    low, high, step = _signed_levels(quantizer)
+    steps = rounded(low, high, step)
+    return StepFunction(low, high, step * _alpha(quantizer), step, steps.boundary)
+
+
+def _linear(quantizer: Quantizer) -> StepFunction:
+    low, high, step = _signed_levels(quantizer)
+    step *= _alpha(quantizer)
+    return _sign(-1, step / 2) if _is_sign(quantizer) else rounded(low, high, step)
+
+
+def _signed_levels(quantizer: Quantizer) -> tuple[int, int, Fraction]:
+    """(lowest level, highest level, step) of quantized_bits and quantized_linear."""
+    negative = quantizer.flag("keep_negative")
+    m = 2 ** (quantizer.integer("bits") - negative)
+    low = -m + quantizer.flag("symmetric") if negative else 0
+    return low, m - 1, Fraction(2) ** quantizer.integer("integer") / m
+
+
+def _sigmoid(quantizer: Quantizer) -> StepFunction:
+    assert quantizer.flag("use_real_sigmoid")
+    m = 2 ** quantizer.integer("bits")
+    return rounded(int(quantizer.flag("symmetric")), m - 1, Fraction(1, m), _logit)
+
+
+def _tanh(quantizer: Quantizer) -> StepFunction:
+    assert quantizer.flag("use_real_tanh")
+    m = 2 ** (quantizer.integer("bits") - 1)
+    return rounded(-m + quantizer.flag("symmetric"), m - 1, Fraction(1, m), _atanh)
+
+
+def _ternary(quantizer: Quantizer) -> StepFunction:
+    threshold = _float32(quantizer.number("threshold") or 0.33)
+    edges = {0: Boundary(-threshold, False), 1: Boundary(threshold, True)}
+    return StepFunction(-1, 1, _alpha(quantizer), 2 * threshold, edges.__getitem__)
+
+
+def _binary(quantizer: Quantizer) -> StepFunction:
+    return _sign(0 if quantizer.flag("use_01") else -1, _alpha(quantizer))
+
+
+def _sign(low: int, step: Fraction) -> StepFunction:
+    """`low` below zero, 1 from zero on (QKeras's sign of 0 is +1); level 0 of -1, 0, 1 never occurs."""
+    return StepFunction(low, 1, step, step, lambda level: Boundary(Fraction(0), True))
+
+
+def _affine(quantizer: Quantizer) -> StepFunction:
+    low, high, scale = quantizer.integer("low"), quantizer.integer("high"), Fraction(str(quantizer.parameters["scale"]))
+    # Half is rounded up, as by an offset and a shift; half to even would need thresholds where scales have few bits.
+    return StepFunction(low, high, scale, scale, lambda level: Boundary((level - _HALF) * scale, True), half_up=True)
+
+
+_MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
+    "quantized_relu": _relu,
+    "quantized_bits": _bits,
+    "quantized_linear": _linear,
+    "quantized_sigmoid": _sigmoid,
+    "quantized_tanh": _tanh,
+    "ternary": _ternary,
+    "binary": _binary,
+    "affine": _affine,
+}
+
+
+def _logarithm(q: Fraction) -> Fraction:
+    with decimal.localcontext() as context:
+        context.prec = _DIGITS
+        return Fraction((decimal.Decimal(q.numerator) / decimal.Decimal(q.denominator)).ln())
+
+
+def _logit(t: Fraction) -> Boundary:
+    """The argument where sigmoid reaches t, 0 < t < 1."""
+    return Boundary(Fraction(0), True) if t == _HALF else Boundary(_logarithm(t / (1 - t)), True, exact=False)
+
+
+def _atanh(t: Fraction) -> Boundary:
+    """The argument where tanh reaches t, -1 < t < 1."""
+    return Boundary(Fraction(0), True) if t == 0 else Boundary(_logarithm((1 + t) / (1 - t)) / 2, True, exact=False)
+
+
+def _through_clip(boundary: Boundary, clip: Clip) -> Boundary:
+    if clip.low is not None and boundary.holds(clip.low):
+        return ALWAYS
+    if clip.high is not None and not boundary.holds(clip.high):
+        return NEVER
+    return boundary
+
+
+def _through_sigmoid(boundary: Boundary, t: Fraction) -> Boundary:
+    if t <= 0 or t >= 1:
+        return ALWAYS if t <= 0 else NEVER
+    found = _logit(t)
+    return Boundary(found.value, boundary.inclusive, found.exact and boundary.exact)
+
+
+def _through_tanh(boundary: Boundary, t: Fraction) -> Boundary:
+    if abs(t) >= 1:
+        return ALWAYS if t <= -1 else NEVER
+    found = _atanh(t)
+    return Boundary(found.value, boundary.inclusive, found.exact and boundary.exact)
+
+
+_THROUGH: dict[str, Callable[[Boundary, Fraction], Boundary]] = {
+    "sigmoid": _through_sigmoid,
+    "tanh": _through_tanh,
+}

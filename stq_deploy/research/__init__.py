@@ -1,0 +1,1 @@
+"""The TensorFlow half: quantizers with draws, training, and attacks."""

@@ -1,0 +1,330 @@
+"""Make a sample file: attack clean samples; record what was done, what it measures, and what the models then say."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata as packages
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy import __version__
+from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.samples import CLEAN, Pixels, SampleSet
+from stq_deploy.network.input_format import PIXELS as UNMAPPED
+from stq_deploy.network.input_format import InputFormat, quantize_input, unit_interval
+from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.budget import NORMS, Budget
+from stq_deploy.research.attacks.defence import Classify, RandomNoise
+from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Grid, Samples, feature_grid
+from stq_deploy.research.attacks.oracle import Labels, Oracle
+from stq_deploy.research.attacks.search import Search
+from stq_deploy.research.attacks.streams import Streams
+from stq_deploy.research.attacks.victim import Victim
+
+BATCH = 128
+STORAGE = ("uint8", "float32")
+UNITS = ("value", "range", "std")
+"""What a budget of 1 means: the samples' own unit; the range that a file of features states; each feature's standard
+deviation over the samples attacked."""
+_RECORDED_PACKAGES = (
+    "adversarial-robustness-toolbox", "tensorflow-cpu", "tensorflow", "tf-keras", "qkeras", "numpy",
+)  # fmt: skip
+
+_STILL = 1e-60
+"""Smallest standard deviation of a feature: a constant one would divide by 0. A change this small rounds to none."""
+
+Progress = Callable[[int], None]
+"""Called with the number of samples finished so far."""
+Judge = Callable[[npt.NDArray[np.int64]], Labels]
+"""The integer network: input levels (N, *shape) -> classes (N,)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The model under attack.
+
+    Attributes:
+        model: tf_keras Model; attacks freeze it (`Victim`).
+        name: the model's name, for the record.
+        file_sha256: SHA-256 (hex) of the model file.
+        input_format: input of the integer network converted from it; if there is none, pixels of 8 bits.
+        model_hash: `Network.sha256()` of that network; None if there is none.
+        judge: the integer network, whose word is recorded beside the float model's; None if there is none at hand.
+    """
+
+    model: Any
+    name: str
+    file_sha256: str
+    input_format: InputFormat
+    model_hash: str | None
+    judge: Judge | None = None
+
+    def victim(self, grid: Grid, *, features: bool = False) -> Victim:
+        """The model as attacks see it; `features` are its values already, and not pixels."""
+        mapped = UNMAPPED if features else (self.input_format.low, self.input_format.high)
+        return Victim(self.model, grid, mapped)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model whose gradients a transfer attack takes.
+
+    Attributes:
+        model: tf_keras Model; attacks freeze it (`Victim`).
+        name, file_sha256: as of `Target`.
+        input_range: the values of its input that sample values 0 and 1 stand for.
+    """
+
+    model: Any
+    name: str
+    file_sha256: str
+    input_range: tuple[float, float] = UNMAPPED
+
+    def victim(self, attacked: Victim, *, features: bool = False) -> Victim:
+        """The model as the attack sees it.
+
+        Raises:
+            StqError: it takes other samples, or has other classes, than the model under attack.
+        """
+        found = Victim(self.model, attacked.grid, UNMAPPED if features else self.input_range)
+        if (found.shape, found.classes) != (attacked.shape, attacked.classes):
+            raise StqError(
+                f"it takes samples {found.shape} and has {found.classes} classes; the model under attack takes samples "
+                f"{attacked.shape} and has {attacked.classes}",
+                where=f"--from {self.name}",
+                next="take gradients from a model of the same data",
+            )
+        return found
+
+
+def craft(
+    target: Target,
+    clean: SampleSet,
+    attack: Attack | None,
+    *,
+    seed: int = 0,
+    batch: int = BATCH,
+    storage: str = "uint8",
+    unit: str = "value",
+    defence: RandomNoise | None = None,
+    source: Source | None = None,
+    progress: Progress = lambda _: None,
+) -> SampleSet:
+    """Attack `clean` samples; with `attack` None they stay as they are, and the models' words are added.
+
+    Every candidate is judged as it would be stored, so what the attack finds is what the file holds.
+
+    Args:
+        seed: with a sample's number it decides all that is drawn for it.
+        batch: samples attacked together.
+        storage: "uint8" stores pixels of 8 bits, as a picture file would; "float32" any values. Features are stored as
+            the real values of the network's input levels.
+        unit: of the budget, one of `UNITS`; pixels have "value" alone.
+        defence: what the attacker meets; the record then has the accuracies under fresh noise, too.
+        source: another model, for attacks that transfer.
+
+    Returns:
+        The samples with metadata: attack, settings, threat model, largest change found in the stored samples, how many
+        each model gets right clean and attacked, the float model's predictions of the stored samples, seed, versions.
+
+    Raises:
+        StqError: samples of another shape, labels the model has no class for, a unit that pixels do not have, a budget
+            below one step of what can be stored, or a result outside its budget.
+    """
+    grid = _grid(target, clean, storage)
+    victim = target.victim(grid, features=clean.holds_features)
+    _check_fits(target, clean, victim.classes)
+    helper = None if source is None else source.victim(victim, features=clean.holds_features)
+    y = clean.classes()
+    x = grid.nearest(unit_interval(clean.x)) if attack is not None else unit_interval(clean.x)
+    adversarial = x
+    if attack is not None:
+        budget = _budget(attack, clean, x, grid, unit)
+
+        def meet(seeds: Sequence[int]) -> Oracle:
+            if defence is None:
+                return victim
+            return defence.around(victim, target.input_format, seeds, features=clean.holds_features)
+
+        adversarial = _perturb(attack, meet, helper, x, y, budget, seed, batch, progress)
+        _check_budget(attack, budget, adversarial, x)
+    stored = _stored(adversarial, storage, clean)
+    predictions = victim.predict(unit_interval(stored))
+    correct = {"clean": _correct(victim.predict(x), y), "attacked": _correct(predictions, y)}
+    if target.model_hash is not None:
+        format = target.input_format
+        levels = quantize_input(stored, format, features=clean.holds_features)
+        back = format.values if clean.holds_features else format.samples
+        correct["after_input_quantisation"] = _correct(victim.predict(back(levels)), y)
+        if target.judge is not None:
+            correct["integer"] = _correct(target.judge(levels), y)
+    defended = {} if defence is None else {"defence": _defended(defence, target, victim, clean, stored, seed)}
+    transferred = {} if source is None else {"source_model": {"name": source.name, "file_sha256": source.file_sha256}}
+    kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices", "range") if k in clean.metadata}
+    metadata = kept | {
+        "attack": {"name": CLEAN} if attack is None else _describe(attack, budget, unit, adversarial, x),
+        "seed": seed,
+        "batch": batch,
+        **defended,
+        **transferred,
+        "versions": versions(),
+        "float_model": {
+            "name": target.name,
+            "file_sha256": target.file_sha256,
+            "model_hash": target.model_hash,
+            "predictions": [int(p) for p in predictions],
+            "correct": correct,
+        },
+    }
+    return SampleSet(stored, clean.y, metadata)
+
+
+def _defended(
+    defence: RandomNoise, target: Target, victim: Victim, clean: SampleSet, stored: Pixels, seed: int
+) -> dict[str, Any]:
+    """How many samples each model gets right under each draw of fresh noise, clean and attacked."""
+    features, format, y = clean.holds_features, target.input_format, clean.classes()
+    numbers = np.arange(len(y), dtype=np.int64)
+    back = format.values if features else format.samples
+    models: dict[str, Classify] = {"float": lambda levels: victim.predict(back(levels))}
+    if target.judge is not None:
+        models["integer"] = target.judge
+    counts: dict[str, Any] = {}
+    for name, classify in models.items():
+        for kind, x in (("clean", clean.x), ("attacked", stored)):
+            levels = quantize_input(x, format, features=features)
+            drawn = defence.fresh(classify, levels, format, seed, numbers)
+            counts.setdefault(name, {})[kind] = [_correct(one, y) for one in drawn]
+    return defence.record | {"noise_seed": seed, "correct": counts}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part in an attack; a package that is not installed is left out."""
+    found = {"python": platform.python_version(), "stq-deploy": __version__}
+    for name in _RECORDED_PACKAGES:
+        try:
+            found[name] = packages.version(name)
+        except packages.PackageNotFoundError:
+            continue
+    return found
+
+
+def _grid(target: Target, clean: SampleSet, storage: str) -> Grid:
+    if not clean.holds_features:
+        return PIXELS if storage == "uint8" else UNROUNDED
+    low, high = clean.metadata["range"]
+    format = target.input_format
+    if target.model_hash is None or format.rounding is not None:  # its levels are no grid of the features themselves
+        return Grid(float(low), float(high), 0.0)
+    return feature_grid(format.type, format.domain)
+
+
+def _budget(attack: Attack, clean: SampleSet, x: Samples, grid: Grid, unit: str) -> Budget:
+    if unit != "value" and not clean.holds_features:
+        raise StqError(
+            f"a budget in units of {unit} is for features, and these samples are pixels",
+            where=f"attack {attack.name}",
+            next="leave --unit out; or state the range of the features in the sample file",
+        )
+    if unit == "value":
+        worth = np.ones((), np.float64)
+    elif unit == "range":
+        low, high = clean.metadata["range"]
+        worth = np.asarray(high - low, np.float64)
+    else:
+        worth = np.maximum(x.astype(np.float64).std(axis=0), _STILL)
+    if not grid.is_continuous and not (attack.eps * worth >= grid.step * (1 - 1e-6)).any():
+        raise StqError(
+            f"eps = {attack.eps:g} is less than one step of what can be stored ({grid.step:g}): no sample could change",
+            where=f"attack {attack.name}",
+            next="choose a larger eps; or keep samples unrounded with --storage float32",
+        )
+    return Budget(attack.norm, attack.eps, worth)
+
+
+def _perturb(
+    attack: Attack,
+    meet: Callable[[Sequence[int]], Oracle],
+    source: Victim | None,
+    x: Samples,
+    y: Labels,
+    budget: Budget,
+    seed: int,
+    batch: int,
+    progress: Progress,
+) -> Samples:
+    parts = []
+    for start in range(0, len(x), batch):
+        numbers = range(start, min(start + batch, len(x)))
+        part = slice(start, numbers.stop)
+        search = Search(
+            meet([seed, start]), x[part], y[part], budget, Streams(seed, numbers), attack.smallest, source=source
+        )
+        attack.run(search)
+        parts.append(search.found)
+        progress(numbers.stop)
+    return np.concatenate(parts)
+
+
+def _check_budget(attack: Attack, budget: Budget, adversarial: Samples, x: Samples) -> None:
+    """What is claimed of the file is measured on the file: float32 values may be off by their own rounding, no more."""
+    if not np.isfinite(adversarial).all():
+        raise StqError(
+            "the attack gave NaN or infinite values",
+            where=f"attack {attack.name}",
+            cause="the model's gradient is not finite there",
+            next="look at the model's weights with `stq-deploy inspect`",
+        )
+    largest = float(budget.distance(adversarial, x).max())
+    if largest > budget.eps * (1 + 1e-5):
+        raise StqError(
+            f"a sample moved by {largest:g}, more than the budget {budget.eps:g}",
+            where=f"attack {attack.name}",
+            cause="this is a fault of the attack",
+            next="report it with the model and the settings",
+        )
+
+
+def _stored(x: Samples, storage: str, clean: SampleSet) -> Pixels:
+    if storage == "uint8" and not clean.holds_features:
+        pixels: npt.NDArray[np.uint8] = np.rint(x * np.float32(255)).astype(np.uint8)
+        return pixels
+    return x
+
+
+def _correct(predictions: Labels, y: Labels) -> int:
+    return int((predictions == y).sum())
+
+
+def _describe(attack: Attack, budget: Budget, unit: str, moved: Samples, x: Samples) -> dict[str, Any]:
+    samples = {"value": "sample values", "range": "parts of the stated range", "std": "standard deviations"}[unit]
+    return {
+        "name": attack.name,
+        "settings": attack.settings,
+        "unit": unit,
+        "threat_model": (
+            f"untargeted; {attack.access}; stored samples change by at most {attack.eps:.6g} in the L{attack.norm} "
+            f"norm ({samples})"
+        ),
+        "largest_change": {
+            norm: float(Budget(norm, budget.eps, budget.unit).distance(moved, x).max()) for norm in NORMS
+        },
+    }
+
+
+def _check_fits(target: Target, clean: SampleSet, classes: int) -> None:
+    if clean.x.shape[1:] != target.input_format.type.shape:
+        raise StqError(
+            f"samples have shape {clean.x.shape[1:]}, the model takes {target.input_format.type.shape}",
+            next="choose samples made for this model",
+        )
+    largest = int(clean.classes().max())
+    if largest >= classes:
+        raise StqError(
+            f"a label is class {largest}, the model has {classes} classes",
+            cause="the samples belong to another data set",
+        )

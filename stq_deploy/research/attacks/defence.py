@@ -1,0 +1,134 @@
+"""Random noise defense (RND, Qin et al. 2021): a network answers every query on an input with fresh noise.
+
+The noise is that of `network.noise`: whole levels of the network's input, clamped to its type. The authors add real
+noise that they do not clip. An attacker may average `eot` answers to each question (expectation over transformation,
+Athalye et al. 2018). The attack succeeds where the answer it sees, noisy or averaged, is wrong. The accuracy that
+counts is measured afterwards, with draws that the attack has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.network.input_format import InputFormat, Levels
+from stq_deploy.network.noise import InputNoise, noise_table
+from stq_deploy.research.attacks.grid import Samples
+from stq_deploy.research.attacks.oracle import Labels, Oracle
+from stq_deploy.research.attacks.victim import Victim
+
+NAME = "rnd"
+FRESH_DRAWS = 5
+MOST_EOT = 1000
+
+Classify = Callable[[Levels], Labels]
+"""A network: input levels (N, *shape) -> classes (N,)."""
+
+
+@dataclass(frozen=True)
+class RandomNoise:
+    """The defense, and how much averaging it is attacked with.
+
+    Attributes:
+        sigma: standard deviation of the noise, in levels of the network's input.
+        eot: answers that the attacker averages for each question.
+    """
+
+    sigma: float
+    eot: int = 1
+
+    @classmethod
+    def from_text(cls, text: str, eot: int = 1) -> RandomNoise:
+        """From `rnd:SIGMA`.
+
+        Raises:
+            StqError: another defense, or an impossible number.
+        """
+        name, _, number = text.partition(":")
+        try:
+            sigma = float(number)
+        except ValueError:
+            sigma = float("nan")
+        if name != NAME or not sigma > 0:
+            raise StqError(
+                f"there is no defense {text!r}",
+                where="--defence",
+                next=f"write {NAME}:SIGMA, the noise in levels of the input; {NAME}:2.55 is 0.01 of the pixels' range",
+            )
+        noise_table(sigma)  # refuses what is too large
+        if not 1 <= eot <= MOST_EOT:
+            raise StqError(f"{eot} answers cannot be averaged", where="--eot", next=f"choose 1 to {MOST_EOT}")
+        return cls(sigma, eot)
+
+    def around(
+        self, victim: Victim, format: InputFormat, seeds: Sequence[int], *, features: bool = False
+    ) -> NoisyVictim:
+        """The victim as the attacker meets it.
+
+        Args:
+            seeds: whole numbers that decide the noise: another sequence gives other noise.
+        """
+        seed = int(np.random.SeedSequence(list(seeds)).generate_state(1, np.uint64)[0])
+        return NoisyVictim(victim, format, InputNoise(self.sigma, seed), self.eot, features=features)
+
+    def fresh(
+        self, classify: Classify, levels: Levels, format: InputFormat, seed: int, numbers: npt.NDArray[np.int64]
+    ) -> Labels:
+        """Classes (D, N) under `FRESH_DRAWS` draws that no attack has seen.
+
+        Draw d is what `evaluate --noise SIGMA --noise-seed SEED` scores as draw d: sample i of a file has the counter
+        d * 2^32 + i.
+
+        Args:
+            levels: (N, *shape) input levels.
+            numbers: (N,) the samples' places in their file.
+        """
+        noise = InputNoise(self.sigma, seed)
+        counters = [(draw << 32) + numbers.astype(np.uint64) for draw in range(FRESH_DRAWS)]
+        return np.stack([classify(noise.at(levels, format.type, one)) for one in counters])
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For records."""
+        return {"name": NAME, "sigma_levels": self.sigma, "eot": self.eot, "fresh_draws": FRESH_DRAWS}
+
+
+class NoisyVictim(Oracle):
+    """A victim whose every answer has noise of its own; logits, losses and gradients are means over `eot` draws.
+
+    Answers depend on how many questions came before: on the whole batch, in its order.
+    """
+
+    def __init__(self, victim: Victim, format: InputFormat, noise: InputNoise, eot: int, *, features: bool) -> None:
+        self._victim, self._format, self._noise = victim, format, noise
+        self._eot, self._features = eot, features
+        self.classes, self.shape, self.grid = victim.classes, victim.shape, victim.grid
+        self._asked = 0
+
+    def logits(self, x: Samples) -> npt.NDArray[np.float32]:
+        """Mean logits (N, K) of samples (N, *shape)."""
+        answers = [self._victim.logits(self._noisy(x)) for _ in range(self._eot)]
+        return np.asarray(np.mean(answers, axis=0, dtype=np.float64), np.float32)
+
+    def gradient(
+        self, x: Samples, y: Labels, loss: str, targets: Labels | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Means of what `Victim.gradient` gives. Noise and rounding to levels pass the gradient straight through."""
+        answers = [self._victim.gradient(self._noisy(x), y, loss, targets) for _ in range(self._eot)]
+        logits, losses, gradients = (
+            np.asarray(np.mean(column, axis=0, dtype=np.float64), np.float32) for column in zip(*answers, strict=True)
+        )
+        return logits, losses, gradients
+
+    def _noisy(self, x: Samples) -> Samples:
+        """Samples that become the noisy levels."""
+        counters = self._asked + np.arange(len(x), dtype=np.uint64)
+        self._asked += len(x)
+        levels = self._format.levels(self._format.model_values(x, features=self._features))
+        noisy = self._noise.at(levels, self._format.type, counters)
+        return self._format.values(noisy) if self._features else self._format.samples(noisy)

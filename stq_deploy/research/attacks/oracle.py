@@ -1,0 +1,62 @@
+"""What an attack asks of a model: logits for samples, and of some models gradients."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.research.attacks.grid import Grid, Samples
+
+Labels = npt.NDArray[np.int64]
+"""(N,) class numbers."""
+Logits = npt.NDArray[np.floating[Any]]
+"""(N, K): the largest one is the class; of equal ones the lowest index. Any scale will do."""
+
+
+class Oracle(ABC):
+    """A model that answers samples with logits: what an attack from scores or decisions needs.
+
+    Attributes:
+        classes: how many, K. A model of one output unit has two.
+        shape: of a sample.
+        grid: values that its samples are stored in.
+    """
+
+    classes: int
+    shape: tuple[int, ...]
+    grid: Grid
+
+    @abstractmethod
+    def logits(self, x: Samples) -> Logits:
+        """Logits (N, K) of samples (N, *shape)."""
+
+    def predict(self, x: Samples) -> Labels:
+        """Predicted classes (N,); of equal logits the lowest index."""
+        return np.asarray(np.argmax(self.logits(x), axis=1), np.int64)
+
+    def gradient(
+        self, x: Samples, y: Labels, loss: str, targets: Labels | None = None
+    ) -> tuple[Logits, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Logits (N, K), a loss (N,) and its gradient by the samples (N, *shape), of an oracle that has gradients.
+
+        Args:
+            loss: key of `losses.LOSSES`.
+            targets: (N,) classes to move to, where the loss has one.
+
+        Raises:
+            StqError: this oracle gives logits alone.
+        """
+        refuse_gradients()
+
+
+def refuse_gradients() -> NoReturn:
+    """Say that an attack needs more than the oracle gives."""
+    raise StqError(
+        "the attack needs gradients, and the network under attack gives scores alone",
+        cause="an integer network on a board or as C has no gradients",
+        next="choose square, boundary or hopskipjump; or attack the Keras model",
+    )

@@ -1,0 +1,82 @@
+"""A run's whole state after an epoch, in one file that is never half-written.
+
+The file is an .npz of plain arrays, in groups (the model's weights, the optimizer's variables, averages, ...), and a
+JSON text with the epoch, the noise state and the settings the run was started with.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.npy_member import read_arrays
+from stq_deploy.research.quantizers import noise
+
+MAXIMUM_ARRAY_BYTES = 1 << 32
+Groups = Mapping[str, Sequence[Any]]
+"""Name -> TensorFlow variables, in order."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Everything except the arrays: epochs done, the run's settings, its history so far."""
+
+    epochs_done: int
+    settings: dict[str, Any]
+    history: list[dict[str, Any]]
+
+
+def save(path: Path, groups: Groups, progress: Progress) -> None:
+    """Replace `path` completely: a kill leaves the old file or the new one, never a part."""
+    arrays = {
+        f"{group}_{number:03d}": variable.numpy()
+        for group, variables in groups.items()
+        for number, variable in enumerate(variables)
+    }
+    record = {**asdict(progress), "noise": asdict(noise.get_state())}
+    content = io.BytesIO()
+    np.savez(content, record=np.array(json.dumps(record)), **arrays)
+    write_whole(path, content.getvalue())
+
+
+def read_progress(path: Path) -> Progress:
+    """Everything except the arrays. Raises StqError if the file is not a checkpoint."""
+    try:
+        record = json.loads(str(read_arrays(path, MAXIMUM_ARRAY_BYTES)["record"]))
+        del record["noise"]
+        return Progress(**record)
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+def restore(path: Path, groups: Groups) -> None:
+    """Put the state saved in `path` into freshly built variables and into the noise source.
+
+    Raises StqError if the file is not a checkpoint of such variables.
+    """
+    try:
+        archive = read_arrays(path, MAXIMUM_ARRAY_BYTES)
+        for group, variables in groups.items():
+            names = [name for name in archive if name.startswith(f"{group}_")]
+            if len(names) != len(variables):
+                raise ValueError(f"it has {len(names)} {group} arrays, the run needs {len(variables)}")
+            for name, variable in zip(names, variables, strict=True):
+                variable.assign(archive[name])
+        noise.set_state(noise.NoiseState(**json.loads(str(archive["record"]))["noise"]))
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def _damaged(path: Path, error: Exception) -> StqError:
+    return StqError("cannot resume from this checkpoint", where=str(path), cause=str(error), next="restart the run")

@@ -1,0 +1,178 @@
+"""Turns a finished run into a small model file to ship, with a record of its accuracy.
+
+A quantized model needs only its quantized weights: the latent weights are dropped, and the rest compresses to a few
+hundred KB. Both steps are checked: the shipped file must give exactly the same outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
+from stq_deploy.common.intervals import wilson_interval
+from stq_deploy.datasets import load_dataset
+from stq_deploy.frontend.keras_model import read_keras_model
+from stq_deploy.research.training import result
+from stq_deploy.research.training.compact_h5 import compact_bytes
+from stq_deploy.research.training.evaluate import Evaluator
+from stq_deploy.research.training.settle import round_mantissa, settle
+from stq_deploy.zoo.shipped import ShippedModel
+
+KERNEL_BITS = 8
+"""Significant bits of floating-point kernels, which then deflate to three quarters; a weight errs by at most 0.4 %."""
+
+QUANTIZED_ONLY = "quantized values only"
+ROUNDED = f"kernels rounded to {KERNEL_BITS} significant bits"
+"""A record's entry about the weights in its file."""
+
+
+def export_pretrained(run: Path, destination: Path, data: Path | None = None) -> dict[str, Any]:
+    """Write `destination` (.h5) and its record (.json beside it) from the finished run in folder `run`;
+    return it.
+
+    Quantized layers keep only the quantized values of their weights; other layers keep their weights. A model without
+    a quantized layer (the FP twin) has its kernels rounded to `KERNEL_BITS` significant bits. Accuracy is measured on
+    the whole test part of the run's data set, from the file as written. The same run gives the same bytes. Raises
+    StqError if the run is unfinished, or if a quantized file would compute something else than the model.
+    """
+    trained = _read_result(run)
+    source = run / result.MODEL_FILE
+    model = read_keras_model(str(source))
+    dataset = load_dataset(trained["config"]["dataset"], data)
+    before = Evaluator(model).predict(dataset.x_test)
+    quantized = any(getattr(layer, "get_quantizers", None) for layer in model.layers)
+    for layer in model.layers:
+        _compact_layer(layer, quantized)
+    content = _model_bytes(model)
+    after = _predictions(content, dataset.x_test)
+    if quantized and not np.array_equal(before, after):
+        raise StqError(
+            f"the compact file classifies {int(np.sum(before != after))} test samples unlike the model",
+            where=str(source),
+            cause="a quantizer is not idempotent on its own output",
+        )
+    write_whole(destination, content)
+    record = {
+        **_measured(destination, after, dataset.y_test),
+        "same_predictions_as_trained_model": int(np.sum(before == after)),
+        "weights": QUANTIZED_ONLY if quantized else ROUNDED,
+        "quantizers": trained["quantizers"],
+        "parameters": trained["parameters"],
+        "classes": trained["classes"],
+        "dataset_source": trained["dataset_source"],
+        "feature_range": None if dataset.feature_range is None else list(dataset.feature_range),
+        "config": trained["config"],
+        "history": _summary(run),
+        "training_seconds": trained["training_seconds"],
+        "trained_model_sha256": trained["model_sha256"],
+        "built_on_sha256": trained.get("built_on_sha256"),  # missing in older runs
+        "versions": trained["versions"],
+        "git_commit": trained["git_commit"],
+    }
+    result.write_json(destination.with_suffix(".json"), record)
+    return record
+
+
+def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
+    """Rewrite a shipped model's file, as small as `export_pretrained` makes it today; return its new record.
+
+    This is for files whose training run is gone. A quantized model keeps the quantized values of its weights, and a
+    floating-point model's kernels are rounded. Accuracy is measured again. Raises StqError if a quantized file would
+    compute something else.
+    """
+    keras_model = read_keras_model(str(model.keras))
+    dataset = load_dataset(model.record["config"]["dataset"], data)
+    before = Evaluator(keras_model).predict(dataset.x_test)
+    quantized = model.record["weights"] == QUANTIZED_ONLY
+    for layer in keras_model.layers:
+        _compact_layer(layer, quantized)
+    content = _model_bytes(keras_model)
+    after = _predictions(content, dataset.x_test)
+    same = np.array_equal(before, after)
+    if quantized and not same:
+        raise StqError("the smaller file classifies test samples unlike the old one", where=str(model.keras))
+    write_whole(model.keras, content)
+    record = {**model.record, **_measured(model.keras, after, dataset.y_test)}
+    if not quantized:
+        record["weights"] = ROUNDED
+    if not same:
+        record["same_predictions_as_trained_model"] = None  # the trained model is not available
+    result.write_json(model.keras.with_suffix(".json"), record)
+    return record
+
+
+def _measured(path: Path, predictions: NDArray[np.int64], labels: NDArray[Any]) -> dict[str, Any]:
+    """The record of the file at `path`; `predictions` are its predictions on the test part."""
+    right = int(np.sum(predictions == labels))
+    return {
+        "file": path.name,
+        "sha256": result.sha256(path),
+        "bytes": path.stat().st_size,
+        "test_accuracy": right / len(predictions),
+        "test_right": right,
+        "test_samples": len(predictions),
+        "wilson_95": list(wilson_interval(right, len(predictions))),
+    }
+
+
+def _compact_layer(layer: Any, quantized: bool) -> None:
+    weights = layer.get_weights()
+    if not weights:
+        return
+    if not quantized:
+        layer.set_weights([round_mantissa(value, KERNEL_BITS) if value.ndim > 1 else value for value in weights])
+        return
+    settle(layer)
+
+
+def _model_bytes(model: Any) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        result.save_model(model, path)
+        return compact_bytes(path)
+
+
+def _predictions(content: bytes, x: NDArray[Any]) -> NDArray[np.int64]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        path.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Evaluator(read_keras_model(str(path))).predict(x)
+
+
+def _read_result(run: Path) -> dict[str, Any]:
+    path = run / result.RESULT_FILE
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StqError(
+            "no finished training run here", where=str(run), cause=str(error), next="finish it with --resume"
+        ) from error
+    if result.sha256(run / result.MODEL_FILE) != record.get("model_sha256"):
+        raise StqError("the model is not the one its result.json describes", where=str(run))
+    return record
+
+
+def _summary(run: Path) -> list[dict[str, Any]]:
+    """Number, losses and accuracies of every epoch."""
+    keys = ("epoch", "train_loss", "train_accuracy", "validation_accuracy")
+    lines = (run / result.HISTORY_FILE).read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    return [
+        {key: _rounded(record[key]) for key in keys}
+        | {key: _rounded(record[key]) for key in ("robust_accuracy", "certified_accuracy") if key in record}
+        for record in records
+    ]
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 5) if isinstance(value, float) else value

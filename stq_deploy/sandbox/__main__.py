@@ -1,0 +1,100 @@
+"""The process that reads model files, one at a time, each in a child that can do nothing else.
+
+Messages in both directions are a length (`FRAME`) and that many bytes. In comes a file's content; out goes an answer: a
+length and that many bytes of JSON (`Extract.header`, or `error`), then the bytes of the arrays.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+
+from stq_deploy.sandbox.extract import extract
+from stq_deploy.sandbox.limits import Unusable
+from stq_deploy.sandbox.process import FRAME, MAXIMUM_ANSWER_BYTES
+
+MAXIMUM_MEMORY_BYTES = 1 << 30
+CPU_SECONDS = 1.5
+BYTES_PER_CPU_SECOND = 32 << 20  # more time for large files: a fourth of the rate at which one core unpacks or copies
+_WALL_SECONDS = 60
+_ENCODINGS = ("ascii", "cp437", "latin-1")  # h5py and zipfile import these on first use, but a child can open no file
+_TOO_LONG = (signal.SIGPROF, signal.SIGALRM)
+
+
+def main() -> None:
+    """Answer until standard input is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that asks, and thereby this one
+    for encoding in _ENCODINGS:
+        codecs.lookup(encoding)
+    while header := sys.stdin.buffer.read(FRAME.size):
+        content = sys.stdin.buffer.read(*FRAME.unpack(header))
+        answer = _answer(content)
+        sys.stdout.buffer.write(FRAME.pack(len(answer)) + answer)
+        sys.stdout.buffer.flush()
+
+
+def _answer(content: bytes) -> bytes:
+    """The child's answer to the content; or how the child ended, if it did not survive."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(receive)
+            _restrict(len(content))
+            answer = _read(content)
+            with os.fdopen(send, "wb") as pipe:
+                pipe.write(answer)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(send)
+    with os.fdopen(receive, "rb") as pipe:
+        answer = pipe.read(MAXIMUM_ANSWER_BYTES + 1)
+    if len(answer) > MAXIMUM_ANSWER_BYTES:  # our own child never writes so much: the file has taken it over
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        what = "reading it takes too long" if number in _TOO_LONG else f"the HDF5 library fails on it ({number})"
+        return _message({"error": what})
+    return answer if status == 0 else _message({"error": "it asks for more memory than any model file needs"})
+
+
+def _restrict(size: int) -> None:
+    """Drop every ability of this process that reading a file of `size` bytes does not need."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):  # the other files' contents, the answers, and C's messages about a damaged heap
+        os.dup2(nothing, standard)
+    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + size / BYTES_PER_CPU_SECOND)
+    signal.alarm(_WALL_SECONDS)
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 0),  # no further file or socket: no external link, no filter plugin
+        (resource.RLIMIT_FSIZE, 0),  # no writing to any file
+        (resource.RLIMIT_AS, MAXIMUM_MEMORY_BYTES),
+    ):
+        with suppress(ValueError, OSError):  # macOS has no limit on memory
+            resource.setrlimit(limit, (value, value))
+
+
+def _read(content: bytes) -> bytes:
+    try:
+        found = extract(content)
+    except Unusable as error:
+        return _message({"error": str(error)})
+    return _message(found.header) + b"".join(found.data)
+
+
+def _message(header: dict[str, object]) -> bytes:
+    text = json.dumps(header).encode()
+    return FRAME.pack(len(text)) + text
+
+
+if __name__ == "__main__":
+    main()

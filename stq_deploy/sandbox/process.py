@@ -1,0 +1,159 @@
+"""Has untrusted files read by `python -m stq_deploy.sandbox`, and gets plain values from it.
+
+A separate process is needed because the HDF5 library is C code that trusts its files. Of 17,000 model files with a few
+bytes changed, it read 45 forever (1.14.6, the heap of variable-length texts), where no Python code, signal handler or
+thread can stop it. So each file gets a child of another process, with limits of time and memory. The child can open or
+write no file, whatever the library attempts, and a crash there is an error here. Its answer stays untrusted: it is JSON
+and arrays of numbers, never pickle.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import math
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import stq_deploy
+from stq_deploy.common.errors import StqError
+from stq_deploy.sandbox.limits import MAXIMUM_ARRAY_BYTES, MAXIMUM_CONFIG_BYTES, Unusable
+
+_FloatArray = npt.NDArray[np.float32]
+
+FRAME = struct.Struct("<Q")
+MAXIMUM_ANSWER_BYTES = MAXIMUM_ARRAY_BYTES + 8 * MAXIMUM_CONFIG_BYTES  # JSON escapes a character with six
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """A model file as plain values, all of them untrusted.
+
+    Attributes:
+        config: the text of its configuration.
+        listed: .h5: layer -> the names of its arrays, in Keras's order.
+        arrays: path -> array, read-only; or why it cannot be used. Paths are `<layer>/<name>` in an .h5 file,
+            `layers/<container>/vars/<i>` in a .keras file.
+    """
+
+    config: str
+    listed: dict[str, list[str]]
+    arrays: dict[str, _FloatArray | str]
+
+
+def read_contents(content: bytes) -> Contents:
+    """Read the bytes of an .h5 or .keras file.
+
+    Raises:
+        Unusable: the file is damaged, or hostile.
+        StqError: the reading process does not run.
+    """
+    return _parsed(_READER.ask(content))
+
+
+def _parsed(answer: bytes) -> Contents:
+    try:
+        (size,) = FRAME.unpack_from(answer)
+        header: Any = json.loads(answer[FRAME.size : FRAME.size + size])
+        if "error" in header:
+            raise Unusable(str(header["error"]))
+        data = memoryview(answer)[FRAME.size + size :]
+        arrays = {str(path): _array(entry, data) for path, entry in header["arrays"].items()}
+        listed = {str(layer): [str(name) for name in names] for layer, names in header["listed"].items()}
+        return Contents(str(header["config"]), listed, arrays)
+    except (struct.error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Unusable("the process that read it was led astray") from error
+
+
+def _array(entry: dict[str, Any], data: memoryview) -> _FloatArray | str:
+    if "problem" in entry:
+        return str(entry["problem"])
+    shape = entry["shape"]
+    if any(type(n) is not int or n < 0 for n in shape):
+        raise ValueError(f"shape {shape}")
+    return np.frombuffer(data, np.dtype("<f4"), math.prod(shape), entry["at"]).reshape(shape)
+
+
+class _Reader:
+    """The reading process; it starts on first use and ends with this one."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._lock = threading.Lock()
+
+    def ask(self, content: bytes) -> bytes:
+        """The answer to a file's content.
+
+        Raises:
+            StqError: the process does not start, or has ended.
+        """
+        with self._lock:
+            process = self._running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(FRAME.pack(len(content)))
+                process.stdin.write(content)
+                process.stdin.flush()
+                (size,) = FRAME.unpack(process.stdout.read(FRAME.size))
+                answer = process.stdout.read(min(size, MAXIMUM_ANSWER_BYTES))
+            except (OSError, struct.error) as error:
+                self.stop()
+                raise StqError(
+                    "the process that reads model files has ended",
+                    cause="h5py cannot be imported there, or the process was killed",
+                    next=f"see what `{sys.executable} -m stq_deploy.sandbox </dev/null` prints",
+                ) from error
+            except BaseException:  # Ctrl-C between question and answer
+                self.stop()
+                raise
+            return answer
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        # A fork of this process must not write to its parent's pipe.
+        if self._process is None or self._owner != os.getpid():
+            package = str(Path(stq_deploy.__file__).resolve().parent.parent)
+            environment = {key: value for key, value in os.environ.items() if not key.startswith("HDF5_")}
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+            environment["OPENBLAS_NUM_THREADS"] = "1"  # its threads would take memory and not survive the fork
+            command = [sys.executable, "-P", "-B", "-m", "stq_deploy.sandbox"]
+            # In a process group of its own, Ctrl-C at a terminal does not reach it while it starts.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, process_group=0
+            )
+            self._owner = os.getpid()
+        return self._process
+
+    def stop(self) -> None:
+        """End the process. Does nothing if there is none."""
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        process.kill()
+        process.wait()
+
+
+_READER = _Reader()
+
+
+@atexit.register
+def _end() -> None:
+    with suppress(ValueError):  # only the main thread may
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would end in a traceback here
+    _READER.stop()
