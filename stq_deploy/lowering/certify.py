@@ -13,12 +13,13 @@ function is stored as a table or as thresholds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.lowering.certificate import Certified
 from stq_deploy.lowering.epilogue import Epilogue, Thresholds
 from stq_deploy.lowering.proof import prove
 from stq_deploy.network.requantize import (
@@ -41,7 +42,7 @@ _NEIGHBOURS = np.concatenate([[0], np.ravel([(d, -d) for d in range(1, 17)])])
 Integers = npt.NDArray[np.int64]
 
 
-def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
+def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Certified[Requantize]:
     """Requantization equal to `epilogue` for accumulators in [low[c], high[c]] ((C,) each), to stored levels.
 
     The form is a multiplier if one is exact, else a shift, else a multiplier with 64-bit sums, else the smaller of a
@@ -57,14 +58,22 @@ def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Requantize:
     """
     target = epilogue.thresholds(low, high)
     few = target.maximum - target.minimum <= MAXIMUM_SEARCHED
+    multiplier = _multiplier(target) if few and target.slope is not None else None
+    if multiplier is not None:
+        form, slack = multiplier
+        return Certified(form, prove(form, target, epilogue) | {"smallest_slack": slack})
+    other = _other_form(target, epilogue.steps.zero_point, few=few)
+    return Certified(other, prove(other, target, epilogue))
+
+
+def _other_form(target: Thresholds, zero_point: int, *, few: bool) -> Requantize:
+    """The first form after the multiplier that equals the target; `few` levels may become a table."""
     form: Requantize | None = None
     if target.slope is not None:
-        form = (_multiplier(target) if few else None) or _shift(target, epilogue.steps.zero_point) or _wide(target)
-        form = form or (None if few else _long(target))
+        form = _shift(target, zero_point) or _wide(target) or (None if few else _long(target))
     if form is None and not few and target.first.size > MAXIMUM_THRESHOLDS:
         raise ValueError("no multiplier gives so many levels exactly, and their thresholds take too much memory")
-    form = form or _smaller(_table(target), _threshold(target))
-    return replace(form, certificate=prove(form, target, epilogue) | form.certificate)
+    return form or _smaller(_table(target), _threshold(target))
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ class _Fit:
     slack: float
 
 
-def _multiplier(target: Thresholds) -> MultiplierRequantize | None:
+def _multiplier(target: Thresholds) -> tuple[MultiplierRequantize, float] | None:
+    """(the most precise multipliers that equal the target, the smallest slack of a channel), or None."""
     for left, right in _shifts(target):
         fits = [fit for c in range(target.channels) if (fit := _fit(target, c, left, right)) is not None]
         if len(fits) < target.channels:
@@ -85,10 +95,9 @@ def _multiplier(target: Thresholds) -> MultiplierRequantize | None:
             np.array([fit.multiplier for fit in fits], np.int32),
             np.array([fit.offset for fit in fits], np.int32),
             left, right, target.minimum, target.maximum,
-            {"smallest_slack": min(fit.slack for fit in fits)},
         )  # fmt: skip
         if form.overflow_free(*target.accumulators()):
-            return form
+            return form, min(fit.slack for fit in fits)
     return None
 
 

@@ -1,9 +1,9 @@
 """Values while they are lowered: tensors of levels, or arithmetic whose result is not stored yet.
 
 An `Expression` is a core with stages still to be folded. The core is a tensor, the accumulator of a weighted op, a
-combination of two expressions, or a movement (pooling by maximum, concatenation, ...) of expressions. An expression
-that ends in a quantizer becomes one op per core. One that is read unquantized is stored exactly, or else in fixed point
-(`materialize`).
+combination of two expressions, or a rearrangement (pooling by maximum, concatenation, ...) of expressions. An
+expression that ends in a quantizer becomes one op per core (`decide.quantized`). One that is read unquantized is stored
+exactly, or else in fixed point (`decide.unquantized`).
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Levels:
-    """A tensor of the network.
+class TensorValue:
+    """A tensor that the network will hold; two of them are the same tensor only if they are the same object.
 
     Attributes:
         scale: real value of one level, exact: one entry, or one per channel of accumulators stored as they are.
     """
 
-    tensor: str
     type: TensorType
     scale: tuple[Fraction, ...]
 
@@ -55,7 +54,7 @@ class Levels:
 
 
 @dataclass(frozen=True, eq=False)
-class Accumulated:
+class Accumulator:
     """The accumulator of an op that has no requantization yet.
 
     Attributes:
@@ -71,19 +70,19 @@ class Accumulated:
     whole: bool
     op: type[WeightedOp] | type[AveragePool] | type[Rescale]
     arguments: dict[str, Any]
-    source: Levels
+    source: TensorValue
     shape: tuple[int, ...]
     low: Integers
     high: Integers
     scale: tuple[Fraction, ...]
 
 
-Combination = type[Add] | type[Multiply] | type[Maximum] | type[Minimum]
+Elementwise = type[Add] | type[Multiply] | type[Maximum] | type[Minimum]
 
 
 @dataclass(frozen=True, eq=False)
-class Combined:
-    """`factor` times an elementwise function of two terms of one shape; `layer`, `whole` as in `Accumulated`.
+class Combination:
+    """`factor` times an elementwise function of two terms of one shape; `layer`, `whole` as in `Accumulator`.
 
     Attributes:
         signs: 1 or -1; each term is multiplied by its sign first.
@@ -91,21 +90,21 @@ class Combined:
 
     layer: str
     whole: bool
-    kind: Combination
+    kind: Elementwise
     terms: tuple[Expression, Expression]
     shape: tuple[int, ...]
     signs: tuple[int, int] = (1, 1)
     factor: Fraction = Fraction(1)
 
 
-Movement = s.MaxPoolNode | s.ReshapeNode | s.PadNode | s.CropNode | s.UpsampleNode | s.ConcatenateNode
+RearrangingNode = s.MaxPoolNode | s.ReshapeNode | s.PadNode | s.CropNode | s.UpsampleNode | s.ConcatenateNode
 
 
 @dataclass(frozen=True, eq=False)
-class Moved:
-    """A movement of terms, not all of which are tensors yet; `whole` as in `Accumulated`."""
+class Rearrangement:
+    """A rearrangement of terms, not all of which are tensors yet; `whole` as in `Accumulator`."""
 
-    node: Movement
+    node: RearrangingNode
     whole: bool
     terms: tuple[Expression, ...]
 
@@ -124,7 +123,7 @@ class Moved:
         return not others and (not isinstance(node, s.ReshapeNode) or node.shape[-1] == shape_of(term)[-1])
 
 
-Core = Levels | Accumulated | Combined | Moved
+Core = TensorValue | Accumulator | Combination | Rearrangement
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,32 +137,32 @@ class Expression:
 
 def shape_of(value: Expression) -> tuple[int, ...]:
     """Shape of an expression's value, without the batch axis."""
-    return value.core.type.shape if isinstance(value.core, Levels) else value.core.shape
+    return value.core.type.shape if isinstance(value.core, TensorValue) else value.core.shape
 
 
-def leaves(value: Expression) -> list[Levels] | None:
+def leaves(value: Expression) -> list[TensorValue] | None:
     """The distinct tensors whose levels determine the value, in order; None if it cannot be tabulated so."""
     core = value.core
     if any(isinstance(stage, Monotone) or not _uniform(stage) for stage in value.stages):
         return None
-    if isinstance(core, Levels):
+    if isinstance(core, TensorValue):
         return [core] if core.uniform else None
-    if not isinstance(core, Combined):
+    if not isinstance(core, Combination):
         return None
-    found: list[Levels] = []
+    found: list[TensorValue] = []
     for term in core.terms:
         inner = leaves(term)
         if inner is None:
             return None
-        found += [leaf for leaf in inner if all(leaf.tensor != known.tensor for known in found)]
+        found += [leaf for leaf in inner if all(leaf is not known for known in found)]
     return found
 
 
 def layers_of(core: Core) -> tuple[str, ...]:
     """The Keras layers whose arithmetic the whole core is, in order."""
-    if isinstance(core, Levels):
+    if isinstance(core, TensorValue):
         return ()
-    if isinstance(core, Accumulated):
+    if isinstance(core, Accumulator):
         return (core.layer,)
     inner = [joined(layers_of(term.core), term.sources) for term in core.terms]
     return joined(*inner, (core.layer,))
@@ -174,13 +173,13 @@ def joined(*names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for group in names for name in group))
 
 
-def evaluate(value: Expression, levels: dict[str, Fraction]) -> Fraction:
+def evaluate(value: Expression, reals: dict[TensorValue, Fraction]) -> Fraction:
     """Exact value of an expression that has `leaves`, given each tensor's real value."""
     core = value.core
-    if isinstance(core, Levels):
-        result = levels[core.tensor]
-    elif isinstance(core, Combined):
-        a, b = (sign * evaluate(term, levels) for sign, term in zip(core.signs, core.terms, strict=True))
+    if isinstance(core, TensorValue):
+        result = reals[core]
+    elif isinstance(core, Combination):
+        a, b = (sign * evaluate(term, reals) for sign, term in zip(core.signs, core.terms, strict=True))
         result = core.factor * _COMBINE[core.kind](a, b)
     else:
         raise TypeError("an accumulator cannot be tabulated")
@@ -207,30 +206,18 @@ def real_bounds(value: Expression) -> Bounds:
 
 def _core_bounds(core: Core) -> list[Bounds]:
     """One range per channel, or one for all."""
-    if isinstance(core, Levels):
+    if isinstance(core, TensorValue):
         low, high = core.real_levels
         return [(low * scale, high * scale) for scale in core.scale]
-    if isinstance(core, Accumulated):
+    if isinstance(core, Accumulator):
         scale = core.scale * (len(core.low) if len(core.scale) == 1 else 1)
         return [(int(a) * f, int(b) * f) for a, b, f in zip(core.low, core.high, scale, strict=True)]
     terms = [real_bounds(term) for term in core.terms]
-    if isinstance(core, Moved):
+    if isinstance(core, Rearrangement):
         return [(min(Fraction(0), *(t[0] for t in terms)), max(Fraction(0), *(t[1] for t in terms)))]
     a, b = ([sign * end for end in ends] for sign, ends in zip(core.signs, terms, strict=True))
     corners = [core.factor * _COMBINE[core.kind](x, y) for x in a for y in b]
     return [(min(corners), max(corners))]
-
-
-def combine(core: Combined, a: Levels, b: Levels) -> tuple[Fraction, dict[str, Any]]:
-    """(real value of one accumulator step, the op's own constructor arguments) of a combination of two tensors.
-
-    The factors bring both to the coarsest scale of which both are multiples.
-    """
-    if core.kind is Multiply:
-        return core.factor * a.step * b.step, {}
-    common = common_step([a.step, b.step])
-    factors = tuple(sign * int(x.step / common) for sign, x in zip(core.signs, (a, b), strict=True))
-    return core.factor * common, {"factors": factors}
 
 
 def common_step(steps: Iterable[Fraction]) -> Fraction:
@@ -243,7 +230,7 @@ def common_step(steps: Iterable[Fraction]) -> Fraction:
     return common
 
 
-def each_level(x: Levels) -> Iterator[tuple[int, Fraction]]:
+def each_level(x: TensorValue) -> Iterator[tuple[int, Fraction]]:
     """Every reachable level of a uniform tensor with its exact real value."""
     for level in range(x.type.minimum, x.type.maximum + 1):
         yield level, (level - x.type.zero_point) * x.step
@@ -253,7 +240,7 @@ def _uniform(stage: Stage) -> bool:
     return not isinstance(stage, Affine) or stage.uniform
 
 
-_COMBINE: dict[Combination, Any] = {
+_COMBINE: dict[Elementwise, Any] = {
     Add: lambda a, b: a + b,
     Multiply: lambda a, b: a * b,
     Maximum: max,

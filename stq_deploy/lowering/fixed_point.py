@@ -13,6 +13,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.lowering.certificate import Certified
 from stq_deploy.lowering.stages import Affine, Clip, run_stage
 from stq_deploy.network.requantize import WideRequantize
 
@@ -33,7 +34,7 @@ def power_of_two(bound: Fraction) -> Fraction:
 
 def fixed_point(
     affine: Affine, clip: Clip, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64], step: Fraction
-) -> WideRequantize:
+) -> Certified[WideRequantize]:
     """`clip(affine(acc))` in units of `step`, rounded, for accumulators in [low[c], high[c]] ((C,) each).
 
     Its certificate has `largest_error` in real units, a bound for every reachable accumulator. The multiplier's error
@@ -71,11 +72,11 @@ def fixed_point(
         raise ValueError("its values are too large for fixed point")
     form = WideRequantize(
         np.array(multiplier, np.int32), np.array(offset, np.int64), np.array(shift, np.int8),
-        minimum, maximum, certificate,
+        minimum, maximum,
     )  # fmt: skip
     if not form.overflow_free(low, high):
         raise ValueError("its values are too large for fixed point")
-    return form
+    return Certified(form, certificate)
 
 
 def _channel(factor: Fraction, offset: Fraction) -> tuple[int, int, int]:

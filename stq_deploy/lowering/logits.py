@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.lowering.certificate import Certified
 from stq_deploy.lowering.lines import RoundedLine, float_above, largest_error
 from stq_deploy.lowering.signs import sign_shift
 from stq_deploy.lowering.stages import Affine
@@ -22,7 +23,7 @@ _SAMPLES = 64  # accumulators of a channel that the float64 evaluation checks, i
 
 def certify_logits(
     affine: Affine, low: Integers, high: Integers, *, signs: bool = False
-) -> tuple[MultiplierRequantize, Fraction]:
+) -> tuple[Certified[MultiplierRequantize], Fraction]:
     """Fixed-point `affine.factor[c] * acc + affine.offset[c]` for accumulators in [low[c], high[c]].
 
     Args:
@@ -87,7 +88,7 @@ def certify_logits(
         "largest_error": float_above(max(errors)),
         **exact_signs,
     }
-    return replace(form, minimum=int(ends.min()), maximum=int(ends.max()), certificate=certificate), scale
+    return Certified(replace(form, minimum=int(ends.min()), maximum=int(ends.max())), certificate), scale
 
 
 def _compare(

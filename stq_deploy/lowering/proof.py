@@ -18,11 +18,11 @@ level must then be one of the two that it allows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.lowering.certificate import Certificate
 from stq_deploy.lowering.epilogue import Epilogue, Thresholds
 from stq_deploy.lowering.float_evaluation import level_bounds
 from stq_deploy.network.requantize import Requantize, of_channels
@@ -35,7 +35,7 @@ _BETWEEN = 64  # accumulators of a channel, evenly spread
 Integers = npt.NDArray[np.int64]
 
 
-def prove(form: Requantize, target: Thresholds, epilogue: Epilogue) -> dict[str, Any]:
+def prove(form: Requantize, target: Thresholds, epilogue: Epilogue) -> Certificate:
     """The certificate of `form`, which equals `target`, the exact steps of `epilogue`, at every reachable accumulator.
 
     It has kind, exact, channels and three counts. `accumulators` are the reachable ones. `checked` of them were

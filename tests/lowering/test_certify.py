@@ -98,11 +98,12 @@ def test_any_affine_epilogue_is_exact(data: st.DataObject) -> None:
     low = data.draw(st.lists(st.integers(-120, 10), min_size=channels, max_size=channels))
     high = [value + data.draw(st.integers(0, 150)) for value in low]
     e = epilogue(data.draw(TEXT), *stages)
-    form = certify(e, *arrays(low, high))
+    found = certify(e, *arrays(low, high))
+    form = found.requantize
     assert_exact(form, e, low, high)
     if isinstance(form, MultiplierRequantize):
         assert form.overflow_free(*arrays(low, high))
-    certificate = form.certificate
+    certificate = found.certificate
     assert certificate["exact"]
     assert certificate["kind"] == form.kind
     assert certificate["checked"] == certificate["accumulators"] == sum(high) - sum(low) + channels
@@ -111,17 +112,17 @@ def test_any_affine_epilogue_is_exact(data: st.DataObject) -> None:
 def test_levels_that_nothing_reaches_are_left_out() -> None:
     """relu6 before a quantizer up to 31.75: the levels above 6 would be steps the multiplier cannot miss."""
     relu6 = Clip(Fraction(0), Fraction(6))
-    form = certify(epilogue("quantized_relu(7,5)", scaled([Fraction(1, 9)]), relu6), *arrays([-500], [500]))
+    form = certify(epilogue("quantized_relu(7,5)", scaled([Fraction(1, 9)]), relu6), *arrays([-500], [500])).requantize
     assert isinstance(form, MultiplierRequantize)
     assert (form.minimum, form.maximum) == (0, 24)
-    constant = certify(epilogue("quantized_relu(7,5)", scaled([Fraction(1, 9)])), *arrays([-500], [-3]))
+    constant = certify(epilogue("quantized_relu(7,5)", scaled([Fraction(1, 9)])), *arrays([-500], [-3])).requantize
     assert (constant.minimum, constant.maximum) == (0, 0)
 
 
 def test_few_levels_beyond_a_table_get_thresholds() -> None:
     """A sigmoid between 0.5 and 0.95 reaches levels 128 to 244 of a quantizer with 4,096."""
     e = epilogue("quantized_relu(12,4)", scaled([Fraction(1, 100)]), Monotone("sigmoid"))
-    form = certify(e, *arrays([0], [300]))
+    form = certify(e, *arrays([0], [300])).requantize
     assert isinstance(form, ThresholdRequantize)
     assert (form.minimum, form.maximum) == (128, 244)
     acc = np.arange(301)
@@ -134,7 +135,7 @@ def test_thousands_of_levels_take_64_bit_sums(factor: Fraction) -> None:
     wide = Quantizer(narrow.name, {**narrow.parameters, "bits": 13})
     e = Epilogue((Affine((factor, factor * 2), (Fraction(1, 7), Fraction(-2))),), wide)
     low, high = [-40_000, -1000], [30_000, 2000]
-    form = certify(e, *arrays(low, high))
+    form = certify(e, *arrays(low, high)).requantize
     assert isinstance(form, WideRequantize)
     for c in range(2):
         for acc in [*range(-1000, 2000, 7), low[c], high[c]]:
@@ -150,7 +151,7 @@ def test_many_levels_of_large_sums_take_a_long_multiplier(bits: int) -> None:
     bn = batch_norm(*(rng.uniform(0.5, 2, 6).astype(np.float32) for _ in range(4)), 1e-3)
     e = epilogue(f"quantized_bits({bits},3,1,alpha=1)", scaled([Fraction(1, 2**26)]), bn)
     low, high = arrays([-(2**31)] * 6, [2**31 - 1] * 6)
-    form = certify(e, low, high)
+    form = certify(e, low, high).requantize
     assert isinstance(form, LongRequantize)
     assert form.overflow_free(low, high)
     for acc in [-(2**31), -(2**30) + 7, -1, 0, 1, 123_456_789, 2**31 - 1, *rng.integers(-(2**27), 2**27, 50)]:
@@ -159,7 +160,7 @@ def test_many_levels_of_large_sums_take_a_long_multiplier(bits: int) -> None:
 
 def test_many_levels_of_a_curve_take_thresholds() -> None:
     e = epilogue("quantized_bits(11,0,1)", scaled([Fraction(1, 512)]), Monotone("tanh"))
-    form = certify(e, *arrays([-2000], [2000]))
+    form = certify(e, *arrays([-2000], [2000])).requantize
     assert isinstance(form, ThresholdRequantize)
     acc = np.arange(-2000, 2001)
     assert np.array_equal(form.apply(acc[:, None])[:, 0], np.clip(np.rint(1024 * np.tanh(acc / 512)), -1023, 1023))
@@ -176,16 +177,17 @@ def test_batch_norm_gives_a_multiplier() -> None:
     bn = batch_norm(*(rng.uniform(0.5, 2, 8).astype(np.float32) for _ in range(4)), 1e-3)
     e = epilogue(ROUND, scaled([Fraction(1, 64)]), bn)
     low, high = [-3000] * 8, [3500] * 8
-    form = certify(e, *arrays(low, high))
+    found = certify(e, *arrays(low, high))
+    form = found.requantize
     assert isinstance(form, MultiplierRequantize)
-    assert form.certificate["near_ties"] == 0
-    assert form.certificate["smallest_slack"] > 0
+    assert found.certificate["near_ties"] == 0
+    assert found.certificate["smallest_slack"] > 0
 
 
 def test_falling_channels() -> None:
     e = epilogue(ROUND, Affine((Fraction(-1, 37), Fraction(1, 41), Fraction(0)), (Fraction(1, 3),) * 3))
     low, high = [-200, -200, -200], [200, 200, 200]
-    form = certify(e, *arrays(low, high))
+    form = certify(e, *arrays(low, high)).requantize
     assert isinstance(form, MultiplierRequantize)
     assert form.multiplier[0] < 0 < form.multiplier[1]
     assert_exact(form, e, low, high)
@@ -194,10 +196,11 @@ def test_falling_channels() -> None:
 def test_ties_at_even_and_odd_levels_are_a_shift() -> None:
     e = epilogue(ROUND, scaled([Fraction(1, 32), Fraction(1, 4)]))  # channel 0: a tie at 4, 12, 20, ...
     low, high = [-100, -100], [100, 100]
-    form = certify(e, *arrays(low, high))
+    found = certify(e, *arrays(low, high))
+    form = found.requantize
     assert isinstance(form, ShiftRequantize)
     assert form.shift.tolist() == [3, 0]
-    assert form.certificate["near_ties"] == 13
+    assert found.certificate["near_ties"] == 13
     assert_exact(form, e, low, high)
 
 
@@ -207,22 +210,23 @@ def test_shifts_with_a_bias_and_constant_channels(text: str, bias: float) -> Non
     """A channel's bias may push it beyond the output's ends, where it is constant."""
     stages = scaled([Fraction(1, 128), Fraction(1, 64)]), shifted(np.array([bias, -bias], np.float32))
     low, high = [-700, -900], [800, 1000]
-    form = certify(epilogue(text, *stages), *arrays(low, high))
+    form = certify(epilogue(text, *stages), *arrays(low, high)).requantize
     assert_exact(form, epilogue(text, *stages), low, high)
 
 
 def test_ties_that_round_up_are_a_multiplier() -> None:
     e = epilogue(affine_quantizer(-8, 7, Fraction(1, 4)), scaled([Fraction(1, 32), Fraction(-3, 32)]))
     low, high = [-100, -40], [90, 50]
-    form = certify(e, *arrays(low, high))
+    found = certify(e, *arrays(low, high))
+    form = found.requantize
     assert isinstance(form, MultiplierRequantize)
-    assert form.certificate["near_ties"] > 0
+    assert found.certificate["near_ties"] > 0
     assert_exact(form, e, low, high)
 
 
 def test_ties_of_a_falling_channel_need_thresholds_or_a_table() -> None:
     e = epilogue(ROUND, scaled([Fraction(-1, 32)]))
-    form = certify(e, *arrays([-100] * 2, [100] * 2))
+    form = certify(e, *arrays([-100] * 2, [100] * 2)).requantize
     assert isinstance(form, ThresholdRequantize)
     assert_exact(form, e, [-100] * 2, [100] * 2)
 
@@ -230,7 +234,7 @@ def test_ties_of_a_falling_channel_need_thresholds_or_a_table() -> None:
 def test_many_channels_with_one_small_function_share_a_table() -> None:
     e = epilogue("quantized_sigmoid(4,use_real_sigmoid=True)", scaled([Fraction(1, 16)]))
     low, high = [-60 - c for c in range(32)], [70 - c for c in range(32)]
-    form = certify(e, *arrays(low, high))
+    form = certify(e, *arrays(low, high)).requantize
     assert isinstance(form, TableRequantize)
     assert form.table.shape == (1, 162)
     assert form.base == -91
@@ -241,7 +245,7 @@ def test_many_channels_with_one_small_function_share_a_table() -> None:
 
 def test_channels_that_contradict_each_other_share_nothing() -> None:
     e = epilogue("quantized_sigmoid(8,use_real_sigmoid=True)", scaled([Fraction(1, 16), Fraction(1, 8)]))
-    form = certify(e, *arrays([-9, -9], [9, 9]))
+    form = certify(e, *arrays([-9, -9], [9, 9])).requantize
     assert isinstance(form, TableRequantize)
     assert form.table.shape == (2, 19)
 
@@ -250,9 +254,10 @@ WIDE_RANGE = epilogue(ROUND, scaled([Fraction(1, 99991)]), shifted(np.array([0.1
 
 
 def test_large_ranges_are_proved_from_both_sides_of_every_step() -> None:
-    form = certify(WIDE_RANGE, *arrays([-3_000_000], [4_000_000]))
+    found = certify(WIDE_RANGE, *arrays([-3_000_000], [4_000_000]))
+    form = found.requantize
     assert isinstance(form, MultiplierRequantize)
-    certificate = form.certificate
+    certificate = found.certificate
     assert certificate["accumulators"] == 7_000_001
     # 15 steps within the range; the float64 evaluation looks between them as well, both ends included.
     assert 2 * 15 + 2 <= certificate["checked"] <= 2 * 15 + 64
@@ -260,12 +265,13 @@ def test_large_ranges_are_proved_from_both_sides_of_every_step() -> None:
 
 def test_the_proof_from_steps_says_what_an_exhaustive_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
     low, high = arrays([-2_000_000], [2_000_000])
-    form = certify(WIDE_RANGE, low, high)
+    found = certify(WIDE_RANGE, low, high)
+    form = found.requantize
     monkeypatch.setattr(proof, "MAXIMUM_EXHAUSTIVE", 1 << 26)
     oracle = certify(WIDE_RANGE, low, high)
-    assert oracle.certificate["checked"] == 4_000_001 > form.certificate["checked"]
-    assert oracle.certificate["near_ties"] == form.certificate["near_ties"]
-    assert (form.minimum, form.maximum) == (oracle.minimum, oracle.maximum)
+    assert oracle.certificate["checked"] == 4_000_001 > found.certificate["checked"]
+    assert oracle.certificate["near_ties"] == found.certificate["near_ties"]
+    assert (form.minimum, form.maximum) == (oracle.requantize.minimum, oracle.requantize.maximum)
     for acc in (-2_000_000, -1, 0, 24_997, 24_998, 1_500_000, 2_000_000):
         assert form.apply(np.array([[acc]]))[0, 0] == exact_level(WIDE_RANGE, 0, acc)
 
@@ -277,14 +283,14 @@ def test_steps_alone_find_every_wrong_form(data: st.DataObject) -> None:
     e = epilogue("quantized_relu(4,2)", scaled([Fraction(data.draw(st.integers(1, 40)), 997)]))
     low, high = arrays([-300], [900])
     target = e.thresholds(low, high)
-    right = certify_module._multiplier(target)
-    assert right is not None
+    fitted = certify_module._multiplier(target)
+    assert fitted is not None
+    right, _ = fitted
     move = st.integers(-3, 3)
     form = replace(
         right,
         multiplier=right.multiplier + np.int32(data.draw(move) << data.draw(st.integers(0, 26))),
         offset=right.offset + np.int32(data.draw(move) << data.draw(st.integers(0, 26))),
-        certificate={},
     )
     acc = np.arange(-300, 901)
     equal = np.array_equal(form.apply(acc[:, None])[:, 0], target.level(0, acc))
@@ -327,7 +333,7 @@ def test_a_shared_table_must_rise_only_where_a_channel_reads_it() -> None:
 def test_channel_far_outside_the_levels_does_not_cost_precision() -> None:
     offsets = (Fraction(1, 3), Fraction(-(10**9)))
     e = epilogue(ROUND, Affine((Fraction(1, 1009), Fraction(1, 1013)), offsets))
-    form = certify(e, *arrays([-5000, -5000], [5000, 5000]))
+    form = certify(e, *arrays([-5000, -5000], [5000, 5000])).requantize
     assert isinstance(form, MultiplierRequantize)
     assert form.multiplier[1] == 0
     assert form.right_shift > 8
@@ -337,12 +343,11 @@ def test_a_wrong_form_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     e = epilogue(ROUND, scaled([Fraction(1, 100)]), shifted(np.array([0.1], np.float32)))
     real = certify_module._multiplier
 
-    def off_by_one(target: object) -> MultiplierRequantize:
-        form = real(target)  # type: ignore[arg-type]
-        assert form is not None
-        return MultiplierRequantize(
-            form.multiplier, form.offset + (1 << form.right_shift), form.left_shift, form.right_shift, 0, 15
-        )
+    def off_by_one(target: object) -> tuple[MultiplierRequantize, float]:
+        fitted = real(target)  # type: ignore[arg-type]
+        assert fitted is not None
+        form, slack = fitted
+        return replace(form, offset=form.offset + (1 << form.right_shift)), slack
 
     monkeypatch.setattr(certify_module, "_multiplier", off_by_one)
     with pytest.raises(ArithmeticError, match="not exact"):

@@ -13,8 +13,8 @@ from model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
 from source_draft import Draft
 
 from stq_deploy.lowering import Conversion, UnknownInputError, lower
+from stq_deploy.lowering.decide import CERTIFYING
 from stq_deploy.lowering.load_model import convert_source
-from stq_deploy.lowering.lower import CERTIFYING
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.reference import run, run_layers
 

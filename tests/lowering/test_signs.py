@@ -16,10 +16,11 @@ LOW, HIGH = -700, 900
 
 def _signs_of_levels(factor: Fraction, offset: Fraction) -> tuple[np.ndarray, np.ndarray, dict]:
     low, high = np.array([LOW]), np.array([HIGH])
-    form, _ = certify_logits(Affine((factor,), (offset,)), low, high, signs=True)
+    found, _ = certify_logits(Affine((factor,), (offset,)), low, high, signs=True)
+    form = found.requantize
     acc = np.arange(LOW, HIGH + 1)
     exact = np.array([factor * int(a) + offset > 0 for a in acc])
-    return form.apply(acc[:, None])[:, 0] > 0, exact, form.certificate
+    return form.apply(acc[:, None])[:, 0] > 0, exact, found.certificate
 
 
 @pytest.mark.parametrize("factor", [Fraction(1, 3), Fraction(-7, 11), Fraction(1, 10**6), Fraction(-12345)])
@@ -48,5 +49,5 @@ def test_without_it_some_signs_are_wrong() -> None:
     """What it mends: a logit that is barely positive rounds to 0."""
     low, high = np.array([LOW]), np.array([HIGH])
     affine = Affine((Fraction(1, 3),), (Fraction(1, 10**12),))
-    form, _ = certify_logits(affine, low, high)
-    assert form.apply(np.array([[0]]))[0, 0] == 0
+    found, _ = certify_logits(affine, low, high)
+    assert found.requantize.apply(np.array([[0]]))[0, 0] == 0

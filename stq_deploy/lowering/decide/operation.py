@@ -1,0 +1,125 @@
+"""An op whose inputs are tensors, so that its accumulators are known; only its requantization is still open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from stq_deploy.lowering.certificate import Certified
+from stq_deploy.lowering.decide.decision import Decision, ValueForm
+from stq_deploy.lowering.expression import (
+    Accumulator,
+    Combination,
+    Expression,
+    Integers,
+    TensorValue,
+    common_step,
+    joined,
+    real_bounds,
+)
+from stq_deploy.lowering.fixed_point import BITS, power_of_two
+from stq_deploy.network.ops import Multiply, Op, Rescale
+from stq_deploy.network.requantize import KeepAccumulator, Requantize
+from stq_deploy.network.tensor import TensorType, fits
+
+_NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # placeholder where an op only gives its accumulator's range
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """An op without its requantization.
+
+    Attributes:
+        op, inputs, arguments, name, sources: as in `Decision`.
+        shape: of the accumulators.
+        low, high: int64 (C,), the reachable accumulators.
+        scale: real value of one accumulator step; one entry, or one per channel.
+    """
+
+    op: type[Op]
+    inputs: tuple[TensorValue, ...]
+    arguments: Mapping[str, Any]
+    name: str
+    sources: tuple[str, ...]
+    shape: tuple[int, ...]
+    low: Integers
+    high: Integers
+    scale: tuple[Fraction, ...]
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all channels have the same scale."""
+        return len(set(self.scale)) == 1
+
+    def decided(
+        self, form: ValueForm, by: Certified[Requantize], type: TensorType, scale: tuple[Fraction, ...], layer: str
+    ) -> Decision:
+        """The decision for a requantization and the tensor that it gives; `layer` as `Decision.keras_layer`."""
+        arguments = {**self.arguments, "requantize": by.requantize}
+        output = TensorValue(type, scale)
+        return Decision(output, form, self.op, self.inputs, arguments, self.name, self.sources, layer, by.certificate)
+
+
+def rescaling(x: TensorValue, name: str, sources: tuple[str, ...]) -> Operation:
+    """The op that requantizes the levels of a tensor."""
+    low, high = _of_channels(x.type.shape, x.real_levels)
+    return Operation(Rescale, (x,), {}, name, sources, x.type.shape, low, high, x.scale)
+
+
+def accumulation(core: Accumulator, sources: tuple[str, ...]) -> Operation:
+    """The op of an accumulator; `sources` are the Keras layers of the stages after it."""
+    return Operation(
+        core.op, (core.source,), core.arguments, core.name, joined((core.layer,), sources), core.shape,
+        core.low, core.high, core.scale,
+    )  # fmt: skip
+
+
+def combination(core: Combination, terms: tuple[TensorValue, TensorValue], sources: tuple[str, ...]) -> Operation:
+    """The op that combines two uniform tensors; `sources` as in `accumulation`."""
+    step, arguments = _combine(core, *terms)
+    low, high = _of_channels(core.shape, _range(core, terms, arguments))
+    return Operation(
+        core.kind, terms, arguments, core.layer, joined((core.layer,), sources), core.shape, low, high, (step,)
+    )  # fmt: skip
+
+
+def combination_fits(core: Combination, terms: tuple[TensorValue, TensorValue]) -> bool:
+    """Whether the accumulators of a combination of two tensors, and its factors, stay within 32 bits."""
+    arguments = _combine(core, *terms)[1]
+    return fits("int32", *arguments.get("factors", ())) and fits("int32", *_range(core, terms, arguments))
+
+
+def probe(op: type[Any], arguments: Mapping[str, Any]) -> Any:
+    """An op built only for its accumulator's range."""
+    return op(name="", inputs=(), output="", sources=(), **{"requantize": _NO_REQUANTIZE, **arguments})
+
+
+def common_fixed_step(terms: tuple[Expression, ...]) -> Fraction:
+    """The finest step, a power of two, at which all terms are fixed-point numbers of `BITS` bits."""
+    return power_of_two(max(abs(end) for term in terms for end in real_bounds(term)) / 2**BITS)
+
+
+def _combine(core: Combination, a: TensorValue, b: TensorValue) -> tuple[Fraction, dict[str, Any]]:
+    """(real value of one accumulator step, the op's own constructor arguments).
+
+    The factors bring both tensors to the coarsest scale of which both are multiples.
+    """
+    if core.kind is Multiply:
+        return core.factor * a.step * b.step, {}
+    common = common_step([a.step, b.step])
+    factors = tuple(sign * int(x.step / common) for sign, x in zip(core.signs, (a, b), strict=True))
+    return core.factor * common, {"factors": factors}
+
+
+def _range(core: Combination, terms: tuple[TensorValue, TensorValue], arguments: dict[str, Any]) -> tuple[int, int]:
+    ends: tuple[int, int] = probe(core.kind, arguments).accumulator_range([x.type for x in terms])
+    return ends
+
+
+def _of_channels(shape: tuple[int, ...], ends: tuple[int, int]) -> tuple[Integers, Integers]:
+    full = np.ones(shape[-1], np.int64)
+    return full * ends[0], full * ends[1]
