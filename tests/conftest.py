@@ -1,4 +1,4 @@
-"""Fixtures for all tests. Because it lies here, tests can import the helpers beside it (`networks`)."""
+"""Fixtures and options for all tests."""
 
 from __future__ import annotations
 

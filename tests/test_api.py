@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_files import ModelDraft, random
-from networks import random_levels, random_network
 
 import stq_deploy as stq
 from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison, LayerRow
 from stq_deploy.network import reference
 from stq_deploy.targets.emulator.process import EmulatedBoard
+from tests.helpers.model_files import ModelDraft, random
+from tests.helpers.networks import random_levels, random_network
 
 TOP = Path(__file__).resolve().parent.parent
 PIXELS = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 1), np.uint8)

@@ -77,6 +77,25 @@ def test_nothing_imports_upward(path: Path) -> None:
             assert ORDER.index(row_of(parts[1:])) <= ORDER.index(own), f"{path.name} imports {name}"
 
 
+TESTS = Path(__file__).resolve().parent
+
+
+@pytest.mark.parametrize(
+    "path", [*TESTS.rglob("*.py"), *modules()], ids=lambda path: str(path.relative_to(TESTS.parent))
+)
+def test_tests_share_helpers_and_nothing_else(path: Path) -> None:
+    """So a helper is one module, whoever imports it, and a test can move without another one breaking."""
+    from_tests = {name for name in imports(path, top_level_only=False) if name.split(".")[0] == "tests"}
+    if PACKAGE in path.parents:
+        assert from_tests == set()
+    else:
+        assert {name for name in from_tests if not name.startswith("tests.helpers")} == set()
+
+
+def test_helpers_hold_no_tests() -> None:
+    assert sorted((TESTS / "helpers").rglob("test_*.py")) == []
+
+
 def test_packages_import_nothing_heavy_by_themselves() -> None:
     for path in PACKAGE.rglob("__init__.py"):
         found = {name.split(".")[0] for name in imports(path, top_level_only=True)} & HEAVY
@@ -120,8 +139,8 @@ JSON = {
     "evaluation/inputs.py", "evaluation/predictions.py", "evaluation/quantization_noise.py",
     "evaluation/results_file.py", "evaluation/robustness/record.py", "evaluation/scores.py", "evaluation/summary.py",
     "report/robustness_page.py", "report/write.py",
-    # What the emulator's process says to its parent, and the emulator's own figures.
-    "targets/emulator/kernel_bench.py", "targets/emulator/process.py", "targets/emulator/refusals.py",
+    # What the emulator's process says to its parent.
+    "targets/emulator/process.py", "targets/emulator/refusals.py",
 }  # fmt: skip
 """Files that read or write JSON, by what it is of."""
 ARGUMENTS = {

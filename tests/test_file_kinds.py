@@ -10,14 +10,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from command_line import invoke
-from model_files import tiny_model
-from networks import random_network
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.file_kinds import file_kind
 from stq_deploy.frontend import list_layers
 from stq_deploy.network import load_network, save_network
+from tests.helpers.command_line import invoke
+from tests.helpers.model_files import tiny_model
+from tests.helpers.networks import random_network
 
 
 def zipped(*names: str) -> bytes:

@@ -14,8 +14,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from figures_file import check_figures, write_figures
-
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.importer import read_source
@@ -23,6 +21,7 @@ from stq_deploy.frontend.quantizers import ACTIVATION, read_quantizer
 from stq_deploy.lowering.lower import lower
 from stq_deploy.network.ops import Window
 from stq_deploy.zoo.shipped import PREFIX, resolve_model
+from tools.figures_file import check_figures, write_figures
 
 FIGURES = Path(__file__).resolve().parent.parent / "docs" / "figures" / "bench_convert.json"
 ROW = "{:42} {:>6} {:>10} {:>16} {:>8} {:>12}"

@@ -10,13 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from figures_file import check_figures, write_figures
-
 from stq_deploy.common.errors import StqError
-from stq_deploy.targets.emulator.bare_metal import BareMetalProgram
-from stq_deploy.targets.emulator.kernel_bench import STQ_LAYERS, Measurement, compared_layers, measure
-from stq_deploy.targets.emulator.kernel_program import IMPLEMENTATIONS, build_kernel_program
 from stq_deploy.toolchain.compilers import find_compiler
+from tests.helpers.kernels.bare_metal import BareMetalProgram
+from tests.helpers.kernels.kernel_bench import STQ_LAYERS, Measurement, compared_layers, measure
+from tests.helpers.kernels.kernel_program import IMPLEMENTATIONS, build_kernel_program
+from tools.figures_file import check_figures, write_figures
 
 ROW = "{:25} {:29} {:>11} {:>12} {:>9} {:>12} {:>10}"
 

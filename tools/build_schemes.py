@@ -20,8 +20,6 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from figures_file import check_figures, write_figures
-
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import CLEAN, load_samples
 from stq_deploy.evaluation.boards import open_emulated
@@ -40,6 +38,7 @@ from stq_deploy.zoo.networks import build_network
 from stq_deploy.zoo.schemes import SCHEMES, Scheme
 from stq_deploy.zoo.shipped import shipped_samples
 from stq_deploy.zoo.stq import VARIANTS
+from tools.figures_file import check_figures, write_figures
 
 TWIN = "zoo:fp-cifar10"
 LOCAL = ("numpy", "host", "host-cortex-m7")

@@ -14,9 +14,12 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "embedding"))
 
-from own_firmware import (
+from stq_deploy.common.errors import StqError
+from stq_deploy.network import load_network
+from stq_deploy.toolchain.compilers import GCC, find_compiler
+from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
+from tests.helpers.embedding.own_firmware import (
     BOARD,
     NAMES,
     build_networks,
@@ -26,11 +29,6 @@ from own_firmware import (
     memory_bytes,
     run_emulated,
 )
-
-from stq_deploy.common.errors import StqError
-from stq_deploy.network import load_network
-from stq_deploy.toolchain.compilers import GCC, find_compiler
-from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
 
 
 def main() -> int:

@@ -16,15 +16,13 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
-from covering_networks import LAYERS, SEEDS
-from networks import random_network
 
 from stq_deploy.codegen import generate
 from stq_deploy.common.files import write_whole
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.program import plan_network
+from tests.helpers.covering_networks import LAYERS, SEEDS
+from tests.helpers.networks import random_network
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "MISRA.md"
 KERNELS = ("reference", "cortex_m7")

@@ -1,7 +1,8 @@
 """Prints the instructions of every layer as two emulators count them; exit code 1 if any two counts differ.
 
-The boards' images hold the same kernels, from the same compiler with the same flags. The networks: a model, and random
-ones from tests/networks.py, whose default seeds together hold every kernel with every requantization and output type.
+The boards' images hold the same kernels, from the same compiler with the same flags. The networks are a model, and
+random ones from tests/helpers/networks.py. Their default seeds together hold every kernel with every requantization and
+output type.
 """
 
 from __future__ import annotations
@@ -13,11 +14,6 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
-from covering_networks import LAYERS, SEEDS
-from figures_file import check_figures, write_figures
-from networks import random_levels, random_network
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.instruction_counts import LayerCounts, instruction_counts
@@ -26,6 +22,9 @@ from stq_deploy.program import plan_network
 from stq_deploy.targets.boards import load_board
 from stq_deploy.toolchain.compilers import find_compiler
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
+from tests.helpers.covering_networks import LAYERS, SEEDS
+from tests.helpers.networks import random_levels, random_network
+from tools.figures_file import check_figures, write_figures
 
 BOARDS = ("stm32h743", "mps2-an500")
 ROW = "{:26} {:29} {:>12} {:>14} {:>14}  {}"

@@ -24,9 +24,8 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from figures_file import check_model
-
 from stq_deploy.common.errors import StqError
+from tools.figures_file import check_model
 
 CLASSES, SHAPE = 12, (49, 10, 1)
 FEATURES = (-124.0, 34.0)  # what one second's MFCC span, about

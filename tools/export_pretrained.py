@@ -28,14 +28,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 @click.option("--data", type=click.Path(path_type=Path), help="Data file or folder, as for `stq-deploy train`.")
 def main(run: Path, destination: Path, data: Path | None) -> None:
     """Write DESTINATION (.h5), its record, network and card from the finished training run in RUN."""
-    from figures_file import check_model
-
     from stq_deploy.common.errors import StqError
     from stq_deploy.common.files import check_output, write_whole
     from stq_deploy.research.training.pretrained import export_pretrained
     from stq_deploy.research.training.result import write_json
     from stq_deploy.zoo.card import model_card
     from stq_deploy.zoo.shipped import ShippedModel
+    from tools.figures_file import check_model
 
     try:
         check_model(destination, run.glob("*"))

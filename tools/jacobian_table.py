@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from paper_attacks import Subject
 
 from stq_deploy import __version__
 from stq_deploy.common.files import write_whole
@@ -27,6 +26,7 @@ from stq_deploy.evaluation.jacobian_norms import (
     JacobianNorms,
 )
 from stq_deploy.research.training.result import git_commit
+from tools.paper_attacks import Subject
 
 CHUNK = 100
 _ARRAYS = ("gradient", "difference", "size", "margin", "spread")

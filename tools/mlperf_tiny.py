@@ -29,9 +29,6 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import ds_cnn_from_tflite as tflite
-from figures_file import check_figures, write_figures
-
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.samples import SampleSet
@@ -45,6 +42,8 @@ from stq_deploy.lowering import Conversion, PostTraining, load_any, open_source
 from stq_deploy.program import plan_network
 from stq_deploy.research.training.result import save_model
 from stq_deploy.targets.boards import load_board
+from tools import ds_cnn_from_tflite as tflite
+from tools.figures_file import check_figures, write_figures
 
 CALIBRATION = 256
 ALLOWED_POINTS = 0.5

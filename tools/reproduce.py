@@ -19,16 +19,14 @@ import jinja2
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import results_page as page
-from results_page import DATASETS, Figures, results_page
 
 from stq_deploy.common.errors import StqError, no_such
 from stq_deploy.common.files import write_whole
 from stq_deploy.targets.boards import load_board
 from stq_deploy.zoo.shipped import shipped_models
+from tools import results_page as page
+from tools.results_page import DATASETS, Figures, results_page
 
 STATE = Path("out/reproduce")
 """Where what is finished of long commands is kept."""
@@ -47,7 +45,7 @@ def main() -> None:
 @click.option("--model", "names", multiple=True, help="Only this shipped model: the others' figures are kept.")
 def table3(data: Path | None, board_name: str, on_board: int, limit: int | None, names: tuple[str, ...]) -> None:
     """Re-evaluate every shipped network and rewrite the table."""
-    from shipped_rows import shipped_row
+    from tools.shipped_rows import shipped_row
 
     with _errors_for_people():
         board = load_board(board_name)
@@ -88,7 +86,7 @@ def table4(trained: tuple[str, ...], **chosen: Any) -> None:
 
     CPU seconds a sample on CIFAR-10: FGSM, PGD and Square below 1, C&W 1, Boundary and ZOO 3 to 40 each.
     """
-    from paper_attacks import Subject, subject_of
+    from tools.paper_attacks import Subject, subject_of
 
     with _errors_for_people():
         subjects = []
@@ -118,9 +116,9 @@ def fig5(**chosen: Any) -> None:
 
     CPU seconds a sample: FGSM and PGD below 1, Square up to 20 where a sample stands.
     """
-    from paper_attacks import subject_of
-    from paper_charts import NETWORKS
-    from paper_charts import fig5 as draw
+    from tools.paper_attacks import subject_of
+    from tools.paper_charts import NETWORKS
+    from tools.paper_charts import fig5 as draw
 
     with _errors_for_people():
         subjects = [("", subject_of(name, chosen["data"])) for name in NETWORKS]
@@ -159,7 +157,7 @@ def table5(runs: tuple[Path, ...]) -> None:
 @click.option("--list", "listed", is_flag=True, help="Print the commands and run nothing.")
 def folds(state: Path, data: Path | None, only: tuple[str, ...], listed: bool) -> None:
     """Run the cross validations that Table V needs, with short trainings, and take them over."""
-    import fold_runs
+    from tools import fold_runs
 
     for name, command in fold_runs.commands(state / "folds", data, only):
         click.echo(f"{name}: stq-deploy {' '.join(command)}")
@@ -176,8 +174,8 @@ def folds(state: Path, data: Path | None, only: tuple[str, ...], listed: bool) -
 @click.option("--model", "names", multiple=True, help="Only this network; the others' figures are kept.")
 def jacobian(state: Path, data: Path | None, samples: int, train: bool, names: tuple[str, ...]) -> None:
     """Measure Jacobian norms of every CIFAR-10 network, shipped or trained by --train, and rewrite their table."""
-    import jacobian_table as table
-    from strided_seeds import train_all
+    from tools import jacobian_table as table
+    from tools.strided_seeds import train_all
 
     with _errors_for_people():
         if train:
@@ -232,9 +230,8 @@ def _attack_all(
     names: tuple[str, ...],
 ) -> None:
     """Attack, and merge what is finished into the figures."""
-    import paper_attacks as cells
-
     from stq_deploy.research.attacks.registry import get_attack
+    from tools import paper_attacks as cells
 
     known = [subject.name for _, subject in subjects]
     for name in names:
@@ -288,9 +285,9 @@ def _at_hand(subjects: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 
 
 def _networks_to_measure(seeds: Path, data: Path | None) -> list[Any]:
-    from jacobian_table import Measured
-    from paper_attacks import Subject, subject_of
-    from strided_seeds import finished
+    from tools.jacobian_table import Measured
+    from tools.paper_attacks import Subject, subject_of
+    from tools.strided_seeds import finished
 
     found = []
     for name, model in shipped_models().items():
@@ -308,7 +305,7 @@ def _networks_to_measure(seeds: Path, data: Path | None) -> list[Any]:
 
 
 def _draw_fig4() -> None:
-    from paper_charts import fig4 as draw
+    from tools.paper_charts import fig4 as draw
 
     drawn = draw(Figures.kept().attacks)
     if drawn is not None:

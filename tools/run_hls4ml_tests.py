@@ -16,9 +16,8 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from figures_file import check_figures, write_figures
-
 from stq_deploy.common.errors import StqError
+from tools.figures_file import check_figures, write_figures
 
 TOOLS = Path(__file__).resolve().parent
 TOP = TOOLS.parent

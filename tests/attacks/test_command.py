@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
+from tests.helpers.command_line import invoke, json_of
 
 pytestmark = pytest.mark.keras
 

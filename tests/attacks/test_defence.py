@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
@@ -13,6 +12,7 @@ from stq_deploy.network import TensorType
 from stq_deploy.network.input_format import InputFormat
 from stq_deploy.network.noise import InputNoise, gaussian_levels
 from stq_deploy.research.attacks.defence import FRESH_DRAWS, RandomNoise
+from tests.helpers.command_line import invoke, json_of
 
 pytestmark = pytest.mark.keras
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
@@ -13,6 +12,7 @@ from stq_deploy.research.attacks.budget import Budget
 from stq_deploy.research.attacks.registry import get_attack
 from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.streams import Streams
+from tests.helpers.command_line import invoke, json_of
 
 pytestmark = pytest.mark.keras
 

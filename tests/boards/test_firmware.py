@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
-from elftools.elf.elffile import ELFFile
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.program import plan_network
 from stq_deploy.targets.boards import Board, board_names, load_board
 from stq_deploy.targets.emulator.backends import backend_of
-from stq_deploy.targets.emulator.process import EmulatedBoard
 from stq_deploy.targets.link.faults import BoardFault
 from stq_deploy.targets.link.protocol import ResetCause
-from stq_deploy.targets.link.serial_port import open_serial
-from stq_deploy.targets.link.session import Session
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe
-from stq_deploy.toolchain.elf import read_image
-from tests.networks import random_network
+from tests.helpers.boards.crashes import BUS_FAULT, LEVELS, MEM_MANAGE, NETWORK, USAGE_FAULT, crashing, running
 
-NETWORK = random_network(3)
-LEVELS = np.full(NETWORK.input_type.shape, NETWORK.input_type.minimum, np.int8)
-MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 4, 5, 6
 STACK_OVERFLOW = -1
 OVERFLOW_FAULTS = {"stm32h743": BUS_FAULT, "mps2-an500": MEM_MANAGE}  # no memory there, or the MPU
 
@@ -48,28 +37,6 @@ def built(board: Board, tmp_path_factory: pytest.TempPathFactory) -> BuiltFirmwa
     if not any(map(probe, candidates())):
         pytest.skip("no compiler for the board is installed")
     return build_firmware(plan_network(NETWORK), board, tmp_path_factory.mktemp("firmware") / "build")
-
-
-@contextmanager
-def running(elf: Path, board: Board, revision: str | None = None) -> Iterator[Session]:
-    with (
-        EmulatedBoard(elf, board.name, revision=revision) as emulated,
-        Session(open_serial(emulated.port, board.serial.baud)) as session,
-    ):
-        yield session
-
-
-def crashing(built: BuiltFirmware, instructions: list[int], target: Path) -> Path:
-    """A copy of the firmware whose first layer begins with these Thumb instructions."""
-    function = next(s for s in read_image(built.elf).symbols if s.name == "stq_model_run_layer")
-    content = bytearray(built.elf.read_bytes())
-    with built.elf.open("rb") as stream:
-        (at,) = ELFFile(stream).address_offsets(function.address)
-    code = b"".join(word.to_bytes(2, "little") for word in instructions)
-    assert len(code) <= function.size  # else the function behind it is changed, too
-    content[at : at + len(code)] = code
-    target.write_bytes(content)
-    return target
 
 
 def test_what_it_says_of_itself(built: BuiltFirmware, board: Board) -> None:

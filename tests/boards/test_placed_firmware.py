@@ -18,9 +18,9 @@ from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.elf import read_image
-from tests.boards.test_firmware import LEVELS, MEM_MANAGE, NETWORK, USAGE_FAULT, crashing, running
-from tests.networks import random_levels
-from tests.toolchain.conftest import dense
+from tests.helpers.boards.crashes import LEVELS, MEM_MANAGE, NETWORK, USAGE_FAULT, crashing, running
+from tests.helpers.networks import random_levels
+from tests.helpers.toolchain import dense
 
 BOARD = load_board("stm32h743")
 ITCM = range(BOARD.memory_named("itcm").origin, BOARD.memory_named("itcm").end)

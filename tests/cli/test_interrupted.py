@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_files import tiny_model
 
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.zoo.shipped import shipped_samples
+from tests.helpers.model_files import tiny_model
 
 COMMANDS = {
     "convert zoo:stq-cifar10 -o OUT": ("reading the model", "no file was written"),

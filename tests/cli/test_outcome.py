@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import invoke
 
 from stq_deploy.cli import COMMANDS
 from stq_deploy.common.errors import StqError
+from tests.helpers.command_line import invoke
 
 COMMAND = [sys.executable, "-m", "stq_deploy"]
 

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import invoke
-from networks import random_network
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import check_output, read_bounded, write_whole
@@ -24,6 +22,8 @@ from stq_deploy.network.archive import is_network_file
 from stq_deploy.report.write import check_reports
 from stq_deploy.research.training.result import check_free
 from stq_deploy.zoo.shipped import resolve_model
+from tests.helpers.command_line import invoke
+from tests.helpers.networks import random_network
 
 SAMPLES = SampleSet(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1]), {})
 

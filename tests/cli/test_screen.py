@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
-from command_line import invoke
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from stq_deploy.cli._layout import print_table
 from stq_deploy.common.resources import with_docs
 from stq_deploy.frontend import list_layers
 from stq_deploy.zoo.shipped import resolve_model
+from tests.helpers.command_line import invoke
 
 
 def console(width: int, *, terminal: bool = True) -> Console:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import invoke
-from model_files import tiny_model
-from networks import random_network
 
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.network import save_network
+from tests.helpers.command_line import invoke
+from tests.helpers.model_files import tiny_model
+from tests.helpers.networks import random_network
 
 KINDS = {
     "net.stq": ("a converted network (.stq)", "`build`, `run`, `verify` and `evaluate`"),

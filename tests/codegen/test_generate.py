@@ -13,10 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from branched_networks import branched_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import random_levels, random_network
 
 from stq_deploy.codegen import generate
 from stq_deploy.codegen.generate import TEMPLATES
@@ -32,6 +30,8 @@ from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize,
 from stq_deploy.program import plan_network
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import build_host_library
+from tests.helpers.branched_networks import branched_network
+from tests.helpers.networks import random_levels, random_network
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = (*(file.format(p=DEFAULT_NAME) for file in TEMPLATES), "manifest.json")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.datasets.publisher import Publisher, serving
+from tests.helpers.datasets.publisher import Publisher, serving
 
 
 @pytest.fixture

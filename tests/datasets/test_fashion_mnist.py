@@ -14,13 +14,10 @@ from stq_deploy.datasets import idx_file, load_dataset
 from stq_deploy.datasets.checksum import sha256
 from stq_deploy.datasets.fashion_mnist import FASHION_MNIST, FILES
 from stq_deploy.datasets.idx_file import read_idx
+from tests.helpers.datasets.idx_files import idx
 
 (DEBIAN,) = FASHION_MNIST.installed
 NAMES = tuple(file.name for file in FILES)
-
-
-def idx(array: np.ndarray) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
 
 
 def _contents() -> dict[str, np.ndarray]:

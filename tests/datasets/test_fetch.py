@@ -9,7 +9,7 @@ import pytest
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.fetch import fetch, in_words
-from tests.datasets.publisher import Publisher
+from tests.helpers.datasets.publisher import Publisher
 
 CONTENT = bytes(range(256)) * 20
 ADVICE = "fetch it by hand"

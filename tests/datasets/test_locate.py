@@ -15,7 +15,7 @@ from stq_deploy.datasets import Dataset, dataset_names, load_dataset
 from stq_deploy.datasets.locate import load
 from stq_deploy.datasets.registry import SOURCES
 from stq_deploy.datasets.source import DataSource, Form
-from tests.datasets.publisher import Publisher
+from tests.helpers.datasets.publisher import Publisher
 
 
 def _dataset(paths: tuple[Path, ...]) -> Dataset:

@@ -7,7 +7,7 @@ import pytest
 
 from stq_deploy.datasets.mfcc import mfcc
 from stq_deploy.datasets.wav import read_clip
-from tests.datasets.tiny_speech import CLIPS
+from tests.helpers.datasets.tiny_speech import CLIPS
 
 pytestmark = pytest.mark.keras
 

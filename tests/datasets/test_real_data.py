@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.datasets import load_dataset
+from tests.helpers.command_line import invoke, json_of
 
 FOLDER = os.environ.get("STQ_DEPLOY_DATA", "")
 

@@ -16,8 +16,8 @@ from stq_deploy.datasets import Dataset, load_dataset, speech_files
 from stq_deploy.datasets.registry import SOURCES
 from stq_deploy.datasets.speech_commands import ARCHIVE, WORDS
 from stq_deploy.datasets.speech_files import archive_files, folder_files
-from tests.datasets.publisher import Publisher
-from tests.datasets.tiny_speech import PER_WORD, archive, files, folder
+from tests.helpers.datasets.publisher import Publisher
+from tests.helpers.datasets.tiny_speech import PER_WORD, archive, files, folder
 
 pytestmark = pytest.mark.keras
 

@@ -14,7 +14,7 @@ from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.gray import pictures_to_gray
 from stq_deploy.datasets.registry import SOURCES
 from stq_deploy.datasets.svhn import SVHN
-from tests.datasets.publisher import Publisher
+from tests.helpers.datasets.publisher import Publisher
 
 scipy_io = pytest.importorskip("scipy.io")
 scipy_sparse = pytest.importorskip("scipy.sparse")

@@ -7,7 +7,7 @@ import pytest
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.wav import CLIP_SAMPLES, read_clip
-from tests.datasets.tiny_speech import CLIPS, wav
+from tests.helpers.datasets.tiny_speech import CLIPS, wav
 
 RAMP = np.arange(1, 20_001) % 30_000 - 9_000
 

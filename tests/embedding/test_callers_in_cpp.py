@@ -7,12 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from networks import random_network
-from own_library import FLAGS, include_folder, write_networks
 
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import kernel_objects
+from tests.helpers.embedding.own_library import FLAGS, include_folder, write_networks
+from tests.helpers.networks import random_network
 
 PROGRAM = """\
 #include <cstdio>

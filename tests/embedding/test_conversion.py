@@ -11,10 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import own_library
 import pytest
-from networks import random_levels, random_network
-from own_library import OK, Own, build_library, include_folder, write_networks
 
 from stq_deploy.codegen.conversion import float_keys, key_values
 from stq_deploy.network import Network, TensorType
@@ -28,6 +25,9 @@ from stq_deploy.network.input_format import (
 from stq_deploy.network.ops import MaxPool, Window
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import kernel_objects
+from tests.helpers.embedding import own_library
+from tests.helpers.embedding.own_library import OK, Own, build_library, include_folder, write_networks
+from tests.helpers.networks import random_levels, random_network
 
 SHAPE = (2, 2, 3)
 ELEMENTS, CHANNELS = 12, 3

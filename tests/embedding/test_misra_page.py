@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
+from tools import check_misra
+
 TOP = Path(__file__).resolve().parent.parent.parent
-SPECIFICATION = importlib.util.spec_from_file_location("check_misra", TOP / "tools" / "check_misra.py")
-assert SPECIFICATION is not None and SPECIFICATION.loader is not None
-check_misra = importlib.util.module_from_spec(SPECIFICATION)
-SPECIFICATION.loader.exec_module(check_misra)
 
 
 def test_each_recorded_rule_has_a_reason() -> None:

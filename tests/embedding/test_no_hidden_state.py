@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from networks import random_network
-from own_library import include_folder, write_networks
 
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.toolchain.kernel_sources import kernel_sources
+from tests.helpers.embedding.own_library import include_folder, write_networks
+from tests.helpers.networks import random_network
 
 
 @pytest.mark.parametrize("kernels", ["reference", "cortex_m7"])

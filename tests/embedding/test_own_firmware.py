@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import random_network
-from own_firmware import (
+
+from stq_deploy.toolchain.compilers import candidates, probe
+from stq_deploy.toolchain.elf import read_image
+from tests.helpers.embedding.own_firmware import (
     BOARD,
     NAMES,
     TARGETS,
@@ -19,9 +21,7 @@ from own_firmware import (
     memory_bytes,
     run_emulated,
 )
-
-from stq_deploy.toolchain.compilers import candidates, probe
-from stq_deploy.toolchain.elf import read_image
+from tests.helpers.networks import random_network
 
 NETWORKS = dict(zip(NAMES, (random_network(5), random_network(3)), strict=True))
 

@@ -17,9 +17,9 @@ from stq_deploy.targets.boards import load_board
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe
-from tests.boards.test_firmware import running
-from tests.networks import random_levels, random_network
-from tests.toolchain.conftest import compiler_of
+from tests.helpers.boards.crashes import running
+from tests.helpers.networks import random_levels, random_network
+from tests.helpers.toolchain import compiler_of
 
 NETWORK = random_network(3)
 BOARD = load_board("stm32h743")

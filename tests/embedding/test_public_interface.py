@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from networks import random_levels, random_network
-from own_library import ARGUMENT_ERROR, OK, Context, Own, build_library, write_networks
 
 from stq_deploy.codegen.names import DEFAULT_NAME, MAXIMUM_LENGTH, checked_name
 from stq_deploy.common.errors import StqError
@@ -20,6 +18,8 @@ from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run_layers
 from stq_deploy.program import plan_network
+from tests.helpers.embedding.own_library import ARGUMENT_ERROR, OK, Context, Own, build_library, write_networks
+from tests.helpers.networks import random_levels, random_network
 
 NETWORKS = {"kws": random_network(979, 40), "wake_word": random_network(5)}
 """One with several outputs and a concatenation, and a small one."""

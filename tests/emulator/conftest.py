@@ -30,7 +30,7 @@ def compiler() -> Compiler:
 @pytest.fixture(scope="session")
 def build(compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Compiles a file of firmware/, or C code around probe.h, with macros; the same is compiled once."""
-    from tests.emulator.bench import compile_program
+    from tests.helpers.emulator.bench import compile_program
 
     folder = tmp_path_factory.mktemp("programs")
     built: dict[str, Path] = {}

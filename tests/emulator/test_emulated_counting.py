@@ -11,7 +11,7 @@ import pytest
 from unicorn import UC_HOOK_CODE
 
 from stq_deploy.targets.emulator.instructions import ALWAYS
-from tests.emulator.bench import Bench
+from tests.helpers.emulator.bench import Bench
 
 Build = Callable[..., Path]
 

@@ -21,7 +21,7 @@ from stq_deploy.targets.link.serial_port import open_serial
 from stq_deploy.targets.link.session import Session
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
-from tests.networks import random_network
+from tests.helpers.networks import random_network
 
 SAMPLES = 12
 

@@ -13,7 +13,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.emulator.machine import Mode
 from stq_deploy.targets.emulator.stm32h743 import silicon_identity
-from tests.emulator.bench import Bench
+from tests.helpers.emulator.bench import Bench
 
 Build = Callable[..., Path]
 MODES = pytest.mark.parametrize("mode", ["fast", "counting"])

@@ -20,7 +20,7 @@ from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.emulator.process import EmulatedBoard
 from stq_deploy.targets.emulator.program import load_program
 from stq_deploy.targets.emulator.refusals import Refusal
-from tests.emulator.bench import BAUD
+from tests.helpers.emulator.bench import BAUD
 
 Build = Callable[..., Path]
 PATIENCE_SECONDS = 20.0

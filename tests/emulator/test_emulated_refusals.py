@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stq_deploy.targets.emulator.machine import Mode
-from tests.emulator.bench import Bench
+from tests.helpers.emulator.bench import Bench
 
 Build = Callable[..., Path]
 HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 3, 4, 5, 6

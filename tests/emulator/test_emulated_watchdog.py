@@ -25,8 +25,8 @@ from stq_deploy.targets.link.serial_port import open_serial
 from stq_deploy.targets.link.session import Session
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
-from tests.emulator.bench import Bench
-from tests.networks import random_levels, random_network
+from tests.helpers.emulator.bench import Bench
+from tests.helpers.networks import random_levels, random_network
 
 Build = Callable[..., Path]
 

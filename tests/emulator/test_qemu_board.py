@@ -34,7 +34,7 @@ from stq_deploy.targets.emulator.qemu_backend import PROGRAM, explain_lockup
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image
-from tests.networks import random_levels, random_network
+from tests.helpers.networks import random_levels, random_network
 
 SEEDS = (891, 107)
 SAMPLES = 6  # more than the link's window, so that bytes arrive while layers run

@@ -26,7 +26,7 @@ from stq_deploy.targets.emulator.instructions import (
     word_access,
 )
 from stq_deploy.targets.emulator.program import load_program
-from tests.emulator.bench import disassembler
+from tests.helpers.emulator.bench import disassembler
 
 # Encodings by GNU as 2.40.
 WORD_ACCESSES = {

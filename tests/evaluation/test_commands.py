@@ -1,6 +1,5 @@
 """`run`, `verify`, `evaluate` and `demo` from end to end, on a small network and real emulated boards."""
 
-import importlib.util
 import json
 import shutil
 import zlib
@@ -9,9 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
-from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation import open_executor
 from stq_deploy.evaluation.scores import classes_of
@@ -19,22 +16,12 @@ from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.program import Program, plan_network
-from stq_deploy.toolchain.compilers import find_compiler
-from tests.evaluation.test_layer_comparison import BrokenExecutor
-from tests.networks import random_levels, random_network
+from tests.helpers.broken_executor import BrokenExecutor
+from tests.helpers.command_line import invoke, json_of
+from tests.helpers.emulation import needs_emulator
+from tests.helpers.networks import random_levels, random_network
 
 COUNT = 6
-
-
-def _can_emulate() -> bool:
-    try:
-        find_compiler()
-    except StqError:
-        return False
-    return importlib.util.find_spec("unicorn") is not None
-
-
-needs_emulator = pytest.mark.skipif(not _can_emulate(), reason="needs a compiler for Cortex-M and unicorn")
 
 
 @pytest.fixture(name="network", scope="module")

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke
 
 from stq_deploy.common.errors import StqError
+from tests.helpers.command_line import invoke
 
 pytestmark = pytest.mark.keras
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.datasets.fashion_mnist import FILES
 from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of_dataset
-from tests.datasets.test_fashion_mnist import idx
-from tests.datasets.tiny_speech import files, folder
+from tests.helpers.command_line import invoke, json_of
+from tests.helpers.datasets.idx_files import idx
+from tests.helpers.datasets.tiny_speech import files, folder
 
 pytestmark = pytest.mark.keras
 

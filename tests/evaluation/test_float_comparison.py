@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from networks import random_levels, random_network
 
 from stq_deploy.evaluation.float_comparison import FloatLayer, compare_with_float
 from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.network import Network
+from tests.helpers.networks import random_levels, random_network
 
 SAMPLES = 40
 Fault = Callable[[np.ndarray], np.ndarray]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from model_files import ModelDraft, tiny_model
 
 from stq_deploy.common.errors import StqError
+from tests.helpers.model_files import ModelDraft, tiny_model
 
 EVIL = {"class_name": "system", "module": "os", "config": {"command": "x"}, "registered_name": "system"}
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.network import load_network
-from tests.evaluation.output_models import CASES, Array, Case, build, pixels
-from tests.evaluation.test_commands import needs_emulator
+from tests.helpers.command_line import invoke, json_of
+from tests.helpers.emulation import needs_emulator
+from tests.helpers.evaluation.output_models import CASES, Array, Case, build, pixels
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
-from float_models import SHAPE, float_draft, float_pixels
-from model_files import ModelDraft, random
 
 from stq_deploy.datasets.samples import CLEAN, SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.scores import classes_of
@@ -20,6 +17,9 @@ from stq_deploy.network import load_network
 from stq_deploy.network.input_format import model_values, quantize_input
 from stq_deploy.program import plan_network
 from stq_deploy.zoo.shipped import resolve_model, shipped_samples
+from tests.helpers.command_line import invoke, json_of
+from tests.helpers.float_models import SHAPE, float_draft, float_pixels
+from tests.helpers.model_files import ModelDraft, random
 
 INT8 = ("--post-training", "int8", "--calibrate")
 RANGE = ("--input-range", "0", "255")

@@ -6,8 +6,8 @@ import numpy as np
 
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
-from tests.firmwares import firmware
-from tests.scorings import scoring
+from tests.helpers.firmwares import firmware
+from tests.helpers.scorings import scoring
 
 LABELS = np.array([0, 1, 1, 0], np.int64)
 REFERENCE = np.array([[5, 1], [1, 5], [5, 1], [2, 1]], np.int32)

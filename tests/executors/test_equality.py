@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from covering_networks import SEEDS, covering_networks, met, wanted
-from networks import random_levels, random_network
 
 from stq_deploy.executors.base import Executor
 from stq_deploy.executors.host_executor import HostExecutor
@@ -16,6 +14,8 @@ from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
 from stq_deploy.toolchain.host_library import KERNELS
+from tests.helpers.covering_networks import SEEDS, covering_networks, met, wanted
+from tests.helpers.networks import random_levels, random_network
 
 SAMPLES = 12
 COVERING = dict(zip(SEEDS, covering_networks(), strict=True))
@@ -67,4 +67,4 @@ def test_sanitized_host_equals_numpy(network: Network, kernels: str, host_cache:
 
 def test_the_networks_meet_every_kernel_requantization_and_output() -> None:
     found = set().union(*(met(network) for network in COVERING.values()))
-    assert wanted() <= found, "run tests/covering_networks.py and write its seeds there"
+    assert wanted() <= found, "run `python -m tests.helpers.covering_networks` and write its seeds there"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import random_levels, random_network
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.executors.base import Executor, digest
@@ -16,6 +15,7 @@ from stq_deploy.executors.numpy_executor import BATCH, NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import reference
 from stq_deploy.program import plan_network
+from tests.helpers.networks import random_levels, random_network
 
 NETWORK = random_network(0)
 PROGRAM = plan_network(NETWORK)

@@ -7,7 +7,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from networks import random_levels, random_network
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.resources import firmware_templates
@@ -17,6 +16,7 @@ from stq_deploy.network.ops import Dense
 from stq_deploy.program import plan_network
 from stq_deploy.toolchain import host_compiler, host_library
 from stq_deploy.toolchain.host_library import build_host_library
+from tests.helpers.networks import random_levels, random_network
 
 NETWORK = random_network(0)
 

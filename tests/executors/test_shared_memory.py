@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from branched_networks import branched_network
-from networks import random_levels
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.boards import open_emulated
@@ -21,6 +19,8 @@ from stq_deploy.targets.boards import board_names, load_board
 from stq_deploy.targets.emulator.backends import backend_of
 from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.host_library import KERNELS
+from tests.helpers.branched_networks import branched_network
+from tests.helpers.networks import random_levels
 
 SAMPLES = 4
 EMULATED = (2, 7)

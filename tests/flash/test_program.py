@@ -17,7 +17,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.flash import pyocd as pyocd_module
 from stq_deploy.targets.flash.program import flash_board
-from tests.flash.conftest import NUCLEO, OTHER, FakePyocd, probes
+from tests.helpers.fake_pyocd import NUCLEO, OTHER, FakePyocd, probes
 
 BOARD = load_board("stm32h743")
 Built = Callable[..., Path]

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_reference import assert_equal_outputs
 
 from stq_deploy.frontend import SourceGraph, list_layers, read_source
 from stq_deploy.frontend.keras_model import read_keras_model
 from stq_deploy.frontend.layers import supported_kinds
 from stq_deploy.lowering.float_graph import run_graph
+from tests.helpers.keras_reference import assert_equal_outputs
 
 pytestmark = pytest.mark.keras
 

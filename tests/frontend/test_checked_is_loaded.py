@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
-from keras_reference import load_with_keras
-from model_files import random, tiny_model
-from polyglots import hdf5_first, zip_first
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
+from tests.helpers.command_line import invoke, json_of
+from tests.helpers.frontend.polyglots import hdf5_first, zip_first
+from tests.helpers.keras_reference import load_with_keras
+from tests.helpers.model_files import random, tiny_model
 
 pytestmark = pytest.mark.keras
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from model_files import WINDOW, ModelDraft, random, tiny_model
 
 from stq_deploy.cli import cli
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import check_model, list_layers, parse_model
+from tests.helpers.model_files import WINDOW, ModelDraft, random, tiny_model
 
 
 def float_model() -> ModelDraft:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_files import WINDOW, ModelDraft, random
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import parse_model, read_source
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.fold import folded_bias, folded_kernel
 from stq_deploy.frontend.integer_kernels import integer_kernel
+from tests.helpers.model_files import WINDOW, ModelDraft, random
 
 pytestmark = pytest.mark.keras
 

@@ -9,11 +9,12 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import fuzz_import
 import numpy as np
 import pytest
-from mutations import MUTATIONS, PAYLOAD_MODULE
-from polyglots import hdf5_first, zip_first
+
+from tests.helpers.frontend.mutations import MUTATIONS, PAYLOAD_MODULE
+from tests.helpers.frontend.polyglots import hdf5_first, zip_first
+from tools import fuzz_import
 
 OUTCOMES = {
     "keras_float.h5": "accepted",

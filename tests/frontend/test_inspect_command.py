@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from click.testing import CliRunner
-from model_files import tiny_model
-from networks import random_network
 
 from stq_deploy.cli import cli
 from stq_deploy.frontend import list_layers
 from stq_deploy.network import save_network
+from tests.helpers.model_files import tiny_model
+from tests.helpers.networks import random_network
 
 
 def test_model_file(tmp_path: Path) -> None:

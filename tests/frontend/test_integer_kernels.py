@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from model_files import random
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.integer_kernels import integer_kernel
 from stq_deploy.frontend.quantizer_values import quantized_numbers
 from stq_deploy.frontend.quantizers import CONSTANT, KERNEL, read_quantizer
 from stq_deploy.frontend.source import FloatKernel, IntegerKernel
+from tests.helpers.model_files import random
 
 pytestmark = pytest.mark.keras
 

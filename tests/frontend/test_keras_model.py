@@ -8,10 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from float_models import float_draft
-from keras_reference import assert_equal_outputs, load_with_keras, outputs_of
-from model_files import ModelDraft, tiny_model
-from test_nested_models import block, outer
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import check_model
@@ -21,6 +17,10 @@ from stq_deploy.frontend.layers import LayerReader, handler_for, supported_kinds
 from stq_deploy.frontend.quantizers import ANYTHING, PARAMETERS, Role, make_quantizer, read_quantizer
 from stq_deploy.frontend.values import Values
 from stq_deploy.zoo.shipped import shipped_models
+from tests.helpers.float_models import float_draft
+from tests.helpers.frontend.nested_models import block, outer
+from tests.helpers.keras_reference import assert_equal_outputs, load_with_keras, outputs_of
+from tests.helpers.model_files import ModelDraft, tiny_model
 
 pytestmark = pytest.mark.keras
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_files import ModelDraft, Source, tiny_model
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import list_layers, parse_model
 from stq_deploy.frontend.layer_graph import read_layer_graph
+from tests.helpers.model_files import ModelDraft, Source, tiny_model
 
 
 def error_of(config: dict[str, Any]) -> str:

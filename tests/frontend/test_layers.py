@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import parse_model
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.errors import shown
+from tests.helpers.model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
 
 
 def refused(draft: ModelDraft, tmp_path: Path) -> StqError:

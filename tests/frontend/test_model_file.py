@@ -9,10 +9,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from model_files import random, tiny_model
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import list_layers, model_file, parse_model
+from tests.helpers.model_files import random, tiny_model
 
 
 def assert_refused(path: Path, what: str) -> None:

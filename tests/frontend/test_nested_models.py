@@ -7,26 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_files import TERNARY, WINDOW, ModelDraft, random
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import ParsedModel, list_layers, parse_model
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.layer_graph import read_layer_graph
-
-
-def block(*, seed: int, prefix: str = "") -> ModelDraft:
-    """input 6x5x2, ternary 1x1 convolution, quantizer."""
-    draft = ModelDraft().add("InputLayer", f"{prefix}in", batch_input_shape=[None, 6, 5, 2])
-    draft.add(
-        "QConv2D", f"{prefix}conv", f"{prefix}in", filters=2, kernel_size=[1, 1], **WINDOW, activation="linear",
-        use_bias=False, kernel_quantizer=TERNARY, bias_quantizer=None, arrays={"kernel": random(1, 1, 2, 2, seed=seed)},
-    )  # fmt: skip
-    return draft.add("QActivation", f"{prefix}act", f"{prefix}conv", activation="quantized_relu(4,2)")
-
-
-def outer() -> ModelDraft:
-    return ModelDraft().add("InputLayer", "image", batch_input_shape=[None, 6, 5, 2])
+from tests.helpers.frontend.nested_models import block, outer
+from tests.helpers.model_files import ModelDraft, random
 
 
 def parse(draft: ModelDraft, folder: Path, form: str = "h5") -> ParsedModel:

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import compare_hls4ml
 import numpy as np
 import pytest
+
+from tools import compare_hls4ml
 
 pytestmark = pytest.mark.keras
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from kernel_library import HostLibrary, KernelLibrary, build_host_library
-from kernel_settings import SANITIZE
 
-from stq_deploy.targets.emulator.kernel_program import IMPLEMENTATIONS
+from tests.helpers.kernels.kernel_library import HostLibrary, KernelLibrary, build_host_library
+from tests.helpers.kernels.kernel_program import IMPLEMENTATIONS
+from tests.helpers.kernels.kernel_settings import SANITIZE
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_settings import SANITIZE
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.targets.emulator.bare_metal import BareMetalProgram, Struct, count_thumb_instructions
 from stq_deploy.toolchain.compilers import GCC, candidates, probe
+from tests.helpers.kernels.bare_metal import BareMetalProgram, Struct, count_thumb_instructions
+from tests.helpers.kernels.kernel_settings import SANITIZE
 
 pytest.importorskip("unicorn")
 pytestmark = pytest.mark.skipif(SANITIZE, reason="the sanitized run is for the host's library")

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from compile_configurations import KERNELS, Configuration, differences, every_configuration, why_not
-from covering_networks import LAYERS, SEEDS
-from kernel_settings import SANITIZE
-from networks import random_network
+
+from tests.helpers.covering_networks import LAYERS, SEEDS
+from tests.helpers.kernels.compile_configurations import (
+    KERNELS,
+    Configuration,
+    differences,
+    every_configuration,
+    why_not,
+)
+from tests.helpers.kernels.kernel_settings import SANITIZE
+from tests.helpers.networks import random_network
 
 FLAGS = (
     ("gcc", "-O0"),

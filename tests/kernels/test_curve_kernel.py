@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from curve_cases import CURVES, CurveCase, run_curve
-from kernel_library import KernelLibrary
+
+from tests.helpers.kernels.curve_cases import CURVES, CurveCase, run_curve
+from tests.helpers.kernels.kernel_library import KernelLibrary
 
 
 @pytest.mark.parametrize("case", CURVES, ids=str)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from elementwise_cases import (
+
+from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.elementwise_cases import (
     ELEMENTWISE,
     ELEMENTWISE_IN_PLACE,
     OPS,
@@ -15,10 +17,8 @@ from elementwise_cases import (
     run_elementwise,
     run_rescale,
 )
-from kernel_library import KernelLibrary
-from weighted_cases import OK
-
-from stq_deploy.targets.emulator import kernel_arguments as arguments
+from tests.helpers.kernels.kernel_library import KernelLibrary
+from tests.helpers.kernels.weighted_cases import OK
 
 
 @pytest.mark.parametrize("op", OPS)

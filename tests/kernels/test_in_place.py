@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import golden
 import numpy as np
 import pytest
-import requantizations
-from kernel_library import KernelLibrary
-from weighted_cases import OK, random_levels, scratch_of
 
-from stq_deploy.targets.emulator import kernel_arguments as arguments
-from stq_deploy.targets.emulator.bare_metal import Struct
+from tests.helpers.kernels import golden, requantizations
+from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.bare_metal import Struct
+from tests.helpers.kernels.kernel_library import KernelLibrary
+from tests.helpers.kernels.weighted_cases import OK, random_levels, scratch_of
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 5, 8, 17])

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_library import KernelLibrary
 
-from stq_deploy.targets.emulator import kernel_arguments as arguments
-from stq_deploy.targets.emulator.bare_metal import Argument, Struct
+from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.bare_metal import Argument, Struct
+from tests.helpers.kernels.kernel_library import KernelLibrary
 
 ARGUMENT_ERROR = -1
 UNTOUCHED = 99

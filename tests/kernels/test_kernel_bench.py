@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from kernel_settings import SANITIZE
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.targets.emulator import kernel_arguments as arguments
-from stq_deploy.targets.emulator.bare_metal import BareMetalProgram
-from stq_deploy.targets.emulator.kernel_bench import STQ_LAYERS, Layer, compared_layers, measure
-from stq_deploy.targets.emulator.kernel_program import build_kernel_program
 from stq_deploy.toolchain.compilers import find_compiler
+from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.bare_metal import BareMetalProgram
+from tests.helpers.kernels.kernel_bench import STQ_LAYERS, Layer, compared_layers, measure
+from tests.helpers.kernels.kernel_program import build_kernel_program
+from tests.helpers.kernels.kernel_settings import SANITIZE
 
 pytest.importorskip("unicorn")
 pytestmark = pytest.mark.skipif(SANITIZE, reason="the sanitized run is for the host's library")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from kernel_library import KernelLibrary
 
 from stq_deploy.program import scratch
 from stq_deploy.program.kernels import KERNELS
-from stq_deploy.targets.emulator import kernel_arguments as arguments
+from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.kernel_library import KernelLibrary
 
 SIZES = [1, 2, 3, 15, 16, 17, 255, 800, 4096]
 BLOCKED = ("average_pool", "rescale", "add", "maximum", "minimum", "multiply")

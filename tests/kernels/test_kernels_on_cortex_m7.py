@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import requantizations
-from curve_cases import CURVES, run_curve
-from elementwise_cases import ELEMENTWISE, ELEMENTWISE_IN_PLACE, RESCALES, run_elementwise, run_rescale
-from kernel_library import EmulatedLibrary
-from kernel_settings import SANITIZE
-from movement_cases import (
+
+from stq_deploy.toolchain.compilers import candidates, probe
+from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels import requantizations
+from tests.helpers.kernels.bare_metal import Struct
+from tests.helpers.kernels.curve_cases import CURVES, run_curve
+from tests.helpers.kernels.elementwise_cases import (
+    ELEMENTWISE,
+    ELEMENTWISE_IN_PLACE,
+    RESCALES,
+    run_elementwise,
+    run_rescale,
+)
+from tests.helpers.kernels.kernel_library import EmulatedLibrary
+from tests.helpers.kernels.kernel_program import build_kernel_program
+from tests.helpers.kernels.kernel_settings import SANITIZE
+from tests.helpers.kernels.movement_cases import (
     CONCATENATIONS,
     CROPS,
     PADS,
@@ -20,16 +31,19 @@ from movement_cases import (
     run_pad,
     run_upsample,
 )
-from noise_cases import NOISES, run_noise
-from pooling_cases import IN_PLACE as POOLS_IN_PLACE
-from pooling_cases import POOLS, run_average_pool, run_max_pool
-from softmax_cases import SIZES, TABLES, run_many_channels, run_softmax
-from weighted_cases import CONVOLUTIONS, DENSE, DEPTHWISE, OK, run_convolve, run_dense, run_depthwise
-
-from stq_deploy.targets.emulator import kernel_arguments as arguments
-from stq_deploy.targets.emulator.bare_metal import Struct
-from stq_deploy.targets.emulator.kernel_program import build_kernel_program
-from stq_deploy.toolchain.compilers import candidates, probe
+from tests.helpers.kernels.noise_cases import NOISES, run_noise
+from tests.helpers.kernels.pooling_cases import IN_PLACE as POOLS_IN_PLACE
+from tests.helpers.kernels.pooling_cases import POOLS, run_average_pool, run_max_pool
+from tests.helpers.kernels.softmax_cases import SIZES, TABLES, run_many_channels, run_softmax
+from tests.helpers.kernels.weighted_cases import (
+    CONVOLUTIONS,
+    DENSE,
+    DEPTHWISE,
+    OK,
+    run_convolve,
+    run_dense,
+    run_depthwise,
+)
 
 pytest.importorskip("unicorn")
 pytestmark = pytest.mark.skipif(SANITIZE, reason="the sanitized run is for the host's library")

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernel_settings import SANITIZE
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
+from tests.helpers.kernels.kernel_settings import SANITIZE
 
 HERE = Path(__file__).resolve().parent
 
@@ -50,12 +50,12 @@ def test_sanitizers_catch_a_planted_over_read(tmp_path: Path) -> None:
     """The sanitized run can fail: a table one entry short is noticed."""
     program = (
         "import numpy as np, sys, pathlib; sys.path.insert(0, sys.argv[1]);"
-        "from kernel_library import build_host_library;"
+        "from tests.helpers.kernels.kernel_library import build_host_library;"
         "library = build_host_library('reference', pathlib.Path(sys.argv[2]), sanitize=True);"
         "x = np.full(4000, 127, np.int8);"
         "library.call('stq_table_s8', np.zeros(255, np.int8), 4000, x, x)"
     )
-    command = [sys.executable, "-c", program, str(HERE), str(tmp_path)]
+    command = [sys.executable, "-c", program, str(HERE.parent.parent), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0
     assert "heap-buffer-overflow" in done.stderr

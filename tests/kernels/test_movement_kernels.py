@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_library import KernelLibrary
-from movement_cases import (
+
+from tests.helpers.kernels.kernel_library import KernelLibrary
+from tests.helpers.kernels.movement_cases import (
     CONCATENATIONS,
     CROPS,
     PADS,

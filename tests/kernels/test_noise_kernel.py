@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_library import HostLibrary, compile_for_host
-from kernel_settings import SANITIZE
-from noise_cases import NOISES, NoiseCase, noise_params, run_noise
 
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.network.noise import add_noise, gaussian_levels
-from stq_deploy.targets.emulator.bare_metal import Struct
+from tests.helpers.kernels.bare_metal import Struct
+from tests.helpers.kernels.kernel_library import HostLibrary, compile_for_host
+from tests.helpers.kernels.kernel_settings import SANITIZE
+from tests.helpers.kernels.noise_cases import NOISES, NoiseCase, noise_params, run_noise
 
 OK, ARGUMENT_ERROR = 0, -1
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import requantizations
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_library import HostLibrary, KernelLibrary
-from kernel_settings import PROPERTY
-from pooling_cases import IN_PLACE, POOLS, TYPES, PoolCase, run_average_pool, run_max_pool
 
-from stq_deploy.targets.emulator import kernel_arguments as arguments
+from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels import requantizations
+from tests.helpers.kernels.kernel_library import HostLibrary, KernelLibrary
+from tests.helpers.kernels.kernel_settings import PROPERTY
+from tests.helpers.kernels.pooling_cases import IN_PLACE, POOLS, TYPES, PoolCase, run_average_pool, run_max_pool
 
 
 @pytest.mark.parametrize("case", POOLS, ids=str)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import golden
 import numpy as np
 import numpy.typing as npt
 import pytest
-import requantizations
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_library import HostLibrary, KernelLibrary
 
-from stq_deploy.targets.emulator import kernel_arguments as arguments
+from tests.helpers.kernels import golden, requantizations
+from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.kernel_library import HostLibrary, KernelLibrary
 
 INT32 = np.iinfo(np.int32)
 EDGES = [INT32.min, INT32.min + 1, -65536, -32769, -32768, -129, -128, -1, 0, 1, 127, 128, 32767, 32768, INT32.max]

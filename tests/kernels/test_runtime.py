@@ -6,10 +6,10 @@ import ctypes
 import itertools
 
 import pytest
-from kernel_library import compile_for_host
-from kernel_settings import SANITIZE
 
 from stq_deploy.common.resources import firmware_templates
+from tests.helpers.kernels.kernel_library import compile_for_host
+from tests.helpers.kernels.kernel_settings import SANITIZE
 
 SIZES = [0, 1, 3, 4, 5, 7, 8, 9, 31, 33]
 OFFSETS = range(5)

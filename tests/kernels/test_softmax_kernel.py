@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from kernel_library import KernelLibrary
-from softmax_cases import SIZES, TABLES, TYPES, run_many_channels, run_softmax
+
+from tests.helpers.kernels.kernel_library import KernelLibrary
+from tests.helpers.kernels.softmax_cases import SIZES, TABLES, TYPES, run_many_channels, run_softmax
 
 
 @pytest.mark.parametrize("dtype", TYPES)

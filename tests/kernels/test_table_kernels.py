@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_library import KernelLibrary
-from weighted_cases import OK, random_levels
 
-from stq_deploy.targets.emulator.bare_metal import Struct
+from tests.helpers.kernels.bare_metal import Struct
+from tests.helpers.kernels.kernel_library import KernelLibrary
+from tests.helpers.kernels.weighted_cases import OK, random_levels
 
 COUNTS = [0, 1, 3, 4, 5, 15, 16, 17, 100]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import requantizations
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_library import HostLibrary, KernelLibrary
-from kernel_settings import PROPERTY
-from weighted_cases import (
+
+from tests.helpers.kernels import requantizations
+from tests.helpers.kernels.kernel_library import HostLibrary, KernelLibrary
+from tests.helpers.kernels.kernel_settings import PROPERTY
+from tests.helpers.kernels.weighted_cases import (
     CONVOLUTIONS,
     DENSE,
     DEPTHWISE,

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from c_boards import compile_board, load_private
-from simulated_board import SimulatedBoard
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.link.session import Session
+from tests.helpers.link.c_boards import compile_board, load_private
+from tests.helpers.link.simulated_board import SimulatedBoard
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from check_eva import Alarm, read_alarms, read_explained
+
+from tools.check_eva import Alarm, read_alarms, read_explained
 
 REPORT = """\
 [eva] starting to merge loop iterations

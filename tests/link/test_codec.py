@@ -7,13 +7,13 @@ import zlib
 from pathlib import Path
 
 import pytest
-from c_boards import load_private
 from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stq_deploy.targets.link.framing import Damaged, Frame, FrameDecoder, encode_frame
 from stq_deploy.targets.link.protocol import MAX_FRAME_BYTES
+from tests.helpers.link.c_boards import load_private
 
 FRAMES = st.builds(
     Frame,

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from floods import BABBLE, Flood
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_board import SimulatedBoard, expected_logits, random_samples
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.link.problems import SilentBoardError, UnusableLineError
 from stq_deploy.targets.link.session import Session
 from stq_deploy.targets.link.timeouts import TIMEOUTS
+from tests.helpers.link.floods import BABBLE, Flood
+from tests.helpers.link.simulated_board import SimulatedBoard, expected_logits, random_samples
 
 OpenSession = Callable[..., Session]
 

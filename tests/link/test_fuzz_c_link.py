@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fuzz_c_link import VARIANTS, build, first_inputs, fuzz, why_not
 
 from stq_deploy.common.resources import firmware_templates
+from tools.fuzz_c_link import VARIANTS, build, first_inputs, fuzz, why_not
 
 SECONDS = 10
 """For each variant."""

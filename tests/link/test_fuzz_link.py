@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import fuzz_link
 import numpy as np
 import pytest
-from floods import BABBLE
+
+from tests.helpers.link.floods import BABBLE
+from tools import fuzz_link
 
 OPTIONS = ["--samples", "60", "--rates", "0", "0.0003", "--floods", "1", "--seed", "7"]
 

@@ -7,10 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_boards import compile_board
-from damage import Damage
-from networks import random_levels, random_network
-from simulated_board import SimulatedBoard
 
 from stq_deploy.codegen import generate
 from stq_deploy.common.errors import StqError
@@ -21,6 +17,10 @@ from stq_deploy.network import Network
 from stq_deploy.program import plan_network
 from stq_deploy.targets.link.identity import WrongBoardError
 from stq_deploy.targets.link.session import Session
+from tests.helpers.link.c_boards import compile_board
+from tests.helpers.link.damage import Damage
+from tests.helpers.link.simulated_board import SimulatedBoard
+from tests.helpers.networks import random_levels, random_network
 
 NETWORK = random_network(11)
 LEVELS = random_levels(NETWORK, 9)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated_board import expected_logits, random_samples
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.link.faults import BoardFault
@@ -22,6 +21,7 @@ from stq_deploy.targets.link.serial_port import open_serial
 from stq_deploy.targets.link.session import Session
 from stq_deploy.targets.link.timeouts import Timeouts
 from stq_deploy.targets.link.trace import TracingTransport
+from tests.helpers.link.simulated_board import expected_logits, random_samples
 
 StartBoard = Callable[..., AbstractContextManager[tuple[str, subprocess.Popen[bytes]]]]
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_boards import load_private
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_board import expected_logits, random_samples
 
 from stq_deploy.targets.link import messages
 from stq_deploy.targets.link.framing import Frame, FrameDecoder, encode_frame
 from stq_deploy.targets.link.messages import parse_facts, parse_refusal, parse_reject
 from stq_deploy.targets.link.protocol import ANSWER, ErrorCode, FrameType, InferFlags, RejectCode
+from tests.helpers.link.c_boards import load_private
+from tests.helpers.link.simulated_board import expected_logits, random_samples
 
 NONCE = 0xCAFE_0042
 TAG = NONCE & 0xFFFF

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damage import KINDS, Damage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_board import SimulatedBoard, expected_logits, random_samples, random_wide_samples
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.link.faults import BoardFault
@@ -31,6 +29,8 @@ from stq_deploy.targets.link.problems import (
 from stq_deploy.targets.link.protocol import ErrorCode, ResetCause
 from stq_deploy.targets.link.session import Session
 from stq_deploy.targets.link.timeouts import Timeouts
+from tests.helpers.link.damage import KINDS, Damage
+from tests.helpers.link.simulated_board import SimulatedBoard, expected_logits, random_samples, random_wide_samples
 
 OpenSession = Callable[..., Session]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qkeras_comparison import compare
 
 from stq_deploy.lowering import convert_model, load_any
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.reference import run
+from tests.helpers.lowering.qkeras_comparison import compare
 
 pytestmark = pytest.mark.keras
 

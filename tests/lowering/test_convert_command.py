@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from model_files import tiny_model
-from networks import random_levels
 
 from stq_deploy.cli import cli
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.lowering import convert_model
 from stq_deploy.network import load_network
 from stq_deploy.program import plan_network
+from tests.helpers.model_files import tiny_model
+from tests.helpers.networks import random_levels
 
 
 @pytest.mark.keras

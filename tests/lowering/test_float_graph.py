@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from float_models import float_draft, float_pixels
-from source_draft import RELU, Draft
-from source_values import source_values
 
 from stq_deploy.frontend import read_source
 from stq_deploy.frontend import source as s
 from stq_deploy.lowering.float_graph import run_graph
 from stq_deploy.network.ops import Window
+from tests.helpers.float_models import float_draft, float_pixels
+from tests.helpers.lowering.source_draft import RELU, Draft
+from tests.helpers.lowering.source_values import source_values
 
 
 def every_node() -> s.SourceGraph:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qkeras_comparison import compare
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.lowering import convert_model
 from stq_deploy.network.reference import run
+from tests.helpers.lowering.qkeras_comparison import compare
 
 pytestmark = pytest.mark.keras
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from integer_models import source_graph
-from model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
-from source_draft import Draft
 
 from stq_deploy.lowering import Conversion, UnknownInputError, lower
 from stq_deploy.lowering.decide import CERTIFYING
 from stq_deploy.lowering.load_model import convert_source
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.reference import run, run_layers
+from tests.helpers.lowering.integer_models import source_graph
+from tests.helpers.lowering.source_draft import Draft
+from tests.helpers.model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
 
 WINDOW = {"strides": [1, 1], "padding": "same", "data_format": "channels_last", "dilation_rate": [1, 1]}
 RELU = "quantized_relu(4,2)"

@@ -9,14 +9,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from source_draft import BITS, RELU, Draft
-from source_values import source_values
 
 from stq_deploy.frontend import source as s
 from stq_deploy.lowering import lower
 from stq_deploy.network import Network
 from stq_deploy.network.ops import Window
 from stq_deploy.network.reference import run_layers
+from tests.helpers.lowering.source_draft import BITS, RELU, Draft
+from tests.helpers.lowering.source_values import source_values
 
 COMBINATIONS = [s.AddNode, s.SubtractNode, s.MultiplyNode, s.MaximumNode, s.MinimumNode, s.AverageNode]
 

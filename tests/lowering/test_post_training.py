@@ -8,10 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from float_models import SHAPE, float_draft, float_pixels
-from model_files import tiny_model
-from source_draft import BITS, RELU, Draft
-from source_values import source_values
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet
@@ -24,6 +20,10 @@ from stq_deploy.lowering.post_training import find_places, quantize_graph
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import Domain, dequantize_input, quantize_input
 from stq_deploy.network.reference import run_layers
+from tests.helpers.float_models import SHAPE, float_draft, float_pixels
+from tests.helpers.lowering.source_draft import BITS, RELU, Draft
+from tests.helpers.lowering.source_values import source_values
+from tests.helpers.model_files import tiny_model
 
 PIXELS = input_grid(Domain(0.0, 1.0), 8)
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from source_draft import BITS, RELU, Draft
-from source_values import source_values
 
 from stq_deploy.frontend import source as s
 from stq_deploy.lowering import convert_model, lower
@@ -20,6 +18,8 @@ from stq_deploy.network import Network, TensorType
 from stq_deploy.network.input_format import dequantize_input
 from stq_deploy.network.ops import Softmax
 from stq_deploy.network.reference import run_layers
+from tests.helpers.lowering.source_draft import BITS, RELU, Draft
+from tests.helpers.lowering.source_values import source_values
 
 STEPS = [Fraction(1, 1 << 12), Fraction(1, 256), Fraction(1, 100), Fraction(1, 3), Fraction(1), Fraction(40)]
 

@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from command_line import invoke
-from model_files import tiny_model
-from networks import random_levels, random_network
 
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.lowering.unread_units import drop_unread_units
@@ -23,6 +20,9 @@ from stq_deploy.network.reference import run_layers
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize
 from stq_deploy.program import plan_network
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
+from tests.helpers.command_line import invoke
+from tests.helpers.model_files import tiny_model
+from tests.helpers.networks import random_levels, random_network
 
 
 def with_dead_units(network: Network, seed: int) -> Network:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import random_levels, random_network
 
 from stq_deploy.codegen import generate
 from stq_deploy.common.errors import StqError
@@ -22,6 +21,7 @@ from stq_deploy.network.ops import Dense
 from stq_deploy.network.reference import run
 from stq_deploy.network.requantize import MultiplierRequantize
 from stq_deploy.program import plan_network
+from tests.helpers.networks import random_levels, random_network
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-from networks import random_levels, random_network
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network, TensorType
@@ -24,6 +23,7 @@ from stq_deploy.network.ops import (
 from stq_deploy.network.ops.base import accumulate_exactly
 from stq_deploy.network.reference import run, run_layers
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize
+from tests.helpers.networks import random_levels, random_network
 
 RNG = np.random.default_rng(0)
 

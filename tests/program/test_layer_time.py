@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from covering_networks import LAYERS, SEEDS
-from networks import random_network
 
 from stq_deploy.program import plan_network
 from stq_deploy.program.layer_time import cycles_bound, slowest_layer_cycles
+from tests.helpers.covering_networks import LAYERS, SEEDS
+from tests.helpers.networks import random_network
 
 COUNTS = json.loads((Path(__file__).parents[2] / "docs" / "figures" / "emulator_counts.json").read_text())["networks"]
 ROOM = 4

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from branched_networks import branched_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from stq_deploy.network.ops import Concatenate, MaxPool, Op, Reshape, Table, Win
 from stq_deploy.program import plan_network
 from stq_deploy.program.order import Execution, find_execution
 from stq_deploy.program.views import find_views
+from tests.helpers.branched_networks import branched_network
 
 seeds = st.integers(0, 2**32 - 1)
 TABLE = np.zeros(256, np.int8)

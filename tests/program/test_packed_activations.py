@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from branched_networks import branched_network
-from networks import random_levels
 
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
@@ -15,6 +13,8 @@ from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import MaxPool, PairTable, Table, Upsample, Window
 from stq_deploy.program import plan_network
 from stq_deploy.program.packed_activations import pack_activations
+from tests.helpers.branched_networks import branched_network
+from tests.helpers.networks import random_levels
 
 
 def levels_of(count: int, shape: tuple[int, ...], minimum: int = -2) -> TensorType:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import random_network
 
 from stq_deploy.network.ops import Convolve, Dense, DepthwiseConvolve, WeightedOp, Window
 from stq_deploy.network.requantize import KeepAccumulator
 from stq_deploy.program.packed_weights import pack_weights, weight_rows
 from stq_deploy.program.rows import pack_rows, unpack_rows
 from stq_deploy.program.weights import weight_layout, weight_offset
+from tests.helpers.networks import random_network
 
 # (weights, bits, offset, words). Element 2j lies in bits [b*j, b*j+b), element 2j+1 in [16+b*j, 16+b*j+b).
 BY_HAND = [

@@ -7,10 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from branched_networks import branched_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import random_network
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.resources import firmware_templates
@@ -32,6 +30,8 @@ from stq_deploy.network.ops import (
 from stq_deploy.network.requantize import KeepAccumulator, ThresholdRequantize
 from stq_deploy.program import Program, plan_network
 from stq_deploy.program.kernels import KERNELS
+from tests.helpers.branched_networks import branched_network
+from tests.helpers.networks import random_network
 
 IMAGE = TensorType((4, 4, 2), "int8", 0, 3, 1.0)
 FLAT = TensorType((32,), "int8", 0, 3, 1.0)

@@ -20,7 +20,7 @@ from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import candidates, probe
 from stq_deploy.toolchain.elf import read_image
-from tests.networks import random_levels, random_network
+from tests.helpers.networks import random_levels, random_network
 
 KINDS = ("activations", "scratch", "constants")
 SMALL_BYTES = 512

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_models import keras_predictions, network_predictions, saved
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.lowering import Conversion, convert_model
+from tests.helpers.regressions.keras_models import keras_predictions, network_predictions, saved
 
 pytestmark = pytest.mark.keras
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_models import check_equals_keras, grid
+
+from tests.helpers.regressions.keras_models import check_equals_keras, grid
 
 pytestmark = pytest.mark.keras
 

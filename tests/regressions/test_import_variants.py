@@ -15,13 +15,19 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from command_line import invoke
-from keras_models import check_equals_keras, grid, keras_predictions, network_predictions, saved
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.frontend import parse_model
 from stq_deploy.lowering import convert_model
+from tests.helpers.command_line import invoke
+from tests.helpers.regressions.keras_models import (
+    check_equals_keras,
+    grid,
+    keras_predictions,
+    network_predictions,
+    saved,
+)
 
 pytestmark = pytest.mark.keras
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from feature_models import activation, bits, build_model, classifier, dense, layer
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.lowering import Conversion, UnknownInputError, convert_model
 from stq_deploy.network import load_network, save_network
 from stq_deploy.network.reference import run
-from tests.command_line import invoke, json_of
+from tests.helpers.command_line import invoke, json_of
+from tests.helpers.regressions.feature_models import activation, bits, build_model, classifier, dense, layer
 
 pytestmark = pytest.mark.keras
 COUNT = 200

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke
+
+from tests.helpers.command_line import invoke
 
 pytestmark = pytest.mark.keras
 

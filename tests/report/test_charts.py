@@ -21,7 +21,7 @@ from stq_deploy.report.charts import (
 )
 from stq_deploy.report.inline_svg import standalone_svg
 from stq_deploy.report.memory_charts import arena_chart, memory_kinds, region_chart
-from tests.firmwares import memory
+from tests.helpers.firmwares import memory
 
 
 def _arena(first: str, second: str) -> Arena:

@@ -19,8 +19,8 @@ from stq_deploy.report.page import render_report
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.parts import Part
 from stq_deploy.toolchain.placement import Placed
-from tests.firmwares import firmware, memory, small_program
-from tests.scorings import scoring
+from tests.helpers.firmwares import firmware, memory, small_program
+from tests.helpers.scorings import scoring
 
 EVIL = "</td><script>alert(1)</script>"
 PLACED = (

@@ -13,8 +13,8 @@ from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
 from stq_deploy.network.output import Task
 from stq_deploy.report.tables import layers_csv, results_csv
 from stq_deploy.report.titles import row_title, scores_title, speed_of
-from tests.firmwares import firmware
-from tests.scorings import scoring
+from tests.helpers.firmwares import firmware
+from tests.helpers.scorings import scoring
 
 LOGITS = np.array([[9, 0], [0, 9], [0, 9], [9, 0]], np.int32)
 

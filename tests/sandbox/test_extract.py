@@ -14,9 +14,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from model_files import ModelDraft, random, tiny_model
 
 from stq_deploy.sandbox import Contents, Unusable, read_contents
+from tests.helpers.model_files import ModelDraft, random, tiny_model
 
 
 @pytest.fixture

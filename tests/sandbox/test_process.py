@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model_files import tiny_model
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.sandbox import Unusable, process, read_contents
 from stq_deploy.sandbox.process import FRAME
+from tests.helpers.model_files import tiny_model
 
 HANGS = Path(__file__).parent.parent / "frontend" / "corpus" / "found_heap_without_end.h5"
 

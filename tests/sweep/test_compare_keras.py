@@ -6,9 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from check_against_keras import check_against_keras
-from compare_keras import draw_cases, run_batch
-from input_domains import DOMAINS, ENDINGS
+
+from tests.helpers.sweep.check_against_keras import check_against_keras
+from tests.helpers.sweep.input_domains import DOMAINS, ENDINGS
+from tools.compare_keras import draw_cases, run_batch
 
 
 @pytest.mark.keras

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from check_model import check_model
 from hypothesis import HealthCheck, event, given, settings
-from random_models import Recipe, recipes
+
+from tests.helpers.sweep.check_model import check_model
+from tests.helpers.sweep.random_models import Recipe, recipes
 
 
 @pytest.mark.keras

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from stq_deploy.network import Network, TensorType
-from stq_deploy.network.ops import Dense
-from stq_deploy.network.requantize import KeepAccumulator
 from stq_deploy.program import plan_network
 from stq_deploy.targets.boards import Board, load_board
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compile import Builder
-from stq_deploy.toolchain.compilers import Compiler, candidates, probe
+from stq_deploy.toolchain.compilers import Compiler, candidates
 from stq_deploy.toolchain.project import Project
-from tests.networks import random_network
-
-COMPILERS = {candidate.name: found for candidate in candidates() if (found := probe(candidate))}
-"""Those present, by name."""
-
-Build = Callable[[str], BuiltFirmware]
+from tests.helpers.networks import random_network
+from tests.helpers.toolchain import COMPILERS, Build, compiler_of, dense
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +28,6 @@ def board() -> Board:
 @pytest.fixture(scope="session")
 def network() -> Network:
     return random_network(3)
-
-
-def dense(name: str, source: str, target: str, weights: npt.NDArray[np.int8]) -> Dense:
-    """A dense layer of 8-bit weights (inputs, outputs) whose accumulator is its output."""
-    inputs, outputs = weights.shape
-    keep = KeepAccumulator(outputs, -128 * inputs, 127 * inputs)
-    return Dense(name, (source,), target, (), weights=weights, weight_bits=8, requantize=keep)
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +60,6 @@ def built(request: pytest.FixtureRequest, build: Build) -> BuiltFirmware:
     if request.param not in COMPILERS:
         pytest.skip(f"{request.param} is not installed")
     return build(request.param)
-
-
-def compiler_of(built: BuiltFirmware) -> Compiler:
-    """What made a build."""
-    return next(found for found in COMPILERS.values() if found.version == built.compiler_version)
 
 
 @pytest.fixture(params=[candidate.name for candidate in candidates()])
@@ -118,8 +98,3 @@ def gcc() -> Compiler:
     if not found:
         pytest.skip("no arm-none-eabi-gcc is installed")
     return found[0]
-
-
-def folder_content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -22,7 +22,7 @@ from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import GCC, Compiler
 from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.stack_clang import STACK_SIZES
-from tests.toolchain.conftest import COMPILERS, Build, compiler_of, folder_content
+from tests.helpers.toolchain import COMPILERS, Build, compiler_of, folder_content
 
 EF_ARM_ABI_FLOAT_HARD = 0x400
 

@@ -23,8 +23,8 @@ from stq_deploy.toolchain.former_build import is_built_from, network_name, read_
 from stq_deploy.toolchain.parts import Part
 from stq_deploy.toolchain.placement import Placed
 from stq_deploy.toolchain.stack import StackUse
-from tests.firmwares import firmware, memory, small_program
-from tests.networks import random_network
+from tests.helpers.firmwares import firmware, memory, small_program
+from tests.helpers.networks import random_network
 
 PROGRAM = small_program()
 STACK = StackUse(30, 20, ("main", "run"), 10, 40, ("no recursion",))

@@ -11,7 +11,7 @@ from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.hot_code import BEFORE_COPYING, ROOT, hot_functions, kernel_work
 from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, Place
-from tests.firmwares import small_program
+from tests.helpers.firmwares import small_program
 
 CALLS = {
     "main": {ROOT, "poll"},

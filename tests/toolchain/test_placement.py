@@ -28,7 +28,7 @@ from stq_deploy.toolchain.placement import (
     place,
     used_bytes,
 )
-from tests.toolchain.conftest import dense
+from tests.helpers.toolchain import dense
 
 KIB = 1024
 FIXED = 9 * KIB + 16 * KIB

@@ -17,7 +17,7 @@ from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.size_figures import SizeFigures, qstats_bytes, size_figures
 from stq_deploy.zoo.shipped import resolve_model
-from tests.toolchain.conftest import dense
+from tests.helpers.toolchain import dense
 
 KIB = 1024
 

@@ -22,7 +22,7 @@ from stq_deploy.toolchain.stack import LIBRARY_ALLOWANCE_BYTES, read_call_graph
 
 unicorn = pytest.importorskip("unicorn", reason="pip install -e '.[emulator]'")
 
-from tests.emulator.bench import Bench, compile_program  # noqa: E402 - needs unicorn
+from tests.helpers.emulator.bench import Bench, compile_program  # noqa: E402 - needs unicorn
 
 
 class BenchTransport:

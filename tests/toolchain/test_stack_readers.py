@@ -17,7 +17,7 @@ from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.stack import StackUse, analyse, read_call_graph
 from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, UnboundedStackError
 from stq_deploy.toolchain.stack_objects import add_calls, read_object
-from tests.toolchain.conftest import COMPILERS
+from tests.helpers.toolchain import COMPILERS
 
 STACK = Stack(
     bytes=8192,

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.research.training import TrainingConfig, train
 from stq_deploy.research.training.recipe import Recipe
 from stq_deploy.zoo.shipped import ShippedModel
+from tests.helpers.command_line import invoke
 
 pytestmark = pytest.mark.keras
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,8 @@ SHAPE = (49, 10, 1)
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "tools"))
-    monkeypatch.delitem(sys.modules, "ds_cnn_from_tflite", raising=False)
-    import ds_cnn_from_tflite
+def tool() -> Any:
+    from tools import ds_cnn_from_tflite
 
     return ds_cnn_from_tflite
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -20,12 +19,9 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 @pytest.fixture(name="reproduce", scope="module")
 def _reproduce() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reproduce", TOOLS / "reproduce.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)  # which makes the modules beside it importable
-    return module
+    from tools import reproduce
+
+    return reproduce
 
 
 def page_of(
@@ -233,7 +229,7 @@ def test_jacobians_have_a_row_each_and_the_words_quote_them(reproduce: ModuleTyp
 
 
 def test_the_larger_count_of_a_cell_stays_unless_the_network_is_another(reproduce: ModuleType) -> None:
-    import paper_attacks
+    from tools import paper_attacks
 
     small, large = cell(counts=[counted(16, 13, 0, 13)]), cell(counts=[counted(100, 80, 0, 79)])
     other = cell("fp-cifar10")
@@ -244,7 +240,7 @@ def test_the_larger_count_of_a_cell_stays_unless_the_network_is_another(reproduc
 
 
 def test_figures_4_and_5_are_drawn_of_the_cells(reproduce: ModuleType) -> None:
-    import paper_charts
+    from tools import paper_charts
 
     cells = [cell(series="C&W-L2"), cell(series="C&W-L2", preset="paper-fixed", counts=[counted(64, 51, 1, 1)])]
     drawn = paper_charts.fig4(cells)
@@ -259,12 +255,10 @@ def test_figures_4_and_5_are_drawn_of_the_cells(reproduce: ModuleType) -> None:
 
 
 def test_the_commands_of_long_runs_are_commands(reproduce: ModuleType, tmp_path: Path) -> None:
-    import fold_runs
-    import strided_seeds
-
     from stq_deploy.cli.cross_validate import cross_validate
     from stq_deploy.cli.train import train
     from stq_deploy.research.training.recipe import load_recipe, parse_changes
+    from tools import fold_runs, strided_seeds
 
     for training in strided_seeds.TRAININGS:
         given = train.make_context("train", training.arguments(1, tmp_path, None)).params
@@ -309,7 +303,7 @@ def test_the_page_is_that_of_its_figures(reproduce: ModuleType) -> None:
 
 def test_the_drawings_are_those_of_the_figures(reproduce: ModuleType) -> None:
     """By their texts and labels, which hold every figure; where a line ends in the last digit, versions may differ."""
-    import paper_charts
+    from tools import paper_charts
 
     def said(svg: str) -> list[str]:
         return [text.strip() for text in ElementTree.fromstring(svg).itertext() if text.strip()]

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.zoo.scheme_file import SchemeFile, load_scheme, recorded_scheme
 from stq_deploy.zoo.schemes import SCHEMES
+from tests.helpers.command_line import invoke
 
 pytestmark = pytest.mark.keras
 

@@ -6,13 +6,13 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import load_network, save_network
 from stq_deploy.zoo.card import model_card, plain_table
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, LARGEST_NETWORK, PREFIX, ShippedModel, resolve_model, shipped_models
+from tests.helpers.command_line import invoke, json_of
 
 MOST_BYTES = 8_000_000
 """All model files together: they are part of the package."""

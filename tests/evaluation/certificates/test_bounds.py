@@ -7,7 +7,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from networks import random_levels, random_network
 
 from stq_deploy.evaluation.certificates.bounds import Extremes, Interval, op_bounds, propagate
 from stq_deploy.evaluation.certificates.linf import parse_linf, prove_linf
@@ -17,6 +16,7 @@ from stq_deploy.network import Network, TensorType, reference
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.network.ops import Curve, Dense, Op, PairTable, Reshape, Softmax, Table
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize, WideRequantize
+from tests.helpers.networks import random_levels, random_network
 
 
 def _around(network: Network, levels: np.ndarray, eps: int) -> Interval:

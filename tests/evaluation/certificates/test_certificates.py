@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation.certificates.families import Contrast, Picture, parse_family
 from stq_deploy.evaluation.certificates.prove import prove
 from stq_deploy.program import plan_network
+from tests.helpers.command_line import invoke, json_of
 
 SHAPE = (4, 5, 1)
 
@@ -36,12 +36,11 @@ def _classify(x: np.ndarray) -> np.ndarray:
 
 
 def test_local_families_by_incremental_recomputation_equal_the_whole() -> None:
-    from networks import random_network
-
     from stq_deploy.evaluation.certificates.certify import Certifier, Questions
     from stq_deploy.evaluation.certificates.classify import classifier
     from stq_deploy.evaluation.task import scoring_of
     from stq_deploy.network import reference
+    from tests.helpers.networks import random_network
 
     falling = 0
     for seed in range(8):
@@ -157,11 +156,10 @@ def test_a_shift_beyond_the_picture_is_refused() -> None:
 
 
 def test_the_command_proves_on_the_generated_c(tmp_path: Path) -> None:
-    from networks import random_network
-
     from stq_deploy.executors.numpy_executor import NumpyExecutor
     from stq_deploy.network import save_network
     from stq_deploy.network.input_format import quantize_input
+    from tests.helpers.networks import random_network
 
     network = random_network(3)
     save_network(network, tmp_path / "n.stq")
@@ -184,10 +182,9 @@ def test_the_command_proves_on_the_generated_c(tmp_path: Path) -> None:
 
 
 def test_the_command_bounds_and_smooths(tmp_path: Path) -> None:
-    from networks import random_network
-
     from stq_deploy.network import reference, save_network
     from stq_deploy.network.input_format import quantize_input
+    from tests.helpers.networks import random_network
 
     network = random_network(3)
     save_network(network, tmp_path / "n.stq")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from networks import random_levels, random_network
 
 from stq_deploy.evaluation.certificates.nearby import BATCH, Nearby
 from stq_deploy.network import Network, reference
+from tests.helpers.networks import random_levels, random_network
 
 
 def _neighbours(network: Network, levels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

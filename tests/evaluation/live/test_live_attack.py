@@ -10,8 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
-from noise_classifier import SHAPE, classes_of_pixels, save_noise_classifier
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
@@ -23,6 +21,8 @@ from stq_deploy.program import plan_network
 from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.registry import get_attack
 from stq_deploy.targets.link.messages import Inference
+from tests.helpers.command_line import invoke, json_of
+from tests.helpers.noise_classifier import SHAPE, classes_of_pixels, save_noise_classifier
 
 pytestmark = pytest.mark.keras
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
-from noise_classifier import SHAPE, classes_of_pixels, save_noise_classifier
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.robustness.presets import load_preset
+from tests.helpers.command_line import invoke, json_of
+from tests.helpers.noise_classifier import SHAPE, classes_of_pixels, save_noise_classifier
 
 pytestmark = pytest.mark.keras
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,7 @@ import pytest
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.robustness.shard import SeriesResult, Shard
 from stq_deploy.research.attacks.registry import ATTACKS
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
-
-import paper_attacks as tool
+from tools import paper_attacks as tool
 
 COUNT = 150
 LABELS = np.arange(COUNT) % 3

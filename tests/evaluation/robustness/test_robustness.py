@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
@@ -17,6 +16,7 @@ from stq_deploy.evaluation.robustness.presets import Preset, load_preset, preset
 from stq_deploy.evaluation.robustness.record import attacked_job, worst_files
 from stq_deploy.evaluation.robustness.run import SHARD, run
 from stq_deploy.evaluation.robustness.summary import Summary, summarize
+from tests.helpers.command_line import invoke, json_of
 
 pytestmark = pytest.mark.keras
 

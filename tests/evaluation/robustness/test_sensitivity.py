@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
 
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation.robustness.sensitivity import (
@@ -19,6 +18,7 @@ from stq_deploy.evaluation.robustness.sensitivity import (
     scheme_text,
     sensitivities,
 )
+from tests.helpers.command_line import invoke, json_of
 
 pytestmark = pytest.mark.keras
 

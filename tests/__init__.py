@@ -1,0 +1,1 @@
+"""The tests. What several of them use lies in `tests/helpers`; no test module imports another."""

@@ -1,0 +1,38 @@
+"""An executor that is wrong in one element, for tests that something notices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stq_deploy.executors.base import Digests, Levels, Progress, digest
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.program import Program
+
+
+class BrokenExecutor(NumpyExecutor):
+    """Right but for one element of one layer in one sample; `heals` makes only the first run wrong."""
+
+    name = "broken"
+
+    def __init__(self, program: Program, layer: int, sample: Any, heals: bool = False) -> None:
+        super().__init__(program)
+        self.layer, self.sample, self.heals = layer, sample, heals
+
+    def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
+        digests = super().layer_digests(levels, progress).copy()
+        for i in np.flatnonzero((levels == self.sample).all(axis=(1, 2, 3))):
+            digests[i, self.layer] = digest(self.spoil(super().layer_output(levels[i], self.layer)))
+        return digests
+
+    def layer_output(self, levels: Levels, layer: int) -> Any:
+        right = super().layer_output(levels, layer)
+        if layer == self.layer and not self.heals and (levels == self.sample).all():
+            return self.spoil(right)
+        return right
+
+    def spoil(self, output: Any) -> Any:
+        wrong = output.copy()
+        wrong.reshape(-1)[-1] ^= 1
+        return wrong

@@ -1,0 +1,72 @@
+"""A few random networks that together hold every kernel, every requantization, and several outputs.
+
+python -m tests.helpers.covering_networks     # find such seeds anew, after a change of `networks.py` or a new kernel
+"""
+
+from __future__ import annotations
+
+from stq_deploy.network import Network
+from stq_deploy.network.ops import OP_KINDS, RequantizedOp, Reshape
+from stq_deploy.program import plan_network
+from stq_deploy.program.kernels import KERNELS
+from tests.helpers.networks import random_network
+
+LAYERS = 40
+SEEDS = (979, 759, 231, 145, 1394, 302, 36, 568, 57, 336)
+
+FORMS = {
+    *(("multiplier", "int8"), ("multiplier", "int16")),
+    *(("shift", "int8"), ("threshold", "int8"), ("table", "int8")),
+    *(("keep", "int8"), ("keep", "int16"), ("keep", "int32")),
+    *(("wide", "int8"), ("wide", "int16"), ("wide", "int32")),
+    *(("long", "int16"), ("long", "int32")),
+}
+"""Requantization and output type."""
+FORMS_OF_EVERY_KIND = {
+    *(("multiplier", "int8"), ("multiplier", "int16"), ("shift", "int8"), ("threshold", "int8")),
+    *(("keep", "int32"), ("wide", "int16")),
+}
+OUTPUTS = {("output", what) for what in ("int8", "int16", "int32", "image", "view")}
+"""Of the outputs beside the logits: their types, and that one is the input image, one a view of another tensor."""
+
+
+def covering_networks() -> list[Network]:
+    return [random_network(seed, LAYERS) for seed in SEEDS]
+
+
+def wanted() -> set[tuple[str, ...]]:
+    """Kernels, outputs, requantizations, and some requantizations with each kind of op, as `met` names them."""
+    kinds = [kind for kind, cls in OP_KINDS.items() if issubclass(cls, RequantizedOp)]
+    kernels = {(kernel.function,) for kernel in KERNELS}
+    return kernels | FORMS | OUTPUTS | {(kind, *form) for kind in kinds for form in FORMS_OF_EVERY_KIND}
+
+
+def met(network: Network) -> set[tuple[str, ...]]:
+    """What a network holds of that, and more."""
+    views = {op.output for op in network.ops if isinstance(op, Reshape)} | {network.input}
+    others = network.outputs[1:]
+    found: set[tuple[str, ...]] = {("output", network.tensors[name].dtype) for name in others}
+    found |= {("output", "image" if name == network.input else "view") for name in others if name in views}
+    for layer in plan_network(network).layers:
+        found.add((layer.kernel,))
+        if isinstance(layer.op, RequantizedOp):
+            form = (layer.op.requantize.kind, network.tensors[layer.op.output].dtype)
+            found |= {form, (layer.op.kind, *form)}
+    return found
+
+
+def search(candidates: int = 1500) -> list[int]:
+    """Seeds that cover what is wanted; the one that adds most comes next."""
+    have = {seed: met(random_network(seed, LAYERS)) for seed in range(candidates)}
+    missing, chosen = wanted(), []
+    while missing:
+        seed = max(have, key=lambda seed: len(have[seed] & missing))
+        if not have[seed] & missing:
+            raise SystemExit(f"no network among {candidates} has {sorted(missing)}")
+        chosen.append(seed)
+        missing -= have[seed]
+    return chosen
+
+
+if __name__ == "__main__":
+    print(search())

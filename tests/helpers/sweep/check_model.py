@@ -1,0 +1,88 @@
+"""One random model from Keras file to every executor: what must hold for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.evaluation.float_comparison import compare_with_float
+from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.inputs import Inputs
+from stq_deploy.evaluation.layer_comparison import compare_layers
+from stq_deploy.evaluation.open_executor import open_executor
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.lowering import Conversion, PostTraining, load_any
+from stq_deploy.network import Network
+from stq_deploy.program import plan_network
+from tests.helpers.sweep.random_models import Recipe
+
+SAMPLES = 4
+LOCAL = ("host", "host-cortex-m7-sanitized")
+LIMITS = ("exceed 32 bits", "fit 16 bits", "so many levels")
+"""What a model may be refused for, as no recipe can foresee it: sums or levels too large for the integer types."""
+
+
+@dataclass
+class Outcome:
+    """What came of one model.
+
+    Attributes:
+        refused: why it has no integer form, or "".
+        kinds: op kinds of the integer network.
+        executors: who ran it, beside NumPy.
+        mismatches: (executor, layer) whose bytes differ.
+        float_differences: activations that differ from QKeras's, where float32 is exact; None where it is not.
+    """
+
+    refused: str = ""
+    kinds: list[str] = field(default_factory=list)
+    executors: tuple[str, ...] = ()
+    mismatches: list[tuple[str, str]] = field(default_factory=list)
+    float_differences: int | None = None
+
+
+def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) -> Outcome:
+    """Save with Keras, import, convert, run everywhere and compare.
+
+    Raises:
+        StqError: refused for another reason than `LIMITS`, or an executor failed (a sanitizer's finding, say).
+    """
+    path = recipe.save(folder / "model.h5")
+    try:
+        network = load_any(path, Conversion(post_training=PostTraining(calibration(recipe))) if recipe.plain else None)
+    except StqError as error:
+        if not any(limit in error.what for limit in LIMITS):
+            raise
+        return Outcome(refused=error.what)
+    levels = random_levels(network, recipe.seed)
+    outcome = Outcome(kinds=[op.kind for op in network.ops], executors=tuple(executors))
+    for name in executors:
+        with NumpyExecutor(plan_network(network)) as reference, open_executor(name, plan_network(network)) as executor:
+            found = compare_layers(reference, [executor], levels)
+            outcome.mismatches += [(d.executor, d.name) for d in found.differences]
+    certificates = [c for name, c in network.metadata["certificates"].items() if name not in network.outputs]
+    if recipe.exact and all(certificate.get("exact", True) for certificate in certificates):
+        inputs = Inputs(network.input_format.values(levels), levels, 0)
+        compared = compare_with_float(FloatModel(path), network, inputs)
+        outcome.float_differences = sum(layer.differing for layer in compared.layers)
+    return outcome
+
+
+def calibration(recipe: Recipe) -> SampleSet:
+    """Features to calibrate a floating-point model on."""
+    x = np.random.default_rng(recipe.seed).normal(0, 1, (16, *recipe.input_shape)).astype(np.float32)
+    return SampleSet(x, np.zeros(len(x), np.int64), {"range": [-6, 6]})
+
+
+def random_levels(network: Network, seed: int) -> npt.NDArray[np.int64]:
+    """Samples over the input's whole range; the first two are its ends."""
+    spec = network.input_type
+    levels = np.random.default_rng(seed).integers(spec.minimum, spec.maximum + 1, (SAMPLES, *spec.shape))
+    levels[0], levels[1] = spec.minimum, spec.maximum
+    return levels

@@ -1,0 +1,356 @@
+"""Model files, mutated, through the import: each gives a model or one clear error, in little time and memory.
+
+Nothing in them is executed: two of the files hold code that touches a marker, and what Python runs, imports or starts
+meanwhile is watched. Some of those that are accepted become Keras models, which have the very classes and arrays that
+were checked.
+
+The files come from tests/frontend/corpus. tf_keras and qkeras wrote those that are mutated (`keras_*`). Files found to
+be of interest are kept there, too (`found_*`), and the tests replay them. Number N of a seed is the same file on every
+computer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
+from stq_deploy.frontend import check_model, list_layers, parse_model
+from stq_deploy.frontend.checked import CheckedModel
+from stq_deploy.sandbox import process
+from tests.helpers.frontend.mutations import PAYLOAD_MODULE, mutate
+
+TOP = Path(__file__).resolve().parent.parent
+CORPUS = TOP / "tests" / "frontend" / "corpus"
+DEFAULT_OUT = TOP / "docs" / "figures" / "fuzz_import.json"
+BATCH = 500
+HANG_SECONDS = 60  # far beyond what the import allows a file, so that a busy computer is not taken for a hang
+MAXIMUM_MEGABYTES = 1024
+START_METHOD = "spawn"
+"""Processes are not forked: one that starts the tool may hold gigabytes, which would count as the import's."""
+STOPPED = {"takes too long": "out of time", "library fails": "crash", "memory": "out of memory"}
+"""What an error says that the process reading the file was stopped for -> its name in the figures."""
+
+
+def originals() -> list[bytes]:
+    return [path.read_bytes() for path in sorted(CORPUS.glob("keras_*"))]
+
+
+def file_number(number: int, seed: int, seeds: list[bytes]) -> tuple[str, str, bytes]:
+    """(kind of mutation, name, content) of a mutated file."""
+    state = random.Random(f"{seed}:{number}")  # noqa: S311 - the same file on every computer
+    kind, content = mutate(seeds, state)
+    endings = (".h5", ".keras") if content.startswith(b"\x89HDF") else (".keras", ".h5")
+    return kind, "model" + state.choices((*endings, ""), (4, 2, 1))[0], content
+
+
+# What must not happen
+
+MARKER = "STQ_FUZZ_MARKER"
+"""Environment variable: the file that the payload of `keras_payload.h5` touches when Keras builds it."""
+_WATCHED = ("exec", "compile", "marshal.loads", "pickle.find_class", "import", "os.system", "os.exec", "os.posix_spawn",
+            "os.fork", "subprocess.Popen", "socket.connect", "ctypes.dlopen", "code.__new__")  # fmt: skip
+_seen: list[str] = []
+_watching = [False]
+
+
+def watch(folder: Path) -> None:
+    """Lay out the payloads, have everything imported that the import needs, and watch from then on."""
+    os.environ[MARKER] = str(folder / "marker")
+    (folder / f"{PAYLOAD_MODULE}.py").write_text(f"import os, pathlib\npathlib.Path(os.environ[{MARKER!r}]).touch()\n")
+    sys.path.insert(0, str(folder))
+    for content in originals():
+        attempt(content, folder / "model")
+    if not _watching[0]:
+        sys.addaudithook(_audit)
+    _watching[0] = True
+
+
+def unwatch(folder: Path) -> None:
+    _watching[0] = False
+    sys.path.remove(str(folder))
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if _watching[0] and event in _WATCHED:
+        if event == "subprocess.Popen" and "stq_deploy.sandbox" in arguments[1]:
+            return
+        _seen.append(f"{event} {arguments!r:.200}")
+
+
+def executed() -> str:
+    """What has happened since the last call that must not; "" if nothing has."""
+    happened = [*_seen, *(["the payload ran"] if Path(os.environ[MARKER]).exists() else [])]
+    _seen.clear()
+    Path(os.environ[MARKER]).unlink(missing_ok=True)
+    return "\n".join(happened)
+
+
+# The import
+
+
+def attempt(content: bytes, path: Path) -> str:
+    """Import a file as `inspect` and `convert` do, without TensorFlow.
+
+    Returns:
+        "accepted", "listed" (with what is wrong), "refused" or one of STOPPED. Anything else is a failure: a traceback.
+    """
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    signal.signal(signal.SIGALRM, _hang)
+    signal.alarm(HANG_SECONDS)
+    try:
+        _, _, rows = list_layers(path)
+        json.dumps([row.to_json() for row in rows], allow_nan=False)
+        outcome = "listed"
+        if not any(row.problem for row in rows):
+            parse_model(path, post_training=True)
+            outcome = "accepted"
+    except StqError as error:
+        str(error).encode("ascii", "replace")
+        stopped = (name for text, name in STOPPED.items() if text in error.what)
+        outcome = next(stopped, "refused")
+    except BaseException:  # the very thing that is looked for
+        outcome = traceback.format_exc()
+    finally:
+        signal.alarm(0)
+    return outcome
+
+
+def _hang(number: int, frame: object) -> None:
+    raise TimeoutError(f"not done in {HANG_SECONDS} s")
+
+
+def run_batch(numbers: range, seed: int) -> dict[str, Any]:
+    """Outcomes of some files, by kind of mutation; the failures; the largest use of time and memory."""
+    seeds = originals()
+    outcomes: dict[str, Counter[str]] = {}
+    failures: dict[int, str] = {}
+    accepted: list[int] = []
+    longest = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        watch(Path(folder))
+        for number in numbers:
+            _watching[0] = False  # making the file is none of the import
+            kind, name, content = file_number(number, seed, seeds)
+            _watching[0] = True
+            start = time.process_time()
+            outcome = attempt(content, Path(folder) / name)
+            longest = max(longest, time.process_time() - start)
+            if happened := executed():
+                before = outcome if "\n" in outcome else ""  # a traceback compiles the lines it quotes
+                outcome = f"{before}something was executed:\n{happened}"
+            if outcome == "accepted":
+                accepted.append(number)
+            if "\n" in outcome:
+                failures[number] = outcome
+                outcome = "failed"
+            outcomes.setdefault(kind, Counter())[outcome] += 1
+        unwatch(Path(folder))
+    reader = process._READER._process  # reads files for this process; its children are limited
+    megabytes = max(peak_kilobytes("self"), peak_kilobytes(reader.pid) if reader else 0) // 1024
+    return {
+        "outcomes": outcomes,
+        "failures": failures,
+        "accepted": accepted,
+        "seconds": longest,
+        "megabytes": megabytes,
+    }
+
+
+def load_batch(numbers: list[int], seed: int) -> dict[str, Any]:
+    """Keras models of accepted files: (outcome -> how many, number -> what differs)."""
+    seeds = originals()
+    outcomes: Counter[str] = Counter()
+    failures: dict[int, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[MARKER] = str(Path(folder) / "marker")
+        for number in numbers:
+            _, name, content = file_number(number, seed, seeds)
+            outcome = attempt_to_load(content, Path(folder) / name)
+            if Path(os.environ[MARKER]).exists():
+                outcome = "the payload ran\n"
+            if "\n" in outcome:
+                failures[number] = outcome
+                outcome = "failed"
+            outcomes[outcome] += 1
+    return {"outcomes": outcomes, "failures": failures}
+
+
+def attempt_to_load(content: bytes, path: Path) -> str:
+    """Make a Keras model of a file that is accepted; the file is gone by then.
+
+    Returns:
+        "loaded", "refused" by Keras; or with a line break, what of the model is not as it was checked.
+    """
+    from stq_deploy.frontend.keras_model import build_keras_model
+
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    try:
+        checked = check_model(path)
+        path.unlink()
+        return _differences(build_keras_model(checked, path.name), checked) or "loaded"
+    except StqError:
+        return "refused"
+    except BaseException:
+        return traceback.format_exc()
+    finally:
+        import tf_keras
+
+        tf_keras.backend.clear_session()
+
+
+def _differences(model: Any, checked: CheckedModel) -> str:
+    """A line for each layer that has another class, or other arrays, than were checked; and one for each stranger."""
+    built = {layer.name: layer for layer in model.layers}
+    lines = []
+    for layer in checked.layers:
+        found = built.get(layer.name)
+        if found is None:  # applied again, or the input of an inner model
+            continue
+        held = {variable.name.rpartition("/")[2].partition(":")[0]: variable.numpy() for variable in found.weights}
+        same = all(np.array_equal(held[name.rpartition("/")[2]], array) for name, array in layer.arrays.items())
+        if type(found).__name__ != layer.kind or not same:
+            lines.append(f"layer {layer.name!r} is a {type(found).__name__}; equal arrays: {same}\n")
+    lines += [f"layer {name!r} was not checked\n" for name in built.keys() - {layer.name for layer in checked.layers}]
+    return "".join(lines)
+
+
+def peak_kilobytes(pid: int | str) -> int:
+    """The largest resident memory of a process since its program began; 0 if it has ended.
+
+    `getrusage` is not asked: its peak survives `exec`, so a child of a large process begins with that process's peak.
+    """
+    status = Path(f"/proc/{pid}/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+
+
+def merge(figures: dict[str, Any], batch: dict[str, Any], size: int) -> None:
+    """Add a batch's figures."""
+    figures["files"] += size
+    for kind, outcomes in batch["outcomes"].items():
+        into = figures["outcomes"].setdefault(kind, {})
+        for outcome, n in sorted(outcomes.items()):
+            into[outcome] = into.get(outcome, 0) + n
+    figures["failures"] |= {str(number): text for number, text in batch["failures"].items()}
+    figures["largest_megabytes"] = max(figures["largest_megabytes"], batch["megabytes"])
+    figures["longest_processor_seconds"] = max(figures["longest_processor_seconds"], round(batch["seconds"], 2))
+
+
+def merge_loaded(figures: dict[str, Any], batch: dict[str, Any]) -> None:
+    """Add the figures of Keras models."""
+    for outcome, n in batch["outcomes"].items():
+        figures["keras_models"][outcome] = figures["keras_models"].get(outcome, 0) + n
+    figures["failures"] |= {str(number): text for number, text in batch["failures"].items()}
+
+
+def limit_memory() -> None:
+    """Make of whatever takes far too much memory an exception, and thereby a failure with a traceback."""
+    limit = 3 * MAXIMUM_MEGABYTES << 20  # addresses, of which the libraries reserve more than they use
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def batches(first: int, count: int) -> Iterator[range]:
+    for start in range(first, count, BATCH):
+        yield range(start, min(start + BATCH, count))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="tools/fuzz_import", description=__doc__)
+    parser.add_argument("--count", type=int, default=100_000, help="files (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--load-every", type=int, default=20, metavar="N", help="Keras models of every Nth accepted file (default 20)"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s)")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="JSON file (default %(default)s)")
+    parser.add_argument("--again", type=int, metavar="N", help="only file number N: print what becomes of it")
+    parser.add_argument("--save", type=Path, help="with --again: write the file there")
+    options = parser.parse_args(arguments)
+    if options.again is not None:
+        return again(options.again, options.seed, options.save)
+    figures = unfinished(options.out, options.seed)
+    if figures["files"]:
+        print(f"going on after {figures['files']} files")
+    context = multiprocessing.get_context(START_METHOD)
+    with (
+        ProcessPoolExecutor(options.jobs, context, initializer=limit_memory) as pool,
+        ProcessPoolExecutor(1, context) as loading,  # TensorFlow takes more memory than the import may
+    ):
+        todo = list(batches(figures["files"], options.count))
+        for numbers, batch in zip(todo, pool.map(run_batch, todo, [options.seed] * len(todo)), strict=True):
+            merge(figures, batch, len(numbers))
+            chosen = [number for number in batch["accepted"] if number % options.load_every == 0]
+            merge_loaded(figures, loading.submit(load_batch, chosen, options.seed).result())
+            write_whole(options.out, json.dumps(figures, indent=1) + "\n")
+            print(f"{figures['files']} files, {len(figures['failures'])} failures", flush=True)
+    report(figures)
+    return 1 if figures["failures"] or figures["largest_megabytes"] > MAXIMUM_MEGABYTES else 0
+
+
+def unfinished(path: Path, seed: int) -> dict[str, Any]:
+    """The figures so far of a run that was interrupted; those of a new run if there is none of its kind and seed."""
+    figures: dict[str, Any] = {
+        "what": "mutated model files, polyglots among them, through the import (list_layers, parse_model), watched for "
+        "anything executed; of some that are accepted, a Keras model made of the checked values",
+        "seed": seed,
+        "files": 0,
+        "outcomes": {},
+        "keras_models": {},
+        "failures": {},
+        "longest_processor_seconds": 0.0,
+        "largest_megabytes": 0,
+    }
+    if path.is_file():
+        found = json.loads(path.read_text())
+        if (found["seed"], found["what"]) == (seed, figures["what"]):
+            return figures | found
+    return figures
+
+
+def again(number: int, seed: int, save: Path | None) -> int:
+    """Repeat one file of a run."""
+    kind, name, content = file_number(number, seed, originals())
+    if save is not None:
+        write_whole(save, content)
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = attempt(content, Path(folder) / name)
+    print(f"{kind}: {outcome}")
+    return int("\n" in outcome)
+
+
+def report(figures: dict[str, Any]) -> None:
+    columns = sorted({outcome for outcomes in figures["outcomes"].values() for outcome in outcomes})
+    print(f"{'':10}", *(f"{column:>14}" for column in columns))
+    for kind, outcomes in sorted(figures["outcomes"].items()):
+        print(f"{kind:10}", *(f"{outcomes.get(column, 0):>14,}" for column in columns))
+    print("Keras models:", *(f"{n:,} {outcome}" for outcome, n in sorted(figures["keras_models"].items())))
+    print(
+        f"{figures['files']:,} files; {len(figures['failures'])} failures; at most {figures['largest_megabytes']} MB"
+        f" and {figures['longest_processor_seconds']} s of the importing process"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
