@@ -115,7 +115,7 @@ JSON = {
     "frontend/origin.py", "frontend/quantizers.py", "frontend/source.py", "frontend/support.py", "sandbox/extract.py",
     "sandbox/process.py",
     # The .stq file: its document, its metadata and the certificates in them.
-    "network/archive.py", "network/graph.py", "network/output.py", "network/requantize.py", "network/summary.py",
+    "network/archive.py", "network/graph.py", "network/output.py", "network/requantize/form.py", "network/summary.py",
     "lowering/certificate.py", "lowering/decide/decision.py", "lowering/input_domain.py", "lowering/load_model.py",
     "lowering/unread_units.py", "toolchain/size_figures.py",
     # manifest.json and build.json.
@@ -148,6 +148,7 @@ ARGUMENTS = {
     "frontend/quantizer_values.py", "targets/link/serial_port.py", "lowering/decide/nodes.py",
     "lowering/decide/operation.py", "lowering/decide/rearrangement.py", "lowering/expression.py",
     "lowering/input_paths.py", "research/training/compact_h5.py",
+    "network/requantize/__init__.py",
 }  # fmt: skip
 """Files that gather keyword arguments or Keras's untyped tensors by name; these do not leave the folder."""
 

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import jinja2
 
-from stq_deploy.codegen import literals
+from stq_deploy.codegen import calls, literals
 from stq_deploy.codegen.conversion import conversion_of
-from stq_deploy.codegen.emitters import LayerCode, LayerContext, emit_layer
 from stq_deploy.codegen.interface import class_names, input_port, output_ports
 from stq_deploy.codegen.manifest import NAME, describe_program
 from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
@@ -25,6 +24,7 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.network import Network
 from stq_deploy.program import Layer, Program
+from stq_deploy.program.kernels.call import CallContext, Constant, KernelCall
 from stq_deploy.program.layer_time import slowest_layer_cycles
 
 TEMPLATES = {
@@ -69,6 +69,8 @@ class LayerView:
         facts: shapes, types and the like, for a comment.
         name, op: string literals.
         call: the statement that calls the kernel.
+        structs: its parameters, each the lines of its definition.
+        constants: its arrays.
         output_offset: where the output lies in the arena.
     """
 
@@ -79,7 +81,8 @@ class LayerView:
     name: str
     op: str
     call: str
-    code: LayerCode
+    structs: tuple[tuple[str, ...], ...]
+    constants: tuple[Constant, ...]
     output_offset: int
     output_bytes: int
     macs: int
@@ -121,7 +124,7 @@ def generate(
     facts = {"p": prefix, "P": prefix.upper(), "command": comment(command), "tool_version": comment(tool_version)}
     facts["tool_version_literal"] = string_literal(tool_version)
     context = facts | _template_context(program, macros, layers)
-    constants = tuple(tuple(constant.name for constant in layer.code.constants) for layer in layers)
+    constants = tuple(tuple(constant.name for constant in layer.constants) for layer in layers)
     manifest = describe_program(program, constants, command=command, tool_version=tool_version)
     environment = _environment()
     rendered = {
@@ -168,7 +171,7 @@ def _template_context(program: Program, macros: dict[str, str], layers: Sequence
         "model_hash_bytes": [f"0x{byte:02x}" for byte in bytes.fromhex(model_hash)],
         "layers": layers,
         "tensors": [_tensor_view(program, name, macro) for name, macro in macros.items()],
-        "constants": [(layer, constant) for layer in layers for constant in layer.code.constants],
+        "constants": [(layer, constant) for layer in layers for constant in layer.constants],
         "c_types": literals.C_TYPES,
         "input": input_port(program, tensors),
         "outputs": output_ports(program, tensors),
@@ -198,17 +201,20 @@ def _tensor_view(program: Program, name: str, macro: str) -> TensorView:
 
 def _layer_view(program: Program, layer: Layer, macros: dict[str, str], prefix: str) -> LayerView:
     op = layer.op
-    code = emit_layer(LayerContext(layer, _addresses(macros), prefix))
+    tensors, own = _addresses(macros), identifier("layer", layer.index, op.name)
+    pointers = tuple(tensors[name] for name in op.inputs)
+    call = layer.spec.emit(CallContext(layer.work, pointers, tensors[op.output], lambda what: f"{prefix}_{what}_{own}"))
     shapes = [f"{literals.shape(t.shape)} {t.dtype}" for t in (*layer.inputs, layer.output)]
     return LayerView(
         index=layer.index,
-        function=identifier("layer", layer.index, op.name),
+        function=own,
         title=_title(op.name, op.kind, op.sources),
-        facts=", ".join(_facts(layer, code, shapes)),
+        facts=", ".join(_facts(layer, call, shapes)),
         name=string_literal(op.name),
         op=string_literal(op.kind),
-        call=literals.call(layer.kernel, code.arguments),
-        code=code,
+        call=literals.call(layer.kernel, calls.arguments(call.arguments)),
+        structs=tuple(calls.definition(struct) for struct in call.structs),
+        constants=call.constants,
         output_offset=program.offset(op.output),
         output_bytes=layer.output.bytes,
         macs=layer.macs,
@@ -220,8 +226,8 @@ def _title(name: str, kind: str, sources: Sequence[str]) -> str:
     return comment(f"{name} ({kind}{merged})")
 
 
-def _facts(layer: Layer, code: LayerCode, shapes: Sequence[str]) -> list[str]:
-    facts = [f"{' and '.join(shapes[:-1])} -> {shapes[-1]}", *code.notes]
+def _facts(layer: Layer, call: KernelCall, shapes: Sequence[str]) -> list[str]:
+    facts = [f"{' and '.join(shapes[:-1])} -> {shapes[-1]}", *call.notes]
     if layer.macs:
         facts.append(f"{layer.macs:,} MACs")
     return facts

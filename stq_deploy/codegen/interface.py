@@ -11,6 +11,7 @@ from stq_deploy.codegen.text import comment
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.tensor import fits
 from stq_deploy.program import Program
+from stq_deploy.program.kernels.call import STQ_TYPES
 
 _MOVED = ",\n * once the model's first layers have moved and scaled it: the quantize functions do that"
 
@@ -73,7 +74,7 @@ def _port(program: Program, name: str, tensors: Mapping[str, str], rounding_note
     return Port(
         note=comment(f"{name}: {literals.shape(tensor.shape)} {tensor.dtype}"),
         c_type=literals.C_TYPES[tensor.dtype],
-        stq_type=literals.STQ_TYPES[tensor.dtype],
+        stq_type=STQ_TYPES[tensor.dtype],
         shape=tensor.shape,
         elements=tensor.elements,
         bytes=tensor.bytes,

@@ -12,7 +12,6 @@ from stq_deploy.network.tensor import STORAGE_RANGE
 
 LINE_LENGTH = 110
 C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint32": "uint32_t"}
-STQ_TYPES = {"int8": "STQ_S8", "int16": "STQ_S16", "int32": "STQ_S32"}
 _INT32_MIN, _INT32_MAX = STORAGE_RANGE["int32"]
 
 

@@ -79,9 +79,14 @@ class TensorType:
         return math.prod(self.shape)
 
     @property
+    def element_bytes(self) -> int:
+        """Bytes of one element."""
+        return np.dtype(self.dtype).itemsize
+
+    @property
     def bytes(self) -> int:
         """Bytes one sample takes in memory."""
-        return self.elements * np.dtype(self.dtype).itemsize
+        return self.elements * self.element_bytes
 
     @property
     def channels(self) -> int:

@@ -28,9 +28,10 @@ class Lifetimes:
 def find_lifetimes(network: Network, execution: Execution) -> Lifetimes:
     """The buffers of all stored tensors; a layer writes over an input that is not read again, where it can."""
     pieces = execution.views.pieces
-    first = {network.input: -1} | {op.output: i for i, op in enumerate(execution.layers)}
+    ops = [layer.work.op for layer in execution.layers]
+    first = {network.input: -1} | {op.output: i for i, op in enumerate(ops)}
     last = dict(first)  # an unread output still has to be written somewhere
-    for layer, op in enumerate(execution.layers):
+    for layer, op in enumerate(ops):
         last |= dict.fromkeys((piece for name in op.inputs for piece in pieces[name]), layer)
     last |= dict.fromkeys((piece for name in network.outputs for piece in pieces[name]), len(execution.layers))
     handed_over: set[frozenset[str]] = set()  # pairs of an output and the input that it replaces
@@ -43,8 +44,8 @@ def find_lifetimes(network: Network, execution: Execution) -> Lifetimes:
     for whole in execution.views.wholes:
         groups.tie(ties_of(whole, network))
     replaced = {}
-    for layer, op in enumerate(execution.layers):
-        for name in replaceable_inputs(op, network, execution.views):
+    for layer, (op, chosen) in enumerate(zip(ops, execution.layers, strict=True)):
+        for name in replaceable_inputs(chosen, execution.views):
             parts = pieces[name]
             if all(last[part] == layer for part in parts):
                 handed_over |= {frozenset((op.output, part)) for part in parts}

@@ -9,13 +9,14 @@ finds, and the last refuted limit bounds every order from below.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stq_deploy.network import Network
-from stq_deploy.network.ops import Op
 from stq_deploy.program.buffers import aligned
 from stq_deploy.program.in_place import replaceable_inputs
-from stq_deploy.program.views import Views, find_views
+from stq_deploy.program.kernels.choice import Candidate
+from stq_deploy.program.views import Views
 
 BUDGET = 10_000
 """Budget of the exact search, in sets of layers."""
@@ -30,26 +31,26 @@ class Execution:
     """The layers of a network in the order they run.
 
     Attributes:
-        layers: ops that do work on the device; layer `i` is element `i`.
+        layers: ops that do work on the device, with their kernels; layer `i` is element `i`.
         views: how tensors share memory.
         live_bytes: most bytes in use during one layer.
         lower_bound: bytes in use during some layer of every order; equals `live_bytes` if the order is proved best.
     """
 
-    layers: tuple[Op, ...]
+    layers: tuple[Candidate, ...]
     views: Views
     live_bytes: int
     lower_bound: int
 
 
-def find_execution(network: Network, budget: int = BUDGET) -> Execution:
+def find_execution(network: Network, views: Views, layers: Sequence[Candidate], budget: int = BUDGET) -> Execution:
     """The order of least memory; among equally good ones, the network's own if it is one of them.
 
     Args:
+        views: of the network.
+        layers: the ops that do work on the device, with their kernels, in the network's own order.
         budget: sets of layers that the exact search may visit.
     """
-    views = find_views(network)
-    layers = [op for op in network.ops if not views.is_view(op)]
     search = _Search(network, views, layers)
     order = list(range(len(layers)))
     own_peak = search.peak(order)
@@ -80,15 +81,15 @@ class _Step:
 class _Search:
     """Sets of layers are bit masks: bit i is layer i of the network's own order."""
 
-    def __init__(self, network: Network, views: Views, layers: list[Op]) -> None:
+    def __init__(self, network: Network, views: Views, layers: Sequence[Candidate]) -> None:
         # Pieces of a whole share units of the alignment, and so may tensors tied to them in place.
         size = (lambda n: n) if views.wholes else aligned
         self._size = {name: size(network.tensors[name].bytes) for pieces in views.pieces.values() for name in pieces}
-        self._layers = layers
-        self._reads = [{piece for name in op.inputs for piece in views.pieces[name]} for op in layers]
-        self._replaceable = [[views.pieces[name] for name in replaceable_inputs(op, network, views)] for op in layers]
+        self._layers = ops = [layer.work.op for layer in layers]
+        self._reads = [{piece for name in op.inputs for piece in views.pieces[name]} for op in ops]
+        self._replaceable = [[views.pieces[name] for name in replaceable_inputs(one, views)] for one in layers]
         self._kept = {piece for name in network.outputs for piece in views.pieces[name]}
-        writer = {op.output: i for i, op in enumerate(layers)}
+        writer = {op.output: i for i, op in enumerate(ops)}
         self._needs = [sum(1 << writer[name] for name in names if name in writer) for names in self._reads]
         self._readers = dict.fromkeys(self._size, 0)
         for i, names in enumerate(self._reads):

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
-from stq_deploy.network.ops import Curve, Op, PairTable, RequantizedOp, Softmax, Table, WeightedOp
-from stq_deploy.network.requantize import (
-    LongRequantize,
-    MultiplierRequantize,
-    Requantize,
-    ShiftRequantize,
-    TableRequantize,
-    ThresholdRequantize,
-    WideRequantize,
-)
 from stq_deploy.program.arena import arena_size, lower_bound, place
-from stq_deploy.program.kernels import choose_kernel
+from stq_deploy.program.kernels.choice import Candidate, choose_kernels
 from stq_deploy.program.lifetimes import Lifetimes, find_lifetimes
 from stq_deploy.program.limits import check_limits
 from stq_deploy.program.order import find_execution
 from stq_deploy.program.program import Arena, ArenaTensor, Layer, Program
-from stq_deploy.program.scratch import scratch_bytes
-from stq_deploy.program.traffic import traffic
-from stq_deploy.program.weights import weight_layout
+from stq_deploy.program.views import find_views
 
 MAXIMUM_BYTES = 1 << 30
 """A plan of more memory than this is refused: offsets are int32 in the emitted C."""
@@ -34,10 +22,12 @@ def plan_network(network: Network) -> Program:
     Raises:
         StqError: the kernels cannot run the network, or it needs more memory than any target could have.
     """
-    executed = find_execution(network)
-    check_limits(network, executed.layers)
+    views = find_views(network)
+    check_limits(network, views)
+    chosen = choose_kernels(network, views)
+    executed = find_execution(network, views, chosen)
     lifetimes = find_lifetimes(network, executed)
-    layers = tuple(_layer(network, i, op) for i, op in enumerate(executed.layers))
+    layers = tuple(_layer(i, one) for i, one in enumerate(executed.layers))
     program = Program(network, layers, _arena(lifetimes, executed.lower_bound), executed.views.pieces)
     total = program.arena.bytes + program.scratch_bytes + program.weight_bytes + program.table_bytes
     if total > MAXIMUM_BYTES:
@@ -62,41 +52,18 @@ def _arena(lifetimes: Lifetimes, order_lower_bound: int) -> Arena:
     return Arena(arena_size(blocks, offsets), lower_bound(blocks), order_lower_bound, tuple(tensors))
 
 
-def _layer(network: Network, index: int, op: Op) -> Layer:
-    inputs, output = tuple(network.input_types(op)), network.tensors[op.output]
-    weights = weight_layout(op) if isinstance(op, WeightedOp) else None
-    weight_bytes, table_bytes = weights.bytes if weights else 0, _table_bytes(op)
+def _layer(index: int, chosen: Candidate) -> Layer:
+    spec, work = chosen.spec, chosen.work
     return Layer(
         index=index,
-        op=op,
-        inputs=inputs,
-        output=output,
-        kernel=choose_kernel(op, inputs),
-        macs=op.macs(inputs, output),
-        weights=weights,
-        table_bytes=table_bytes,
-        scratch_bytes=scratch_bytes(op, inputs, output),
-        traffic=traffic(op, inputs, output, weight_bytes=weight_bytes, table_bytes=table_bytes),
+        op=work.op,
+        inputs=work.inputs,
+        output=work.output,
+        spec=spec,
+        function=chosen.kernel,
+        macs=work.op.macs(work.inputs, work.output),
+        weights=spec.weights(work),
+        table_bytes=spec.table_bytes(work),
+        scratch_bytes=spec.scratch_bytes(work),
+        traffic=spec.traffic(work),
     )
-
-
-def _table_bytes(op: Op) -> int:
-    if isinstance(op, (Table, PairTable, Curve, Softmax)):
-        return op.table.nbytes
-    if isinstance(op, RequantizedOp):
-        return _requantize_bytes(op.requantize)
-    return 0
-
-
-def _requantize_bytes(requantize: Requantize) -> int:
-    if isinstance(requantize, MultiplierRequantize):
-        return requantize.multiplier.nbytes + requantize.offset.nbytes
-    if isinstance(requantize, WideRequantize):
-        return requantize.multiplier.nbytes + requantize.offset.nbytes + requantize.shift.nbytes
-    if isinstance(requantize, LongRequantize):
-        return sum(array.nbytes for array in requantize.arrays())
-    if isinstance(requantize, ShiftRequantize):
-        return requantize.offset.nbytes + requantize.shift.nbytes
-    if isinstance(requantize, ThresholdRequantize):
-        return requantize.thresholds.nbytes + requantize.sign.nbytes
-    return requantize.table.nbytes if isinstance(requantize, TableRequantize) else 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Op
 from stq_deploy.program.buffers import covered_bytes
-from stq_deploy.program.traffic import Traffic
+from stq_deploy.program.kernels.spec import Kernel, KernelSpec, Traffic
+from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.weights import WeightLayout
 
 
@@ -21,7 +23,8 @@ class Layer:
         index: its place among the layers, in the order they run.
         op: the op that it computes.
         inputs, output: types of the tensors it reads and writes.
-        kernel: C name of the kernel that runs it.
+        spec: the family of kernels that runs it.
+        function: the function of the family that does.
         macs: multiply-accumulates of one inference.
         weights: how its weights are packed; None without weights.
         table_bytes: constants other than weights: requantization arrays and look-up tables.
@@ -33,7 +36,8 @@ class Layer:
     op: Op
     inputs: tuple[TensorType, ...]
     output: TensorType
-    kernel: str
+    spec: KernelSpec[Any]
+    function: Kernel
     macs: int
     weights: WeightLayout | None
     table_bytes: int
@@ -44,6 +48,16 @@ class Layer:
     def name(self) -> str:
         """Name of the op."""
         return self.op.name
+
+    @property
+    def kernel(self) -> str:
+        """C name of the function that runs it."""
+        return self.function.function
+
+    @property
+    def work(self) -> Work[Op]:
+        """What the kernel has to compute."""
+        return Work(self.op, self.inputs, self.output)
 
     @property
     def weight_bytes(self) -> int:

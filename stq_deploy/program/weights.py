@@ -1,4 +1,4 @@
-"""Chooses the layout of a layer's weights in flash; `rows.py` packs them."""
+"""The layout of a layer's weights in flash, and the weights in it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.network.ops import DepthwiseConvolve, WeightedOp
-from stq_deploy.program.rows import WORD_BITS
+from stq_deploy.program.rows import WORD_BITS, Words, pack_rows
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,24 @@ def weight_offset(weights: npt.NDArray[np.integer[Any]], bits: int) -> int:
     return 1 << (bits - 1)
 
 
-def weight_layout(op: WeightedOp) -> WeightLayout:
-    """The layout in which the kernels of `op` read its weights."""
-    rows, columns = op.weights_by_output().shape
-    if isinstance(op, DepthwiseConvolve):
-        rows, columns = columns, rows
-    return WeightLayout(op.weight_bits, weight_offset(op.weights, op.weight_bits), rows, columns)
+def layout_of(rows: npt.NDArray[np.integer[Any]], bits: int) -> WeightLayout:
+    """The layout of (rows, columns) weights in fields of `bits` bits."""
+    count, columns = rows.shape
+    return WeightLayout(bits, weight_offset(rows, bits), count, columns)
+
+
+def pack_weights(rows: npt.NDArray[np.integer[Any]], layout: WeightLayout) -> Words:
+    """The packed weights: uint32 (rows, words of a row).
+
+    Raises:
+        ValueError: the layout was made for other weights.
+    """
+    if rows.shape != (layout.rows, layout.columns):
+        raise ValueError(f"the layout has {layout.rows} x {layout.columns} weights, the op {rows.shape}")
+    return pack_rows(rows, layout.bits, layout.offset)
+
+
+def row_elements(count: int, bits: int) -> int:
+    """Elements of a row of `count` weights of `bits` (1, 2, 4, 8, 16) bits, padded to whole 32-bit words."""
+    per_word = WORD_BITS // bits
+    return -(-count // per_word) * per_word

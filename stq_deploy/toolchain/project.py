@@ -21,7 +21,7 @@ from pathlib import Path
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.resources import firmware_templates
-from stq_deploy.program.kernels import KERNELS
+from stq_deploy.program.kernels.choice import all_kernels
 from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.kernel_sources import kernel_sources
@@ -165,7 +165,7 @@ def _copy_kernels(folder: Path, variant: str, wanted: set[str]) -> list[str]:
     root = firmware_templates() / "kernels"
     for name in ("include", "include/internal"):
         _copy(root / name, folder / "kernels" / name, f"kernels/{name}")
-    unwanted = {kernel.function for kernel in KERNELS} - wanted
+    unwanted = {kernel.function for kernel in all_kernels()} - wanted
     chosen = [path for path in kernel_sources(root, variant) if path.stem not in unwanted]
     folders = {path.parent for path in chosen}
     for path in (*chosen, *(header for source in folders for header in source.glob("*.h"))):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from stq_deploy.network import Network
 from stq_deploy.network.ops import OP_KINDS, RequantizedOp, Reshape
 from stq_deploy.program import plan_network
-from stq_deploy.program.kernels import KERNELS
+from stq_deploy.program.kernels.choice import all_kernels
 from tests.helpers.networks import random_network
 
 LAYERS = 40
@@ -37,7 +37,7 @@ def covering_networks() -> list[Network]:
 def wanted() -> set[tuple[str, ...]]:
     """Kernels, outputs, requantizations, and some requantizations with each kind of op, as `met` names them."""
     kinds = [kind for kind, cls in OP_KINDS.items() if issubclass(cls, RequantizedOp)]
-    kernels = {(kernel.function,) for kernel in KERNELS}
+    kernels = {(kernel.function,) for kernel in all_kernels()}
     return kernels | FORMS | OUTPUTS | {(kind, *form) for kind in kinds for form in FORMS_OF_EVERY_KIND}
 
 

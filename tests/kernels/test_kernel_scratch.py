@@ -6,8 +6,10 @@ import itertools
 
 import pytest
 
-from stq_deploy.program import scratch
-from stq_deploy.program.kernels import KERNELS
+from stq_deploy.program.kernels.choice import FAMILIES
+from stq_deploy.program.kernels.convolve import convolve_scratch, depthwise_convolve_scratch
+from stq_deploy.program.kernels.dense import dense_scratch
+from stq_deploy.program.kernels.requantized import channel_block_scratch
 from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels.kernel_library import KernelLibrary
 
@@ -21,16 +23,16 @@ def test_weighted_kernels(library: KernelLibrary, bits: int, dtype: str) -> None
     for kernel, channels, outputs in itertools.product([(1, 1), (3, 3), (5, 4)], SIZES, [1, 2, 7, 128]):
         name = arguments.kernel_name("convolve", bits, dtype) + "_get_buffer_size"
         compiled = library.call(name, arguments.dims(*kernel, channels), arguments.dims(9, 9, outputs))
-        assert compiled == scratch.convolve(*kernel, channels, bits, outputs)
+        assert compiled == convolve_scratch(*kernel, channels, bits, outputs)
         name = arguments.kernel_name("depthwise_convolve", bits, dtype) + "_get_buffer_size"
         compiled = library.call(name, arguments.dims(*kernel, channels), arguments.dims(9, 9, channels))
-        assert compiled == scratch.depthwise_convolve(*kernel)
+        assert compiled == depthwise_convolve_scratch(*kernel)
     for inputs, outputs in itertools.product(SIZES, SIZES):
         name = arguments.kernel_name("dense", bits, dtype) + "_get_buffer_size"
-        assert library.call(name, inputs, outputs) == scratch.dense(inputs, bits, outputs)
+        assert library.call(name, inputs, outputs) == dense_scratch(inputs, bits, outputs)
 
 
-@pytest.mark.parametrize("kernel", [k.function for k in KERNELS if k.kind in BLOCKED])
+@pytest.mark.parametrize("kernel", [k.function for spec in FAMILIES if spec.op.kind in BLOCKED for k in spec.kernels()])
 def test_kernels_that_work_on_blocks_of_channels(library: KernelLibrary, kernel: str) -> None:
     for channels in SIZES:
-        assert library.call(f"{kernel}_get_buffer_size", channels) == scratch.channel_block(channels)
+        assert library.call(f"{kernel}_get_buffer_size", channels) == channel_block_scratch(channels)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stq_deploy.common.resources import firmware_templates
+from stq_deploy.network import TensorType
 from stq_deploy.network.requantize import (
+    REQUANTIZE_KINDS,
+    Form,
     KeepAccumulator,
     LongRequantize,
     MultiplierRequantize,
+    Requantize,
+    ShiftRequantize,
     TableRequantize,
     ThresholdRequantize,
+    WideRequantize,
+    check_form,
+    of_channels,
 )
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
@@ -69,3 +83,124 @@ def test_tables_shared_and_per_channel() -> None:
 def test_keep() -> None:
     acc = np.array([[-1000, 5]])
     assert KeepAccumulator(2, -1000, 5).apply(acc) is acc
+
+
+def ints(*values: int, dtype: str = "int32") -> npt.NDArray[np.integer]:
+    return np.array(values, dtype)
+
+
+def forms() -> dict[str, Requantize]:
+    """A form of each kind, of three channels, that is consistent for accumulators in [-4, 4]."""
+    three, offset, shift = ints(1, 2, 3), ints(0, 1, -1), ints(0, 1, 2, dtype="int8")
+    return {
+        "multiplier": MultiplierRequantize(three, offset, 1, 2, -8, 7),
+        "shift": ShiftRequantize(offset, shift, 0, -8, 7),
+        "wide": WideRequantize(three, offset.astype(np.int64), shift, -8, 7),
+        "long": LongRequantize(three, offset, offset.astype(np.int64), shift, ints(-8, -8, -8), ints(7, 7, 7)),
+        "threshold": ThresholdRequantize(ints(-1, 1, -2, 2, 0, 0).reshape(3, 2), ints(1, 1, -1, dtype="int8"), -1),
+        "table": TableRequantize(np.arange(27, dtype=np.int8).reshape(3, 9) % 8, -4, 3),
+        "keep": KeepAccumulator(3, -4, 4),
+    }
+
+
+KINDS = sorted(REQUANTIZE_KINDS)
+ENDS = (np.full(3, -4), np.full(3, 4))
+OUTPUT = TensorType((3,), "int8", -8, 7, 1.0)
+
+
+def test_every_kind_has_its_example() -> None:
+    assert sorted(forms()) == KINDS
+    for kind, form in forms().items():
+        assert form.kind == kind
+        check_form(form, *ENDS, OUTPUT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("multiplier", {"offset": ints(0, 1)}, "multiplier and offset differ"),
+        ("multiplier", {"offset": ints(0, 1, -1, dtype="int64")}, "not int32"),
+        ("multiplier", {"right_shift": 32}, "outside 0..31"),
+        ("multiplier", {"left_shift": 30}, "overflow int32"),
+        ("shift", {"shift": ints(0, 1, dtype="int8")}, "offset and shift differ"),
+        ("shift", {"shift": ints(0, 1, 2)}, "shift not int8"),
+        ("shift", {"shift": ints(0, 1, 31, dtype="int8")}, "outside 0..30"),
+        ("shift", {"offset": ints(0, 1, 2**31 - 3)}, "overflow int32"),
+        ("wide", {"shift": ints(0, dtype="int8")}, "multiplier, offset and shift differ"),
+        ("wide", {"shift": ints(0, 1, 63, dtype="int8")}, "outside 0..62"),
+        ("wide", {"offset": ints(0, 1, -1)}, "offset is not int64"),
+        ("wide", {"offset": ints(0, 1, 2**63 - 4, dtype="int64")}, "overflow int64"),
+        ("long", {"multiplier": ints(1, 2, 3, dtype="int16")}, "multiplier is not int32"),
+        ("long", {"fraction": ints(0, 1)}, "multiplier and fraction differ"),
+        ("long", {"fraction": ints(0, 1, 2, dtype="int64")}, "fraction is not int32"),
+        ("long", {"lowest": ints(0, 1)}, r"not \(C,\)"),
+        ("long", {"lowest": ints(0, 1, 2, dtype="int16")}, "lowest or highest is not int32"),
+        ("long", {"lowest": ints(0, 0, 5), "highest": ints(7, 7, 4)}, "lowest lies above highest"),
+        ("long", {"offset": ints(0, 1, 2**63 - 4, dtype="int64")}, "overflow int64"),
+        ("threshold", {"thresholds": ints(1, 2, 3)}, "not int32"),
+        ("threshold", {"sign": ints(1, 1, dtype="int8")}, "differ in number"),
+        ("threshold", {"sign": ints(1, 0, 1, dtype="int8")}, "neither -1 nor 1"),
+        ("threshold", {"thresholds": ints(2, 1, 0, 0, 0, 0).reshape(3, 2)}, "do not ascend"),
+        ("table", {"table": np.zeros((2, 9), np.int8)}, "rows differ"),
+        ("table", {"table": np.zeros((3, 9), np.int16)}, "not int8"),
+        ("table", {"base": -3}, "leave the table"),
+        ("table", {"base": -5}, "leave the table"),
+        ("keep", {"minimum": -3}, "stated range"),
+        ("keep", {"maximum": 3}, "stated range"),
+        ("keep", {"maximum": 8}, "leaves the output's range"),
+        ("multiplier", {"minimum": -9}, "leaves the output's range"),
+    ],
+)  # fmt: skip
+def test_a_form_checks_its_own_constants(kind: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_form(dataclasses.replace(forms()[kind], **changes), *ENDS, OUTPUT)
+
+
+def declared_fields() -> dict[str, str]:
+    """Field of `stq_requantize` -> its type, as stq_nn.h declares it."""
+    header = (firmware_templates() / "kernels" / "include" / "stq_nn.h").read_text()
+    structure = header.partition("} stq_requantize;")[0].rpartition("typedef struct {")[2]
+    return {name: c_type for c_type, name in re.findall(r"^ +((?:const )?\w+ \*?)(\w+);", structure, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_arrays_and_settings_are_fields_of_the_c_structure(kind: str) -> None:
+    form, declared = forms()[kind], declared_fields()
+    for array in form.arrays():
+        assert declared[array.field] == f"const {array.values.dtype.name}_t *", array.field
+        assert array.values.size > 0
+    for name in form.settings():
+        assert declared[name] == "int32_t ", name
+    assert f"STQ_REQUANTIZE_{kind.upper()}" in (firmware_templates() / "kernels/include/stq_nn.h").read_text()
+
+
+def test_bytes_of_the_arrays() -> None:
+    expected = {"multiplier": 24, "shift": 15, "wide": 12 + 24 + 3, "long": 12 + 12 + 24 + 3 + 12 + 12, "threshold": 27}
+    assert {kind: form.nbytes for kind, form in forms().items()} == expected | {"table": 27, "keep": 0}
+
+
+def test_a_constant_function_has_no_empty_array() -> None:
+    form = ThresholdRequantize(np.zeros((3, 0), np.int32), np.ones(3, np.int8), 5)
+    assert [array.field for array in form.arrays()] == ["sign"]
+    assert form.settings() == {"minimum": 5, "maximum": 5, "levels": 1}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kept", [[0], [2, 0], [0, 1, 2]])
+def test_some_channels_compute_what_they_did(kind: str, kept: list[int]) -> None:
+    form, acc = forms()[kind], np.arange(-4, 5)[:, None].repeat(3, axis=1)
+    assert (of_channels(form, kept).apply(acc[:, kept]) == form.apply(acc)[:, kept]).all()
+    assert of_channels(form, kept).channels == len(kept)
+
+
+def test_a_row_for_all_channels_stays() -> None:
+    shared = TableRequantize(np.arange(9, dtype=np.int8)[None], -4, 3)
+    assert of_channels(shared, [1]).table.shape == (1, 9)
+
+
+def test_a_form_with_a_gap_cannot_be_made() -> None:
+    class Halved(KeepAccumulator, Form):
+        arrays = Form.arrays
+
+    with pytest.raises(TypeError, match="abstract"):
+        Halved(1, 0, 1)

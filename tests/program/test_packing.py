@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stq_deploy.network.ops import Convolve, Dense, DepthwiseConvolve, WeightedOp, Window
 from stq_deploy.network.requantize import KeepAccumulator
-from stq_deploy.program.packed_weights import pack_weights, weight_rows
+from stq_deploy.program.kernels.choice import families_of
+from stq_deploy.program.kernels.weighted import Weighted
 from stq_deploy.program.rows import pack_rows, unpack_rows
-from stq_deploy.program.weights import weight_layout, weight_offset
+from stq_deploy.program.weights import layout_of, pack_weights, weight_offset
 from tests.helpers.networks import random_network
 
 # (weights, bits, offset, words). Element 2j lies in bits [b*j, b*j+b), element 2j+1 in [16+b*j, 16+b*j+b).
@@ -103,6 +105,12 @@ def test_weight_offset(weights: list[int], bits: int, offset: int) -> None:
     assert weight_offset(np.array(weights, np.int16), bits) == offset
 
 
+def weight_rows(op: WeightedOp) -> npt.NDArray[np.int64]:
+    (spec,) = families_of(op)
+    assert isinstance(spec, Weighted)
+    return spec.rows(op)
+
+
 def test_row_order_is_the_kernels() -> None:
     keep = KeepAccumulator(2, 0, 0)
     window = Window((2, 1))
@@ -119,9 +127,10 @@ def test_row_order_is_the_kernels() -> None:
 def test_layout_foretells_the_packed_size() -> None:
     seen = set()
     for op in (op for seed in range(12) for op in random_network(seed).ops if isinstance(op, WeightedOp)):
-        layout = weight_layout(op)
-        words = pack_weights(op, layout)
+        rows = weight_rows(op)
+        layout = layout_of(rows, op.weight_bits)
+        words = pack_weights(rows, layout)
         assert words.nbytes == layout.bytes
-        assert np.array_equal(unpack_rows(words, layout.bits, layout.offset, layout.columns), weight_rows(op))
+        assert np.array_equal(unpack_rows(words, layout.bits, layout.offset, layout.columns), rows)
         seen.add((op.kind, layout.bits))
     assert len(seen) >= 12

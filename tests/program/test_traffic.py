@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from stq_deploy.network import Network, TensorType
-from stq_deploy.network.ops import Curve, Dense, MaxPool, Softmax, Table, Window
+from stq_deploy.network.ops import Curve, Dense, MaxPool, Op, Softmax, Table, Window
 from stq_deploy.network.requantize import TableRequantize, ThresholdRequantize
 from stq_deploy.program import plan_network
-from stq_deploy.program.traffic import Traffic, traffic
+from stq_deploy.program.kernels.choice import choose
+from stq_deploy.program.kernels.spec import Traffic
+from stq_deploy.program.kernels.work import Work
 from stq_deploy.targets.boards import load_board
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
@@ -96,23 +98,28 @@ def tensor(*shape: int) -> TensorType:
     return TensorType(shape, **BYTE)
 
 
+def traffic(op: Op, x: TensorType, y: TensorType) -> Traffic:
+    work = Work(op, (x,), y)
+    return choose(work).spec.traffic(work)
+
+
 def test_a_look_up_reads_one_entry_for_each_element() -> None:
     x = tensor(3, 5, 2)
     op = Table("table", ("x",), "y", (), table=np.zeros(256, np.int8))
-    assert traffic(op, [x], x, weight_bytes=0, table_bytes=256) == Traffic(60, 0, 30)
+    assert traffic(op, x, x) == Traffic(60, 0, 30)
 
 
 @pytest.mark.parametrize(("shift", "entries"), [(0, 1), (3, 3)])
 def test_a_curve_reads_a_parabolas_entries(shift: int, entries: int) -> None:
     x, y = tensor(3, 5, 2), TensorType((3, 5, 2), "int32", 0, 4, 1.0)
     op = Curve("curve", ("x",), "y", (), table=np.array([0, 1, 4], np.int32), base=0, shift=shift)
-    assert traffic(op, [x], y, weight_bytes=0, table_bytes=12) == Traffic(30 + 120, 0, entries * 4 * 30)
+    assert traffic(op, x, y) == Traffic(30 + 120, 0, entries * 4 * 30)
 
 
 def test_softmax_looks_every_element_up_twice() -> None:
     x, y = tensor(3, 5, 2), TensorType((3, 5, 2), "int16", 0, 32767, 2**-15)
     op = Softmax("softmax", ("x",), "y", (), table=np.array([65536, 0], np.int32))
-    assert traffic(op, [x], y, weight_bytes=0, table_bytes=8) == Traffic(3 * 30 + 60, 0, 2 * 4 * 30)
+    assert traffic(op, x, y) == Traffic(3 * 30 + 60, 0, 2 * 4 * 30)
 
 
 @pytest.mark.parametrize(("levels", "entries"), [(2, 1), (3, 2), (4, 2), (5, 3), (256, 8)])
@@ -121,7 +128,7 @@ def test_thresholds_are_searched_and_not_read_through(levels: int, entries: int)
     thresholds = np.zeros((4, levels - 1), np.int32)
     requantize = ThresholdRequantize(thresholds, np.ones(4, np.int8), 0)
     op = Dense("dense", ("x",), "y", (), weights=np.zeros((8, 4), np.int8), weight_bits=8, requantize=requantize)
-    found = traffic(op, [x], y, weight_bytes=32, table_bytes=thresholds.nbytes + 4)
+    found = traffic(op, x, y)
     assert found.constants == 32 + 4 * (4 * entries + 1)
 
 
@@ -129,7 +136,7 @@ def test_a_table_of_accumulators_is_read_once_for_each_element() -> None:
     x, y = tensor(8), tensor(4)
     requantize = TableRequantize(np.zeros((1, 200), np.int8), 0, channels=4)
     op = Dense("dense", ("x",), "y", (), weights=np.zeros((8, 4), np.int8), weight_bits=8, requantize=requantize)
-    assert traffic(op, [x], y, weight_bytes=32, table_bytes=200).constants == 32 + 4
+    assert traffic(op, x, y).constants == 32 + 4
 
 
 def test_padding_is_not_read() -> None:
@@ -137,14 +144,12 @@ def test_padding_is_not_read() -> None:
     x = tensor(4, 4, 1)
     window = Window((3, 3), (1, 1), (1, 1), (1, 1), (1, 1))
     op = MaxPool("pool", ("x",), "y", (), window=window)
-    assert traffic(op, [x], x, weight_bytes=0, table_bytes=0) == Traffic(100 + 16, 0, 0)
+    assert traffic(op, x, x) == Traffic(100 + 16, 0, 0)
 
 
 def test_the_traffic_of_a_network_is_in_its_plan() -> None:
     network: Network = random_network(1)
     for layer in plan_network(network).layers:
-        inputs, output = network.input_types(layer.op), network.tensors[layer.op.output]
-        assert layer.traffic.activations >= output.bytes
-        assert layer.traffic == traffic(
-            layer.op, inputs, output, weight_bytes=layer.weight_bytes, table_bytes=layer.table_bytes
-        )
+        work = Work(layer.op, tuple(network.input_types(layer.op)), network.tensors[layer.op.output])
+        assert layer.traffic.activations >= work.output.bytes
+        assert layer.traffic == layer.spec.traffic(work)

@@ -15,7 +15,7 @@ from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.network import Network
 from stq_deploy.network.ops import WeightedOp
 from stq_deploy.program import plan_network
-from stq_deploy.program.packed_weights import weight_rows
+from stq_deploy.program.kernels.weighted import Weighted
 from stq_deploy.program.rows import unpack_rows
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore")]
@@ -48,8 +48,9 @@ def test_bits_in_the_emitted_arrays(scheme: str, variant: str, width: int, tmp_p
         per_word = 32 // int(bits)
         assert len(words) == int(length) == int(rows) * -(-int(columns) // per_word)
         assert layer.weights is not None
+        assert isinstance(layer.spec, Weighted)
         unpacked = unpack_rows(words.reshape(int(rows), -1), int(bits), layer.weights.offset, int(columns))
-        np.testing.assert_array_equal(unpacked, weight_rows(layer.op))
+        np.testing.assert_array_equal(unpacked, layer.spec.rows(layer.op))
 
 
 def test_a_binary_network_is_the_same_in_c(tmp_path: Path) -> None:

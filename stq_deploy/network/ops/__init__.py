@@ -1,7 +1,6 @@
 """The operations of the integer network; each class's `run` is the definition of right.
 
-To add one: a class here, then its kernel call in `stq_deploy.codegen.emitters` and its import in
-`stq_deploy.frontend`.
+To add one, follow docs/DESIGN.md, "Adding things".
 """
 
 from stq_deploy.network.ops.arithmetic import Add, ElementwiseOp, Maximum, Minimum, Multiply, Rescale, ScaledOp

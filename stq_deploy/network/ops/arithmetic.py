@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from stq_deploy.network.ops.base import Batch, Op, check_same_shape, require
-from stq_deploy.network.ops.weighted import check_requantize
-from stq_deploy.network.requantize import Requantize
+from stq_deploy.network.checks import require
+from stq_deploy.network.ops.base import Batch, Op, check_same_shape
+from stq_deploy.network.requantize import Requantize, check_form
 from stq_deploy.network.tensor import STORAGE_RANGE, TensorType, fits
 
 
@@ -43,7 +43,7 @@ class ElementwiseOp(Op):
         require(low <= bounds[0] and bounds[1] <= high, "the accumulator can overflow int32")
         require(self.requantize.channels == output.channels, "requantization has another number of channels")
         full = np.ones(output.channels, np.int64)
-        check_requantize(self.requantize, full * bounds[0], full * bounds[1], output)
+        check_form(self.requantize, full * bounds[0], full * bounds[1], output)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from stq_deploy.network.ops.base import Batch, Op, require
-from stq_deploy.network.ops.weighted import check_requantize
+from stq_deploy.network.checks import require
+from stq_deploy.network.ops.base import Batch, Op
 from stq_deploy.network.ops.window import Window, check_pooling
-from stq_deploy.network.requantize import Requantize
+from stq_deploy.network.requantize import Requantize, check_form
 from stq_deploy.network.tensor import STORAGE_RANGE, TensorType
 
 
@@ -51,4 +51,4 @@ class AveragePool(Op):
         require(int32_low <= low and high <= int32_high, "the accumulator can overflow int32")
         require(self.requantize.channels == output.channels, "requantization has another number of channels")
         full = np.ones(output.channels, np.int64)
-        check_requantize(self.requantize, full * low, full * high, output)
+        check_form(self.requantize, full * low, full * high, output)

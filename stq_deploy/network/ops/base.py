@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.network.checks import require
 from stq_deploy.network.tensor import TensorType
 
 Batch = npt.NDArray[np.int64]
@@ -47,12 +48,6 @@ class Op:
     def macs(self, types: Sequence[TensorType], output: TensorType) -> int:
         """Multiply-accumulates of one inference (0 unless it is a convolution or dense layer)."""
         return 0
-
-
-def require(condition: bool, message: str) -> None:
-    """ValueError with `message` unless `condition`."""
-    if not condition:
-        raise ValueError(message)
 
 
 def check_same_shape(types: Sequence[TensorType], output: TensorType) -> None:

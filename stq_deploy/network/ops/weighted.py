@@ -9,17 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.network.ops.base import Op, require
-from stq_deploy.network.requantize import (
-    KeepAccumulator,
-    LongRequantize,
-    MultiplierRequantize,
-    Requantize,
-    ShiftRequantize,
-    TableRequantize,
-    ThresholdRequantize,
-    WideRequantize,
-)
+from stq_deploy.network.checks import require
+from stq_deploy.network.ops.base import Op
+from stq_deploy.network.requantize import Requantize, check_form
 from stq_deploy.network.tensor import STORAGE_RANGE, TensorType
 
 WEIGHT_BITS = (1, 2, 4, 8, 16)
@@ -70,7 +62,7 @@ class WeightedOp(Op):
             bool((low >= int32_low).all() and (high <= int32_high).all()),
             "the accumulator can overflow int32",
         )
-        check_requantize(self.requantize, low, high, output)
+        check_form(self.requantize, low, high, output)
 
 
 def fits_bits(weights: npt.NDArray[np.integer[Any]], bits: int) -> bool:
@@ -81,62 +73,6 @@ def fits_bits(weights: npt.NDArray[np.integer[Any]], bits: int) -> bool:
     if bits == 1:
         return (low >= 0 and high <= 1) or bool((np.abs(weights) == 1).all())
     return -(1 << (bits - 1)) <= low and high < 1 << (bits - 1)
-
-
-def check_requantize(
-    requantize: Requantize, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64], output: TensorType
-) -> None:
-    """ValueError unless every accumulator in [low, high] gives a level of `output` without overflow."""
-    r = requantize
-    require(
-        output.minimum <= r.minimum <= r.maximum <= output.maximum,
-        "requantization leaves the output's range",
-    )
-    if isinstance(r, MultiplierRequantize):
-        require(r.multiplier.shape == r.offset.shape and r.multiplier.ndim == 1, "multiplier and offset differ")
-        require(r.multiplier.dtype == np.int32 and r.offset.dtype == np.int32, "multiplier or offset is not int32")
-        require(0 <= r.left_shift <= 31 and 0 <= r.right_shift <= 31, "a shift is outside 0..31")
-        require(r.overflow_free(low, high), "requantization can overflow int32")
-    elif isinstance(r, ShiftRequantize):
-        require(r.offset.shape == r.shift.shape and r.offset.ndim == 1, "offset and shift differ")
-        require(r.offset.dtype == np.int32 and r.shift.dtype == np.int8, "offset is not int32 or shift not int8")
-        require(bool(((r.shift >= 0) & (r.shift <= 30)).all()), "a shift is outside 0..30")
-        require(r.overflow_free(low, high), "requantization can overflow int32")
-    elif isinstance(r, WideRequantize | LongRequantize):
-        require(r.multiplier.shape == r.offset.shape == r.shift.shape, "multiplier, offset and shift differ")
-        require(r.multiplier.ndim == 1 and r.multiplier.dtype == np.int32, "multiplier is not int32 (C,)")
-        if isinstance(r, LongRequantize):
-            require(r.fraction.shape == r.multiplier.shape, "multiplier and fraction differ")
-            require(r.fraction.dtype == np.int32, "fraction is not int32")
-            require(r.lowest.shape == r.highest.shape == r.multiplier.shape, "lowest and highest are not (C,)")
-            require(r.lowest.dtype == np.int32 and r.highest.dtype == np.int32, "lowest or highest is not int32")
-            require(bool((r.lowest <= r.highest).all()), "lowest lies above highest")
-        require(r.offset.dtype == np.int64 and r.shift.dtype == np.int8, "offset is not int64 or shift not int8")
-        require(bool(((r.shift >= 0) & (r.shift <= 62)).all()), "a shift is outside 0..62")
-        require(r.overflow_free(low, high), "requantization can overflow int64")
-    elif isinstance(r, ThresholdRequantize):
-        require(r.thresholds.ndim == 2 and r.thresholds.dtype == np.int32, "thresholds are not int32 (C, L)")
-        require(
-            len(r.thresholds) == len(r.sign) and r.sign.dtype == np.int8,
-            "thresholds and signs differ in number",
-        )
-        require(bool(np.isin(r.sign, (-1, 1)).all()), "a threshold sign is neither -1 nor 1")
-        require(bool((np.diff(r.thresholds.astype(np.int64), axis=1) >= 0).all()), "thresholds do not ascend")
-    elif isinstance(r, TableRequantize):
-        require(r.table.ndim == 2 and r.table.dtype == np.int8, "table is not int8 (C, N)")
-        require(
-            r.table.shape[0] in (1, r.channels) and r.table.shape[1] > 0,
-            "table rows differ from the channels",
-        )
-        require(
-            bool((low >= r.base).all() and (high < r.base + r.table.shape[1]).all()),
-            "the accumulator can leave the table",
-        )
-    elif isinstance(r, KeepAccumulator):
-        require(
-            bool((low >= r.minimum).all() and (high <= r.maximum).all()),
-            "the accumulator can leave its stated range",
-        )
 
 
 def only_types(types: Sequence[TensorType], allowed: Sequence[str]) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.network.ops.base import Batch, require
+from stq_deploy.network.checks import require
+from stq_deploy.network.ops.base import Batch
 from stq_deploy.network.tensor import MAXIMUM_ELEMENTS, TensorType, fits
 
 

@@ -109,8 +109,7 @@ static stq_status layer_04_dense(const stq_model_context *network)
     static const stq_dense_params params = {.input_offset = 0, .weight_offset = 8};
     static const stq_requantize requantize = {
         .kind = STQ_REQUANTIZE_MULTIPLIER, .output_type = STQ_S16,
-        .left_shift = 4, .right_shift = 1,
-        .minimum = -500, .maximum = 500,
+        .left_shift = 4, .right_shift = 1, .minimum = -500, .maximum = 500,
         .multiplier = stq_model_multiplier_layer_04_dense, .offset = stq_model_offset_layer_04_dense,
     };
 

@@ -2,8 +2,8 @@
 /*
  * stq_nn_scratch.h - how many bytes of scratch each kernel needs (internal to the kernels).
  *
- * One formula for both implementations, so that the choice of implementation never moves memory. The same formulas in
- * Python, are in stq_deploy/program/scratch.py; a test compares them.
+ * One formula for both implementations, so that the choice of implementation never moves memory. The families of
+ * stq_deploy/program/kernels/ have the same formulas in Python; a test compares them.
  */
 #ifndef STQ_NN_SCRATCH_H
 #define STQ_NN_SCRATCH_H

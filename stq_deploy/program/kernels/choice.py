@@ -1,0 +1,149 @@
+"""Which kernel runs an op: every family there is, those that can run the op, and the choice among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.network import Network
+from stq_deploy.network.ops import (
+    Add,
+    AveragePool,
+    Concatenate,
+    Convolve,
+    Crop,
+    Curve,
+    Dense,
+    DepthwiseConvolve,
+    Maximum,
+    MaxPool,
+    Minimum,
+    Multiply,
+    Op,
+    Pad,
+    PairTable,
+    Rescale,
+    Softmax,
+    Table,
+    Upsample,
+)
+from stq_deploy.program.kernels.convolve import ConvolveKernels, DepthwiseConvolveKernels
+from stq_deploy.program.kernels.dense import DenseKernels
+from stq_deploy.program.kernels.elementwise import MultiplyKernels, RescaleKernels, ScaledKernels
+from stq_deploy.program.kernels.movement import ConcatenateKernels, CropKernels, PadKernels, UpsampleKernels
+from stq_deploy.program.kernels.pool import AveragePoolKernels, MaxPoolKernels
+from stq_deploy.program.kernels.softmax import SoftmaxKernels
+from stq_deploy.program.kernels.spec import Kernel, KernelSpec
+from stq_deploy.program.kernels.table import CurveKernels, PairTableKernels, TableKernels
+from stq_deploy.program.kernels.work import Work
+from stq_deploy.program.views import Views
+
+FAMILIES: tuple[KernelSpec[Any], ...] = (
+    ConvolveKernels(Convolve), DepthwiseConvolveKernels(DepthwiseConvolve), DenseKernels(Dense),
+    MaxPoolKernels(MaxPool), AveragePoolKernels(AveragePool),
+    TableKernels(Table), PairTableKernels(PairTable), CurveKernels(Curve), SoftmaxKernels(Softmax),
+    RescaleKernels(Rescale), ScaledKernels(Add), ScaledKernels(Maximum), ScaledKernels(Minimum),
+    MultiplyKernels(Multiply),
+    PadKernels(Pad), CropKernels(Crop), UpsampleKernels(Upsample), ConcatenateKernels(Concatenate),
+)  # fmt: skip
+"""Every family of kernels; of those that can run an op, an earlier one is preferred."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One way to run an op.
+
+    Attributes:
+        spec: the family.
+        kernel: its function.
+        work: the op and its types.
+    """
+
+    spec: KernelSpec[Any]
+    kernel: Kernel
+    work: Work[Op]
+
+
+def work_of(network: Network, op: Op) -> Work[Op]:
+    """What a kernel of `op` has to compute."""
+    return Work(op, tuple(network.input_types(op)), network.tensors[op.output])
+
+
+def all_kernels() -> tuple[Kernel, ...]:
+    """Every function of every family."""
+    return tuple(kernel for spec in FAMILIES for kernel in spec.kernels())
+
+
+def families_of(op: Op) -> tuple[KernelSpec[Any], ...]:
+    """The families for ops of this kind.
+
+    Raises:
+        StqError: there is none.
+    """
+    found = tuple(spec for spec in FAMILIES if type(op) is spec.op)
+    if not found:
+        raise StqError(
+            f"no family of kernels runs a {op.kind}",
+            where=f"layer {op.name!r}",
+            cause="the op was added to the integer network without a KernelSpec",
+            next="add one in stq_deploy/program/kernels (docs/DESIGN.md, `Adding things`)",
+        )
+    return found
+
+
+def candidates(work: Work[Op]) -> tuple[Candidate, ...]:
+    """Every way to run an op, the preferred one first; at least one.
+
+    Raises:
+        StqError: no kernel reads these types, or none may run the op; the error has the first family's reason.
+    """
+    found, refusals = [], []
+    for spec in families_of(work.op):
+        kernel = spec.kernel(work)
+        if kernel is None:
+            continue
+        refusal = spec.refusal(work)
+        if refusal is None:
+            found.append(Candidate(spec, kernel, work))
+        else:
+            refusals.append(refusal)
+    if found:
+        return tuple(found)
+    if refusals:
+        raise refuse(refusals[0].what, f"layer {work.op.name!r}", refusals[0].cause)
+    weights = f" with {work.weight_bits}-bit weights" if work.weight_bits else ""
+    raise StqError(
+        f"no kernel runs a {work.op.kind}{weights} on {' and '.join(t.dtype for t in work.inputs)}",
+        where=f"layer {work.op.name!r}",
+        cause="the kernel library lacks this combination of weights and activations",
+        next="quantize the layer's input to 8 or 16 bits, or add a kernel (docs/DESIGN.md, `Adding things`)",
+    )
+
+
+def choose(work: Work[Op]) -> Candidate:
+    """The preferred way to run an op.
+
+    Raises:
+        StqError: there is none.
+    """
+    return candidates(work)[0]
+
+
+def choose_kernels(network: Network, views: Views) -> tuple[Candidate, ...]:
+    """The preferred way to run each op that does work on the device, in the network's order.
+
+    Raises:
+        StqError: there is none for some op.
+    """
+    return tuple(choose(work_of(network, op)) for op in network.ops if not views.is_view(op))
+
+
+def refuse(what: str, where: str, cause: str) -> StqError:
+    """The error for a network that the NumPy reference computes but no kernel runs."""
+    return StqError(
+        f"the C kernels cannot run this network: {what}",
+        where=where,
+        cause=cause,
+        next="quantize the layer's activation to at most 8 bits in the QKeras model and convert it again",
+    )

@@ -1,0 +1,140 @@
+"""Convolution and depthwise convolution: one kernel interface, two meanings of a weight row."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.network.ops import Convolve, DepthwiseConvolve
+from stq_deploy.program.kernels.call import SCRATCH, CallContext, KernelCall, Struct, fields, image_dims
+from stq_deploy.program.kernels.requantized import (
+    ACCUMULATOR_BYTES,
+    REQUANTIZE,
+    accumulator_traffic,
+    requantize_call,
+    requantize_reads,
+)
+from stq_deploy.program.kernels.spec import Traffic
+from stq_deploy.program.kernels.weighted import COLUMN_BYTES, Weighted
+from stq_deploy.program.kernels.windows import covered_bytes, covered_elements, window_note
+from stq_deploy.program.kernels.work import Work
+from stq_deploy.program.weights import row_elements
+
+DEPTHWISE_BLOCK = 32
+"""Channels that a depthwise kernel processes at a time (STQ_DEPTHWISE_BLOCK)."""
+
+AnyConvolution = TypeVar("AnyConvolution", bound=Convolve | DepthwiseConvolve)
+
+
+class ConvolveKernels(Weighted[Convolve]):
+    """`stq_convolve_*`: two pixels are gathered into columns, and two output channels summed at a time."""
+
+    def rows(self, op: Convolve) -> npt.NDArray[np.int64]:
+        """A row for each output channel, in (kernel row, kernel column, input channel of the group) order."""
+        return op.weights_by_output()
+
+    def scratch_bytes(self, work: Work[Convolve]) -> int:
+        op = work.op
+        return convolve_scratch(*op.window.size, op.weights.shape[2], op.weight_bits, work.output.channels)
+
+    def traffic(self, work: Work[Convolve]) -> Traffic:
+        op, (x,), output = work.op, work.inputs, work.output
+        # Each word of weights is read once for two pixels. Two output channels at a time read the columns; those of a
+        # group read the group's part of them.
+        pixels, taps = output.elements // output.channels, int(np.prod(op.window.size))
+        columns = taps * COLUMN_BYTES * (x.channels + op.weights.shape[2] * -(-output.channels // 2))
+        weights = -(-pixels // 2) * self.weight_bytes(work)
+        return Traffic(
+            covered_bytes(op.window, x, x.channels) + output.bytes,
+            pixels * columns + accumulator_traffic(output),
+            weights + requantize_reads(op.requantize, output),
+        )
+
+    def emit(self, context: CallContext[Convolve]) -> KernelCall:
+        depth = context.op.weights.shape[2]
+        groups = context.inputs[0].channels // depth
+        return _call(self, context, depth, (f"{groups} groups",) if groups > 1 else ())
+
+
+class DepthwiseConvolveKernels(Weighted[DepthwiseConvolve]):
+    """`stq_depthwise_convolve_*`: the weights of a block of channels are widened once, and read for every pixel."""
+
+    def rows(self, op: DepthwiseConvolve) -> npt.NDArray[np.int64]:
+        """A row for each kernel tap, in (kernel row, kernel column) order; its elements are output channels."""
+        return op.weights_by_output().T
+
+    def scratch_bytes(self, work: Work[DepthwiseConvolve]) -> int:
+        return depthwise_convolve_scratch(*work.op.window.size)
+
+    def traffic(self, work: Work[DepthwiseConvolve]) -> Traffic:
+        op, (x,), output = work.op, work.inputs, work.output
+        widened = COLUMN_BYTES * op.weights.size  # two from each word that is read
+        multiplied = COLUMN_BYTES * covered_elements(op.window, x, output.channels)
+        return Traffic(
+            covered_bytes(op.window, x, output.channels) + output.bytes,
+            widened + multiplied + accumulator_traffic(output),
+            widened + requantize_reads(op.requantize, output),
+        )
+
+    def emit(self, context: CallContext[DepthwiseConvolve]) -> KernelCall:
+        return _call(self, context, context.output.channels, ())
+
+
+def convolve_scratch(height: int, width: int, group_channels: int, bits: int, output_channels: int) -> int:
+    """`stq_convolve_buffer_size`: int16 columns of two pixels, then int32 accumulators of two pixels.
+
+    Args:
+        height, width: of the window.
+        group_channels: input channels of a group.
+    """
+    column = row_elements(height * width * group_channels, bits)
+    even_channels = output_channels + output_channels % 2
+    return 2 * (COLUMN_BYTES * column + ACCUMULATOR_BYTES * even_channels)
+
+
+def depthwise_convolve_scratch(height: int, width: int) -> int:
+    """`stq_depthwise_convolve_buffer_size`: for a block of channels, int16 weights, then int32 accumulators.
+
+    Args:
+        height, width: of the window.
+    """
+    return DEPTHWISE_BLOCK * (COLUMN_BYTES * height * width + ACCUMULATOR_BYTES)
+
+
+def _call(
+    spec: Weighted[AnyConvolution], context: CallContext[AnyConvolution], filter_channels: int, notes: tuple[str, ...]
+) -> KernelCall:
+    """The call that both have.
+
+    Args:
+        filter_channels: depth of a convolution's filter: that of a group of input channels, or of a depthwise output.
+    """
+    op, (x,) = context.op, context.inputs
+    weights, layout = spec.packed(context)
+    tables, requantize = requantize_call(context, op.requantize)
+    window = op.window
+    params = Struct(
+        "stq_conv_params",
+        "params",
+        (
+            fields(input_offset=-x.zero_point, weight_offset=layout.offset),
+            fields(stride_h=window.stride[0], stride_w=window.stride[1]),
+            fields(pad_top=window.pad_before[0], pad_left=window.pad_before[1]),
+            fields(dilation_h=window.dilation[0], dilation_w=window.dilation[1]),
+        ),
+    )
+    structs = (
+        params,
+        requantize,
+        image_dims("input_dims", x.shape),
+        image_dims("filter_dims", (*window.size, filter_channels)),
+        image_dims("output_dims", context.output.shape),
+    )
+    arguments = (
+        SCRATCH, "&params", REQUANTIZE, "&input_dims", context.input_pointers[0], "&filter_dims", weights.name,
+        "&output_dims", context.output_pointer,
+    )  # fmt: skip
+    all_notes = (window_note(window), *notes, f"{layout.bits}-bit weights")
+    return KernelCall((weights, *tables), structs, arguments, all_notes)

@@ -1,0 +1,129 @@
+"""What a family of kernels is: everything that planning and code generation have to know of it, in one object."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from stq_deploy.network.tensor import fits
+from stq_deploy.program.kernels.call import CallContext, KernelCall
+from stq_deploy.program.kernels.work import AnyOp, Work
+from stq_deploy.program.weights import WeightLayout
+
+ELEMENT_NAMES = {"int8": "s8", "int16": "s16", "int32": "s32"}
+"""Storage type -> the end of a C name."""
+WEIGHT_NAMES = {1: "b1", 2: "t2", 4: "s4", 8: "s8", 16: "s16"}
+"""Bits of a weight -> its part of a C name."""
+ANY_TYPE = tuple(ELEMENT_NAMES)
+HAND_MADE = "the .stq file is hand-made"
+"""The cause of what no conversion makes."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One C function of a family.
+
+    Attributes:
+        function: its name.
+        input_types: storage types that it reads.
+        weight_bits: bits of a packed weight; 0 for a kernel without weights.
+    """
+
+    function: str
+    input_types: tuple[str, ...]
+    weight_bits: int = 0
+
+    def reads(self, work: Work[Any]) -> bool:
+        """Whether the function takes inputs and weights of these types."""
+        return work.weight_bits == self.weight_bits and all(t.dtype in self.input_types for t in work.inputs)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes read and written in one inference: counts of array elements, not of bus accesses.
+
+    Attributes:
+        activations: in the arena.
+        scratch: in the kernels' working memory.
+        constants: weights, requantization arrays and tables.
+    """
+
+    activations: int
+    scratch: int
+    constants: int
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a family cannot run an op that its kernels' types would allow.
+
+    Attributes:
+        what: the fact about the op.
+        cause: where it comes from.
+    """
+
+    what: str
+    cause: str
+
+
+class KernelSpec(ABC, Generic[AnyOp]):
+    """A family of kernels: one way to run the ops of one kind.
+
+    Several families may run the same kind; `choice.candidates` lists those that can run an op. A family that leaves a
+    method out cannot be made, so that no fact about a kernel is ever a default.
+
+    Attributes:
+        op: the class of ops that it runs.
+    """
+
+    def __init__(self, op: type[AnyOp]) -> None:
+        self.op = op
+
+    @abstractmethod
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Every C function of the family; the first that reads an op's types runs it."""
+
+    @abstractmethod
+    def limits(self, work: Work[AnyOp]) -> Refusal | None:
+        """Why the kernels' contract (`stq_nn.h`) does not hold for an op whose types they read; None if it holds."""
+
+    @abstractmethod
+    def weights(self, work: Work[AnyOp]) -> WeightLayout | None:
+        """How the kernels read the op's weights; None without weights."""
+
+    @abstractmethod
+    def table_bytes(self, work: Work[AnyOp]) -> int:
+        """Bytes of the constants that are not weights: requantization arrays and look-up tables."""
+
+    @abstractmethod
+    def scratch_bytes(self, work: Work[AnyOp]) -> int:
+        """Bytes of working memory: the kernel's `_get_buffer_size`, or 0 without one."""
+
+    @abstractmethod
+    def traffic(self, work: Work[AnyOp]) -> Traffic:
+        """Bytes that the kernel's loops read and write in one inference."""
+
+    @abstractmethod
+    def may_replace(self, work: Work[AnyOp], index: int) -> bool:
+        """Whether the output may take the memory of input `index`, from its first byte on."""
+
+    @abstractmethod
+    def emit(self, context: CallContext[AnyOp]) -> KernelCall:
+        """The call of the kernel, with its constants and parameter structures."""
+
+    def kernel(self, work: Work[AnyOp]) -> Kernel | None:
+        """The function that runs an op; None if none reads its types."""
+        return next((kernel for kernel in self.kernels() if kernel.reads(work)), None)
+
+    def refusal(self, work: Work[AnyOp]) -> Refusal | None:
+        """Why no kernel of the family may run an op whose types it reads; None if one may."""
+        for t in work.inputs:
+            if not fits("int32", -t.zero_point, t.minimum - t.zero_point, t.maximum - t.zero_point):
+                return Refusal(f"the zero point {t.zero_point} does not fit 32 bits", HAND_MADE)
+        return self.limits(work)
+
+    def weight_bytes(self, work: Work[AnyOp]) -> int:
+        """Bytes of the packed weights."""
+        layout = self.weights(work)
+        return layout.bytes if layout else 0

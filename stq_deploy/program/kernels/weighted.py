@@ -1,0 +1,64 @@
+"""What convolutions and dense layers share: packed weights, and inputs that SMLAD multiplies in pairs."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from itertools import product
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.network.ops import WeightedOp
+from stq_deploy.network.tensor import fits
+from stq_deploy.program.kernels.call import CallContext, Constant
+from stq_deploy.program.kernels.requantized import requantize_limits
+from stq_deploy.program.kernels.spec import ELEMENT_NAMES, WEIGHT_NAMES, Kernel, KernelSpec, Refusal
+from stq_deploy.program.kernels.work import Work
+from stq_deploy.program.weights import WeightLayout, layout_of, pack_weights
+
+AnyWeighted = TypeVar("AnyWeighted", bound=WeightedOp)
+
+COLUMN_BYTES = 2
+"""Bytes of a level in the columns that kernels keep in scratch memory."""
+
+
+class Weighted(KernelSpec[AnyWeighted]):
+    """A family with rows of packed weights, in every width and for int8 and int16 inputs."""
+
+    def kernels(self) -> tuple[Kernel, ...]:
+        return tuple(
+            Kernel(f"stq_{self.op.kind}_{WEIGHT_NAMES[bits]}_{ELEMENT_NAMES[dtype]}", (dtype,), bits)
+            for dtype, bits in product(("int8", "int16"), WEIGHT_NAMES)
+        )
+
+    @abstractmethod
+    def rows(self, op: AnyWeighted) -> npt.NDArray[np.int64]:
+        """int64 (rows, columns) of weights as the kernels' contract orders them."""
+
+    def limits(self, work: Work[AnyWeighted]) -> Refusal | None:
+        for t in work.inputs:
+            low, high = t.minimum - t.zero_point, t.maximum - t.zero_point
+            if not fits("int16", low, high):
+                # The kernels multiply pairs of 16-bit values (SMLAD).
+                return Refusal(
+                    f"an input minus its zero point spans {low}..{high}, beyond 16 bits",
+                    "a 16-bit activation has a zero point far from 0",
+                )
+        return requantize_limits(work.op.requantize)
+
+    def weights(self, work: Work[AnyWeighted]) -> WeightLayout:
+        return layout_of(self.rows(work.op), work.op.weight_bits)
+
+    def table_bytes(self, work: Work[AnyWeighted]) -> int:
+        return work.op.requantize.nbytes
+
+    def may_replace(self, work: Work[AnyWeighted], index: int) -> bool:
+        return False
+
+    def packed(self, context: CallContext[AnyWeighted]) -> tuple[Constant, WeightLayout]:
+        """The array of packed weights, and its layout."""
+        rows, layout = self.rows(context.op), self.weights(context.work)
+        bits = f"{layout.bits} bits each"
+        note = f"{layout.rows} rows of {layout.columns} weights, {bits}"
+        return context.constant("weights", pack_weights(rows, layout), note), layout
