@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stq_deploy.api import (
+        AttackedSamples,
         BuiltFirmware,
         ConnectedBoard,
         Evaluation,
         IntegerNetwork,
         LayerComparison,
         StqError,
+        attack,
         build,
         connect,
         convert,
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "BuiltFirmware", "ConnectedBoard", "Evaluation", "IntegerNetwork", "LayerComparison", "StqError", "build",
-    "connect", "convert", "emulate", "evaluate", "load", "verify",
+    "AttackedSamples", "BuiltFirmware", "ConnectedBoard", "Evaluation", "IntegerNetwork", "LayerComparison", "StqError",
+    "attack", "build", "connect", "convert", "emulate", "evaluate", "load", "verify",
 ]  # fmt: skip
 
 

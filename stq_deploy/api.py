@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
 from stq_deploy.common.errors import StqError, no_such
 from stq_deploy.common.files import check_output, locked, resolved
-from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of
+from stq_deploy.datasets.samples import SampleSet, is_own_sample_file, load_samples, samples_of, save_samples
 from stq_deploy.evaluation.boards import open_board, open_emulated
 from stq_deploy.evaluation.firmware import default_build_folder
 from stq_deploy.evaluation.inputs import Inputs, read_inputs
@@ -34,7 +34,7 @@ from stq_deploy.executors import Executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.lowering import Conversion, PostTraining, convert_model, load_any
 from stq_deploy.lowering.input_domain import MOST_BITS, PIXEL_BITS, checked_range, is_assumed
-from stq_deploy.lowering.model_in_memory import convert_keras_model
+from stq_deploy.lowering.model_in_memory import saved_model
 from stq_deploy.lowering.ranges import METHODS
 from stq_deploy.lowering.unread_units import drop_unread_units as without_unread_units
 from stq_deploy.network import Network, load_network, save_network
@@ -52,8 +52,8 @@ from stq_deploy.toolchain.compilers import find_compiler
 from stq_deploy.zoo.shipped import PREFIX, resolve_model, with_class_names
 
 __all__ = [
-    "BuiltFirmware", "ConnectedBoard", "Evaluation", "IntegerNetwork", "LayerComparison", "StqError", "build",
-    "connect", "convert", "emulate", "evaluate", "load", "verify",
+    "AttackedSamples", "BuiltFirmware", "ConnectedBoard", "Evaluation", "IntegerNetwork", "LayerComparison", "StqError",
+    "attack", "build", "connect", "convert", "emulate", "evaluate", "load", "verify",
 ]  # fmt: skip
 
 PathLike = str | os.PathLike[str]
@@ -221,6 +221,58 @@ class Evaluation:
         return f"{self.on}: {self.score.metric} {self.score}, {self.samples} samples, {differ}"
 
 
+@dataclass(frozen=True, eq=False)
+class AttackedSamples:
+    """The result of `attack`.
+
+    Attributes
+    ----------
+    samples : SampleSet
+        Samples with the record of the attack. Internal: its interface may change.
+    clean_correct, attacked_correct : int
+        Number of clean and of attacked samples that the Keras model, in float32, gets right.
+    integer_correct : int
+        Number of attacked samples that the integer network gets right.
+    largest_change : float
+        Largest distance of an attacked sample from its clean one, in the attack's norm and unit.
+    """
+
+    samples: SampleSet
+    clean_correct: int
+    attacked_correct: int
+    integer_correct: int
+    largest_change: float
+
+    @property
+    def x(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
+        """The attacked samples, (N, *input shape): uint8 pixels, float32 pixels in [0, 1], or float32 features."""
+        return self.samples.x
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """The true classes, (N,)."""
+        return self.samples.classes()
+
+    def save(self, path: PathLike) -> None:
+        """Write a sample file (.npz) for the commands, in place of a former one that an attack wrote.
+
+        Raises
+        ------
+        StqError
+            The file cannot be written, or another kind of file is there.
+        """
+        what = "a sample file that attack wrote"
+        check_output(path, what=what, recognize=is_own_sample_file, parents=False, force_option=False)
+        save_samples(self.samples, path)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __str__(self) -> str:
+        counts = f"the Keras model gets {self.clean_correct} right clean, {self.attacked_correct} attacked"
+        return f"{self.samples.attack}: of {len(self)} samples {counts}; the integer network {self.integer_correct}"
+
+
 def convert(
     model: Any,
     *,
@@ -267,15 +319,10 @@ def convert(
         The file is damaged, a layer cannot be converted, or nothing states the values of the input.
     """
     asked = _conversion(calibrate, features, input_range, input_bits, ranges if post_training else None)
+    with _model_file(model) as path:
+        network = convert_model(path, asked)
     if isinstance(model, str | os.PathLike):
-        network = with_class_names(convert_model(resolve_model(model, keras=True), asked), os.fspath(model))
-    elif callable(getattr(model, "save", None)):
-        network = convert_keras_model(model, [asked])
-    else:
-        raise StqError(
-            f"a {type(model).__name__} is neither the path of a model file nor a Keras model",
-            next="give a path, zoo:NAME, or a model of tf_keras",
-        )
+        network = with_class_names(network, os.fspath(model))
     if is_assumed(network):
         text = (
             "no quantizer reads the model's input, which is taken for pixels in [0, 1]; state input_range or calibrate"
@@ -496,6 +543,89 @@ def evaluate(
         name, len(samples), scoring.description, score, scoring.confusion(answers, samples),
         np.unique(np.concatenate(differing)), inputs.outside,
     )  # fmt: skip
+
+
+def attack(
+    net: IntegerNetwork,
+    model: Any,
+    x: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    name: str = "pgd",
+    *,
+    seed: int = 0,
+    features: bool | None = None,
+    **settings: float | str,
+) -> AttackedSamples:
+    """Make adversarial samples of a Keras model, as `stq-deploy attack`; needs TensorFlow.
+
+    The attack is untargeted. It follows the Keras model's gradients or answers; the network judges the result.
+
+    Parameters
+    ----------
+    net : IntegerNetwork
+        Converted from `model`.
+    model : path or Keras model
+        As for `convert`.
+    x : array_like, shape (N, *input_shape)
+        Clean samples, as for `IntegerNetwork.predict`. Of uint8 pixels the result is uint8 pixels, too.
+    labels : array_like, shape (N,)
+        True class of each sample, a whole number from 0.
+    name : str
+        A name of `stq-deploy attack --attack`, such as fgsm, pgd or square. `transfer` is not possible here.
+    seed : int
+        Decides all that is drawn.
+    features : bool, optional
+        As for `IntegerNetwork.predict`.
+    **settings
+        Settings of the attack. `eps`: largest change, in pixel units (0..1) or the features' own unit, 8/255 by
+        default; `norm`: "inf", "1" or "2". docs/COMMANDS.md names the others.
+
+    Raises
+    ------
+    StqError
+        Unusable samples or labels, an unknown attack or setting, or a model without classes or of another input.
+    """
+    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.judge import judge_of
+    from stq_deploy.evaluation.task import check_attackable
+    from stq_deploy.research.attacks.craft import Target, craft
+    from stq_deploy.research.attacks.registry import get_attack
+    from stq_deploy.research.attacks.transfer import Transfer
+
+    if name == Transfer.name:
+        raise StqError(
+            "the attack transfer needs another model's gradients",
+            next="use `stq-deploy attack --attack transfer --from MODEL`, or another attack",
+        )
+    chosen = get_attack(name).from_text({setting: str(value) for setting, value in settings.items()})
+    samples, _ = _inputs(net.network, x, labels, features)
+    check_attackable(net.network.output_format)
+    with _model_file(model) as path:
+        keras = FloatModel(path)
+    target = Target(
+        model=keras.keras,
+        name=keras.name,
+        file_sha256=keras.file_sha256,
+        input_format=net.network.input_format,
+        model_hash=net.model_hash,
+        judge=judge_of(NumpyExecutor(net.program)),
+    )
+    storage = "uint8" if samples.x.dtype == np.uint8 else "float32"
+    made = craft(target, samples, chosen, seed=seed, storage=storage)
+    correct, change = made.metadata["float_model"]["correct"], made.metadata["attack"]["largest_change"]
+    return AttackedSamples(made, correct["clean"], correct["attacked"], correct["integer"], change[chosen.norm])
+
+
+def _model_file(model: Any) -> AbstractContextManager[Path]:
+    """The file of a model, given as a path or in memory."""
+    if isinstance(model, str | os.PathLike):
+        return nullcontext(Path(resolve_model(model, keras=True)))
+    if callable(getattr(model, "save", None)):
+        return saved_model(model)
+    raise StqError(
+        f"a {type(model).__name__} is neither the path of a model file nor a Keras model",
+        next="give a path, zoo:NAME, or a model of tf_keras",
+    )
 
 
 def _predicted(executor: Executor, x: npt.ArrayLike, levels: bool, features: bool | None) -> Outputs:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import stq_deploy as stq
+from stq_deploy.datasets.samples import samples_of
 from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison, LayerRow
 from stq_deploy.network import reference
 from stq_deploy.targets.emulator.process import EmulatedBoard
@@ -95,6 +96,60 @@ def test_a_model_in_memory_predicts_what_keras_predicts() -> None:
     net = stq.convert(model)
     np.testing.assert_array_equal(net.predict(raw), model.predict(raw, verbose=0))
     assert "in_memory" in repr(net)
+
+
+@pytest.mark.keras
+def test_an_attack_stays_within_its_budget_and_counts_what_the_models_say() -> None:
+    """The integer network's count from its own predictions, the Keras model's from Keras."""
+    import tf_keras
+
+    rng = np.random.default_rng(5)
+    inputs = tf_keras.layers.Input((4, 4, 1))
+    logits = tf_keras.layers.Dense(3)(tf_keras.layers.Flatten()(inputs))
+    model = tf_keras.Model(inputs, logits, name="linear")
+    model.set_weights([rng.uniform(-1, 1, weight.shape) for weight in model.get_weights()])
+    x = rng.integers(0, 256, (40, 4, 4, 1), np.uint8)
+    net = stq.convert(model, calibrate=x, post_training=True, input_range=(0, 1))
+    labels = model.predict(x / 255, verbose=0).argmax(1)
+    attacked = stq.attack(net, model, x, labels, "pgd", eps=16 / 255, max_iter=5)
+    assert attacked.x.dtype == np.uint8
+    moved = np.abs(attacked.x.astype(int) - x).max()
+    assert 0 < moved <= 16
+    assert attacked.largest_change == pytest.approx(moved / 255, rel=1e-5)
+    assert attacked.clean_correct == 40
+    assert attacked.attacked_correct == (model.predict(attacked.x / 255, verbose=0).argmax(1) == labels).sum() < 40
+    assert attacked.integer_correct == (net.predict(attacked.x).argmax(1) == labels).sum()
+    assert stq.attack(net, model, x / 255, labels, "fgsm", eps=0.1).x.dtype == np.float32
+    np.testing.assert_array_equal(attacked.labels, labels)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("name", "settings", "what"),
+    [
+        ("pdg", {}, "unknown attack 'pdg'"),
+        ("pgd", {"iterations": 3}, "no setting 'iterations'"),
+        ("pgd", {"eps": -1}, "eps = -1"),
+        ("pgd", {"norm": "3"}, "norm = '3'"),
+        ("transfer", {}, "another model's gradients"),
+    ],
+)
+def test_an_attack_that_is_not_possible(
+    net: stq.IntegerNetwork, name: str, settings: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(stq.StqError, match=what):
+        stq.attack(net, "zoo:s-binary-cifar10", PIXELS, [0, 1, 2, 3], name, **settings)
+
+
+def test_attacked_samples_are_saved_beside_no_other_file(tmp_path: Path) -> None:
+    samples = samples_of(PIXELS, [0, 1, 2, 3])
+    attacked = stq.AttackedSamples(samples, 4, 2, 2, 0.1)
+    (tmp_path / "other.npz").write_bytes(b"mine")
+    with pytest.raises(stq.StqError):
+        attacked.save(tmp_path / "other.npz")
+    assert (tmp_path / "other.npz").read_bytes() == b"mine"
+    with pytest.raises(stq.StqError):
+        stq.attack(stq.load("zoo:s-binary-cifar10"), 7, PIXELS, [0, 1, 2, 3])
 
 
 @pytest.mark.keras

@@ -220,17 +220,11 @@ def _fresh(record: dict[str, Any]) -> str:
 
 def _judge(model: FloatModel) -> Judge | None:
     """The integer network as C on this computer; None if the model has none."""
-    from stq_deploy.evaluation.task import Stated, scoring_of
+    from stq_deploy.evaluation.judge import judge_of
     from stq_deploy.executors.host_executor import HostExecutor
-    from stq_deploy.network.output import Task
     from stq_deploy.program import plan_network
 
-    if model.network is None:
-        return None
-    executor = HostExecutor(plan_network(model.network))
-    task = Task.CLASSES if model.network.output_format.channels > 1 else Task.BINARY
-    scoring = scoring_of(model.network, None, Stated(task))
-    return lambda levels: scoring.answers_of_levels(executor.run(levels)[0])
+    return None if model.network is None else judge_of(HostExecutor(plan_network(model.network)))
 
 
 def _advance(progress: Callable[[str, int, int], None], name: str, total: int, done: int) -> None:

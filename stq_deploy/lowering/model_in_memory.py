@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,22 @@ def convert_keras_model(model: Any, conversions: Iterable[Conversion] = (Convers
     """
     if isinstance(model, str):
         return _first(model, conversions)
+    with saved_model(model) as path:
+        return _first(path, conversions)
+
+
+@contextmanager
+def saved_model(model: Any) -> Iterator[Path]:
+    """A Keras model as a temporary file, for the time of a `with` block; errors within name the model, not the file.
+
+    Raises:
+        StqError: the model cannot be saved.
+    """
     with tempfile.TemporaryDirectory(prefix="stq-model-") as folder:
         path = Path(folder) / "model.h5"
         _save(model, path)
         try:
-            return _first(path, conversions)
+            yield path
         except StqError as error:
             where = error.where.replace(str(path), f"Keras model {model.name!r}")
             raise StqError(error.what, where=where, cause=error.cause, next=error.next) from error

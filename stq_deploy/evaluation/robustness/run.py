@@ -254,9 +254,8 @@ def undefended_network(path: Path) -> Network:
 
 def _undefended(model: FloatModel) -> tuple[Network, Callable[[Levels], Labels]]:
     """What is attacked, and the integer network's classes of input levels."""
-    from stq_deploy.evaluation.task import Stated, scoring_of
+    from stq_deploy.evaluation.judge import judge_of
     from stq_deploy.executors.host_executor import HostExecutor
-    from stq_deploy.network.output import Task
     from stq_deploy.program import plan_network
 
     format = model.input_format
@@ -269,11 +268,10 @@ def _undefended(model: FloatModel) -> tuple[Network, Callable[[Levels], Labels]]
         judge: Judge = victims["uint8"].predict
     else:
         executor = HostExecutor(plan_network(model.network), workers=1)
-        task = Task.CLASSES if model.network.output_format.channels > 1 else Task.BINARY
-        scoring = scoring_of(model.network, None, Stated(task))
+        answers = judge_of(executor)
 
         def classify(levels: Levels) -> Labels:
-            return np.asarray(scoring.answers_of_levels(executor.run(levels)[0]), np.int64)
+            return np.asarray(answers(levels), np.int64)
 
         def judge(x: Samples) -> Labels:
             return classify(quantize_input(x, format))
