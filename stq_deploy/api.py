@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -598,7 +598,7 @@ def attack(
             next="use `stq-deploy attack --attack transfer --from MODEL`, or another attack",
         )
     chosen = get_attack(name).from_text({setting: str(value) for setting, value in settings.items()})
-    samples, _ = _inputs(net.network, x, labels, features)
+    samples = _with_whole_range(_inputs(net.network, x, labels, features)[0], net.network.input_format)
     check_attackable(net.network.output_format)
     with _model_file(model) as path:
         keras = FloatModel(path)
@@ -650,6 +650,21 @@ def _inputs(
             raise
         also = "; or say features=True, if they are the model's own input and not pixels"
         raise StqError(error.what, where=error.where, cause=error.cause, next=error.next + also) from error
+
+
+def _with_whole_range(samples: SampleSet, format: InputFormat) -> SampleSet:
+    """Samples whose features may take every value that the network was made for, as an attack moves them there."""
+    if not samples.holds_features or (format.domain is None and format.rounding is not None):
+        return samples  # a curve's levels say nothing of its input's range
+    if format.domain is not None:
+        low, high = format.domain.low, format.domain.high
+    else:
+        low, high = (
+            format.type.scale * (end - format.type.zero_point) for end in (format.type.minimum, format.type.maximum)
+        )
+    stated = samples.stated_range or (low, high)
+    whole = [float(min(low, stated[0])), float(max(high, stated[1]))]
+    return replace(samples, metadata=samples.metadata | {"range": whole})
 
 
 def _may_be_features(x: npt.ArrayLike) -> bool:
