@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.helpers.durations import function_of, merge, processor_seconds, read_durations, write_durations
 
 # A shell's background jobs ignore Ctrl-C, and those of nohup a hang-up. Children inherit both; what is tested must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -25,3 +28,59 @@ def host_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--port", help="serial port of a connected board, for tests/evaluation/test_connected_board.py")
+    parser.addoption("--fast", action="store_true", help="leave out tests that tests/durations.json says are slow")
+    parser.addoption("--measure", action="store_true", help="write what the tests take into tests/durations.json")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--measure") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Measured())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark slow tests; a test that nobody has measured yet is quick."""
+    known = read_durations()
+    for item in items:
+        duration = known.get(function_of(item.nodeid))
+        if duration is not None and duration.slow:
+            item.add_marker(pytest.mark.slow)
+    if config.getoption("--fast"):
+        left_out = [item for item in items if item.get_closest_marker("slow") is not None]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item.get_closest_marker("slow") is None]
+
+
+_STARTED = pytest.StashKey[float]()
+_SECONDS = "processor seconds"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    item.stash[_STARTED] = processor_seconds()
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    yield
+    if item.config.getoption("--measure"):
+        item.user_properties.append((_SECONDS, processor_seconds() - item.stash[_STARTED]))
+
+
+class Measured:
+    """Gathers what each test took, from all workers, and writes it down at the end."""
+
+    def __init__(self) -> None:
+        self.seconds: list[tuple[str, float]] = []
+        self.skipped: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped:
+            self.skipped.add(report.nodeid)
+        for name, value in report.user_properties:
+            if report.when == "teardown" and name == _SECONDS and report.nodeid not in self.skipped:
+                assert isinstance(value, float)
+                self.seconds.append((report.nodeid, value))
+
+    def pytest_sessionfinish(self) -> None:
+        write_durations(merge(read_durations(), self.seconds))

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,13 @@ def row_of(parts: tuple[str, ...]) -> str:
     return "/".join(parts[: 2 if parts[0] in ROOFS else 1])
 
 
+@cache
+def syntax(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
-    tree = ast.parse(path.read_text())
+    tree = syntax(path)
     for node in tree.body if top_level_only else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -200,7 +206,7 @@ def test_keras_reads_no_model() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}: {name}"
         for path in [*modules(), *(PACKAGE.parent / "tools").glob("*.py")]
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(syntax(path))
         if isinstance(node, ast.Attribute | ast.Name | ast.alias)
         for name in [getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))]
         if name.rpartition(".")[2] in READS_A_MODEL and not name.startswith("stq_deploy.")
@@ -213,7 +219,7 @@ def test_nothing_is_unpickled() -> None:
     for path in modules():
         text = path.read_text()
         assert "allow_pickle=True" not in text, path
-        used = {ast.unparse(node) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+        used = {ast.unparse(node) for node in ast.walk(syntax(path)) if isinstance(node, ast.Attribute)}
         found = used & {"pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open"}
         assert not found or path.name == "safe_pickle.py", path
 

@@ -43,7 +43,7 @@ TYPES = ("u1", "i1", "<i2", ">i4", "<u8", "<f2", "<f4", ">f8", "?")
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0)])
-@pytest.mark.parametrize(("shape", "kind"), itertools.product(SHAPES, TYPES))
+@pytest.mark.parametrize(("shape", "kind"), list(itertools.product(SHAPES, TYPES)))
 def test_what_numpy_writes_comes_back(shape: tuple[int, ...], kind: str, version: tuple[int, int]) -> None:
     array = np.random.default_rng(0).integers(0, 100, shape).astype(kind)
     for made in (array, np.asfortranarray(array)):

@@ -24,12 +24,8 @@ from tests.helpers.model_files import ModelDraft, tiny_model
 
 pytestmark = pytest.mark.keras
 
-SMALL = ("ds-cnn-speech-other-words", "resnet-v1-cifar10")
 
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in SMALL else pytest.mark.slow) for name in shipped_models()]
-)
+@pytest.mark.parametrize("name", list(shipped_models()))
 def test_shipped_models(name: str) -> None:
     """Under `tf.function` too, as the commands run them."""
     import tensorflow as tf

@@ -14,7 +14,6 @@ from tools import compare_hls4ml
 pytestmark = pytest.mark.keras
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", ["many_layers_alpha_1", "many_layers_auto_po2"])
 def test_every_logit_equals_hls4mls(case: str, tmp_path: Path) -> None:
     found = compare_hls4ml.compare(case, seed=0, samples=200, folder=tmp_path)

@@ -14,8 +14,6 @@ from click.testing import CliRunner
 from stq_deploy.evaluation.cross_validation import spread
 from stq_deploy.evaluation.scores import Accuracy
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-
 
 @pytest.fixture(name="reproduce", scope="module")
 def _reproduce() -> ModuleType:

@@ -24,7 +24,7 @@ def _quantized(model: ShippedModel) -> bool:
 
 models = pytest.mark.parametrize("model", shipped_models().values(), ids=lambda model: model.name)
 quantized_models = pytest.mark.parametrize(
-    "model", filter(_quantized, shipped_models().values()), ids=lambda model: model.name
+    "model", list(filter(_quantized, shipped_models().values())), ids=lambda model: model.name
 )
 
 

@@ -7,6 +7,7 @@ archive. A ZIP reader starts at the end, and takes no notice of what lies before
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from typing import Any
 
@@ -27,8 +28,11 @@ def zip_first(archive: bytes, hdf5: bytes) -> bytes:
     into = io.BytesIO()
     with zipfile.ZipFile(into, "w") as target, zipfile.ZipFile(io.BytesIO(archive)) as source:
         target.writestr(cover, behind)
-        for member in source.infolist():
-            target.writestr(zipfile.ZipInfo(member.filename, _FIXED_DATE), source.read(member))
+        with warnings.catch_warnings():
+            # The archive may have the cover's name too. Readers then take the later member.
+            warnings.filterwarnings("ignore", "Duplicate name", UserWarning)
+            for member in source.infolist():
+                target.writestr(zipfile.ZipInfo(member.filename, _FIXED_DATE), source.read(member))
     content = into.getvalue()
     assert content[USER_BLOCK:].startswith(b"\x89HDF")
     return content
