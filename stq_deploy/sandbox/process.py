@@ -72,7 +72,7 @@ def _parsed(answer: bytes) -> Contents:
         arrays = {str(path): _array(entry, data) for path, entry in header["arrays"].items()}
         listed = {str(layer): [str(name) for name in names] for layer, names in header["listed"].items()}
         return Contents(str(header["config"]), listed, arrays)
-    except (struct.error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (struct.error, ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Unusable("the process that read it was led astray") from error
 
 

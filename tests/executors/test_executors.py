@@ -99,6 +99,16 @@ def test_a_layer_that_is_not_there_is_refused(executor: Executor, layer: int) ->
         executor.layer_output(random_levels(NETWORK, 1)[0], layer)
 
 
-def test_closing_twice_is_fine(executor: Executor) -> None:
-    executor.close()
-    executor.close()
+def test_closing_twice_takes_nothing_from_another_executor(executor: Executor, host_cache: Path) -> None:
+    levels = random_levels(NETWORK, 2)
+    other: Executor
+    if executor.name == "numpy":
+        other = NumpyExecutor(PROGRAM)
+    else:
+        kind = HostExecutor if executor.name == "host" else SanitizedExecutor
+        other = kind(PROGRAM, cache_dir=host_cache)  # which shares the compiled library
+    executor.run(levels)
+    for _ in range(2):
+        executor.close()
+        assert np.array_equal(other.run(levels)[0], reference.run(NETWORK, levels))
+    other.close()

@@ -72,6 +72,19 @@ def test_bad_levels_and_layers_are_refused_before_they_are_sent(generated_board:
         assert on_board.session.counters().inferences == 0
 
 
+def test_closing_twice_closes_the_line_and_sends_nothing(generated_board: Path) -> None:
+    board = SimulatedBoard(generated_board)
+    session = Session(board)
+    session.open()
+    on_board = LinkExecutor(plan_network(NETWORK), session, name="simulated")
+    sent = board.bytes_to_board
+    assert not board.closed
+    on_board.close()
+    assert board.closed
+    on_board.close()
+    assert board.bytes_to_board == sent
+
+
 def test_another_network_is_noticed(generated_board: Path) -> None:
     with pytest.raises(WrongBoardError, match="wrong model on the board"):
         executor(generated_board, random_network(12))

@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stq_deploy.common.errors import StqError
@@ -136,9 +136,43 @@ def test_answers_that_are_none(wrong: bytes) -> None:
 
 
 @given(st.binary(max_size=64), st.booleans())
-def test_any_answer_is_taken_or_refused(noise: bytes, framed: bool) -> None:
-    with suppress(Unusable):
+def test_noise_is_no_answer(noise: bytes, framed: bool) -> None:
+    """Even framed, so few random bytes are not the JSON of an answer."""
+    with pytest.raises(Unusable):
         process._parsed(FRAME.pack(len(noise)) + noise if framed else noise)
+
+
+DATA = np.arange(6, dtype="<f4").tobytes()
+_SCALARS = st.none() | st.booleans() | st.floats() | st.text(max_size=3) | st.integers() | st.integers(-9, 30)
+_ANYTHING = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner))
+_NUMBERS = st.integers(-1, 7) | st.sampled_from([2**31, 2**63, 10**30, -(10**30)])
+_PLACES = st.fixed_dictionaries({"shape": st.lists(_NUMBERS, max_size=3), "at": _NUMBERS})
+_ENTRIES = _PLACES | st.fixed_dictionaries({"problem": _ANYTHING}) | _ANYTHING
+_LISTS = st.dictionaries(st.text(max_size=2), st.lists(st.text(max_size=2), max_size=2))
+_HEADERS = st.fixed_dictionaries(
+    {"config": st.text(max_size=5), "listed": _LISTS, "arrays": st.dictionaries(st.text(max_size=2), _ENTRIES)}
+)
+
+
+@given(_HEADERS | _ANYTHING)
+@example({"config": "", "listed": {}, "arrays": {"a": {"shape": [10**30], "at": 0}}})
+@example({"config": "", "listed": {}, "arrays": {"a": {"shape": [1], "at": 10**30}}})
+def test_an_answer_holds_what_it_states_or_is_refused(header: Any) -> None:
+    try:
+        found = process._parsed(answer(header, DATA))
+    except Unusable:
+        return
+    assert found.config == header["config"]
+    assert found.listed == header["listed"]
+    assert found.arrays.keys() == header["arrays"].keys()
+    for path, array in found.arrays.items():
+        stated = header["arrays"][path]
+        if isinstance(array, str):
+            assert array == str(stated["problem"])
+        else:
+            assert array.shape == tuple(stated["shape"])
+            assert not array.flags.writeable
+            assert array.tobytes() == DATA[stated["at"] : stated["at"] + 4 * array.size]
 
 
 _INTERRUPTED_AT_ITS_END = """

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from stq_deploy.evaluation.cross_validation import spread
 from stq_deploy.evaluation.scores import Accuracy
+from tests.helpers.markdown import rows_of
 
 
 @pytest.fixture(name="reproduce", scope="module")
@@ -31,11 +32,11 @@ def page_of(
 
 def row(name: str, **changes: Any) -> dict[str, Any]:
     """Figures as `tools/reproduce table3` keeps them."""
-    score = Accuracy(7840, 10_000).as_json()
     return {
         "model": name, "network": "stq", "variant": "pooled", "scheme": "stq", "dataset": "cifar10",
-        "float": score, "integer": score, "predictions_differing_from_float": 0,
-        "board": Accuracy(781, 1000).as_json() | {"name": "stm32h743", "differing": 0},
+        "float": Accuracy(7840, 10_000).as_json(), "integer": Accuracy(7839, 10_000).as_json(),
+        "predictions_differing_from_float": 1,
+        "board": Accuracy(781, 1000).as_json() | {"name": "stm32h743", "differing": 2},
         "bytes": {"qstats": 420_008, "packed": 381_256, "linked": 407_804},
         "compiler": "zig", "command": "tools/reproduce table3", "commit": None,
         "training": {"seed": 3, "epochs": 32, "hours": 0.9, "recipe": "a recipe", "commit": "abc"},
@@ -44,22 +45,28 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
 
 def test_a_row_stands_beside_the_papers(reproduce: ModuleType) -> None:
     page = page_of(reproduce, [row("stq-cifar10")])
-    (line,) = [line for line in page.splitlines() if line.startswith("| STQ | 80.57 |")]
-    ours = "78.40 (77.6 .. 79.2)"
-    assert line == f"| STQ | 80.57 | {ours} | {ours} | 781 of 1000, 0 | 410 | 420,008 | 381,256 | 407,804 |"
-    assert "| `zoo:stq-cifar10` | a recipe | 32 | 0.9 | 3 | abc | not recorded |" in page
+    (found,) = rows_of(page, scheme="STQ", paper="80.57")
+    assert (found["ours_float"], found["ours_integer"]) == ("78.40 (77.6 .. 79.2)", "78.39 (77.6 .. 79.2)")
+    assert found["board_right_differing"] == "781 of 1000, 2"
+    assert (found["paper_kb"], found["qstats"]) == ("410", "420,008")
+    assert (found["packed"], found["linked"]) == ("381,256", "407,804")
+    (made,) = rows_of(page, model="`zoo:stq-cifar10`")
+    assert (made["recipe"], made["epochs"], made["hours"], made["seed"]) == ("a recipe", "32", "0.9", "3")
+    assert (made["trained_at_commit"], made["evaluated_at_commit"]) == ("abc", "not recorded")
 
 
 def test_networks_that_do_not_come_are_not_yet_run(reproduce: ModuleType) -> None:
     for rows, missing in (([row("stq-cifar10")], 3 * 8 - 1), ([], 3 * 8)):
         before, _, after = page_of(reproduce, rows).partition("## Table V")
-        assert before.count("| not yet run |") == missing
-        assert after.count("not yet run") == 2 * 15
+        assert len(rows_of(before, ours_float="not yet run")) == missing
+        for ours in ("ours_stq", "ours_mlct"):
+            assert len(rows_of(after, **{ours: "not yet run"})) == 15
 
 
 def test_the_papers_spoken_words_stand_beside_the_papers_too(reproduce: ModuleType) -> None:
     page = page_of(reproduce, [row("stq-speech", dataset="speech-commands")])
-    assert "| STQ | 94.76 | 78.40" in page
+    (found,) = rows_of(page, scheme="STQ", paper="94.76")
+    assert found["ours_float"].startswith("78.40")
     assert "## Other networks" not in page
 
 
@@ -81,18 +88,25 @@ def validation(**training: Any) -> dict[str, Any]:
 def test_a_validation_stands_beside_the_papers(reproduce: ModuleType) -> None:
     page = page_of(reproduce, [], [validation(), validation(network="resnet_v1", scheme="fp")])
     ours = "2.00 (mean 51.00)"
-    assert f"| CIFAR-10 | none | 3.04 | {ours} | 26.25 | {ours} |" in page
-    assert "| CIFAR-10 | square | 11.78 | not yet run | 15.58 | not yet run |" in page
-    assert "| SVHN | none | 0.19 | not yet run | 0.1 | not yet run |" in page
-    assert "### stq (strided), scheme stq, on cifar10\n" in page
-    assert "| none | 51.00 | 38.29 .. 63.71 | 2.00 | 24.99 | 100 |" in page
+    for dataset, procedure, stq, mlct, found in (
+        ("CIFAR-10", "none", "3.04", "26.25", ours),
+        ("CIFAR-10", "square", "11.78", "15.58", "not yet run"),
+        ("SVHN", "none", "0.19", "0.1", "not yet run"),
+    ):
+        (line,) = rows_of(page, data_set=dataset, procedure=procedure)
+        assert (line["paper_stq"], line["ours_stq"]) == (stq, found)
+        assert (line["paper_mlct"], line["ours_mlct"]) == (mlct, found)
+    own = page.partition("### stq (strided), scheme stq, on cifar10\n")[2]
+    none = rows_of(own, procedure="none")[0]
+    assert (none["mean"], none["variance"], none["by_chance"]) == ("51.00", "2.00", "24.99")
+    assert (none["95_interval_of_the_mean"], none["samples_a_fold"]) == ("38.29 .. 63.71", "100")
     assert "2 folds, seed 7, trained at abc, by `stq-deploy cross-validate --folds 2`.\n" in page
     assert "Attacks: fgsm `eps=0.1`, `norm=inf`." in page
 
 
 def test_other_validations_stand_by_themselves(reproduce: ModuleType) -> None:
     page = page_of(reproduce, [], [validation(scheme="ternary"), validation(dataset="fashion-mnist")])
-    assert page.partition("## Table V")[2].count("not yet run") == 2 * 15
+    assert len(rows_of(page, ours_stq="not yet run", ours_mlct="not yet run")) == 15
     assert "### stq (strided), scheme ternary, on cifar10\n" in page
 
 
@@ -125,7 +139,9 @@ def test_finished_validations_are_taken_over(
 def test_other_networks_and_data_sets_have_a_table_of_their_own(reproduce: ModuleType) -> None:
     assert "## Other networks" not in page_of(reproduce, [row("stq-cifar10")])
     page = page_of(reproduce, [row("ds-cnn-speech", network="ds_cnn", dataset="speech-commands-other-words")])
-    assert "| `zoo:ds-cnn-speech` | ds_cnn | stq | speech-commands-other-words | 78.40 (77.6 .. 79.2) |" in page
+    (found,) = rows_of(page, model="`zoo:ds-cnn-speech`", network="ds_cnn")
+    assert (found["scheme"], found["data_set"]) == ("stq", "speech-commands-other-words")
+    assert (found["float"], found["integer"]) == ("78.40 (77.6 .. 79.2)", "78.39 (77.6 .. 79.2)")
 
 
 def cell(model: str = "stq-cifar10", role: str = "stq", **changes: Any) -> dict[str, Any]:
@@ -142,10 +158,6 @@ def counted(samples: int, clean: int, left: int, rounded: int) -> dict[str, Any]
     return {"samples": samples, "clean": clean, "float": left, "rounded": rounded}
 
 
-def lines_of(page: str, start: str) -> list[str]:
-    return [line for line in page.splitlines() if line.startswith(start)]
-
-
 def test_attacked_networks_stand_beside_the_papers(reproduce: ModuleType) -> None:
     cells = [
         cell(counts=[counted(100, 80, 0, 79), counted(1000, 812, 3, 805)]),
@@ -153,12 +165,12 @@ def test_attacked_networks_stand_beside_the_papers(reproduce: ModuleType) -> Non
         cell(preset="paper-fixed", storage="uint8", counts=[counted(100, 80, 2, 2)]),
     ]
     page = page_of(reproduce, [], attacks=cells)
-    assert lines_of(page, "| Boundary |") == [
-        "| Boundary | 83.8 | 0 / 79 of 100 (clean 80); 3 / 805 of 1,000 (clean 812) | 82.9 | 1 / 12 of 16 (clean 13) | "
-        "not yet run |"
-    ]
-    (fixed,) = lines_of(page, "| Boundary, rounded inside the search |")
-    assert "| 2 of 100 (clean 80) |" in fixed
+    (found,) = rows_of(page, attack="Boundary")
+    assert (found["paper_stq"], found["paper_resnetv1"]) == ("83.8", "82.9")
+    assert found["ours_stq"] == "0 / 79 of 100 (clean 80); 3 / 805 of 1,000 (clean 812)"
+    assert (found["ours_resnetv1"], found["ours_fp"]) == ("1 / 12 of 16 (clean 13)", "not yet run")
+    (fixed,) = rows_of(page, attack="Boundary, rounded inside the search")
+    assert fixed["ours_stq"] == "2 of 100 (clean 80)"
     assert "STQ keeps 3 of 1,000 (clean 812), and 805 of 1,000 after rounding" in page
     assert "With rounding inside the search it keeps 2 of 100." in page
 
@@ -168,10 +180,10 @@ def test_a_stand_in_is_named_so_and_takes_nobody_elses_place(reproduce: ModuleTy
     page = page_of(reproduce, [shipped], attacks=[cell("stq-fashion-mnist", dataset="fashion-mnist")])
     before, _, after = page.partition("### Fashion-MNIST, in place of SVHN")
     assert "The paper's figures are of SVHN: another task." in after
-    assert lines_of(after, "| Boundary |")[0].startswith(
-        "| Boundary | 97.3 | 0 / 79 of 100 (clean 80) | 94.0 | not yet"
-    )
-    assert not lines_of(before, "| Boundary |")
+    found = rows_of(after, attack="Boundary")[0]
+    assert (found["paper_stq"], found["ours_stq"]) == ("97.3", "0 / 79 of 100 (clean 80)")
+    assert {found[column] for column in found if column.startswith("ours")} == {found["ours_stq"], "not yet run"}
+    assert not rows_of(before, attack="Boundary")
     assert "### SVHN, gray\n\nNot yet run: the package has no network" in before
     assert "### Fashion-MNIST, in place of SVHN\n\nNot yet run: `tools/reproduce table4`." in page_of(
         reproduce, [shipped]
@@ -205,7 +217,8 @@ def test_words_say_nothing_that_was_not_measured(reproduce: ModuleType) -> None:
 def test_jacobians_have_a_row_each_and_the_words_quote_them(reproduce: ModuleType) -> None:
     def network(model: str, scheme: str, figure: float, **more: Any) -> dict[str, Any]:
         norms = {"norm": 3 * figure, "by_margin": figure, "by_spread": 2 * figure, "relative_by_margin": figure / 4}
-        places = [{"place": p, "gradient": norms, "difference": norms, "size": 0.5} for p in ("input", "conv2")]
+        twice = {name: 2 * value for name, value in norms.items()}
+        places = [{"place": p, "gradient": norms, "difference": twice, "size": 0.5} for p in ("input", "conv2")]
         return {
             "model": model, "network": "stq", "variant": "pooled", "scheme": scheme, "regularized": False, "seed": 0,
             "samples": 1000, "right": 850, "margin": 2.5, "spread": 1.0, "places": places,
@@ -218,11 +231,16 @@ def test_jacobians_have_a_row_each_and_the_words_quote_them(reproduce: ModuleTyp
         network("strided-fp-jr-seed1", "fp", 6, regularized=True, seed=1, variant="strided"),
     ]  # fmt: skip
     page = page_of(reproduce, [], jacobians=networks)
-    assert "| stq-cifar10 | stq | 0 | 1,000, 850 | 30.0 | 20.0 | 10.0 | 30.0 | 20.0 | 10.0 | 2.50 |" in page
-    assert "| strided-fp-jr-seed2 | fp + JR | 2 |" in page
-    assert lines_of(page, "| fp-cifar10 | 3") == ["| fp-cifar10 | 3.00 / 3.00 |"]
+    (found,) = rows_of(page, network="stq-cifar10", scheme="stq")
+    assert (found["samples_right"], found["j"], found["margin"]) == ("1,000, 850", "30.0", "2.50")
+    assert (found["over_spread"], found["over_margin"]) == ("20.0", "10.0")
+    assert (found["differences"], found["over_spread_2"], found["over_margin_2"]) == ("60.0", "40.0", "20.0")
+    (found,) = rows_of(page, network="strided-fp-jr-seed2", scheme="fp + JR")
+    assert found["seed"] == "2"
+    (found,) = rows_of(page, network="fp-cifar10", conv2="3.00 / 6.00")
+    assert found.keys() == {"network", "conv2"}
     assert "Per spread, STQ has 20.0 and its twin 24.0" in page
-    assert "  FP + JR 6.0, 5.0 and 6.0, 5.0.\n" in page
+    assert "  FP + JR 6.0, 5.0 and 12.0, 10.0.\n" in page
     assert "Per margin, STQ has 10.0 and its twin 12.0" in page
 
 

@@ -44,6 +44,7 @@ class SimulatedBoard:
         self.to_board = to_board or Damage(0, CLEAN)
         self.to_host = to_host or Damage(0, CLEAN)
         self.bytes_to_board = self.bytes_to_host = 0
+        self.closed = False
         self._seconds_per_byte = 10 / baud
         self._inference_seconds = inference_seconds
         self._resets_after = list(resets_after)
@@ -70,7 +71,7 @@ class SimulatedBoard:
         return self._now
 
     def close(self) -> None:
-        """Nothing is held."""
+        self.closed = True
 
     def write(self, data: bytes) -> None:
         self.bytes_to_board += len(data)
