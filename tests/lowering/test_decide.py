@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from source_draft import BITS, Draft
 
 from stq_deploy.frontend import source as s
 from stq_deploy.lowering import lower
@@ -16,6 +15,7 @@ from stq_deploy.lowering.decide.unquantized import TensorDecider
 from stq_deploy.lowering.emit import emit
 from stq_deploy.lowering.expression import Expression, TensorValue
 from stq_deploy.network import TensorType
+from tests.helpers.lowering.source_draft import BITS, Draft
 
 ONE = Fraction(1)
 
