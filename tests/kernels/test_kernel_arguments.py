@@ -67,6 +67,21 @@ def test_window_kernels(library: KernelLibrary, op: str, wrong: dict[str, Any]) 
     assert output is None or (isinstance(output, np.ndarray) and (output == UNTOUCHED).all())
 
 
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+def test_gather_kernels(library: KernelLibrary, wrong: dict[str, Any]) -> None:
+    def widened(window: Argument) -> Argument:
+        return arguments.gather_params(window, (0, 15)) if isinstance(window, Struct) else None
+
+    good = window_arguments("convolve")
+    good[1] = widened(good[1])
+    assert library.call("stq_gather8_t2_s8", *good) == 0
+    called = window_arguments("convolve", **wrong)
+    called[1] = widened(called[1])
+    assert library.call("stq_gather8_t2_s8", *called) == ARGUMENT_ERROR
+    output = called[-1]
+    assert output is None or (isinstance(output, np.ndarray) and (output == UNTOUCHED).all())
+
+
 def test_depth_multiplier_that_is_no_integer(library: KernelLibrary) -> None:
     called = window_arguments(
         "depthwise_convolve", filter_dims=arguments.dims(2, 2, 3), output_dims=arguments.dims(2, 2, 3)

@@ -9,8 +9,10 @@ import pytest
 from stq_deploy.program.kernels.choice import FAMILIES
 from stq_deploy.program.kernels.convolve import convolve_scratch, depthwise_convolve_scratch
 from stq_deploy.program.kernels.dense import dense_scratch
+from stq_deploy.program.kernels.gather_layout import GatherLayer
 from stq_deploy.program.kernels.requantized import channel_block_scratch
 from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.gather_cases import EVERY_CASE
 from tests.helpers.kernels.kernel_library import KernelLibrary
 
 SIZES = [1, 2, 3, 15, 16, 17, 255, 800, 4096]
@@ -36,3 +38,35 @@ def test_weighted_kernels(library: KernelLibrary, bits: int, dtype: str) -> None
 def test_kernels_that_work_on_blocks_of_channels(library: KernelLibrary, kernel: str) -> None:
     for channels in SIZES:
         assert library.call(f"{kernel}_get_buffer_size", channels) == channel_block_scratch(channels)
+
+
+def test_gather_kernels(library: KernelLibrary) -> None:
+    for case in EVERY_CASE:
+        window = case.window
+        layer = GatherLayer(
+            input_shape=(window.height, window.width, window.channels),
+            output_shape=(*window.output_size, window.outputs),
+            kernel=window.kernel,
+            stride=window.stride,
+            pad=window.pad,
+            dilation=window.dilation,
+            group_channels=window.channels // window.groups,
+            weight_bits=window.bits,
+            weight_offset=case.weight_offset,
+            lane_bytes=case.lanes // 8,
+            input_bytes={"int8": 1, "int16": 2}[window.input_type],
+        )
+        compiled = library.call(
+            f"{case.name}_get_buffer_size",
+            arguments.gather_params(
+                arguments.conv_params(
+                    window.input_offset, case.weight_offset, window.stride, window.pad, window.dilation
+                ),
+                case.levels,
+            ),
+            arguments.dims(*layer.input_shape),
+            arguments.dims(*window.kernel, layer.group_channels),
+            arguments.dims(*layer.output_shape),
+        )
+        assert compiled == layer.scratch_bytes, str(case)
+        assert layer.offsets_fit

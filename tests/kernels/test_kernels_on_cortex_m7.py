@@ -17,6 +17,7 @@ from tests.helpers.kernels.elementwise_cases import (
     run_elementwise,
     run_rescale,
 )
+from tests.helpers.kernels.gather_cases import EVERY_CASE, run_gather
 from tests.helpers.kernels.kernel_library import EmulatedLibrary
 from tests.helpers.kernels.kernel_program import build_kernel_program
 from tests.helpers.kernels.kernel_settings import SANITIZE
@@ -63,6 +64,11 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_convolve(library: EmulatedLibrary) -> None:
     for case in CONVOLUTIONS:
         run_convolve(library, case)
+
+
+def test_gather(library: EmulatedLibrary) -> None:
+    for case in EVERY_CASE:
+        run_gather(library, case)
 
 
 def test_depthwise_convolve(library: EmulatedLibrary) -> None:

@@ -55,6 +55,17 @@ static inline stq_two_words stq_load_two(const void *p)
 #endif
 }
 
+/* One STRD. */
+static inline void stq_store_two(void *p, stq_two_words words)
+{
+#if STQ_DSP
+    typedef uint64_t __attribute__((may_alias, aligned(4))) eight_bytes;
+    __asm__("strd %1, %2, %0" : "=m"(*(eight_bytes *)p) : "r"(words.first), "r"(words.second));
+#else
+    __builtin_memcpy(p, &words, sizeof(words));
+#endif
+}
+
 /*
  * Activations as words may start at any byte. The copy compiles to one LDR or STR, which the core allows unaligned, and
  * never to LDRD or LDM, which must be aligned.
@@ -142,6 +153,26 @@ static inline int32_t stq_smmla(int32_t a, int32_t b, int32_t acc)
 #endif
 }
 
+/* acc + (a * b.low >> 16) */
+static inline int32_t stq_smlawb(int32_t a, uint32_t b, int32_t acc)
+{
+#if STQ_DSP
+    return __smlawb(a, (int32_t)b, acc);
+#else
+    return (int32_t)((uint32_t)acc + (uint32_t)(((int64_t)a * stq_pair_low(b)) >> 16));
+#endif
+}
+
+/* acc + (a * b.high >> 16) */
+static inline int32_t stq_smlawt(int32_t a, uint32_t b, int32_t acc)
+{
+#if STQ_DSP
+    return __smlawt(a, (int32_t)b, acc);
+#else
+    return (int32_t)((uint32_t)acc + (uint32_t)(((int64_t)a * stq_pair_high(b)) >> 16));
+#endif
+}
+
 /* a + b, lane by lane */
 static inline uint32_t stq_sadd16(uint32_t a, uint32_t b)
 {
@@ -223,6 +254,53 @@ static inline uint32_t stq_sxtab16_ror8(uint32_t pair, uint32_t bytes)
 #endif
 }
 
+/* Bytes 0 and 2 of `bytes` */
+static inline uint32_t stq_uxtb16(uint32_t bytes)
+{
+    return bytes & 0x00FF00FFU; // gcc makes this UXTB16
+}
+
+/* Bytes 1 and 3 of `bytes` */
+static inline uint32_t stq_uxtb16_ror8(uint32_t bytes)
+{
+    return (bytes >> 8) & 0x00FF00FFU;
+}
+
+/* pair + bytes 0 and 2 of `bytes` */
+static inline uint32_t stq_uxtab16(uint32_t pair, uint32_t bytes)
+{
+#if STQ_DSP
+    return (uint32_t)__uxtab16((uint16x2_t)pair, (uint8x4_t)bytes);
+#else
+    return stq_sadd16(pair, stq_uxtb16(bytes));
+#endif
+}
+
+/* pair + bytes 1 and 3 of `bytes` */
+static inline uint32_t stq_uxtab16_ror8(uint32_t pair, uint32_t bytes)
+{
+#if STQ_DSP
+    uint32_t result;
+    __asm__("uxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(pair), "r"(bytes));
+    return result;
+#else
+    return stq_sadd16(pair, stq_uxtb16_ror8(bytes));
+#endif
+}
+
+/* a - b, byte by byte */
+static inline uint32_t stq_sub_bytes(uint32_t a, uint32_t b)
+{
+#if STQ_DSP
+    uint32_t result;
+    __asm__("usub8 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+#else
+    const uint32_t low = (a | 0x80808080U) - (b & 0x7F7F7F7FU);
+    return low ^ ((a ^ ~b) & 0x80808080U);
+#endif
+}
+
 /* Bytes 0 and 2 of `bytes`, sign-extended */
 static inline uint32_t stq_sxtb16(uint32_t bytes)
 {
@@ -278,6 +356,30 @@ static inline int32_t stq_ssat8(int32_t value)
     return result;
 #else
     return value < -128 ? -128 : value > 127 ? 127 : value;
+#endif
+}
+
+/* value >> 16, saturated to int8 */
+static inline int32_t stq_ssat8_high(int32_t value)
+{
+#if STQ_DSP
+    int32_t result;
+    __asm__("ssat %0, #8, %1, asr #16" : "=r"(result) : "r"(value));
+    return result;
+#else
+    return stq_ssat8(value >> 16);
+#endif
+}
+
+/* value >> 16, saturated to 0..15 */
+static inline int32_t stq_usat4_high(int32_t value)
+{
+#if STQ_DSP
+    int32_t result;
+    __asm__("usat %0, #4, %1, asr #16" : "=r"(result) : "r"(value));
+    return result;
+#else
+    return value < 0 ? 0 : value >> 16 > 15 ? 15 : value >> 16;
 #endif
 }
 

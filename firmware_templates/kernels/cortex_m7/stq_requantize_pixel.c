@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accumulators to output levels: the seven forms of stq_requantize_kind, one loop over channels for each. */
+/* Accumulators to output levels: the eight forms of stq_requantize_kind, one loop over channels for each. */
 #include "stq_intrinsics.h"
 #include "internal/stq_nn_elements.h"
 
@@ -104,6 +104,24 @@ static void by_long(const stq_requantize *rq, const int32_t *acc, int32_t first,
     }
 }
 
+/* SMLAWB, a shift and a clamp. */
+static void by_packed(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    const int32_t right_shift = rq->right_shift;
+    const int32_t minimum = rq->minimum;
+    const int32_t maximum = rq->maximum;
+
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t sum = stq_smlawb(rq->multiplier[first + i], (uint32_t)acc[i], rq->offset[first + i]);
+        const int32_t level = sum >> right_shift;
+
+        stq_set_level(output, rq->output_type, first + i,
+                      level < minimum   ? minimum
+                      : level > maximum ? maximum
+                                        : level);
+    }
+}
+
 /* Binary search for the number of thresholds at or below the signed accumulator. `type` is a constant. */
 static inline void by_thresholds(const stq_requantize *rq, stq_type type, const int32_t *acc, int32_t first,
                                  int32_t count, void *output)
@@ -161,6 +179,9 @@ void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t 
         break;
     case STQ_REQUANTIZE_LONG:
         by_long(rq, acc, first, count, output);
+        break;
+    case STQ_REQUANTIZE_PACKED:
+        by_packed(rq, acc, first, count, output);
         break;
     case STQ_REQUANTIZE_THRESHOLD:
         if (rq->output_type == STQ_S8) {

@@ -85,6 +85,8 @@ typedef enum {
     /* clamp(((int64)acc * multiplier[c] + (((int64)acc * fraction[c]) >> 32) + wide_offset[c]) >> shift[c], lowest[c],
      * highest[c]); shift is 0..62 */
     STQ_REQUANTIZE_LONG = 6,
+    /* clamp((((int64)acc * multiplier[c] >> 16) + offset[c]) >> right_shift, minimum, maximum); acc fits int16 */
+    STQ_REQUANTIZE_PACKED = 7,
 } stq_requantize_kind;
 
 typedef struct {
@@ -150,6 +152,39 @@ STQ_DECLARE_CONVOLVE(stq_convolve_t2_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_s4_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_s8_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_s16_s16, uint32_t, int16_t);
+
+/*
+ * 2-D convolution of 1- and 2-bit weights whose zeros cost nothing: the offsets of the weights that count are listed,
+ * and the levels of eight pixels that each names are added at once. Weights, padding and groups are as in stq_convolve.
+ * The suffixes name the lanes, the weights and the input: gather8_t2_s8 is lanes of bytes, 2-bit weights, int8 levels.
+ *
+ * The caller guarantees that
+ *  - every level is in params->minimum .. params->maximum; lanes of bytes need maximum - minimum <= 255;
+ *  - with any padding, real 0 is a level in that range;
+ *  - the accumulator of every output fits int16;
+ *  - the offsets fit, or the kernel refuses: ((kernel height - 1) * dilation + 1) * input channels * row units <= 65536
+ *    bytes of a lane (`internal/stq_nn_gather.h`).
+ *
+ * Scratch: stq_gather_buffer_size in `internal/stq_nn_gather.h`.
+ */
+typedef struct {
+    stq_conv_params window;
+    int32_t minimum, maximum; /* of the input's levels */
+} stq_gather_params;
+
+#define STQ_DECLARE_GATHER(name, input_type)                                                                           \
+    stq_status name(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,                 \
+                    const stq_dims *input_dims, const input_type *input, const stq_dims *filter_dims,                  \
+                    const uint32_t *filter, const stq_dims *output_dims, void *output);                                \
+    int32_t name##_get_buffer_size(const stq_gather_params *params, const stq_dims *input_dims,                        \
+                                   const stq_dims *filter_dims, const stq_dims *output_dims)
+
+STQ_DECLARE_GATHER(stq_gather8_b1_s8, int8_t);
+STQ_DECLARE_GATHER(stq_gather8_t2_s8, int8_t);
+STQ_DECLARE_GATHER(stq_gather16_b1_s8, int8_t);
+STQ_DECLARE_GATHER(stq_gather16_t2_s8, int8_t);
+STQ_DECLARE_GATHER(stq_gather16_b1_s16, int16_t);
+STQ_DECLARE_GATHER(stq_gather16_t2_s16, int16_t);
 
 /*
  * 2-D depthwise convolution: output channel c * depth_multiplier + m reads input channel c, where depth_multiplier is

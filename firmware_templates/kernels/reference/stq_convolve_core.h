@@ -44,21 +44,15 @@ static inline int32_t stq_convolve_window(const stq_conv_params *params, const s
     return acc;
 }
 
-static inline stq_status stq_convolve(const stq_context *ctx, const stq_conv_params *params, const stq_requantize *rq,
-                                      const stq_dims *input_dims, const void *input, stq_type input_type,
-                                      const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
-                                      const stq_dims *output_dims, void *output)
+/* All output channels; `weights` holds an unpacked row of weights. */
+static inline void stq_convolve_channels(const stq_conv_params *params, const stq_requantize *rq,
+                                         const stq_dims *input_dims, const void *input, stq_type input_type,
+                                         const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
+                                         stq_level_s16 *weights, const stq_dims *output_dims, void *output)
 {
-    if (!stq_window_valid(params, input_dims, filter_dims, output_dims) ||
-        stq_groups(input_dims, filter_dims, output_dims) == 0 || rq == NULL || input == NULL || filter == NULL ||
-        output == NULL || !stq_scratch_valid(ctx, stq_convolve_buffer_size(filter_dims, bits, output_dims))) {
-        return STQ_ARGUMENT_ERROR;
-    }
-
     const int32_t row_weights = filter_dims->h * filter_dims->w * filter_dims->c;
     const int32_t row_words = stq_row_words(row_weights, bits);
     const int32_t group_outputs = output_dims->c / stq_groups(input_dims, filter_dims, output_dims);
-    stq_level_s16 *weights = ctx->buffer; /* which the caller may have declared as any type */
 
     for (int32_t channel = 0; channel < output_dims->c; channel++) {
         const int32_t first_channel = channel / group_outputs * filter_dims->c;
@@ -74,6 +68,22 @@ static inline stq_status stq_convolve(const stq_context *ctx, const stq_conv_par
             }
         }
     }
+}
+
+static inline stq_status stq_convolve(const stq_context *ctx, const stq_conv_params *params, const stq_requantize *rq,
+                                      const stq_dims *input_dims, const void *input, stq_type input_type,
+                                      const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
+                                      const stq_dims *output_dims, void *output)
+{
+    if (!stq_window_valid(params, input_dims, filter_dims, output_dims) ||
+        stq_groups(input_dims, filter_dims, output_dims) == 0 || rq == NULL || input == NULL || filter == NULL ||
+        output == NULL || !stq_scratch_valid(ctx, stq_convolve_buffer_size(filter_dims, bits, output_dims))) {
+        return STQ_ARGUMENT_ERROR;
+    }
+
+    // The caller may have declared the scratch memory as any type.
+    stq_convolve_channels(params, rq, input_dims, input, input_type, filter_dims, filter, bits, ctx->buffer,
+                          output_dims, output);
     return STQ_OK;
 }
 

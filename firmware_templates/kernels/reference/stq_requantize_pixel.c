@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accumulators to output levels: the seven forms of stq_requantize_kind. */
+/* Accumulators to output levels: the eight forms of stq_requantize_kind. */
 #include "internal/stq_nn_elements.h"
 
 /* Right shifts of negative numbers are arithmetic in every compiler we build with; left shifts go through unsigned. */
@@ -44,6 +44,14 @@ static int32_t by_long(const stq_requantize *rq, int32_t channel, int32_t acc)
     return level < lowest ? lowest : level > highest ? highest : (int32_t)level;
 }
 
+static int32_t by_packed(const stq_requantize *rq, int32_t channel, int32_t acc)
+{
+    const int32_t high = (int32_t)(((int64_t)acc * rq->multiplier[channel]) >> 16);
+    const int32_t level = (high + rq->offset[channel]) >> rq->right_shift;
+
+    return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level;
+}
+
 static int32_t by_thresholds(const stq_requantize *rq, int32_t channel, int32_t acc)
 {
     const int32_t *thresholds = rq->thresholds + channel * (rq->levels - 1);
@@ -67,6 +75,8 @@ static int32_t level_of(const stq_requantize *rq, int32_t channel, int32_t acc)
         return by_wide(rq, channel, acc);
     case STQ_REQUANTIZE_LONG:
         return by_long(rq, channel, acc);
+    case STQ_REQUANTIZE_PACKED:
+        return by_packed(rq, channel, acc);
     case STQ_REQUANTIZE_THRESHOLD:
         return by_thresholds(rq, channel, acc);
     case STQ_REQUANTIZE_TABLE:

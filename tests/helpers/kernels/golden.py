@@ -174,3 +174,7 @@ def by_wide(acc: int, multiplier: int, offset: int, shift: int, minimum: int, ma
 def by_long(acc: int, factor: int, offset: int, shift: int, minimum: int, maximum: int) -> int:
     """`factor` in units of 2**-32; Python's // rounds down."""
     return min(max((acc * factor // 2**32 + offset) // 2**shift, minimum), maximum)
+
+
+def by_packed(acc: int, multiplier: int, offset: int, right_shift: int, minimum: int, maximum: int) -> int:
+    return min(max((acc * multiplier // 2**16 + offset) // 2**right_shift, minimum), maximum)

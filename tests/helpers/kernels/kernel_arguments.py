@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from tests.helpers.kernels.bare_metal import Argument, Struct
 
-Kind = Literal["multiplier", "threshold", "table", "keep", "shift", "wide", "long"]
+Kind = Literal["multiplier", "threshold", "table", "keep", "shift", "wide", "long", "packed"]
 
-KINDS: dict[Kind, int] = {"multiplier": 0, "threshold": 1, "table": 2, "keep": 3, "shift": 4, "wide": 5, "long": 6}
+KINDS: dict[Kind, int] = {
+    "multiplier": 0, "threshold": 1, "table": 2, "keep": 3, "shift": 4, "wide": 5, "long": 6, "packed": 7,
+}  # fmt: skip
 """`stq_requantize_kind`."""
 
 TYPES: dict[str, int] = {"int8": 0, "int16": 1, "int32": 2}
@@ -46,6 +48,11 @@ def conv_params(
 ) -> Struct:
     """`stq_conv_params`; pairs are (vertical, horizontal), `pad` is (top, left)."""
     return Struct((input_offset, weight_offset, *stride, *pad, *dilation))
+
+
+def gather_params(window: Struct, levels: tuple[int, int]) -> Struct:
+    """`stq_gather_params`: a `conv_params`, and the smallest and largest level of the input."""
+    return Struct((*window.fields, *levels))
 
 
 def dense_params(input_offset: int = 0, weight_offset: int = 0) -> Struct:

@@ -28,6 +28,8 @@ FORMS = (
     "wide_s32",
     "long_s16",
     "long_s32",
+    "packed",
+    "packed_s16",
 )
 
 
@@ -180,6 +182,31 @@ def _long(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], 
     return maker
 
 
+PACKED_LEVELS = ((0, 15), (-128, 127), (-8, 7), (0, 3))
+"""Ranges of levels: the first two have code of their own where the shift is 16."""
+
+
+def _packed(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], Requantization]:
+    def maker(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
+        if acc.min() < -(2**15) or acc.max() >= 2**15:
+            return _threshold(dtype)(acc, rng)
+        channels, largest = acc.shape[-1], max(1, int(np.abs(acc).max()))
+        low, high = PACKED_LEVELS[int(rng.integers(len(PACKED_LEVELS)))]
+        right = int(rng.choice([16, 16, 16, 12, 5, 0]))
+        # About as many levels as the output has, over the sums that occur, and some beyond.
+        steepest = min(2**31 - 1, (high - low) * 2 ** (right + 16) // largest + 1)
+        multiplier = rng.integers(-steepest, steepest, channels, endpoint=True).astype(np.int32)
+        offset = (rng.integers(low - 5, high + 5, channels) << right) + rng.integers(0, 1 << right, channels)
+        struct = arguments.requantize(
+            "packed", dtype, right_shift=right, minimum=low, maximum=high,
+            multiplier=multiplier, offset=offset.astype(np.int32),
+        )  # fmt: skip
+        expected = _each(acc, lambda a, c: golden.by_packed(a, int(multiplier[c]), int(offset[c]), right, low, high))
+        return Requantization(struct, dtype, expected)
+
+    return maker
+
+
 def _each(acc: npt.NDArray[np.int64], function: Callable[[int, int], int]) -> npt.NDArray[np.int64]:
     """function(accumulator, channel) of every element, in Python integers."""
     channels = acc.shape[-1]
@@ -203,4 +230,6 @@ _MAKERS = {
     "wide_s32": _wide("int32"),
     "long_s16": _long("int16"),
     "long_s32": _long("int32"),
+    "packed": _packed("int8"),
+    "packed_s16": _packed("int16"),
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "stq_nn.h"
+#include "internal/stq_nn_gather.h"
 
 static inline int stq_dims_valid(const stq_dims *dims)
 {
@@ -35,6 +36,23 @@ static inline int32_t stq_groups(const stq_dims *input_dims, const stq_dims *fil
 {
     const int32_t groups = input_dims->c / filter_dims->c;
     return groups * filter_dims->c == input_dims->c && output_dims->c % groups == 0 ? groups : 0;
+}
+
+/* The arguments of a gather convolution, and its scratch memory. */
+static inline int stq_gather_valid(const stq_context *ctx, const stq_gather_params *params, const stq_dims *input_dims,
+                                   const stq_dims *filter_dims, const stq_dims *output_dims, int32_t bits,
+                                   int32_t lane_bytes, stq_type input_type)
+{
+    if (params == NULL || !stq_window_valid(&params->window, input_dims, filter_dims, output_dims) ||
+        stq_groups(input_dims, filter_dims, output_dims) == 0 || params->minimum > params->maximum ||
+        (lane_bytes == 1 && params->maximum - params->minimum > 255)) {
+        return 0;
+    }
+    const stq_gather_shape shape = stq_gather_shape_of(&params->window, input_dims, filter_dims, output_dims);
+    const int32_t input_bytes = input_type == STQ_S8 ? 1 : 2;
+    return stq_gather_offsets_fit(&shape, filter_dims, lane_bytes) &&
+           stq_scratch_valid(ctx, stq_gather_buffer_size(params, input_dims, filter_dims, output_dims, bits, lane_bytes,
+                                                         input_bytes));
 }
 
 static inline int stq_pool_valid(const stq_pool_params *params, const stq_dims *input_dims, const stq_dims *output_dims)

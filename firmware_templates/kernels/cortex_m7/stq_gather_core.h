@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stq_gather_core.h - gather convolutions for both widths of weights and lanes; each public name is one small file.
+ *
+ * The input is laid out anew, eight pixels to a unit. Then each row of weights is decoded to lists of offsets, once,
+ * and the units at these offsets are added for 32 or 16 pixels at a time: time is proportional to the weights that
+ * are not zero.
+ */
+#ifndef STQ_GATHER_CORE_H
+#define STQ_GATHER_CORE_H
+
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
+#include "stq_gather_parts.h"
+
+/* A layer, and where its parts are in the scratch memory. `bits` and `lane_bytes` are constants. */
+typedef struct {
+    const stq_gather_shape *shape;
+    const stq_dims *filter_dims;
+    int32_t bits;
+    int32_t lane_bytes;
+    int32_t weight_offset;
+    int32_t by_code;
+    int32_t block; /* entries whose sum fits a lane of bytes */
+    int32_t rise;  /* level + input_offset less what a lane of bytes holds */
+    const stq_word *table;
+    stq_word *sums;
+    stq_offset *offsets;
+    stq_offset *list;
+    stq_word *codes;
+    stq_word *totals;
+} stq_gather_layer;
+
+static inline int32_t stq_gather_weights(const stq_gather_layer *layer)
+{
+    return layer->filter_dims->h * layer->filter_dims->w * layer->filter_dims->c;
+}
+
+/* Units that are summed at once. */
+static inline int32_t stq_gather_together(const stq_gather_layer *layer)
+{
+    return STQ_GATHER_WORDS / (2 * layer->lane_bytes);
+}
+
+static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, const uint32_t *filter)
+{
+    const int32_t weights = stq_gather_weights(layer);
+    const uint32_t step = (uint32_t)(layer->shape->row_units * layer->lane_bytes);
+    stq_gather_row row;
+
+    if (layer->bits == 1) {
+        row = stq_gather_decode_b1(filter, weights, layer->weight_offset, layer->offsets, layer->list);
+    } else if (layer->by_code) {
+        const stq_word *bases = (const stq_word *)layer->offsets;
+        row = stq_gather_decode_codes(filter, weights, bases, layer->codes, step, layer->list);
+    } else {
+        row = stq_gather_decode_t2(filter, weights, layer->weight_offset, layer->offsets, layer->list);
+    }
+    row.start = layer->lane_bytes == 1 ? stq_gather_start(&row, layer->rise, layer->block) : 0;
+    return row;
+}
+
+/* Sums of the units from column x of row y on, whose group's channels begin at `first_channel`. */
+static inline void stq_gather_sum(const stq_gather_layer *layer, const stq_gather_row *row, int32_t first_channel,
+                                  int32_t y, int32_t x, const stq_word *totals, stq_word *sums)
+{
+    const stq_gather_shape *s = layer->shape;
+    const int32_t unit = (y * s->stride_h * s->input.c + first_channel) * s->row_units + x;
+    const stq_word *base = layer->table + unit * 2 * layer->lane_bytes;
+
+    if (layer->lane_bytes == 1) {
+        stq_gather_sum8(row, base, layer->block, totals, sums);
+    } else {
+        stq_gather_sum16(row, base, totals, sums);
+    }
+}
+
+/* Sums over all weights, for every unit: what 1-bit weights that are not listed have in common. */
+static inline void stq_gather_sum_totals(const stq_gather_layer *layer, int32_t first_channel)
+{
+    const stq_offset_list all = {layer->offsets, stq_gather_weights(layer)};
+    const stq_offset_list none = {layer->offsets, 0};
+    stq_gather_row row = {all, none, 0, 0, 0};
+    stq_word *totals = layer->totals;
+
+    row.start = layer->lane_bytes == 1 ? stq_gather_start(&row, layer->rise, layer->block) : 0;
+    for (int32_t y = 0; y < layer->shape->rows; y++) {
+        for (int32_t x = 0; x < layer->shape->columns; x += stq_gather_together(layer)) {
+            stq_gather_sum(layer, &row, first_channel, y, x, NULL, totals);
+            totals += STQ_GATHER_SUM_WORDS;
+        }
+    }
+}
+
+/* One output channel. */
+static inline void stq_gather_channel(const stq_gather_layer *layer, const stq_gather_row *row,
+                                      const stq_requantize *rq, int32_t first_channel, int32_t channel, void *output)
+{
+    const stq_word *totals = layer->totals;
+
+    for (int32_t y = 0; y < layer->shape->rows; y++) {
+        for (int32_t x = 0; x < layer->shape->columns; x += stq_gather_together(layer)) {
+            stq_gather_sum(layer, row, first_channel, y, x, totals, layer->sums);
+            for (int32_t i = 0; layer->lane_bytes == 2 && i < STQ_GATHER_WORDS; i++) {
+                layer->sums[i] = stq_separate(layer->sums[i]);
+            }
+            stq_gather_store(layer->shape, rq, layer->sums, stq_gather_together(layer), y, x, channel, output);
+            totals += STQ_GATHER_SUM_WORDS;
+        }
+    }
+}
+
+/* The level of real 0, or the nearest: then nothing of the border is used. */
+static inline int32_t stq_gather_zero(const stq_gather_params *params)
+{
+    const int32_t zero = -params->window.input_offset;
+    return zero < params->minimum ? params->minimum : zero > params->maximum ? params->maximum : zero;
+}
+
+/* The table, and what the decoder needs. */
+static inline void stq_gather_prepare(const stq_gather_layer *layer, const stq_gather_params *params, const void *input,
+                                      stq_type input_type, stq_word *table, void *border)
+{
+    const stq_gather_shape *s = layer->shape;
+    const stq_gather_source from = {s, &params->window, input, border};
+    const int32_t words = stq_gather_table_words(s, layer->lane_bytes);
+
+    for (int32_t c = 0; c < s->input.c; c++) {
+        stq_set_level(border, input_type, c, stq_gather_zero(params));
+    }
+    for (int32_t i = 0; i < STQ_GATHER_WORDS; i++) {
+        table[words - 1 - i] = 0;
+    }
+    if (layer->lane_bytes == 1) {
+        stq_gather_fill8(&from, params->minimum, table);
+    } else if (input_type == STQ_S8) {
+        stq_gather_fill16_s8(&from, table);
+    } else {
+        stq_gather_fill16_s16(&from, table);
+    }
+    if (layer->by_code) {
+        stq_gather_bases(s, layer->filter_dims, layer->lane_bytes, (stq_word *)layer->offsets);
+        stq_gather_codes((uint32_t)(2 * s->row_units * layer->lane_bytes), layer->codes);
+    } else {
+        stq_gather_offsets(s, layer->filter_dims, layer->lane_bytes, layer->offsets);
+    }
+}
+
+/* Entries whose sum fits a byte. One more than a multiple of four where there are many: those are summed fastest. */
+static inline int32_t stq_gather_block(const stq_gather_params *params)
+{
+    const int32_t span = params->maximum - params->minimum;
+    const int32_t most = span > 0 ? 255 / span : 255;
+    return most < 16 ? most : (most - 1) / 4 * 4 + 1;
+}
+
+static inline stq_status stq_gather(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,
+                                    const stq_dims *input_dims, const void *input, stq_type input_type,
+                                    const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
+                                    int32_t lane_bytes, const stq_dims *output_dims, void *output)
+{
+    if (!stq_gather_valid(ctx, params, input_dims, filter_dims, output_dims, bits, lane_bytes, input_type) ||
+        rq == NULL || input == NULL || filter == NULL || output == NULL) {
+        return STQ_ARGUMENT_ERROR;
+    }
+
+    const stq_conv_params *window = &params->window;
+    const stq_gather_shape shape = stq_gather_shape_of(window, input_dims, filter_dims, output_dims);
+    const stq_gather_parts parts =
+        stq_gather_parts_of(&shape, window, filter_dims, bits, lane_bytes, stq_type_bytes(input_type));
+    stq_word *scratch = ctx->buffer;
+    const stq_gather_layer layer = {
+        .shape = &shape,
+        .filter_dims = filter_dims,
+        .bits = bits,
+        .lane_bytes = lane_bytes,
+        .weight_offset = window->weight_offset,
+        .by_code = stq_gather_by_code(bits, window->weight_offset, filter_dims->c),
+        .block = stq_gather_block(params),
+        .rise = params->minimum + window->input_offset,
+        .table = scratch,
+        .sums = scratch + parts.sums,
+        .offsets = (stq_offset *)(scratch + parts.offsets),
+        .list = (stq_offset *)(scratch + parts.list),
+        .codes = scratch + parts.codes,
+        .totals = scratch + parts.totals,
+    };
+    const int32_t row_words = stq_row_words(stq_gather_weights(&layer), bits);
+    const int32_t group_outputs = output_dims->c / stq_groups(input_dims, filter_dims, output_dims);
+
+    stq_gather_prepare(&layer, params, input, input_type, scratch, scratch + parts.border);
+    for (int32_t channel = 0; channel < output_dims->c; channel++) {
+        const int32_t first_channel = channel / group_outputs * filter_dims->c;
+        if (bits == 1 && channel % group_outputs == 0) {
+            stq_gather_sum_totals(&layer, first_channel);
+        }
+        const stq_gather_row row = stq_gather_decode(&layer, filter + channel * row_words);
+        stq_gather_channel(&layer, &row, rq, first_channel, channel, output);
+    }
+    return STQ_OK;
+}
+
+#endif /* STQ_GATHER_CORE_H */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stq_gather_core.h - the gather convolutions' contract in portable C: a plain convolution of the same weights.
+ *
+ * Lanes and lists are means of speed. Here every weight is multiplied, so this is what the others are compared with.
+ */
+#ifndef STQ_GATHER_CORE_H
+#define STQ_GATHER_CORE_H
+
+#include "stq_convolve_core.h"
+#include "internal/stq_nn_gather.h"
+
+static inline stq_status stq_gather(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,
+                                    const stq_dims *input_dims, const void *input, stq_type input_type,
+                                    const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
+                                    int32_t lane_bytes, const stq_dims *output_dims, void *output)
+{
+    if (!stq_gather_valid(ctx, params, input_dims, filter_dims, output_dims, bits, lane_bytes, input_type) ||
+        rq == NULL || input == NULL || filter == NULL || output == NULL) {
+        return STQ_ARGUMENT_ERROR;
+    }
+    // The table is larger than a row of weights.
+    stq_convolve_channels(&params->window, rq, input_dims, input, input_type, filter_dims, filter, bits, ctx->buffer,
+                          output_dims, output);
+    return STQ_OK;
+}
+
+#endif /* STQ_GATHER_CORE_H */

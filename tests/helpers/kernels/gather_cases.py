@@ -1,0 +1,219 @@
+"""Cases for the gather convolutions: shapes, levels and weights, and a function that runs one and compares it."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.helpers.kernels import golden, requantizations
+from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.kernel_library import KernelLibrary
+from tests.helpers.kernels.weighted_cases import OK, WindowCase, scratch_of
+
+INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True)
+class GatherCase:
+    """A gather convolution.
+
+    Attributes:
+        window: the convolution; its `input_offset` is minus the zero point.
+        lanes: bits of a lane, 8 or 16.
+        levels: smallest and largest level of the input.
+        nonzero: share of weights that are not 0 (2-bit), or that are 1 (1-bit).
+        fill: "random" weights and levels; "plus" and "minus" are the largest and the smallest weight everywhere, with
+            every level the largest: the worst sums.
+    """
+
+    window: WindowCase
+    lanes: int = 8
+    levels: tuple[int, int] = (0, 15)
+    nonzero: float = 0.5
+    fill: str = "random"
+
+    def __str__(self) -> str:
+        return f"{self.window} lanes={self.lanes} levels={self.levels} nonzero={self.nonzero} {self.fill}"
+
+    @property
+    def weight_offset(self) -> int:
+        return 1 if self.window.weight_offset is None else self.window.weight_offset
+
+    @property
+    def name(self) -> str:
+        """C name of the kernel."""
+        width = arguments.WEIGHT_NAMES[self.window.bits]
+        return f"stq_gather{self.lanes}_{width}_s{np.dtype(self.window.input_type).itemsize * 8}"
+
+
+def gather_weights(case: GatherCase, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """(KH, KW, C / groups, O). The second output channel, if any, is dead: all of its weights are the smaller code."""
+    window, offset = case.window, case.weight_offset
+    shape = (*window.kernel, window.channels // window.groups, window.outputs)
+    if window.bits == 1:
+        few, many = (-1, 1) if offset else (0, 1)
+    else:
+        few, many = -offset, 3 - offset - (offset == 1)
+    if case.fill == "plus":
+        return np.full(shape, many)
+    if case.fill == "minus":
+        return np.full(shape, few)
+    chosen = rng.random(shape) < case.nonzero
+    if window.bits == 1:
+        weights = np.where(chosen, many, few)
+    else:
+        signed = rng.choice([w for w in range(few, many + 1) if w], shape)
+        weights = np.where(chosen, signed, 0)
+    if window.outputs > 1:
+        weights[..., 1] = few if window.bits == 1 else 0
+    return weights
+
+
+def run_gather(library: KernelLibrary, case: GatherCase) -> None:
+    """Run the kernel and compare every output with NumPy's direct convolution."""
+    rng = np.random.default_rng(zlib.crc32(str(case).encode()))
+    window, (low, high) = case.window, case.levels
+    weights = gather_weights(case, rng)
+    x = rng.integers(low, high + 1, (window.height, window.width, window.channels))
+    if case.fill != "random":
+        x[:] = high
+    acc = golden.convolve(
+        x + window.input_offset, weights, window.output_size, window.stride, window.pad, window.dilation
+    )
+    assert acc.min() >= INT16.min, "a case outside the contract"
+    assert acc.max() <= INT16.max, "a case outside the contract"
+    requantization = requantizations.make(window.form, acc, rng)
+    params = arguments.gather_params(
+        arguments.conv_params(
+            window.input_offset, case.weight_offset, window.stride, window.pad, window.dilation
+        ),
+        case.levels,
+    )  # fmt: skip
+    input_dims = arguments.dims(*x.shape)
+    filter_dims = arguments.dims(*weights.shape[:3])
+    output_dims = arguments.dims(*window.output_size, window.outputs)
+    size = library.call(f"{case.name}_get_buffer_size", params, input_dims, filter_dims, output_dims)
+    output = np.zeros(acc.shape, requantization.dtype)
+    status = library.call(
+        case.name,
+        arguments.context(scratch_of(size, rng)),
+        params,
+        requantization.struct,
+        input_dims,
+        x.astype(window.input_type),
+        filter_dims,
+        golden.pack_rows(weights.reshape(-1, window.outputs).T, window.bits, case.weight_offset),
+        output_dims,
+        output,
+    )
+    assert status == OK
+    np.testing.assert_array_equal(output, requantization.expected)
+
+
+def same(height: int, width: int, channels: int, outputs: int, kernel: int, stride: int = 1) -> WindowCase:
+    """A square window with "same" padding."""
+    pads = [max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in (height, width)]
+    return WindowCase(
+        height, width, channels, outputs, (kernel, kernel), (stride, stride), (pads[0] // 2, pads[1] // 2),
+        (pads[0] - pads[0] // 2, pads[1] - pads[1] // 2),
+    )  # fmt: skip
+
+
+HEIGHTS = [same(height, 5, 8, 3, 3) for height in range(1, 18)]
+"""Every height modulo 8, and images that are smaller than the lanes."""
+
+WIDTHS = [same(4, width, 8, 2, 3) for width in range(1, 10)]
+"""Every width modulo the units that are summed at once."""
+
+WINDOWS = [
+    WindowCase(1, 1, 1, 1, kernel=(1, 1)),
+    WindowCase(3, 3, 1, 2),
+    WindowCase(9, 7, 3, 3, pad=(1, 1), pad_after=(1, 1)),
+    WindowCase(25, 5, 16, 4, kernel=(1, 1)),
+    WindowCase(8, 8, 24, 5, kernel=(1, 1)),
+    WindowCase(5, 3, 31, 2, kernel=(1, 1)),
+    WindowCase(9, 9, 8, 3, kernel=(1, 1), stride=(2, 2)),
+    WindowCase(6, 7, 8, 3, kernel=(1, 1), pad=(1, 1), pad_after=(1, 2)),
+    same(16, 16, 8, 3, 5),
+    same(17, 10, 5, 2, 3, 2),
+    same(16, 12, 16, 2, 3, 2),
+    WindowCase(11, 13, 8, 2, kernel=(2, 2), stride=(2, 2)),
+    WindowCase(10, 9, 4, 2, kernel=(2, 3), stride=(1, 3), pad=(1, 0), pad_after=(0, 2)),
+    WindowCase(7, 14, 3, 2, kernel=(3, 2), stride=(3, 4), pad=(2, 1), pad_after=(2, 1)),
+    WindowCase(13, 11, 8, 2, dilation=(2, 2), pad=(2, 2), pad_after=(2, 2)),
+    WindowCase(14, 13, 8, 2, dilation=(2, 3), stride=(2, 2), pad=(2, 3), pad_after=(2, 3)),
+    WindowCase(12, 12, 4, 2, dilation=(4, 2), stride=(2, 4), pad=(4, 2), pad_after=(4, 2)),
+    WindowCase(49, 10, 1, 4, kernel=(10, 4), stride=(2, 2), pad=(4, 1), pad_after=(5, 1)),
+    WindowCase(9, 1, 6, 3, kernel=(4, 1), pad_after=(3, 0)),
+    WindowCase(1, 9, 8, 2, kernel=(1, 4), pad=(0, 3)),
+    WindowCase(2, 2, 1, 3, kernel=(5, 5), pad=(2, 2), pad_after=(2, 2)),
+    WindowCase(9, 6, 32, 6, pad=(1, 1), pad_after=(1, 1), groups=2),
+    WindowCase(5, 6, 6, 9, kernel=(2, 2), stride=(2, 1), pad=(1, 0), pad_after=(0, 1), groups=3),
+]
+
+KINDS = [
+    (8, 1, 1, "int8", (0, 15), 0),
+    (8, 1, 0, "int8", (-128, -97), 128),
+    (8, 2, 1, "int8", (0, 15), 0),
+    (8, 2, 1, "int8", (-8, 7), 0),
+    (8, 2, 1, "int8", (-5, 26), -3),
+    (8, 2, 2, "int8", (0, 3), 0),
+    (8, 2, 1, "int8", (0, 1), 0),
+    (8, 2, 1, "int8", (-128, 127), 100),
+    (16, 1, 1, "int8", (-128, 127), 128),
+    (16, 2, 1, "int8", (-100, 127), -7),
+    (16, 1, 0, "int16", (-90, 80), 5),
+    (16, 2, 1, "int16", (-90, 130), 0),
+    (16, 2, 2, "int16", (-25, 25), 10),
+]
+"""Lanes, width and offset of the weights, input type, levels, input offset. Real 0 is a level in each."""
+
+
+def every_kind(windows: list[WindowCase], apart: int = 1) -> list[GatherCase]:
+    """Each window for each kind, or for every `apart`-th; forms of requantization and shares of nonzeros in turn."""
+    forms, shares = requantizations.FORMS, (0.1, 0.5, 0.9)
+    cases = []
+    for i, window in enumerate(windows):
+        for j, (lanes, bits, weight_offset, dtype, levels, input_offset) in enumerate(KINDS):
+            if (i + j) % apart:
+                continue
+            form = "packed" if (i + j) // apart % 2 else forms[(i + j) // 2 % len(forms)]
+            made = replace(
+                window, bits=bits, weight_offset=weight_offset, input_type=dtype, input_offset=input_offset, form=form
+            )
+            cases.append(GatherCase(made, lanes, levels, shares[(i + j) % 3]))
+    return cases
+
+
+def worst(levels: tuple[int, int], lanes: int, bits: int, weight_offset: int, fill: str, **changed: int) -> GatherCase:
+    """As many inputs at the largest level as keep the sum within int16, and one block more than full ones."""
+    largest = levels[1] + changed.get("input_offset", 0)
+    steepest = 2 if weight_offset == 2 and fill == "minus" else 1
+    inputs = INT16.max // (largest * steepest)
+    window = WindowCase(
+        3, 3, inputs, 2, kernel=(1, 1), bits=bits, weight_offset=weight_offset, form="keep_s16", **changed
+    )  # fmt: skip
+    return GatherCase(window, lanes, levels, fill=fill)
+
+
+WORST = [
+    worst(levels, lanes, bits, weight_offset, fill)
+    for fill in ("plus", "minus")
+    for levels, lanes, bits, weight_offset in (
+        ((0, 15), 8, 2, 1),
+        ((0, 14), 8, 2, 1),
+        ((0, 31), 8, 2, 1),
+        ((0, 3), 8, 2, 1),
+        ((0, 15), 8, 2, 2),
+        ((0, 15), 8, 1, 1),
+        ((0, 127), 8, 2, 1),
+        ((0, 127), 16, 2, 1),
+        ((0, 127), 16, 1, 1),
+    )
+]
+"""Sums that end just below 2^15, every block of bytes full."""
+
+EVERY_CASE = [*every_kind(HEIGHTS, 4), *every_kind(WIDTHS, 4), *every_kind(WINDOWS, 3), *WORST]
