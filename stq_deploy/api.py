@@ -1,16 +1,17 @@
 """The Python interface: convert, run, build and verify a network in a few lines (docs/API.md).
 
-`import stq_deploy as stq` offers the public names of this module. Everything else in the package is internal. Each
-function composes the steps that the commands use, and every mistake raises `StqError`.
+`import stq_deploy as stq` offers the public names of this module. Everything else in the package is internal. The
+commands and hls4ml's backend call the same functions. Those named `..._network` and `..._levels` are for them: they
+take options as objects, and are not re-exported. Every mistake raises `StqError`.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,39 +22,48 @@ import numpy.typing as npt
 from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
 from stq_deploy.common.errors import StqError, no_such
 from stq_deploy.common.files import check_output, locked, resolved
+from stq_deploy.common.progress import Progress, silent, stage
 from stq_deploy.datasets.samples import SampleSet, is_own_sample_file, load_samples, samples_of, save_samples
 from stq_deploy.evaluation.boards import open_board, open_emulated
 from stq_deploy.evaluation.firmware import default_build_folder
+from stq_deploy.evaluation.firmware import find_or_build as _find_or_build
+from stq_deploy.evaluation.firmware import open_build as _open_build
 from stq_deploy.evaluation.inputs import Inputs, read_inputs
 from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
+from stq_deploy.evaluation.network_answers import network_answers
 from stq_deploy.evaluation.open_executor import executor_names, open_executor
-from stq_deploy.evaluation.scores import Score, mismatches
+from stq_deploy.evaluation.scores import Score
 from stq_deploy.evaluation.task import Stated, scoring_of
 from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors import Executor
+from stq_deploy.executors.base import Levels
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.lowering import Conversion, PostTraining, convert_model, load_any
+from stq_deploy.frontend.model_file import ModelFile
 from stq_deploy.lowering.input_domain import MOST_BITS, PIXEL_BITS, checked_range, is_assumed
-from stq_deploy.lowering.model_in_memory import saved_model
 from stq_deploy.lowering.ranges import METHODS
-from stq_deploy.lowering.unread_units import drop_unread_units as without_unread_units
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.archive import is_network_file
 from stq_deploy.network.input_format import InputFormat
 from stq_deploy.network.output import Task, real_values
 from stq_deploy.network.summary import network_title, op_rows, op_text
-from stq_deploy.program import Program, plan_network
-from stq_deploy.program.packed_activations import pack_activations as with_packed_activations
+from stq_deploy.pipeline import Conversion, Pipeline, PostTraining, Rewrites, Rewritten, Watch, open_source, step_names
+from stq_deploy.pipeline.model_in_memory import convert_keras_model, saved_model
+from stq_deploy.pipeline.steps import PLAN
+from stq_deploy.program import Program
+from stq_deploy.report.write import build_pages
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.boards.override import parse_places
+from stq_deploy.targets.emulator.process import EmulatedBoard
+from stq_deploy.targets.emulator.refusals import Refusal
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import find_compiler
 from stq_deploy.zoo.shipped import PREFIX, resolve_model, with_class_names
 
 __all__ = [
-    "AttackedSamples", "BuiltFirmware", "ConnectedBoard", "Evaluation", "IntegerNetwork", "LayerComparison", "StqError",
-    "attack", "build", "connect", "convert", "emulate", "evaluate", "load", "verify",
+    "AttackedSamples", "BuiltFirmware", "ConnectedBoard", "EmulatedBoard", "Evaluation", "IntegerNetwork",
+    "LayerComparison", "RunningNetwork", "StqError", "attack", "boot", "build", "connect", "convert", "emulate",
+    "evaluate", "load", "open_build", "step_names", "verify",
 ]  # fmt: skip
 
 PathLike = str | os.PathLike[str]
@@ -62,8 +72,24 @@ Outputs = npt.NDArray[Any] | Any
 
 The second type is `Any` because only the network says which, and `(a == b).all()` must stay free of type errors.
 """
+Source = str | os.PathLike[str] | ModelFile
 _PICTURE_AXES = 3
 _SHOWN_DIGITS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Making:
+    """How the pipeline made a network. Internal.
+
+    Attributes:
+        source: the model file, read, or its path; None for a model in memory.
+        steps: the network between the rewrites.
+        program: of the last network, if it has been planned.
+    """
+
+    source: Source | None
+    steps: Rewritten
+    program: Program | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,11 +105,27 @@ class IntegerNetwork:
     """
 
     network: Network
+    making: Making | None = field(default=None, compare=False)
+    """How it was made; None where it was given. Internal: its interface may change."""
 
     @cached_property
     def program(self) -> Program:
         """The network as it runs on a device. Internal: its interface may change."""
-        return plan_network(self.network)
+        planned = None if self.making is None else self.making.program
+        return Pipeline().plan(self.network) if planned is None else planned
+
+    @property
+    def source(self) -> Source:
+        """The model file, read, or its path. Internal: its interface may change.
+
+        Raises
+        ------
+        StqError
+            It was not made from a file.
+        """
+        if self.making is None or self.making.source is None:
+            raise StqError("the network was not made from a model file", next="open the file")
+        return self.making.source
 
     @property
     def name(self) -> str:
@@ -133,16 +175,22 @@ class IntegerNetwork:
         with NumpyExecutor(self.program) as executor:
             return _predicted(executor, x, levels, features)
 
-    def save(self, path: PathLike) -> None:
+    def save(self, path: PathLike, *, force: bool = False) -> None:
         """Write a `.stq` file, in place of a former one.
+
+        Parameters
+        ----------
+        path : path
+            In a folder that exists.
+        force : bool
+            Replace a file of another kind, too.
 
         Raises
         ------
         StqError
             The file cannot be written, or another kind of file is there.
         """
-        what = "a network (.stq)"
-        check_output(path, what=what, recognize=is_network_file, parents=False, force_option=False)
+        check_network_path(path, force=force, force_option=False)
         save_network(self.network, path)
 
     def __repr__(self) -> str:
@@ -156,24 +204,29 @@ class IntegerNetwork:
         return op_text(op_rows(self.network))
 
 
-class ConnectedBoard:
-    """A board that runs a firmware, from `emulate` or `connect`. It ends with their `with` block."""
+class RunningNetwork:
+    """A network with something that runs it. It ends with its `with` block, where there is one."""
 
     def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+        self.executor = executor
+        """Internal: its interface may change."""
 
     def predict(self, x: npt.ArrayLike, *, levels: bool = False, features: bool | None = None) -> Outputs:
-        """Run the firmware on the board; as `IntegerNetwork.predict`, with the same result.
+        """Run samples; as `IntegerNetwork.predict`, with the same result.
 
         Raises
         ------
         StqError
-            Unusable samples, or the board does not answer.
+            Unusable samples, or what runs the network fails.
         """
-        return _predicted(self._executor, x, levels, features)
+        return _predicted(self.executor, x, levels, features)
 
     def __repr__(self) -> str:
-        return f"<ConnectedBoard {self._executor.name}: {self._executor.program.network!r}>"
+        return f"<{type(self).__name__} {self.executor.name}: {self.executor.program.network!r}>"
+
+
+class ConnectedBoard(RunningNetwork):
+    """A board that runs a firmware, from `emulate` or `connect`. It ends with their `with` block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,6 +337,9 @@ def convert(
     ranges: str = "mse",
     drop_unread_units: bool = False,
     pack_activations: bool = False,
+    task: str | None = None,
+    threshold: float | None = None,
+    print_after: str | Sequence[str] = (),
 ) -> IntegerNetwork:
     """Convert a Keras or QKeras model, as `stq-deploy convert`; needs TensorFlow if its weights have quantizers.
 
@@ -307,6 +363,12 @@ def convert(
         Leave out units that no later weight reads. The logits stay the same.
     pack_activations : bool
         Keep activations of few bits packed while they wait, where that makes the arena smaller.
+    task : str, optional
+        What the model's output is, as `stq-deploy convert --task`; the network keeps it.
+    threshold : float, optional
+        The model's output above which a class or label holds; the network keeps it.
+    print_after : str or sequence of str
+        Steps of the pipeline, of `step_names()`, after which a table shows what the model has become.
 
     Warns
     -----
@@ -316,21 +378,113 @@ def convert(
     Raises
     ------
     StqError
-        The file is damaged, a layer cannot be converted, or nothing states the values of the input.
+        The file is damaged, a layer cannot be converted, nothing states the values of the input, or there is no such
+        step.
     """
-    asked = _conversion(calibrate, features, input_range, input_bits, ranges if post_training else None)
-    with _model_file(model) as path:
-        network = convert_model(path, asked)
+    pipeline = Pipeline(
+        _conversion(calibrate, features, input_range, input_bits, ranges if post_training else None),
+        Rewrites(drop_unread_units, pack_activations),
+        watch=_printing(print_after),
+    )
+    stated = Stated(_task(task), threshold)
     if isinstance(model, str | os.PathLike):
-        network = with_class_names(network, os.fspath(model))
-    if is_assumed(network):
+        made = open_network(model, pipeline, keras=True, stated=stated)
+    elif callable(getattr(model, "save", None)):
+        made = convert_network(model, [pipeline.conversion], pipeline, stated=stated)
+    else:
+        raise StqError(
+            f"a {type(model).__name__} is neither the path of a model file nor a Keras model",
+            next="give a path, zoo:NAME, or a model of tf_keras",
+        )
+    if is_assumed(made.network):
         text = (
             "no quantizer reads the model's input, which is taken for pixels in [0, 1]; state input_range or calibrate"
         )
         warnings.warn(text, UserWarning, stacklevel=2)
-    if drop_unread_units:
-        network = without_unread_units(network)
-    return IntegerNetwork(with_packed_activations(network) if pack_activations else network)
+    return made
+
+
+def open_network(
+    model: PathLike, pipeline: Pipeline, *, keras: bool = False, stated: Stated | None = None
+) -> IntegerNetwork:
+    """The network of any model file: what `--model` of every command names.
+
+    Parameters
+    ----------
+    model : path or str
+        A .stq network, a Keras or QKeras model (.h5 or .keras), or zoo:NAME.
+    pipeline : Pipeline
+        How to convert and rewrite; its listeners.
+    keras : bool
+        Take the Keras model of zoo:NAME even where its converted network comes with it.
+    stated : Stated, optional
+        What the user says of the output; the network keeps it.
+
+    Raises
+    ------
+    StqError
+        Absent, damaged, not convertible, or an output that is not as stated.
+    """
+    path = resolve_model(model, keras=keras)
+    source = open_source(path)
+    network = pipeline.convert(source) if keras else pipeline.load(source)
+    return _made(with_class_names(network, os.fspath(model)), source, pipeline, stated)
+
+
+def convert_network(
+    model: Any, conversions: Iterable[Conversion], pipeline: Pipeline, *, stated: Stated | None = None
+) -> IntegerNetwork:
+    """The network of a Keras model in memory.
+
+    Parameters
+    ----------
+    model : Keras model, or str
+        A model of tf_keras, or the path of a model file.
+    conversions : iterable of Conversion
+        Options to try in order; the next one where sums would leave 32 bits.
+    pipeline : Pipeline
+        Says all but the conversion.
+    stated : Stated, optional
+        As for `open_network`.
+
+    Raises
+    ------
+    StqError
+        The model cannot be saved or converted.
+    """
+    return _made(convert_keras_model(model, conversions, pipeline), None, pipeline, stated)
+
+
+def check_network_path(
+    path: PathLike, *, inputs: Iterable[PathLike | None] = (), force: bool = False, force_option: bool = True
+) -> None:
+    """Refuse, before any work, a path to which no network can be written.
+
+    Parameters
+    ----------
+    path : path
+        Of the `.stq` file.
+    inputs : iterable of paths
+        Files that are read, and never replaced without `force`.
+    force : bool
+        Replace a file of any kind.
+    force_option : bool
+        Whether the advice in the error may name `--force`.
+
+    Raises
+    ------
+    StqError
+        It cannot be written, or would replace another kind of file.
+    """
+    check_output(
+        path,
+        what="a network (.stq)",
+        recognize=is_network_file,
+        inputs=inputs,
+        parents=False,
+        force=force,
+        force_option=force_option,
+    )
 
 
 def load(network: PathLike) -> IntegerNetwork:
@@ -346,10 +500,9 @@ def load(network: PathLike) -> IntegerNetwork:
     StqError
         Absent, damaged, or another kind of file.
     """
-    text, path = os.fspath(network), resolve_model(network)
-    if not text.startswith(PREFIX):
-        return IntegerNetwork(load_network(path))
-    return IntegerNetwork(with_class_names(load_any(path), text))
+    if os.fspath(network).startswith(PREFIX):
+        return open_network(network, Pipeline())
+    return IntegerNetwork(load_network(resolve_model(network)))
 
 
 def build(
@@ -360,6 +513,9 @@ def build(
     compiler: str | None = None,
     places: Sequence[str] = (),
     name: str = DEFAULT_NAME,
+    command: str | None = None,
+    title: str = "",
+    progress: Progress = silent,
 ) -> BuiltFirmware:
     """Build the firmware of a network, as `stq-deploy build`.
 
@@ -377,6 +533,12 @@ def build(
         `PART=MEMORY[,MEMORY...]`: where kernels, weights, arena or scratch go.
     name : str
         What the network is called in C: the prefix of its files, functions and macros.
+    command : str, optional
+        How the build was made, for a comment in the generated sources; this call by default.
+    title : str
+        Name for a model without one, on the page about the memory.
+    progress : callable
+        Called with (stage, done, total).
 
     Returns
     -------
@@ -389,11 +551,9 @@ def build(
     StqError
         No compiler or board, the network does not fit, or the folder cannot be used.
     """
-    from stq_deploy.report.write import build_pages
-
     found = load_board(board)
-    # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
-    command = f"stq_deploy.build, board {found.name}" + "".join(f", {place}" for place in places)
+    if command is None:  # in the generated sources, so without folders: equal builds anywhere give equal bytes
+        command = f"stq_deploy.build, board {found.name}" + "".join(f", {place}" for place in places)
     return build_firmware(
         net.program,
         found,
@@ -402,7 +562,89 @@ def build(
         command=command,
         places=parse_places(places),
         name=checked_name(name),
-        pages=build_pages(net.name),
+        pages=build_pages(title or net.name),
+        progress=progress,
+    )
+
+
+def open_build(net: IntegerNetwork, folder: PathLike) -> BuiltFirmware:
+    """Take up a build that was made before, by `build` or a command.
+
+    Parameters
+    ----------
+    net : IntegerNetwork
+        What was built.
+    folder : path
+        Of the build.
+
+    Raises
+    ------
+    StqError
+        There is no build, it is damaged, or it is of another network or of another version of stq-deploy.
+    """
+    return _open_build(net.program, Path(folder))
+
+
+def find_or_build(net: IntegerNetwork, board: str, out: PathLike, *, progress: Progress = silent) -> BuiltFirmware:
+    """The build in `out`, else that of `stq-deploy build` if it is of this network, else a new one in `out`.
+
+    Parameters
+    ----------
+    net : IntegerNetwork
+        From `convert` or `load`.
+    board : str
+        A name that `stq-deploy boards` lists.
+    out : path
+        Folder of a run.
+    progress : callable
+        As for `build`.
+
+    Raises
+    ------
+    StqError
+        The build in `out` is damaged, or of another network or board; or building fails.
+    """
+    return _find_or_build(net.program, load_board(board), out, progress, build_pages(net.name))
+
+
+def boot(
+    elf: PathLike,
+    board: str = "stm32h743",
+    *,
+    counting: bool = False,
+    revision: str | None = None,
+    link: PathLike | None = None,
+    on_refusal: Callable[[Refusal], None] | None = None,
+) -> EmulatedBoard:
+    """An emulated board for any program, as `stq-deploy emulate`: a context manager with a serial `port`.
+
+    Parameters
+    ----------
+    elf : path
+        The program; it need not be ours.
+    board : str
+        A name that `stq-deploy boards` lists.
+    counting : bool
+        Count instructions and check every access of memory; slower.
+    revision : str, optional
+        Silicon revision, a letter; by default the usual one.
+    link : path, optional
+        Becomes a symbolic link to the serial port.
+    on_refusal : callable, optional
+        Called, from another thread, with every action that the hardware would refuse.
+
+    Raises
+    ------
+    StqError
+        On entering: no such board or file, or the emulator does not start.
+    """
+    return EmulatedBoard(
+        Path(elf),
+        board,
+        "counting" if counting else "fast",
+        revision=revision,
+        link=None if link is None else Path(link),
+        on_refusal=on_refusal,
     )
 
 
@@ -484,9 +726,34 @@ def verify(
     """
     names = _checked_names([on] if isinstance(on, str) else on)
     inputs = verification_inputs(net.network, None, 4) if x is None else _inputs(net.network, x, None, features)[1]
+    return compare_levels(net, inputs.levels, ["numpy", *names])
+
+
+def compare_levels(
+    net: IntegerNetwork, levels: Levels, names: Sequence[str], *, progress: Progress = silent
+) -> LayerComparison:
+    """Compare every layer's output bytes between executors.
+
+    Parameters
+    ----------
+    net : IntegerNetwork
+        From `convert` or `load`.
+    levels : ndarray of integers, shape (N, *input_shape)
+        Levels of the network's input.
+    names : sequence of str
+        Executors; the others are compared with the first.
+    progress : callable
+        Called with (stage, done, total); a stage for each executor.
+
+    Raises
+    ------
+    StqError
+        An executor cannot be had here, or fails.
+    """
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_executor(name, net.program)) for name in names]
-        return compare_layers(NumpyExecutor(net.program), opened, inputs.levels)
+        with stage(progress, "starting the executors"):
+            first, *others = (stack.enter_context(open_executor(name, net.program)) for name in names)
+        return compare_layers(first, others, levels, lambda name, done: progress(name, done, len(levels)))
 
 
 def evaluate(
@@ -524,24 +791,17 @@ def evaluate(
         Unusable samples or labels, labels missing, an unknown name in `on`, or no compiler or emulator for it.
     """
     (name,) = _checked_names([on], also=("numpy",))
-    samples, inputs = _inputs(net.network, x, labels, features)
+    samples, _ = _inputs(net.network, x, labels, features)
     scoring = scoring_of(net.network, samples, Stated(_task(task), threshold))
-    reference = NumpyExecutor(net.program).run(inputs.levels)
-    found = reference
-    if name != "numpy":
-        with open_executor(name, net.program) as executor:
-            found = executor.run(inputs.levels)
-    answers = scoring.answers_of_levels(found[0])
-    score = scoring.score(answers, samples)
+    with open_executor(name, net.program) as executor:
+        found = network_answers(executor, samples, scoring, compare=True)
+    score = scoring.score(found.answers, samples)
     if score is None:
         raise StqError(f"a score of {scoring.task} needs labels", next="give labels, one for each sample")
-    differing = [
-        mismatches(one.reshape(len(one), -1), other.reshape(len(other), -1))
-        for one, other in zip(found, reference, strict=True)
-    ]
+    assert found.differing is not None  # compared
     return Evaluation(
-        name, len(samples), scoring.description, score, scoring.confusion(answers, samples),
-        np.unique(np.concatenate(differing)), inputs.outside,
+        name, len(samples), scoring.description, score, scoring.confusion(found.answers, samples), found.differing,
+        found.outside,
     )  # fmt: skip
 
 
@@ -626,6 +886,19 @@ def _model_file(model: Any) -> AbstractContextManager[Path]:
         f"a {type(model).__name__} is neither the path of a model file nor a Keras model",
         next="give a path, zoo:NAME, or a model of tf_keras",
     )
+
+
+def _made(network: Network, source: Source | None, pipeline: Pipeline, stated: Stated | None) -> IntegerNetwork:
+    """A network with what the user says of its output, rewritten; planned where the plan is watched."""
+    steps = pipeline.rewrite(network if stated is None else stated.on(network))
+    program = pipeline.plan(steps.network) if pipeline.watch.wants(PLAN.name) else None
+    return IntegerNetwork(steps.network, Making(source, steps, program))
+
+
+def _printing(steps: str | Sequence[str]) -> Watch:
+    """Prints what stands after these steps."""
+    names = (steps,) if isinstance(steps, str) else tuple(steps)
+    return Watch(names, lambda step, text: print(f"after {step}:\n{text}\n"))  # it was asked for
 
 
 def _predicted(executor: Executor, x: npt.ArrayLike, levels: bool, features: bool | None) -> Outputs:

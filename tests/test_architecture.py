@@ -122,12 +122,12 @@ JSON = {
     "sandbox/process.py",
     # The .stq file: its document, its metadata and the certificates in them.
     "network/archive.py", "network/graph.py", "network/output.py", "network/requantize/form.py", "network/summary.py",
-    "lowering/certificate.py", "lowering/decide/decision.py", "lowering/input_domain.py", "lowering/load_model.py",
-    "lowering/unread_units.py", "toolchain/size_figures.py",
+    "lowering/certificate.py", "lowering/decide/decision.py", "lowering/input_domain.py", "pipeline/steps.py",
+    "rewrites/unread_units.py", "toolchain/size_figures.py",
     # manifest.json and build.json.
     "codegen/manifest.py", "hls4ml_backend/backend.py", "toolchain/build_folder.py", "toolchain/built.py",
     # Sample files and the records of attacks in them.
-    "research/attacks/base.py", "research/attacks/craft.py", "research/attacks/defence.py", "cli/_task.py",
+    "research/attacks/base.py", "research/attacks/craft.py", "research/attacks/defence.py",
     "datasets/samples.py", "report/page.py",
     # Records of trainings and of shipped models.
     "cli/cross_validate.py", "evaluation/cross_validation.py", "research/training/__init__.py",
@@ -171,18 +171,26 @@ def test_dictionaries_of_anything_are_json_or_arguments() -> None:
     assert gone == set()
 
 
-PLANS = {
-    "api.py", "cli/_live.py", "evaluation/robustness/device.py", "cli/attack.py", "cli/build.py", "cli/convert.py",
-    "cli/demo.py", "cli/evaluate.py", "cli/run.py", "cli/verify.py", "evaluation/certificates/certify.py",
-    "evaluation/robustness/run.py", "hls4ml_backend/deployment.py", "program/packed_activations.py",
-    "program/plan.py",
-}  # fmt: skip
-"""Files that make a program of a network. All others are given one, so no two of them can differ in a run."""
+COMPOSED = {
+    "plan_network": {"pipeline/steps.py", "program/plan.py", "rewrites/packed_activations.py"},
+    "drop_unread_units": {"pipeline/steps.py", "rewrites/unread_units.py"},
+    "pack_activations": {"pipeline/steps.py", "rewrites/packed_activations.py"},
+    "lower": {"pipeline/steps.py", "lowering/lower.py"},
+    "read_source": {"pipeline/steps.py", "frontend/importer.py"},
+}
+"""Step -> files that hold it or call it. The pipeline alone composes the steps; packing also tries plans."""
 
 
-def test_a_program_is_made_where_a_network_is_loaded_and_passed_on() -> None:
-    found = {p.relative_to(PACKAGE).as_posix() for p in modules() if "plan_network(" in p.read_text()}
-    assert found == PLANS
+@pytest.mark.parametrize("step", COMPOSED)
+def test_the_pipeline_alone_composes_the_steps(step: str) -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == step)
+        or (isinstance(node, ast.FunctionDef) and node.name == step)
+    }
+    assert found == COMPOSED[step]
 
 
 def test_one_reader_takes_up_a_former_build() -> None:

@@ -27,8 +27,8 @@ from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.verification_samples import verification_inputs
-from stq_deploy.lowering import Conversion, PostTraining, convert_model
 from stq_deploy.network import Network
+from stq_deploy.pipeline import Conversion, PostTraining, convert_model
 from stq_deploy.program import plan_network
 from stq_deploy.research.training.result import save_model
 from stq_deploy.research.training.source_model import take_weights

@@ -31,6 +31,7 @@ from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.task import scoring_of
 from stq_deploy.network import Network, load_network
 from stq_deploy.network.input_format import quantize_input
+from stq_deploy.program import plan_network
 from stq_deploy.zoo.shipped import ShippedModel, shipped_models
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -82,7 +83,7 @@ def certified(
     Certificates of a former run stay, if network and samples are the same.
     """
     network, dataset = load_network(model.network), str(model.record["config"]["dataset"])
-    pictures = samples_of_dataset(dataset, data, samples)
+    program, pictures = plan_network(network), samples_of_dataset(dataset, data, samples)
     if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:
         return
     scoring, x, y = scoring_of(network, pictures), pictures.x.astype(np.uint8), pictures.classes()
@@ -96,14 +97,14 @@ def certified(
         "milliseconds_a_picture": former["milliseconds_a_picture"] if same else costs(network, x[0]),
     }
     done = {one["family"] for one in row["families"]}
-    with Certifier(network, scoring, x, y) as certifier:
+    with Certifier(program, scoring, x, y) as certifier:
         for text in FAMILIES:
             if text not in done:
                 (claim, seconds) = _timed(lambda text=text: certifier.answer(Questions.parse([text]))[0][0], model.name)  # type: ignore[misc]
                 row["families"].append(_compact(claim, seconds))
                 yield row
     noises = {(one["sigma"], one["draws"], one["certified"]["total"]) for one in row["smoothing"]}
-    with Certifier(network, scoring, x[:smoothed], y[:smoothed]) as certifier:
+    with Certifier(program, scoring, x[:smoothed], y[:smoothed]) as certifier:
         for one in settings:
             if (one.sigma, one.draws, len(x[:smoothed])) not in noises:
                 (claim, seconds) = _timed(lambda one=one: certifier.answer(Questions({}, (one,)))[1][0], model.name)  # type: ignore[misc]

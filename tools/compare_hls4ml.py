@@ -24,9 +24,9 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from stq_deploy.common.files import write_whole
-from stq_deploy.lowering.model_in_memory import convert_keras_model
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run
+from stq_deploy.pipeline.model_in_memory import convert_keras_model
 from tests.helpers.hls4ml.hls4ml_cases import CASES, SHAPE, build
 from tests.helpers.hls4ml.hls4ml_simulation import simulate
 

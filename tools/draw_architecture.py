@@ -43,7 +43,7 @@ SOURCE = "model.h5, model.keras"
 STEPS = (
     Step(("sandbox", "frontend"), "check against an allow-list; execute nothing", "SourceGraph"),
     Step(("lowering",), "quantize, fold, fuse, certify", "Network (.stq): the definition of right"),
-    Step(("program",), "choose kernels, order layers, place tensors", "Program"),
+    Step(("program", "rewrites"), "rewrite; choose kernels, order layers, place tensors", "Program"),
     Step(("codegen",), "pack weights, emit C", "C project", "firmware_templates"),
     Step(("toolchain",), "compile, place in memories, measure", "firmware.elf, host library", "boards"),
     Step(("targets/emulator", "targets/flash"), "boot the ELF, or write it to a board", "a board on a serial port"),
@@ -54,7 +54,7 @@ STEPS = (
 BESIDE = (
     ("Networks, data, attacks", ("research/quantizers", "datasets", "zoo", "research/attacks", "research/training")),
     ("Shared by all steps", ("common", "network", "targets/boards")),
-    ("Users of the pipeline", ("cli", "hls4ml_backend")),
+    ("Composing and using the steps", ("pipeline", "cli", "hls4ml_backend")),
 )
 """Folders beside the pipeline: what each group is, and the folders. Single modules carry no step and are not drawn."""
 

@@ -58,8 +58,8 @@ def main(run: Path, destination: Path, data: Path | None) -> None:
 
 def export_network(model: ShippedModel) -> list[int]:
     """Write a quantized model's converted network, if small enough to come along; return its weights' bits."""
-    from stq_deploy.lowering import convert_model
     from stq_deploy.network import save_network
+    from stq_deploy.pipeline import convert_model
     from stq_deploy.zoo.scheme_file import recorded_scheme
     from stq_deploy.zoo.shipped import LARGEST_NETWORK
 

@@ -25,7 +25,7 @@ from stq_deploy.datasets.samples import load_samples
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.live.run import attack_live
-from stq_deploy.lowering import load_any
+from stq_deploy.pipeline import load_any
 from stq_deploy.program import plan_network
 from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.registry import get_attack

@@ -16,8 +16,8 @@ import numpy as np
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import CLEAN, SampleSet, samples_of_dataset, save_samples
 from stq_deploy.evaluation.float_model import FloatModel
-from stq_deploy.lowering import load_any, open_source
 from stq_deploy.network import save_network
+from stq_deploy.pipeline import load_any, open_source
 from stq_deploy.research.attacks.craft import Target, craft
 from stq_deploy.research.attacks.registry import get_attack
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples

@@ -38,7 +38,7 @@ from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, mismatches
 from stq_deploy.executors.host_executor import HostExecutor
-from stq_deploy.lowering import Conversion, PostTraining, load_any, open_source
+from stq_deploy.pipeline import Conversion, PostTraining, load_any, open_source
 from stq_deploy.program import plan_network
 from stq_deploy.research.training.result import save_model
 from stq_deploy.targets.boards import load_board

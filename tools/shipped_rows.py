@@ -20,8 +20,8 @@ from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Accuracy, classes_of
-from stq_deploy.lowering import Conversion, PostTraining, load_any, open_source
 from stq_deploy.network import Network
+from stq_deploy.pipeline import Conversion, PostTraining, load_any, open_source
 from stq_deploy.program import plan_network
 from stq_deploy.research.training.result import git_commit
 from stq_deploy.targets.boards import Board

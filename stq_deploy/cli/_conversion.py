@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from stq_deploy.lowering import Conversion
+    from stq_deploy.pipeline import Conversion
 
 METHODS = ("mse", "minmax")
 
@@ -34,7 +34,7 @@ class ConversionOptions:
         """
         from stq_deploy.common.errors import StqError
         from stq_deploy.datasets.samples import load_samples
-        from stq_deploy.lowering import Conversion, PostTraining
+        from stq_deploy.pipeline import Conversion, PostTraining
 
         low, high = self.input_range or (0.0, 1.0)
         if not low < high < float("inf") or low == -float("inf"):

@@ -52,24 +52,23 @@ def attack_live_boards(
     Raises:
         StqError: an attack needs gradients, a board fails, or it answers unlike its host twin.
     """
+    from stq_deploy.api import find_or_build, open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.common.files import locked, made_folder
     from stq_deploy.datasets.samples import save_samples
     from stq_deploy.evaluation.boards import open_board, open_emulated
-    from stq_deploy.evaluation.firmware import find_or_build, held_build
+    from stq_deploy.evaluation.firmware import held_build
     from stq_deploy.evaluation.live.attack import check_live
     from stq_deploy.evaluation.live.run import attack_live
-    from stq_deploy.lowering import load_any
-    from stq_deploy.program import plan_network
+    from stq_deploy.pipeline import Pipeline
     from stq_deploy.targets.boards import load_board
-    from stq_deploy.zoo.shipped import resolve_model
 
     chosen = {name: attack for name, attack in attacks.items() if attack is not None}
     for attack in chosen.values():
         check_live(attack, samples)
     board = load_board(where.board)
-    path, asked = resolve_model(model), conversion.load()
+    asked = conversion.load()
     console = result_console(as_json)
     written: list[dict[str, Any]] = []
     kept = f"the queries that were answered are kept in {out}; the same command goes on from there"
@@ -77,9 +76,9 @@ def attack_live_boards(
         folder = held.enter_context(made_folder(out))
         held.enter_context(locked(folder))
         progress = held.enter_context(progress_bars())
-        network = load_any(path, asked, progress)
-        say_assumed_input(network)
-        firmware = find_or_build(plan_network(network), board, folder, progress)
+        net = open_network(model, Pipeline(asked, progress=progress))
+        say_assumed_input(net.network)
+        firmware = find_or_build(net, board.name, folder, progress=progress)
         held.enter_context(held_build(firmware, folder))
         if where.port is None:
             count = where.boards or os.cpu_count() or 1
@@ -98,4 +97,4 @@ def attack_live_boards(
                 soft_wrap=True,
             )
     if as_json:
-        print_json({"model": str(network.metadata.get("name", "")), "attacks": written})
+        print_json({"model": str(net.network.metadata.get("name", "")), "attacks": written})

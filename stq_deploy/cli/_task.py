@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from stq_deploy.evaluation.task import Stated
+    pass
 
 TASKS = ("classes", "binary", "multi-label", "pixel-classes", "regression", "reconstruction", "anomaly")
 """`network.output.Task`, without its import."""
@@ -42,9 +42,3 @@ def task_options(command: Callable[..., None]) -> Callable[..., None]:
         command(stated=Stated(None if task is None else Task(task), threshold), **others)
 
     return wrapped
-
-
-def task_metadata(stated: Stated) -> dict[str, Any]:
-    """The entries that a network's metadata keep."""
-    said = {"task": None if stated.task is None else str(stated.task), "threshold": stated.threshold}
-    return {key: value for key, value in said.items() if value is not None}

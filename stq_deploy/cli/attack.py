@@ -222,9 +222,8 @@ def _judge(model: FloatModel) -> Judge | None:
     """The integer network as C on this computer; None if the model has none."""
     from stq_deploy.evaluation.judge import judge_of
     from stq_deploy.executors.host_executor import HostExecutor
-    from stq_deploy.program import plan_network
 
-    return None if model.network is None else judge_of(HostExecutor(plan_network(model.network)))
+    return None if model.program is None else judge_of(HostExecutor(model.program))
 
 
 def _advance(progress: Callable[[str, int, int], None], name: str, total: int, done: int) -> None:

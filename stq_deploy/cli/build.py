@@ -10,6 +10,7 @@ import click
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import BOARD, MODEL
 from stq_deploy.cli._outcome import interruptible
+from stq_deploy.cli._rewrites import RewriteOptions, rewrite_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     help="What the network is called in C: the prefix of its files, functions and macros.  [default: stq_model]",
 )
 @conversion_options
+@rewrite_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def build(
     board_name: str,
@@ -54,6 +56,7 @@ def build(
     places: tuple[str, ...],
     name: str | None,
     conversion: ConversionOptions,
+    rewrites: RewriteOptions,
     as_json: bool,
 ) -> None:
     """Build the firmware of a network for a board.
@@ -62,38 +65,33 @@ def build(
     `make` builds without this tool. Prints flash and RAM by memory and by layer, what lies where and why, and the
     worst-case stack.
     """
+    from stq_deploy.api import build as build_network
+    from stq_deploy.api import open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
-    from stq_deploy.lowering import load_any
-    from stq_deploy.program import plan_network
-    from stq_deploy.report.write import MEMORY_PAGE, build_pages
+    from stq_deploy.report.write import MEMORY_PAGE
     from stq_deploy.targets.boards import load_board
-    from stq_deploy.targets.boards.override import parse_places
-    from stq_deploy.toolchain.build import build_firmware
-    from stq_deploy.toolchain.compilers import find_compiler
-    from stq_deploy.zoo.shipped import resolve_model, with_class_names
 
     board = load_board(board_name)
-    path, asked = resolve_model(model), conversion.load()
     # Named in the generated sources, so without folders: equal builds anywhere give equal bytes.
     command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
     command += "".join(f" --place {place}" for place in places)
     command += f" --name {checked_name(name)}" if name else ""
+    command += rewrites.command
     kept = "a former build in the folder is as it was; the same command starts again"
     with interruptible(kept), progress_bars() as progress:
-        network = load_any(path, asked, progress)
-        say_assumed_input(network)
-        network = with_class_names(network, model)
-        result = build_firmware(
-            plan_network(network),
-            board,
-            out or Path("build") / board.name,
-            compiler=find_compiler(compiler),
-            command=command,
-            places=parse_places(places),
+        net = open_network(model, rewrites.pipeline(conversion, progress, as_json))
+        say_assumed_input(net.network)
+        result = build_network(
+            net,
+            board.name,
+            out,
+            compiler=compiler,
+            places=places,
             name=name or DEFAULT_NAME,
-            pages=build_pages(Path(model).name),
+            command=command,
+            title=Path(model).name,
             progress=progress,
         )
     page = result.folder / MEMORY_PAGE
@@ -108,6 +106,7 @@ def build(
         print_json(result.to_json() | {"folder": str(result.folder), "arena": arena})
     else:
         console = result_console(as_json)
+        rewrites.print_effects(console, net)
         _print(console, result)
         console.print(f"Memory, drawn: {page}", soft_wrap=True)
 

@@ -68,6 +68,7 @@ def certify(
     import numpy as np
 
     from stq_deploy import __version__
+    from stq_deploy.api import open_network
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.common.errors import StqError
@@ -75,8 +76,7 @@ def certify(
     from stq_deploy.evaluation.certificates.certify import Certifier, Questions
     from stq_deploy.evaluation.certificates.smoothing import Settings
     from stq_deploy.evaluation.task import scoring_of
-    from stq_deploy.lowering import load_any
-    from stq_deploy.zoo.shipped import resolve_model
+    from stq_deploy.pipeline import Pipeline
 
     if out is not None:
         check_output(out, what="a certificate", recognize=lambda path: is_record(path, FORMAT), force=force)
@@ -95,11 +95,11 @@ def certify(
             where=source,
             next="store the samples as uint8 (N, H, W, C)",
         )
-    path, asked = resolve_model(model), conversion.load()
     with progress_bars() as progress:
-        network = load_any(path, asked, progress)
+        net = open_network(model, Pipeline(conversion.load(), progress=progress))
+    network = net.network
     x, y = pictures.x.astype(np.uint8), pictures.classes()
-    certifier = Certifier(network, scoring_of(network, pictures), x, y, executor, source)
+    certifier = Certifier(net.program, scoring_of(network, pictures), x, y, executor, source)
     kept = "nothing was written; the same command starts again"
     with interruptible(kept), progress_bars() as progress, certifier:
         proved, smoothed = certifier.answer(questions, progress)

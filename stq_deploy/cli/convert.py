@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,8 @@ from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import MODEL
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._output import force_option
-from stq_deploy.cli._task import task_metadata, task_options
+from stq_deploy.cli._rewrites import RewriteOptions, rewrite_options
+from stq_deploy.cli._task import task_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,30 +24,18 @@ if TYPE_CHECKING:
 @click.command(context_settings={"show_default": True})
 @click.argument("model", type=MODEL)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Network file to write (.stq).")
-@click.option(
-    "--pack-activations",
-    "pack",
-    is_flag=True,
-    help="Keep activations of few bits packed while they wait, where that makes the arena smaller; costs time.",
-)
-@click.option(
-    "--drop-unread-units",
-    "drop",
-    is_flag=True,
-    help="Leave out units of a layer that no later weight reads: the same logits from less flash.",
-)
 @force_option
 @task_options
 @conversion_options
+@rewrite_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def convert(
     model: str,
     out: Path,
-    pack: bool,
-    drop: bool,
     force: bool,
     stated: Stated,
     conversion: ConversionOptions,
+    rewrites: RewriteOptions,
     as_json: bool,
 ) -> None:
     """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network.
@@ -59,35 +47,20 @@ def convert(
 
     A model that does not quantize its input needs --calibrate or --input-range, unless it takes pictures.
     """
+    from stq_deploy.api import check_network_path, open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
-    from stq_deploy.common.files import check_output
-    from stq_deploy.common.progress import stage
-    from stq_deploy.evaluation.task import check_stated
-    from stq_deploy.lowering import convert_model
-    from stq_deploy.lowering.unread_units import drop_unread_units
-    from stq_deploy.network import save_network
-    from stq_deploy.network.archive import is_network_file
     from stq_deploy.network.summary import op_rows
-    from stq_deploy.program import plan_network
-    from stq_deploy.program.packed_activations import pack_activations
     from stq_deploy.zoo.shipped import resolve_model
 
-    path = resolve_model(model, keras=True)
-    read = (path, conversion.calibrate)
-    what = "a network (.stq)"
-    check_output(out, what=what, recognize=is_network_file, inputs=read, parents=False, force=force)
-    asked = conversion.load()
+    rewrites.check()
+    check_network_path(out, inputs=(resolve_model(model, keras=True), conversion.calibrate), force=force)
     with interruptible("no file was written; the same command starts again"):
         with progress_bars() as progress:
-            whole = convert_model(path, asked, progress)
-            whole = replace(whole, metadata=whole.metadata | task_metadata(stated))
-            check_stated(whole)
-            network = converted = drop_unread_units(whole) if drop else whole
-            if pack:
-                with stage(progress, "packing activations"):
-                    network = pack_activations(converted)
-        save_network(network, out)
+            pipeline = rewrites.pipeline(conversion, progress, as_json)
+            net = open_network(model, pipeline, keras=True, stated=stated)
+        net.save(out, force=force)
+    network = net.network
     say_assumed_input(network)
     if as_json:
         facts = {key: network.metadata[key] for key in ("name", "source", "converter", "classes", "dropped", "input")}
@@ -96,25 +69,7 @@ def convert(
     else:
         console = result_console(as_json)
         _print(console, network, out)
-        if drop:
-            _print_dropped(console, whole, network)
-        if network is not converted:
-            before, after = (plan_network(one).arena.bytes for one in (converted, network))
-            console.print(f"packed activations: an arena of {after:,} bytes instead of {before:,}", highlight=False)
-        elif pack:
-            console.print("packed no activations: none makes the arena smaller", highlight=False)
-
-
-def _print_dropped(console: Console, whole: Network, network: Network) -> None:
-    """The layers that lost units, and how many."""
-    for op in whole.ops:
-        kept = network.metadata.get("kept_units", {}).get(op.name)
-        if kept is not None:
-            units = whole.tensors[op.output].channels
-            text = f"unread units: {op.name} keeps {len(kept)} of {units}"
-            console.print(text, markup=False, highlight=False)
-    if "kept_units" not in network.metadata:
-        console.print("dropped no units: all are read", highlight=False)
+        rewrites.print_effects(console, net)
 
 
 def _print(console: Console, network: Network, out: Path) -> None:

@@ -14,11 +14,11 @@ from stq_deploy.cli._outcome import interruptible
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stq_deploy.api import IntegerNetwork
     from stq_deploy.common.progress import Progress
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.demo import Demo
     from stq_deploy.evaluation.scores import Score
-    from stq_deploy.network import Network
 
 FRESH_ATTACKS: dict[str, dict[str, str]] = {"fgsm": {}, "pgd": {}, "square": {"max_iter": "300"}}
 """Attacks of --from-keras; Square with fewer queries than for the shipped samples, to keep the demo short."""
@@ -61,7 +61,6 @@ def demo(
     from stq_deploy.common.errors import StqError
     from stq_deploy.common.files import locked, made_folder
     from stq_deploy.evaluation.demo import run_demo
-    from stq_deploy.program import plan_network
     from stq_deploy.report.write import build_pages, check_reports, write_reports
     from stq_deploy.targets.boards import load_board
 
@@ -71,9 +70,9 @@ def demo(
     check_reports(out)
     kept = f"what is done so far is kept in {out}; the next demo starts again"
     with interruptible(kept), made_folder(out) as folder, locked(folder), progress_bars() as progress:
-        network, files = _from_keras(limit, out, progress) if from_keras else _shipped()
+        net, files = _from_keras(limit, out, progress) if from_keras else _shipped()
         found = run_demo(
-            plan_network(network),
+            net.program,
             board,
             files,
             out,
@@ -93,34 +92,34 @@ def demo(
     sys.exit(0 if found.agrees else 1)
 
 
-def _shipped() -> tuple[Network, list[SampleFile]]:
+def _shipped() -> tuple[IntegerNetwork, list[SampleFile]]:
     """The shipped network and samples; no TensorFlow."""
+    from stq_deploy.api import load
     from stq_deploy.evaluation.board_run import SampleFile
-    from stq_deploy.network import load_network
-    from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples
+    from stq_deploy.zoo.shipped import DEFAULT_MODEL, shipped_samples
 
     files = [SampleFile.load(path) for path in shipped_samples().values()]
-    return load_network(resolve_model(DEFAULT_MODEL)), files
+    return load(DEFAULT_MODEL), files
 
 
-def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, list[SampleFile]]:
+def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[IntegerNetwork, list[SampleFile]]:
     """The shipped QKeras model converted now, and the shipped clean samples attacked now."""
     from functools import partial
 
+    from stq_deploy.api import open_network
     from stq_deploy.common.progress import stage
     from stq_deploy.datasets.samples import CLEAN, load_samples, save_samples
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.lowering import load_any, open_source
+    from stq_deploy.pipeline import Pipeline
     from stq_deploy.research.attacks.craft import Target, craft
     from stq_deploy.research.attacks.registry import get_attack
-    from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples
+    from stq_deploy.zoo.shipped import DEFAULT_MODEL, shipped_samples
 
-    source = open_source(resolve_model(DEFAULT_MODEL, keras=True))
-    network = load_any(source, progress=progress)
+    net = open_network(DEFAULT_MODEL, Pipeline(progress=progress), keras=True)
     with stage(progress, "loading the float model"):
-        model = FloatModel(source)
-    target = Target(model.keras, model.name, model.file_sha256, network.input_format, network.sha256())
+        model = FloatModel(net.source)
+    target = Target(model.keras, model.name, model.file_sha256, net.network.input_format, net.model_hash)
     clean = load_samples(shipped_samples()[CLEAN]).first(limit)
     attacks = {CLEAN: None} | {name: get_attack(name).from_text(s) for name, s in FRESH_ATTACKS.items()}
     files = []
@@ -128,7 +127,7 @@ def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[Network, lis
         made = craft(target, clean, attack, progress=partial(_advance, progress, name, len(clean)))
         save_samples(made, out / "samples" / f"{name}.npz")
         files.append(SampleFile(f"{name}.npz", made))
-    return network, files
+    return net, files
 
 
 def _advance(progress: Progress, name: str, total: int, done: int) -> None:

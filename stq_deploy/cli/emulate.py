@@ -32,8 +32,8 @@ def emulate(
     """
     import time
 
+    from stq_deploy.api import boot
     from stq_deploy.cli._screen import human_console, plain, print_json
-    from stq_deploy.targets.emulator.process import EmulatedBoard
     from stq_deploy.targets.emulator.refusals import Refusal
 
     console = human_console()
@@ -42,7 +42,7 @@ def emulate(
         console.print(f"[red]refused:[/] {plain(str(refusal))}")
 
     try:
-        with EmulatedBoard(elf, board, mode, revision=revision, link=link, on_refusal=show) as emulated:
+        with boot(elf, board, counting=mode == "counting", revision=revision, link=link, on_refusal=show) as emulated:
             if as_json:
                 print_json({"port": emulated.port, "board": board, "mode": mode})
             else:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from stq_deploy.evaluation.scores import Score
     from stq_deploy.evaluation.scoring import Answers, Scoring
     from stq_deploy.evaluation.task import Stated
-    from stq_deploy.lowering import Conversion
     from stq_deploy.network.input_format import InputFormat, Levels
     from stq_deploy.network.noise import InputNoise
     from stq_deploy.network.output import OutputFormat
     from stq_deploy.network.tensor import TensorType
+    from stq_deploy.pipeline import Conversion
 
     Disturb = Callable[[Levels], Levels] | None
     Answerer = Callable[[SampleSet, Scoring, Callable[[int], None], Disturb], "_Answers"]
@@ -98,10 +98,10 @@ def evaluate(
     if noise is None and (noise_seed, noise_draws) != (0, 1):
         raise StqError("--noise-seed and --noise-draws are of a noise, and there is none", next="add --noise SIGMA")
     source, chosen = chosen_samples(dataset, data, samples, limit)
-    path = resolve_model(model, keras=executor == "float")
+    resolve_model(model, keras=executor == "float")  # before any work: that there is such a file
     with progress_bars() as progress, ExitStack() as opened:
         with stage(progress, "preparing the model"):
-            scored = opened.enter_context(_opened(executor, board, path, conversion.load()))
+            scored = opened.enter_context(_opened(executor, board, model, conversion.load()))
         scoring = choose(scored.output_format, scored.input_format, scored.output_type, chosen, stated)
         _check_labelled(scoring, chosen, source)
         started = time.monotonic()
@@ -214,44 +214,43 @@ class _Scored:
 
 
 @contextmanager
-def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> Iterator[_Scored]:
+def _opened(executor: str, board: str, model: str, conversion: Conversion) -> Iterator[_Scored]:
     """The model in the named executor: built, started and ready."""
     if executor == "float":
         from stq_deploy.evaluation.float_model import FloatModel
+        from stq_deploy.zoo.shipped import resolve_model
 
-        model = FloatModel(path, conversion)
+        floats = FloatModel(resolve_model(model, keras=True), conversion)
         yield _Scored(
-            model.name,
-            model.model_hash,
-            model.input_format,
-            model.output_format,
+            floats.name,
+            floats.model_hash,
+            floats.input_format,
+            floats.output_format,
             None,
-            lambda samples, scoring, _, disturb: _float_answers(model, samples, scoring, disturb),
-            model.note,
+            lambda samples, scoring, _, disturb: _float_answers(floats, samples, scoring, disturb),
+            floats.note,
         )
         return
 
+    from stq_deploy.api import open_network
     from stq_deploy.cli._input import say_assumed_input
-    from stq_deploy.evaluation.agreement import check_equal_levels
-    from stq_deploy.evaluation.inputs import read_inputs
+    from stq_deploy.evaluation.agreement import check_none_differ
+    from stq_deploy.evaluation.network_answers import network_answers
     from stq_deploy.evaluation.open_executor import open_executor
-    from stq_deploy.executors.numpy_executor import NumpyExecutor
     from stq_deploy.frontend.importer import half_precision_note
-    from stq_deploy.lowering import load_any, open_source
-    from stq_deploy.program import plan_network
+    from stq_deploy.pipeline import Pipeline
 
-    source = open_source(path)
-    network = load_any(source, conversion)
+    net = open_network(model, Pipeline(conversion))
+    network = net.network
     say_assumed_input(network)
-    with open_executor(board if executor == "emulated" else executor, plan_network(network)) as opened:
+    with open_executor(board if executor == "emulated" else executor, net.program) as opened:
 
         def answer(samples: SampleSet, scoring: Scoring, progress: Callable[[int], None], disturb: Disturb) -> _Answers:
-            inputs = read_inputs(samples, network.input_format)
-            levels = inputs.levels if disturb is None else disturb(inputs.levels)
-            logits, *_ = opened.run(levels, progress)
-            if executor == "emulated":
-                check_equal_levels(logits, NumpyExecutor(opened.program).run(levels)[0], f"emulated {board}")
-            return _Answers(scoring.answers_of_levels(logits), None, inputs.outside)
+            compare = executor == "emulated"
+            found = network_answers(opened, samples, scoring, compare=compare, disturb=disturb, progress=progress)
+            if found.differing is not None:
+                check_none_differ(found.differing, len(samples), f"emulated {board}")
+            return _Answers(found.answers, None, found.outside)
 
         yield _Scored(
             str(network.metadata.get("name", "")),
@@ -260,7 +259,7 @@ def _opened(executor: str, board: str, path: Path, conversion: Conversion) -> It
             network.output_format,
             network.output_type,
             answer,
-            half_precision_note(source),
+            half_precision_note(net.source),
         )
 
 

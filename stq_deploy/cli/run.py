@@ -66,35 +66,33 @@ def run(
     """
     import os
 
+    from stq_deploy.api import find_or_build, open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._result_tables import print_costs, print_results
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.common.errors import StqError
     from stq_deploy.common.files import locked, made_folder
     from stq_deploy.evaluation.board_run import SampleFile, run_files
-    from stq_deploy.evaluation.firmware import find_or_build, held_build
+    from stq_deploy.evaluation.firmware import held_build
     from stq_deploy.frontend.importer import half_precision_note
-    from stq_deploy.lowering import load_any, open_source
-    from stq_deploy.program import plan_network
-    from stq_deploy.report.write import build_pages, check_reports, write_reports
+    from stq_deploy.pipeline import Pipeline
+    from stq_deploy.report.write import check_reports, write_reports
     from stq_deploy.targets.boards import load_board
-    from stq_deploy.zoo.shipped import resolve_model
 
     if emulated == (port is not None):
         raise StqError("which board?", next="give either --port PORT, or --emulated")
     board = load_board(board_name)
     files = [SampleFile.load(path) for path in paths]
-    path, asked = resolve_model(model), conversion.load()
+    asked = conversion.load()
     folder = out or Path("out") / board.name
     check_reports(folder)
     kept = f"the results so far are kept in {folder / 'results'}; the same command goes on from there"
     with interruptible(kept), ExitStack() as held:
         held.enter_context(locked(held.enter_context(made_folder(folder))))
         progress = held.enter_context(progress_bars())
-        source = open_source(path)
-        network = load_any(source, asked, progress)
-        say_assumed_input(network)
-        firmware = find_or_build(plan_network(network), board, folder, progress, build_pages())
+        net = open_network(model, Pipeline(asked, progress=progress))
+        say_assumed_input(net.network)
+        firmware = find_or_build(net, board.name, folder, progress=progress)
         held.enter_context(held_build(firmware, folder))
         summary = run_files(
             board,
@@ -104,14 +102,14 @@ def run(
             port=port,
             boards=boards or os.cpu_count() or 1,
             limit=limit,
-            float_answers=_float_answers(source),
+            float_answers=_float_answers(net.source),
             stated=stated,
             progress=progress,
         )
         report = write_reports(summary, folder)
     screen = result_console(as_json)
     print_results(screen, summary)
-    note = half_precision_note(source)
+    note = half_precision_note(net.source)
     if note:
         screen.print(f"note: {note}", soft_wrap=True, markup=False)
     print_costs(screen, summary)

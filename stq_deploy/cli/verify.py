@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +21,12 @@ if TYPE_CHECKING:
     from stq_deploy.evaluation.layer_comparison import LayerComparison
     from stq_deploy.evaluation.quantization_noise import QuantizationNoise
     from stq_deploy.evaluation.task import Stated
-    from stq_deploy.executors import Executor
     from stq_deploy.frontend.importer import Source
     from stq_deploy.network import Network
-    from stq_deploy.program import Program
 
     Floats = FloatComparison | QuantizationNoise
 
-SANITIZED_SUFFIX = "-sanitized"
-SECOND_EMULATOR = "mps2-an500"
-DEFAULT_EXECUTORS = f"numpy,host,host-cortex-m7,host-sanitized,stm32h743,{SECOND_EMULATOR}"
+DEFAULT_EXECUTORS = "numpy,host,host-cortex-m7,host-sanitized,stm32h743,mps2-an500"
 
 
 @click.command(context_settings={"show_default": True})
@@ -67,32 +62,29 @@ def verify(
     Prints one row per layer, and the first layer, element and values that differ; exit code 1 if any does.
     For a QKeras model it also counts differences from TensorFlow's float32 arithmetic, which are not errors.
     """
+    from stq_deploy.api import compare_levels, open_network
     from stq_deploy.cli._input import outside_text, say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
-    from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.inputs import read_inputs
-    from stq_deploy.evaluation.layer_comparison import compare_layers
+    from stq_deploy.evaluation.open_executor import why_not_here
     from stq_deploy.evaluation.task import scoring_of
     from stq_deploy.evaluation.verification_samples import verification_inputs
     from stq_deploy.frontend.importer import half_precision_note
-    from stq_deploy.lowering import load_any, open_source
-    from stq_deploy.program import plan_network
-    from stq_deploy.zoo.shipped import resolve_model
+    from stq_deploy.pipeline import Pipeline
 
     names = _names(executors)
-    path = resolve_model(model)
     asked = conversion.load()
-    with progress_bars() as progress, ExitStack() as stack:
-        source = open_source(path)
-        network = load_any(source, asked, progress)
+    with progress_bars() as progress:
+        net = open_network(model, Pipeline(asked, progress=progress))
+        network, source = net.network, net.source
         say_assumed_input(network)
         if stated.task is not None:
             scoring_of(network, None, stated)  # that it is possible shows before anything is started
         inputs = verification_inputs(network, samples, limit)
         levels = inputs.levels
-        with stage(progress, "starting the executors"):
-            opened, skipped = _open(stack, names, plan_network(network), required=executors != DEFAULT_EXECUTORS)
-        found = compare_layers(opened[0], opened[1:], levels, lambda name, done: progress(name, done, len(levels)))
+        reasons = {name: why_not_here(name) for name in names} if executors == DEFAULT_EXECUTORS else {}
+        skipped = {name: reason for name, reason in reasons.items() if reason}
+        found = compare_levels(net, levels, [name for name in names if name not in skipped], progress=progress)
     # Ranges are calibrated for samples such as these; noise and extremes would show what saturates.
     typical = asked.post_training.samples.spread(limit) if asked.post_training and samples is None else None
     seen = inputs if typical is None else read_inputs(typical, network.input_format)
@@ -122,37 +114,6 @@ def _names(executors: str) -> list[str]:
             f"--executors {executors}: two or more, each once", next=f"choose among {', '.join(executor_names())}"
         )
     return names
-
-
-def _open(
-    stack: ExitStack, names: list[str], program: Program, *, required: bool
-) -> tuple[list[Executor], dict[str, str]]:
-    """The executors, and why others were left out."""
-    from stq_deploy.evaluation.open_executor import open_executor
-
-    skipped = {} if required else {name: reason for name in names if (reason := _why_not_here(name))}
-    opened = [stack.enter_context(open_executor(name, program)) for name in names if name not in skipped]
-    return opened, skipped
-
-
-def _why_not_here(name: str) -> str:
-    """Why an executor that needs more than our Python packages is not available; empty if it is.
-
-    QEMU may be absent, and the only compiler (zig) may have no sanitizers.
-    """
-    from stq_deploy.common.errors import StqError
-    from stq_deploy.targets.boards import load_board
-    from stq_deploy.targets.emulator.backends import backend_of
-    from stq_deploy.toolchain.host_compiler import find_host_compiler
-
-    try:
-        if name.endswith(SANITIZED_SUFFIX):
-            find_host_compiler(sanitize=True)
-        elif name == SECOND_EMULATOR:
-            backend_of(load_board(name))
-    except StqError as error:
-        return error.what
-    return ""
 
 
 def _compare_with_float(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.evaluation.scores import mismatches
 from stq_deploy.evaluation.summary import Comparison
 
 _SHOWN = 10
@@ -36,15 +34,19 @@ def check_agreement(comparisons: Sequence[Comparison]) -> None:
         raise error
 
 
-def check_equal_levels(board: npt.NDArray[Any], reference: npt.NDArray[Any], where: str) -> None:
-    """Whether output levels (N, ...) of a board are those of the reference.
+def check_none_differ(samples: npt.NDArray[np.int64], total: int, where: str) -> None:
+    """Whether no sample of a board differs from the reference.
+
+    Args:
+        samples: numbers of those of which an output level differs.
+        total: how many were compared.
+        where: for the error.
 
     Raises:
-        StqError: they are not; names the samples.
+        StqError: one differs; names the samples.
     """
-    samples = mismatches(board, reference)
     if len(samples):
-        what = f"the board differs from the integer reference in {len(samples)} of {len(board)} samples"
+        what = f"the board differs from the integer reference in {len(samples)} of {total} samples"
         raise _error(f"{what}: {named(samples)}", where)
 
 

@@ -56,29 +56,42 @@ def find_or_build(
     Raises:
         StqError: the build in `out` is of another program or board, or is damaged; or building fails.
     """
-    network, folder = program.network, Path(out)
-    model_hash = network.sha256()
+    folder = Path(out)
     if (folder / REPORT).is_file():
-        roll_back(folder)
-        there = read_identity(folder)
-        if there.board != board.name:
-            raise _other_build(folder, f"for the board {there.board!r}", f"for {board.name!r}")
-        if there.model_hash != model_hash:
-            other = _named(network_name(folder), there.model_hash)
-            here = _named(str(network.metadata.get("name", "")), model_hash)
-            raise _other_build(folder, f"of another network, {other}", f"of {here}")
-        if not is_built_from(folder, program):
-            raise _other_build(
-                folder, "of another version of stq-deploy, which lays this network out otherwise", "ours"
-            )
-        return read_build(folder, program)
+        return open_build(program, folder, board.name)
     usual = default_build_folder(board.name)
     if (usual / REPORT).is_file():
         roll_back(usual)
         there = read_identity(usual)
-        if (there.board, there.model_hash) == (board.name, model_hash) and is_built_from(usual, program):
+        same = (there.board, there.model_hash) == (board.name, program.network.sha256())
+        if same and is_built_from(usual, program):
             return read_build(usual, program)
     return build_afresh(program, board, out, progress, pages)
+
+
+def open_build(program: Program, folder: Path, board: str | None = None) -> BuiltFirmware:
+    """The build in a folder.
+
+    Args:
+        board: the board it must be for; None for any.
+
+    Raises:
+        StqError: there is none, it is damaged, or it is of another program or board.
+    """
+    network = program.network
+    model_hash = network.sha256()
+    if (folder / REPORT).is_file():
+        roll_back(folder)
+    there = read_identity(folder)
+    if board is not None and there.board != board:
+        raise _other_build(folder, f"for the board {there.board!r}", f"for {board!r}")
+    if there.model_hash != model_hash:
+        other = _named(network_name(folder), there.model_hash)
+        here = _named(str(network.metadata.get("name", "")), model_hash)
+        raise _other_build(folder, f"of another network, {other}", f"of {here}")
+    if not is_built_from(folder, program):
+        raise _other_build(folder, "of another version of stq-deploy, which lays this network out otherwise", "ours")
+    return read_build(folder, program)
 
 
 @contextmanager

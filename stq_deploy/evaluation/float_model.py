@@ -16,12 +16,14 @@ from stq_deploy.frontend import check_model, parse_model
 from stq_deploy.frontend.importer import Source, half_precision_note, path_of
 from stq_deploy.frontend.keras_model import build_keras_model
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
-from stq_deploy.lowering import Conversion, UnknownInputError, convert_model
+from stq_deploy.lowering import UnknownInputError
 from stq_deploy.lowering.structure import find_ending, find_last_step
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import PIXELS, InputFormat, Values
 from stq_deploy.network.output import OutputFormat, Task
 from stq_deploy.network.tensor import TensorType
+from stq_deploy.pipeline import Conversion, Pipeline
+from stq_deploy.program import Program
 
 BATCH = 128
 
@@ -78,6 +80,7 @@ class FloatModel:
             conversion is not None and conversion.post_training is not None
         )
         self._conversion = conversion
+        self._pipeline = Pipeline(conversion or Conversion())
         self._input_shape = checked.input_shape
 
     @cached_property
@@ -91,9 +94,18 @@ class FloatModel:
             StqError: it cannot be converted for another reason.
         """
         try:
-            return convert_model(self._file, self._conversion) if self._convertible else None
+            return self._pipeline.convert(self._file) if self._convertible else None
         except UnknownInputError:
             return None
+
+    @cached_property
+    def program(self) -> Program | None:
+        """The program of `network`; None if there is none.
+
+        Raises:
+            StqError: it cannot be converted, or the kernels cannot run it.
+        """
+        return None if self.network is None else self._pipeline.plan(self.network)
 
     @property
     def input_format(self) -> InputFormat:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
-from stq_deploy.common.errors import no_such
+from stq_deploy.common.errors import StqError, no_such
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.executors import Executor
@@ -16,6 +16,11 @@ from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.program import Program
 from stq_deploy.targets.boards import board_names, load_board
 from stq_deploy.targets.emulator.backends import backend_of
+from stq_deploy.toolchain.host_compiler import find_host_compiler
+
+SECOND_EMULATOR = "mps2-an500"
+"""A board whose emulator, QEMU, is no Python package."""
+_SANITIZED = "-sanitized"
 
 _LOCAL: dict[str, Callable[[Program], Executor]] = {
     "numpy": NumpyExecutor,
@@ -29,6 +34,21 @@ _LOCAL: dict[str, Callable[[Program], Executor]] = {
 def executor_names() -> list[str]:
     """All names: those of this computer, and every board's, which stands for that board emulated."""
     return [*_LOCAL, *board_names()]
+
+
+def why_not_here(name: str) -> str:
+    """Why an executor that needs more than our Python packages is not available; empty if it is.
+
+    QEMU may be absent, and the only compiler (zig) may have no sanitizers.
+    """
+    try:
+        if name.endswith(_SANITIZED):
+            find_host_compiler(sanitize=True)
+        elif name == SECOND_EMULATOR:
+            backend_of(load_board(name))
+    except StqError as error:
+        return error.what
+    return ""
 
 
 @contextmanager

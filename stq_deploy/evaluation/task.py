@@ -39,21 +39,26 @@ class Stated:
     task: Task | None = None
     threshold: float | None = None
 
+    def on(self, network: Network) -> Network:
+        """The network with these choices in its metadata, checked.
+
+        Raises:
+            StqError: its output cannot be read so, or not as its metadata state.
+        """
+        said = {"task": None if self.task is None else str(self.task), "threshold": self.threshold}
+        chosen = {key: value for key, value in said.items() if value is not None}
+        if not chosen:
+            return network
+        stated = replace(network, metadata=network.metadata | chosen)
+        output = stated.output_format
+        if output.task is not None:
+            _Question(output, stated.input_type.shape).check_possible(output.task)
+        return stated
+
 
 def scoring_of(network: Network, samples: SampleSet | None, stated: Stated | None = None) -> Scoring:
     """The reading of a network's outputs, on these samples or on none; see `choose`."""
     return choose(network.output_format, network.input_format, network.output_type, samples, stated)
-
-
-def check_stated(network: Network) -> None:
-    """Check that a network's output can be read as its metadata state.
-
-    Raises:
-        StqError: it cannot.
-    """
-    output = network.output_format
-    if output.task is not None:
-        _Question(output, network.input_type.shape).check_possible(output.task)
 
 
 def check_attackable(output: OutputFormat) -> None:

@@ -18,14 +18,15 @@ from hls4ml.backends.fpga.fpga_backend import FPGABackend
 from hls4ml.model.flow import get_flow, register_flow
 from hls4ml.model.optimizer import ModelOptimizerPass, optimize_model, register_pass
 
+from stq_deploy.api import convert_network
 from stq_deploy.common.errors import StqError
 from stq_deploy.hls4ml_backend.deployment import Deployment
 from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras
 from stq_deploy.hls4ml_backend.input_type import conversions
 from stq_deploy.lowering.input_domain import checked_range
-from stq_deploy.lowering.model_in_memory import convert_keras_model
 from stq_deploy.network import Network
 from stq_deploy.network.output import Floats
+from stq_deploy.pipeline import Pipeline
 from stq_deploy.targets.boards import load_board
 
 NAME = "STM32"
@@ -107,9 +108,9 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
                 where="hls4ml",
                 next="call convert_from_keras_model with a QKeras model",
             )
-        network = convert_keras_model(config["KerasModel"], conversions(graph))
-        _warn_of_rounding(network)
-        self._deployments[graph] = Deployment(network, load_board(config["Board"]), graph.config.get_output_dir())
+        net = convert_network(config["KerasModel"], conversions(graph), Pipeline())
+        _warn_of_rounding(net.network)
+        self._deployments[graph] = Deployment(net, config["Board"], graph.config.get_output_dir())
         _rename_layers(graph)
 
     # Calls that a ModelGraph passes on

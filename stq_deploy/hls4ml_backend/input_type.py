@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from stq_deploy.lowering import Conversion
 from stq_deploy.lowering.input_domain import MOST_BITS
+from stq_deploy.pipeline import Conversion
 
 FEWEST_BITS = 8
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import TensorType
-from stq_deploy.network.output import Floats, apply_functions, real_values
+from stq_deploy.network.output import Floats, apply_functions
 
 
 def checked_samples(x: Any, spec: TensorType) -> npt.NDArray[np.floating[Any]]:
@@ -34,13 +34,12 @@ def checked_samples(x: Any, spec: TensorType) -> npt.NDArray[np.floating[Any]]:
     return samples.reshape(-1, *spec.shape)
 
 
-def real_output(levels: npt.NDArray[Any], spec: TensorType, functions: Sequence[str]) -> Floats:
-    """An output's levels (N, *spec.shape) as real numbers, flat, with `functions` applied.
+def real_output(real: Floats, functions: Sequence[str]) -> Floats:
+    """An output's real numbers (N, *shape), flat, with `functions` applied.
 
     Returns:
         float64 (N, elements), without the first axis for one sample. Without functions it is exact: a logit is an int32
         times a power of two, which float32 would round.
     """
-    real = apply_functions(real_values(levels, spec), functions)
-    flat = real.reshape(len(real), -1)
+    flat = apply_functions(real, functions).reshape(len(real), -1)
     return flat[0] if len(flat) == 1 else flat

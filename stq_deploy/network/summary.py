@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from stq_deploy.common.errors import printable
+from stq_deploy.common.text_table import text_table
 from stq_deploy.network.graph import Network
 from stq_deploy.network.ops import Op, WeightedOp
 
@@ -90,14 +91,8 @@ def op_cells(rows: Sequence[OpRow]) -> list[tuple[str, ...]]:
 
 def op_text(rows: Sequence[OpRow]) -> str:
     """The same table as plain text, with columns of two blanks between them."""
-    table = [(*TEXT_COLUMNS, *NUMBER_COLUMNS, LAST_COLUMN), *op_cells(rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     right = range(len(TEXT_COLUMNS), len(TEXT_COLUMNS) + len(NUMBER_COLUMNS))
-    lines = [
-        "  ".join(cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(pairs))
-        for pairs in (zip(row, widths, strict=True) for row in table)
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    return text_table([(*TEXT_COLUMNS, *NUMBER_COLUMNS, LAST_COLUMN), *op_cells(rows)], right)
 
 
 def shape_text(shape: Sequence[int]) -> str:

@@ -23,7 +23,7 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import tf_keras
 
     from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.lowering import convert_model
+    from stq_deploy.pipeline import convert_model
 
     work = tmp_path_factory.mktemp("attack")
     tf_keras.utils.set_random_seed(1)
@@ -123,7 +123,7 @@ def test_a_float_model_of_other_weights_is_seen_to_differ(work: Path) -> None:
     from stq_deploy.evaluation.float_comparison import compare_with_float
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.inputs import read_inputs
-    from stq_deploy.lowering import convert_model
+    from stq_deploy.pipeline import convert_model
 
     network, model = convert_model(work / "m.h5"), FloatModel(work / "m.h5")
     layer = model.keras.get_layer("conv")

@@ -53,8 +53,8 @@ def _edge_picture(bits: int, weights: np.ndarray) -> np.ndarray:
 
 def _target(bits: int, weights: np.ndarray, folder: Path) -> Target:
     from stq_deploy.evaluation.scores import classes_of
-    from stq_deploy.lowering import convert_model
     from stq_deploy.network.reference import run
+    from stq_deploy.pipeline import convert_model
 
     model = _model(bits, weights)
     model.save(folder / "m.h5")

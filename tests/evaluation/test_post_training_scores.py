@@ -11,10 +11,10 @@ from stq_deploy.datasets.samples import CLEAN, SampleSet, load_samples, save_sam
 from stq_deploy.evaluation.scores import classes_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.frontend import read_source
-from stq_deploy.lowering import Conversion, PostTraining, convert_model
 from stq_deploy.lowering.float_graph import run_graph
 from stq_deploy.network import load_network
 from stq_deploy.network.input_format import model_values, quantize_input
+from stq_deploy.pipeline import Conversion, PostTraining, convert_model
 from stq_deploy.program import plan_network
 from stq_deploy.zoo.shipped import resolve_model, shipped_samples
 from tests.helpers.command_line import invoke, json_of

@@ -67,7 +67,7 @@ def test_the_reference_predicts_what_the_float_model_was_recorded_to(
 def test_recorded_float_predictions_can_be_recomputed(files: dict[str, SampleSet], network: Network) -> None:
     """From the shipped QKeras file, whose conversion must be the shipped network."""
     from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.lowering import convert_model
+    from stq_deploy.pipeline import convert_model
 
     path = shipped.resolve_model(shipped.DEFAULT_MODEL, keras=True)
     assert convert_model(path).sha256() == network.sha256()

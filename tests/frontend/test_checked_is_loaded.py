@@ -98,8 +98,8 @@ def _entries() -> dict[str, Callable[[Path], Any]]:
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.frontend import check_model, list_layers, parse_model, read_source
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.lowering import convert_model, load_any
-    from stq_deploy.lowering.model_in_memory import convert_keras_model
+    from stq_deploy.pipeline import convert_model, load_any
+    from stq_deploy.pipeline.model_in_memory import convert_keras_model
     from stq_deploy.research.training.source_model import read_model
 
     return {
@@ -266,7 +266,7 @@ def _swap() -> _Swap:
 )
 def test_what_a_command_says_is_of_one_reading(command: str, swap: _Swap, marker: Path, tmp_path: Path) -> None:
     """The file becomes a hostile one in the middle of it, which changes nothing."""
-    from stq_deploy.lowering import load_any
+    from stq_deploy.pipeline import load_any
 
     path = _with_kernel(1, tmp_path / "m.h5")
     expected = load_any(path).sha256()
@@ -292,7 +292,7 @@ def test_a_run_computes_its_float_column_of_the_same_reading(swap: _Swap, marker
     """`run` loads the float model last, when the board has answered."""
     from stq_deploy.cli.run import _float_answers
     from stq_deploy.evaluation.task import scoring_of
-    from stq_deploy.lowering import load_any, open_source
+    from stq_deploy.pipeline import load_any, open_source
 
     path = _with_kernel(1, tmp_path / "m.h5")
     (tmp_path / "hostile.h5").write_bytes(_hostile_h5(tmp_path / "made.h5", marker))

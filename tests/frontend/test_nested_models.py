@@ -296,9 +296,9 @@ def _keras_models() -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["branching", "chain"])
 def test_models_that_keras_nests_give_its_logits(name: str, tmp_path: Path) -> None:
     pytest.importorskip("qkeras")
-    from stq_deploy.lowering import Conversion, convert_model
     from stq_deploy.network.input_format import dequantize_input
     from stq_deploy.network.reference import run
+    from stq_deploy.pipeline import Conversion, convert_model
     from stq_deploy.research.quantizers.exact import keep_order_of_additions
 
     keep_order_of_additions()

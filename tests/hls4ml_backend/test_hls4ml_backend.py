@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.lowering.model_in_memory import convert_keras_model
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.network.output import FUNCTIONS
 from stq_deploy.network.reference import run
+from stq_deploy.pipeline.model_in_memory import convert_keras_model
 from stq_deploy.toolchain import host_compiler
 
 pytestmark = pytest.mark.keras

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.lowering import convert_model, load_any
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.reference import run
+from stq_deploy.pipeline import convert_model, load_any
 from tests.helpers.lowering.qkeras_comparison import compare
 
 pytestmark = pytest.mark.keras

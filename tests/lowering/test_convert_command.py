@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from stq_deploy.cli import cli
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.lowering import convert_model
 from stq_deploy.network import load_network
+from stq_deploy.pipeline import convert_model
 from stq_deploy.program import plan_network
 from tests.helpers.model_files import tiny_model
 from tests.helpers.networks import random_levels

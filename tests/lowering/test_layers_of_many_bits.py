@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.lowering import convert_model
 from stq_deploy.network.reference import run
+from stq_deploy.pipeline import convert_model
 from tests.helpers.lowering.qkeras_comparison import compare
 
 pytestmark = pytest.mark.keras

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.lowering import Conversion, UnknownInputError, lower
+from stq_deploy.lowering import UnknownInputError, lower
 from stq_deploy.lowering.decide import CERTIFYING
-from stq_deploy.lowering.load_model import convert_source
 from stq_deploy.network import Network, load_network, save_network
 from stq_deploy.network.reference import run, run_layers
+from stq_deploy.pipeline import Conversion
+from stq_deploy.pipeline.pipeline import Pipeline
 from tests.helpers.lowering.integer_models import source_graph
 from tests.helpers.lowering.source_draft import Draft
 from tests.helpers.model_files import BITS4, TERNARY, ModelDraft, random, tiny_model
@@ -241,7 +242,7 @@ def test_second_reader_of_the_input_keeps_its_quantizer_an_op(tmp_path: Path) ->
     graph = source_graph(end(draft, "act", 24), tmp_path)
     with pytest.raises(UnknownInputError, match="layer 'c' reads it as it is"):
         lower(graph)
-    network = convert_source(graph, Conversion((0.0, 1.0)))
+    network = Pipeline(Conversion((0.0, 1.0))).convert_graph(graph)
     assert network.input_type.scale == float(Fraction(1, 255))
     assert kinds(network)["q"] == "table"
 

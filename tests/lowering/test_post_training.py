@@ -13,13 +13,14 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.frontend import read_source
 from stq_deploy.frontend import source as s
-from stq_deploy.lowering import Conversion, PostTraining, convert_model, load_any, lower
+from stq_deploy.lowering import lower
 from stq_deploy.lowering.input_domain import input_grid
-from stq_deploy.lowering.load_model import convert_source
 from stq_deploy.lowering.post_training import find_places, quantize_graph
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import Domain, dequantize_input, quantize_input
 from stq_deploy.network.reference import run_layers
+from stq_deploy.pipeline import Conversion, PostTraining, convert_model, load_any
+from stq_deploy.pipeline.pipeline import Pipeline
 from tests.helpers.float_models import SHAPE, float_draft, float_pixels
 from tests.helpers.lowering.source_draft import BITS, RELU, Draft
 from tests.helpers.lowering.source_values import source_values
@@ -216,13 +217,13 @@ def test_pixels_of_a_quantized_model_may_be_mapped_too() -> None:
     draft = Draft(shape=(3, 3, 2))
     draft.nodes = [draft.nodes[0]]
     graph = draft.graph(draft.dense(draft.flat(draft.conv(0, 3))))
-    mapped = convert_source(graph, Conversion((0.0, 255.0)))
+    mapped = Pipeline(Conversion((0.0, 255.0))).convert_graph(graph)
     spec = mapped.input_type
     assert (spec.minimum, spec.maximum, spec.scale, spec.zero_point) == (-128, 127, 1.0, -128)
     assert mapped.input_domain == Domain(0.0, 255.0)
     quantized = Draft(shape=(3, 3, 2))
     graph = quantized.graph(quantized.dense(quantized.flat(quantized.conv(quantized.x, 3))))
-    own = convert_source(graph, Conversion((0.0, 255.0)))
+    own = Pipeline(Conversion((0.0, 255.0))).convert_graph(graph)
     assert (own.input_type, own.input_range, own.input_domain) == (lower(graph).input_type, (0.0, 255.0), None)
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from stq_deploy.frontend import source as s
-from stq_deploy.lowering import convert_model, lower
+from stq_deploy.lowering import lower
 from stq_deploy.lowering.post_training import quantize_graph
 from stq_deploy.lowering.softmax import STEP, exponentials, largest_error
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.input_format import dequantize_input
 from stq_deploy.network.ops import Softmax
 from stq_deploy.network.reference import run_layers
+from stq_deploy.pipeline import convert_model
 from tests.helpers.lowering.source_draft import BITS, RELU, Draft
 from tests.helpers.lowering.source_values import source_values
 

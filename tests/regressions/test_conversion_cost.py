@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.lowering import convert_model
 from stq_deploy.network.reference import run
+from stq_deploy.pipeline import convert_model
 
 pytestmark = pytest.mark.keras
 

@@ -19,7 +19,7 @@ import pytest
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.frontend import parse_model
-from stq_deploy.lowering import convert_model
+from stq_deploy.pipeline import convert_model
 from tests.helpers.command_line import invoke
 from tests.helpers.regressions.keras_models import (
     check_equals_keras,

@@ -15,9 +15,10 @@ import pytest
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
-from stq_deploy.lowering import Conversion, UnknownInputError, convert_model
+from stq_deploy.lowering import UnknownInputError
 from stq_deploy.network import load_network, save_network
 from stq_deploy.network.reference import run
+from stq_deploy.pipeline import Conversion, convert_model
 from tests.helpers.command_line import invoke, json_of
 from tests.helpers.regressions.feature_models import activation, bits, build_model, classifier, dense, layer
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.lowering import convert_model
 from stq_deploy.network.input_format import quantize_input
+from stq_deploy.pipeline import convert_model
 from stq_deploy.program import plan_network
 
 

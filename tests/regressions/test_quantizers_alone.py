@@ -10,7 +10,7 @@ import pytest
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.quantizers import ACTIVATION, read_quantizer
-from stq_deploy.lowering import Conversion, convert_model
+from stq_deploy.pipeline import Conversion, convert_model
 from tests.helpers.regressions.keras_models import keras_predictions, network_predictions, saved
 
 pytestmark = pytest.mark.keras

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stq_deploy.lowering import load_any
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import DepthwiseConvolve, Window
 from stq_deploy.network.requantize import KeepAccumulator
+from stq_deploy.pipeline import load_any
 from stq_deploy.program import plan_network
 from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.build import build_firmware

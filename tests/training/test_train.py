@@ -201,9 +201,9 @@ def test_the_zoos_networks_take_a_step_on_features(network: str, variant: str) -
 
 
 def test_command_overrides_the_recipe_and_its_model_converts(small: TrainingConfig, tmp_path: Path) -> None:
-    from stq_deploy.lowering import convert_model
     from stq_deploy.network.input_format import quantize_input
     from stq_deploy.network.reference import run
+    from stq_deploy.pipeline import convert_model
 
     arguments = ["train", "--recipe", "smoke", "--dataset", "cifar10", "--scheme", "stq", "--data", small.data]
     arguments += ["--network", small.network, "--out", tmp_path / "run", "--epochs", 2, "--batch-size", 16]

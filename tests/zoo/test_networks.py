@@ -41,7 +41,7 @@ def test_mlperf_tinys_totals(
     network: str, classes: int, shape: tuple[int, int, int], parameters: int, macs: int, tmp_path: Path
 ) -> None:
     """As counted in the files that MLPerf Tiny publishes; and what is trained in few bits converts."""
-    from stq_deploy.lowering import convert_model
+    from stq_deploy.pipeline import convert_model
     from stq_deploy.zoo.networks import build_network
 
     assert build_network(network, scheme="fp", classes=classes, input_shape=shape).count_params() == parameters

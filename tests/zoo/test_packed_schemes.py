@@ -25,7 +25,7 @@ _ARRAY = re.compile(r"(\d+) rows of (\d+) weights, (\d) bits? each.*?\[(\d+)\] =
 
 
 def _network(scheme: str, variant: str, folder: Path) -> Network:
-    from stq_deploy.lowering import convert_model
+    from stq_deploy.pipeline import convert_model
     from stq_deploy.zoo.networks import build_network
 
     build_network(scheme=scheme, variant=variant, input_shape=(8, 8, 1)).save(folder / "m.h5")

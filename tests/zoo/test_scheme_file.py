@@ -70,9 +70,9 @@ def test_a_network_of_mixed_bits_converts_exactly(tmp_path: Path) -> None:
     """Keras's own predict on raw pictures against the integer network."""
     import tf_keras
 
-    from stq_deploy.lowering import convert_model
     from stq_deploy.network.input_format import quantize_input
     from stq_deploy.network.reference import run
+    from stq_deploy.pipeline import convert_model
 
     model = _build(MIXED)
     model.save(tmp_path / "m.h5")
@@ -87,8 +87,8 @@ def test_a_network_of_mixed_bits_converts_exactly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bits", [2, 3, 4])
 def test_pixels_of_few_bits(bits: int, tmp_path: Path) -> None:
-    from stq_deploy.lowering import convert_model
     from stq_deploy.network.input_format import quantize_input
+    from stq_deploy.pipeline import convert_model
 
     _build({"base": "4bit", "activations": {"quantize_input": bits}}).save(tmp_path / "m.h5")
     network = convert_model(tmp_path / "m.h5")

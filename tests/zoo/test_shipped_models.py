@@ -61,7 +61,7 @@ def test_it_computes_the_same_everywhere(model: ShippedModel) -> None:
 @quantized_models
 def test_its_keras_model_converts_to_the_same(model: ShippedModel, tmp_path: Path) -> None:
     """Floating-point models are quantized by samples: `tools/reproduce table3` runs those."""
-    from stq_deploy.lowering import convert_model
+    from stq_deploy.pipeline import convert_model
 
     network = convert_model(model.keras)
     if model.network.is_file():

@@ -21,8 +21,7 @@ from stq_deploy.evaluation.certificates.smoothing import Settings, smooth
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Classes
 from stq_deploy.evaluation.scoring import Scoring
-from stq_deploy.network import Network
-from stq_deploy.program import plan_network
+from stq_deploy.program import Program
 
 EXECUTORS = {"host": "host-cortex-m7", "numpy": "numpy"}
 """Names of executors for members and noisy pictures, as in `open_executor`."""
@@ -58,16 +57,17 @@ class Questions:
 
 @dataclass
 class Certifier:
-    """A network with the samples that are certified.
+    """A program with the samples that are certified.
 
     Args:
+        program: what is certified.
         executor: key of `EXECUTORS`; it is opened when it is first needed.
         x: (N, H, W, C) pictures.
         y: (N,) true classes.
         source: of the samples, for messages.
     """
 
-    network: Network
+    program: Program
     scoring: Scoring
     x: npt.NDArray[np.uint8]
     y: Classes
@@ -86,12 +86,12 @@ class Certifier:
 
     @cached_property
     def _classify(self) -> Classify:
-        opened = self._open.enter_context(open_executor(EXECUTORS[self.executor], plan_network(self.network)))
-        return classifier(lambda levels: opened.run(levels)[0], self.network, self.scoring)
+        opened = self._open.enter_context(open_executor(EXECUTORS[self.executor], self.program))
+        return classifier(lambda levels: opened.run(levels)[0], self.program.network, self.scoring)
 
     @cached_property
     def _near(self) -> ClassifyNear:
-        return near_classifier(Nearby(self.network), self.scoring)
+        return near_classifier(Nearby(self.program.network), self.scoring)
 
     def answer(self, questions: Questions, progress: Progress = silent) -> tuple[list[Claim], list[Claim]]:
         """Certificates of the families, then of smoothing, in their order.
@@ -104,7 +104,7 @@ class Certifier:
 
     def _family(self, text: str, family: int | Family, progress: Progress) -> Claim:
         if isinstance(family, int):
-            return prove_linf(text, family, self.network, self.scoring, self.x, self.y, progress)
+            return prove_linf(text, family, self.program.network, self.scoring, self.x, self.y, progress)
         near = self._near if family.local else None
         return prove(text, family, self.x, self.y, self._classify, progress, near=near)
 

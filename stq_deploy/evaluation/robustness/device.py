@@ -20,10 +20,9 @@ from stq_deploy.evaluation.robustness.presets import Device, LiveStep
 from stq_deploy.evaluation.scores import Accuracy
 from stq_deploy.evaluation.task import Stated
 from stq_deploy.executors.link_executor import LinkExecutor
-from stq_deploy.lowering import load_any
 from stq_deploy.network import Network
 from stq_deploy.network.output import Task
-from stq_deploy.program import plan_network
+from stq_deploy.pipeline import Pipeline
 from stq_deploy.targets.boards import load_board
 
 
@@ -104,7 +103,7 @@ def run_on_device(
     """
     place = place or Place()
     board = load_board(place.board)
-    program = plan_network(load_any(model, None, progress))
+    program = Pipeline(progress=progress).program(model)
     with ExitStack() as held:
         firmware = find_or_build(program, board, out, progress)
         held.enter_context(held_build(firmware, out))

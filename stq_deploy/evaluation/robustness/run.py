@@ -256,19 +256,18 @@ def _undefended(model: FloatModel) -> tuple[Network, Callable[[Levels], Labels]]
     """What is attacked, and the integer network's classes of input levels."""
     from stq_deploy.evaluation.judge import judge_of
     from stq_deploy.executors.host_executor import HostExecutor
-    from stq_deploy.program import plan_network
 
     format = model.input_format
     victims = {name: Victim(model.keras, grid, (format.low, format.high)) for name, grid in _GRIDS.items()}
-    if model.network is None:
+    network, program = model.network, model.program
+    if network is None or program is None:
 
         def classify(levels: Levels) -> Labels:
             return victims["float32"].predict(format.samples(levels))
 
         judge: Judge = victims["uint8"].predict
     else:
-        executor = HostExecutor(plan_network(model.network), workers=1)
-        answers = judge_of(executor)
+        answers = judge_of(HostExecutor(program, workers=1))
 
         def classify(levels: Levels) -> Labels:
             return np.asarray(answers(levels), np.int64)

@@ -13,7 +13,6 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation.certificates.families import Contrast, Picture, parse_family
 from stq_deploy.evaluation.certificates.prove import prove
-from stq_deploy.program import plan_network
 from tests.helpers.command_line import invoke, json_of
 
 SHAPE = (4, 5, 1)
@@ -40,6 +39,7 @@ def test_local_families_by_incremental_recomputation_equal_the_whole() -> None:
     from stq_deploy.evaluation.certificates.classify import classifier
     from stq_deploy.evaluation.task import scoring_of
     from stq_deploy.network import reference
+    from stq_deploy.program import plan_network
     from tests.helpers.networks import random_network
 
     falling = 0
@@ -50,7 +50,7 @@ def test_local_families_by_incremental_recomputation_equal_the_whole() -> None:
         x = np.random.default_rng(seed).integers(0, 256, (3, *network.input_type.shape)).astype(np.uint8)
         y = whole(x)
         y[2] = (y[2] + 1) % scoring.classes
-        with Certifier(network, scoring, x, y, "numpy") as certifier:
+        with Certifier(plan_network(network), scoring, x, y, "numpy") as certifier:
             (found,), _ = certifier.answer(Questions.parse(["pixel:extremes"]))
         wanted = prove("pixel:extremes", parse_family("pixel:extremes"), x, y, whole)
         assert found == wanted

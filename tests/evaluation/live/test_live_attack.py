@@ -45,7 +45,7 @@ def _attack(name: str, **settings: str) -> Attack:
 def _network(tmp_path_factory: pytest.TempPathFactory) -> Network:
     import art.estimators.classification  # noqa: F401 - it closes a stream of absl's, see attacks/test_command.py
 
-    from stq_deploy.lowering import convert_model
+    from stq_deploy.pipeline import convert_model
 
     return convert_model(save_noise_classifier(tmp_path_factory.mktemp("live") / "m.h5"))
 

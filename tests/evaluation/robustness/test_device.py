@@ -43,7 +43,7 @@ settings = { max_iter = "12" }
 
 @pytest.fixture(name="work", scope="module")
 def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from stq_deploy.lowering import convert_model
+    from stq_deploy.pipeline import convert_model
 
     work = tmp_path_factory.mktemp("device")
     network = convert_model(save_noise_classifier(work / "one.h5"))
@@ -63,7 +63,7 @@ def _command(work: Path, preset: str, *models: str) -> list[object]:
 
 
 def test_the_board_says_what_the_integer_network_says(work: Path, tmp_path: Path) -> None:
-    from stq_deploy.lowering import convert_model
+    from stq_deploy.pipeline import convert_model
 
     command = [*_command(work, "device", "one"), "--boards", "1", "--out", tmp_path / "out"]
     found = json_of(invoke(*command))

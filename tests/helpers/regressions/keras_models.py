@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.lowering import convert_model
 from stq_deploy.network import Network
 from stq_deploy.network.output import apply_functions, real_values
 from stq_deploy.network.reference import run
+from stq_deploy.pipeline import convert_model
 
 Reals = npt.NDArray[np.floating[Any]]
 

@@ -13,9 +13,9 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.float_comparison import compare_with_float
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import Inputs
-from stq_deploy.lowering import Conversion, convert_model
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run
+from stq_deploy.pipeline import Conversion, convert_model
 from stq_deploy.research.quantizers.exact import keep_order_of_additions
 from tests.helpers.sweep.check_model import LIMITS
 from tests.helpers.sweep.input_domains import Case

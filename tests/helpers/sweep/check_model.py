@@ -17,8 +17,8 @@ from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.lowering import Conversion, PostTraining, load_any
 from stq_deploy.network import Network
+from stq_deploy.pipeline import Conversion, PostTraining, load_any
 from stq_deploy.program import plan_network
 from tests.helpers.sweep.random_models import Recipe
 

@@ -12,7 +12,7 @@ from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import MaxPool, PairTable, Table, Upsample, Window
 from stq_deploy.program import plan_network
-from stq_deploy.program.packed_activations import pack_activations
+from stq_deploy.rewrites.packed_activations import pack_activations
 from tests.helpers.branched_networks import branched_network
 from tests.helpers.networks import random_levels
 

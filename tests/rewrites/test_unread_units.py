@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pytest
 
 from stq_deploy.executors.host_executor import HostExecutor
-from stq_deploy.lowering.unread_units import drop_unread_units
 from stq_deploy.network import Network, TensorType, load_network, save_network
 from stq_deploy.network.ops import Add, Convolve, Dense, Op, Window
 from stq_deploy.network.reference import run_layers
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize
 from stq_deploy.program import plan_network
+from stq_deploy.rewrites.unread_units import drop_unread_units
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
 from tests.helpers.command_line import invoke
 from tests.helpers.model_files import tiny_model

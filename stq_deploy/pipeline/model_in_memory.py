@@ -7,29 +7,35 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.lowering.load_model import Conversion, convert_model
 from stq_deploy.network import Network
+from stq_deploy.pipeline.options import Conversion
+from stq_deploy.pipeline.pipeline import Pipeline
 
 
-def convert_keras_model(model: Any, conversions: Iterable[Conversion] = (Conversion(),)) -> Network:
+def convert_keras_model(
+    model: Any, conversions: Iterable[Conversion] = (Conversion(),), pipeline: Pipeline | None = None
+) -> Network:
     """The integer network of a Keras model, or of a model file.
 
     The model is saved to a file because the import checks files: there is one way in and one arithmetic.
 
     Args:
         conversions: options to try in order; the next one where sums would leave 32 bits.
+        pipeline: says all but the conversion.
 
     Raises:
         StqError: a layer or setting that cannot be converted, or a model that cannot be saved.
     """
+    chosen = pipeline or Pipeline()
     if isinstance(model, str):
-        return _first(model, conversions)
+        return _first(model, conversions, chosen)
     with saved_model(model) as path:
-        return _first(path, conversions)
+        return _first(path, conversions, chosen)
 
 
 @contextmanager
@@ -68,12 +74,12 @@ def _save(model: Any, path: Path) -> None:
         ) from error
 
 
-def _first(path: str | os.PathLike[str], conversions: Iterable[Conversion]) -> Network:
+def _first(path: str | os.PathLike[str], conversions: Iterable[Conversion], pipeline: Pipeline) -> Network:
     """The network of the first conversion whose sums fit."""
     refused = None
     for conversion in conversions:
         try:
-            return convert_model(path, conversion)
+            return replace(pipeline, conversion=conversion).convert(path)
         except StqError as error:
             if "exceed 32 bits" not in error.what:
                 raise

@@ -1,0 +1,105 @@
+"""Options of the pipeline's rewrites and of what it shows, for `convert` and `build`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stq_deploy.api import IntegerNetwork
+    from stq_deploy.cli._conversion import ConversionOptions
+    from stq_deploy.common.progress import Progress
+    from stq_deploy.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class RewriteOptions:
+    """What the options ask for."""
+
+    drop: bool
+    pack: bool
+    print_after: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """The options that change the network, as on a command line, each after a blank."""
+        return " --drop-unread-units" * self.drop + " --pack-activations" * self.pack
+
+    def check(self) -> None:
+        """Raises StqError if the pipeline has no such step."""
+        from stq_deploy.pipeline import Watch
+
+        Watch(self.print_after)
+
+    def pipeline(self, conversion: ConversionOptions, progress: Progress, as_json: bool) -> Pipeline:
+        """The pipeline that makes the network.
+
+        Args:
+            as_json: standard output is for JSON, so that tables go to standard error.
+
+        Raises:
+            StqError: the options contradict each other, or there is no such step.
+        """
+        from stq_deploy.pipeline import Pipeline, Rewrites, Watch
+
+        def show(step: str, text: str) -> None:
+            click.echo(f"after {step}:\n{text}\n", err=as_json)
+
+        watch = Watch(self.print_after, show)
+        return Pipeline(conversion.load(), Rewrites(self.drop, self.pack), progress, watch)
+
+    def print_effects(self, console: Console, net: IntegerNetwork) -> None:
+        """What the rewrites that were asked for have changed."""
+        from stq_deploy.api import IntegerNetwork
+
+        assert net.making is not None  # the pipeline made it
+        steps = net.making.steps
+        kept_units = steps.dropped.metadata.get("kept_units", {}) if self.drop else {}
+        for op in steps.lowered.ops:
+            kept = kept_units.get(op.name)
+            if kept is not None:
+                units = steps.lowered.tensors[op.output].channels
+                console.print(f"unread units: {op.name} keeps {len(kept)} of {units}", markup=False, highlight=False)
+        if self.drop and not kept_units:
+            console.print("dropped no units: all are read", highlight=False)
+        if steps.network is not steps.dropped:
+            before, after = IntegerNetwork(steps.dropped).program.arena.bytes, net.program.arena.bytes
+            console.print(f"packed activations: an arena of {after:,} bytes instead of {before:,}", highlight=False)
+        elif self.pack:
+            console.print("packed no activations: none makes the arena smaller", highlight=False)
+
+
+def rewrite_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator: adds the options, and gives the command one `rewrites: RewriteOptions` instead of them."""
+
+    @click.option(
+        "--pack-activations",
+        "pack",
+        is_flag=True,
+        help="Keep activations of few bits packed while they wait, where that makes the arena smaller; costs time.",
+    )
+    @click.option(
+        "--drop-unread-units",
+        "drop",
+        is_flag=True,
+        help="Leave out units of a layer that no later weight reads: the same logits from less flash.",
+    )
+    @click.option(
+        "--print-after",
+        "print_after",
+        multiple=True,
+        metavar="STEP",
+        help="Show what the model has become after a step of the pipeline: read, quantize-after-training, lower, "
+        "drop-unread-units, pack-activations or plan. Several times.",
+    )
+    @wraps(command)
+    def wrapped(drop: bool, pack: bool, print_after: tuple[str, ...], **others: Any) -> None:
+        command(rewrites=RewriteOptions(drop, pack, print_after), **others)
+
+    return wrapped

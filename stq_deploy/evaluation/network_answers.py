@@ -1,0 +1,71 @@
+"""A network's answers to samples, from any executor, compared with the reference where that is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.evaluation.inputs import read_inputs
+from stq_deploy.evaluation.scores import mismatches
+from stq_deploy.evaluation.scoring import Answers, Scoring
+from stq_deploy.executors import Executor
+from stq_deploy.executors.base import Outputs, Progress
+from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.network.input_format import Levels
+
+Disturb = Callable[[Levels], Levels]
+"""Noise on input levels."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkAnswers:
+    """What an executor answered.
+
+    Attributes:
+        answers: as `Scoring.answers_of_levels` reads the first output.
+        outside: samples with a value beyond the levels of the model's own input quantizer.
+        differing: numbers, ascending, of the samples of which an output level differs from the NumPy reference's; None
+            if they were not compared.
+    """
+
+    answers: Answers
+    outside: int
+    differing: npt.NDArray[np.int64] | None
+
+
+def network_answers(
+    executor: Executor,
+    samples: SampleSet,
+    scoring: Scoring,
+    *,
+    compare: bool,
+    disturb: Disturb | None = None,
+    progress: Progress | None = None,
+) -> NetworkAnswers:
+    """Run samples, and read the answers.
+
+    Args:
+        compare: run the NumPy reference, too, and compare every output level.
+        disturb: noise on the input levels, the same for the reference.
+
+    Raises:
+        StqError: unusable samples, or the executor fails.
+    """
+    inputs = read_inputs(samples, executor.program.network.input_format)
+    levels = inputs.levels if disturb is None else disturb(inputs.levels)
+    found = executor.run(levels, progress)
+    differing = None
+    if compare:
+        reference = executor.name == "numpy"
+        differing = _differing(found, found if reference else NumpyExecutor(executor.program).run(levels))
+    return NetworkAnswers(scoring.answers_of_levels(found[0]), inputs.outside, differing)
+
+
+def _differing(found: Outputs, reference: Outputs) -> npt.NDArray[np.int64]:
+    pairs = zip(found, reference, strict=True)
+    samples = [mismatches(one.reshape(len(one), -1), other.reshape(len(other), -1)) for one, other in pairs]
+    return np.unique(np.concatenate(samples))

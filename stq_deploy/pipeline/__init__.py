@@ -1,0 +1,11 @@
+"""From a model file to a program: the steps, their options, and what stands between two of them."""
+
+from stq_deploy.pipeline.options import Conversion, PostTraining, Rewrites
+from stq_deploy.pipeline.pipeline import Pipeline, Rewritten, convert_model, load_any
+from stq_deploy.pipeline.steps import STEPS, open_source
+from stq_deploy.pipeline.watch import Watch, step_names
+
+__all__ = [
+    "STEPS", "Conversion", "Pipeline", "PostTraining", "Rewrites", "Rewritten", "Watch", "convert_model", "load_any",
+    "open_source", "step_names",
+]  # fmt: skip

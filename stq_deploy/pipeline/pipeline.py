@@ -1,0 +1,134 @@
+"""The pipeline: the one place that composes the steps. The commands, the API and hls4ml's backend share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.progress import Progress, silent
+from stq_deploy.frontend.errors import located
+from stq_deploy.frontend.importer import Source, path_of
+from stq_deploy.frontend.source import SourceGraph
+from stq_deploy.network import Network
+from stq_deploy.pipeline.options import Conversion, Rewrites
+from stq_deploy.pipeline.steps import (
+    DROP_UNREAD_UNITS,
+    LOAD,
+    LOWER,
+    PACK_ACTIVATIONS,
+    PLAN,
+    QUANTIZE,
+    READ,
+    Asked,
+    Step,
+    is_converted,
+)
+from stq_deploy.pipeline.watch import Between, Watch
+from stq_deploy.program import Program
+
+_Before = TypeVar("_Before")
+_After = TypeVar("_After", bound=Between)
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A network after the rewrites.
+
+    Attributes:
+        lowered: as the lowering returned it, or as the .stq file holds it.
+        dropped: `lowered` without unread units; `lowered` itself if each unit is read, or the step was not asked for.
+        network: `dropped` with packed activations; `dropped` itself if none was packed.
+    """
+
+    lowered: Network
+    dropped: Network
+    network: Network
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The steps in their order, with all that is asked of them.
+
+    Attributes:
+        conversion: how a Keras model is converted; nothing may be asked here of a network that is converted already.
+        rewrites: which rewrites are made.
+        progress: listener of all steps.
+        watch: steps after which the result is shown.
+    """
+
+    conversion: Conversion = field(default_factory=Conversion)
+    rewrites: Rewrites = field(default_factory=Rewrites)
+    progress: Progress = silent
+    watch: Watch = field(default_factory=Watch)
+
+    def load(self, model: Source) -> Network:
+        """A .stq network, or that of a Keras or QKeras model.
+
+        Args:
+            model: a path, or a model file that is read already.
+
+        Raises:
+            UnknownInputError: neither the model nor `conversion` states the input's values.
+            StqError: absent, damaged or not convertible; or a .stq network, with a conversion to make.
+        """
+        if not is_converted(model):
+            return self.convert(model)
+        self.watch.check_runs_on_networks()
+        return self._after(LOAD, model)
+
+    def convert(self, model: Source) -> Network:
+        """The network of a Keras or QKeras .h5 or .keras file; imports TensorFlow if its weights have quantizers.
+
+        Raises:
+            UnknownInputError, StqError: as `load`.
+        """
+        graph = self._after(READ, model)
+        try:
+            return self.convert_graph(graph)
+        except StqError as error:
+            raise located(error, str(path_of(model))) from error
+
+    def convert_graph(self, graph: SourceGraph) -> Network:
+        """The network of a model that has been read.
+
+        Raises:
+            UnknownInputError, StqError: as `load`, without the file's name.
+        """
+        return self._after(LOWER, self._after(QUANTIZE, graph))
+
+    def rewrite(self, network: Network) -> Rewritten:
+        """The network after the rewrites that are asked for."""
+        dropped = self._after(DROP_UNREAD_UNITS, network)
+        return Rewritten(network, dropped, self._after(PACK_ACTIVATIONS, dropped))
+
+    def plan(self, network: Network) -> Program:
+        """The program of a network.
+
+        Raises:
+            StqError: the kernels cannot run the network, or it needs more memory than any target could have.
+        """
+        return self._after(PLAN, network)
+
+    def program(self, model: Source) -> Program:
+        """All steps: the program of a model file.
+
+        Raises:
+            StqError: as the steps.
+        """
+        return self.plan(self.rewrite(self.load(model)).network)
+
+    def _after(self, step: Step[_Before, _After], value: _Before) -> _After:
+        result = step.apply(value, Asked(self.conversion, self.rewrites, self.progress))
+        self.watch.seen(step.name, result)
+        return result
+
+
+def convert_model(model: Source, conversion: Conversion | None = None, progress: Progress = silent) -> Network:
+    """`Pipeline.convert` without rewrites."""
+    return Pipeline(conversion or Conversion(), progress=progress).convert(model)
+
+
+def load_any(model: Source, conversion: Conversion | None = None, progress: Progress = silent) -> Network:
+    """`Pipeline.load` without rewrites."""
+    return Pipeline(conversion or Conversion(), progress=progress).load(model)

@@ -1,0 +1,177 @@
+"""The steps from a model file to a program, in their order; each is one function with typed ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.progress import Progress, stage
+from stq_deploy.frontend.importer import Source, path_of, read_source
+from stq_deploy.frontend.model_file import ModelFile, open_model_file
+from stq_deploy.frontend.source import SourceGraph
+from stq_deploy.lowering import lower
+from stq_deploy.lowering.input_domain import ChosenInput, calibration_values, choose_input
+from stq_deploy.lowering.post_training import insert_quantizers, quantize_graph, quantizes_input
+from stq_deploy.network import Network, load_network
+from stq_deploy.network.input_format import PIXELS
+from stq_deploy.pipeline.options import Conversion, Rewrites
+from stq_deploy.program import Program, plan_network
+from stq_deploy.rewrites import drop_unread_units, pack_activations
+
+MAXIMUM_CALIBRATION = 1024
+"""Samples that post-training quantization uses; more would not change a tensor's range."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run of the pipeline was asked for, as every step sees it."""
+
+    conversion: Conversion
+    rewrites: Rewrites
+    progress: Progress
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedGraph:
+    """A graph with a quantizer wherever integers are needed, and with an input of levels.
+
+    Attributes:
+        graph: the model; its first node is the input.
+        chosen: levels of an input that no quantizer of the model reads; None where the model states them.
+        facts: JSON-able, for the network's metadata.
+    """
+
+    graph: SourceGraph
+    chosen: ChosenInput | None
+    facts: dict[str, Any]
+
+
+Before = TypeVar("Before")
+After = TypeVar("After")
+
+
+@dataclass(frozen=True)
+class Step(Generic[Before, After]):
+    """One step of the pipeline.
+
+    Attributes:
+        name: as `--print-after` takes it.
+        does: what it does, in a few words for people.
+        apply: the step itself. It raises StqError where it cannot go on.
+    """
+
+    name: str
+    does: str
+    apply: Callable[[Before, Asked], After]
+
+
+def _load(model: Source, asked: Asked) -> Network:
+    if asked.conversion != Conversion():
+        raise StqError(
+            "the network is converted already",
+            where=str(path_of(model)),
+            next="give the Keras model it was made from, or leave out the options of conversion: --post-training, "
+            "--calibrate, --input-range, --input-bits",
+        )
+    return load_network(path_of(model))
+
+
+def _read(model: Source, asked: Asked) -> SourceGraph:
+    with stage(asked.progress, "reading the model"):
+        return read_source(model, post_training=asked.conversion.post_training is not None)
+
+
+def _quantize(graph: SourceGraph, asked: Asked) -> QuantizedGraph:
+    conversion = asked.conversion
+    chosen = None
+    if not quantizes_input(graph):
+        chosen = choose_input(
+            graph.nodes[0].shape,
+            conversion.input_range,
+            conversion.calibration,
+            conversion.input_bits,
+            conversion.input_step,
+        )
+    grid = None if chosen is None else chosen.quantizer
+    facts: dict[str, Any] = {"input": {"from": "model"} if chosen is None else chosen.facts()}
+    if conversion.post_training is not None:
+        used = conversion.post_training.samples.spread(MAXIMUM_CALIBRATION)
+        method = conversion.post_training.method
+        with stage(asked.progress, "calibrating"):
+            graph = quantize_graph(graph, calibration_values(used, conversion.input_range), method, grid)
+        seen = {"method": method, "samples": len(used), "samples_sha256": used.sha256()}
+        facts["post_training"] = {"scheme": "int8", **seen}
+    else:
+        if conversion.samples is not None:
+            calibration_values(conversion.samples, conversion.input_range)  # for its checks
+        if grid is not None:
+            graph = insert_quantizers(graph, {0: grid})
+    if conversion.calibration is not None and conversion.calibration.class_names:
+        facts["class_names"] = conversion.calibration.class_names
+    return QuantizedGraph(graph, chosen, facts)
+
+
+def _lower(quantized: QuantizedGraph, asked: Asked) -> Network:
+    network = lower(quantized.graph, asked.progress)
+    return replace(
+        network,
+        input_range=asked.conversion.input_range or PIXELS,
+        input_domain=None if quantized.chosen is None else quantized.chosen.domain,
+        metadata=network.metadata | quantized.facts,
+    )
+
+
+def _drop_unread_units(network: Network, asked: Asked) -> Network:
+    return drop_unread_units(network) if asked.rewrites.drop_unread_units else network
+
+
+def _pack_activations(network: Network, asked: Asked) -> Network:
+    if not asked.rewrites.pack_activations:
+        return network
+    with stage(asked.progress, "packing activations"):
+        return pack_activations(network)
+
+
+def _plan(network: Network, asked: Asked) -> Program:
+    return plan_network(network)
+
+
+READ = Step("read", "read and check the model file: layers, quantizers and exact weights", _read)
+LOAD = Step(READ.name, "read and check a .stq network, in place of the steps up to `lower`", _load)
+QUANTIZE = Step(
+    "quantize-after-training",
+    "choose levels for the input, and quantizers for floating-point layers where asked",
+    _quantize,
+)
+LOWER = Step("lower", "fold, fuse and certify: layers become ops on integers", _lower)
+DROP_UNREAD_UNITS = Step(
+    "drop-unread-units", "leave out units that no later weight reads, where asked", _drop_unread_units
+)
+PACK_ACTIVATIONS = Step(
+    "pack-activations", "pack activations of few bits while they wait, where asked", _pack_activations
+)
+PLAN = Step("plan", "choose kernels, order the layers, place tensors in the arena", _plan)
+
+STEPS = (READ, QUANTIZE, LOWER, DROP_UNREAD_UNITS, PACK_ACTIVATIONS, PLAN)
+"""The pipeline: what one step returns the next one takes. A `.stq` network skips `ONLY_MODELS`."""
+ONLY_MODELS = (QUANTIZE, LOWER)
+
+
+def is_converted(model: Source) -> bool:
+    """Whether it is the path of a .stq network."""
+    return not isinstance(model, ModelFile) and path_of(model).suffix.lower() == ".stq"
+
+
+def open_source(path: str | os.PathLike[str]) -> Source:
+    """A model file for all that a command asks of it: of a Keras or QKeras model its content, read once.
+
+    A .stq network stays a path, as nothing but the network is ever read of it.
+
+    Raises:
+        StqError: absent, unreadable, damaged, or of another kind than its name says.
+    """
+    return Path(path) if is_converted(path) else open_model_file(Path(path))
