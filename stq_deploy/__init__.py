@@ -10,24 +10,30 @@ if TYPE_CHECKING:
         AttackedSamples,
         BuiltFirmware,
         ConnectedBoard,
+        EmulatedBoard,
         Evaluation,
         IntegerNetwork,
         LayerComparison,
+        RunningNetwork,
         StqError,
         attack,
+        boot,
         build,
         connect,
         convert,
         emulate,
         evaluate,
         load,
+        open_build,
+        step_names,
         verify,
     )
 
 __version__ = "0.1.0"
 __all__ = [
-    "AttackedSamples", "BuiltFirmware", "ConnectedBoard", "Evaluation", "IntegerNetwork", "LayerComparison", "StqError",
-    "attack", "build", "connect", "convert", "emulate", "evaluate", "load", "verify",
+    "AttackedSamples", "BuiltFirmware", "ConnectedBoard", "EmulatedBoard", "Evaluation", "IntegerNetwork",
+    "LayerComparison", "RunningNetwork", "StqError", "attack", "boot", "build", "connect", "convert", "emulate",
+    "evaluate", "load", "open_build", "step_names", "verify",
 ]  # fmt: skip
 
 
