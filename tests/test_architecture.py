@@ -175,7 +175,8 @@ COMPOSED = {
     "plan_network": {"pipeline/steps.py", "program/plan.py", "rewrites/packed_activations.py"},
     "drop_unread_units": {"pipeline/steps.py", "rewrites/unread_units.py"},
     "pack_activations": {"pipeline/steps.py", "rewrites/packed_activations.py"},
-    "lower": {"pipeline/steps.py", "lowering/lower.py"},
+    "decide": {"pipeline/steps.py", "lowering/lower.py", "lowering/decide/nodes.py"},
+    "emit": {"pipeline/steps.py", "lowering/lower.py", "lowering/emit.py"},
     "read_source": {"pipeline/steps.py", "frontend/importer.py"},
 }
 """Step -> files that hold it or call it. The pipeline alone composes the steps; packing also tries plans."""

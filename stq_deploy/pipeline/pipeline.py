@@ -13,9 +13,10 @@ from stq_deploy.frontend.source import SourceGraph
 from stq_deploy.network import Network
 from stq_deploy.pipeline.options import Conversion, Rewrites
 from stq_deploy.pipeline.steps import (
+    DECIDE,
     DROP_UNREAD_UNITS,
+    EMIT,
     LOAD,
-    LOWER,
     PACK_ACTIVATIONS,
     PLAN,
     QUANTIZE,
@@ -95,7 +96,7 @@ class Pipeline:
         Raises:
             UnknownInputError, StqError: as `load`, without the file's name.
         """
-        return self._after(LOWER, self._after(QUANTIZE, graph))
+        return self._after(EMIT, self._after(DECIDE, self._after(QUANTIZE, graph)))
 
     def rewrite(self, network: Network) -> Rewritten:
         """The network after the rewrites that are asked for."""

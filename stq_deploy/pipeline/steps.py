@@ -13,7 +13,8 @@ from stq_deploy.common.progress import Progress, stage
 from stq_deploy.frontend.importer import Source, path_of, read_source
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.frontend.source import SourceGraph
-from stq_deploy.lowering import lower
+from stq_deploy.lowering.decide import Decisions, decide
+from stq_deploy.lowering.emit import emit
 from stq_deploy.lowering.input_domain import ChosenInput, calibration_values, choose_input
 from stq_deploy.lowering.post_training import insert_quantizers, quantize_graph, quantizes_input
 from stq_deploy.network import Network, load_network
@@ -48,6 +49,19 @@ class QuantizedGraph:
     graph: SourceGraph
     chosen: ChosenInput | None
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class DecidedModel:
+    """A form for each value of the model.
+
+    Attributes:
+        decisions: one for each op of the network.
+        quantized: what they were made for.
+    """
+
+    decisions: Decisions
+    quantized: QuantizedGraph
 
 
 Before = TypeVar("Before")
@@ -115,13 +129,17 @@ def _quantize(graph: SourceGraph, asked: Asked) -> QuantizedGraph:
     return QuantizedGraph(graph, chosen, facts)
 
 
-def _lower(quantized: QuantizedGraph, asked: Asked) -> Network:
-    network = lower(quantized.graph, asked.progress)
+def _decide(quantized: QuantizedGraph, asked: Asked) -> DecidedModel:
+    return DecidedModel(decide(quantized.graph, asked.progress), quantized)
+
+
+def _emit(decided: DecidedModel, asked: Asked) -> Network:
+    network, chosen = emit(decided.decisions), decided.quantized.chosen
     return replace(
         network,
         input_range=asked.conversion.input_range or PIXELS,
-        input_domain=None if quantized.chosen is None else quantized.chosen.domain,
-        metadata=network.metadata | quantized.facts,
+        input_domain=None if chosen is None else chosen.domain,
+        metadata=network.metadata | decided.quantized.facts,
     )
 
 
@@ -141,13 +159,14 @@ def _plan(network: Network, asked: Asked) -> Program:
 
 
 READ = Step("read", "read and check the model file: layers, quantizers and exact weights", _read)
-LOAD = Step(READ.name, "read and check a .stq network, in place of the steps up to `lower`", _load)
+LOAD = Step(READ.name, "read and check a .stq network, in place of the steps up to `emit`", _load)
 QUANTIZE = Step(
     "quantize-after-training",
     "choose levels for the input, and quantizers for floating-point layers where asked",
     _quantize,
 )
-LOWER = Step("lower", "fold, fuse and certify: layers become ops on integers", _lower)
+DECIDE = Step("decide", "fold, fuse and certify: choose each value's form", _decide)
+EMIT = Step("emit", "make an op of each decision: the integer network", _emit)
 DROP_UNREAD_UNITS = Step(
     "drop-unread-units", "leave out units that no later weight reads, where asked", _drop_unread_units
 )
@@ -156,9 +175,9 @@ PACK_ACTIVATIONS = Step(
 )
 PLAN = Step("plan", "choose kernels, order the layers, place tensors in the arena", _plan)
 
-STEPS = (READ, QUANTIZE, LOWER, DROP_UNREAD_UNITS, PACK_ACTIVATIONS, PLAN)
+STEPS = (READ, QUANTIZE, DECIDE, EMIT, DROP_UNREAD_UNITS, PACK_ACTIVATIONS, PLAN)
 """The pipeline: what one step returns the next one takes. A `.stq` network skips `ONLY_MODELS`."""
-ONLY_MODELS = (QUANTIZE, LOWER)
+ONLY_MODELS = (QUANTIZE, DECIDE, EMIT)
 
 
 def is_converted(model: Source) -> bool:

@@ -10,10 +10,10 @@ from stq_deploy.common.text_table import text_table
 from stq_deploy.frontend.source import Node, QuantizeNode, SourceGraph
 from stq_deploy.network import Network
 from stq_deploy.network.summary import count_text, op_rows, op_text, shape_text
-from stq_deploy.pipeline.steps import ONLY_MODELS, STEPS, QuantizedGraph
+from stq_deploy.pipeline.steps import ONLY_MODELS, STEPS, DecidedModel, QuantizedGraph
 from stq_deploy.program import Program
 
-Between = SourceGraph | QuantizedGraph | Network | Program
+Between = SourceGraph | QuantizedGraph | DecidedModel | Network | Program
 """What a step returns."""
 
 
@@ -67,11 +67,13 @@ class Watch:
 
 
 def between_text(value: Between) -> str:
-    """A table of several lines: a row for each node, op or layer."""
+    """A table of several lines: a row for each node, decision, op or layer."""
     if isinstance(value, QuantizedGraph):
         return _graph_text(value.graph)
     if isinstance(value, SourceGraph):
         return _graph_text(value)
+    if isinstance(value, DecidedModel):
+        return str(value.decisions)
     return op_text(op_rows(value)) if isinstance(value, Network) else _program_text(value)
 
 

@@ -21,7 +21,7 @@ from stq_deploy.pipeline.watch import between_text
 from stq_deploy.program import plan_network
 from stq_deploy.toolchain.former_build import read_identity
 
-NAMES = ["read", "quantize-after-training", "lower", "drop-unread-units", "pack-activations", "plan"]
+NAMES = ["read", "quantize-after-training", "decide", "emit", "drop-unread-units", "pack-activations", "plan"]
 FEATURES = np.random.default_rng(0).uniform(-2, 2, (64, 4)).astype(np.float32)
 OPTIONS = ("--post-training", "int8", "--calibrate")
 
@@ -74,7 +74,8 @@ def test_convert_shows_what_stands_between_two_steps(files: tuple[Path, Path], t
     assert kinds["quantize-after-training"] == [
         "input", "quantize", "dense", "bias", "clip", "quantize", "dense", "bias"
     ]  # fmt: skip
-    assert re.search(r"^a +dense +6 ", found["lower"], re.MULTILINE)
+    assert re.search(r"^b +logits +dense +a +3 +int32 ", found["decide"], re.MULTILINE)
+    assert re.search(r"^a +dense +6 ", found["emit"], re.MULTILINE)
     assert re.search(r"^a +dense +5 ", found["drop-unread-units"], re.MULTILINE)
     net = stq.load(out)
     assert found["drop-unread-units"] == found["pack-activations"] == str(net)
@@ -88,8 +89,8 @@ def test_the_python_interface_shows_the_same(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, samples = files
-    result = invoke("convert", model, "-o", tmp_path / "n.stq", *OPTIONS, samples, "--print-after", "lower")
-    whole = stq.convert(model, calibrate=samples, post_training=True, drop_unread_units=True, print_after="lower")
+    result = invoke("convert", model, "-o", tmp_path / "n.stq", *OPTIONS, samples, "--print-after", "emit")
+    whole = stq.convert(model, calibrate=samples, post_training=True, drop_unread_units=True, print_after="emit")
     assert shown(capsys.readouterr().out) == shown(result.stdout)
     assert whole.predict(FEATURES).shape == (64, 3)
     stq.convert(model, calibrate=samples, post_training=True, print_after=["plan", "read"])
@@ -98,9 +99,9 @@ def test_the_python_interface_shows_the_same(
 
 def test_json_stays_alone_on_standard_output(files: tuple[Path, Path], tmp_path: Path) -> None:
     model, samples = files
-    result = invoke("convert", model, "-o", tmp_path / "n.stq", *OPTIONS, samples, "--print-after", "lower", "--json")
+    result = invoke("convert", model, "-o", tmp_path / "n.stq", *OPTIONS, samples, "--print-after", "emit", "--json")
     assert json_of(result)["ops"]
-    assert list(shown(result.stderr)) == ["lower"]
+    assert list(shown(result.stderr)) == ["emit"]
 
 
 def test_build_makes_the_rewrites_of_convert(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_build_makes_the_rewrites_of_convert(files: tuple[Path, Path], tmp_path:
         assert "--drop-unread-units" in (tmp_path / "fw" / "network" / "stq_model.h").read_text()
 
 
-@pytest.mark.parametrize("step", ["lowering", "Lower", "", "emit"])
+@pytest.mark.parametrize("step", ["lower", "Emit", "", "emitt"])
 def test_an_unknown_step_is_an_error_that_lists_the_steps(step: str, files: tuple[Path, Path], tmp_path: Path) -> None:
     """Before anything is read or written."""
     model, samples = files
@@ -138,7 +139,7 @@ def test_an_unknown_step_is_an_error_that_lists_the_steps(step: str, files: tupl
     assert not out.exists()
 
 
-@pytest.mark.parametrize("step", ["quantize-after-training", "lower"])
+@pytest.mark.parametrize("step", ["quantize-after-training", "decide", "emit"])
 def test_a_step_that_a_converted_network_skips_is_an_error(step: str) -> None:
     result = invoke("build", "--model", "zoo:s-binary-cifar10", "--print-after", step)
     assert result.exit_code == 1
@@ -165,6 +166,6 @@ def test_a_step_that_fails_leaves_the_tables_of_those_before(files: tuple[Path, 
     conversion = conversion_of(files[1])
     pipeline = Pipeline(conversion, watch=Watch(tuple(NAMES), lambda step, _: seen.append(step)))
     network = pipeline.convert(files[0])
-    assert seen == ["read", "quantize-after-training", "lower"]
+    assert seen == ["read", "quantize-after-training", "decide", "emit"]
     assert between_text(network) == str(stq.IntegerNetwork(network))
     assert pipeline.plan(network).arena.bytes == plan_network(network).arena.bytes

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from stq_deploy.common.errors import printable
+from stq_deploy.common.text_table import text_table
 from stq_deploy.lowering.certificate import Certificate
 from stq_deploy.lowering.expression import TensorValue
 from stq_deploy.network.input_format import InputRounding
@@ -129,9 +130,7 @@ class Decisions:
 
     def __str__(self) -> str:
         """The decisions as a table of plain text."""
-        table = [COLUMNS, *self.cells()]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
+        return text_table([COLUMNS, *self.cells()])
 
 
 def needed(steps: Sequence[Decision], outputs: Sequence[TensorValue]) -> tuple[Decision, ...]:
