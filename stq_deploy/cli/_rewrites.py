@@ -95,7 +95,7 @@ def rewrite_options(command: Callable[..., None]) -> Callable[..., None]:
         "print_after",
         multiple=True,
         metavar="STEP",
-        help="Show what the model has become after a step of the pipeline: read, quantize-after-training, decide, emit, "
+        help="Show what the model is after a step of the pipeline: read, quantize-after-training, decide, emit, "
         "drop-unread-units, pack-activations or plan. Several times.",
     )
     @wraps(command)

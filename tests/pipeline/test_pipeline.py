@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invoke, json_of
-from model_files import ModelDraft, random
 
 import stq_deploy as stq
 from stq_deploy.common.errors import StqError
@@ -20,6 +18,8 @@ from stq_deploy.pipeline import STEPS, Conversion, Pipeline, PostTraining, Watch
 from stq_deploy.pipeline.watch import between_text
 from stq_deploy.program import plan_network
 from stq_deploy.toolchain.former_build import read_identity
+from tests.helpers.command_line import invoke, json_of
+from tests.helpers.model_files import ModelDraft, random
 
 NAMES = ["read", "quantize-after-training", "decide", "emit", "drop-unread-units", "pack-activations", "plan"]
 FEATURES = np.random.default_rng(0).uniform(-2, 2, (64, 4)).astype(np.float32)
