@@ -13,6 +13,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation.certificates.families import Contrast, Picture, parse_family
 from stq_deploy.evaluation.certificates.prove import prove
+from stq_deploy.program import plan_network
 from tests.helpers.command_line import invoke, json_of
 
 SHAPE = (4, 5, 1)
@@ -39,7 +40,6 @@ def test_local_families_by_incremental_recomputation_equal_the_whole() -> None:
     from stq_deploy.evaluation.certificates.classify import classifier
     from stq_deploy.evaluation.task import scoring_of
     from stq_deploy.network import reference
-    from stq_deploy.program import plan_network
     from tests.helpers.networks import random_network
 
     falling = 0
