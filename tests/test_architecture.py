@@ -184,13 +184,16 @@ COMPOSED = {
 
 @pytest.mark.parametrize("step", COMPOSED)
 def test_the_pipeline_alone_composes_the_steps(step: str) -> None:
-    found = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in modules()
-        for node in ast.walk(ast.parse(path.read_text()))
-        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == step)
-        or (isinstance(node, ast.FunctionDef) and node.name == step)
-    }
+    found = set()
+    for path in modules():
+        tree = ast.parse(path.read_text())
+        defined = any(isinstance(node, ast.FunctionDef) and node.name == step for node in tree.body)
+        called = any(
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == step
+            for node in ast.walk(tree)
+        )
+        if defined or called:
+            found.add(path.relative_to(PACKAGE).as_posix())
     assert found == COMPOSED[step]
 
 
