@@ -186,7 +186,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, size: int) -> None:
         "import resource, signal, sys\nfrom pathlib import Path\nfrom stq_deploy.common.errors import StqError\n"
         "from stq_deploy.common.files import write_whole\nfrom stq_deploy.network import save_network\n"
         "from stq_deploy.datasets.samples import save_samples, SampleSet\nimport numpy as np\n"
-        "from networks import random_network\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from tests.helpers.networks import random_network\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {resource.RLIM_INFINITY}))\n"
         "noise = np.random.default_rng(0).integers(0, 256, (9, 30, 30, 1), dtype=np.uint8)\n"
         "for write in (lambda: write_whole('out', b'x' * 100_000), lambda: save_network(random_network(0), 'out'),\n"
