@@ -14,7 +14,7 @@ _SHOWN = 10
 
 
 def disagreement(comparisons: Sequence[Comparison]) -> StqError | None:
-    """What to say if a board differs from the reference in any level of any sample; None if it does not."""
+    """An error text if a board differs from the reference in any level of any sample; None if it is equal."""
     differing = {one.source: one.differing_logits for one in comparisons}
     parts = [f"{named(samples)} of {name}" for name, samples in differing.items() if len(samples)]
     if not parts:

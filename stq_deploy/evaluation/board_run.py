@@ -60,7 +60,7 @@ class SampleFile:
             raise StqError(error.what, where=self.name, cause=error.cause, next=error.next) from error
 
     def results_path(self, folder: Path) -> Path:
-        """Path of its results; two files of one name do not collide."""
+        """Path of its results. Two sample files of the same name get different paths."""
         return folder / f"{Path(self.name).stem}-{self.samples.sha256()[:8]}.jsonl"
 
 
@@ -68,7 +68,7 @@ class SampleFile:
 class Ran:
     """The results of one file; `cycles` per layer if asked for, `run_now` samples in `seconds`.
 
-    `unchecked` of the earlier results had no check sum: an earlier version wrote them.
+    `unchecked` counts earlier results without a check sum, which an earlier version wrote.
     """
 
     comparison: Comparison
@@ -96,14 +96,14 @@ def run_files(
     Args:
         port: serial port of the board; None starts `boards` emulated ones.
         float_answers: computes the float column where a file does not record it for this network.
-        stated: what the user says of the network's output.
+        stated: the user's choices about the network's output.
 
     Raises:
-        StqError: labels that the network has no classes for, an output of unknown meaning, samples of another shape or
-            outside the network's domain, a board or the link fails, or results of another run.
+        StqError: labels that the network has no classes for, an output of unknown meaning, or samples that do not fit
+            the network. Also if a board or the link fails, or the results there are of another run.
     """
     network, scorings = firmware.program.network, []
-    for file in files:  # unusable samples are found before anything is started
+    for file in files:  # find unusable samples before anything starts
         read_inputs(file.samples.first(limit), network.input_format, file.name)
         scorings.append(file.scoring(network, stated))
     with ExitStack() as stack:

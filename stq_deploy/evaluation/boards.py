@@ -43,7 +43,7 @@ def open_emulated(
         counting: count instructions, exactly and slowly; cycle counts are instructions then.
 
     Raises:
-        StqError: there is no emulator of this board, or it does not start.
+        StqError: no emulator runs this board, or it does not start.
     """
     with ExitStack() as stack:
         emulated = [
@@ -54,7 +54,7 @@ def open_emulated(
             yield [stack.enter_context(_open(board, firmware, one.port, "emulated")) for one in emulated]
         except StqError:
             for one in emulated:
-                one.check(_LAST_WORDS_SECONDS)  # a stopped board knows the reason; the link only notices silence
+                one.check(_LAST_WORDS_SECONDS)  # a stopped board knows the reason; the link notices only silence
             raise
 
 

@@ -1,7 +1,6 @@
 """K-fold cross validation: one training a fold, scored clean and under attacks, as in the paper's Table V.
 
-Every fold has a folder of its own; what is finished in it is not done again, and its training goes on where it
-stopped.
+Every fold has its own folder. Finished steps are not repeated, and an interrupted training continues where it stopped.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ def cross_validate(
 
     `on_fold` gets each fold's number (from 0) and scores as they arrive; `reporter` makes, wherever the engine trains,
     the reporter of each fold's training. Raises StqError as training and attacks do,
-    and, before anything is trained, if the data are none that can be attacked.
+    and before anything is trained if the data cannot be attacked.
     """
     _check_attackable(validation)
     path = validation.training.out / RESULT_FILE
@@ -95,8 +94,8 @@ def cross_validate(
 def spread(shares: Sequence[float]) -> dict[str, Any]:
     """Mean, variance (n - 1) and Student's 95 % interval of the mean, in percent, of accuracies (0 .. 1), one per fold.
 
-    Folds share most of their training samples, so that the interval is narrower than it should be (Bengio & Grandvalet,
-    "No Unbiased Estimator of the Variance of K-Fold Cross-Validation", JMLR 5, 2004).
+    Folds share most of their training samples, so the interval is too narrow. See Bengio & Grandvalet, "No Unbiased
+    Estimator of the Variance of K-Fold Cross-Validation", JMLR 5, 2004.
     """
     from scipy import stats
 
@@ -157,7 +156,7 @@ def _check_attackable(validation: CrossValidation) -> None:
     if validation.attacks and load_dataset(config.dataset, config.data).feature_range is not None:
         raise StqError(
             f"the samples of {config.dataset} are features, and attacks change pixels",
-            next="leave --attack out: clean accuracy is validated all the same",
+            next="leave --attack out: cross validation then measures clean accuracy only",
         )
 
 

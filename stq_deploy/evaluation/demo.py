@@ -1,4 +1,4 @@
-"""The whole main job: build, boot, stream clean and attacked samples, and compare all results."""
+"""The demo: build, boot, stream clean and attacked samples, and compare all results."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def run_demo(
     """Build the program's firmware, run it, and compare.
 
     Args:
-        out: folder for build, results and reports; results of an earlier demo there are dropped.
+        out: folder for build, results and reports; results of an earlier demo there are removed.
         port: serial port of a real board that runs the build; None for `boards` emulated ones.
         limit: samples of every file that the board runs; the host's C runs all of them.
         pages: makes further files for the build's folder.

@@ -1,4 +1,4 @@
-"""Engines that work off the parts of a long run: one after the other here, or in parallel on Ray."""
+"""Engines that run the parts of a long run: one after the other here, or in parallel on Ray."""
 
 from __future__ import annotations
 

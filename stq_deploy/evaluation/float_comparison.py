@@ -59,8 +59,8 @@ class FloatComparison:
         samples: how many were compared.
         layers: in the order they run.
         predictions: how the answers differ from the float model's on the samples as they are.
-        on_levels: the same, where the float model gets the values that the input levels stand for. If the
-            model quantizes its input itself there is no difference, as it gets the samples either way.
+        on_levels: the same, where the float model gets the real values of the input levels. A model that quantizes its
+            input itself gets the samples in both cases, so the two are equal.
     """
 
     samples: int
@@ -97,8 +97,8 @@ def compare_with_float(
 ) -> FloatComparison:
     """Run both on the same samples, count the differences, and classify their causes.
 
-    A float model without an input quantizer of its own gets, layer by layer, the values that the levels stand for.
-    Layers within a nested model are not compared, as Keras does not give their outputs.
+    A float model without an input quantizer of its own gets the levels' real values, layer by layer. Layers within a
+    nested model are not compared, as Keras does not give their outputs.
 
     Raises:
         StqError: the model is not the one the network was converted from (a layer is missing).
@@ -139,12 +139,12 @@ def compare_with_float(
 
 
 def _distance(own: Batch, keras: Batch) -> int:
-    """Between neighbouring levels: 2 where only -1 and 1 occur, as of a sign, else 1."""
+    """Distance of neighbouring levels: 2 for a sign, which gives only -1 and 1, else 1."""
     return 2 if np.isin(own, (-1, 1)).all() and np.isin(keras, (-1, 1)).all() else 1
 
 
 def _levels(real: npt.NDArray[np.float32], spec: TensorType) -> Batch:
-    """The levels (N, *shape) that Keras's values stand for, int64."""
+    """The levels of Keras's values, int64 (N, *shape)."""
     levels = np.rint(real.astype(np.float64) / spec.scale) + spec.zero_point
     return levels.reshape(len(real), *spec.shape).astype(np.int64)
 

@@ -29,7 +29,7 @@ BATCH = 128
 
 
 def pixel_input(shape: tuple[int, ...]) -> TensorType:
-    """Input levels that stand in where there is no network: the 256 values u/255 of a pixel, 0 .. 1."""
+    """Input type of a model without a network: the 256 values u/255 of a pixel, 0 .. 1."""
     return TensorType(shape, "int8", -128, 127, 1 / 255, -128)
 
 
@@ -49,8 +49,8 @@ class FloatModel:
     """A Keras or QKeras model file, as TensorFlow computes it: made of what the import has checked.
 
     Args:
-        source: a path, .h5 or .keras; or such a file that is read already, and is not read again.
-        conversion: how to make a network of it.
+        source: a path, .h5 or .keras; or such a file after it was read.
+        conversion: the options that convert it into a network.
 
     Attributes:
         keras: the tf_keras Model.
@@ -87,8 +87,8 @@ class FloatModel:
     def network(self) -> Network | None:
         """The integer network converted from it.
 
-        None with floating-point weights, unless `conversion` quantizes them; and where nothing says which values the
-        input has.
+        None if the model has floating-point weights that `conversion` does not quantize, or if nothing states the
+        input's values.
 
         Raises:
             StqError: it cannot be converted for another reason.
@@ -117,7 +117,7 @@ class FloatModel:
 
     @property
     def note(self) -> str:
-        """What to know of its figures: that Keras itself computes layers in 16 bits; "" if there is nothing."""
+        """A note for its figures if Keras itself computes layers in 16 bits; else ""."""
         return half_precision_note(self._file)
 
     @property

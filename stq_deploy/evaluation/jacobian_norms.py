@@ -1,9 +1,9 @@
 """Norms of a model's Jacobians for each sample: of the logits by the input, and by each inner layer's input.
 
 Each has two figures. By *gradients*: the exact Frobenius norm, one backward pass per class, straight through
-quantizers. By *finite differences*: for a random sign vector s, E|J s|^2 = |J|_F^2, so that the change of the logits
-under a small step along s, over the step, estimates the same norm (Hutchinson 1990). It sees the quantizers' steps as
-they are.
+quantizers. By *finite differences*: for a random sign vector s, E|J s|^2 = |J|_F^2 (Hutchinson 1990). So the change of
+the logits under a small step along s, over the step, estimates the same norm. It sees the quantizers' steps as they
+are.
 """
 
 from __future__ import annotations

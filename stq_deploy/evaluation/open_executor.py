@@ -32,7 +32,7 @@ _LOCAL: dict[str, Callable[[Program], Executor]] = {
 
 
 def executor_names() -> list[str]:
-    """All names: those of this computer, and every board's, which stands for that board emulated."""
+    """All names: those of this computer, and every board's name for that board emulated."""
     return [*_LOCAL, *board_names()]
 
 
@@ -64,7 +64,7 @@ def open_executor(name: str, program: Program) -> Iterator[Executor]:
             yield executor
     elif name in board_names():
         board = load_board(name)
-        backend_of(board)  # finding out that there is no emulator is faster than building
+        backend_of(board)  # looking for an emulator is faster than building
         with TemporaryDirectory(prefix="stq-build-") as folder:
             firmware = build_afresh(program, board, folder)
             with open_emulated(board, firmware) as (emulated,):

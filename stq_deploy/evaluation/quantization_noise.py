@@ -2,7 +2,7 @@
 
 `float_comparison` counts differing levels where the Keras model has the same quantizers. Here it has none, and nearly
 all levels would differ. The useful figure is a layer's signal-to-quantization-noise ratio, 10 lg(signal power / error
-power): every further bit gives 6 dB, and a layer far below its neighbours deserves attention.
+power). Every further bit gives 6 dB. A layer far below its neighbours deserves attention.
 """
 
 from __future__ import annotations

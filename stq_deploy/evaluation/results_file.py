@@ -60,7 +60,7 @@ class Result:
     Attributes:
         logits: output levels.
         cycles: per layer; None when not measured.
-        asked: digest (hex) of the input, where it is an attack's query and no sample of a file; else None.
+        asked: digest (hex) of the input if it is an attack's query, not a sample of a file; else None.
     """
 
     logits: tuple[int, ...]
@@ -91,7 +91,7 @@ class ResultsFile:
         self.unchecked = 0
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Without a buffer: what a full disk refused must not be tried again when the file is closed.
+            # Without a buffer: closing the file must not write again what a full disk refused.
             self._file: BinaryIO = self.path.open("a+b", buffering=0)
         except OSError as error:
             raise StqError(
@@ -118,10 +118,10 @@ class ResultsFile:
         if error is None:
             self.close()
         else:
-            self._release()  # what ended the run is the message, whatever the disk says now
+            self._release()  # the message is what ended the run; a later error of the disk does not replace it
 
     def close(self) -> None:
-        """See that everything is on the disk, and release the file; twice is harmless.
+        """Make sure that everything is on the disk, and release the file. A second call does nothing.
 
         Raises:
             StqError: the disk did not take it.
@@ -140,7 +140,7 @@ class ResultsFile:
             self._file.close()
 
     def missing(self, limit: int) -> list[int]:
-        """Those of the first `limit` samples without a result yet, ascending."""
+        """Indices of the first `limit` samples without a result yet, ascending."""
         return [i for i in range(min(limit, self.count)) if i not in self.results]
 
     def append(self, index: int, result: Result) -> None:
@@ -221,7 +221,7 @@ class ResultsFile:
                 self._take(self._parse(line, number, must_be_checked=must_be_checked), number)
         elif not any(_line(self._header | {"version": version}).startswith(content) for version in _READABLE):
             raise self._damaged(1, "not the beginning of a results file")
-        self._file.truncate(len(whole))  # only now: a file that is not ours stays as it is
+        self._file.truncate(len(whole))  # only now, so that a file that is not ours stays unchanged
         if not lines:
             self._write(self._header)
 
@@ -291,7 +291,7 @@ def drop_results(path: Path) -> None:
     """Remove the results of an earlier run, so that a new one starts at the first sample.
 
     Raises:
-        StqError: the file is none of results, or cannot be removed.
+        StqError: the file does not hold results, or cannot be removed.
     """
     try:
         with path.open("rb") as file:
@@ -311,7 +311,7 @@ def _line(value: Mapping[str, Any]) -> bytes:
 
 
 def _check_sum(content: bytes) -> bytes:
-    """The end of a line, after `_BEFORE_CHECK_SUM`; `content` is what stands before that."""
+    """The end of a line, after `_BEFORE_CHECK_SUM`; `content` is the text before that."""
     return b'%08x"}' % zlib.crc32(content)
 
 

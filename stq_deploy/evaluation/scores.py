@@ -241,7 +241,7 @@ class AnomalyScore:
     """How well the reconstruction error separates samples labelled 1 from those labelled 0.
 
     Attributes:
-        auc: area under the ROC curve; None unless both kinds are there.
+        auc: area under the ROC curve; None unless there are samples of both.
         normal, anomalous: how many samples.
         error: of the reconstruction of all of them.
     """
@@ -289,7 +289,7 @@ def sample_errors(answers: Floats, targets: Floats) -> Floats:
 def area_under_curve(scores: Floats, labels: Integers) -> float | None:
     """Area under the ROC curve of scores (N,) for labels (N,) of 0 and 1.
 
-    It is the share of pairs, one sample of each label, in which the one labelled 1 has the higher score; a tie counts
+    It is the share of pairs of a sample of each label in which the one labelled 1 has the higher score. A tie counts
     half (Hanley and McNeil 1982). None where a label does not occur.
     """
     low, high = np.sort(scores[labels == 0]), scores[labels == 1]

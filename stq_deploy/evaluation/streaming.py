@@ -29,7 +29,7 @@ class Recorder(Protocol):
     """Where results go: `ResultsFile`."""
 
     def missing(self, limit: int) -> list[int]:
-        """Those of the first `limit` samples without a result yet, ascending."""
+        """Indices of the first `limit` samples without a result yet, ascending."""
         ...
 
     def append(self, index: int, result: Result) -> None:

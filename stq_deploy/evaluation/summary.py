@@ -24,7 +24,7 @@ class Comparison:
     """One sample file on board, integer reference and float model: the same samples for all three.
 
     Attributes:
-        samples: what was run.
+        samples: the samples that ran.
         source: the sample file's name.
         board, reference: output levels (N, *output shape).
         scoring: how they are read.
@@ -75,7 +75,7 @@ class Comparison:
 
     @property
     def differing_logits(self) -> npt.NDArray[np.int64]:
-        """Samples for which any output level of the board differs from the reference's; there should be none."""
+        """Samples for which any output level of the board differs from the reference's; the right number is 0."""
         return mismatches(self.board, self.reference)
 
     @property
@@ -146,7 +146,7 @@ class RunSummary:
         firmware: what ran.
         emulated: on the emulator (then the counter counts instructions) or on silicon (then cycles).
         model: title of the network, for people.
-        origin: when, by what command and on what computer; None: not to be said.
+        origin: when, by what command and on what computer; None: the report does not state it.
         seconds: wall-clock time of the `samples_run` inferences; results of an earlier run count in neither.
     """
 

@@ -87,10 +87,10 @@ def choose(
     Args:
         spec: see `Scoring`.
         samples: None: outputs are compared between executors, and not scored.
-        stated: by the user now; it counts before what was said at conversion.
+        stated: by the user now; it overrides the choice at conversion.
 
     Raises:
-        StqError: the readings are several, the one stated does not fit, or labels are none the model can give.
+        StqError: several readings are possible, the stated one does not fit, or the model cannot give these labels.
     """
     stated = stated or Stated()
     if stated.threshold is not None:
@@ -155,7 +155,7 @@ class _Question:
         """The only reading that ending, shapes and labels leave.
 
         Raises:
-            StqError: there are several, or none.
+            StqError: several readings are left, or none.
         """
         if y.dtype.kind == "f":
             return self._of_targets(y)
@@ -227,7 +227,7 @@ class _Question:
         """Check that the output can be read as the stated task.
 
         Raises:
-            StqError: it cannot.
+            StqError: it cannot be read so.
         """
         output, size = self.output, int(np.prod(self.output.shape))
         obstacles = {

@@ -16,8 +16,8 @@ from stq_deploy.zoo.shipped import shipped_samples
 def verification_inputs(network: Network, samples: Path | None, limit: int) -> Inputs:
     """`limit` samples.
 
-    From `samples`, if given. Else the input's two extremes, which drive accumulators to their ends, then one
-    sample of each shipped file that has the input's shape, and uniform noise for the rest.
+    They come from `samples`, if given. Else the first two are the input's extremes, which drive accumulators to their
+    ends. Then follow one sample of each shipped file of the input's shape, and uniform noise.
 
     Raises:
         StqError: the sample file is unusable, of another shape, or outside the network's domain.
@@ -31,7 +31,7 @@ def verification_inputs(network: Network, samples: Path | None, limit: int) -> I
         if shipped is not None and shipped.x.shape[1:] == spec.shape:
             try:
                 parts.append(read_inputs(shipped, network.input_format).levels)
-            except StqError:  # made for another network, which takes pixels where this takes features
+            except StqError:  # a file for another network, which takes pixels where this one takes features
                 continue
     missing = max(0, limit - len(parts))
     parts.append(np.random.default_rng(0).integers(spec.minimum, spec.maximum + 1, (missing, *spec.shape)))

@@ -1,4 +1,4 @@
-"""One interface over all that can run a network: NumPy, the host's C, an emulated board, a real board."""
+"""One interface over everything that runs a network: NumPy, the host's C, an emulated board, a real board."""
 
 from stq_deploy.executors.base import Executor, Progress
 

@@ -22,9 +22,9 @@ Progress = Callable[[int], None]
 
 
 class Executor(Protocol):
-    """Something that runs a network on input levels. A context manager: leaving it calls `close`.
+    """Runs a network on input levels. It is a context manager: leaving it calls `close`.
 
-    The layers are those of the program, in that order, whoever executes.
+    Every executor has the program's layers, in the program's order.
 
     Attributes:
         name: for tables: "numpy", "host", ...
@@ -56,12 +56,12 @@ class Executor(Protocol):
         """Output of one layer, in its tensor's shape and storage type, for one sample (*input shape).
 
         Raises:
-            StqError: as `run`, or there is no such layer.
+            StqError: as `run`, or no layer has this index.
         """
         ...
 
     def close(self) -> None:
-        """Give back what the executor holds; more than once is fine."""
+        """Release what the executor holds. A second call does nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +103,7 @@ def checked_layer(program: Program, index: int) -> Layer:
     """The layer of an index.
 
     Raises:
-        StqError: there is not.
+        StqError: no layer has this index.
     """
     if not 0 <= index < len(program.layers):
         raise StqError(f"there is no layer {index}", next=f"choose one of 0..{len(program.layers) - 1}")
@@ -111,12 +111,12 @@ def checked_layer(program: Program, index: int) -> Layer:
 
 
 def empty_outputs(program: Program, samples: int) -> Outputs:
-    """Arrays for the outputs of so many samples, not filled."""
+    """Uninitialized arrays for the outputs of a number of samples."""
     return tuple(np.empty((samples, *place.type.shape), place.type.dtype) for place in program.outputs)
 
 
 def output_record(program: Program) -> np.dtype[Any]:
-    """One sample's outputs, one behind the other without gaps: fields "0", "1", ... in the network's order."""
+    """The dtype of one sample's outputs without gaps: fields "0", "1", ... in the network's order."""
     return np.dtype([(str(i), place.type.dtype, place.type.shape) for i, place in enumerate(program.outputs)])
 
 

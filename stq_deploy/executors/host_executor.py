@@ -31,8 +31,8 @@ from stq_deploy.program import Program
 from stq_deploy.toolchain.host_library import build_host_library
 
 CHUNK = 32
-"""Samples per call into the library: progress stays smooth, the calls' cost does not show."""
-_DONE = -1  # STQ_HOST_DONE of host_library.h; what else comes back is the index of the layer that failed
+"""Samples per call into the library: few enough for smooth progress, enough to make a call's cost small."""
+_DONE = -1  # STQ_HOST_DONE of host_library.h; any other result is the index of the layer that failed
 
 
 class _Output(ctypes.Structure):
@@ -44,12 +44,12 @@ class _Output(ctypes.Structure):
 class HostExecutor(Executor):
     """Runs the generated C as a shared library.
 
-    A network's arena is static, so one library runs one inference at a time; several copies of it are loaded,
-    and ctypes lets go of the interpreter's lock while C runs.
+    A network's arena is static, so one library runs one inference at a time. Several copies are therefore loaded.
+    ctypes releases the interpreter's lock while C runs.
 
     Args:
         program: what to run.
-        kernels: "cortex_m7", the sources a board runs and the faster ones here too, or "reference".
+        kernels: "cortex_m7", the sources that a board runs, which are also faster here; or "reference".
         workers: inferences at a time; by default one per processor.
         cache_dir: see `build_host_library`.
 
@@ -93,7 +93,7 @@ class HostExecutor(Executor):
         return output
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Does nothing: the executor holds only memory."""
 
     def _run(self, levels: Levels, progress: Progress | None, digests: Digests | None = None) -> Outputs:
         samples, places = checked_levels(self.program, levels), self.program.outputs
@@ -141,7 +141,7 @@ def _load_copies(path: Path, count: int) -> list[ctypes.CDLL]:
     """Load a shared library `count` times; each copy has its own static memory because it is another file."""
     libraries = []
     try:
-        with tempfile.TemporaryDirectory(prefix="stq-host-") as folder:  # what is loaded outlives its file
+        with tempfile.TemporaryDirectory(prefix="stq-host-") as folder:  # a loaded library outlives its file
             for i in range(count):
                 library = ctypes.CDLL(str(shutil.copy(path, Path(folder) / f"network-{i}.so")))
                 library.stq_host_run.argtypes = [

@@ -24,11 +24,11 @@ from stq_deploy.targets.link.messages import Inference
 from stq_deploy.targets.link.session import Session
 
 _OUTPUT_TYPES = {"int8": 0, "int16": 1, "int32": 2}
-"""As the protocol numbers them: docs/PROTOCOL.md."""
+"""Codes of element types in the protocol (docs/PROTOCOL.md)."""
 
 
 def network_facts(program: Program) -> NetworkFacts:
-    """What a board must state of this program."""
+    """The facts that a board must state to run this program."""
     output = program.network.output_type
     return NetworkFacts(
         input_bytes=program.network.input_type.bytes,
@@ -103,7 +103,7 @@ class LinkExecutor(Executor):
                 progress(done)
 
     def _tensor(self, sample: Levels, name: str) -> npt.NDArray[Any]:
-        """Levels of any tensor for one sample: its pieces' bytes, one behind the other."""
+        """Levels of any tensor for one sample, from the bytes of its pieces in order."""
         program = self.program
         writer = {layer.op.output: layer.index for layer in program.layers}
         parts = [

@@ -22,7 +22,7 @@ from stq_deploy.network import reference
 from stq_deploy.program import Program
 
 BATCH = 64
-"""Samples computed at a time: enough for BLAS, little enough memory."""
+"""Samples computed at a time: enough for BLAS, few enough for memory."""
 
 
 class NumpyExecutor(Executor):
@@ -65,4 +65,4 @@ class NumpyExecutor(Executor):
         return next(output[0] for op, output in reference.run_layers(self.program.network, levels) if op is wanted)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: the executor holds nothing."""

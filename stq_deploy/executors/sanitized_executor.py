@@ -27,7 +27,7 @@ from stq_deploy.toolchain.host_library import build_host_library
 CHUNK = 16
 """Samples per process."""
 SECONDS_PER_SAMPLE = 60
-"""Far more than a sanitized inference takes; only a hang is longer."""
+"""Seconds, far more than a sanitized inference takes; only a hang lasts longer."""
 
 
 class SanitizedExecutor(Executor):
@@ -64,7 +64,7 @@ class SanitizedExecutor(Executor):
         return np.frombuffer(content, tensor.dtype).reshape(tensor.shape)
 
     def close(self) -> None:
-        """Nothing is held: no process outlives its call."""
+        """Does nothing: no process outlives its call."""
 
     def _results(self, levels: Levels, progress: Progress | None) -> npt.NDArray[Any]:
         """Structured array (N,) with fields `outputs` (an `output_record`) and `digests`, as it is written."""

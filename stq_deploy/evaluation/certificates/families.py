@@ -88,7 +88,7 @@ class Shift(Family):
 
 @dataclass(frozen=True)
 class Mirror(Family):
-    """Left and right exchanged, or not."""
+    """The picture as it is, and with left and right exchanged."""
 
     name: ClassVar[str] = "mirror"
     what: ClassVar[str] = "mirror - left and right exchanged"
@@ -165,7 +165,7 @@ def parse_family(text: str) -> Family:
     """The family that a text such as `brightness:16` or `mirror+shift:2` names.
 
     Raises:
-        StqError: there is none, or its number is out of range.
+        StqError: no family has this name, or its number is out of range.
     """
     first, plus, rest = text.partition("+")
     if plus:

@@ -1,6 +1,6 @@
 """`linf:N`: every value of the picture moved independently by up to N levels; bounded, because it cannot be enumerated.
 
-A sample that the bounds do not prove is undecided: there may be no counterexample at all.
+A sample that the bounds do not prove is undecided: it need not have a counterexample.
 """
 
 from __future__ import annotations

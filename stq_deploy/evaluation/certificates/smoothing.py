@@ -5,15 +5,14 @@ classifier f gives most often under normal noise: `g(x) = argmax_c P(f(x + e) = 
 Where a class has a probability of at least p > 1/2, g gives it everywhere within `sigma * PHI^-1(p)` of x in L2.
 
 Here f takes real numbers, rounds them to integer gray levels, clips those to 0..255, and runs the integer network.
-Rounding and clipping belong to f. So the theorem holds as it stands, for every real change of the picture, and for
-every other 8-bit picture within the radius.
+Rounding and clipping belong to f. So the theorem holds unchanged, for every real change of the picture, and for every
+other 8-bit picture within the radius.
 
 The draws: a picture holds integers, so rounding `x + e` means adding a rounded normal number.
 `stq_deploy.network.noise` draws such numbers, up to a total variation distance for each value, which it states. For a
 picture of d values the distance is at most d times that: distances of independent parts add up at most. An event's
-probability under the real noise is therefore at least that under the drawn noise minus this distance, which is
-subtracted before the radius is computed. We assume, and do not prove, that the generator's words are as good as random
-ones.
+probability under the real noise is therefore at least that under the drawn noise minus this distance. We subtract it
+before we compute the radius. We assume, and do not prove, that the generator's words are as good as random ones.
 
 The confidence is for one picture: its class and radius are right with that probability. The draws that choose the class
 are not those that bound its probability, because the bound needs a class chosen beforehand.
@@ -101,7 +100,7 @@ class SmoothingCertificate:
     outcomes: tuple[Smoothed, ...]
 
     def within(self, radius: float) -> Accuracy:
-        """Samples certified as their true class at least that far, in gray levels."""
+        """Number of samples certified as their true class at a radius of at least this many gray levels."""
         sure = [one.certified == one.label and one.radius >= radius for one in self.outcomes]
         return Accuracy(sum(sure), len(sure))
 

@@ -23,13 +23,13 @@ from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.streams import Streams
 
 LIVE = tuple(name for name, attack in ATTACKS.items() if attack.access in BLACK_BOX)
-"""Attacks that scores or decisions are enough for."""
+"""Attacks that need only scores or decisions."""
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Query:
-    """One query: of which sample it was, and what was said."""
+    """One query: its sample, and the answer."""
 
     sample: int
     exchange: Exchange
@@ -63,7 +63,7 @@ class Attacked:
 
 
 def check_live(attack: Attack, samples: SampleSet) -> None:
-    """Whether the attack can be run on a board, with these samples.
+    """Check that a board can answer this attack on these samples.
 
     Raises:
         StqError: it needs gradients, or the samples are features.
@@ -83,7 +83,7 @@ def check_live(attack: Attack, samples: SampleSet) -> None:
 def attack_network(oracle: NetworkOracle, attack: Attack, samples: SampleSet, seed: int) -> Attacked:
     """Run the attack.
 
-    What it asks depends on the samples, the settings, the seed and the answers alone.
+    Its queries depend only on the samples, the settings, the seed and the answers.
 
     Args:
         samples: pictures with classes.
@@ -111,13 +111,13 @@ def attack_network(oracle: NetworkOracle, attack: Attack, samples: SampleSet, se
 
 
 def check_equal(board: Attacked, twin: Attacked, where: str) -> None:
-    """Whether the attack on the board was the attack on the host twin: the same queries, the same answers.
+    """Check that the board and the host twin got the same queries and gave the same answers.
 
     Args:
         where: the board, for the message.
 
     Raises:
-        StqError: it was not; names the first query that differs, and its sample.
+        StqError: they differ; the message names the first query that differs, and its sample.
     """
     for number, (ours, theirs) in enumerate(zip(board.log, twin.log, strict=False)):
         if ours != theirs:

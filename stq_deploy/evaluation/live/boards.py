@@ -19,8 +19,8 @@ MOST_QUERIES = 100_000_000
 class BoardRun:
     """Runs an attack's queries on boards. A query that the file has an answer to is not asked again.
 
-    Queries are numbered as they come. An attack is decided by its seed and its answers, so one that is repeated asks
-    the same again up to where the file ends.
+    Queries are numbered as they come. The seed and the answers decide an attack, so a repeated one asks the same
+    queries up to the end of the file.
 
     Args:
         boards: all of one firmware.

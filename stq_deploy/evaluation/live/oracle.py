@@ -20,7 +20,7 @@ Levels = npt.NDArray[np.integer[Any]]
 Run = Callable[[Levels, list[str]], Levels]
 """Input levels (N, *input shape), the digest of each -> output levels (N, outputs)."""
 _DIGITS = 32
-"""Hexadecimal ones of a SHA-256 that are kept: 128 bits tell any two queries apart."""
+"""Hexadecimal digits of a SHA-256 that are kept: 128 bits distinguish any two queries."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class NetworkOracle(Oracle):
         return self._of_two_classes(output)
 
     def _of_two_classes(self, output: Levels) -> Logits:
-        """One unit says class 1 from its first level above the limit on; class 0 has 0 then."""
+        """Scores of one unit: it answers class 1 from its first level above the limit on, and class 0 has score 0."""
         least = self._network.output_format.first_level(self._network.output_type)
         above = output - least + 0.5 if not isinstance(least, bool) else np.full(output.shape, 0.5 if least else -0.5)
         return np.concatenate([np.zeros_like(above), above], axis=1)

@@ -1,4 +1,4 @@
-"""A live attack, whole: on the boards, then on the host twin, and both compared."""
+"""A whole live attack: on the boards, then on the host twin, then a comparison of both."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LiveAttack:
 
     @property
     def queries_per_second(self) -> float | None:
-        """Rate of all boards together; None if nothing was asked now."""
+        """Queries per second of all boards together; None if this run asked nothing."""
         return self.asked_now / self.seconds if self.asked_now and self.seconds else None
 
     def sample_set(self) -> SampleSet:
@@ -136,8 +136,8 @@ def attack_live(
         twin: where the twin runs; by default the C that the board runs, on this computer.
 
     Raises:
-        StqError: the attack needs gradients, the samples are features, a board or the link fails, or board and host
-            twin differ; the message names the query and the sample.
+        StqError: the attack needs gradients, the samples are features, or a board or the link fails. Also if board and
+            host twin differ; the message then names the query and the sample.
     """
     check_live(attack, samples)
     program, facts = executors[0].program, executors[0].session.facts

@@ -28,7 +28,7 @@ from stq_deploy.targets.boards import load_board
 
 @dataclass(frozen=True)
 class Place:
-    """Which boards: `board` at the serial port, or `boards` emulated ones if there is no port."""
+    """The boards to ask: `board` at the serial port, or `boards` emulated ones without a port."""
 
     board: str = "stm32h743"
     port: str | None = None
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Streamed:
-    """A sample file on the board, whose every output level was the reference's.
+    """A sample file on the board. Every output level was equal to the reference's.
 
     Attributes:
         name: of the file.
@@ -50,7 +50,7 @@ class Streamed:
 
 @dataclass(frozen=True, eq=False)
 class OnDevice:
-    """What a board said.
+    """The answers of the boards.
 
     Attributes:
         streamed: file by file; every sample's output was compared with the reference and is equal.
@@ -98,8 +98,8 @@ def run_on_device(
         files: attacked samples.
 
     Raises:
-        StqError: the model is not converted, a board fails, or it differs from the reference or the host twin; the
-            message names the samples or the query.
+        StqError: the model is not converted, or a board fails. Also if it differs from the reference or the host twin;
+            the message then names the samples or the query.
     """
     place = place or Place()
     board = load_board(place.board)

@@ -11,9 +11,9 @@ from stq_deploy.research.attacks.registry import ATTACKS
 from stq_deploy.research.attacks.transfer import TRANSFER
 
 _SHARE = 0.02
-"""More than this part of the samples is more than chance would do."""
+"""A share of the samples above this one is unlikely by chance."""
 _FEWEST = 2
-"""And more samples than this."""
+"""A number of samples above this one is unlikely by chance."""
 _ZERO_GRADIENTS = 0.05
 _ACHIEVED = 0.5
 _GRADIENTS = frozenset(attack.title for attack in ATTACKS.values() if attack.access == GRADIENTS)
@@ -76,7 +76,7 @@ def _single_step(series: list[SeriesSummary]) -> Flag:
 
 
 def _after_white_box(row: BudgetRow) -> tuple[AttackCount, ...]:
-    """The attacks of a row behind its first one by gradients: those before it gain what any attack would."""
+    """The attacks that follow the first one by gradients: those before it gain what any attack would."""
     first = next((i for i, attack in enumerate(row.attacks) if attack.attack in _GRADIENTS), len(row.attacks))
     return row.attacks[first:]
 

@@ -32,9 +32,9 @@ class Step(_Strict):
 
     Attributes:
         attack: its name.
-        settings: as `--set` takes them; `eps/N` stands for a part of the budget.
-        alone: run it on every sample that itself has not broken at a smaller budget, so that its own strength shows;
-            else on those that no attack has broken.
+        settings: as `--set` takes them; `eps/N` means a part of the budget.
+        alone: run it on every sample that it has not broken itself at a smaller budget, to measure its own strength.
+            Otherwise it runs on those that no attack has broken.
         check: what it is there for beside breaking samples: "iterations", to see whether more of them still gain.
     """
 
@@ -155,9 +155,9 @@ class Preset(_Strict):
 
     Attributes:
         title: one line for people.
-        samples: how many, where the user does not say.
+        samples: how many, unless the user states a number.
         series: what is attacked how. A file may name a shipped preset instead, `series_of`, and has its series.
-        device: what a board does beside; None: nothing.
+        device: what a board runs in addition; None: nothing.
     """
 
     title: str
@@ -193,7 +193,7 @@ class Preset(_Strict):
         return any(step.attack == Transfer.name for series in self.series for step in series.steps)
 
     def with_transfer(self) -> Preset:
-        """The same with a transfer attack, shown by itself, at the end of every series that has none."""
+        """The same preset with a transfer attack at the end of every series that has none; it is shown by itself."""
         return self.model_copy(update={"series": tuple(_with_transfer(series) for series in self.series)})
 
 
@@ -213,7 +213,7 @@ def load_preset(name_or_path: str) -> Preset:
     """The shipped preset of that name, or the one in that .toml file.
 
     Raises:
-        StqError: there is none, or it is not a preset.
+        StqError: no such preset or file, or the file is not a preset.
     """
     path = _FOLDER / f"{name_or_path}.toml" if name_or_path in preset_names() else Path(name_or_path)
     try:
@@ -238,7 +238,7 @@ def load_preset(name_or_path: str) -> Preset:
 
 
 def _no_preset(path: Path) -> StqError | None:
-    """What else is there; None of a file named as a preset, or of an unknown kind."""
+    """The kind of another file; None for a file named as a preset, or of an unknown kind."""
     if path.suffix.lower() == ".toml" and not path.is_dir():
         return None
     return not_wanted(path, "a preset (.toml)", f"give a preset of yours, or one of {', '.join(preset_names())}")

@@ -55,7 +55,7 @@ def attacked_job(
     x = PIXELS.nearest(unit_interval(samples.x))
     y = samples.classes()
     file = open_model_file(model)
-    # By the labels it could be fewer: chance would then be too high for the flag that compares with it.
+    # The labels may hold fewer classes: chance would then be too high for the flag that compares with it.
     names = samples.class_names or [str(c) for c in range(max(model_output(file).channels, 2))]
     digest = file.facts["sha256"]
     of_source = "" if source is None else open_model_file(source).facts["sha256"]

@@ -52,7 +52,7 @@ class Job:
         seed: of all that is drawn.
         folder: where shards are kept.
         defence: what the attacks meet; None: the network alone.
-        source: path of another model, for attacks that transfer; None: there is none.
+        source: path of another model, for attacks that transfer; or None.
         source_sha256: of its file.
     """
 
@@ -163,7 +163,8 @@ def _worked_off(job: Job, missing: list[npt.NDArray[np.int64]], processes: int, 
                     yield
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            # A shard under way would take minutes to its end; what is kept of it is written whole or not at all.
+            # A running shard would take minutes to its end. Its file is written whole or not at all, so it may be
+            # stopped.
             for process in set(multiprocessing.active_children()) - before:
                 process.terminate()
             raise
@@ -171,7 +172,7 @@ def _worked_off(job: Job, missing: list[npt.NDArray[np.int64]], processes: int, 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Within the block Ctrl-C waits; processes that are started in it never get it, from their first moment on.
+    """Hold Ctrl-C back within the block; processes that are started in it never get it.
 
     These inherit this thread's mask. Another thread may get the signal, whose handler Python runs in the main thread.
     """
@@ -191,15 +192,15 @@ def _interrupts_held() -> Iterator[None]:
 
 
 _opened: list[tuple[Job, Network]] = []
-"""What a process works with, once it is ready."""
+"""The state of a process, once it is ready."""
 _given: list[Job] = []
-"""The job that a process of `_worked_off` was started for."""
+"""The job of a process of `_worked_off`."""
 
 
 def _begin(job: Job) -> None:
     """Prepare a process to run shards. The process that waits for this one handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # so that what it starts has a usual mask
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # so that processes which it starts have the usual mask
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -208,7 +209,7 @@ def _begin(job: Job) -> None:
 
 
 def _run_in_process(numbers: npt.NDArray[np.int64]) -> None:
-    attack_part(_given[0], numbers)  # it opens the network: what `_begin` raises would not reach the user
+    attack_part(_given[0], numbers)  # it opens the network here, because an error of `_begin` would not reach the user
 
 
 def _run_one(job: Job, network: Network, numbers: npt.NDArray[np.int64], progress: Progress) -> None:
@@ -228,8 +229,8 @@ def open_network(job: Job) -> Network:
     """What the job attacks: as `undefended_network`, with its defence and its source.
 
     Raises:
-        StqError: a model cannot be read, it takes other samples or gives other classes, the source does, or a file has
-            changed since the run began.
+        StqError: a model cannot be read, or takes other samples or gives other classes than the samples have. Also if a
+            file has changed since the run began.
     """
     model = _same_model(job.model, job.model_sha256)
     _check_fits(job, model)
@@ -242,7 +243,7 @@ def open_network(job: Job) -> Network:
 def undefended_network(path: Path) -> Network:
     """The model as attacks see it, and the integer network as C on this computer.
 
-    A model of floating-point weights has no integer network: its own word is taken for it.
+    A model of floating-point weights has no integer network; its own classes take that place.
 
     Raises:
         StqError: the model cannot be read.
@@ -300,7 +301,8 @@ def _check_fits(job: Job, model: FloatModel) -> None:
 
 
 def _same_model(path: Path, sha256: str) -> FloatModel:
-    """The model in the file, which is to have this SHA-256 (hex): shards of two models must not be counted together.
+    """The model in the file. It must have this SHA-256 (hex), because shards of two models must not be counted
+    together.
 
     Raises:
         StqError: it cannot be read, or is another.

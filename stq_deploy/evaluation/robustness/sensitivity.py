@@ -68,7 +68,7 @@ class Sensitivity:
     """One layer.
 
     Attributes:
-        layer, kernel, measured_at: as of `Place`.
+        layer, kernel, measured_at: as in `Place`.
         ans: mean over samples of the relative change; 0 / 0 counts as 0.
         change: mean over samples of the change's 2-norm.
         bits: proposed by `bits_by_layer`; None where the base scheme's stay.

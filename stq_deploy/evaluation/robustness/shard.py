@@ -1,4 +1,4 @@
-"""Attack a part of the samples by a preset: what stands after each attack, and the worst picture of each sample."""
+"""Attack a part of the samples by a preset. Records which samples each attack breaks, and the worst picture of each."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class SeriesResult:
     """What a series did to N samples, at B budgets, by S attacks.
 
     Attributes:
-        alone: (B, S, N) whether a sample is misclassified under this attack by itself, there or at a smaller budget;
-            of no meaning for attacks that ran only on what others left.
+        alone: (B, S, N) whether a sample is misclassified under this attack alone, at this or a smaller budget. It has
+            no meaning for attacks that ran only on the samples that others left.
         union: (B, S, N) whether it is misclassified under any attack up to this one, or clean.
         worst: (B, N, *shape) the picture that broke a sample; where none did, the clean one.
         predicted: (B, N) the integer network's class for it.
         rounded: (B, N) whether the float model is wrong on it after rounding to pixels.
-        seconds: (B, S) CPU-seconds that each attack took; (0, 0) where nobody measured.
+        seconds: (B, S) CPU-seconds that each attack took; (0, 0) if they were not measured.
         fresh: (B, D, N) the integer network's class for it, under D draws of noise that no attack has seen; D is 0
             without a defense.
     """
@@ -74,7 +74,7 @@ class Shard:
         achieved: (N,) loss of margin by a step of 1/255 along the margin's gradient, as a part of what the gradient
         promises. zero_gradient: (N,) whether the gradient of the cross-entropy is 0 everywhere.
         series: by name of the series.
-        fresh: (D, N) the integer network's classes of the clean samples under fresh noise, as of `SeriesResult`.
+        fresh: (D, N) the integer network's classes of the clean samples under fresh noise, as in `SeriesResult`.
     """
 
     numbers: npt.NDArray[np.int64]
@@ -209,7 +209,7 @@ def _attack(
     seeds: list[int],
     source: Victim | None,
 ) -> tuple[Flags, Samples]:
-    """Which samples broke, and what was found of each."""
+    """The samples that broke, and the picture found for each."""
     if not len(x):
         return np.zeros(0, bool), x
     budget = Budget.of_pixels(attack.norm, attack.eps)
@@ -223,7 +223,7 @@ def _attack(
 
 
 def _first_order(victim: Victim, x: Samples, y: Labels) -> tuple[Any, ...]:
-    """What one gradient a class says: see `Shard`. Ends with the flags of zero gradients."""
+    """The figures of `Shard` from one gradient per class; the last ones are the flags of zero gradients."""
     rows = np.arange(len(x))
     gradients = []
     for c in range(victim.classes):
@@ -251,7 +251,7 @@ def _first_order(victim: Victim, x: Samples, y: Labels) -> tuple[Any, ...]:
 
 
 def save_shard(shard: Shard, path: Path, key: str) -> None:
-    """Write it; `key` says of what run it is."""
+    """Write it; `key` identifies its run."""
     arrays: dict[str, Any] = {name: value for name, value in vars(shard).items() if isinstance(value, np.ndarray)}
     for name, result in shard.series.items():
         for part, value in vars(result).items():
@@ -263,7 +263,7 @@ def save_shard(shard: Shard, path: Path, key: str) -> None:
 
 
 def load_shard(path: Path, key: str) -> Shard | None:
-    """The shard written by a run of this key; None if there is none."""
+    """The shard that a run of this key wrote, or None."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if str(file["key"]) != key:

@@ -22,7 +22,7 @@ class AttackCount:
 
     Attributes:
         attack: title.
-        check: as of `presets.Step`.
+        check: as in `presets.Step`.
         alone: right when only this attack is tried; None if it ran only on what others left.
         left: right after this attack and all before it.
         gained: samples that it broke beyond those before it.
@@ -76,7 +76,7 @@ class SeriesSummary:
 
 @dataclass(frozen=True)
 class FirstOrder:
-    """What the gradients at the clean samples say: medians over samples classified right.
+    """Figures of the gradients at the clean samples: medians over samples classified right.
 
     Attributes:
         jacobian: Frobenius norm of the Jacobian of the logits by the sample values (0..1).
