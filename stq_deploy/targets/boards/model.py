@@ -30,6 +30,8 @@ class Memory(_Entry):
         kind: "flash" holds code and weights and is written by the flash tool; "ram" everything else.
         guard: if not 0, the memory holds only code, at its end. The code begins at a multiple of this many bytes, and
             at least that many below it stay empty; the firmware forbids all access to them.
+        miss_cycles: for a memory behind the board's caches, core cycles at the normal clock from a miss to the first
+            word; 0 for a memory without wait states and caches; None if that is not known.
         note: a remark for readers.
     """
 
@@ -38,6 +40,7 @@ class Memory(_Entry):
     bytes: Positive
     kind: Literal["flash", "ram"]
     guard: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    miss_cycles: Annotated[int, Field(ge=0, lt=2**16)] | None = None
     note: str = ""
 
     @property
@@ -115,6 +118,33 @@ class Clock(_Entry):
     slower_core_hz: list[Positive] = []
     reset_core_hz: Positive
     core_per_serial: Positive
+
+
+class Cache(_Entry):
+    """A cache of the core: bytes in all, ways, and bytes of a line."""
+
+    bytes: Positive
+    ways: Positive
+    line_bytes: Positive
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.bytes % (self.ways * self.line_bytes) or self.line_bytes % 4:
+            raise ValueError("a cache has whole sets, and lines of whole words")
+        return self
+
+
+class Timing(_Entry):
+    """Facts for an estimate of time and energy; `Memory.miss_cycles` belongs to them.
+
+    Attributes:
+        instruction_cache, data_cache: None if the core has none, or runs without.
+        milliwatts_per_mhz: power of the chip while it computes, divided by the core clock; None if not known.
+    """
+
+    instruction_cache: Cache | None = None
+    data_cache: Cache | None = None
+    milliwatts_per_mhz: Annotated[float, Field(gt=0)] | None = None
 
 
 class Serial(_Entry):
@@ -210,6 +240,7 @@ class Board(_Entry):
     placement: Placement
     stack: Stack
     clock: Clock
+    timing: Timing = Timing()
     serial: Serial
     watchdog: Watchdog
     flash: Flash | None = None

@@ -16,10 +16,17 @@ from stq_deploy.targets.emulator.instructions import Instruction, walk
 
 @dataclass(frozen=True)
 class Segment:
-    """Bytes to be placed at a load address, as the flash tool places them."""
+    """Bytes to be placed at a load address, as the flash tool places them.
+
+    Attributes:
+        address: where the flash tool places them (LMA).
+        data: the bytes.
+        run_address: where the program finds them, once start-up has copied them (VMA).
+    """
 
     address: int
     data: bytes
+    run_address: int
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ def _read_segments(elf: Any, path: Path, memories: list[Memory]) -> tuple[Segmen
                 where=str(path),
                 cause="the program was built for another board",
             )
-        segments.append(Segment(address, data))
+        segments.append(Segment(address, data, header["p_vaddr"]))
     if not segments:
         raise StqError("the program is empty: nothing in it is to be loaded", where=str(path))
     return tuple(segments)
