@@ -145,6 +145,8 @@ JSON = {
     "evaluation/inputs.py", "evaluation/predictions.py", "evaluation/quantization_noise.py",
     "evaluation/results_file.py", "evaluation/robustness/record.py", "evaluation/scores.py", "evaluation/summary.py",
     "report/robustness_page.py", "report/write.py",
+    # Profiles, for --json.
+    "cycles/profile.py",
     # What the emulator's process says to its parent.
     "targets/emulator/process.py", "targets/emulator/refusals.py",
 }  # fmt: skip

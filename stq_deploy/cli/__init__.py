@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "Show a model as a table: layers, shapes, quantizers, bits, bytes, supported or why not.",
     "convert": "Turn a QKeras model into an integer network (.stq).",
     "build": "Build the firmware of a network for a board; print flash, RAM and stack.",
+    "profile": "Estimate where the time of a network goes on a board, layer by layer.",
     "flash": "Write the built firmware to a connected board.",
     "run": "Stream samples to a board, real or emulated, and score what comes back.",
     "verify": "Compare every layer's output: NumPy, host C, sanitized C, emulated boards.",

@@ -23,6 +23,7 @@ ENTRY = -1
 """Stands for the caller in `LayerTrace.edges`."""
 
 _INPUT_FUNCTION, _LAYER_FUNCTION = "stq_network_input", "stq_network_run_layer"
+_OUTPUT_FUNCTION = "stq_network_output"
 _PAGE = 0x1000
 _TIMEOUT_US = 600 * 1_000_000
 _SAMPLED_ACCESSES = 200_000
@@ -123,7 +124,7 @@ class NetworkOnCore:
         self._memories = board.memory
         program = load_program(elf, board.memory)
         symbols = {name: start for start, _, name in program.functions}
-        missing = [name for name in (_INPUT_FUNCTION, _LAYER_FUNCTION) if name not in symbols]
+        missing = [name for name in (_INPUT_FUNCTION, _LAYER_FUNCTION, _OUTPUT_FUNCTION) if name not in symbols]
         if missing:
             raise StqError(
                 f"the firmware has no function {missing[0]}", where=str(elf), next="build it with `stq-deploy build`"
@@ -152,6 +153,10 @@ class NetworkOnCore:
             levels: in the input's storage type and order, little endian.
         """
         self._uc.mem_write(self._call(_INPUT_FUNCTION), levels)
+
+    def output(self, size: int) -> bytes:
+        """The first `size` bytes of the network's first output, after the last layer."""
+        return bytes(self._uc.mem_read(self._call(_OUTPUT_FUNCTION), size))
 
     def trace(self, layer: int, watches: Sequence[Watch] = ()) -> LayerTrace:
         """Run a layer; they must run in order, from 0, after `put_input`.
