@@ -1,4 +1,4 @@
-"""Prints exact instruction counts of the kernels on a Cortex-M7, beside CMSIS-NN's where those are known."""
+"""Prints exact instruction counts and estimated cycles of the kernels on a Cortex-M7, beside CMSIS-NN's counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helpers.kernels.kernel_bench import STQ_LAYERS, Measurement, compared
 from tests.helpers.kernels.kernel_program import IMPLEMENTATIONS, build_kernel_program
 from tools.figures_file import check_figures, write_figures
 
-ROW = "{:25} {:29} {:>11} {:>12} {:>9} {:>12} {:>10}"
+ROW = "{:25} {:29} {:>11} {:>12} {:>9} {:>11} {:>10} {:>12} {:>10} {:>10}"
 
 
 def main() -> int:
@@ -41,6 +41,7 @@ def bench(compiler_name: str | None, kernels: str, json_path: Path | None) -> No
         program = BareMetalProgram(build_kernel_program(compiler, kernels, Path(folder)))
     print(f"{kernels} kernels, {compiler.version}, {' '.join(compiler.compile_flags)}")
     print("Instructions executed on an emulated Cortex-M7, exact.")
+    print("Cycles by estimate, with code and data beside the core (docs/PROFILING.md): not measured.")
     print("CMSIS-NN s8: its int8 kernels, gcc 12.2 -O3, counted the same way earlier; a constant.")
     compared = show("Layers of published comparisons", (measure(program, layer) for layer in compared_layers()))
     network = show(
@@ -48,7 +49,9 @@ def bench(compiler_name: str | None, kernels: str, json_path: Path | None) -> No
     )
     macs = sum(m.layer.macs for m in network)
     instructions = sum(m.instructions for m in network)
+    cycles = sum(m.estimated_cycles for m in network)
     print(f"\nsum: {macs:,} MACs, {instructions:,} instructions, {instructions / macs:.3f} instructions/MAC")
+    print(f"     {cycles:,} cycles by estimate, {cycles / macs:.3f} cycles/MAC")
     if json_path is not None:
         document = {
             "kernels": kernels,
@@ -56,7 +59,7 @@ def bench(compiler_name: str | None, kernels: str, json_path: Path | None) -> No
             "compile_flags": list(compiler.compile_flags),
             "compared_layers": [m.as_json() for m in compared],
             "stq_network": [m.as_json() for m in network],
-            "stq_network_sum": {"macs": macs, "instructions": instructions},
+            "stq_network_sum": {"macs": macs, "instructions": instructions, "estimated_cycles": cycles},
         }
         write_figures(json_path, document)
 
@@ -64,14 +67,27 @@ def bench(compiler_name: str | None, kernels: str, json_path: Path | None) -> No
 def show(title: str, measurements: Iterable[Measurement]) -> list[Measurement]:
     """Print each row as soon as it is measured."""
     print(f"\n{title}")
-    columns = ("layer", "kernel", "MACs", "instructions", "insn/MAC", "CMSIS-NN s8", "weights B")
+    columns = (
+        "layer",
+        "kernel",
+        "MACs",
+        "instructions",
+        "insn/MAC",
+        "est. cycles",
+        "est. c/MAC",
+        "CMSIS-NN s8",
+        "weights B",
+        "scratch B",
+    )
     print(ROW.format(*columns))
     shown = []
     for m in measurements:
         per_mac = "-" if m.per_mac is None else f"{m.per_mac:.3f}"
+        cycles = "-" if m.estimated_per_mac is None else f"{m.estimated_per_mac:.3f}"
         cmsis_nn = "-" if m.layer.cmsis_nn is None else f"{m.layer.cmsis_nn:.3f}"
-        numbers = (f"{m.layer.macs:,}", f"{m.instructions:,}", per_mac, cmsis_nn, f"{m.weight_bytes:,}")
-        print(ROW.format(m.layer.name, m.layer.kernel_name, *numbers), flush=True)
+        counts = (f"{m.layer.macs:,}", f"{m.instructions:,}", per_mac, f"{m.estimated_cycles:,}", cycles, cmsis_nn)
+        sizes = (f"{m.weight_bytes:,}", f"{m.scratch_bytes:,}")
+        print(ROW.format(m.layer.name, m.layer.kernel_name, *counts, *sizes), flush=True)
         shown.append(m)
     return shown
 

@@ -15,7 +15,7 @@ from itertools import chain
 
 from stq_deploy.cycles.caches import SimulatedCache
 from stq_deploy.targets.boards import Board, Memory
-from stq_deploy.targets.emulator.layer_trace import LayerTrace, Watch
+from stq_deploy.targets.emulator.block_trace import BlockTrace, Watch
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class MemorySystem:
         )
         """What the emulated core has to report."""
 
-    def take_waits(self, trace: LayerTrace) -> MemoryWaits:
+    def take_waits(self, trace: BlockTrace) -> MemoryWaits:
         """The waits since the last call, in which one layer ran: `trace`."""
         waits = MemoryWaits(self._cycles, dict(self._misses), frozenset(self._unknown(trace)))
         self._cycles = 0
         self._misses.clear()
         return waits
 
-    def _unknown(self, trace: LayerTrace) -> Iterator[str]:
+    def _unknown(self, trace: BlockTrace) -> Iterator[str]:
         for memory in self._without_figures:
             code = (block.address for block in trace.blocks)
             data = (

@@ -16,7 +16,7 @@ from stq_deploy.cycles.branches import wrong_predictions
 from stq_deploy.cycles.decode import decode
 from stq_deploy.cycles.operation import Operation, Unit
 from stq_deploy.cycles.timeline import Cause, CoreModel, Spent, Step, nothing_spent
-from stq_deploy.targets.emulator.layer_trace import ENTRY, Addresses, LayerTrace
+from stq_deploy.targets.emulator.block_trace import ENTRY, Addresses, BlockTrace
 
 _BLOCKS_BEFORE = 3
 _VARIANTS = 4
@@ -47,13 +47,13 @@ class CoreCycles:
         return sum(self.spent.values())
 
 
-def predict(trace: LayerTrace, core: CoreModel) -> CoreCycles:
+def predict(trace: BlockTrace, core: CoreModel) -> CoreCycles:
     """Estimate the cycles of a layer's trace on a core."""
     return _Prediction(trace, core).result()
 
 
 class _Prediction:
-    def __init__(self, trace: LayerTrace, core: CoreModel) -> None:
+    def __init__(self, trace: BlockTrace, core: CoreModel) -> None:
         self._trace = trace
         self._core = core
         self._operations = [decode(block.address, block.code) for block in trace.blocks]

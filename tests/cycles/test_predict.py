@@ -9,19 +9,19 @@ from stq_deploy.cycles.cores import core_model
 from stq_deploy.cycles.decode import decode
 from stq_deploy.cycles.predict import predict
 from stq_deploy.cycles.timeline import Cause
-from stq_deploy.targets.emulator.layer_trace import ENTRY, Addresses, Block, LayerTrace
+from stq_deploy.targets.emulator.block_trace import ENTRY, Addresses, Block, BlockTrace
 from tests.helpers.assembly import Assemble
 
 M7, M4 = core_model("cortex-m7"), core_model("cortex-m4")
 
 
-def loop(code: bytes, turns: int, runs: int = 1, samples: tuple[Addresses, ...] = ()) -> LayerTrace:
+def loop(code: bytes, turns: int, runs: int = 1, samples: tuple[Addresses, ...] = ()) -> BlockTrace:
     """A block that runs `runs` x `turns` times, and a return after each run."""
     body, end = Block(0x100, code), Block(0x100 + len(code), bytes.fromhex("7047"))
     edges = {(ENTRY, 0): 1, (0, 0): runs * (turns - 1), (0, 1): runs}
     if runs > 1:
         edges[1, 0] = runs - 1
-    return LayerTrace((body, end), edges, {0: samples} if samples else {})
+    return BlockTrace((body, end), edges, {0: samples} if samples else {})
 
 
 def test_a_loop_costs_its_turns_and_one_wrong_prediction(assemble: Assemble) -> None:

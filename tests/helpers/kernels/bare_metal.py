@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.installation import how_to_install
+from stq_deploy.targets.emulator.block_trace import BlockTrace, Hooks, trace_call
 
 _RAM = 0x20000000
 _RAM_BYTES = 32 << 20
@@ -52,10 +53,12 @@ class Call:
     Attributes:
         result: r0 as a signed integer.
         instructions: executed instructions, including those skipped by an IT block; 0 if not counted.
+        trace: the executed blocks; None unless asked for.
     """
 
     result: int
     instructions: int
+    trace: BlockTrace | None = None
 
 
 class BareMetalProgram:
@@ -91,23 +94,44 @@ class BareMetalProgram:
         self._lengths: dict[tuple[int, int], int] = {}
         self._executed = 0
 
-    def call(self, function: str, arguments: Sequence[Argument], *, count: bool = False) -> Call:
+    def call(self, function: str, arguments: Sequence[Argument], *, count: bool = False, trace: bool = False) -> Call:
         """Run `function` with up to any number of word-sized arguments.
 
         Args:
             count: count instructions (some thirty times slower).
+            trace: also note the executed blocks, for an estimate of cycles; the function runs twice.
 
         Raises:
             StqError: no such function; arrays that do not fit the memory; a fault; a write outside the arrays; no
                 return within five minutes.
         """
-        from unicorn import UC_HOOK_BLOCK, UcError, arm_const
+        from unicorn import UC_HOOK_BLOCK
 
         address = self._symbols.get(function)
         if address is None:
             raise StqError(f"the program has no function {function!r}", where=str(self._path))
         memory = _Memory(self._uc)
         words = [memory.place(argument) & 0xFFFFFFFF for argument in arguments]
+        if trace:
+            changing = [(_RAM, memory.end - _RAM), (_STACK_TOP - _STACK_BYTES, _STACK_BYTES)]
+            blocks = trace_call(self._uc, lambda hooks: self._run(function, address, words, hooks), changing)
+            memory.fetch(function)
+            return Call(self._result(), blocks.instructions, blocks)
+        self._executed = 0
+        if count:
+            self._uc.ctl_flush_tb()  # code translated without the hook would run past it
+        hook = self._uc.hook_add(UC_HOOK_BLOCK, self._count_block) if count else None
+        try:
+            self._run(function, address, words)
+        finally:
+            if hook is not None:
+                self._uc.hook_del(hook)
+        memory.fetch(function)
+        return Call(self._result(), self._executed)
+
+    def _run(self, function: str, address: int, words: Sequence[int], hooks: Hooks | None = None) -> None:
+        from unicorn import UcError, arm_const
+
         in_registers, on_stack = words[:4], words[4:]
         # AAPCS: the stack is aligned to 8 bytes at a call.
         stack = _STACK_TOP - (4 * len(on_stack) + 7) // 8 * 8
@@ -118,23 +142,20 @@ class BareMetalProgram:
             self._uc.reg_write(register, word)
         self._uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
         self._uc.reg_write(arm_const.UC_ARM_REG_LR, _RETURN | 1)
-
-        self._executed = 0
-        if count:
-            self._uc.ctl_flush_tb()  # code translated without the hook would run past it
-        hook = self._uc.hook_add(UC_HOOK_BLOCK, self._count_block) if count else None
         try:
             self._uc.emu_start(address | 1, _RETURN, timeout=_TIMEOUT_US)
         except UcError as error:
             raise self._fault(function, str(error)) from error
-        finally:
-            if hook is not None:
-                self._uc.hook_del(hook)
-        if self._uc.reg_read(arm_const.UC_ARM_REG_PC) != _RETURN:
+        has_returned = self._uc.reg_read(arm_const.UC_ARM_REG_PC) == _RETURN
+        if not has_returned and not (hooks is not None and hooks.is_done):
             raise self._fault(function, "it did not return in time")
-        memory.fetch(function)
+
+    def _result(self) -> int:
+        """R0 as a signed integer."""
+        from unicorn import arm_const
+
         result = int(self._uc.reg_read(arm_const.UC_ARM_REG_R0))
-        return Call(result - (1 << 32) if result >> 31 else result, self._executed)
+        return result - (1 << 32) if result >> 31 else result
 
     def _count_block(self, uc: Any, address: int, size: int, _: Any) -> None:
         key = (address, size)
@@ -167,6 +188,11 @@ class _Memory:
         self._uc = uc
         self._next = _RAM
         self._arrays: dict[int, tuple[int, npt.NDArray[Any]]] = {}
+
+    @property
+    def end(self) -> int:
+        """Address after the last argument."""
+        return self._next
 
     def place(self, argument: Argument) -> int:
         """The word passed for an argument; arrays and structs are copied to the RAM, each array once."""

@@ -1,4 +1,4 @@
-"""Exact instruction counts of the kernels over a fixed list of layers.
+"""Exact instruction counts and estimated cycles of the kernels over a fixed list of layers.
 
 Levels and weights are random. No kernel's count depends on them, except with thresholds, which are not measured here.
 """
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.cycles.cores import core_model
+from stq_deploy.cycles.predict import predict
 from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels.bare_metal import Argument, BareMetalProgram, Struct
 
@@ -73,14 +75,29 @@ class Layer:
 
 @dataclass(frozen=True)
 class Measurement:
+    """A layer's kernel, run once.
+
+    Attributes:
+        instructions: executed; exact.
+        estimated_cycles: of a Cortex-M7 with code and data beside the core; an estimate.
+        weight_bytes, scratch_bytes: what the kernel takes.
+    """
+
     layer: Layer
     instructions: int
+    estimated_cycles: int
     weight_bytes: int
+    scratch_bytes: int
 
     @property
     def per_mac(self) -> float | None:
         """Instructions per MAC; None for a layer without MACs."""
         return self.instructions / self.layer.macs if self.layer.macs else None
+
+    @property
+    def estimated_per_mac(self) -> float | None:
+        """Estimated cycles per MAC; None for a layer without MACs."""
+        return self.estimated_cycles / self.layer.macs if self.layer.macs else None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -89,7 +106,10 @@ class Measurement:
             "macs": self.layer.macs,
             "instructions": self.instructions,
             "instructions_per_mac": self.per_mac and round(self.per_mac, 4),
+            "estimated_cycles": self.estimated_cycles,
+            "estimated_cycles_per_mac": self.estimated_per_mac and round(self.estimated_per_mac, 4),
             "weight_bytes": self.weight_bytes,
+            "scratch_bytes": self.scratch_bytes,
             "cmsis_nn_s8_instructions_per_mac": self.layer.cmsis_nn,
         }
 
@@ -136,7 +156,7 @@ def compared_layers() -> Iterator[Layer]:
 
 
 def measure(program: BareMetalProgram, layer: Layer) -> Measurement:
-    """Run one layer and count.
+    """Run one layer, count, and estimate its cycles.
 
     Raises:
         StqError: the kernel refuses its arguments, or faults.
@@ -144,10 +164,12 @@ def measure(program: BareMetalProgram, layer: Layer) -> Measurement:
     rng = np.random.default_rng(0)
     rows, words = layer.row_words
     weights = rng.integers(0, 2**32, rows * words).astype(np.uint32)
-    call = program.call(layer.kernel_name, _arguments(program, layer, weights, rng), count=True)
+    call = program.call(layer.kernel_name, _arguments(program, layer, weights, rng), trace=True)
     if call.result != 0:
         raise StqError(f"{layer.kernel_name} answered {call.result}", where=layer.name)
-    return Measurement(layer, call.instructions, weights.nbytes)
+    assert call.trace is not None  # asked for
+    cycles = round(predict(call.trace, core_model("cortex-m7")).cycles)
+    return Measurement(layer, call.instructions, cycles, weights.nbytes, _scratch_bytes(program, layer))
 
 
 def _arguments(
@@ -164,20 +186,27 @@ def _arguments(
     input_offset = 128 if layer.input_type == "int8" else 0
     requantize = _requantize(layer, rng)
     offsets = (input_offset, _WEIGHT_OFFSETS[layer.bits])
+    scratch = arguments.context(np.zeros(_scratch_bytes(program, layer) // 4, np.int32))
     if layer.op == "dense":
-        sizes: tuple[Argument, ...] = (layer.input_shape[2], layer.outputs)
-        scratch = _scratch(program, layer, sizes)
-        return [scratch, arguments.dense_params(*offsets), requantize, sizes[0], x, weights, sizes[1], output]
-    channels = layer.input_shape[2] if layer.op == "convolve" else layer.outputs
-    filter_dims = arguments.dims(*layer.kernel, channels)
-    scratch = _scratch(program, layer, (filter_dims, output_dims))
+        inputs, outputs = _sizes(layer)
+        return [scratch, arguments.dense_params(*offsets), requantize, inputs, x, weights, outputs, output]
+    filter_dims, _ = _sizes(layer)
     params = arguments.conv_params(*offsets, layer.stride, _same_padding(layer))
     return [scratch, params, requantize, input_dims, x, filter_dims, weights, output_dims, output]
 
 
-def _scratch(program: BareMetalProgram, layer: Layer, sizes: tuple[Argument, ...]) -> Struct:
-    size = program.call(f"{layer.kernel_name}_get_buffer_size", sizes).result
-    return arguments.context(np.zeros(size // 4, np.int32))
+def _sizes(layer: Layer) -> tuple[Argument, ...]:
+    """Arguments of the kernel's function for the size of its scratch memory."""
+    if layer.op == "dense":
+        return layer.input_shape[2], layer.outputs
+    channels = layer.input_shape[2] if layer.op == "convolve" else layer.outputs
+    return arguments.dims(*layer.kernel, channels), arguments.dims(*layer.output_size, layer.outputs)
+
+
+def _scratch_bytes(program: BareMetalProgram, layer: Layer) -> int:
+    if layer.op == "max_pool":
+        return 0
+    return program.call(f"{layer.kernel_name}_get_buffer_size", _sizes(layer)).result
 
 
 def _requantize(layer: Layer, rng: np.random.Generator) -> Struct:
