@@ -1,4 +1,4 @@
-"""How an accumulator becomes an output level: the seven forms the kernels know, defined here in NumPy.
+"""How an accumulator becomes an output level: the seven forms of .stq files, defined here in NumPy.
 
 Each form applies per channel, the last axis. `stq_deploy.lowering.certify` finds one that equals the trained network's
 function for every reachable accumulator. These classes define what each form computes, what its constants must fulfil,
