@@ -17,7 +17,7 @@ IN_A_TEMPORARY_FOLDER = {
     "fuzz_import.py": {"write_text", "write_bytes"},  # mutated files
 }
 """Tools whose files are no results, and the functions that they write them with."""
-FIGURES = ["bench_convert", "bench_kernels", "build_schemes", "compare_emulators", "mlperf_tiny"]
+FIGURES = ["bench_convert", "bench_kernels", "build_schemes", "check_cycles", "compare_emulators", "mlperf_tiny"]
 
 
 @pytest.mark.keras

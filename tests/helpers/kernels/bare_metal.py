@@ -99,7 +99,8 @@ class BareMetalProgram:
 
         Args:
             count: count instructions (some thirty times slower).
-            trace: also note the executed blocks, for an estimate of cycles; the function runs twice.
+            trace: also note the executed blocks, for an estimate of cycles; the function runs twice, and its arrays are
+                aligned to 8 bytes, as in a firmware.
 
         Raises:
             StqError: no such function; arrays that do not fit the memory; a fault; a write outside the arrays; no
@@ -110,7 +111,7 @@ class BareMetalProgram:
         address = self._symbols.get(function)
         if address is None:
             raise StqError(f"the program has no function {function!r}", where=str(self._path))
-        memory = _Memory(self._uc)
+        memory = _Memory(self._uc, aligned=trace)
         words = [memory.place(argument) & 0xFFFFFFFF for argument in arguments]
         if trace:
             changing = [(_RAM, memory.end - _RAM), (_STACK_TOP - _STACK_BYTES, _STACK_BYTES)]
@@ -184,8 +185,9 @@ def count_thumb_instructions(code: bytes) -> int:
 class _Memory:
     """Arguments of one call in the emulated RAM, each between guards."""
 
-    def __init__(self, uc: Any) -> None:
+    def __init__(self, uc: Any, *, aligned: bool) -> None:
         self._uc = uc
+        self._aligned = aligned
         self._next = _RAM
         self._arrays: dict[int, tuple[int, npt.NDArray[Any]]] = {}
 
@@ -226,7 +228,7 @@ class _Memory:
     def _copy(self, content: bytes, alignment: int) -> int:
         # Aligned only to its element, so that a kernel which assumes more alignment fails.
         start = self._next + len(_GUARD)
-        address = -(-start // 8) * 8 + alignment % 8
+        address = -(-start // 8) * 8 + (0 if self._aligned else alignment % 8)
         end = address + len(content) + len(_GUARD)
         if end > _RAM + _RAM_BYTES:
             raise StqError(f"the arguments do not fit the emulated {_RAM_BYTES >> 20} MiB")
