@@ -1,4 +1,4 @@
-"""Attacks of the Adversarial Robustness Toolbox (ART), several samples at a time, against what is stored."""
+"""Attacks of the Adversarial Robustness Toolbox (ART), on several samples at a time, against stored values."""
 
 from __future__ import annotations
 
@@ -40,14 +40,13 @@ def art_classifier(oracle: Oracle, ask: Ask) -> Any:
 
 
 def attack_each(search: Search, attack: OneSample, max_queries: int = 0) -> None:
-    """Run an ART attack on every open sample by itself; the samples' questions are answered together.
+    """Run an ART attack on every open sample by itself; the samples' queries are answered together.
 
-    Every success that the attack comes across is recorded, not only the one it ends with.
+    Every success on the way is recorded, not only the last one.
 
     Args:
         attack: what ART does to one sample.
-        max_queries: the most that a sample's attack may ask; it ends before a question that would exceed it. 0: no
-            limit.
+        max_queries: most queries per sample; the attack ends before a query that would exceed them. 0: no limit.
     """
     index = search.open
 
@@ -83,7 +82,7 @@ def _task(search: Search, attack: OneSample, i: int, max_queries: int) -> Task:
 def random_start_of_another_class(classifier: Any, sample: Samples, label: int, tries: int) -> Samples | None:
     """A random sample of the shape of `sample` (1, ...) that is not taken for `label`; None if none was drawn.
 
-    All `tries` are asked at once. ART would draw the start from a generator of its own, which nobody seeds.
+    All `tries` are one batch of queries. ART would draw the start from its own generator, which is not seeded.
     """
     low, high = classifier.clip_values
     drawn = np.random.uniform(low, high, (tries, *sample.shape[1:])).astype(np.float32)

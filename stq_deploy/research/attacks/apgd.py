@@ -1,7 +1,7 @@
 """Auto-PGD: gradient steps whose length adapts to their success (Croce & Hein 2020, arXiv:2003.01690).
 
-The iterates are real numbers; the loss and its gradient are taken at what is stored of them. With 8-bit pixels, steps
-far below a level so add up to one.
+The iterates are real numbers; the loss and its gradient are taken at what is stored of them. So with 8-bit pixels,
+steps far below a level add up to one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ from stq_deploy.research.attacks.steps import Real, direction, random_start
 
 _MOMENTUM = 0.75
 _SUCCESSES = 0.75
-"""Share of the steps since the last checkpoint that must have raised the loss, or else the step is halved."""
+"""Share of the steps since the last checkpoint that must have raised the loss; otherwise the step is halved."""
 
 
 @dataclass(frozen=True)
 class Apgd(Attack):
     """Auto-PGD on one loss.
 
-    Settings: eps and norm; max_iter steps; restarts from random points; loss (ce, margin or dlr).
+    Settings:
+        eps, norm: see `Attack`.
+        max_iter: steps.
+        restarts: runs from random points.
+        loss: ce, margin or dlr.
     """
 
     name: ClassVar[str] = "apgd"
@@ -56,7 +60,10 @@ class Apgd(Attack):
 class ApgdTargeted(Attack):
     """Auto-PGD towards each of the classes whose logits are next to the true one, on the targeted DLR loss.
 
-    Settings: eps and norm; max_iter steps a target; targets, how many classes.
+    Settings:
+        eps, norm: see `Attack`.
+        max_iter: steps per target.
+        targets: number of classes.
     """
 
     name: ClassVar[str] = "apgd-t"
@@ -97,7 +104,7 @@ def _ascend(search: Search, loss: str, targets: Labels | None, steps: int) -> No
 
 
 def _checkpoints(steps: int) -> dict[int, int]:
-    """Steps at which lengths are looked at -> steps since the last one: at 22 % of all, then closer and closer."""
+    """Steps at which lengths are checked -> steps since the last check: at 22 % of all, then ever closer."""
     found, previous, share = {}, 0.0, 0.22
     last = 0
     while share <= 1:
@@ -111,7 +118,7 @@ def _checkpoints(steps: int) -> dict[int, int]:
 
 @dataclass
 class _Ascent:
-    """Where a run stands, for the samples still open.
+    """State of a run, for the samples still open.
 
     Attributes:
         index: their positions in the batch.
@@ -171,7 +178,7 @@ class _Ascent:
         self._keep(~search.broken[self.index])
 
     def adapt(self, steps: int) -> None:
-        """At a checkpoint: halve the steps that do not pay, and go on from the best point."""
+        """At a checkpoint, halve the steps that raise the loss too rarely, and continue from the best point."""
         stuck = self.rises < _SUCCESSES * steps
         stalled = ~self.halved & (self.best_loss <= self.checked_loss)
         self.halved = stuck | stalled

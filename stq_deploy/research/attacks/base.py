@@ -1,4 +1,4 @@
-"""What every attack has in common: named, typed, bounded settings, and a search for a batch."""
+"""The base of every attack: named, typed, bounded settings, and a search for a batch."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Attack(ABC):
 
     @abstractmethod
     def run(self, search: Search) -> None:
-        """Look for adversarial versions of the search's samples, untargeted, until none is open or the means are spent.
+        """Look for adversarial versions of the search's samples, untargeted, until none is open or all steps are done.
 
         The search records what is found.
 
@@ -74,7 +74,7 @@ class Attack(ABC):
 
     @property
     def most_queries(self) -> int | None:
-        """The most that a black-box attack asks of a sample, beside the clean one; None: not known before."""
+        """Most queries of a black-box attack per sample, without the clean one; None: not known before."""
         return None
 
     @property

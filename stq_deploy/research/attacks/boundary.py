@@ -13,15 +13,20 @@ from stq_deploy.research.attacks.search import Search
 
 @dataclass(frozen=True)
 class Boundary(Attack):
-    """From a random picture of another class, ever closer to the sample.
+    """Starts from a random picture of another class, and comes ever closer to the sample.
 
-    The walk itself knows no budget: it makes the distance in L2 small. A sample it does not bring within eps stays as
-    it is; with eps = 1 in Linf, which is no limit to pixels, all count, as in the paper.
+    The walk ignores the budget and makes the distance in L2 small. A sample that it does not bring within eps stays
+    unchanged. With eps = 1 in Linf, which does not limit pixels, all count, as in the paper.
 
-    Settings: eps and norm; max_iter steps; delta, the first step along the boundary, as a part of the distance; step,
-    the first one towards the sample (ART's epsilon); num_trial, how often either is tried again, made smaller, before
-    the walk ends; sample_size, random directions a trial; init_size, random pictures to begin with; max_queries, the
-    most that are asked of a sample (0: no limit).
+    Settings:
+        eps, norm: see `Attack`.
+        max_iter: steps.
+        delta: first step along the boundary, as a part of the distance.
+        step: first step towards the sample, as a part of the distance (ART's epsilon).
+        num_trial: how often a step is tried again, made smaller, before the walk ends.
+        sample_size: random directions per trial.
+        init_size: random pictures to begin with.
+        max_queries: most queries per sample; 0: no limit.
     """
 
     name: ClassVar[str] = "boundary"

@@ -1,4 +1,4 @@
-"""How far an attack may move a sample, and how a moved sample is stored without leaving that budget."""
+"""The distance that an attack may move a sample, and storage of moved samples within that budget."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class Budget:
     def store(self, moved: npt.NDArray[Any], x: Samples, grid: Grid) -> Samples:
         """Points of the ball -> their stored values, on the grid and still inside the ball.
 
-        A value is rounded to the nearest grid point. In Linf it is then moved back into the box. In L1 and L2 the
-        values that rounding moved away from the sample are rounded towards it, starting with those that gain least,
-        until the distance fits.
+        A value is rounded to the nearest grid point. In Linf it is then moved back into the box. In L1 and L2, values
+        that rounding moved away from the sample are rounded towards it until the distance fits. Those that gain least
+        come first.
 
         Args:
             moved: (N, ...) inside the ball and the grid's range.

@@ -1,7 +1,7 @@
 """The L2 attack of Carlini and Wagner (2017, arXiv:1608.04644): the nearest sample of another class, by gradients.
 
-Minimizes |x' - x|^2 + c max(margin + confidence, 0) over w, x' = (tanh(w) + 1) / 2 scaled to the samples' range, by
-Adam; c is found by bisection, sample by sample. The gradient of the margin takes one backward pass per step.
+Adam minimizes |x' - x|^2 + c max(margin + confidence, 0) over w, with x' = (tanh(w) + 1) / 2 scaled to the samples'
+range. A bisection finds c, sample by sample. The gradient of the margin takes one backward pass per step.
 """
 
 from __future__ import annotations
@@ -25,8 +25,13 @@ _LARGEST_C = 1e10
 class CarliniWagner(Attack):
     """Nearest adversarial samples in L2; those farther away than eps do not count.
 
-    Settings: eps; max_iter Adam steps for each c; binary_search_steps; initial_const, the first c; learning_rate of
-    Adam; confidence, the margin asked for.
+    Settings:
+        eps: see `Attack`.
+        max_iter: Adam steps for each c.
+        binary_search_steps: steps of the bisection of c.
+        initial_const: the first c.
+        learning_rate: of Adam.
+        confidence: the margin asked for.
     """
 
     name: ClassVar[str] = "cw"
@@ -64,7 +69,9 @@ class CarliniWagner(Attack):
             c = np.where(high < _LARGEST_C, (low + high) / 2, c * 10)
 
     def _descend(self, search: Search, index: npt.NDArray[np.intp], c: Real) -> npt.NDArray[np.bool_]:
-        """Adam from the samples themselves; which of them (M,) were misclassified on the way, at any distance."""
+        """Run Adam from the samples themselves; returns which of them (M,) were misclassified on the way, at any
+        distance.
+        """
         x, grid = search.x[index].astype(np.float64), search.victim.grid
         by_sample = (-1, *[1] * (x.ndim - 1))
         half = (grid.high - grid.low) / 2

@@ -1,4 +1,4 @@
-"""Make a sample file: attack clean samples; record what was done, what it measures, and what the models then say."""
+"""Make a sample file: attack clean samples; record the attack, what it measures, and the models' answers."""
 
 from __future__ import annotations
 
@@ -28,14 +28,17 @@ from stq_deploy.research.attacks.victim import Victim
 BATCH = 128
 STORAGE = ("uint8", "float32")
 UNITS = ("value", "range", "std")
-"""What a budget of 1 means: the samples' own unit; the range that a file of features states; each feature's standard
-deviation over the samples attacked."""
+"""The meaning of a budget of 1: the samples' own unit, the range that a file of features states, or each feature's
+standard deviation. The deviation is taken over the attacked samples.
+"""
 _RECORDED_PACKAGES = (
     "adversarial-robustness-toolbox", "tensorflow-cpu", "tensorflow", "tf-keras", "qkeras", "numpy",
 )  # fmt: skip
 
 _STILL = 1e-60
-"""Smallest standard deviation of a feature: a constant one would divide by 0. A change this small rounds to none."""
+"""Smallest standard deviation of a feature, because a constant one would divide by 0. A change this small rounds to
+0.
+"""
 
 Progress = Callable[[int], None]
 """Called with the number of samples finished so far."""
@@ -51,9 +54,9 @@ class Target:
         model: tf_keras Model; attacks freeze it (`Victim`).
         name: the model's name, for the record.
         file_sha256: SHA-256 (hex) of the model file.
-        input_format: input of the integer network converted from it; if there is none, pixels of 8 bits.
-        model_hash: `Network.sha256()` of that network; None if there is none.
-        judge: the integer network, whose word is recorded beside the float model's; None if there is none at hand.
+        input_format: input of the integer network converted from it; without one, pixels of 8 bits.
+        model_hash: `Network.sha256()` of that network, or None.
+        judge: the integer network, whose answers are recorded beside the float model's; or None.
     """
 
     model: Any
@@ -64,7 +67,7 @@ class Target:
     judge: Judge | None = None
 
     def victim(self, grid: Grid, *, features: bool = False) -> Victim:
-        """The model as attacks see it; `features` are its values already, and not pixels."""
+        """The model as attacks see it. With `features`, samples are its own input values instead of pixels."""
         mapped = UNMAPPED if features else (self.input_format.low, self.input_format.high)
         return Victim(self.model, grid, mapped)
 
@@ -75,8 +78,8 @@ class Source:
 
     Attributes:
         model: tf_keras Model; attacks freeze it (`Victim`).
-        name, file_sha256: as of `Target`.
-        input_range: the values of its input that sample values 0 and 1 stand for.
+        name, file_sha256: as in `Target`.
+        input_range: the values of its input for the sample values 0 and 1.
     """
 
     model: Any
@@ -114,26 +117,27 @@ def craft(
     source: Source | None = None,
     progress: Progress = lambda _: None,
 ) -> SampleSet:
-    """Attack `clean` samples; with `attack` None they stay as they are, and the models' words are added.
+    """Attack `clean` samples; with `attack` None they stay unchanged, and the models' answers are added.
 
-    Every candidate is judged as it would be stored, so what the attack finds is what the file holds.
+    Every candidate is judged in its stored form, so the file holds exactly what the attack found.
 
     Args:
-        seed: with a sample's number it decides all that is drawn for it.
+        seed: decides, with a sample's number, everything that is drawn for it.
         batch: samples attacked together.
         storage: "uint8" stores pixels of 8 bits, as a picture file would; "float32" any values. Features are stored as
             the real values of the network's input levels.
-        unit: of the budget, one of `UNITS`; pixels have "value" alone.
-        defence: what the attacker meets; the record then has the accuracies under fresh noise, too.
+        unit: of the budget, one of `UNITS`; pixels have only "value".
+        defence: the defense that the attacker meets; the record then also has the accuracies under fresh noise.
         source: another model, for attacks that transfer.
 
     Returns:
-        The samples with metadata: attack, settings, threat model, largest change found in the stored samples, how many
-        each model gets right clean and attacked, the float model's predictions of the stored samples, seed, versions.
+        The samples with metadata. They state the attack, its settings and threat model, the largest change of a stored
+        sample, seed and versions. They also count the samples that each model gets right, clean and attacked, and hold
+        the float model's predictions.
 
     Raises:
-        StqError: samples of another shape, labels the model has no class for, a unit that pixels do not have, a budget
-            below one step of what can be stored, or a result outside its budget.
+        StqError: samples of another shape, labels that the model has no class for, or a unit that pixels do not have.
+            Also if the budget is below one step of the storage, or a result is outside its budget.
     """
     grid = _grid(target, clean, storage)
     victim = target.victim(grid, features=clean.holds_features)
@@ -203,7 +207,7 @@ def _defended(
 
 
 def versions() -> dict[str, str]:
-    """Versions of what takes part in an attack; a package that is not installed is left out."""
+    """Versions of the packages that take part in an attack; one that is not installed is left out."""
     found = {"python": platform.python_version(), "stq-deploy": __version__}
     for name in _RECORDED_PACKAGES:
         try:
@@ -218,7 +222,7 @@ def _grid(target: Target, clean: SampleSet, storage: str) -> Grid:
         return PIXELS if storage == "uint8" else UNROUNDED
     low, high = clean.metadata["range"]
     format = target.input_format
-    if target.model_hash is None or format.rounding is not None:  # its levels are no grid of the features themselves
+    if target.model_hash is None or format.rounding is not None:  # its levels are not a grid of the features themselves
         return Grid(float(low), float(high), 0.0)
     return feature_grid(format.type, format.domain)
 
@@ -271,7 +275,7 @@ def _perturb(
 
 
 def _check_budget(attack: Attack, budget: Budget, adversarial: Samples, x: Samples) -> None:
-    """What is claimed of the file is measured on the file: float32 values may be off by their own rounding, no more."""
+    """Measure the stored samples against the budget. float32 values may exceed it only by their own rounding."""
     if not np.isfinite(adversarial).all():
         raise StqError(
             "the attack gave NaN or infinite values",

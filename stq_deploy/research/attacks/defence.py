@@ -32,7 +32,7 @@ Classify = Callable[[Levels], Labels]
 
 @dataclass(frozen=True)
 class RandomNoise:
-    """The defense, and how much averaging it is attacked with.
+    """The defense, and the attacker's averaging.
 
     Attributes:
         sigma: standard deviation of the noise, in levels of the network's input.
@@ -60,7 +60,7 @@ class RandomNoise:
                 where="--defence",
                 next=f"write {NAME}:SIGMA, the noise in levels of the input; {NAME}:2.55 is 0.01 of the pixels' range",
             )
-        noise_table(sigma)  # refuses what is too large
+        noise_table(sigma)  # refuses a sigma that is too large
         if not 1 <= eot <= MOST_EOT:
             raise StqError(f"{eot} answers cannot be averaged", where="--eot", next=f"choose 1 to {MOST_EOT}")
         return cls(sigma, eot)
@@ -68,7 +68,7 @@ class RandomNoise:
     def around(
         self, victim: Victim, format: InputFormat, seeds: Sequence[int], *, features: bool = False
     ) -> NoisyVictim:
-        """The victim as the attacker meets it.
+        """The victim as the attacker sees it.
 
         Args:
             seeds: whole numbers that decide the noise: another sequence gives other noise.
@@ -99,9 +99,10 @@ class RandomNoise:
 
 
 class NoisyVictim(Oracle):
-    """A victim whose every answer has noise of its own; logits, losses and gradients are means over `eot` draws.
+    """A victim with fresh noise in every answer.
 
-    Answers depend on how many questions came before: on the whole batch, in its order.
+    Logits, losses and gradients are means over `eot` draws. Answers depend on the number of earlier queries, and so on
+    the whole batch in its order.
     """
 
     def __init__(self, victim: Victim, format: InputFormat, noise: InputNoise, eot: int, *, features: bool) -> None:
@@ -118,7 +119,9 @@ class NoisyVictim(Oracle):
     def gradient(
         self, x: Samples, y: Labels, loss: str, targets: Labels | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Means of what `Victim.gradient` gives. Noise and rounding to levels pass the gradient straight through."""
+        """Means of the results of `Victim.gradient`. Noise and rounding to levels pass the gradient straight
+        through.
+        """
         answers = [self._victim.gradient(self._noisy(x), y, loss, targets) for _ in range(self._eot)]
         logits, losses, gradients = (
             np.asarray(np.mean(column, axis=0, dtype=np.float64), np.float32) for column in zip(*answers, strict=True)

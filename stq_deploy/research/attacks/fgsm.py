@@ -14,8 +14,9 @@ from stq_deploy.research.attacks.steps import PIXEL, SPREAD, direction
 class Fgsm(Attack):
     """One step.
 
-    Settings: eps (pixel units, 0..1) and norm; l1_step, how a step in L1 is distributed ("pixel" or "spread", see
-    `steps`).
+    Settings:
+        eps, norm: see `Attack`; eps in pixel units, 0..1.
+        l1_step: how a step in L1 is distributed: "pixel" or "spread", see `steps`.
     """
 
     name: ClassVar[str] = "fgsm"

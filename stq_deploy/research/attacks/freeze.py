@@ -1,7 +1,7 @@
 """Makes a model fast to attack: the same function, with everything independent of the input computed once.
 
-A forward pass of a QKeras model quantizes every kernel again, and an attack makes thousands with the same kernels.
-Frozen, the STQ network takes less than half the time, and logits and gradients are the same bits (tested).
+A forward pass of a QKeras model quantizes every kernel again, and an attack makes thousands of passes with the same
+kernels. Frozen, the STQ network takes less than half the time, and logits and gradients are the same bits (tested).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Grid:
-    """The sample values in [low, high] that are multiples of `step`; every value there if `step` is 0.
+    """The sample values in [low, high] that are multiples of `step`, or every value there if `step` is 0.
 
     Attributes:
         low, high: smallest and largest value; multiples of `step`, where there is one.
@@ -36,7 +36,7 @@ class Grid:
     def to_steps(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Values in multiples of the step, unrounded, float64.
 
-        float32 values are off the grid by their own rounding. A value that close to an integer counts as it.
+        float32 values are off the grid by their own rounding. A value that close to an integer counts as that integer.
         """
         steps = x.astype(np.float64) / self.step
         whole = np.rint(steps)

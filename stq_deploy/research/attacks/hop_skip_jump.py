@@ -14,13 +14,16 @@ from stq_deploy.research.attacks.search import Search
 
 @dataclass(frozen=True)
 class HopSkipJump(Attack):
-    """From a random picture of another class, ever closer to the sample.
+    """Starts from a random picture of another class, and comes ever closer to the sample.
 
-    A sample that is not brought within eps stays as it is.
+    A sample that it does not bring within eps stays unchanged.
 
-    Settings: eps and norm, in which the distance is made small; max_iter rounds; max_eval and init_eval, most and first
-    number of queries for a normal; init_size, random pictures to begin with; max_queries, the most that are asked of a
-    sample (0: no limit).
+    Settings:
+        eps, norm: see `Attack`; the distance is made small in this norm.
+        max_iter: rounds.
+        max_eval, init_eval: most queries, and first number of queries, for a normal.
+        init_size: random pictures to begin with.
+        max_queries: most queries per sample; 0: no limit.
     """
 
     name: ClassVar[str] = "hopskipjump"

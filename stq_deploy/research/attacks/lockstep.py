@@ -1,7 +1,7 @@
-"""Several searches that ask one oracle: each runs to its next question, then all questions are answered together.
+"""Several searches with one oracle: each runs to its next query, then all queries are answered together.
 
-A library's attack is one function for one sample that asks again and again. Run one by one, such functions would leave
-an oracle idle that takes many questions at a time: a batch on a CPU, or boards with requests ahead of them.
+A library's attack is one function that sends the queries of one sample, one at a time. An oracle answers many queries
+at a time: a batch on a CPU, or several boards. Run one by one, such functions would leave it idle.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ Ask = Callable[[Samples], Logits]
 """Candidates (M, *shape) -> their logits (M, K)."""
 Task = Callable[[Ask], None]
 Answer = Callable[[list[int], list[Samples]], list[Logits]]
-"""(numbers of tasks, the question of each) -> the answer to each."""
+"""(numbers of tasks, the query of each) -> the answer to each."""
 
 MOST = 32
 """Tasks at a time; each has a thread."""
 
 
 def run_in_lockstep(tasks: Sequence[Task], seeds: Sequence[int], answer: Answer) -> None:
-    """Run all tasks; the questions of up to `MOST` of them are answered together.
+    """Run all tasks; the queries of up to `MOST` of them are answered together.
 
-    Only one task runs at a time. Each has Python's and NumPy's global generators to itself, which begin at its seed.
-    So what a task does depends on its seed and its answers alone.
+    Only one task runs at a time. Each has its own state of Python's and NumPy's global generators, which begins at its
+    seed. So a task depends only on its seed and its answers.
 
     Raises:
-        BaseException: what a task or `answer` raises; the other tasks then end.
+        BaseException: the error of a task or of `answer`; the other tasks then end.
     """
     waiting = list(enumerate(zip(tasks, seeds, strict=True)))[::-1]
     running: dict[int, _Runner] = {}
@@ -60,15 +60,15 @@ def run_in_lockstep(tasks: Sequence[Task], seeds: Sequence[int], answer: Answer)
 
 
 class _Ended(BaseException):
-    """Raised within a task that nobody waits for any more."""
+    """Raised within a task to end it, when its result is no longer needed."""
 
 
 class _Runner:
     """A task in a thread of its own, which runs only while `go_on` waits for it.
 
     Attributes:
-        question: what the task asks; of no meaning once it has ended.
-        has_ended: whether it came to its end.
+        question: the task's present query; meaningless once it has ended.
+        has_ended: whether the task has ended.
     """
 
     question: Samples
@@ -85,7 +85,7 @@ class _Runner:
         self._thread.start()
 
     def go_on(self, answer: Logits | None) -> None:
-        """Give the answer to its question; returns when it asks again or has ended. Raises what it raised."""
+        """Answer its query; returns at its next query or its end. An error of the task is raised here."""
         self._answer = answer
         with _generators(self._generators):
             self._go.release()
@@ -95,7 +95,7 @@ class _Runner:
             raise self._error
 
     def end(self) -> None:
-        """Make it end, wherever it is."""
+        """End it at its present query."""
         self._is_unwanted = True
         self._go.release()
         self._thread.join()
@@ -138,7 +138,7 @@ def _states_of(seed: int) -> _States:
 
 @contextmanager
 def _generators(states: _States) -> Iterator[None]:
-    """Within, the global generators have these states."""
+    """Set the global generators to these states within the block."""
     python_state, numpy_state = _states()
     random.setstate(states[0])
     np.random.set_state(states[1])

@@ -38,7 +38,7 @@ def targeted_margin(logits: Any, y: Any, t: Any) -> Any:
 
 
 def logit(logits: Any, y: Any, t: Any) -> Any:
-    """The target's logit: its gradient is a row of the Jacobian."""
+    """The target's logit, whose gradient is a row of the Jacobian."""
     import tensorflow as tf
 
     return _logit(tf, logits, t)

@@ -17,7 +17,9 @@ from stq_deploy.research.attacks.steps import random_start
 class Noise(Attack):
     """Draws at the edge of the budget: in Linf every value moves by +eps or -eps.
 
-    Settings: eps and norm; draws, the number per sample.
+    Settings:
+        eps, norm: see `Attack`.
+        draws: number per sample.
     """
 
     name: ClassVar[str] = "noise"

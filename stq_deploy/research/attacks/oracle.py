@@ -1,4 +1,4 @@
-"""What an attack asks of a model: logits for samples, and of some models gradients."""
+"""The interface between attack and model: logits for samples, and gradients where the model has them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stq_deploy.research.attacks.grid import Grid, Samples
 Labels = npt.NDArray[np.int64]
 """(N,) class numbers."""
 Logits = npt.NDArray[np.floating[Any]]
-"""(N, K): the largest one is the class; of equal ones the lowest index. Any scale will do."""
+"""(N, K): the largest one is the class; of equal ones the lowest index. The scale is free."""
 
 
 class Oracle(ABC):
-    """A model that answers samples with logits: what an attack from scores or decisions needs.
+    """A model that answers samples with logits, as attacks from scores or decisions need it.
 
     Attributes:
         classes: how many, K. A model of one output unit has two.
@@ -41,20 +41,20 @@ class Oracle(ABC):
     def gradient(
         self, x: Samples, y: Labels, loss: str, targets: Labels | None = None
     ) -> tuple[Logits, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Logits (N, K), a loss (N,) and its gradient by the samples (N, *shape), of an oracle that has gradients.
+        """Logits (N, K), a loss (N,) and its gradient by the samples (N, *shape), from an oracle with gradients.
 
         Args:
             loss: key of `losses.LOSSES`.
             targets: (N,) classes to move to, where the loss has one.
 
         Raises:
-            StqError: this oracle gives logits alone.
+            StqError: this oracle gives only logits.
         """
         refuse_gradients()
 
 
 def refuse_gradients() -> NoReturn:
-    """Say that an attack needs more than the oracle gives."""
+    """The error of an attack that needs more than the oracle gives."""
     raise StqError(
         "the attack needs gradients, and the network under attack gives scores alone",
         cause="an integer network on a board or as C has no gradients",

@@ -18,9 +18,13 @@ UNTARGETED = ("ce", "margin", "dlr")
 class Pgd(Attack):
     """Iterated steps from a random start.
 
-    Settings: eps and norm; eps_step (pixel units per step; by default eps / 4, so that any budget can be reached);
-    max_iter steps; num_random_init runs from random points of the budget's ball (0: one run from the sample itself);
-    loss to maximize (ce, margin or dlr); l1_step as for `Fgsm`.
+    Settings:
+        eps, norm: see `Attack`.
+        eps_step: pixel units per step; by default eps / 4, so that any budget can be reached.
+        max_iter: steps.
+        num_random_init: runs from random points of the budget's ball; 0: one run from the sample itself.
+        loss: the loss to maximize: ce, margin or dlr.
+        l1_step: see `Fgsm`.
     """
 
     name: ClassVar[str] = "pgd"

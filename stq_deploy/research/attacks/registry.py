@@ -26,7 +26,7 @@ def get_attack(name: str) -> type[Attack]:
     """The attack's class.
 
     Raises:
-        StqError: there is no attack of this name.
+        StqError: no attack has this name.
     """
     if name not in ATTACKS:
         raise no_such(f"unknown attack {name!r}", name, ATTACKS)

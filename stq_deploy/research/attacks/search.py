@@ -1,4 +1,4 @@
-"""What every attack shares: only stored pictures count, a sample's first success is kept, and the sample then rests."""
+"""The search of every attack: only stored pictures count, and a sample leaves the search with its first success."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Listener = Callable[[Index, Samples, Logits], None]
 class Search:
     """The search for adversarial versions of a batch.
 
-    An attack proposes candidates. Each is stored as a sample file would store it, within the budget, and the victim
-    sees what is stored. So what the search holds is what a board is sent.
+    An attack proposes candidates. Each is rounded as a sample file stores it, within the budget, and the victim sees
+    the rounded one. So the search holds exactly what a board receives.
 
     Attributes:
         victim: the model under attack.
@@ -31,7 +31,7 @@ class Search:
         budget: how far they may move.
         streams: random numbers, sample by sample.
         smallest: keep a sample's nearest success instead of its first, and let it go on searching.
-        listener: hears of every query and its answer, in order.
+        listener: called with every query and its answer, in order.
         source: another model, of the same samples and classes, whose gradients a transfer attack takes.
         found: (N, *shape) each sample's success; before that, the candidate of the smallest margin so far.
         broken: (N,) which samples have a success.
@@ -61,13 +61,13 @@ class Search:
 
     @property
     def open(self) -> Index:
-        """Positions of the samples that still stand."""
+        """Positions of the samples that are not broken yet."""
         return np.flatnonzero(~self.broken)
 
     def store(self, index: Index, moved: npt.NDArray[np.floating]) -> Samples:
         """Candidates (M, *shape) as they are stored: in range, and inside the budget.
 
-        A search for the nearest success has candidates at any distance; `_record` leaves out what is too far.
+        A search for the nearest success has candidates at any distance; `_record` leaves out those outside the budget.
         """
         x, grid = self.x[index], self.victim.grid
         if self.smallest:
@@ -84,7 +84,7 @@ class Search:
     def query_several(self, index: Index, moved: Sequence[npt.NDArray[np.floating]]) -> list[Logits]:
         """Show several candidates of each of these samples, all at once; returns the logits of each.
 
-        Of a sample's successes the first is recorded, or the nearest. Other candidates are not.
+        Only a sample's first success is recorded, or its nearest one.
         """
         owners = np.repeat(index, [len(candidates) for candidates in moved])
         stored = self.store(owners, np.concatenate(moved))

@@ -1,7 +1,7 @@
 """Square attack: random search with square patches, from scores alone (Andriushchenko et al. 2020, arXiv:1912.00049).
 
-One query an iteration. Every sample has its own windows, at any position of the picture, so that the last rows and
-columns are reached as often as the first.
+One query per iteration. Every sample has its own windows, at any position of the picture. So the last rows and columns
+are reached as often as the first.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ _SMALLEST_L2 = 3
 class Square(Attack):
     """Random search.
 
-    Settings: eps and norm; max_iter queries a run; p_init, the share of pixels the first patch covers (0.8 suits robust
-    networks, 0.05 is what the random noise defense was tested with); nb_restarts, how many runs.
+    Settings:
+        eps, norm: see `Attack`.
+        max_iter: queries per run.
+        p_init: share of pixels of the first patch. 0.8 suits robust networks; tests of random noise defenses take 0.05.
+        nb_restarts: number of runs.
     """
 
     name: ClassVar[str] = "square"
@@ -80,7 +83,7 @@ class Square(Attack):
 
 
 class _Run:
-    """A run: the change of every open sample, and its margin. What lowers the margin is kept."""
+    """One run. It holds the change of every open sample and its margin, and keeps a change that lowers the margin."""
 
     def __init__(self, search: Search, attack: Square) -> None:
         self.search, self.attack = search, attack

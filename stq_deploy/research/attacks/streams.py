@@ -24,7 +24,7 @@ class Streams:
         self._generators = [np.random.default_rng(np.random.SeedSequence([seed, number])) for number in samples]
 
     def draw(self, index: Index, one: Callable[[np.random.Generator], Any]) -> npt.NDArray[Any]:
-        """What `one` draws for each of these samples, stacked: (M, ...)."""
+        """The draws of `one` for each of these samples, stacked: (M, ...)."""
         return np.stack([np.asarray(one(self._generators[i])) for i in index])
 
     def seeds(self, index: Index) -> list[int]:

@@ -24,9 +24,13 @@ TRANSFER = "transfer: the gradients of another model; the model under attack say
 class Transfer(Attack):
     """Iterated steps along the gradients of `Search.source`.
 
-    Settings: eps and norm; eps_step (by default eps / 4); max_iter steps; num_random_init runs from random points of
-    the budget's ball (0: one run from the sample itself); loss to raise (ce, margin or dlr); decay of the sum of
-    gradients (0 is PGD).
+    Settings:
+        eps, norm: see `Attack`.
+        eps_step: pixel units per step; by default eps / 4.
+        max_iter: steps.
+        num_random_init: runs from random points of the budget's ball; 0: one run from the sample itself.
+        loss: the loss to raise: ce, margin or dlr.
+        decay: of the sum of gradients; 0 gives PGD.
     """
 
     name: ClassVar[str] = "transfer"
@@ -43,7 +47,7 @@ class Transfer(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.eps_step is None:
-            object.__setattr__(self, "eps_step", self.eps / 4)  # settled, so that it is recorded
+            object.__setattr__(self, "eps_step", self.eps / 4)  # set explicitly, so that it is recorded
         self.require(self.eps_step is not None and self.eps_step > 0, "eps_step", "a positive number")
         self.require(1 <= self.max_iter <= 1_000_000, "max_iter", "1 or more")
         self.require(0 <= self.num_random_init <= 1_000, "num_random_init", "0 to 1000")
@@ -71,7 +75,7 @@ class Transfer(Attack):
             moved = random_start(search.x[index], search.budget, search.streams, index)
         total = np.zeros_like(moved)
         for _ in range(self.max_iter):
-            # Samples that have already misled the source go on: the deeper, the better they transfer.
+            # Continue also with samples that mislead the source: the farther they go, the better they transfer.
             _, _, gradient = search.source.gradient(search.store(index, moved), search.y[index], self.loss)
             size = np.abs(gradient).reshape(len(gradient), -1).mean(axis=1).reshape(-1, *[1] * (moved.ndim - 1))
             total = self.decay * total + gradient / np.maximum(size, 1e-30)

@@ -15,7 +15,7 @@ from stq_deploy.research.attacks.losses import LOSSES
 from stq_deploy.research.attacks.oracle import Labels, Oracle
 
 BATCH = 128
-"""Samples a forward pass: more do not go faster on a CPU."""
+"""Samples per forward pass: more are not faster on a CPU."""
 
 
 class Victim(Oracle):
@@ -26,7 +26,7 @@ class Victim(Oracle):
     Args:
         model: tf_keras Model; its first output is that of the classes.
         grid: values that its samples are stored in.
-        input_range: the values of the model's input that sample values 0 and 1 stand for.
+        input_range: the values of the model's input for the sample values 0 and 1.
 
     Attributes:
         classes: how many, K. A model of one output unit has two.

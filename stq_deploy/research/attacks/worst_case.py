@@ -1,4 +1,4 @@
-"""Worst case: the native attacks one after the other, each on the samples that those before it have not broken."""
+"""Worst case: our own attacks one after the other, each on the samples that the earlier ones have not broken."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from stq_deploy.research.attacks.square import Square
 
 @dataclass(frozen=True)
 class WorstCase(Attack):
-    """PGD from several random starts, APGD-CE, APGD-T and Square, in this order: what breaks a sample first is kept.
+    """PGD from several random starts, APGD-CE, APGD-T and Square, in this order; a sample keeps the first success.
 
-    Settings: eps and norm; max_iter steps of each run with gradients; restarts of PGD, in steps of eps / 10; targets of
-    APGD-T; queries of Square, which is left out for samples that are no pictures.
+    Settings:
+        eps, norm: see `Attack`.
+        max_iter: steps of each run with gradients.
+        restarts: of PGD, in steps of eps / 10.
+        targets: of APGD-T.
+        queries: of Square, which is left out for samples that are not pictures.
     """
 
     name: ClassVar[str] = "worst"

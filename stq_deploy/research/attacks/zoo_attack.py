@@ -18,11 +18,17 @@ ART_STEP = 1e-4
 class Zoo(Attack):
     """Coordinate descent by finite differences.
 
-    Samples of 8 bits do not change within half a level. So variable_h is one gray level here; with ART's own 1e-4 the
-    attack is blind: it moves nothing and measures nothing.
+    Samples of 8 bits do not change within half a level. So variable_h is one gray level here. With ART's own 1e-4 all
+    differences are 0, and the attack moves nothing.
 
-    Settings: eps (L2); max_iter; binary_search_steps; nb_parallel coordinates a step; learning_rate; initial_const;
-    variable_h, the differences' step.
+    Settings:
+        eps: largest distance, in L2.
+        max_iter: steps for each constant.
+        binary_search_steps: steps of the bisection of the constant.
+        nb_parallel: coordinates per step.
+        learning_rate: of Adam.
+        initial_const: the first constant.
+        variable_h: step of the differences.
     """
 
     name: ClassVar[str] = "zoo"

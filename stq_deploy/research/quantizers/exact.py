@@ -1,12 +1,11 @@
 """Make TensorFlow compute a quantizer as qkeras wrote it.
 
 qkeras forms every quantized value as x + (q - x), to pass the gradient through. Evaluated in that order the
-result is q exactly (Sterbenz' lemma: q is within a factor 2 of x, or 0). But TensorFlow's graph optimizer
-gathers such additions into one AddN, whose order of summation depends on which buffer happens to be free: (x
-+ q) - x is off by a rounding, and not by the same one on every run. Where the next quantizer meets an exact
-tie, as 1/16 of the sums of our gated residuals do, that decides a whole level. Measured on a quantized
-network, two calls of the same `tf.function` on the same pictures disagree in 690,000 activations of the
-first block alone, and in 5 % of the predicted classes.
+result is q exactly (Sterbenz' lemma: q is within a factor 2 of x, or 0). But TensorFlow's graph optimizer gathers such
+additions into one AddN. Its order of summation depends on the free buffers: (x + q) - x is off by a rounding that
+differs from run to run. Where the next quantizer meets an exact tie, as in 1/16 of the sums of our gated residuals,
+that decides a whole level. We called the same `tf.function` twice on the same pictures with a quantized network. The
+results differ in 690,000 activations of the first block alone, and in 5 % of the predicted classes.
 """
 
 from __future__ import annotations

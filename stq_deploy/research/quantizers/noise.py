@@ -1,9 +1,9 @@
 """The random source of the stochastic quantizers, separate from every model.
 
 One process has one noise state: a seed, a draw counter, a temperature factor and a share. They are plain module-level
-variables, so that they never appear in `model.weights` nor in a saved model, yet a compiled training step
-reads their present values. A checkpoint saves `get_state()`, and `set_state()` makes a resumed run draw the
-very numbers an uninterrupted run would have drawn.
+variables. So they never appear in `model.weights` or in a saved model, yet a compiled training step reads their present
+values. A checkpoint saves `get_state()`, and `set_state()` makes a resumed run draw the very numbers an uninterrupted
+run would have drawn.
 """
 
 from __future__ import annotations

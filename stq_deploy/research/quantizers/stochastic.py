@@ -2,9 +2,8 @@
 
 qkeras 0.9.0 asks `K.learning_phase()`, which stays 0 under `fit()`: its stochastic quantizers train exactly
 like their deterministic namesakes. Here the *call context's* training flag decides: a training call draws,
-`predict` and `evaluate` do not. Class names, constructor and serialized configuration stay those of qkeras,
-so that qkeras itself loads what we save, and tools that match on class names (qstats, hls4ml) see what they
-expect.
+`predict` and `evaluate` do not. Class names, constructor and serialized configuration stay those of qkeras. So qkeras
+itself loads what we save, and tools that match on class names (qstats, hls4ml) see what they expect.
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ def _round_to_power_of_two(scale: Any) -> Any:
 class stochastic_ternary(qk.stochastic_ternary):  # type: ignore[misc]  # qkeras has no types
     """Kernel quantizer to {-s, 0, +s}: random while training, qkeras' `ternary` of the same alpha otherwise.
 
-    With scale s, threshold T = s/2 and z = x/std(x), both per output channel, and temperature t, two
-    independent signs are drawn with P(+) = sigmoid(t (z - T/std)) and sigmoid(t (z + T/std)), and averaged
+    Let s be the scale, T = s/2 the threshold and z = x/std(x), all per output channel, and t the temperature. Two
+    independent signs are drawn with P(+) = sigmoid(t (z - T/std)) and sigmoid(t (z + T/std)). Their mean is the result
     (qkeras.quantizers.stochastic_ternary). Only the three outcomes' probabilities matter, so one uniform
     number per weight decides: P(+1) = p0 p1, P(-1) = (1-p0)(1-p1). The gradient is straight-through (1).
 

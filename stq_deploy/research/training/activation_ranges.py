@@ -2,8 +2,9 @@
 
 A ReLU's quantizer has a fixed range: `quantized_relu(4,2)` has 0 .. 3.75 in steps of 0.25. A twin's activations may be
 far smaller, and most of them then become 0. ReLUs, poolings, sums and products with a gate preserve a factor. So the
-batch norms before them can be scaled, and the layers after them divided, without changing the network's function (the
-idea of Nagel et al. 2019, arXiv:1906.04721, here per tensor). Powers of two round no weight. The one with the least
+batch norms before them can be scaled, and the layers after them divided, without changing the network's function. Nagel
+et al. 2019 (arXiv:1906.04721) have the idea; here it is per tensor. Powers of two round no weight. The one with the
+least
 squared error of the quantized activations is chosen: it clips large activations in exchange for finer steps.
 """
 

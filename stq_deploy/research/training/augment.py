@@ -21,12 +21,12 @@ class Augmenter:
       second picture (He et al. 2015); time-shift moves the rows, which are moments of a sound, by up to 4, repeating
       the edge's.
     - cutout sets a square around a random point to the mean sample (DeVries & Taylor 2017).
-    - mixup mixes each sample and its label with another's of the batch, m to 1 - m, with one m ~ Beta(a, a) per batch
-      (Zhang et al. 2018).
+    - mixup mixes each sample and its label with another's of the batch, m to 1 - m. One m ~ Beta(a, a) is drawn per
+        batch (Zhang et al. 2018).
     - label smoothing takes a share of every label and spreads it over all classes (Szegedy et al. 2016).
 
     Nothing is filled with zeros, because samples are not centred on them. Black borders and holes would shift the batch
-    norms' statistics away from those of whole pictures, and a few-bit network loses much accuracy by that
+    norms' statistics away from those of whole pictures. A few-bit network then loses much accuracy
     (docs/experiments/2026-11-stq.md).
     """
 

@@ -1,7 +1,7 @@
 """A run's whole state after an epoch, in one file that is never half-written.
 
-The file is an .npz of plain arrays, in groups (the model's weights, the optimizer's variables, averages, ...), and a
-JSON text with the epoch, the noise state and the settings the run was started with.
+The file is an .npz of plain arrays, in groups: the model's weights, the optimizer's variables, averages, and others. A
+    JSON text has the epoch, the noise state and the settings of the run.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Interval bounds of a network's logits, for certified training (Gowal et al. 2018, arXiv:1810.12715).
 
-Every layer turns bounds of its inputs into bounds of its outputs, elementwise: sums of products by the kernel's signs,
-batch norms by the sign of their factor, and monotone functions (activations, their quantizers, max-pooling) at both
-ends. Quantizers stay in place, with their straight-through gradients, as in quantization-aware IBP (Lechner et al.
-2023). Batch norms use the statistics of the clean samples, so that the bounds belong to a single network.
+Every layer turns bounds of its inputs into bounds of its outputs, elementwise. Sums of products use the kernel's signs,
+and batch norms the sign of their factor. Monotone functions (activations, their quantizers, max-pooling) are computed
+at both ends. Quantizers stay in place, with their straight-through gradients, as in quantization-aware IBP (Lechner et
+al. 2023). Batch norms use the statistics of the clean samples, so that the bounds belong to a single network.
 
-The bounds are those of the floating-point computation, up to its rounding; a certificate for a board needs the integer
+The bounds hold for the floating-point computation, up to its rounding. A certificate for a board needs the integer
 network's own bounds.
 """
 

@@ -1,8 +1,8 @@
 """Jacobian regularization by random projections (Hoffman, Roberts & Yaida 2019, arXiv:1908.02729).
 
-For logits z (C,) of an input x and a direction v, uniform on the unit sphere of C dimensions, C E|d(v.z)/dx|^2 is the
-squared Frobenius norm of the Jacobian dz/dx: one backward pass per direction instead of C. The same passes give the
-Jacobians with respect to each inner layer's input, for the penalty by layer.
+Let z (C,) be the logits of an input x, and v a direction, uniform on the unit sphere of C dimensions. Then C
+E|d(v.z)/dx|^2 is the squared Frobenius norm of the Jacobian dz/dx. That is one backward pass per direction instead of
+C. The same passes give the Jacobians with respect to each inner layer's input, for the penalty by layer.
 """
 
 from __future__ import annotations

@@ -25,8 +25,9 @@ class Objective:
     it is the clean samples' loss plus trades x KL(p(clean) || p(attacked)) (Zhang et al. 2019, arXiv:1901.08573).
     Clean and attacked samples go through the network in one batch, so batch norms see both, as they do in inference.
 
-    With `certified_share` k, it is (1 - k r) times the samples' loss plus k r times the cross-entropy of the worst
-    logits by interval bounds within eps (Gowal et al. 2018, arXiv:1810.12715); r is eps as a part of the whole budget.
+    With `certified_share` k, the loss is (1 - k r) times the samples' loss plus k r times the worst logits'
+    cross-entropy. Interval bounds within eps give the worst logits (Gowal et al. 2018, arXiv:1810.12715); r is eps as a
+    part of the whole budget.
     """
 
     def __init__(self, model: Any, recipe: Recipe) -> None:

@@ -77,7 +77,7 @@ class Recipe(BaseModel):
     jacobian: float = Field(default=0.0, ge=0)
     """Weight of half the squared norm of the Jacobian of the logits by the input."""
     jacobian_layers: float = Field(default=0.0, ge=0)
-    """And of those by what each inner layer takes in."""
+    """The same weight for the Jacobians by each inner layer's input."""
     jacobian_projections: int = Field(default=1, ge=1)
     """Random directions per sample for estimating the norms."""
 
@@ -211,7 +211,7 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
 
 
 def _no_recipe(path: Path) -> StqError | None:
-    """What else is there; None of a file named as a recipe, or of an unknown kind."""
+    """The kind of another file; None for a file named as a recipe, or of an unknown kind."""
     if path.suffix.lower() == ".toml" and not path.is_dir():
         return None
     return not_wanted(path, "a recipe (.toml)", f"give a recipe of yours, or one of {', '.join(recipe_names())}")

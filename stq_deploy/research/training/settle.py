@@ -30,8 +30,8 @@ def settled(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]
     """Weights that `quantizer` maps to the same values as `weights`, and that take as few bits as possible.
 
     Where the quantizer is idempotent, these are the quantized values themselves; ternary, binary and quantized_bits are
-    with power-of-two scales. Other scales err by a rounding when they are fitted to their own values, which counts as
-    the same; the second time, all values of a channel agree. Otherwise, for each channel (last axis), the values are
+    with power-of-two scales. Other scales change by a rounding when they are fitted to their own values, which counts
+    as the same. The second time, all values of a channel agree. Otherwise, for each channel (last axis), the values are
     reduced slightly, or the original weights are rounded to as few mantissa bits as suffice.
     """
     wanted = _apply(quantizer, weights)

@@ -22,8 +22,8 @@ class Step(Protocol):
     """Updates the weights once."""
 
     def __call__(self, x: Any, labels: Any, taught: Any, rate: Any, eps: Any = None) -> tuple[Any, Any]:
-        """(loss, number of correct predictions) for samples `x` of the data set; labels and `taught` (the teacher's
-        logits, or None) are (B, classes), `rate` and `eps` (the adversary's budget, gray levels / 255) scalars.
+        """(loss, number of correct predictions) for samples `x` of the data set. Labels and `taught` (the teacher's
+        logits, or None) are (B, classes). `rate` and `eps` (the adversary's budget, gray levels / 255) are scalars.
         """
 
 

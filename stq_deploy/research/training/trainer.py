@@ -59,9 +59,9 @@ def train(
 
     Writes into `config.out`: checkpoint.npz and history.jsonl after every epoch, model.h5 and result.json at
     the end. The model's accuracy on the test part is measured once, after the last epoch; nothing is chosen
-    by it. `stop_after` ends the process's work after that many epochs in all, leaving a checkpoint (for tests
-    and budgets); the record is then that of an unfinished run, and no model is written. `tensorboard` also writes
-    the history for TensorBoard. `keep_teaching` is a folder for the teacher's answers (see `Teacher`), which does
+    by it. `stop_after` ends the work after that many epochs in all and leaves a checkpoint (for tests and budgets). The
+    record is then that of an unfinished run, and no model is written. `tensorboard` also writes the history for
+    TensorBoard. `keep_teaching` is a folder for the teacher's answers (see `Teacher`), which does
     not change the result. Raises StqError: data or files missing or unfit, a checkpoint of other settings, a run
     already there.
     """

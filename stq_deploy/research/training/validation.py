@@ -22,8 +22,8 @@ from stq_deploy.research.training.teacher import Teacher
 class Validator:
     """Estimates a model's batch-norm statistics, and its accuracy on clean, noisy and attacked samples.
 
-    With an adversary or noise, half of the samples for the statistics are attacked (by the whole budget) or noisy,
-    because the network must be right on both kinds.
+    With an adversary or noise, half of the samples for the statistics are attacked (by the whole budget) or noisy. The
+    network must be right on both kinds.
     """
 
     def __init__(
