@@ -1,4 +1,4 @@
-"""Reading JSON that nobody vouches for: each value is asked for by type, and a wrong one is named by its place."""
+"""Reads untrusted JSON: each value is requested by type, and an error names a wrong one by its place."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Errors meant to be read by a person: what happened, where, the likely cause, and what to do next.
 
-And text that strangers wrote, made fit to be shown in one.
+Also makes untrusted text fit for such an error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def no_such(what: str, name: str, known: Iterable[str], *, also: str = "") -> St
 
     Args:
         what: what happened, one sentence.
-        also: what else may be done, after the list of names.
+        also: another next step, after the list of names.
     """
     names = list(known)
     near = did_you_mean(name, names)

@@ -30,7 +30,7 @@ def parse_json(content: str | bytes, parse_constant: Callable[[str], Any] | None
 
 
 def writable(name: str) -> str:
-    """A file's name as text that UTF-8 can hold: its bytes that are no characters become escapes, such as `\\xff`."""
+    """A file's name as text that UTF-8 can hold: bytes that are not characters become escapes, such as `\\xff`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -40,8 +40,8 @@ def in_words(size: int) -> str:
 def fetch(file: PublicFile, folder: str, by_hand: str) -> Path:
     """The kept copy of `file`, in `folder` of the cache; fetched if there is none, or a damaged one.
 
-    At most the file's known size is read. Raises StqError, which ends with the advice `by_hand`, if the file cannot be
-    fetched or is not the known one; nothing of it is left then.
+    At most the file's known size is read. Raises StqError with the advice `by_hand` if the file cannot be fetched or is
+    not the known one. Nothing of it is left then.
     """
     path = cache_folder() / folder / file.name
     if path.is_file() and path.stat().st_size == file.size and sha256(path) == file.sha256:

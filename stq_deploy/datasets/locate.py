@@ -23,7 +23,7 @@ def load(source: DataSource, path: Path | None) -> Dataset:
     folder $STQ_DEPLOY_DATA, the folders of installed packages, the public files.
 
     A folder may hold the files themselves, or a folder (`DataSource.folder`) that does.
-    Raises StqError, saying what to fetch by hand, if there is nothing to read or it cannot be read.
+    Raises StqError, which states what to fetch by hand, if no data are found or they cannot be read.
     """
     variable = os.environ.get(DATA_VARIABLE)
     if path is None and (not variable or Path(variable).is_dir()):

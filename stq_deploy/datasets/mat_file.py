@@ -1,7 +1,7 @@
 """MATLAB 5 files: their plain arrays of numbers, and nothing else (cells, structures, objects, functions).
 
 Format: "MAT-File Format", MathWorks, chapter 1. scipy.io.loadmat would read more, but a flipped bit in a file can end
-the process (seen with scipy 1.17); this reader checks every length before it uses it.
+the process (seen with scipy 1.17). This reader checks every length before it uses it.
 """
 
 from __future__ import annotations

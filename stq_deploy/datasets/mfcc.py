@@ -29,10 +29,12 @@ _AT_A_TIME = 256
 def mfcc(clips: NDArray[np.int16]) -> NDArray[np.float32]:
     """int16 clips (N, 16000) of 16 kHz -> float32 (N, 49, 10), from about -124 (silence) to 40.
 
-    Each clip is divided by its largest sample; then a Hann window of 30 ms every 20 ms, the magnitude of an FFT of 512,
-    40 mel bins from 20 to 4000 Hz, log(bin + 1e-6), and the first 10 coefficients of a DCT-II, scaled by sqrt(2 / 40).
-    A clip without a positive sample, which the original would divide by zero or invert, is not divided.
-    Raises StqError if TensorFlow or QKeras is not installed.
+    Each clip is divided by its largest sample. Hann windows of 30 ms every 20 ms and an FFT of 512 give magnitudes.
+    These give 40 mel bins from 20 to 4000 Hz, and log(bin + 1e-6). The first 10 coefficients of a DCT-II, scaled by
+    sqrt(2 / 40), are the result.
+
+    A clip without a positive sample, which the original would divide by zero or invert, is not divided. Raises StqError
+    if TensorFlow or QKeras is not installed.
     """
     tf = import_tensorflow("computing the features of audio")
     parts = [_features(tf, clips[start : start + _AT_A_TIME]) for start in range(0, len(clips), _AT_A_TIME)]

@@ -1,13 +1,13 @@
 """Sample files: the samples on which a model runs, clean or attacked, and their origin. One .npz, no pickles.
 
 Members:
- - `x`: (N, H, W, C), uint8 (0..255) or float in [0, 1]; or features, (N, one to three axes), floats in the range that
-   the metadata states;
+ - `x`: pixels (N, H, W, C), uint8 (0..255) or float in [0, 1]; or features (N, one to three axes), floats in the stated
+   range;
  - `y`, where it is needed: labels are integers, targets of a regression are floats. Labels are (N,), the true
    classes; or (N, ...), a label for each output (0 or 1) or each place of a picture. Targets have the output's shape;
- - `metadata`: a 0-d text or bytes array of JSON. Optional: `range` ([smallest, largest]: x holds features, the
-   model's own input, instead of pixels), `attack` (name, settings, threat model), `dataset`, `source_indices`, `seed`,
-   `versions`, `float_model` (the QKeras model's predictions).
+ - `metadata`: a 0-d text or bytes array of JSON. Its members are optional. `range` ([smallest, largest]) states that x
+   holds features, the model's own input, instead of pixels. `attack` has name, settings and threat model.
+   `float_model` has the QKeras model's predictions. Others are `dataset`, `source_indices`, `seed` and `versions`.
 
 A sample file is untrusted: read member by member, each bounded before it is unpacked, nothing is unpickled.
 """
@@ -224,8 +224,8 @@ def load_samples(path: str | os.PathLike[str]) -> SampleSet:
     """Read and check a sample file.
 
     Raises:
-        StqError: missing, truncated, too large, with foreign or missing members, of a newer version, or with
-            samples that no model accepts (NaN, outside [0, 1], wrong shape).
+        StqError: the file is missing, truncated, too large or of a newer version, or has foreign or missing members.
+            Also if no model accepts its samples (NaN, outside [0, 1], wrong shape).
     """
     path = Path(path)
     try:
@@ -385,7 +385,7 @@ def samples_of(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, features: bo
         return SampleSet(values, labels, {"range": [0.0, 1.0]} if features else {})
     check_finite(values)
     low, high = float(values.min()), float(values.max())
-    # A range of equal features needs an end above them; it says nothing of the values that may occur.
+    # A range of equal features needs an end above them; it does not state which values may occur.
     return SampleSet(values, labels, {"range": [low, high if low < high else low + max(1.0, abs(low))]})
 
 

@@ -1,7 +1,7 @@
 """Google Speech Commands v0.02 (P. Warden, 2018; CC BY 4.0): the paper's twelve words as MFCC, parted in two ways.
 
-`speech-commands` is parted as in the paper, a third of each word for testing, drawn from all clips: the same speakers
-are heard in both parts. `speech-commands-official` is parted by the publisher's lists, which keep speakers apart.
+`speech-commands` is split as in the paper: a third of each word is for testing, drawn from all clips. Both parts share
+speakers. `speech-commands-official` is split by the publisher's lists, which keep speakers apart.
 """
 
 from __future__ import annotations

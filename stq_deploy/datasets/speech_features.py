@@ -94,7 +94,7 @@ def cached_features(key: str, files: Iterable[tuple[str, bytes]], where: str) ->
 
 
 def _load(path: Path) -> SpeechFeatures | None:
-    """None if there is no such file, or a damaged one."""
+    """The stored features; None if the file is absent or damaged."""
     try:
         file = read_arrays(path, MAXIMUM_ARRAY_BYTES)
         kept = SpeechFeatures(file["names"], file["x"], file["part"])

@@ -131,7 +131,7 @@ def layer_chart(layers: Sequence[str], columns: Sequence[Column]) -> str:
             axes.bar_label(drawn, [f"{value:,}" for value in column.values], padding=4, fontsize=11)
             for patch, name, value in zip(drawn, layers, column.values, strict=True):
                 label(patch, f"{shortened(name)}: {value:,} {column.title}")
-            # Room for the longest bar's number, which stands behind its end.
+            # Room for the longest bar's number, which follows its end.
             axes.set_xlim(0, 1.45 * max([1, *column.values]))
             axes.set_xticks([])
             axes.set_title(column.title, loc="left", fontsize=12)

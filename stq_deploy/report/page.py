@@ -72,7 +72,7 @@ def _bars(comparison: Comparison) -> list[Bar]:
 
 
 def _scores(comparison: Comparison) -> Iterator[Score]:
-    """The scores that there are: none without labels where these are needed."""
+    """The available scores; none where labels are needed and missing."""
     for score in (comparison.float_score, comparison.reference_score, comparison.board_score):
         if score is not None:
             yield score

@@ -29,7 +29,7 @@ class ShownSample:
     Attributes:
         number: its place in the sample file, from 0.
         image: data URI.
-        caption: what it is, and what the board says of it. Untrusted text.
+        caption: its class, and the board's answer. Untrusted text.
     """
 
     number: int
@@ -60,7 +60,7 @@ def png_uri(picture: npt.NDArray[Any]) -> str:
 def sample_galleries(comparison: Comparison, class_names: list[str]) -> list[Gallery]:
     """The first samples that the board gets right and the first it gets wrong, where samples are pictures of classes.
 
-    Without labels: the first samples. Empty where the samples are no pictures, or their answers no single class.
+    Without labels: the first samples. Empty where samples are not pictures, or an answer is not a single class.
     """
     samples, scoring = comparison.samples, comparison.scoring
     if samples.holds_features or samples.x.ndim != 4 or samples.x.shape[3] not in _CHANNELS:

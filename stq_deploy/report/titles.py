@@ -10,7 +10,7 @@ from stq_deploy.research.attacks.registry import attack_title
 
 
 def row_title(comparison: Comparison) -> str:
-    """The attack's name; the sample file's, where the file does not say how its samples were made."""
+    """The attack's name; the sample file's name, where the file does not state its attack."""
     known = comparison.attack != "unknown"
     return attack_title(comparison.attack) if known else PurePath(comparison.source).stem
 

@@ -1,7 +1,7 @@
 """The process that reads model files, one at a time, each in a child that can do nothing else.
 
-Messages in both directions are a length (`FRAME`) and that many bytes. In comes a file's content; out goes an answer: a
-length and that many bytes of JSON (`Extract.header`, or `error`), then the bytes of the arrays.
+Messages in both directions are a length (`FRAME`) and as many bytes. The input is a file's content. The answer is a
+length, as many bytes of JSON (`Extract.header`, or `error`), and the bytes of the arrays.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Extract:
     Attributes:
         header: `config`: text. `listed`: layer -> names in the attribute `weight_names` of its group (.h5 only).
             `arrays`: path -> `shape` and `at`, the offset in bytes of its float32 values (little endian, row-major) in
-            `data`; or `problem`, why it cannot be used, since it may not be needed.
+                `data`. An array that cannot be used has `problem`, the reason, instead, as it may not be needed.
         data: the arrays' bytes, in pieces.
     """
 
@@ -91,7 +91,7 @@ def extract(content: bytes) -> Extract:
     except MemoryError as error:
         raise Unusable("it asks for more memory than any model file needs") from error
     except Exception as error:  # h5py and zipfile raise nearly every kind, depending on the damage
-        if "filter returned failure" in str(error):  # HDF5 does not say which
+        if "filter returned failure" in str(error):  # HDF5 does not state which
             raise Unusable("a part of an array is damaged, or unpacks to more memory than allowed") from error
         raise Unusable(f"{type(error).__name__}: {str(error)[:200]}") from error
 

@@ -13,4 +13,4 @@ MAXIMUM_GROUPS = 4096  # that hold arrays
 
 
 class Unusable(Exception):
-    """The file is damaged, or exceeds any model file. The text says how."""
+    """The file is damaged, or exceeds any model file. The text states how."""

@@ -1,10 +1,10 @@
 """Has untrusted files read by `python -m stq_deploy.sandbox`, and gets plain values from it.
 
-A separate process is needed because the HDF5 library is C code that trusts its files. Of 17,000 model files with a few
-bytes changed, it read 45 forever (1.14.6, the heap of variable-length texts), where no Python code, signal handler or
-thread can stop it. So each file gets a child of another process, with limits of time and memory. The child can open or
-write no file, whatever the library attempts, and a crash there is an error here. Its answer stays untrusted: it is JSON
-and arrays of numbers, never pickle.
+A separate process is needed because the HDF5 library is C code that trusts its files. We changed a few bytes in each of
+17,000 model files. The library read 45 of them forever (1.14.6, the heap of variable-length texts). No Python code,
+signal handler or thread can stop it there. So each file gets a child of another process, with limits of time and
+memory. The child can open or write no file, whatever the library attempts, and a crash there is an error here. Its
+answer stays untrusted: it is JSON and arrays of numbers, never pickle.
 """
 
 from __future__ import annotations

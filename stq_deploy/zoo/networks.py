@@ -41,8 +41,8 @@ def build_network(
         features: whether samples are features, in -128..127 (`Scheme.for_features`). To ds_cnn they always are.
 
     Raises:
-        StqError: an unknown network, scheme or variant; or a scheme with bits of a layer that the network has not;
-            or pictures too small for the network.
+        StqError: an unknown network, scheme or variant, a scheme with bits of a layer that the network lacks, or too
+            small pictures.
     """
     keep_order_of_additions()
     chosen = get_scheme(scheme)

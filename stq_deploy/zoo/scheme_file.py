@@ -30,7 +30,7 @@ _MOST_LAYERS = 10_000
 
 
 class SchemeFile(BaseModel):
-    """What such a file holds; all of it is recorded with a run.
+    """The content of such a file; all of it is recorded with a run.
 
     Attributes:
         title: for tables; "" takes the file's name.
@@ -73,7 +73,7 @@ class SchemeFile(BaseModel):
 
     @classmethod
     def of_base(cls, base: str) -> SchemeFile:
-        """A file that changes no layer. Raises StqError: `base` is no quantized scheme."""
+        """A file that changes no layer. Raises StqError: `base` is not a quantized scheme."""
         try:
             return cls(base=base)
         except ValidationError as error:
@@ -92,10 +92,10 @@ class SchemeFile(BaseModel):
 
 
 def load_scheme(name_or_path: str) -> tuple[str, SchemeFile | None]:
-    """A scheme's name and None; or of a .toml file its own name and what it holds.
+    """A scheme's name and None; or for a .toml file its own name and its content.
 
     Raises:
-        StqError: there is no such scheme or file, or the file holds something else.
+        StqError: no scheme or file has this name, or the file holds something else.
     """
     if name_or_path in SCHEMES:
         return name_or_path, None
@@ -126,7 +126,7 @@ def recorded_scheme(config: Mapping[str, Any]) -> Scheme:
     """The scheme of a run's record (`TrainingConfig.as_record`).
 
     Raises:
-        StqError: it names a scheme that there is not.
+        StqError: it names an unknown scheme.
     """
     layers = config.get("scheme_layers")
     return (

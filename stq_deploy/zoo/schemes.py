@@ -1,7 +1,7 @@
 """The quantization schemes of the paper's Table III, one row each, in QKeras' syntax.
 
 A row states how each kind of kernel and activation is quantized; None leaves it in floating point. The bits of the
-dense layers follow from the paper's flash column: with KB = 1024 the ternary and STQ rows are exact when convolutions
+dense layers follow from the paper's flash column. With KB = 1024 the ternary and STQ rows are exact if convolutions
 have 2 bits and fc1, fc2 have 4.
 """
 

@@ -1,8 +1,8 @@
 """The paper's network, *reconstructed*: no author code is public and its layer picture is not available as text.
 
-It hits the paper's three totals exactly: 998,824 parameters, 997,460 trainable, 1,364 not. The totals do not
-fix the following, which are chosen here: `same` padding with max-pooling (or stride 2: the `strided` variant), gated
-residuals x + x * sigmoid(dw(x)), batch norm with momentum 0.9 before each activation, no biases anywhere.
+It hits the paper's three totals exactly: 998,824 parameters, 997,460 trainable, 1,364 not. The totals leave some
+choices open. Ours are `same` padding with max-pooling (or stride 2: the `strided` variant), and gated residuals x + x *
+sigmoid(dw(x)). Batch norm with momentum 0.9 precedes each activation, and no layer has biases.
 """
 
 from __future__ import annotations

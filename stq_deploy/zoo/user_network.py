@@ -39,7 +39,7 @@ def build_user_network(network: str, scheme: Scheme, classes: int, input_shape: 
     """The function's model for the scheme: a tf_keras Model (N, H, W, C) -> softmax (N, classes).
 
     Raises:
-        StqError: there is no such file or function, it fails, or it returns something else.
+        StqError: the file or function does not exist, fails, or returns something else.
     """
     name, _, function = network.rpartition(":")
     path = Path(name)

@@ -24,7 +24,7 @@ def load_board(name: str) -> Board:
     """The board named `name`.
 
     Raises:
-        StqError: there is no such board, or its file is wrong.
+        StqError: no board has this name, or its file is wrong.
     """
     if name not in board_names():
         add = "docs/BOARDS.md says how to add one"

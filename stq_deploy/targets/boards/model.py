@@ -28,10 +28,10 @@ class Memory(_Entry):
     Attributes:
         origin, bytes: its address range.
         kind: "flash" holds code and weights and is written by the flash tool; "ram" everything else.
-        guard: if not 0, the memory holds only code, at its end. The code begins at a multiple of this many bytes, and
-            at least that many below it stay empty; the firmware forbids all access to them.
+        guard: if not 0, the memory holds only code, at its end. The code begins at a multiple of this many bytes. At
+            least that many below it stay empty, and the firmware forbids all access to them.
         miss_cycles: for a memory behind the board's caches, core cycles at the normal clock from a miss to the first
-            word; 0 for a memory without wait states and caches; None if that is not known.
+            word. 0 for a memory without wait states and caches; None if that is not known.
         note: a remark for readers.
     """
 
@@ -230,7 +230,7 @@ class Board(_Entry):
     Attributes:
         watchdog: the watchdog that resets a hanging board.
         flash, identity: None for a board that exists only as an emulation.
-        emulator: None if there is none.
+        emulator: None if nothing emulates the board.
     """
 
     name: BoardName

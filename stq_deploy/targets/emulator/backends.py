@@ -68,7 +68,7 @@ class Backend(Protocol):
         """Whether boards can be emulated here.
 
         Raises:
-            StqError: something is missing; the error says how to get it.
+            StqError: something is missing; the error states how to get it.
         """
         ...
 
@@ -85,7 +85,7 @@ def backend_of(board: Board) -> Backend:
     """The installed emulator of a board.
 
     Raises:
-        StqError: there is none, or it is not installed.
+        StqError: no emulator of the board exists, or it is not installed.
     """
     if board.emulator is None:
         raise StqError(

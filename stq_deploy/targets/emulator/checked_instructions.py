@@ -5,8 +5,8 @@
 - any FPU instruction before CPACR has enabled the FPU.
 
 A hook costs a hundred times the instruction. So after `TRUSTED_AFTER` correct executions a place is trusted and its
-hook removed. Unicorn cannot stop inside an IT block: a conditional instruction is checked at the start of its block if
-it is the block's first, and otherwise not at all.
+hook removed. Unicorn cannot stop inside an IT block. A conditional instruction is therefore checked only if it is its
+block's first, and then at the start of the block.
 """
 
 from __future__ import annotations

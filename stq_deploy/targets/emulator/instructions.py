@@ -86,7 +86,7 @@ def condition_holds(condition: int, flags: int) -> bool:
 
 @dataclass(frozen=True)
 class WordAccess:
-    """A load or store that faults unless its address is a multiple of four, whatever CCR.UNALIGN_TRP says (A3.2.1)."""
+    """A load or store that faults unless its address is a multiple of four, whatever CCR.UNALIGN_TRP is (A3.2.1)."""
 
     base: int  # register number
     offset: int

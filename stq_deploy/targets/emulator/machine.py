@@ -126,7 +126,7 @@ class Machine:
         """Interrupt a busy core, so that it takes its receive interrupt in the middle of a computation.
 
         Only in counting mode, whose hook stops before a basic block. A stop from another thread may leave an
-        instruction between its two loads, and Unicorn executes it again: an LDRD or LDM into its own base register then
+        instruction between its two loads, and Unicorn executes it again. An LDRD or LDM into its own base register then
         reads through the value it has just loaded.
         """
         if self._counter is not None:
@@ -281,8 +281,9 @@ class Machine:
     def _seconds(self) -> float:
         """Time for peripherals with their own oscillator.
 
-        While the core runs, this is its instructions at one per cycle where they are counted, else the processor time
-        that this computer has spent on it, whatever its load. While the core sleeps, it is the time slept.
+        While the core runs, this is its instructions at one per cycle, where they are counted. Otherwise it is the
+        processor time that this computer has spent on it, whatever its load. While the core sleeps, it is the time
+        slept.
         """
         if self._counter is not None:
             ran = (self._counter.program + self._counter.handlers) / self._chip.rcc.core_hz

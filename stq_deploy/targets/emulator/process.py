@@ -25,8 +25,8 @@ _STOP_SECONDS = 2.0
 class EmulatedBoard:
     """An emulated board, as a context manager.
 
-    The process ends with the context, with an exception, and with this process: it stops when its standard input, a
-    pipe that only this process holds, is closed.
+    The process ends with the context, with an exception, and with this process. It stops when its standard input is
+    closed, a pipe that only this process holds.
 
     Args:
         elf: the program, the very file that would be flashed.
@@ -143,7 +143,7 @@ class EmulatedBoard:
             patience: seconds to wait for the board's end, which may be imminent when its port has failed.
 
         Raises:
-            StqError: the board has stopped; the error says why.
+            StqError: the board has stopped; the error states the reason.
         """
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -103,7 +103,7 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
 
 
 def _no_program(path: Path) -> StqError:
-    """What is there instead, and how to make a program from it."""
+    """The error for another file: its kind, and how to make a program from it."""
     known = not_wanted(path, "an ELF file", _give(path))
     return known or StqError("not an ELF file, or a damaged one", where=str(path), next=_give(path))
 

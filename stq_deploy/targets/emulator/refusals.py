@@ -4,8 +4,8 @@ Three kinds of trouble stop a program:
 
 - `HardwareFault`: the chip raises an exception. The emulator enters the firmware's handler, as the chip would, and
   keeps a `Refusal` for the host.
-- `Misuse`: the chip raises nothing and silently does the wrong thing (a write to a peripheral without its clock is
-  lost, a UART at the wrong rate sends garbage). The emulated board stops.
+- `Misuse`: the chip raises nothing and silently does the wrong thing. For example, a write to a peripheral without its
+  clock is lost, and a UART at the wrong rate sends garbage. The emulated board stops.
 - `NotModelled`: the chip may do the right thing, but this emulator does not model it. The emulated board stops.
 """
 

@@ -101,9 +101,9 @@ def flash_board(
         writing: called after all checks, before anything is written.
 
     Raises:
-        StqError: the board exists only as an emulation; nothing was built there, or for another board; pyocd is
-            missing, fails or hangs; no probe, several, or not the one named; the chip is another one, locked, or does
-            not answer.
+        StqError: the board exists only as an emulation, or the folder has no build for it. Also if pyocd is missing,
+            fails or hangs, or the probe is absent or ambiguous. Also if the chip is another one, locked, or does not
+            answer.
     """
     if board.flash is None:
         raise StqError(

@@ -86,7 +86,7 @@ class Session:
         self.close()
 
     def open(self) -> BoardFacts:
-        """Say hello, and check that it is the right board.
+        """Open the session by HELLO, and check that it is the right board.
 
         Raises:
             SilentBoardError: no answer, or no meaningful one.
@@ -99,7 +99,7 @@ class Session:
         return facts
 
     def close(self) -> None:
-        """Close the transport; twice is harmless."""
+        """Close the transport. A second call does nothing."""
         self._transport.close()
 
     @property

@@ -1,7 +1,7 @@
 """USART with FIFOs: RM0433 "Universal synchronous/asynchronous receiver transmitter (USART/UART)".
 
 8N1 by 16-fold oversampling. The transmitter is always ready. Bytes from the host wait in `inbox` and reach the receive
-FIFO one FIFO-full at a time (`arrive`), so a program that keeps up with its interrupts loses nothing.
+FIFO one FIFO-full at a time (`arrive`). So a program that keeps up with its interrupts loses nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Usart(Peripheral):
     registers = (
         Register("CR1", 0x00, writable=_UE | _RE | _TE | _RXFNEIE | _TCIE | _TXFNFIE | _FIFOEN),
         Register("CR2", 0x04, writable=0),
-        Register("CR3", 0x08, writable=1 << 12),  # OVRDIS: there is no overrun
+        Register("CR3", 0x08, writable=1 << 12),  # OVRDIS: this model has no overruns
         Register("BRR", 0x0C, writable=0xFFFF),
         Register("RQR", 0x18, writable=0, ignored=0x1F),
         Register("ISR", 0x1C, read_only=True),
