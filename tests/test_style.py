@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 TOP = Path(__file__).resolve().parent.parent
-KINDS = (".md", ".py", ".c", ".h", ".j2", ".jinja", ".toml", ".sh", ".yml")
-FOLDERS = (".github", "boards", "docs", "firmware_templates", "stq_deploy", "tools")
+KINDS = (".md", ".ipynb", ".py", ".c", ".h", ".j2", ".jinja", ".toml", ".sh", ".yml")
+FOLDERS = (".github", "boards", "docs", "firmware_templates", "stq_deploy", "tests", "tools")
 FILES = [
     path
     for path in sorted([*TOP.glob("*.md"), *(path for folder in FOLDERS for path in (TOP / folder).rglob("*"))])
@@ -25,9 +31,19 @@ RIDDLES = re.compile(
     r"|\b(?:is|are|was|were|be|being) told\b"
     r"|\b(?:come|comes|came) of\b"
     r"|\bmoreover\b|\bthereof\b|\bwhereof\b"
-    r"|\"\"\"Of "
+    r"|\bas of `"
+    r"|, and that\b(?! (?:is|are|was)\b)"
+    r"|(?<!there )\b(?:is|are|was|were) no (?!(?:longer|more|less|fewer|larger|slower|faster|worse|better|limit)\b)"
+    r"|\"\"\"(?:Of|As of|That) "
 )
 """Phrases that docs/STYLE.md rules out, and docstrings that need the name before them to be a sentence."""
+LONGEST = 25
+"""Words of a sentence."""
+PLAIN = (
+    "stq_deploy/common", "stq_deploy/datasets", "stq_deploy/evaluation", "stq_deploy/executors", "stq_deploy/report",
+    "stq_deploy/research", "stq_deploy/sandbox", "stq_deploy/targets", "stq_deploy/zoo", "tools",
+)  # fmt: skip
+"""Folders whose Python has no longer sentence."""
 PROSE = [path for path in FILES if path.name != "STYLE.md"]
 
 
@@ -41,8 +57,98 @@ def test_the_patterns_find_what_they_are_for() -> None:
     assert found(SPELLING, "the requantisation of a sum") == ["the requantisation of a sum"]
     assert found(RIDDLES, "    # all are refused but\n    # for two") == ["    # all are refused but for two"]
     assert found(RIDDLES, "/* the clock is\n * told */") == ["/* the clock is told */"]
+    assert found(RIDDLES, "a scale that is no power of two") == ["a scale that is no power of two"]
+    assert found(RIDDLES, "check the types, and that they fit") == ["check the types, and that they fit"]
+    assert found(RIDDLES, '    """As of a board."""') == ['    """As of a board."""']
     assert not found(RIDDLES, "nothing but a foretaste; he told it")
+    assert not found(RIDDLES, "there is no port; it is no longer open; once, and that is all")
     assert not found(SPELLING, "precise, promise, otherwise, noise, requantization")
+
+
+def words_of(sentence: str) -> int:
+    """Number of words; operators and brackets alone are none."""
+    return sum(any(letter.isalnum() for letter in word) for word in sentence.split())
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a docstring, comment or message.
+
+    A blank line ends one, and so does an entry such as `name: its meaning`, a point of a list, or a line of code, which
+    is indented within a text at the margin.
+    """
+    at_margin = not re.search(r"\n\S", text) or re.search(r"^\S", text.partition("\n")[2], re.MULTILINE) is not None
+    parts = re.sub(r"\n {4,}" if at_margin else r"\n\s*\n", "\n\n", text)
+    for part in re.split(r"\n\s*\n|\n\s*(?=[\w`*][\w, `*.]*: )|\n\s*- ", parts):
+        yield from re.split(r"(?<=[.?!])\)?\s+", " ".join(part.split()))
+
+
+def prose(source: str) -> Iterator[tuple[int, str]]:
+    """Line and text of each docstring, comment and error message of a Python file."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "StqError":
+            for value in [*node.args, *(keyword.value for keyword in node.keywords)]:
+                yield value.lineno, message(value)
+    comment, last = "", 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            follows = token.start[0] == last + 1 and token.line.lstrip().startswith("#")
+            if not follows and comment:
+                yield last, comment
+            text = re.sub(r"\s*#? ?(?:noqa|fmt|type):.*", "", token.string.lstrip("# "))
+            comment, last = f"{comment} {text}" if follows else text, token.start[0]
+    yield last, comment
+
+
+def message(node: ast.expr) -> str:
+    """A text as the user reads it, with one word for each inserted value; empty if it is computed."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "value" for part in node.values)
+    return ""
+
+
+@pytest.mark.parametrize("folder", PLAIN)
+def test_sentences_are_short(folder: str) -> None:
+    long = [
+        f"{path.relative_to(TOP)}:{line}: {words_of(sentence)} words: {sentence}"
+        for path in sorted((TOP / folder).rglob("*.py"))
+        for line, text in prose(path.read_text(encoding="utf-8"))
+        for sentence in sentences(text)
+        if words_of(sentence) > LONGEST
+    ]
+    assert long == []
+
+
+def test_sentences_are_told_apart() -> None:
+    source = '''"""A first line.
+
+A second = sentence (with brackets). Another one
+over two lines:
+
+    code = of(the, page)
+    more
+"""
+
+# A comment
+# of two lines.
+raise StqError(f"no {name} here", next="choose a board")
+'''
+    found_there = [one for _, text in prose(source) for one in sentences(text)]
+    assert found_there == [
+        "A first line.",
+        "A second = sentence (with brackets).",
+        "Another one over two lines:",
+        "code = of(the, page)",
+        "more",
+        "no value here",
+        "choose a board",
+        "A comment of two lines.",
+    ]
+    assert words_of("x + y = z, or (a) - b") == 6
 
 
 def offences(pattern: re.Pattern[str], paths: list[Path]) -> dict[str, list[str]]:
@@ -52,8 +158,10 @@ def offences(pattern: re.Pattern[str], paths: list[Path]) -> dict[str, list[str]
 
 
 def test_spelling_is_ize() -> None:
-    assert len(FILES) > 500
-    assert offences(SPELLING, FILES) == {}
+    """Tests also have names that users misspell."""
+    checked = [path for path in FILES if TOP / "tests" not in path.parents]
+    assert len(checked) > 500
+    assert offences(SPELLING, checked) == {}
 
 
 def test_no_riddles() -> None:

@@ -1,4 +1,4 @@
-"""That TensorFlow is imported silently, and that its lack is one clear error."""
+"""TensorFlow is imported silently, and its lack is one clear error."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ IN_A_TEMPORARY_FOLDER = {
     "fuzz_c_link.py": {"write_text", "write_bytes"},  # what is compiled, and the fuzzer's first inputs
     "fuzz_import.py": {"write_text", "write_bytes"},  # mutated files
 }
-"""Tools whose files are no results, and the functions that they write them with."""
+"""Tools whose files are not results, and the functions that write the files."""
 FIGURES = ["bench_convert", "bench_kernels", "build_schemes", "check_cycles", "compare_emulators", "mlperf_tiny"]
 
 

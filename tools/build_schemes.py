@@ -1,8 +1,8 @@
 """The STQ network in every scheme of the paper's Table III: converted, built, every layer compared on all executors.
 
-The weights are those of the shipped floating-point twin, put through each scheme's quantizers without training: shown
-is that every scheme deploys, what it takes, and that all executors give the same bytes. Nothing is said of accuracy.
-The twin itself deploys in int8, calibrated on the demo's clean samples.
+The weights are those of the shipped floating-point twin, put through each scheme's quantizers without training. So the
+tool shows that every scheme deploys, its cost, and equal bytes on all executors. It measures no accuracy. The twin
+itself deploys in int8, calibrated on the demo's clean samples.
 """
 
 from __future__ import annotations

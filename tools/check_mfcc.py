@@ -2,9 +2,12 @@
 
     python tools/check_mfcc.py FOLDER
 
-FOLDER holds gsc_samples/ (clips WORD_NAME.flac or .wav; .flac needs the package soundfile), gsc12_mfcc.npz (features of
-these and more clips), and of MLPerf Tiny mlperf_tiny/kws01_mfcc_int8.npz (its performance set's int8 features) and
-mlperf_tiny/kws_ref_model_float32.tflite, kws_ref_model.tflite (its DS-CNN).
+FOLDER holds:
+
+- gsc_samples/: clips WORD_NAME.flac or .wav; .flac needs the package soundfile;
+- gsc12_mfcc.npz: features of these and more clips;
+- mlperf_tiny/kws01_mfcc_int8.npz: int8 features of MLPerf Tiny's performance set;
+- mlperf_tiny/kws_ref_model_float32.tflite and kws_ref_model.tflite: MLPerf Tiny's DS-CNN.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python tools/ds_cnn_from_tflite.py kws_ref_model_float32.tflite ds_cnn.h5
 
 In spite of its name that file holds the convolutions' weights in 8 bits, which TensorFlow Lite multiplies by
-activations it quantizes on the fly. The Keras model takes the floats that these integers stand for. It must give what
-TensorFlow Lite itself gives for the same graph with these floats in place of the integers, to 1e-5, or nothing is
-written. Batch norm, which the file has folded into the weights, changes nothing in the Keras model.
+activations it quantizes on the fly. The Keras model takes these integers' real values. Its results must equal
+TensorFlow Lite's own, for the same graph with these floats, to 1e-5. Otherwise nothing is written. Batch norm, which
+the file has folded into the weights, changes nothing in the Keras model.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python tools/export_pretrained.py RUN stq_deploy/zoo/pretrained/stq-cifar10.h5 [--data FILE]
 
-RUN is the --out folder of `stq-deploy train`. Writes the .h5, and beside it a .json record, the model card (.md) and,
-of a quantized model and unless it is large, the converted network (.stq).
+RUN is the --out folder of `stq-deploy train`. Writes the .h5, and beside it a .json record and the model card (.md).
+For a quantized model that is not large it also writes the converted network (.stq).
 """
 
 from __future__ import annotations

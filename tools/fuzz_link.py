@@ -1,7 +1,7 @@
 """Long runs over bad lines: is every sample answered once and rightly, and what does recovery cost?
 
-The server's C code and the host's session are the shipped ones; line, clock and network are simulated, so
-that equal options give equal figures on every computer.
+The server's C code and the host's session are the shipped ones. Line, clock and network are simulated, so equal options
+give equal figures on every computer.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python tools/make_demo_samples.py [--data FILE] [--samples 256] [--square-queries 1000]
 
-Reads stq_deploy/zoo/pretrained/stq-cifar10.h5; writes the .stq beside it, and to stq_deploy/zoo/samples/:
-test images of CIFAR-10, as many of each class, and their FGSM, PGD and Square versions at Linf 8/255.
+Reads stq_deploy/zoo/pretrained/stq-cifar10.h5 and writes the .stq beside it. Writes to stq_deploy/zoo/samples/ test
+images of CIFAR-10, equally many of each class, and their FGSM, PGD and Square versions at Linf 8/255.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ The data folder holds, under the names that their publishers gave them,
       (N, 32, 32, 3), y) and kws01_mfcc_int8.npz (x int8 (N, 49, 10) on the int8 model's input grid, y);
   cifar10_gray.npz and gsc12_mfcc.npz: calibration samples, none of them among the test samples.
 
-ResNetV1 was trained on RGB images, of which only the 200 test samples are at hand: it is calibrated on gray training
-images, their one channel given three times, and scored on the gray test images as well. Calibration takes the
-defaults of `stq-deploy convert`; what it is given is drawn once, with a fixed seed, of all training samples.
+ResNetV1 was trained on RGB images, of which only the 200 test samples are available here. So it is calibrated on gray
+training images, with their one channel three times, and also scored on the gray test images. Calibration takes the
+defaults of `stq-deploy convert`. Its samples are drawn once, with a fixed seed, from all training samples.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The paper's attacks, cell by cell: one network under one series of a preset at one budget.
 
-Samples are attacked in shards, and each finished shard is kept. So a run that is stopped goes on, a run of more samples
-takes over those of a smaller one, and what is there at any time can be shown with its count.
+Samples are attacked in shards, and each finished shard is kept. So an interrupted run continues, and a run of more
+samples takes over those of a smaller one. The results so far can be shown at any time with their count.
 """
 
 from __future__ import annotations

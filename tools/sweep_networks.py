@@ -1,7 +1,7 @@
 """Thousands of random models through Keras, import, conversion, C and boards.
 
-Batches of models run in processes of their own; each finished batch is a line beside the result file, so that an
-interrupted sweep goes on where it was.
+Batches of models run in their own processes. Each finished batch is a line beside the result file, so an interrupted
+sweep continues there.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def checked_name(name: str) -> str:
     """`name`, if a network can be called so.
 
     Raises:
-        StqError: it is no prefix in C, is reserved, or would hide a header.
+        StqError: it is not a prefix in C, is reserved, or would hide a header.
     """
     if not _FORM.fullmatch(name):
         cause = f"a name is of lower-case letters, digits and underscores, a letter first, at most {MAXIMUM_LENGTH}"

@@ -1,8 +1,8 @@
 """Twelve words of Google Speech Commands v0.01 (P. Warden, 2017; CC BY 4.0) as MFCC: *not* the paper's twelve.
 
-It replaces `speech-commands` where its archive of 2.4 GB cannot be had: 10,155 clips of zero, one, five, eight, down,
-go, left, right, up, bed, cat and happy. Each of the last three occurs about three times as often as each of the others.
-No speaker is in two parts.
+It replaces `speech-commands` where its archive of 2.4 GB is not available. It has 10,155 clips of zero, one, five,
+eight, down, go, left, right, up, bed, cat and happy. Each of the last three occurs about three times as often as each
+of the others. No speaker is in two parts.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from stq_deploy.targets.emulator.backends import backend_of
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 
 SECOND_EMULATOR = "mps2-an500"
-"""A board whose emulator, QEMU, is no Python package."""
+"""A board whose emulator, QEMU, is not a Python package."""
 _SANITIZED = "-sanitized"
 
 _LOCAL: dict[str, Callable[[Program], Executor]] = {

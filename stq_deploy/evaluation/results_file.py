@@ -265,7 +265,7 @@ class ResultsFile:
             if index in self.results:
                 raise ValueError(f"sample {index} occurs twice")
             if asked is not None and not isinstance(asked, str):
-                raise ValueError("what was asked is no text")
+                raise ValueError("what was asked is not a text")
             result = Result(_integers(line.get("logits")), None if cycles is None else _integers(cycles), asked)
             self._check(index, result)
         except ValueError as error:

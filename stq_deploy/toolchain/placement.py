@@ -90,7 +90,7 @@ class Placement:
         return memory
 
     def rows(self) -> list[tuple[list[Placed], str]]:
-        """Parts of one group that lie in one memory, together, and that memory; in the order they were placed."""
+        """Parts of one group that are together in one memory, and their memory; in the order they were placed."""
         found: dict[tuple[Group, str], list[Placed]] = {}
         for one in self.placed:
             found.setdefault((one.part.group, one.memory), []).append(one)

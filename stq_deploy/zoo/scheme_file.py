@@ -51,7 +51,7 @@ class SchemeFile(BaseModel):
     def _quantized(cls, name: str) -> str:
         if name not in SCHEMES or not SCHEMES[name].quantized:
             known = ", ".join(key for key, scheme in SCHEMES.items() if scheme.quantized)
-            raise ValueError(f"{name!r} is no quantized scheme; choose one of {known}")
+            raise ValueError(f"{name!r} is not a quantized scheme; choose one of {known}")
         return name
 
     @field_validator("weights")

@@ -1,4 +1,6 @@
-"""docs/CHECKS.md has the table of docs/figures/compare_attacks.json, and ours is no weaker than the references."""
+"""docs/CHECKS.md has the table of docs/figures/compare_attacks.json, and our attacks are at least as strong as the
+references.
+"""
 
 from __future__ import annotations
 

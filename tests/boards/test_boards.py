@@ -1,4 +1,4 @@
-"""Every board file loads, and every way to get one wrong is told."""
+"""Every board file loads, and every mistake in one is an error that names it."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _by_numpy(clip: np.ndarray) -> np.ndarray:
 
 
 def test_features_computed_elsewhere(features: np.ndarray) -> None:
-    """They are stored as float16: ours must round to them, but for what a tie turns."""
+    """They are stored as float16: ours must round to them, except at ties."""
     with np.load(CLIPS / "reference_mfcc.npz") as reference:
         stored = reference["x"]
     half_a_step = np.spacing(np.abs(stored)).astype(np.float64) / 2

@@ -1,4 +1,4 @@
-"""Each difference from float arithmetic is told apart by how it arose; the float model here is ours, with faults."""
+"""Each difference from float arithmetic is classified by its cause; the float model here is ours, with faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fault = Callable[[np.ndarray], np.ndarray]
 
 
 class FaultyFloatModel:
-    """Computes as the integer network does, but for a fault in one layer's output, which all later layers see."""
+    """Computes as the integer network does, with a fault in one layer's output, which all later layers see."""
 
     def __init__(self, network: Network, layer: str, fault: Fault) -> None:
         self.network, self.layer, self.fault = network, layer, fault

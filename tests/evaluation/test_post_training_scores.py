@@ -157,7 +157,7 @@ def test_noise_is_that_on_samples_like_those_calibrated_on(work: Path) -> None:
 
 
 def test_the_shipped_float_model_keeps_its_accuracy_in_8_bits() -> None:
-    """Calibrated on 32 of its samples, scored on 128 others: as many right as in floating point, but for two."""
+    """Calibrated on 32 of its samples, scored on 128 others: as many right as in floating point, within two."""
     path, clean = resolve_model("zoo:fp-cifar10"), load_samples(shipped_samples()[CLEAN])
     scored = SampleSet(clean.x[32:160], clean.y[32:160])
     network = convert_model(path, Conversion(post_training=PostTraining(clean.first(32))))

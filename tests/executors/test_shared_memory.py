@@ -24,7 +24,7 @@ from tests.helpers.networks import random_levels
 
 SAMPLES = 4
 EMULATED = (2, 7)
-"""Of `NETWORKS`: those that also run on emulated boards."""
+"""Indices of `NETWORKS` that also run on emulated boards."""
 NETWORKS = [branched_network(seed, ops=14, unit=(1, 3, 8)[seed % 3], copies=False) for seed in range(8)]
 
 

@@ -1,4 +1,4 @@
-"""The fuzz target: a sample of it, its corpus, and that it would notice a failure and goes on where it stopped."""
+"""The fuzz target: a sample of it, its corpus, a failure that it must notice, and continuing where it stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parser of quantizer texts: what it reads, and that it reads nothing else."""
+"""The parser of quantizer texts: what it reads, and what it refuses."""
 
 from __future__ import annotations
 

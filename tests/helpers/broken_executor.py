@@ -12,7 +12,7 @@ from stq_deploy.program import Program
 
 
 class BrokenExecutor(NumpyExecutor):
-    """Right but for one element of one layer in one sample; `heals` makes only the first run wrong."""
+    """Right except in one element of one layer in one sample; `heals` makes only the first run wrong."""
 
     name = "broken"
 

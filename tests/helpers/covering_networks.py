@@ -27,7 +27,9 @@ FORMS_OF_EVERY_KIND = {
     *(("keep", "int32"), ("wide", "int16")),
 }
 OUTPUTS = {("output", what) for what in ("int8", "int16", "int32", "image", "view")}
-"""Of the outputs beside the logits: their types, and that one is the input image, one a view of another tensor."""
+"""Properties of the outputs beside the logits: their types, the input image as an output, and a view of another
+tensor.
+"""
 
 
 def covering_networks() -> list[Network]:

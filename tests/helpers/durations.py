@@ -47,7 +47,7 @@ def function_of(node: str) -> str:
 
 
 def processor_seconds() -> float:
-    """Of this process and of all children that have ended and were waited for."""
+    """Processor time of this process and of all children that have ended and were waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

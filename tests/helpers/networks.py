@@ -213,7 +213,9 @@ class _Builder:
         return self.append(Upsample, (x,), replace(t, shape=shape), size=size)
 
     def concatenate(self, x: str) -> str | None:
-        """With tensors like `x` but for one axis; half of the time such that levels are only copied."""
+        """Concatenates tensors that equal `x` in shape except along one axis; half of the time such that levels are
+        only copied.
+        """
         t = self.tensors[x]
         axis = self.integer(0, len(t.shape) - 1)
         copies = self.choice((True, False))

@@ -131,7 +131,7 @@ GOOD: dict[str, list[Argument]] = {
     "stq_upsample": [arguments.upsample_params("int8", (2, 1)), DIMS, IMAGE],
     "stq_concatenate": [arguments.concatenate_params(2, 2, "int8"), arguments.concatenate_parts([PART, PART])],
 }  # fmt: skip
-"""Good arguments, but for the output, of every kernel without weights or table."""
+"""Good arguments, except the output, of every kernel without weights or table."""
 
 NARROW = Struct((None, 4096))
 

@@ -91,7 +91,7 @@ def test_another_network_is_noticed(generated_board: Path) -> None:
 
 
 def test_sizes_that_are_not_the_networks_are_noticed(generated_board: Path) -> None:
-    """As of a board that states the right model hash, and lies about the rest."""
+    """Facts of a board that states the right model hash, and wrong values for the rest."""
     with executor(generated_board) as honest:
         session = honest.session
         for name in ("input_bytes", "output_count", "output_type", "layer_count"):

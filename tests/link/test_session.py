@@ -55,7 +55,7 @@ def test_a_good_line_needs_no_repeats_and_hides_the_wire(board: SimulatedBoard, 
     assert board.runs == len(SAMPLES)
     counts = session.statistics
     assert counts.retries == counts.damaged_received == counts.duplicates == 0
-    # 20 ms of computing hide 11.3 ms of wire a sample, but for the first sample's.
+    # 20 ms of computing hide 11.3 ms of wire per sample, except the first sample's.
     assert board.now() - begin < 0.020 * len(SAMPLES) + 0.015
 
 

@@ -33,7 +33,7 @@ def test_largest_error(data: st.DataObject) -> None:
 
 
 def test_a_range_of_32_bits_takes_no_longer() -> None:
-    """Of floor(x * 5 / 7) beside x * 5 / 7 the largest error is 6/7, wherever the range starts."""
+    """The largest error of floor(x * 5 / 7) against x * 5 / 7 is 6/7, wherever the range starts."""
     line = RoundedLine(5, 0, 7)
     assert largest_error(line, Fraction(1), Fraction(5, 7), Fraction(0), -(2**31), 2**31 - 1) == Fraction(6, 7)
 

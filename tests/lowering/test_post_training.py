@@ -1,4 +1,4 @@
-"""Post-training quantization: where quantizers go, and that the integer network equals what came of it."""
+"""Post-training quantization: places of the quantizers, and equality of the integer network with the result."""
 
 from __future__ import annotations
 

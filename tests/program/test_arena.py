@@ -11,7 +11,7 @@ from stq_deploy.program.buffers import ALIGNMENT, Block, Buffer, aligned
 
 
 def block(*buffers: tuple[int, int, int, int]) -> Block:
-    """Of buffers (offset, size, first, last)."""
+    """A block of buffers (offset, size, first, last)."""
     return Block(tuple(Buffer(f"{size}@{first}", at, size, first, last) for at, size, first, last in buffers))
 
 

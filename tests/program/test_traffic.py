@@ -26,7 +26,7 @@ from tests.helpers.networks import random_levels, random_network
 
 KINDS = ("activations", "scratch", "constants")
 SMALL_BYTES = 512
-"""Of a layer with less traffic, what a kernel does once weighs more than its loops."""
+"""Bytes of traffic below which a kernel's fixed work weighs more than its loops."""
 SEEDS = (0, 3)
 
 

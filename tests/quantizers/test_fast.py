@@ -11,7 +11,7 @@ pytestmark = pytest.mark.keras
 
 
 def outputs_and_gradients(quantizer: Any, x: Any) -> tuple[Any, Any]:
-    """Of one quantizer; in float32."""
+    """Values and gradients of one quantizer, in float32."""
     import tensorflow as tf
 
     upstream = np.random.default_rng(1).normal(0, 1, x.shape).astype(np.float32)

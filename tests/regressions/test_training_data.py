@@ -34,7 +34,7 @@ UNFIT: dict[str, tuple[tuple[int, ...], dict[str, Any], list[str], str]] = {
     "complex numbers": ((8, 8), {"x_train": PICTURES.astype(np.complex64)}, [], "complex64"),
     "labels of too many classes": ((8, 8), {"y_train": np.arange(COUNT)}, [], "but there are 10 classes"),
     "a negative label": ((8, 8), {"y_train": np.full(COUNT, -1)}, [], "run from -1"),
-    "labels that are no whole numbers": ((8, 8), {"y_train": np.full(COUNT, 0.5)}, [], "whole numbers"),
+    "labels that are not whole numbers": ((8, 8), {"y_train": np.full(COUNT, 0.5)}, [], "whole numbers"),
     "fewer labels than samples": ((8, 8), {"y_train": np.zeros(3, int)}, [], "not of one length"),
     "a test part of another shape": ((8, 8), {"x_test": np.zeros((8, 9, 9), np.uint8)}, [], "test samples (9, 9, 1)"),
     "no test part": ((8, 8), {"x_test": PICTURES[:0], "y_test": np.zeros(0, int)}, [], "has no test samples"),

@@ -124,7 +124,7 @@ def test_bar_heights_are_the_shares() -> None:
 
 
 def test_whiskers_span_the_interval() -> None:
-    """Of a bar of 50 % with the interval 40 .. 60 %, the whisker is as long as 2/5 of the bar."""
+    """The whisker of a bar of 50 % with the interval 40 .. 60 % is 2/5 of the bar's length."""
     svg = accuracy_chart([("a", [Bar(0, 0.5, 0.4, 0.6, "half")])], SERIES)
     height = _boxes(svg)["half"][1]
     whisker = [

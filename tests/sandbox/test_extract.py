@@ -168,7 +168,7 @@ def test_many_large_arrays_are_refused_together(tmp_path: Path) -> None:
 
 
 def deflated_zeros(megabytes: int) -> bytes:
-    """Valid but for its checksum, which comes last; made without compressing all of it."""
+    """A stream whose only fault is its checksum, which comes last; made without compressing all of it."""
     packer = zlib.compressobj(9)
     first, again = (packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
     return first + again * (megabytes - 1) + packer.flush()

@@ -55,7 +55,7 @@ def scratch(size: int, accesses: int = 0) -> Part:
 
 
 def constants(name: str, size: int, reads: float) -> Part:
-    """Of a layer, each byte of which is read `reads` times."""
+    """Weights of a layer, each byte of which is read `reads` times."""
     return Part("weights", name, size, round(reads * size), (f"*(.rodata.{name})",))
 
 

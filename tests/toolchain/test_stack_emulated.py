@@ -104,7 +104,7 @@ def test_the_bounds_hold_for_the_firmware(
 
     # The whole: an inference goes down the deepest path, or nearly, and interrupts come on top of some part of it.
     assert 0.8 * built.stack.program_bytes < top - watch.lowest <= built.stack.bytes
-    # Each function by itself; those of equal name are told apart no further.
+    # Each function by itself; functions of equal names are not distinguished.
     graph = read_call_graph(objects, built.compiler_family, board.stack.assembly_calls)
     frames: dict[str, int] = defaultdict(int)
     for title, frame in graph.frames.items():

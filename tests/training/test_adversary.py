@@ -187,7 +187,7 @@ def test_the_loss_of_clean_and_attacked_samples() -> None:
 
 
 def test_accuracy_under_attack_is_exact_where_the_least_perturbation_is_known() -> None:
-    """Of a linear network of two classes: right as long as the margin exceeds eps times the weights' L1 norm."""
+    """A linear network of two classes is right as long as the margin exceeds eps times the weights' L1 norm."""
     from stq_deploy.research.training.robust_accuracy import RobustEvaluator
 
     rng = np.random.default_rng(3)

@@ -69,7 +69,7 @@ def _arrays(config: TrainingConfig) -> dict[str, np.ndarray]:
 
 
 def _model_weights(config: TrainingConfig) -> list[np.ndarray]:
-    """Of the model that was written; the file's bytes hold the time, too."""
+    """Weights of the model that was written; the file's bytes also hold the time."""
     from stq_deploy.frontend.keras_model import read_keras_model
 
     return read_keras_model(str(config.out / "model.h5")).get_weights()

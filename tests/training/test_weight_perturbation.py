@@ -9,7 +9,7 @@ pytestmark = pytest.mark.keras
 
 
 def test_the_gradient_is_taken_up_the_loss_and_the_weights_stay() -> None:
-    """Of (|w - a|^2 + |b - c|^2) / 2, whose gradient is w - a: known at every place."""
+    """The gradient of (|w - a|^2 + |b - c|^2) / 2, which is w - a: known at every place."""
     import tensorflow as tf
 
     from stq_deploy.research.training.weight_perturbation import gradients_at_worse_weights

@@ -1,4 +1,4 @@
-"""Schemes by layer: read, checked, in the network that is built, and in the integer network that comes of it."""
+"""Schemes by layer: read, checked, in the network that is built, and in the integer network that results."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def test_pixels_of_few_bits(bits: int, tmp_path: Path) -> None:
         ('base = "stq"\n[weights]\nconv1 = 8.0', "weights.conv1"),
         ('base = "stq"\n[activations]\nrelu1 = 9', "relu1 = 9 bits is not possible"),
         ('base = "stq"\n[activations]\nrelu1 = true', "activations"),
-        ('base = "fp"', "no quantized scheme"),
-        ('base = "5bit"', "no quantized scheme"),
+        ('base = "fp"', "not a quantized scheme"),
+        ('base = "5bit"', "not a quantized scheme"),
         ("[weights]\nconv1 = 4", "'base' is missing"),
         ('base = "stq"\n[weight]\nconv1 = 4', "no entry 'weight'"),
         ("base = ", "not a TOML file"),

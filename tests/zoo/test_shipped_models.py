@@ -74,7 +74,7 @@ def test_its_keras_model_converts_to_the_same(model: ShippedModel, tmp_path: Pat
 
 
 def differing_layers(model: str) -> int:
-    """Of NumPy and host C."""
+    """Layers in which NumPy and host C differ."""
     found = json_of(invoke("verify", "--model", model, "--executors", "numpy,host-cortex-m7", "--json"))
     return int(found["differing_layers"])
 

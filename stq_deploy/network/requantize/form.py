@@ -49,7 +49,7 @@ class Form(ABC):
 
     @abstractmethod
     def check_constants(self, low: Accumulators, high: Accumulators) -> None:
-        """Check types and shapes of the constants, and that no intermediate overflows for accumulators in [low, high].
+        """Check types and shapes of the constants, and the absence of overflows for accumulators in [low, high].
 
         Args:
             low, high: int64 (C,).

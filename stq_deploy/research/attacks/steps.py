@@ -12,8 +12,10 @@ from stq_deploy.research.attacks.grid import Samples
 from stq_deploy.research.attacks.streams import Index, Streams
 
 PIXEL, SPREAD = "pixel", "spread"
-"""How a step of length 1 in L1 is distributed: on the single value of the largest gradient (the steepest step; ART
-since 1.18), or over all values in proportion to the gradient (ART before 1.18, and so the paper)."""
+"""Distribution of a step of length 1 in L1. `PIXEL` puts it on the value of the largest gradient (the steepest step;
+ART since 1.18). `SPREAD` spreads it over all values in proportion to the gradient (ART before 1.18, and so the
+paper).
+"""
 
 Real = npt.NDArray[np.float64]
 

@@ -27,7 +27,7 @@ def settle(layer: Any) -> None:
 
 
 def settled(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights that `quantizer` maps to the same values as `weights`, and that take as few bits as possible.
+    """Weights of as few bits as possible that `quantizer` maps to the same values as `weights`.
 
     Where the quantizer is idempotent, these are the quantized values themselves; ternary, binary and quantized_bits are
     with power-of-two scales. Other scales change by a rounding when they are fitted to their own values, which counts

@@ -1,7 +1,7 @@
 """The emulated board's own process: `python -m stq_deploy.targets.emulator --board stm32h743 --elf firmware.elf`.
 
-Prints one JSON object per line: first {"event": "ready", "port": ...}, then {"event": "refused", ...} whenever the
-program does something that the hardware would not allow, and {"event": "error", ...} for a user's mistake.
+Prints one JSON object per line. The first is {"event": "ready", "port": ...}. {"event": "refused", ...} follows
+whenever the program does something that the hardware would not allow, and {"event": "error", ...} for a user's mistake.
 Exit codes: 0 stopped on request, 1 a user's mistake, 3 the program cannot continue.
 """
 

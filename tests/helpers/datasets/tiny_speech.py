@@ -34,7 +34,7 @@ def files() -> dict[str, bytes]:
     for number, word in enumerate(WORDS):
         for take in range(sum(name.startswith(f"{word}/") for name in found), PER_WORD):
             time = np.arange(16_000) / 16_000
-            tone = np.sin(2 * np.pi * (200 + 150 * number) * time) * 9000  # one pitch a word: to be told apart
+            tone = np.sin(2 * np.pi * (200 + 150 * number) * time) * 9000  # one pitch per word, to distinguish them
             found[f"{word}/{take:08x}_nohash_0.wav"] = wav(tone + random.normal(0, 300, 16_000))
     names = [f"{word}/{PER_WORD - 1:08x}_nohash_0.wav" for word in WORDS]
     found["testing_list.txt"] = "".join(f"{name}\n" for name in names).encode()

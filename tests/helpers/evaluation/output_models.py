@@ -1,6 +1,6 @@
 """Small QKeras models of every kind of output, each with samples, labels, and the score that Keras's own outputs give.
 
-Weights are few-bit and pixels have 8 bits, so that the integer network is the Keras model but for float32's rounding.
+Weights are few-bit and pixels have 8 bits, so that the integer network is the Keras model up to float32's rounding.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ Reals = npt.NDArray[np.float64]
 
 @dataclass
 class Compared:
-    """Samples by what came of them.
+    """Counts of samples by result.
 
     Attributes:
         refused: why the model has no integer form, or "".

@@ -30,7 +30,7 @@ LIMITS = ("exceed 32 bits", "fit 16 bits", "so many levels")
 
 @dataclass
 class Outcome:
-    """What came of one model.
+    """The result of one model.
 
     Attributes:
         refused: why it has no integer form, or "".
