@@ -39,7 +39,7 @@ def test_the_snippet_that_does_not_stall(assemble: Assemble) -> None:
 
 @pytest.mark.parametrize(("first", "second", "cycles"), [(0, 4, 1), (0, 8, 2), (4, 0, 1), (16, 4, 1), (12, 4, 2)])
 def test_banks_by_address(first: int, second: int, cycles: float, assemble: Assemble) -> None:
-    """Of loads through two registers only the addresses can say whether they collide."""
+    """Only their addresses show whether loads through two registers collide."""
     one, two = decode(0, assemble("ldr.w r0, [r1]\nldr.w r2, [r3]"))
     steps = [Step(one, (0x2000_0000 + first,)), Step(two, (0x2000_1000 + second,))]
     timing = core_model("cortex-m7").time([steps] * 10)
