@@ -18,6 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from stq_deploy.common.files import write_whole
+
 SHA256 = "executed_code_sha256"
 """Name in the notebook's metadata of the hash of the code that gave its outputs."""
 
@@ -102,7 +104,7 @@ def main() -> None:
             execute(notebook, lambda number, text: print(f"[{number}]\n{text.rstrip()}" if text else f"[{number}]"))
         finally:
             os.chdir(here)
-    out.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(out, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
