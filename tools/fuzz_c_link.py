@@ -127,7 +127,7 @@ def first_inputs() -> list[bytes]:
         (FrameType.INFER, messages.infer_payload(InferFlags.DIGESTS | InferFlags.CYCLES, sample)),
         (FrameType.INPUT, messages.input_payload(0, sample)),
         (FrameType.RUN_TO_LAYER, messages.run_to_layer_payload(1)),
-        (FrameType.READ_OUTPUT, messages.read_output_payload(0, 64)),
+        (FrameType.READ_OUTPUT, messages.read_output_payload(0, 0, 64)),
         (FrameType.COUNTERS, b""),
         (FrameType.LAST_FAULT, b""),
         (FrameType.RESET, b""),

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_protocol.h - the numbers of the link protocol, version 1. docs/PROTOCOL.md explains them;
+ * stq_protocol.h - the numbers of the link protocol, version 2. docs/PROTOCOL.md explains them;
  * stq_deploy/targets/link/protocol.py is the host's copy.
  */
 #ifndef STQ_PROTOCOL_H
 #define STQ_PROTOCOL_H
 
-#define STQ_LINK_VERSION 1u
+#define STQ_LINK_VERSION 2u
 
 /* Requests the host may have outstanding, and so the answers the board keeps for repeats. */
 #define STQ_LINK_WINDOW 4u
@@ -61,9 +61,10 @@ enum {
     STQ_LINK_ERROR_LAYER = 4,            /* no such layer; the layer count */
     STQ_LINK_ERROR_RANGE = 5,            /* offset or length outside; the size */
     STQ_LINK_ERROR_INPUT_INCOMPLETE = 6, /* no inline levels and not all chunks; bytes received so far */
-    STQ_LINK_ERROR_NOTHING_TO_READ = 7,  /* READ_OUTPUT without RUN_TO_LAYER before it; 0 */
+    STQ_LINK_ERROR_NOTHING_TO_READ = 7,  /* READ_OUTPUT without INFER or RUN_TO_LAYER before it; 0 */
     STQ_LINK_ERROR_KERNEL = 8,           /* a kernel refused its arguments; the layer */
     STQ_LINK_ERROR_LEVEL = 9,            /* an input level outside the network's range; its index */
+    STQ_LINK_ERROR_OUTPUT = 10,          /* no such output; how many there are */
 };
 
 /* Codes of STQ_LINK_REJECT. */

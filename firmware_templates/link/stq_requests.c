@@ -26,8 +26,13 @@ typedef int32_t __attribute__((may_alias)) level_s32;
 /* Bytes of input levels received in chunks so far, from the start of stq_network_input() on. */
 static uint32_t input_received;
 
-/* The layer whose output STQ_LINK_READ_OUTPUT may read: the last one that ran, or -1. */
-static int32_t readable_layer = -1;
+/*
+ * What STQ_LINK_READ_OUTPUT may read: the output of the layer that STQ_LINK_RUN_TO_LAYER ran last, or the network's
+ * outputs after STQ_LINK_INFER.
+ */
+#define NOTHING (-1)
+#define ALL_OUTPUTS STQ_NETWORK_LAYER_COUNT
+static int32_t readable = NOTHING;
 
 int32_t stq_requests_running_layer(void)
 {
@@ -37,7 +42,7 @@ int32_t stq_requests_running_layer(void)
 void stq_requests_forget_input(void)
 {
     input_received = 0;
-    readable_layer = -1;
+    readable = NOTHING;
 }
 
 static void refuse(stq_answer *answer, uint8_t request_type, uint16_t code, uint32_t detail)
@@ -76,7 +81,7 @@ static int take_levels(const uint8_t *levels, uint32_t offset, uint32_t length, 
 {
     const uint32_t first = offset / LEVEL_BYTES;
     const uint32_t count = length / LEVEL_BYTES;
-    readable_layer = -1; /* its output may overlap the input */
+    readable = NOTHING; /* what ran before may overlap the input */
     for (uint32_t i = 0; i < count; i++) {
         const int32_t level = level_at(levels, i);
         if (level < STQ_NETWORK_INPUT_MINIMUM || level > STQ_NETWORK_INPUT_MAXIMUM) {
@@ -213,6 +218,7 @@ static void infer(const uint8_t *payload, uint32_t length, stq_answer *answer)
         }
     }
     stq_link_counters.inferences++;
+    readable = ALL_OUTPUTS;
 
     stq_store_u32(answer->payload, flags);
     stq_store_u32(answer->payload + 4, write_logits(logits));
@@ -247,7 +253,7 @@ static void run_to_layer(const uint8_t *payload, uint32_t length, stq_answer *an
             return;
         }
     }
-    readable_layer = (int32_t)last;
+    readable = (int32_t)last;
     stq_store_u32(answer->payload, stq_network_layers[last].output_bytes);
     stq_store_u32(answer->payload + 4, output_digest(last));
     answer->length = 8;
@@ -255,26 +261,40 @@ static void run_to_layer(const uint8_t *payload, uint32_t length, stq_answer *an
 
 static void read_output(const uint8_t *payload, uint32_t length, stq_answer *answer)
 {
-    if (length != 8) {
-        refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_LENGTH, 8);
+    if (length != 12) {
+        refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_LENGTH, 12);
         return;
     }
-    if (readable_layer < 0) {
+    if (readable == NOTHING) {
         refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_NOTHING_TO_READ, 0);
         return;
     }
-    const stq_layer_info *layer = &stq_network_layers[readable_layer];
-    const uint32_t offset = stq_load_u32(payload);
-    const uint32_t count = stq_load_u32(payload + 4);
-    if (offset > layer->output_bytes || count > layer->output_bytes - offset) {
-        refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_RANGE, layer->output_bytes);
+    const uint32_t output = stq_load_u32(payload);
+    const uint32_t offset = stq_load_u32(payload + 4);
+    const uint32_t count = stq_load_u32(payload + 8);
+    const uint32_t outputs = readable == ALL_OUTPUTS ? STQ_NETWORK_OUTPUTS : 1u; /* a layer has one */
+    if (output >= outputs) {
+        refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_OUTPUT, outputs);
+        return;
+    }
+    const uint8_t *levels;
+    uint32_t bytes;
+    if (readable == ALL_OUTPUTS) {
+        levels = stq_network_outputs[output].levels;
+        bytes = stq_network_outputs[output].bytes;
+    } else {
+        levels = stq_network_layers[readable].output;
+        bytes = stq_network_layers[readable].output_bytes;
+    }
+    if (offset > bytes || count > bytes - offset) {
+        refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_RANGE, bytes);
         return;
     }
     if (count > STQ_LINK_MAX_ANSWER_PAYLOAD) {
         refuse(answer, STQ_LINK_READ_OUTPUT, STQ_LINK_ERROR_RANGE, STQ_LINK_MAX_ANSWER_PAYLOAD);
         return;
     }
-    stq_copy_bytes(answer->payload, (const uint8_t *)layer->output + offset, count);
+    stq_copy_bytes(answer->payload, levels + offset, count);
     answer->length = count;
 }
 

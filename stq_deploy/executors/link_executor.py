@@ -60,12 +60,11 @@ class LinkExecutor(Executor):
     def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
         first, *others = empty_outputs(self.program, len(levels))
         flat = first.reshape(len(levels), -1)
-        for i, inference in enumerate(self._infer(levels, progress)):
+        for i, inference in enumerate(self._infer(levels, progress, all_outputs=True)):
             flat[i] = inference.logits
-        # The answer to an inference holds the first output only (docs/PROTOCOL.md).
-        for output, place in zip(others, self.program.outputs[1:], strict=True):
-            for i, sample in enumerate(levels):
-                output[i] = self._tensor(sample, place.tensor)
+            for output, content in zip(others, inference.others, strict=True):
+                little_endian = output.dtype.newbyteorder("<")
+                output[i] = np.frombuffer(content, little_endian).reshape(output.shape[1:])
         return (first, *others)
 
     def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
@@ -95,20 +94,12 @@ class LinkExecutor(Executor):
     def close(self) -> None:
         self.session.close()
 
-    def _infer(self, levels: Levels, progress: Progress | None, *, digests: bool = False) -> Iterator[Inference]:
+    def _infer(
+        self, levels: Levels, progress: Progress | None, *, digests: bool = False, all_outputs: bool = False
+    ) -> Iterator[Inference]:
         samples = checked_levels(self.program, levels)
-        for done, inference in enumerate(self.session.infer(samples, digests=digests), start=1):
+        others = [place.type.bytes for place in self.program.outputs[1:]] if all_outputs else []
+        for done, inference in enumerate(self.session.infer(samples, digests=digests, others=others), start=1):
             yield inference
             if progress:
                 progress(done)
-
-    def _tensor(self, sample: Levels, name: str) -> npt.NDArray[Any]:
-        """Levels of any tensor for one sample, from the bytes of its pieces in order."""
-        program = self.program
-        writer = {layer.op.output: layer.index for layer in program.layers}
-        parts = [
-            self.layer_output(sample, writer[piece]) if piece in writer else checked_levels(program, sample[None])[0]
-            for piece in program.pieces[name]
-        ]
-        spec = program.network.tensors[name]
-        return np.concatenate([part.reshape(-1) for part in parts]).astype(spec.dtype, copy=False).reshape(spec.shape)

@@ -61,6 +61,22 @@ def test_logits_digests_and_layer_outputs_are_the_references(generated_board: Pa
     assert finished == list(range(1, len(LEVELS) + 1))
 
 
+def test_one_inference_gives_every_output(tmp_path: Path) -> None:
+    """Of a generated network with several outputs: values, types and shapes, and one inference for each sample."""
+    network = next(one for one in map(random_network, range(200)) if len(one.outputs) > 2)
+    generated = generate(plan_network(network), tmp_path, command="test", tool_version="0")
+    kernels = sorted((firmware_templates() / "kernels" / "reference").glob("*.c"))
+    board = compile_board(tmp_path, "memory_board", ["-shared", "-fPIC", "-O0"], network=[*generated.sources, *kernels])
+    levels = random_levels(network, 5)
+    with executor(board, network) as on_board, NumpyExecutor(plan_network(network)) as reference:
+        found, expected = on_board.run(levels), reference.run(levels)
+        assert len(found) == len(network.outputs)
+        for one, other in zip(found, expected, strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+        assert on_board.session.counters().inferences == len(levels)
+
+
 def test_bad_levels_and_layers_are_refused_before_they_are_sent(generated_board: Path) -> None:
     with executor(generated_board) as on_board:
         with pytest.raises(StqError, match="have shape"):

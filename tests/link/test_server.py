@@ -224,9 +224,9 @@ def test_without_hello_nothing_is_run(raw: Board) -> None:
 
 
 def test_another_version_is_told_ours(greeted: Board) -> None:
-    (answer,) = greeted.exchange(encode_frame(Frame(FrameType.INFER, 1, TAG, 9, INFER, version=2)))
+    (answer,) = greeted.exchange(encode_frame(Frame(FrameType.INFER, 1, TAG, 9, INFER, version=1)))
     rejected(answer, RejectCode.VERSION)
-    assert (answer.version, parse_reject(answer.payload).detail) == (1, 2)
+    assert (answer.version, parse_reject(answer.payload).detail) == (2, 1)
     assert greeted.runs[0] == 0
 
 
@@ -278,8 +278,8 @@ LEVEL_127 = bytes([0] * 1000 + [127] + [0] * 23)  # the stub network is certifie
         (FrameType.RUN_TO_LAYER, messages.run_to_layer_payload(3, SAMPLE.tobytes()), ErrorCode.LAYER, 3),
         (FrameType.RUN_TO_LAYER, messages.run_to_layer_payload(1 << 31), ErrorCode.LAYER, 3),
         (FrameType.RUN_TO_LAYER, messages.run_to_layer_payload(1), ErrorCode.INPUT_INCOMPLETE, 0),
-        (FrameType.READ_OUTPUT, messages.read_output_payload(0, 1), ErrorCode.NOTHING_TO_READ, 0),
-        (FrameType.READ_OUTPUT, bytes(7), ErrorCode.LENGTH, 8),
+        (FrameType.READ_OUTPUT, messages.read_output_payload(0, 0, 1), ErrorCode.NOTHING_TO_READ, 0),
+        (FrameType.READ_OUTPUT, bytes(8), ErrorCode.LENGTH, 12),
         (FrameType.LAYER_INFO, b"", ErrorCode.LENGTH, 4),
         (FrameType.LAYER_INFO, messages.layer_info_payload(3), ErrorCode.LAYER, 3),
         (FrameType.LAYER_INFO, messages.layer_info_payload(0xFFFFFFFF), ErrorCode.LAYER, 3),
@@ -326,29 +326,61 @@ def test_a_layers_output_is_read_within_its_bounds(greeted: Board) -> None:
     answer = greeted.send(FrameType.RUN_TO_LAYER, 1, messages.run_to_layer_payload(1, SAMPLE.tobytes()))
     size, digest = messages.parse_run_to_layer(answer.payload)
     assert (size, greeted.runs) == (2048, [1, 1, 0])
-    first = greeted.send(FrameType.READ_OUTPUT, 2, messages.read_output_payload(0, 1280)).payload
-    rest = greeted.send(FrameType.READ_OUTPUT, 3, messages.read_output_payload(1280, 768)).payload
+    first = greeted.send(FrameType.READ_OUTPUT, 2, messages.read_output_payload(0, 0, 1280)).payload
+    rest = greeted.send(FrameType.READ_OUTPUT, 3, messages.read_output_payload(0, 1280, 768)).payload
     assert zlib.crc32(first + rest) == digest
-    assert greeted.send(FrameType.READ_OUTPUT, 4, messages.read_output_payload(2048, 0)).payload == b""
+    assert greeted.send(FrameType.READ_OUTPUT, 4, messages.read_output_payload(0, 2048, 0)).payload == b""
     outside = [(0, 1281), (1, 2048), (2048, 1), (2049, 0), (0xFFFFFFFF, 2), (2, 0xFFFFFFFF)]
     for n, (offset, length) in enumerate(outside, start=5):
-        answer = greeted.send(FrameType.READ_OUTPUT, n, messages.read_output_payload(offset, length))
+        answer = greeted.send(FrameType.READ_OUTPUT, n, messages.read_output_payload(0, offset, length))
         refused(answer, ErrorCode.RANGE, 1280 if (offset, length) == (0, 1281) else 2048)
 
 
 @pytest.mark.parametrize(
     "between",
     [
-        (FrameType.INFER, INFER),
         (FrameType.INPUT, messages.input_payload(0, bytes(1))),
         (FrameType.INFER, bytes(4) + LEVEL_127),
+        (FrameType.RUN_TO_LAYER, messages.run_to_layer_payload(0, LEVEL_127)),
     ],
 )
-def test_new_input_ends_the_reading_of_an_output(greeted: Board, between: tuple[int, bytes]) -> None:
-    greeted.send(FrameType.RUN_TO_LAYER, 1, messages.run_to_layer_payload(0, SAMPLE.tobytes()))
+@pytest.mark.parametrize(
+    "run", [(FrameType.INFER, INFER), (FrameType.RUN_TO_LAYER, messages.run_to_layer_payload(0, SAMPLE.tobytes()))]
+)
+def test_new_input_ends_the_reading_of_an_output(
+    greeted: Board, run: tuple[int, bytes], between: tuple[int, bytes]
+) -> None:
+    greeted.send(run[0], 1, run[1])
     greeted.send(between[0], 2, between[1])
-    answer = greeted.send(FrameType.READ_OUTPUT, 3, messages.read_output_payload(0, 1))
+    answer = greeted.send(FrameType.READ_OUTPUT, 3, messages.read_output_payload(0, 0, 1))
     refused(answer, ErrorCode.NOTHING_TO_READ, 0)
+
+
+def test_one_inference_gives_all_outputs(greeted: Board) -> None:
+    """The second one in two pieces; also from repeated requests, whose answers the board has kept."""
+    logits = greeted.send(FrameType.INFER, 1, INFER).payload[16:56]
+    read = messages.read_output_payload
+    assert greeted.send(FrameType.READ_OUTPUT, 2, read(0, 0, 40)).payload == logits
+    pieces = [greeted.send(FrameType.READ_OUTPUT, n, read(1, at, size)).payload
+              for n, at, size in ((3, 0, 1280), (4, 1280, 768), (4, 1280, 768))]  # fmt: skip
+    assert (greeted.runs, pieces[1]) == ([1, 1, 1], pieces[2])
+    greeted.send(FrameType.RUN_TO_LAYER, 5, messages.run_to_layer_payload(1, SAMPLE.tobytes()))
+    whole = greeted.send(FrameType.READ_OUTPUT, 6, read(0, 0, 1280)).payload
+    whole += greeted.send(FrameType.READ_OUTPUT, 7, read(0, 1280, 768)).payload
+    assert pieces[0] + pieces[1] == whole
+
+
+def test_outputs_that_are_not_there_are_refused(greeted: Board) -> None:
+    read = messages.read_output_payload
+    greeted.send(FrameType.INFER, 1, INFER)
+    for n, output in enumerate((2, 3, 0x80000000, 0xFFFFFFFF), start=2):
+        refused(greeted.send(FrameType.READ_OUTPUT, n, read(output, 0, 1)), ErrorCode.OUTPUT, 2)
+    for n, (output, offset, length, size) in enumerate(
+        [(0, 0, 41, 40), (0, 41, 0, 40), (1, 2048, 1, 2048), (1, 0xFFFFFFFF, 2, 2048), (1, 0, 1281, 1280)], start=6
+    ):
+        refused(greeted.send(FrameType.READ_OUTPUT, n, read(output, offset, length)), ErrorCode.RANGE, size)
+    greeted.send(FrameType.RUN_TO_LAYER, 11, messages.run_to_layer_payload(2, SAMPLE.tobytes()))
+    refused(greeted.send(FrameType.READ_OUTPUT, 12, read(1, 0, 1)), ErrorCode.OUTPUT, 1)
 
 
 def test_a_kernel_that_refuses_names_its_layer(greeted: Board) -> None:
@@ -357,7 +389,7 @@ def test_a_kernel_that_refuses_names_its_layer(greeted: Board) -> None:
     answer = greeted.send(FrameType.RUN_TO_LAYER, 2, messages.run_to_layer_payload(2, SAMPLE.tobytes()))
     refused(answer, ErrorCode.KERNEL, 1)
     refused(
-        greeted.send(FrameType.READ_OUTPUT, 3, messages.read_output_payload(0, 1)),
+        greeted.send(FrameType.READ_OUTPUT, 3, messages.read_output_payload(0, 0, 1)),
         ErrorCode.NOTHING_TO_READ,
         0,
     )

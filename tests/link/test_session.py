@@ -30,7 +30,13 @@ from stq_deploy.targets.link.protocol import ErrorCode, ResetCause
 from stq_deploy.targets.link.session import Session
 from stq_deploy.targets.link.timeouts import Timeouts
 from tests.helpers.link.damage import KINDS, Damage
-from tests.helpers.link.simulated_board import SimulatedBoard, expected_logits, random_samples, random_wide_samples
+from tests.helpers.link.simulated_board import (
+    SimulatedBoard,
+    expected_logits,
+    expected_sums,
+    random_samples,
+    random_wide_samples,
+)
 
 OpenSession = Callable[..., Session]
 
@@ -109,6 +115,43 @@ def test_input_in_chunks_survives_damage(large_board_library: Path, open_session
     assert (logits_of(session, samples) == wanted).all()
     assert board.runs == len(samples)
     assert zlib.crc32(session.layer_output(samples[3], 2)) == zlib.crc32(wanted[3].tobytes())
+
+
+SUMS = [expected_sums(sample).astype("<i2").tobytes() for sample in SAMPLES]
+
+
+def test_one_inference_gives_all_outputs(board: SimulatedBoard, open_session: OpenSession) -> None:
+    """Of 2,048 bytes, which take two answers; the next samples are sent ahead as before."""
+    session = open_session(board)
+    results = list(session.infer(SAMPLES, others=(2048,)))
+    assert [result.others for result in results] == [(sums,) for sums in SUMS]
+    assert (np.array([result.logits for result in results]) == LOGITS).all()
+    assert board.runs == len(SAMPLES)
+    assert session.statistics.frames_sent == 1 + 3 * len(SAMPLES)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), resets=st.sampled_from([(), (1,), (4, 9)]))
+def test_all_outputs_survive_damage_and_resets(
+    board_library: Path, open_session: OpenSession, seed: int, resets: tuple[int, ...]
+) -> None:
+    """After a reset samples are run again of which an output is missing: at most the two in the window."""
+    damage = {"to_board": Damage(seed, 2e-4), "to_host": Damage(seed + 1, 2e-4)}
+    board = SimulatedBoard(board_library, **damage, resets_after=resets, inference_seconds=0.003)
+    session = open_session(board)
+    results = list(session.infer(SAMPLES[:12], digests=True, others=(2048,)))
+    assert [result.others for result in results] == [(sums,) for sums in SUMS[:12]]
+    assert (np.array([result.logits for result in results]) == LOGITS[:12]).all()
+    assert board.runs <= 12 + 2 * len(resets)
+
+
+def test_an_output_that_the_board_has_otherwise_is_an_error(board: SimulatedBoard, open_session: OpenSession) -> None:
+    session = open_session(board)
+    with pytest.raises(RefusedError, match="outside of 2048 bytes"):
+        list(session.infer(SAMPLES[:1], others=(2049,)))
+    with pytest.raises(RefusedError, match="no such output; there are 2"):
+        list(session.infer(SAMPLES[:1], others=(2048, 4)))
+    assert (logits_of(session) == LOGITS).all()
 
 
 def test_levels_of_16_bits_arrive_whole(wide_board_library: Path, open_session: OpenSession) -> None:
@@ -324,7 +367,7 @@ LIES = [
     [
         (b"", SilentBoardError, "does not answer"),
         (b"login: ", SilentBoardError, "84 bytes came from the port, but no answer"),
-        (encode_frame(Frame(0x81, session=1, version=2)), OtherVersionError, "version 2 .* version 1"),
+        (encode_frame(Frame(0x81, session=1, version=1)), OtherVersionError, "version 1 .* version 2"),
         (encode_frame(Frame(0x81, session=1)), AnswerError, "its facts have 0 bytes"),
         (encode_frame(Frame(0x81, session=1, payload=bytes(200))), AnswerError, "facts have 200 bytes"),
         (encode_frame(Frame(0x81, session=1, payload=bytes(109))), AnswerError, "announces"),

@@ -21,6 +21,7 @@ _REJECT = struct.Struct("<HHI")
 _ERROR = struct.Struct("<HHI")
 _U32 = struct.Struct("<I")
 _U32_U32 = struct.Struct("<II")
+_READ_OUTPUT = struct.Struct("<III")
 
 FACT_FAULT = 1
 
@@ -93,6 +94,7 @@ class Inference:
         cycles: of all layers together, without link and digests.
         digests: uint32 (layer_count,), CRC-32 of each layer's output bytes; None if not asked for.
         layer_cycles: uint32 (layer_count,); None if not asked for.
+        others: bytes of the outputs after the first, as in the board's memory, as far as asked for.
     """
 
     logits: npt.NDArray[np.int32]
@@ -100,6 +102,7 @@ class Inference:
     cycles: int
     digests: npt.NDArray[np.uint32] | None
     layer_cycles: npt.NDArray[np.uint32] | None
+    others: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,8 +162,9 @@ def run_to_layer_payload(layer: int, levels: bytes = b"") -> bytes:
     return _U32.pack(layer) + levels
 
 
-def read_output_payload(offset: int, length: int) -> bytes:
-    return _U32_U32.pack(offset, length)
+def read_output_payload(output: int, offset: int, length: int) -> bytes:
+    """`output`: index of the network's output after INFER; 0 for the layer's after RUN_TO_LAYER."""
+    return _READ_OUTPUT.pack(output, offset, length)
 
 
 def layer_info_payload(layer: int) -> bytes:

@@ -75,11 +75,13 @@ def _reason(refusal: Refusal) -> str:
         case ErrorCode.INPUT_INCOMPLETE:
             return f"the sample is incomplete; {detail} bytes of levels have arrived"
         case ErrorCode.NOTHING_TO_READ:
-            return "no layer has been run whose output could be read"
+            return "nothing has been run whose output could be read"
         case ErrorCode.KERNEL:
             return f"the kernel of layer {detail} does not accept its arguments"
         case ErrorCode.LEVEL:
             return f"input level {detail} lies outside the range of the network's input"
+        case ErrorCode.OUTPUT:
+            return f"no such output; there are {detail}"
         case _:
             return f"error {refusal.code}, detail {detail}"
 

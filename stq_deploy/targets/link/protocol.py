@@ -1,10 +1,10 @@
-"""The numbers of the link protocol, version 1; `firmware_templates/link/stq_protocol.h` has the board's."""
+"""The numbers of the link protocol, version 2; `firmware_templates/link/stq_protocol.h` has the board's."""
 
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-VERSION = 1
+VERSION = 2
 
 MAX_FRAME_BYTES = 1 << 16
 """Longest frame, whatever a board announces; it bounds what garbage can make the host keep."""
@@ -51,6 +51,7 @@ class ErrorCode(IntEnum):
     NOTHING_TO_READ = 7
     KERNEL = 8
     LEVEL = 9
+    OUTPUT = 10
 
 
 class RejectCode(IntEnum):

@@ -112,7 +112,12 @@ class Session:
     # The host's requests. All may raise StqError as `open` does, and RefusedError.
 
     def infer(
-        self, samples: Iterable[Levels], *, digests: bool = False, layer_cycles: bool = False
+        self,
+        samples: Iterable[Levels],
+        *,
+        digests: bool = False,
+        layer_cycles: bool = False,
+        others: Sequence[int] = (),
     ) -> Iterator[Inference]:
         """Run samples, in order; yields each result as soon as it and all before it have arrived.
 
@@ -122,6 +127,7 @@ class Session:
             samples: each `facts.input_bytes` of int8 or int16 levels.
             digests: ask for the digest of every layer's output.
             layer_cycles: ask for the cycles of every layer.
+            others: bytes of each output after the first, to read them from the same inference.
 
         Raises:
             ValueError: a sample of another size or type.
@@ -129,12 +135,21 @@ class Session:
         flags = (InferFlags.DIGESTS if digests else InferFlags.NONE) | (
             InferFlags.CYCLES if layer_cycles else InferFlags.NONE
         )
-        operations = (
-            self._with_input(FrameType.INFER, lambda data: messages.infer_payload(flags, data), levels)
-            for levels in samples
-        )
-        for payload in self._perform(operations):
-            yield messages.parse_inference(payload, flags, self.facts)
+        reads = [self._reads(output, size) for output, size in enumerate(others, start=1)]
+        # One operation a sample: the next sample's input ends the reading, and a reset forgets what was run.
+        following = tuple(itertools.chain.from_iterable(reads))
+
+        def operation(levels: Levels) -> _Operation:
+            run = self._with_input(FrameType.INFER, lambda data: messages.infer_payload(flags, data), levels)
+            return _Operation((*run.requests, *following))
+
+        for answers in self._perform_all(operation(levels) for levels in samples):
+            inferred = len(answers) - len(following)
+            pieces = iter(answers[inferred:])
+            outputs = [b"".join(itertools.islice(pieces, len(one))) for one in reads]
+            _check_sizes(outputs, others)
+            inference = messages.parse_inference(answers[inferred - 1], flags, self.facts)
+            yield replace(inference, others=tuple(outputs))
 
     def layer_output(self, levels: Levels, layer: int, *, output_bytes: int | None = None) -> bytes:
         """Run one sample up to `layer`; the bytes of that layer's output as in the board's memory.
@@ -153,11 +168,7 @@ class Session:
         size = self.layer(layer).output_bytes
         if output_bytes is not None and size != output_bytes:
             raise contradiction(f"bytes of output of layer {layer}", size, output_bytes, where=self._transport.name)
-        chunk = self.facts.max_answer
-        reads = tuple(
-            Request(FrameType.READ_OUTPUT, messages.read_output_payload(at, min(chunk, size - at)))
-            for at in range(0, size, chunk)
-        )
+        reads = self._reads(0, size)
         # One operation: a reset in between would have forgotten what was run.
         (answers,) = self._perform_all([_Operation((*run.requests, *reads))])
         announced, digest = messages.parse_run_to_layer(answers[len(run.requests) - 1])
@@ -196,6 +207,14 @@ class Session:
     def _ask(self, request: Request) -> bytes:
         (payload,) = self._perform([_Operation((request,))])
         return payload
+
+    def _reads(self, output: int, size: int) -> tuple[Request, ...]:
+        """Requests that together read one output of so many bytes."""
+        chunk = self.facts.max_answer
+        return tuple(
+            Request(FrameType.READ_OUTPUT, messages.read_output_payload(output, at, min(chunk, size - at)))
+            for at in range(0, size, chunk)
+        )
 
     def _with_input(self, type_: FrameType, payload: Callable[[bytes], bytes], levels: Levels) -> _Operation:
         """A request that needs a sample: inline if it fits, else after the sample's chunks."""
@@ -409,6 +428,13 @@ class Session:
         if data:
             self._transport.write(data)
             self.statistics.bytes_sent += len(data)
+
+
+def _check_sizes(outputs: Sequence[bytes], sizes: Sequence[int]) -> None:
+    """Raises AnswerError unless each output has the bytes that were asked for."""
+    for output, size in zip(outputs, sizes, strict=True):
+        if len(output) != size:
+            raise messages.AnswerError(f"an output has {len(output)} bytes, {size} were asked for")
 
 
 def _as_bytes(levels: Levels, expected: int) -> bytes:

@@ -136,11 +136,16 @@ class SimulatedBoard:
 
 def expected_logits(levels: np.ndarray) -> np.ndarray:
     """int32 (10,): the stub network in NumPy, for int8 or int16 levels (n,)."""
-    x = levels.astype(np.int64)
-    i = np.arange(len(x))
-    shifted = (np.trunc(x / 2).astype(np.int64) + i % 3).astype(levels.dtype).astype(np.int64)
-    sums = shifted * 3 - np.roll(shifted, -1)
+    i, sums = np.arange(len(levels)), expected_sums(levels)
     return np.array([(sums * ((i * (k + 7)) % 31 - 15)).sum() for k in range(10)], np.int32)
+
+
+def expected_sums(levels: np.ndarray) -> np.ndarray:
+    """int64 (n,): the stub network's second output; the board stores it in twice as many bits as levels have."""
+    x = levels.astype(np.int64)
+    shifted = (np.trunc(x / 2).astype(np.int64) + np.arange(len(x)) % 3).astype(levels.dtype).astype(np.int64)
+    sums: np.ndarray = shifted * 3 - np.roll(shifted, -1)
+    return sums
 
 
 def random_samples(count: int, size: int = 1024, seed: int = 0) -> np.ndarray:

@@ -23,6 +23,11 @@ const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT] = {
     {"logits", "dense", logits, sizeof(logits), 1024},
 };
 
+const stq_output_info stq_network_outputs[STQ_NETWORK_OUTPUTS] = {
+    {logits, sizeof(logits)},
+    {sums, sizeof(sums)},
+};
+
 void *stq_network_input(void)
 {
     return input;

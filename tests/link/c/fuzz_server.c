@@ -198,7 +198,7 @@ static uint32_t fill_payload(uint8_t *payload, uint32_t type)
     } else if ((shape & 6u) == 4u) {
         length = 4u + STQ_NETWORK_INPUT_BYTES;
     } else if ((shape & 6u) == 6u) {
-        length = 8;
+        length = type == STQ_LINK_READ_OUTPUT ? 12 : 8;
     }
     if (length > STQ_LINK_MAX_REQUEST_PAYLOAD + 8u) {
         length = STQ_LINK_MAX_REQUEST_PAYLOAD;
@@ -209,8 +209,10 @@ static uint32_t fill_payload(uint8_t *payload, uint32_t type)
     if (length >= 4) {
         store(payload, 4, shape & 16u ? take_u16() | take_u16() << 16 : take() % 8u);
     }
-    if (length == 8 && (type == STQ_LINK_READ_OUTPUT || shape & 32u)) {
-        store(payload + 4, 4, shape & 16u ? take_u16() | take_u16() << 16 : take_u16());
+    for (uint32_t at = 4; at < 12 && length <= 12 && (type == STQ_LINK_READ_OUTPUT || shape & 32u); at += 4) {
+        if (at + 4 <= length) { /* an offset, and a length */
+            store(payload + at, 4, shape & 16u ? take_u16() | take_u16() << 16 : take_u16());
+        }
     }
     return length;
 }

@@ -28,6 +28,7 @@ typedef int16_t stub_sum;
 #define STUB_LEVELS (STQ_NETWORK_INPUT_BYTES / (int)sizeof(stub_level))
 #define STQ_NETWORK_OUTPUT_COUNT 10
 #define STQ_NETWORK_OUTPUT_TYPE STQ_S32
+#define STQ_NETWORK_OUTPUTS 2
 #define STQ_NETWORK_LAYER_COUNT 3
 #define STQ_NETWORK_LAYER_CYCLES 1000000ULL
 
@@ -42,6 +43,13 @@ typedef struct {
 } stq_layer_info;
 
 extern const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT];
+
+typedef struct {
+    const void *levels;
+    uint32_t bytes;
+} stq_output_info;
+
+extern const stq_output_info stq_network_outputs[STQ_NETWORK_OUTPUTS];
 
 void *stq_network_input(void);
 const void *stq_network_output(void);

@@ -15,6 +15,11 @@ const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT] = {
     {"logits", "dense", logits, sizeof(logits), 10240},
 };
 
+const stq_output_info stq_network_outputs[STQ_NETWORK_OUTPUTS] = {
+    {logits, sizeof(logits)},
+    {sums, sizeof(sums)},
+};
+
 stub_runs stub_counts;
 int stub_refuses_layer = -1;
 

@@ -28,6 +28,10 @@ const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT] = {
      .output_bytes = 12u, .macs = 15u},
 };
 
+const stq_output_info stq_network_outputs[STQ_NETWORK_OUTPUTS] = {
+    {.levels = stq_model_static_arena + 16, .bytes = 12u},
+};
+
 void *stq_network_input(void)
 {
     return stq_model_static_arena + 0;

@@ -24,6 +24,7 @@ extern "C" {
 #define STQ_NETWORK_INPUT_MAXIMUM STQ_MODEL_INPUT_MAXIMUM
 #define STQ_NETWORK_OUTPUT_COUNT STQ_MODEL_OUTPUT_0_ELEMENTS /* logits */
 #define STQ_NETWORK_OUTPUT_TYPE STQ_MODEL_OUTPUT_0_TYPE
+#define STQ_NETWORK_OUTPUTS STQ_MODEL_OUTPUTS /* all outputs, the logits first */
 #define STQ_NETWORK_LAYER_COUNT STQ_MODEL_LAYERS
 /*
  * No layer takes more core cycles with the Cortex-M7's kernels: a bound from multiply-accumulates, bytes moved and output
@@ -43,6 +44,13 @@ typedef struct {
 } stq_layer_info;
 
 extern const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT];
+
+typedef struct {
+    const void *levels; /* valid after the last layer has run until the input is written again */
+    uint32_t bytes;
+} stq_output_info;
+
+extern const stq_output_info stq_network_outputs[STQ_NETWORK_OUTPUTS];
 
 /* Where the input levels go, as STQ_NETWORK_INPUT_TYPE; they must be written anew for every inference. */
 void *stq_network_input(void);
