@@ -16,6 +16,8 @@ from stq_deploy.toolchain.host_compiler import find_host_compiler
 
 TOP = Path(__file__).resolve().parent.parent
 README = (TOP / "README.md").read_text(encoding="utf-8")
+KERNEL_FOLDERS = ("reference/", "cortex_m7/")
+"""Folders of kernels, named without the one that holds them."""
 PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md"), TOP / "tools" / "README.md"])
 
 
@@ -35,6 +37,16 @@ def test_the_index_lists_every_page() -> None:
     index = (TOP / "docs" / "README.md").read_text(encoding="utf-8")
     pages = {path.name for path in (TOP / "docs").glob("*.md")} - {"README.md"}
     assert {name for name in pages if f"({name})" not in index} == set()
+
+
+def test_the_places_where_things_are_added_exist() -> None:
+    """Paths in DESIGN's table, below the package or the checkout."""
+    table = (
+        (TOP / "docs" / "DESIGN.md").read_text(encoding="utf-8").partition("## Adding things")[2].partition("## ")[0]
+    )
+    paths = [path for path in re.findall(r"`([a-z_0-9/.]+/[a-z_0-9/.]*)[ `]", table) if path not in KERNEL_FOLDERS]
+    assert len(paths) > 12
+    assert [path for path in paths if not any((base / path).exists() for base in (TOP / "stq_deploy", TOP))] == []
 
 
 def test_the_readme_s_c_compiles(tmp_path: Path) -> None:

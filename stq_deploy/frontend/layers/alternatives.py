@@ -68,7 +68,11 @@ ALTERNATIVES: dict[str, tuple[str, str]] = {
         (_LARQ, _BINARY),
     ),
     "Lambda": (_CODE, "use ordinary layers"),
-    "TFOpLambda": ("a TensorFlow function was called on a tensor", "use a Keras layer such as Add or Multiply"),
+    "TFOpLambda": (
+        "a TensorFlow function was called on a tensor",
+        "use a Keras layer such as Add or Multiply; if it is QKeras's, set TF_USE_LEGACY_KERAS=1 before TensorFlow is "
+        "imported",
+    ),
     "SlicingOpLambda": ("a tensor was indexed", "use Cropping1D or Cropping2D"),
     "TimeDistributed": ("it applies a layer to each step", "use QDense as it is, or the layer of one more dimension"),
     "Embedding": ("its input is a word's number, and samples are images here", "feed the model one-hot vectors"),
