@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.helpers.durations import function_of, merge, processor_seconds, read_durations, write_durations
+from tests.helpers.shared import session_folder
 
 # A shell's background jobs ignore Ctrl-C, and those of nohup a hang-up. Children inherit both; what is tested must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -21,9 +22,11 @@ settings.load_profile("stq")
 
 
 @pytest.fixture(scope="session")
-def host_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where one test session keeps what it built for the host: kernels are compiled once."""
-    return tmp_path_factory.mktemp("host-cache")
+def host_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one test run keeps what it built for the host: its processes compile kernels once."""
+    folder = session_folder(request, tmp_path_factory) / "host-cache"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -98,7 +98,7 @@ def test_control_characters_in_names_do_not_reach_the_terminal(tmp_path: Path) -
 def test_no_tensorflow_is_imported(tmp_path: Path) -> None:
     model = tiny_model().save_h5(tmp_path / "model.h5")
     code = (
-        "import sys; from stq_deploy.frontend import list_layers; from stq_deploy.lowering import load_any; "
+        "import sys; from stq_deploy.frontend import list_layers; from stq_deploy.pipeline import load_any; "
         "list_layers(sys.argv[1]); print('tensorflow' in sys.modules)"
     )
     result = subprocess.run(

@@ -7,11 +7,12 @@ import pytest
 from tests.helpers.kernels.kernel_library import HostLibrary, KernelLibrary, build_host_library
 from tests.helpers.kernels.kernel_program import IMPLEMENTATIONS
 from tests.helpers.kernels.kernel_settings import SANITIZE
+from tests.helpers.shared import session_folder
 
 
 @pytest.fixture(scope="session")
-def host_libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, HostLibrary]:
-    folder = tmp_path_factory.mktemp("kernels")
+def host_libraries(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, HostLibrary]:
+    folder = session_folder(request, tmp_path_factory)
     return {name: build_host_library(name, folder, sanitize=SANITIZE) for name in IMPLEMENTATIONS}
 
 

@@ -17,6 +17,7 @@ from stq_deploy.common.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.kernel_sources import kernel_sources
 from tests.helpers.kernels.bare_metal import Argument, BareMetalProgram, Struct
+from tests.helpers.shared import made_once
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 
@@ -75,8 +76,10 @@ def compile_for_host(sources: Sequence[Path], includes: Sequence[Path], library:
 
 
 def build_host_library(implementation: str, folder: Path, *, sanitize: bool) -> HostLibrary:
-    """All kernels of `implementation`."""
+    """All kernels of `implementation`; the processes of a test run that name one folder compile them once."""
     kernels = firmware_templates() / "kernels"
-    library = folder / f"{implementation}.so"
-    compile_for_host(kernel_sources(kernels, implementation), [kernels / "include"], library, sanitize=sanitize)
-    return HostLibrary(library)
+
+    def compile_to(library: Path) -> None:
+        compile_for_host(kernel_sources(kernels, implementation), [kernels / "include"], library, sanitize=sanitize)
+
+    return HostLibrary(made_once(folder / f"kernels-{implementation}.so", compile_to))
