@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Sample file (.npz); its first sample is run.  [default: a shipped sample of this shape, else seeded noise]",
 )
+@click.option("--listing", metavar="LAYER", help="Also list the layer's hottest code with the cycles of each line.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -38,6 +39,7 @@ def profile(
     model: str,
     port: str | None,
     samples: Path | None,
+    listing: str | None,
     out: Path | None,
     conversion: ConversionOptions,
     as_json: bool,
@@ -73,7 +75,7 @@ def profile(
         levels = profiling_sample(net.network, samples)
         firmware = find_or_build(net, board.name, folder, progress=progress)
         held.enter_context(held_build(firmware, folder))
-        found = profile_firmware(firmware, board, levels, progress)
+        found = profile_firmware(firmware, board, levels, progress, listed=listing)
         if port is not None:
             found = found.beside(count_on_board(board, firmware, port, levels))
     if as_json:
@@ -107,6 +109,7 @@ def _print(console: Console, found: Profile) -> None:
     )
     print_table(console, table)
     _print_alternatives(console, found)
+    _print_listings(console, found)
     if found.millijoules is not None:
         console.print(f"Estimated energy: {found.millijoules:.3f} mJ an inference.")
     for note in found.notes:
@@ -155,3 +158,19 @@ def _print_alternatives(console: Console, found: Profile) -> None:
         for other in one.alternatives:
             table.add_row(plain(one.layer.name), other.kernel, f"{other.weight_bytes:,}", f"{other.scratch_bytes:,}")
     print_table(console, table)
+
+
+def _print_listings(console: Console, found: Profile) -> None:
+    """The hottest code of the layers for which it was asked."""
+    from stq_deploy.cli._screen import plain
+
+    for one in found.layers:
+        for block in one.hot_blocks:
+            share = 100 * block.cycles / max(one.cycles, 1)
+            per_run = block.cycles / max(block.runs, 1)
+            console.print(
+                f"{plain(one.layer.name)}: {share:.0f} % of its cycles, {block.runs:,} runs of {per_run:.1f} cycles",
+                soft_wrap=True,
+            )
+            for line in block.lines:
+                console.print(f"  {line.address:08x}  {line.cycles:4.1f}  {plain(line.text)}", soft_wrap=True)

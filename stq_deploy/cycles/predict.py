@@ -49,10 +49,12 @@ class CoreCycles:
 
 def predict(trace: BlockTrace, core: CoreModel) -> CoreCycles:
     """Estimate the cycles of a layer's trace on a core."""
-    return _Prediction(trace, core).result()
+    return Prediction(trace, core).result()
 
 
-class _Prediction:
+class Prediction:
+    """A trace, decoded, with what runs before and after each block."""
+
     def __init__(self, trace: BlockTrace, core: CoreModel) -> None:
         self._trace = trace
         self._core = core
@@ -82,6 +84,16 @@ class _Prediction:
             sum(n * sum(o.unit is Unit.OTHER for o in self._operations[i]) for i, n in counts.items()),
             sum(n * sum(o.words > 0 for o in self._operations[i]) for i, n in counts.items() if not self._samples(i)),
         )
+
+    def time_instructions(self, block: int) -> list[tuple[Operation, float]]:
+        """The operations of a block, and the cycles that each adds, after the blocks that usually run before it."""
+        before = self._leading_to(block)
+        parts = [self._steps(one, None, 0) for one in before]
+        steps = self._steps(block, None, 0)
+        marks = self._core.time([*parts, *([step] for step in steps)]).marks
+        own = marks[len(before) :]
+        starts = (marks[len(before) - 1] if before else 0.0, *own)
+        return [(step.operation, end - start) for step, start, end in zip(steps, starts, own, strict=False)]
 
     def _samples(self, block: int) -> Sequence[Addresses]:
         return self._trace.samples.get(block, ())

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.errors import no_such
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.cycles.cores import core_model
+from stq_deploy.cycles.listing import HotBlock, hot_blocks
 from stq_deploy.cycles.memory import MemorySystem, MemoryWaits
 from stq_deploy.cycles.predict import CoreCycles, predict
 from stq_deploy.program import Layer
@@ -69,12 +71,14 @@ class LayerProfile:
         core: estimated cycles of the core.
         waits: estimated waits for memory.
         alternatives: the other kernels that can run it.
+        hot_blocks: its hottest code, if asked for.
     """
 
     layer: Layer
     core: CoreCycles
     waits: MemoryWaits
     alternatives: tuple[Alternative, ...] = ()
+    hot_blocks: tuple[HotBlock, ...] = ()
 
     @property
     def instructions(self) -> int:
@@ -204,21 +208,41 @@ class Profile:
                 {"kernel": other.kernel, "weight_bytes": other.weight_bytes, "scratch_bytes": other.scratch_bytes}
                 for other in one.alternatives
             ],
+            "hot_blocks": [
+                {
+                    "runs": block.runs,
+                    "estimated_cycles": round(block.cycles),
+                    "instructions": [
+                        {"address": line.address, "text": line.text, "estimated_cycles": line.cycles}
+                        for line in block.lines
+                    ],
+                }
+                for block in one.hot_blocks
+            ],
         }
 
 
 def profile_firmware(
-    firmware: BuiltFirmware, board: Board, levels: npt.NDArray[Any], progress: Progress = silent
+    firmware: BuiltFirmware,
+    board: Board,
+    levels: npt.NDArray[Any],
+    progress: Progress = silent,
+    *,
+    listed: str | None = None,
 ) -> Profile:
     """Run every layer of a firmware once on an emulated core, and estimate its time on the board.
 
     Args:
         board: the one that the firmware is for.
         levels: one sample's input levels (*input shape).
+        listed: a layer whose hottest code is wanted.
 
     Raises:
-        StqError: there is no model of the board's core, no emulator is installed, or a layer fails.
+        StqError: there is no model of the board's core or no such layer, no emulator is installed, or a layer fails.
     """
+    names = [layer.name for layer in firmware.program.layers]
+    if listed is not None and listed not in names:
+        raise no_such(f"there is no layer {listed!r}", listed, names)
     core = core_model(board.cpu.core)
     network = NetworkOnCore(firmware.elf, board)
     spec = firmware.program.network.input_type
@@ -229,7 +253,9 @@ def profile_firmware(
     for layer in layers:
         progress("estimating cycles", layer.index, len(layers))
         trace = network.trace(layer.index, memory.watches)
-        found.append(LayerProfile(layer, predict(trace, core), memory.take_waits(trace), _alternatives(layer)))
+        waits = memory.take_waits(trace)
+        hot = hot_blocks(trace, core) if layer.name == listed else ()
+        found.append(LayerProfile(layer, predict(trace, core), waits, _alternatives(layer), hot))
     progress("estimating cycles", len(layers), len(layers))
     return Profile(board, tuple(found))
 

@@ -179,6 +179,14 @@ def test_the_command(
     assert "estimates, not measurements" in text
     for one in profile.layers:
         assert f"{one.instructions:,}" in text
+    name = profile.layers[0].layer.name
+    listed = invoke("profile", "--model", model, "--out", firmware.folder, "--listing", name).output
+    assert f"{name}: " in listed and " runs of " in listed
+
+
+def test_a_listing_needs_a_layer(firmware: BuiltFirmware, board: Board, sample: npt.NDArray[np.int64]) -> None:
+    with pytest.raises(StqError, match="there is no layer 'nothing'"):
+        profile_firmware(firmware, board, sample, listed="nothing")
 
 
 def test_the_table_shows_what_a_real_board_counted(profile: Profile, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from stq_deploy.cycles.branches import wrong_predictions
 from stq_deploy.cycles.cores import core_model
 from stq_deploy.cycles.decode import decode
+from stq_deploy.cycles.listing import hot_blocks
 from stq_deploy.cycles.predict import predict
 from stq_deploy.cycles.timeline import Cause
 from stq_deploy.targets.emulator.block_trace import ENTRY, Addresses, Block, BlockTrace
@@ -86,3 +87,17 @@ def test_the_single_issue_core_takes_longer(assemble: Assemble) -> None:
 )
 def test_wrong_predictions(text: str, followers: dict[int, int], wrong: int, assemble: Assemble) -> None:
     assert wrong_predictions(decode(0, assemble(text))[-1], followers) == wrong
+
+
+def test_the_hottest_code_is_listed_with_its_waits(assemble: Assemble) -> None:
+    code = assemble("ldrb.w r0, [r1]\nldr.w r2, [r3, r0]\nadd.w r4, r4, r2\nb .-12")
+    first, second = hot_blocks(loop(code, 1000), M7, 2)
+    assert (first.runs, second.runs) == (1000, 1)
+    assert [line.address for line in first.lines] == [0x100, 0x104, 0x108, 0x10C]
+    assert first.lines[1].text == "ldr r2 <- r3, r0"
+    # The index is needed early, three cycles after its load; the sum one cycle after its own.
+    assert [line.cycles for line in first.lines[1:3]] == [3, 1]
+    assert first.cycles == pytest.approx(1000 * sum(line.cycles for line in first.lines))
+    assert sum(line.cycles for line in first.lines) == pytest.approx(
+        predict(loop(code, 1000), M7).cycles / 1000, rel=0.1
+    )
