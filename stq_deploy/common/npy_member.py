@@ -68,7 +68,7 @@ def array_header(archive: zipfile.ZipFile, name: str, limit: int) -> ArrayHeader
 def read_array(
     archive: zipfile.ZipFile, name: str, limit: int, dtype: type[np.generic] | None = None
 ) -> npt.NDArray[Any]:
-    """The array in member `name`.
+    """The array in member `name`, in the shape that its header states.
 
     Args:
         limit: most bytes of its values in the archive.
@@ -96,7 +96,7 @@ def read_array(
 
 
 def read_arrays(path: str | os.PathLike[str], limit: int) -> dict[str, npt.NDArray[Any]]:
-    """All arrays of an .npz file, by name, in its order.
+    """All arrays of an .npz file by name, in its order, in the shapes that their headers state.
 
     Args:
         limit: most bytes of each.

@@ -35,7 +35,7 @@ _CLASSES = {
 
 
 def read_mat(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """The real numeric arrays named `names` in the file, as far as it has them.
+    """The real numeric arrays named `names` in the file, in their own shapes; absent ones are left out.
 
     Raises StqError: unreadable, damaged, too large, or not MATLAB's format 5 in little-endian order.
     """

@@ -35,7 +35,7 @@ def check_agreement(comparisons: Sequence[Comparison]) -> None:
 
 
 def check_none_differ(samples: npt.NDArray[np.int64], total: int, where: str) -> None:
-    """Whether no sample of a board differs from the reference.
+    """Check that no sample of a board differs from the reference; `samples` are the numbers (M,) of those that do.
 
     Args:
         samples: numbers of those of which an output level differs.
@@ -51,7 +51,7 @@ def check_none_differ(samples: npt.NDArray[np.int64], total: int, where: str) ->
 
 
 def named(samples: npt.NDArray[np.int64]) -> str:
-    """Samples by number, the first few: "samples 3, 17"."""
+    """Text for sample numbers (M,), the first few: "samples 3, 17"."""
     shown = ", ".join(str(int(i)) for i in samples[:_SHOWN])
     more = f" and {len(samples) - _SHOWN} more" if len(samples) > _SHOWN else ""
     return f"sample{'s' if len(samples) > 1 else ''} {shown}{more}"

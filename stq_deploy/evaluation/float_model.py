@@ -146,7 +146,7 @@ class FloatModel:
         return np.concatenate(list(self._run(first, values)))
 
     def answers(self, scoring: Scoring, values: Values) -> Answers:
-        """Its answers to values as for `logits`, read by `scoring`.
+        """Its answers (N, ...) to values as for `logits`, read by `scoring`.
 
         The classes come from the logits: a saturated softmax gives several classes the same float32 output.
         """

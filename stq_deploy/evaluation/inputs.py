@@ -49,5 +49,5 @@ def read_inputs(samples: SampleSet, format: InputFormat, name: str = "") -> Inpu
 
 
 def count_outside(format: InputFormat, values: Values) -> int:
-    """Samples with a value outside the domain, or beyond the levels of the model's own quantizer."""
+    """Number of samples (N, *input shape) with a value outside the domain, or beyond the model's own quantizer."""
     return int(np.any(format.outside(values).reshape(len(values), -1), axis=1).sum())

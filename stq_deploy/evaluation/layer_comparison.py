@@ -64,6 +64,7 @@ class LayerRow:
 
     @property
     def equal(self) -> bool:
+        """Whether every executor gave the reference's bytes in every sample."""
         return not any(self.differing_samples.values())
 
 

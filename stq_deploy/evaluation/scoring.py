@@ -115,7 +115,7 @@ class Scoring:
         return LabelScore.of(answers, labels) if self.task is Task.LABELS else Accuracy.of(answers, labels)
 
     def truth(self, samples: SampleSet) -> npt.NDArray[np.int64] | None:
-        """The labels in the shape of the answers; None without labels, or where answers are values."""
+        """The labels in the shape of the answers, (N, ...); None without labels, or where answers are values."""
         return None if samples.y is None or not self.has_classes else self._labels(samples.y)
 
     def confusion(self, answers: Answers, samples: SampleSet) -> npt.NDArray[np.int64] | None:
@@ -126,7 +126,7 @@ class Scoring:
         return confusion_matrix(answers.ravel(), truth.ravel(), self.classes)
 
     def differing(self, first: Answers, second: Answers) -> npt.NDArray[np.int64] | None:
-        """Samples in which two executors' answers differ; None where answers are values."""
+        """Numbers (M,) of the samples in which two executors' answers differ; None where answers are values."""
         return mismatches(first, second) if self.has_classes else None
 
     @property

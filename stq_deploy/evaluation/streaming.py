@@ -21,7 +21,7 @@ class Streamer(Protocol):
     """The interface needed of a board: `LinkExecutor.stream`."""
 
     def stream(self, samples: Iterable[Levels], *, layer_cycles: bool = False) -> Iterator[Inference]:
-        """Each sample's result, in order, the samples drawn a few ahead."""
+        """Each sample's result, in order; samples (*input shape) are drawn a few ahead."""
         ...
 
 

@@ -44,6 +44,7 @@ class Comparison:
 
     @property
     def attack(self) -> str:
+        """Name of the samples' attack; `CLEAN` for unattacked ones."""
         return self.samples.attack
 
     @property
@@ -58,6 +59,7 @@ class Comparison:
 
     @cached_property
     def reference_answers(self) -> Answers:
+        """The integer reference's answers, read by `scoring`."""
         return self.scoring.answers_of_levels(self.reference)
 
     @cached_property
@@ -67,25 +69,27 @@ class Comparison:
 
     @cached_property
     def reference_score(self) -> Score | None:
+        """The integer reference's score; None without labels, where the score needs them."""
         return self.scoring.score(self.reference_answers, self.samples)
 
     @cached_property
     def float_score(self) -> Score | None:
+        """The float model's score; None also where its answers are not known."""
         return None if self.float_answers is None else self.scoring.score(self.float_answers, self.samples)
 
     @property
     def differing_logits(self) -> npt.NDArray[np.int64]:
-        """Samples for which any output level of the board differs from the reference's; the right number is 0."""
+        """Numbers (M,) of samples with an output level that differs from the reference's; right is an empty array."""
         return mismatches(self.board, self.reference)
 
     @property
     def differing_predictions(self) -> npt.NDArray[np.int64]:
-        """Samples for which the board's answer differs from the reference's."""
+        """Numbers (M,) of samples for which the board's answer differs from the reference's."""
         return mismatches(self.board_answers, self.reference_answers)
 
     @property
     def float_flips(self) -> npt.NDArray[np.int64] | None:
-        """Samples that float model and reference answer differently; None where answers are numbers."""
+        """Numbers (M,) of samples that float model and reference answer differently; None where answers are numbers."""
         if self.float_answers is None:
             return None
         return self.scoring.differing(self.float_answers, self.reference_answers)
@@ -98,7 +102,9 @@ class Comparison:
         return float(np.sqrt(np.square(self.float_answers - self.reference_answers).mean()))
 
     def confusion(self) -> npt.NDArray[np.int64] | None:
-        """The board's confusion matrix; None without classes or labels, and for several labels per sample."""
+        """The board's confusion matrix (classes, classes); None without classes or labels, and for several labels per
+        sample.
+        """
         return self.scoring.confusion(self.board_answers, self.samples)
 
     def as_json(self) -> dict[str, Any]:
@@ -172,10 +178,12 @@ class RunSummary:
 
     @property
     def samples(self) -> int:
+        """Number of samples of all files."""
         return sum(len(c.samples) for c in self.comparisons)
 
     @property
     def samples_per_second(self) -> float | None:
+        """Samples per second of wall-clock time in this run; None if it ran none."""
         return self.samples_run / self.seconds if self.samples_run and self.seconds else None
 
     @property

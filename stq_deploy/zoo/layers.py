@@ -73,6 +73,7 @@ class SchemeLayers:
         )(x)
 
     def dense(self, x: Any, name: str, units: int, *, bias: bool = False) -> Any:
+        """A dense layer of `units` outputs; no bias by default."""
         options = {"use_bias": bias, "name": name}
         text = self.scheme.kernel(name, self.scheme.dense)
         if text is None:
@@ -80,6 +81,7 @@ class SchemeLayers:
         return qkeras.QDense(units, kernel_quantizer=make_quantizer(text), **options)(x)
 
     def batch_norm(self, x: Any, name: str) -> Any:
+        """Batch normalization with momentum 0.9."""
         return layers.BatchNormalization(momentum=0.9, name=name)(x)
 
     def activation(self, x: Any, name: str, quantizer: str | None, plain: str) -> Any:
@@ -90,4 +92,5 @@ class SchemeLayers:
         return qkeras.QActivation(text, name=name)(x)
 
     def relu(self, x: Any, name: str) -> Any:
+        """A ReLU with the scheme's quantizer for ReLUs."""
         return self.activation(x, name, self.scheme.relu, "relu")

@@ -62,7 +62,7 @@ def test_logits_digests_and_layer_outputs_are_the_references(generated_board: Pa
 
 
 def test_one_inference_gives_every_output(tmp_path: Path) -> None:
-    """Of a generated network with several outputs: values, types and shapes, and one inference for each sample."""
+    """A generated network with several outputs: values, types and shapes, and one inference for each sample."""
     network = next(one for one in map(random_network, range(200)) if len(one.outputs) > 2)
     generated = generate(plan_network(network), tmp_path, command="test", tool_version="0")
     kernels = sorted((firmware_templates() / "kernels" / "reference").glob("*.c"))

@@ -121,7 +121,7 @@ SUMS = [expected_sums(sample).astype("<i2").tobytes() for sample in SAMPLES]
 
 
 def test_one_inference_gives_all_outputs(board: SimulatedBoard, open_session: OpenSession) -> None:
-    """Of 2,048 bytes, which take two answers; the next samples are sent ahead as before."""
+    """Outputs of 2,048 bytes take two answers; the next samples are sent ahead as before."""
     session = open_session(board)
     results = list(session.infer(SAMPLES, others=(2048,)))
     assert [result.others for result in results] == [(sums,) for sums in SUMS]

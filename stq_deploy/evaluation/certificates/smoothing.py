@@ -106,6 +106,7 @@ class SmoothingCertificate:
 
     @property
     def abstained(self) -> int:
+        """Number of samples without a certified class."""
         return sum(one.certified == ABSTAINED for one in self.outcomes)
 
     def as_json(self) -> dict[str, Any]:

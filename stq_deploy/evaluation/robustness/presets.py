@@ -98,6 +98,7 @@ class Series(_Strict):
 
     @property
     def budgets(self) -> tuple[Fraction, ...]:
+        """The budgets as exact numbers, ascending; in the unit of the samples (pixels 0..1)."""
         return tuple(Fraction(text) for text in self.eps)
 
 

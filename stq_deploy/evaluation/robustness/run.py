@@ -87,12 +87,12 @@ class Job:
         return self.model_sha256, self.defence, self.source_sha256
 
     def parts(self) -> list[npt.NDArray[np.int64]]:
-        """The samples' places, shard by shard."""
+        """The samples' numbers, an array (M,) for each shard."""
         numbers = np.arange(len(self.x), dtype=np.int64)
         return [numbers[i : i + SHARD] for i in range(0, len(numbers), SHARD)]
 
     def path(self, numbers: npt.NDArray[np.int64]) -> Path:
-        """Where a shard is kept."""
+        """Path of the shard of these samples (M,)."""
         return self.folder / f"{numbers[0]:06d}.npz"
 
 
@@ -128,12 +128,12 @@ def _read_back(job: Job, numbers: npt.NDArray[np.int64]) -> Shard:
 
 
 def missing_parts(job: Job) -> list[npt.NDArray[np.int64]]:
-    """The shards that no earlier run has attacked."""
+    """Sample numbers (M,) of each shard that no earlier run has attacked."""
     return [numbers for numbers in job.parts() if load_shard(job.path(numbers), job.key(numbers)) is None]
 
 
 def attack_part(job: Job, numbers: npt.NDArray[np.int64]) -> None:
-    """Attack one shard and keep it. This process keeps the last model it opened, for the next shard of it."""
+    """Attack the shard of samples `numbers` (M,) and keep it. This process keeps the last model for the next shard."""
     if not _opened or _opened[0][0].attacked != job.attacked:
         _opened[:] = [(job, open_network(job))]
     job.folder.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ class Budget:
         return np.asarray(np.linalg.norm(change, NORMS[self.norm], axis=1), np.float64)
 
     def project(self, moved: npt.NDArray[Any], x: Samples, grid: Grid) -> npt.NDArray[np.float64]:
-        """The nearest points of each sample's ball, in L2, clipped to the grid's range."""
+        """The nearest points (N, ...) of each sample's ball, in L2, clipped to the grid's range."""
         change = (moved.astype(np.float64) - x) / self.unit
         if self.norm == "inf":
             change = np.clip(change, -self.eps, self.eps)

@@ -119,8 +119,8 @@ class NoisyVictim(Oracle):
     def gradient(
         self, x: Samples, y: Labels, loss: str, targets: Labels | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Means of the results of `Victim.gradient`. Noise and rounding to levels pass the gradient straight
-        through.
+        """Means of the results of `Victim.gradient`: (N, K), (N,) and (N, *shape). Noise and rounding to levels pass
+        the gradient straight through.
         """
         answers = [self._victim.gradient(self._noisy(x), y, loss, targets) for _ in range(self._eot)]
         logits, losses, gradients = (

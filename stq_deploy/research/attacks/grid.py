@@ -31,10 +31,11 @@ class Grid:
 
     @property
     def is_continuous(self) -> bool:
+        """Whether every value in [low, high] can be stored."""
         return self.step == 0
 
     def to_steps(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Values in multiples of the step, unrounded, float64.
+        """Values (any shape) in multiples of the step, unrounded, float64.
 
         float32 values are off the grid by their own rounding. A value that close to an integer counts as that integer.
         """
@@ -43,19 +44,19 @@ class Grid:
         return np.where(np.abs(steps - whole) <= _FLOAT32_SLACK * np.maximum(8, np.abs(whole)), whole, steps)
 
     def from_steps(self, steps: npt.NDArray[Any]) -> Samples:
-        """Integer multiples of the step -> values."""
+        """Integer multiples of the step (any shape) -> values, float32."""
         # 1/255 is not a float: a division gives the float32 value that uint8 pixels have everywhere else.
         if self.step == PIXELS.step:
             return np.asarray(steps, np.float32) / np.float32(255)
         return np.asarray(steps * self.step, np.float32)
 
     def nearest(self, x: npt.NDArray[Any]) -> Samples:
-        """The grid's nearest values, halves to even."""
+        """The grid's nearest values (any shape), float32, halves to even."""
         inside = self.clip(x)
         return np.asarray(inside, np.float32) if self.is_continuous else self.from_steps(np.rint(self.to_steps(inside)))
 
     def clip(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Values moved into [low, high]."""
+        """Values (any shape) clipped to [low, high]."""
         return np.asarray(np.clip(x, self.low, self.high))
 
 

@@ -17,6 +17,7 @@ _FAR = 1e9
 
 
 def cross_entropy(logits: Any, y: Any, t: Any) -> Any:
+    """-log softmax(z)_y, in nats."""
     import tensorflow as tf
 
     return tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)

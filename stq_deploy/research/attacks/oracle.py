@@ -54,7 +54,7 @@ class Oracle(ABC):
 
 
 def refuse_gradients() -> NoReturn:
-    """The error of an attack that needs more than the oracle gives."""
+    """Refuse an attack that needs more than the oracle gives. Raises StqError."""
     raise StqError(
         "the attack needs gradients, and the network under attack gives scores alone",
         cause="an integer network on a board or as C has no gradients",

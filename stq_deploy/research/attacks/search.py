@@ -82,7 +82,7 @@ class Search:
         return logits
 
     def query_several(self, index: Index, moved: Sequence[npt.NDArray[np.floating]]) -> list[Logits]:
-        """Show several candidates of each of these samples, all at once; returns the logits of each.
+        """Show several candidates (M, *shape) of these samples at once; returns the logits (M, K) of each.
 
         Only a sample's first success is recorded, or its nearest one.
         """

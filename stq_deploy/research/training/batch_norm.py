@@ -29,7 +29,7 @@ def batch_norm_layers(model: Any) -> list[Any]:
 
 
 def get_statistics(model: Any) -> list[NDArray[np.float32]]:
-    """Moving mean and variance of every batch-norm layer, in order."""
+    """Moving mean and variance of every batch-norm layer in order, each (channels,)."""
     return [value.numpy() for layer in batch_norm_layers(model) for value in _moving(layer)]
 
 

@@ -31,7 +31,7 @@ class Split:
 def split(dataset: Dataset, config: TrainingConfig) -> Split:
     """Shuffle the training part by the seed (a file may be sorted by class) and hold out the validation samples. These
     are the publisher's, if it set some aside, else as many as the settings ask for. A cross validation splits into
-    folds first.
+    folds first. Raises StqError if no training or test samples are left.
     """
     if config.fold is not None:
         dataset = take_fold(dataset, config.fold, config.seed)

@@ -56,6 +56,6 @@ def _apply(quantizer: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def round_mantissa(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
-    """`values` rounded to this many significant bits."""
+    """`values` (any shape) rounded to this many significant bits."""
     mantissa, exponent = np.frexp(values)
     return np.ldexp(np.rint(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(np.float32)

@@ -73,7 +73,7 @@ class Teacher:
         return tf.constant(logits)
 
     def once(self, x: NDArray[Any]) -> Any:
-        """The same for samples outside the epochs' batches; nothing is kept."""
+        """The same for samples (B, H, W, C) outside the epochs' batches; nothing is kept."""
         return self._ask(tf.constant(x))
 
     def end_epoch(self) -> None:

@@ -73,7 +73,7 @@ class Validator:
             batch_norm.set_statistics(self._model, kept)
 
     def accuracy(self, x: NDArray[Any], y: NDArray[np.int64]) -> float:
-        """Share of correct predictions with the present statistics, 0..1."""
+        """Share of correct predictions, 0..1, for samples (N, H, W, C) with the present statistics."""
         return self._evaluator.accuracy(x, y)
 
     def _harmed(self, part: slice) -> Any:

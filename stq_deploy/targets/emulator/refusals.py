@@ -36,6 +36,7 @@ class Refusal:
     fault: str = ""
 
     def as_json(self) -> dict[str, Any]:
+        """For the emulator's line on standard output."""
         return asdict(self)
 
     def __str__(self) -> str:

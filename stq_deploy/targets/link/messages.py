@@ -130,6 +130,14 @@ class BoardCounters:
 
 @dataclass(frozen=True)
 class Reject:
+    """A REJECT answer: why the board did not take a frame as a request.
+
+    Attributes:
+        code: a `RejectCode`, or a number unknown to this version.
+        expected_sequence: number of the request that the board expects next, 16 bits.
+        detail: depends on the code (docs/PROTOCOL.md).
+    """
+
     code: int
     expected_sequence: int
     detail: int
@@ -145,6 +153,7 @@ class Refusal:
 
 
 def hello_payload(nonce: int) -> bytes:
+    """The payload of HELLO; `nonce` is a 32-bit number."""
     return _U32.pack(nonce)
 
 
@@ -154,6 +163,7 @@ def infer_payload(flags: InferFlags, levels: bytes = b"") -> bytes:
 
 
 def input_payload(offset: int, levels: bytes) -> bytes:
+    """The payload of INPUT: a sample's bytes from `offset` on, in bytes."""
     return _U32.pack(offset) + levels
 
 
@@ -168,6 +178,7 @@ def read_output_payload(output: int, offset: int, length: int) -> bytes:
 
 
 def layer_info_payload(layer: int) -> bytes:
+    """The payload of LAYER_INFO; `layer` is an index from 0."""
     return _U32.pack(layer)
 
 
@@ -261,6 +272,11 @@ def check_output(output: bytes, output_bytes: int, digest: int) -> None:
 
 
 def parse_layer_info(payload: bytes) -> LayerInfo:
+    """A layer's description.
+
+    Raises:
+        AnswerError: wrong length, or an output larger than any board's memory.
+    """
     if len(payload) < _LAYER_INFO.size:
         raise AnswerError(f"a layer's description has {len(payload)} bytes")
     output_bytes, macs = _LAYER_INFO.unpack_from(payload)
@@ -274,14 +290,29 @@ def parse_layer_info(payload: bytes) -> LayerInfo:
 
 
 def parse_counters(payload: bytes) -> BoardCounters:
+    """The board's counts.
+
+    Raises:
+        AnswerError: wrong length.
+    """
     return BoardCounters(*_unpack(_COUNTERS, payload, "its counters"))
 
 
 def parse_reject(payload: bytes) -> Reject:
+    """A REJECT answer.
+
+    Raises:
+        AnswerError: wrong length.
+    """
     return Reject(*_unpack(_REJECT, payload, "a rejection"))
 
 
 def parse_refusal(payload: bytes) -> Refusal:
+    """An ERROR answer.
+
+    Raises:
+        AnswerError: wrong length.
+    """
     return Refusal(*_unpack(_ERROR, payload, "an error"))
 
 
