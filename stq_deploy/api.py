@@ -847,7 +847,7 @@ def attack(
     """
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.judge import judge_of
-    from stq_deploy.evaluation.task import check_attackable
+    from stq_deploy.evaluation.task import check_attackable, logit_limit
     from stq_deploy.research.attacks.craft import Target, craft
     from stq_deploy.research.attacks.registry import get_attack
     from stq_deploy.research.attacks.transfer import Transfer
@@ -869,6 +869,7 @@ def attack(
         input_format=net.network.input_format,
         model_hash=net.model_hash,
         judge=judge_of(NumpyExecutor(net.program)),
+        limit=logit_limit(net.network.output_format),
     )
     storage = "uint8" if samples.x.dtype == np.uint8 else "float32"
     made = craft(target, samples, chosen, seed=seed, storage=storage)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
+    from stq_deploy.datasets.samples import SampleSet
     from stq_deploy.research.attacks.base import Attack
     from stq_deploy.research.attacks.craft import Source
     from stq_deploy.research.attacks.defence import RandomNoise
@@ -74,16 +78,61 @@ def check_source(source: str | None, names: list[str]) -> None:
         raise StqError("--from is for the attack transfer alone", next="add --attack transfer, or leave --from out")
 
 
-def opened_source(source: str) -> Source:
-    """The model of --from.
+def source_range_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator: adds the option that says what --from takes."""
+    return click.option(
+        "--from-input-range",
+        "source_range",
+        type=float,
+        nargs=2,
+        default=None,
+        metavar="LOW HIGH",
+        help="Smallest and largest value of the input of --from, such as -1 1; pixels 0 and 255 mean these two.",
+    )(command)
+
+
+def threshold_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator: adds the threshold of a model of one unit."""
+    return click.option(
+        "--threshold",
+        type=float,
+        metavar="VALUE",
+        help="Value of a single sigmoid above which it says class 1.  [default: 0.5]",
+    )(command)
+
+
+def checked_source_range(source: str | None, given: tuple[float, float] | None) -> tuple[float, float] | None:
+    """What --from-input-range says.
+
+    Raises:
+        StqError: there is no --from, or the two numbers are no range.
+    """
+    from stq_deploy.common.errors import StqError
+    from stq_deploy.lowering.input_domain import checked_range
+
+    if given is None:
+        return None
+    if source is None:
+        raise StqError("--from-input-range is of the model of --from, and there is none", next="leave it out")
+    return checked_range(given, "--from-input-range")
+
+
+def opened_source(source: str, source_range: tuple[float, float] | None, samples: SampleSet) -> Source:
+    """The model of --from, of which is said what it was assumed to take.
+
+    Args:
+        samples: that are attacked.
 
     Raises:
         StqError: it cannot be read.
     """
+    from stq_deploy.cli._input import say_assumed_pixels
     from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.pipeline import Conversion
     from stq_deploy.research.attacks.craft import Source
     from stq_deploy.zoo.shipped import resolve_model
 
-    model = FloatModel(resolve_model(source, keras=True))
+    model = FloatModel(resolve_model(source, keras=True), Conversion(source_range))
+    say_assumed_pixels(model, samples, "--from-input-range says")
     format = model.input_format
     return Source(model.keras, model.name, model.file_sha256, (format.low, format.high))

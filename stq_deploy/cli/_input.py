@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stq_deploy.datasets.samples import SampleSet
+    from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.network import Network
 
 _ORIGINS = {"user": "--input-range", "samples": "--calibrate", "pictures": "pixels"}
@@ -32,16 +34,29 @@ def describe_input(network: Network) -> str:
 
 def say_assumed_input(network: Network) -> None:
     """Say on standard error where pixels in [0, 1] were assumed."""
-    import click
-
     from stq_deploy.lowering.input_domain import is_assumed
 
     if is_assumed(network):
-        click.echo(
-            "No quantizer reads the model's input: it is taken for pixels in [0, 1]. --input-range or --calibrate "
-            "say otherwise.",
-            err=True,
-        )
+        _say_assumed("No quantizer reads the model's input: it is", "--input-range or --calibrate say")
+
+
+def say_assumed_pixels(model: FloatModel, samples: SampleSet, option: str = "--input-range or --calibrate say") -> None:
+    """The same of a Keras model, whether an integer network can be made of it or not.
+
+    Args:
+        samples: features are the model's values, so that nothing is assumed of them.
+        option: what says otherwise, with its verb.
+    """
+    from stq_deploy.common.errors import printable
+
+    if not samples.holds_features and model.assumes_pixels:
+        _say_assumed(f"Nothing states the values of the input of {printable(model.path.name)}: it is", option)
+
+
+def _say_assumed(what: str, option: str) -> None:
+    import click
+
+    click.echo(f"{what} taken for pixels in [0, 1]. {option} otherwise.", err=True)
 
 
 def outside_text(outside: int, total: int) -> str:

@@ -23,11 +23,15 @@ _SETTINGS = {"square": "max_iter", "boundary": "max_queries", "hopskipjump": "ma
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """Where the attack runs: `board` at the serial port, or `boards` emulated ones if there is no port."""
+    """Where the attack runs: `board` at the serial port, or `boards` emulated ones if there is no port.
+
+    `threshold` is the user's, of a network of one unit.
+    """
 
     board: str
     port: str | None
     boards: int | None
+    threshold: float | None = None
 
 
 def live_settings(names: tuple[str, ...], queries: int, settings: tuple[str, ...]) -> tuple[str, ...]:
@@ -61,6 +65,7 @@ def attack_live_boards(
     from stq_deploy.evaluation.firmware import held_build
     from stq_deploy.evaluation.live.attack import check_live
     from stq_deploy.evaluation.live.run import attack_live
+    from stq_deploy.evaluation.task import check_attackable, stated_classes
     from stq_deploy.pipeline import Pipeline
     from stq_deploy.targets.boards import load_board
 
@@ -78,6 +83,8 @@ def attack_live_boards(
         progress = held.enter_context(progress_bars())
         net = open_network(model, Pipeline(asked, progress=progress))
         say_assumed_input(net.network)
+        check_attackable(net.network.output_format)
+        stated_classes(net.network.output_format, where.threshold)  # before firmware is built
         firmware = find_or_build(net, board.name, folder, progress=progress)
         held.enter_context(held_build(firmware, folder))
         if where.port is None:
@@ -86,7 +93,9 @@ def attack_live_boards(
         else:
             executors = [held.enter_context(open_board(board, firmware, where.port))]
         for name, attack in chosen.items():
-            found = attack_live(executors, samples, attack, folder, seed=seed, progress=progress)
+            found = attack_live(
+                executors, samples, attack, folder, seed=seed, threshold=where.threshold, progress=progress
+            )  # fmt: skip
             save_samples(found.sample_set(), paths[name])
             said = found.as_json()
             written.append({"file": str(paths[name]), **said})

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from stq_deploy.cli._attacks import NONE, check_source, chosen_attacks, chosen_defence, opened_source
+from stq_deploy.cli._attacks import (
+    NONE,
+    check_source,
+    checked_source_range,
+    chosen_attacks,
+    chosen_defence,
+    opened_source,
+    source_range_option,
+    threshold_option,
+)
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import ATTACK_OR_NONE, BOARD, DATA_SET, MODEL
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._output import force_option
-
-if TYPE_CHECKING:
-    from stq_deploy.evaluation.float_model import FloatModel
-    from stq_deploy.research.attacks.craft import Judge
 
 
 @click.command()
@@ -30,8 +35,9 @@ if TYPE_CHECKING:
 @click.option("--eps", help="Budget, in pixel units (0..1) or --unit; fractions are fine.  [default: 8/255; L2 0.5]")
 @click.option("--norm", help="Norm of the budget: inf, 1 or 2.  [default: inf; for cw, zoo and hopskipjump 2]")
 @click.option(
-    "--unit", type=click.Choice(["value", "range", "std"]), default="value", show_default=True,
-    help="What an eps of 1 means for features: their own unit, the range the file states, or each one's deviation.",
+    "--unit", type=click.Choice(["value", "range", "std"]),
+    help="What an eps of 1 means for features: their own unit, the range the file states, or each one's deviation.  "
+    "[default: value]",
 )  # fmt: skip
 @click.option(
     "--set", "settings", multiple=True, metavar="[ATTACK.]SETTING=VALUE",
@@ -46,12 +52,13 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=1), help="Only N samples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--from", "source", type=MODEL, help="Model whose gradients the attack transfer takes.")
+@source_range_option
 @click.option("--defence", help="Defend the model: rnd:SIGMA, fresh noise of SIGMA input levels for every answer.")
 @click.option(
     "--eot", type=click.IntRange(1, 1000), default=1, show_default=True,
     help="Noisy answers that the attack averages for each question.",
 )  # fmt: skip
-@click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Samples at a time.")
+@click.option("--batch", type=click.IntRange(min=1), help="Samples at a time.  [default: 128]")
 @click.option(
     "--storage", type=click.Choice(["uint8", "float32"]), default="uint8", show_default=True,
     help="uint8: pixels of 8 bits, as in a picture file; float32: any values.",
@@ -67,6 +74,7 @@ if TYPE_CHECKING:
 @click.option("--board", type=BOARD, default="stm32h743", show_default=True, help="Board that --live attacks.")
 @click.option("--port", help="Serial port of a board that runs the build.  [default: emulated boards]")
 @click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
+@threshold_option
 @force_option
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -75,7 +83,7 @@ def attack(
     names: tuple[str, ...],
     eps: str | None,
     norm: str | None,
-    unit: str,
+    unit: str | None,
     settings: tuple[str, ...],
     dataset: str | None,
     data: Path | None,
@@ -83,9 +91,10 @@ def attack(
     limit: int | None,
     seed: int,
     source: str | None,
+    source_range: tuple[float, float] | None,
     defence: str | None,
     eot: int,
-    batch: int,
+    batch: int | None,
     storage: str,
     out: Path,
     live: bool,
@@ -93,6 +102,7 @@ def attack(
     board: str,
     port: str | None,
     boards: int | None,
+    threshold: float | None,
     force: bool,
     conversion: ConversionOptions,
     as_json: bool,
@@ -116,7 +126,7 @@ def attack(
     from stq_deploy.datasets.samples import is_own_sample_file
 
     if live:
-        _check_live_options(names, storage, defence, source)
+        _check_live_options(names, storage, defence, source, unit, batch)
         settings = live_settings(names, queries or QUERIES, settings)
     elif queries is not None or port is not None or boards is not None:
         raise StqError(
@@ -127,6 +137,7 @@ def attack(
     noise = chosen_defence(defence, eot)
     if not live:  # a live attack that needs a source is refused for its gradients
         check_source(source, list(attacks))
+    said_range = checked_source_range(source, source_range)
     paths = {name: out / f"{name}.npz" for name in attacks} if live else _paths(list(attacks), out)
     for path in paths.values():
         read = (model, samples, conversion.calibrate)
@@ -134,33 +145,38 @@ def attack(
         check_output(path, what=what, recognize=is_own_sample_file, inputs=read, force=force)
     _, clean = chosen_samples(dataset, data, samples, limit)
     if live:
-        where = LiveOptions(board, port, boards)
+        where = LiveOptions(board, port, boards, threshold)
         attack_live_boards(model, attacks, clean, paths, out, where, seed, conversion, as_json)
         return
 
-    from stq_deploy.cli._input import outside_text, say_assumed_input
+    from stq_deploy.cli._input import outside_text, say_assumed_pixels
     from stq_deploy.common.progress import stage
     from stq_deploy.datasets.samples import save_samples
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.inputs import read_inputs
-    from stq_deploy.evaluation.task import check_attackable
-    from stq_deploy.research.attacks.craft import Target, craft
+    from stq_deploy.evaluation.judge import judge_of
+    from stq_deploy.evaluation.task import check_attackable, logit_limit
+    from stq_deploy.executors.host_executor import HostExecutor
+    from stq_deploy.research.attacks.craft import BATCH, UNITS, Target, craft
     from stq_deploy.zoo.shipped import resolve_model
 
     with progress_bars() as progress, stage(progress, "preparing the model"):
         float_model = FloatModel(resolve_model(model, keras=True), conversion.load())
         check_attackable(float_model.output_format)
-    helper = None if source is None else opened_source(source)
+        above = logit_limit(float_model.output_format, threshold)
+    say_assumed_pixels(float_model, clean)
+    helper = None if source is None else opened_source(source, said_range, clean)
     seen = float_model.input_format
-    if float_model.network is not None:
-        say_assumed_input(float_model.network)
+    program = float_model.program
+    judge = None if program is None else judge_of(HostExecutor(program), threshold)
     target = Target(
         model=float_model.keras,
         name=float_model.name,
         file_sha256=float_model.file_sha256,
         input_format=seen,
         model_hash=float_model.model_hash,
-        judge=_judge(float_model),
+        judge=judge,
+        limit=above,
     )
     written: list[dict[str, Any]] = []
     console = result_console(as_json)
@@ -169,8 +185,8 @@ def attack(
         with interruptible(kept), progress_bars() as progress:
             advance = partial(_advance, progress, name, len(clean))
             made = craft(
-                target, clean, chosen, seed=seed, batch=batch, storage=storage, unit=unit, defence=noise,
-                source=helper, progress=advance,
+                target, clean, chosen, seed=seed, batch=batch or BATCH, storage=storage, unit=unit or UNITS[0],
+                defence=noise, source=helper, progress=advance,
             )  # fmt: skip
         save_samples(made, paths[name])
         correct = made.metadata["float_model"]["correct"]
@@ -199,7 +215,9 @@ def attack(
         print_json({"model": target.name, "model_hash": target.model_hash, "files": written})
 
 
-def _check_live_options(names: tuple[str, ...], storage: str, defence: str | None, source: str | None) -> None:
+def _check_live_options(
+    names: tuple[str, ...], storage: str, defence: str | None, source: str | None, unit: str | None, batch: int | None
+) -> None:
     from stq_deploy.common.errors import StqError
 
     if NONE in names:
@@ -208,6 +226,16 @@ def _check_live_options(names: tuple[str, ...], storage: str, defence: str | Non
         raise StqError("a board is sent stored pixels", next="leave --storage out")
     if defence is not None or source is not None:
         raise StqError("--live attacks the board alone", next="leave --defence and --from out, or leave --live out")
+    if unit is not None:
+        raise StqError(
+            "--unit is of features, and --live attacks pixels",
+            next="leave --unit out; or attack features without --live, and stream the file with `stq-deploy run`",
+        )
+    if batch is not None:
+        raise StqError(
+            "--batch is of the Keras model; with --live as many queries are on their way as boards and samples allow",
+            next="leave --batch out, and choose the number of emulated boards with --boards",
+        )
 
 
 def _fresh(record: dict[str, Any]) -> str:
@@ -216,14 +244,6 @@ def _fresh(record: dict[str, Any]) -> str:
     name = "integer" if "integer" in counts else "float"
     clean, attacked = (" ".join(map(str, counts[name][kind])) for kind in ("clean", "attacked"))
     return f"(each draw, {name} network) {clean} clean, {attacked} attacked"
-
-
-def _judge(model: FloatModel) -> Judge | None:
-    """The integer network as C on this computer; None if the model has none."""
-    from stq_deploy.evaluation.judge import judge_of
-    from stq_deploy.executors.host_executor import HostExecutor
-
-    return None if model.program is None else judge_of(HostExecutor(model.program))
 
 
 def _advance(progress: Callable[[str, int, int], None], name: str, total: int, done: int) -> None:

@@ -268,9 +268,10 @@ def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring, dist
 
     With noise, Keras answers the values of the noisy levels alone.
     """
-    from stq_deploy.cli._input import say_assumed_input
+    from stq_deploy.cli._input import say_assumed_pixels
     from stq_deploy.evaluation.inputs import count_outside
 
+    say_assumed_pixels(model, samples)
     network, format = model.network, model.input_format
     values = format.model_values(samples.x, features=samples.holds_features)
     if disturb is not None:
@@ -280,7 +281,6 @@ def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring, dist
     answers = model.answers(scoring, values)
     if network is None:
         return _Answers(answers, None, None)
-    say_assumed_input(network)
     outside = count_outside(format, values)
     if format.domain is None:  # the model rounds its input itself
         return _Answers(answers, answers, outside)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stq_deploy.cli._attacks import chosen_defence
+from stq_deploy.cli._attacks import checked_source_range, chosen_defence, source_range_option, threshold_option
+from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import BOARD, DATA_SET, MODEL, PRESET
 from stq_deploy.cli._outcome import interruptible
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--sample-file", type=click.Path(path_type=Path), help="Attack the samples of this file (.npz) instead.")
 @click.option("--seed", type=click.IntRange(min=0), default=0)
 @click.option("--from", "source_model", type=MODEL, help="Also attack by transfer from this model.")
+@source_range_option
 @click.option("--defence", help="Defend the model: rnd:SIGMA, fresh noise of SIGMA input levels for every answer.")
 @click.option("--eot", type=click.IntRange(1, 1000), default=1, help="Noisy answers averaged for each question.")
 @click.option("--processes", type=click.IntRange(min=1), help="Parts attacked at a time.  [default: one per core]")
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path), default=Path("out/robustness"),
     help="Folder of the results. Given again, the command continues where it stopped.",
 )  # fmt: skip
+@threshold_option
+@conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def robustness(
     models: tuple[str, ...],
@@ -64,6 +68,7 @@ def robustness(
     sample_file: Path | None,
     seed: int,
     source_model: str | None,
+    source_range: tuple[float, float] | None,
     defence: str | None,
     eot: int,
     processes: int | None,
@@ -72,6 +77,8 @@ def robustness(
     port: str | None,
     boards: int | None,
     out: Path,
+    threshold: float | None,
+    conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
     """Attack MODEL (a Keras or QKeras model, or zoo:NAME) by a preset; write robustness.json, .csv, .html and samples.
@@ -94,7 +101,7 @@ def robustness(
     from stq_deploy.evaluation.robustness.device import Place
     from stq_deploy.evaluation.robustness.on_engine import attack_on_engine
     from stq_deploy.evaluation.robustness.presets import load_preset
-    from stq_deploy.evaluation.robustness.record import attacked_job, check_results, sweep_csv
+    from stq_deploy.evaluation.robustness.record import attacked_job, check_results, check_sweep, sweep_csv
     from stq_deploy.zoo.shipped import resolve_model
 
     noise = chosen_defence(defence, eot)
@@ -110,9 +117,18 @@ def robustness(
     source, samples = chosen_samples(name, data, sample_file, limit or chosen.samples)
     helper = None if source_model is None else resolve_model(source_model, keras=True)
     folders = _folders(models, out)
-    jobs = [attacked_job(model, chosen, samples, seed, folder, noise, helper) for model, folder in folders.items()]
+    asked, said_range = conversion.load(), checked_source_range(source_model, source_range)
+    jobs = [
+        attacked_job(
+            model, chosen, samples, seed, folder, noise, helper, conversion=asked, source_range=said_range,
+            threshold=threshold,
+        )
+        for model, folder in folders.items()
+    ]  # fmt: skip
     for job in jobs:
-        check_results(job.folder.parent)
+        check_results(job)
+    if len(jobs) > 1:
+        check_sweep(out / "sweep.csv")
     records = []
     kept = f"parts that were done are kept in {out}; the same command goes on from there"
     with interruptible(kept), made_folder(out) as folder, locked(folder), progress_bars() as progress:
@@ -166,13 +182,15 @@ def _attacked(
     from stq_deploy.report.robustness_page import render_robustness_page
 
     out, chosen = job.folder.parent, job.preset
+    _say_assumed(job)
     started = time.monotonic()
     shards = run(job, processes, progress)
     device = None
     if chosen.device is not None:
         files, clean = worst_files(job, shards), clean_samples(job)
         device = run_on_device(
-            job.model, chosen.device, clean, files, out, place=place, seed=job.seed, progress=progress
+            job.model, chosen.device, clean, files, out, place=place, seed=job.seed, conversion=job.conversion,
+            threshold=job.threshold, progress=progress,
         )  # fmt: skip
     seconds = time.monotonic() - started
     summary = summarize(chosen, shards)
@@ -189,6 +207,19 @@ def _attacked(
             _print_device(console, device)
         console.print(f"Results: {page}", soft_wrap=True)
     return record
+
+
+def _say_assumed(job: Job) -> None:
+    """Say where pixels in [0, 1] were assumed, of the model and of the source."""
+    from stq_deploy.cli._input import say_assumed_pixels
+    from stq_deploy.evaluation.robustness.record import clean_samples
+    from stq_deploy.evaluation.robustness.run import opened_models
+
+    samples = clean_samples(job)
+    model, source = opened_models(job)
+    say_assumed_pixels(model, samples)
+    if source is not None:
+        say_assumed_pixels(source, samples, "--from-input-range says")
 
 
 def _print_device(console: Console, device: OnDevice) -> None:

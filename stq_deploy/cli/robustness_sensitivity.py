@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import DATA_SET, MODEL, SCHEME
 from stq_deploy.cli._output import force_option
 
@@ -38,6 +39,7 @@ FORMAT = "stq-sensitivity"
     help="Write the bits by layer here, for `train --scheme FILE.toml`.",
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write all figures here (.json).")
+@conversion_options
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def robustness_sensitivity(
@@ -51,6 +53,7 @@ def robustness_sensitivity(
     base: str,
     scheme_out: Path | None,
     out: Path | None,
+    conversion: ConversionOptions,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -60,6 +63,7 @@ def robustness_sensitivity(
     fewer bits it gets, after QUANOS (Panda 2020); docs/ROBUSTNESS.md says what of it is verified.
     """
     from stq_deploy import __version__
+    from stq_deploy.cli._input import say_assumed_pixels
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.common.errors import StqError
@@ -82,9 +86,10 @@ def robustness_sensitivity(
     if samples.holds_features:
         raise StqError("the samples are features, and the step is of pixels", where=source, next="choose pictures")
     with progress_bars() as progress, stage(progress, "measuring the layers"):
-        opened = FloatModel(resolve_model(model, keras=True))
+        opened = FloatModel(resolve_model(model, keras=True), conversion.load())
         check_attackable(opened.output_format)
         found = measure(opened, samples.x, samples.classes(), step, initial_bits)
+    say_assumed_pixels(opened, samples)
     if not found:
         raise StqError(
             "the model has no layer with a kernel", where=model, next="choose a model with convolutions or dense layers"

@@ -17,6 +17,7 @@ from stq_deploy.frontend.importer import Source, half_precision_note, path_of
 from stq_deploy.frontend.keras_model import build_keras_model
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.lowering import UnknownInputError
+from stq_deploy.lowering.input_domain import is_assumed
 from stq_deploy.lowering.structure import find_ending, find_last_step
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import PIXELS, InputFormat, Values
@@ -114,6 +115,14 @@ class FloatModel:
             return self.network.input_format
         asked = None if self._conversion is None else self._conversion.input_range
         return InputFormat(pixel_input(self._input_shape), *(asked or PIXELS))
+
+    @property
+    def assumes_pixels(self) -> bool:
+        """Whether nobody stated the values of its input, which are then taken for pixels in [0, 1]."""
+        if self.network is not None:
+            return is_assumed(self.network)
+        asked = self._conversion or Conversion()
+        return asked.input_range is None and asked.calibration is None
 
     @property
     def note(self) -> str:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from stq_deploy.evaluation.task import Stated, scoring_of
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.evaluation.task import scoring_of, stated_classes
 from stq_deploy.executors import Executor
-from stq_deploy.network.output import Task
 from stq_deploy.research.attacks.craft import Judge
 
 
-def judge_of(executor: Executor) -> Judge:
-    """The classes that an executor's network gives, of several classes or of one unit with a sigmoid."""
+def judge_of(executor: Executor, threshold: float | None = None) -> Judge:
+    """The classes that an executor's network gives, of several classes or of one unit with a sigmoid.
+
+    Args:
+        threshold: the user's, of one unit; None: the network's own.
+
+    Raises:
+        StqError: the threshold does not fit the output.
+    """
     network = executor.program.network
-    task = Task.CLASSES if network.output_format.channels > 1 else Task.BINARY
-    scoring = scoring_of(network, None, Stated(task))
-    return lambda levels: scoring.answers_of_levels(executor.run(levels)[0])
+    scoring = scoring_of(network, None, stated_classes(network.output_format, threshold))
+
+    def judge(levels: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+        return np.asarray(scoring.answers_of_levels(executor.run(levels)[0]), np.int64)
+
+    return judge

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,47 @@ def check_attackable(output: OutputFormat) -> None:
             f"attacks need a model of classes, this one's output has shape {output.shape} and ends in {output.last}",
             next="attack a model that gives one number per class, or one unit with a sigmoid for two",
         )
+
+
+def stated_classes(output: OutputFormat, threshold: float | None = None) -> Stated:
+    """The reading by which attacks judge: the largest output is the class, or one unit tells two classes apart.
+
+    Args:
+        threshold: the user's, of one unit; None: the model's own.
+
+    Raises:
+        StqError: a threshold for several outputs, or one that every output is above, or none.
+    """
+    if output.channels > 1:
+        if threshold is not None:
+            raise StqError(
+                f"--threshold tells two classes of one output apart, and this model has {output.channels} outputs",
+                next="leave --threshold out",
+            )
+        return Stated(Task.CLASSES)
+    if threshold is not None and isinstance(replace(output, threshold=threshold).limit_before_functions, float):
+        raise StqError(
+            f"no output lies on both sides of --threshold {threshold:g}",
+            cause="a sigmoid gives numbers between 0 and 1",
+            next="choose a threshold between them, such as 0.5",
+        )
+    return Stated(Task.BINARY, threshold)
+
+
+def logit_limit(output: OutputFormat, threshold: float | None = None) -> float:
+    """The logit above which one unit says class 1, as the largest float32 that is not above it; 0 of several outputs.
+
+    A float32 logit exceeds the limit exactly where it exceeds this number.
+
+    Raises:
+        StqError: as `stated_classes`.
+    """
+    stated = stated_classes(output, threshold)
+    if stated.task is Task.CLASSES:
+        return 0.0
+    limit = (output if threshold is None else replace(output, threshold=threshold)).limit_before_functions
+    below = np.float32(float(limit))
+    return float(below if Fraction(float(below)) <= limit else np.nextafter(below, np.float32(-np.inf)))
 
 
 def choose(

@@ -102,12 +102,18 @@ class OutputFormat:
 
     def first_level(self, spec: TensorType) -> int | bool:
         """The smallest level whose value exceeds `limit`; True or False where all levels do, or none."""
-        limit: Fraction | float = self.limit
-        for name in reversed(self.functions):
-            limit = _before(name, limit)
+        limit = self.limit_before_functions
         if isinstance(limit, float):
             return limit < 0
         return math.floor(limit / Fraction(spec.scale)) + spec.zero_point + 1
+
+    @property
+    def limit_before_functions(self) -> Fraction | float:
+        """`limit` as a value of the network's own output, before `functions`; -inf: always above it, inf: never."""
+        limit: Fraction | float = self.limit
+        for name in reversed(self.functions):
+            limit = _before(name, limit)
+        return limit
 
 
 def real_values(levels: Levels, spec: TensorType) -> Floats:

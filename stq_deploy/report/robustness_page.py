@@ -23,6 +23,8 @@ from stq_deploy.report.pictures import png_uri
 _PICTURES = 8
 _FACTOR = 16
 """Differences are shown this many times as large."""
+_DASHES = ("-", "--", ":", "-.")
+"""Of lines, once all colors are used."""
 
 
 def render_robustness_page(
@@ -61,12 +63,14 @@ def _curve(series: SeriesSummary, summary: Summary) -> str:
         figure = new_figure(760, 330)
         axes = figure.add_subplot()
         at = [0.0, *(float(Fraction(row.eps)) * (255 if series.norm == "inf" else 1) for row in series.rows)]
-        total = summary.samples
-        alone = [a.attack for a in series.rows[0].attacks if a.alone is not None]
-        for number, title in enumerate(alone[: len(SERIES) - 2]):
-            own = [next(a.alone or 0 for a in row.attacks if a.attack == title) for row in series.rows]
+        total, colors = summary.samples, SERIES[2:]
+        alone = [place for place, attack in enumerate(series.rows[0].attacks) if attack.alone is not None]
+        for number, place in enumerate(alone):
+            own = [row.attacks[place].alone or 0 for row in series.rows]
             shares = [100 * count / total for count in (summary.clean.correct, *own)]
-            axes.plot(at, shares, color=SERIES[number + 2], label=title, linewidth=1.2)
+            color, style = colors[number % len(colors)], _DASHES[number // len(colors) % len(_DASHES)]
+            title = series.rows[0].attacks[place].attack
+            axes.plot(at, shares, color=color, linestyle=style, label=title, linewidth=1.2)
         worst = [summary.clean, *(row.worst for row in series.rows)]
         shares = [100 * one.share for one in worst]
         ends = np.asarray([one.interval for one in worst]) * 100

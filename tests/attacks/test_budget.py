@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import TensorType
 from stq_deploy.research.attacks.budget import NORMS, Budget
 from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Grid, feature_grid
@@ -83,3 +84,29 @@ def test_floats_are_stored_as_they_are() -> None:
     stored = budget.store(moved, x, UNROUNDED)
     assert stored.dtype == np.float32
     assert 0.1 * (1 - 1e-6) <= budget.distance(stored, x)[0] <= 0.1
+
+
+@pytest.mark.parametrize("norm", ["inf", "1", "2"])
+@pytest.mark.parametrize("eps", [1e-5, 0.001, 0.0039, 0.03])
+def test_stored_floats_never_leave_a_small_budget(norm: str, eps: float) -> None:
+    """Near 1 float32 has steps of 6e-8: a two-hundredth of the smallest budget here."""
+    random = np.random.default_rng(1)
+    x = random.uniform(0.5, 1, (8, 6, 6, 1)).astype(np.float32)
+    budget = Budget.of_pixels(norm, eps)
+    moved = budget.project(x + 10 * eps * random.choice([-1.0, 1.0], x.shape), x, UNROUNDED)
+    stored = budget.store(moved, x, UNROUNDED)
+    change = (stored.astype(np.float64) - x).reshape(8, -1)
+    size = np.linalg.norm(change, {"inf": np.inf, "1": 1, "2": 2}[norm], axis=1)
+    assert (size <= eps * (1 + 1e-9)).all() and (size > 0.8 * eps).all()
+    budget.check_stored(stored, x, UNROUNDED, "test")
+
+
+def test_a_budget_of_one_level_is_measured_in_levels() -> None:
+    """float32 holds no multiple of 1/255, so differences of neighbours lie on both sides of 1/255."""
+    levels = np.arange(255, dtype=np.float32)[:, None]
+    x, up = levels / np.float32(255), (levels + 1) / np.float32(255)
+    assert (up.astype(np.float64) - x).max() > (1 + 1e-6) / 255
+    for norm in ("inf", "1", "2"):
+        Budget.of_pixels(norm, 1 / 255).check_stored(up, x, PIXELS, "test")
+        with pytest.raises(StqError, match="more than the budget"):
+            Budget.of_pixels(norm, 0.999999 / 255).check_stored(up, x, PIXELS, "test")

@@ -11,6 +11,7 @@ from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.network import TensorType
 from stq_deploy.network.input_format import InputFormat
 from stq_deploy.research.attacks.craft import Target, craft
+from stq_deploy.research.attacks.defence import RandomNoise
 from stq_deploy.research.attacks.registry import get_attack
 
 pytestmark = pytest.mark.keras
@@ -264,3 +265,37 @@ def test_of_several_outputs_the_first_is_the_classes() -> None:
     expected = x @ tf_keras.Model(inputs, [dense, side]).get_layer("dense").kernel.numpy()
     for outputs in ([dense, side], [layers.Softmax(name="softmax")(dense), side]):
         np.testing.assert_allclose(logits_model(tf_keras.Model(inputs, outputs))(x), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("eps", ["0.001", "1/300", "0.0101"])
+def test_unrounded_samples_keep_budgets_off_the_grid(target: Target, clean: SampleSet, eps: str) -> None:
+    for norm in ("inf", "2"):
+        attack = get_attack("pgd").from_text({"eps": eps, "norm": norm, "max_iter": "3"})
+        made = craft(target, clean, attack, storage="float32")
+        assert 0.5 * attack.eps < made.metadata["attack"]["largest_change"][norm] <= attack.eps * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("name", ["cw", "boundary"])
+def test_searches_for_the_nearest_leave_constant_features_too(target: Target, clean: SampleSet, name: str) -> None:
+    """At the range's end, where C&W cannot begin at the sample itself, and in its middle."""
+    x = clean.x / np.float32(255)
+    x[:, 0], x[:, 7] = 0.25, 0.0
+    features = SampleSet(x, clean.y, {"range": [0, 1]})
+    settings = {"cw": {"max_iter": "40"}, "boundary": {"max_iter": "60"}}[name]
+    attack = get_attack(name).from_text({"eps": "60", "norm": "2", **settings})
+    for made_of, start in (
+        (target, (np.rint(x * 256) / 256).astype(np.float32)),
+        (dataclasses.replace(target, model_hash=None), x),
+    ):
+        made = craft(made_of, features.first(4), attack, unit="std")
+        assert not (made.x != start[:4])[:, [0, 7]].any()
+        assert made.metadata["float_model"]["correct"]["attacked"] < made.metadata["float_model"]["correct"]["clean"]
+
+
+def test_a_defended_sample_meets_the_same_noise_whatever_samples_are_beside_it(
+    target: Target, clean: SampleSet
+) -> None:
+    attack = get_attack("pgd").from_text({"eps": "4/255", "max_iter": "6"})
+    found = [craft(target, clean, attack, batch=batch, defence=RandomNoise(5.1, 2)).x for batch in (3, 7, 40)]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])

@@ -53,29 +53,40 @@ def test_every_answer_is_that_of_a_noisy_picture_with_fresh_noise(victim: Any, w
     """Against noise, clamp and product written out here."""
     pictures = _pictures(5)
     x = pictures / np.float32(255)
-    noisy = RandomNoise(12.75).around(victim, PIXELS, [3, 1])
+    noisy = RandomNoise(12.75).around(victim, PIXELS, [3, 1], range(10, 15))
     seed = int(np.random.SeedSequence([3, 1]).generate_state(1, np.uint64)[0])
     for question in range(2):
         moved = [
-            np.clip(picture.astype(int) + gaussian_levels(seed, 5 * question + i, SHAPE, 12.75), 0, 255)
+            np.clip(picture.astype(int) + gaussian_levels(seed, (question << 32) + 10 + i, SHAPE, 12.75), 0, 255)
             for i, picture in enumerate(pictures)
         ]
         expected = (np.stack(moved).reshape(5, -1) / 255) @ weights
         np.testing.assert_allclose(noisy.logits(x), expected, atol=1e-4)
 
 
+def test_each_sample_has_a_stream_of_its_own(victim: Any) -> None:
+    """Its answers are those that it has alone, whatever is asked of others between."""
+    x = _pictures(4) / np.float32(255)
+    alone = [RandomNoise(12.75).around(victim, PIXELS, [3], [number]) for number in (20, 21, 22, 23)]
+    together = RandomNoise(12.75).around(victim, PIXELS, [3], range(20, 24))
+    for asked in ([2, 0], [1], [3, 3, 0, 3], [0, 1, 2, 3]):
+        found = together.of(np.array(asked)).logits(x[asked])
+        expected = [alone[i].logits(x[i : i + 1])[0] for i in asked]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_the_attacker_averages(victim: Any) -> None:
     x = _pictures(4) / np.float32(255)
-    single = RandomNoise(5.1).around(victim, PIXELS, [0])
+    single = RandomNoise(5.1).around(victim, PIXELS, [0], range(4))
     answers = [single.logits(x) for _ in range(3)]
     assert not np.array_equal(answers[0], answers[1])
     before = victim.forward_passes
     np.testing.assert_allclose(
-        RandomNoise(5.1, 3).around(victim, PIXELS, [0]).logits(x), np.mean(answers, 0), atol=1e-5
+        RandomNoise(5.1, 3).around(victim, PIXELS, [0], range(4)).logits(x), np.mean(answers, 0), atol=1e-5
     )
     assert victim.forward_passes == before + 3 * 4
     y = np.zeros(4, np.int64)
-    logits, losses, gradients = RandomNoise(5.1, 3).around(victim, PIXELS, [0]).gradient(x, y, "ce")
+    logits, losses, gradients = RandomNoise(5.1, 3).around(victim, PIXELS, [0], range(4)).gradient(x, y, "ce")
     np.testing.assert_allclose(logits, np.mean(answers, 0), atol=1e-5)
     assert losses.shape == (4,) and gradients.shape == x.shape and np.abs(gradients).min() > 0
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.evaluation.task import check_attackable
+from stq_deploy.evaluation.task import check_attackable, stated_classes
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.research.attacks.grid import PIXELS, Samples
@@ -37,16 +37,20 @@ class NetworkOracle(Oracle):
     Args:
         network: of classes.
         run: computes its output levels.
+        threshold: the user's, of a network of one unit; None: the network's own.
 
     Attributes:
         exchanges: every query with its answer, in order.
 
     Raises:
-        StqError: the network gives no classes.
+        StqError: the network gives no classes, or the threshold does not fit its output.
     """
 
-    def __init__(self, network: Network, run: Run) -> None:
+    def __init__(self, network: Network, run: Run, threshold: float | None = None) -> None:
         check_attackable(network.output_format)
+        stated_classes(network.output_format, threshold)
+        own = network.output_format.threshold
+        self._output = replace(network.output_format, threshold=own if threshold is None else threshold)
         self._network, self._run = network, run
         self.classes = max(network.output_type.elements, 2)
         self.shape = network.input_type.shape
@@ -65,7 +69,7 @@ class NetworkOracle(Oracle):
 
     def _of_two_classes(self, output: Levels) -> Logits:
         """Scores of one unit: it answers class 1 from its first level above the limit on, and class 0 has score 0."""
-        least = self._network.output_format.first_level(self._network.output_type)
+        least = self._output.first_level(self._network.output_type)
         above = output - least + 0.5 if not isinstance(least, bool) else np.full(output.shape, 0.5 if least else -0.5)
         return np.concatenate([np.zeros_like(above), above], axis=1)
 

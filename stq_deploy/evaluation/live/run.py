@@ -125,6 +125,7 @@ def attack_live(
     *,
     seed: int = 0,
     twin: Executor | None = None,
+    threshold: float | None = None,
     progress: Progress = silent,
 ) -> LiveAttack:
     """Attack the network on the boards; then its host twin with the same seed, and compare every query and answer.
@@ -134,6 +135,7 @@ def attack_live(
         samples: pictures with classes.
         folder: of the file of queries; what is in it of the same attack is not asked again.
         twin: where the twin runs; by default the C that the board runs, on this computer.
+        threshold: the user's, of a network of one unit; None: the network's own.
 
     Raises:
         StqError: the attack needs gradients, the samples are features, or a board or the link fails. Also if board and
@@ -142,15 +144,16 @@ def attack_live(
     check_live(attack, samples)
     program, facts = executors[0].program, executors[0].session.facts
     network = program.network
+    decided = _identity(samples, attack, seed, threshold)
     identity = RunIdentity(
-        facts.board, facts.model_hash, facts.build_id, _identity(samples, attack, seed), network.output_type.elements
-    )
+        facts.board, facts.model_hash, facts.build_id, decided, network.output_type.elements
+    )  # fmt: skip
     total = len(samples) * (1 + attack.most_queries) if attack.most_queries else 1
     title = f"{attack.title} on the board: queries"
     with ResultsFile(folder / f"queries-{attack.name}.jsonl", identity, MOST_QUERIES) as results:
         run = BoardRun(executors, results, lambda done: progress(title, min(done, total - 1), total))
         started = time.monotonic()
-        board = attack_network(NetworkOracle(network, run), attack, samples, seed)
+        board = attack_network(NetworkOracle(network, run, threshold), attack, samples, seed)
         seconds = time.monotonic() - started
         progress(title, total, total)
     started = time.monotonic()
@@ -159,7 +162,7 @@ def attack_live(
         def ask_twin(levels: Levels, asked: list[str]) -> Levels:
             return host.run(levels)[0]
 
-        again = attack_network(NetworkOracle(network, ask_twin), attack, samples, seed)
+        again = attack_network(NetworkOracle(network, ask_twin, threshold), attack, samples, seed)
     check_equal(board, again, f"{attack.name} on {facts.board}")
     return LiveAttack(
         attack,
@@ -177,7 +180,8 @@ def attack_live(
     )
 
 
-def _identity(samples: SampleSet, attack: Attack, seed: int) -> str:
+def _identity(samples: SampleSet, attack: Attack, seed: int, threshold: float | None) -> str:
     """SHA-256 (hex) over all that decides an attack's first query, and with the answers every later one."""
     said = [samples.sha256(), attack.name, attack.settings, seed, __version__, np.__version__]
+    said += [] if threshold is None else [threshold]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -18,11 +18,9 @@ from stq_deploy.evaluation.firmware import find_or_build, held_build
 from stq_deploy.evaluation.live.run import LiveAttack, attack_live
 from stq_deploy.evaluation.robustness.presets import Device, LiveStep
 from stq_deploy.evaluation.scores import Accuracy
-from stq_deploy.evaluation.task import Stated
+from stq_deploy.evaluation.task import Stated, stated_classes
 from stq_deploy.executors.link_executor import LinkExecutor
-from stq_deploy.network import Network
-from stq_deploy.network.output import Task
-from stq_deploy.pipeline import Pipeline
+from stq_deploy.pipeline import Conversion, Pipeline
 from stq_deploy.targets.boards import load_board
 
 
@@ -86,6 +84,8 @@ def run_on_device(
     *,
     place: Place | None = None,
     seed: int = 0,
+    conversion: Conversion | None = None,
+    threshold: float | None = None,
     progress: Progress = silent,
 ) -> OnDevice:
     """Stream clean samples and the files to the boards; then attack the boards.
@@ -96,6 +96,8 @@ def run_on_device(
         model: Keras model or .stq network.
         clean: pictures with classes; the first ones are attacked live.
         files: attacked samples.
+        conversion: how a Keras model is converted.
+        threshold: the user's, of a network of one unit; None: the network's own.
 
     Raises:
         StqError: the model is not converted, or a board fails. Also if it differs from the reference or the host twin;
@@ -103,7 +105,8 @@ def run_on_device(
     """
     place = place or Place()
     board = load_board(place.board)
-    program = Pipeline(progress=progress).program(model)
+    program = Pipeline(conversion or Conversion(), progress=progress).program(model)
+    stated = stated_classes(program.network.output_format, threshold)
     with ExitStack() as held:
         firmware = find_or_build(program, board, out, progress)
         held.enter_context(held_build(firmware, out))
@@ -112,14 +115,16 @@ def run_on_device(
             executors = held.enter_context(open_emulated(board, firmware, count=count))
         else:
             executors = [held.enter_context(open_board(board, firmware, place.port))]
-        streamed = tuple(_stream(executors, file, out, progress) for file in (SampleFile("clean.npz", clean), *files))
-        live = tuple(_attack(executors, step, clean, out, seed, progress) for step in device.live)
+        both = (SampleFile("clean.npz", clean), *files)
+        streamed = tuple(_stream(executors, file, stated, out, progress) for file in both)
+        live = tuple(_attack(executors, step, clean, out, seed, threshold, progress) for step in device.live)
     return OnDevice(board.name, place.port is None, len(executors), firmware.build_id, streamed, live)
 
 
-def _stream(executors: Sequence[LinkExecutor], file: SampleFile, out: Path, progress: Progress) -> Streamed:
-    network = executors[0].program.network
-    scoring = file.scoring(network, _classes_of(network))
+def _stream(
+    executors: Sequence[LinkExecutor], file: SampleFile, stated: Stated, out: Path, progress: Progress
+) -> Streamed:
+    scoring = file.scoring(executors[0].program.network, stated)
     comparison = run_file(executors, file, out / "results", scoring=scoring, progress=progress).comparison
     check_agreement([comparison])
     right = comparison.board_score
@@ -128,13 +133,17 @@ def _stream(executors: Sequence[LinkExecutor], file: SampleFile, out: Path, prog
 
 
 def _attack(
-    executors: Sequence[LinkExecutor], step: LiveStep, clean: SampleSet, out: Path, seed: int, progress: Progress
+    executors: Sequence[LinkExecutor],
+    step: LiveStep,
+    clean: SampleSet,
+    out: Path,
+    seed: int,
+    threshold: float | None,
+    progress: Progress,
 ) -> LiveAttack:
-    attack = step.made()
-    found = attack_live(executors, clean.first(step.samples), attack, out / "live", seed=seed, progress=progress)
-    save_samples(found.sample_set(), out / f"live-{attack.name}.npz")
+    samples, folder = clean.first(step.samples), out / "live"
+    found = attack_live(
+        executors, samples, step.made(), folder, seed=seed, threshold=threshold, progress=progress
+    )  # fmt: skip
+    save_samples(found.sample_set(), out / step.file)
     return found
-
-
-def _classes_of(network: Network) -> Stated:
-    return Stated(Task.CLASSES if network.output_format.channels > 1 else Task.BINARY)

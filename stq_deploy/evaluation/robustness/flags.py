@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from stq_deploy.evaluation.robustness.presets import LIMIT
 from stq_deploy.evaluation.robustness.summary import AttackCount, BudgetRow, SeriesSummary, Summary
 from stq_deploy.research.attacks.base import DECISIONS, GRADIENTS, SCORES
+from stq_deploy.research.attacks.fgsm import Fgsm
+from stq_deploy.research.attacks.pgd import Pgd
 from stq_deploy.research.attacks.registry import ATTACKS
 from stq_deploy.research.attacks.transfer import TRANSFER
 
@@ -16,9 +18,9 @@ _FEWEST = 2
 """A number of samples above this one is unlikely by chance."""
 _ZERO_GRADIENTS = 0.05
 _ACHIEVED = 0.5
-_GRADIENTS = frozenset(attack.title for attack in ATTACKS.values() if attack.access == GRADIENTS)
-_NO_GRADIENTS = frozenset(attack.title for attack in ATTACKS.values() if attack.access in (SCORES, DECISIONS, TRANSFER))
-"""Titles of attacks by the model's own gradients, and of those that use its answers or another model's gradients."""
+_GRADIENTS = frozenset(name for name, attack in ATTACKS.items() if attack.access == GRADIENTS)
+_NO_GRADIENTS = frozenset(name for name, attack in ATTACKS.items() if attack.access in (SCORES, DECISIONS, TRANSFER))
+"""Names of attacks by the model's own gradients, and of those that use its answers or another model's gradients."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,15 @@ def _is_many(count: int, samples: int) -> bool:
     return count > max(_FEWEST, _SHARE * samples)
 
 
-def _alone(row: BudgetRow, title: str) -> int | None:
-    return next((attack.alone for attack in row.attacks if attack.attack == title and not attack.check), None)
+def _alone(row: BudgetRow, name: str) -> int | None:
+    """What the strongest of the attacks of this name leaves by itself; None if none ran by itself."""
+    left = [attack.alone for attack in row.attacks if attack.name == name and not attack.check]
+    return min((count for count in left if count is not None), default=None)
 
 
 def _single_step(series: list[SeriesSummary]) -> Flag:
     name = "single step beats iterations"
-    pairs = [(_alone(row, "FGSM"), _alone(row, "PGD"), one, row) for one in series for row in one.rows]
+    pairs = [(_alone(row, Fgsm.name), _alone(row, Pgd.name), one, row) for one in series for row in one.rows]
     known = [(pgd - fgsm, one, row) for fgsm, pgd, one, row in pairs if fgsm is not None and pgd is not None]
     if not known:
         return Flag(name, None, "The preset does not run FGSM and PGD by themselves.")
@@ -77,7 +81,7 @@ def _single_step(series: list[SeriesSummary]) -> Flag:
 
 def _after_white_box(row: BudgetRow) -> tuple[AttackCount, ...]:
     """The attacks that follow the first one by gradients: those before it gain what any attack would."""
-    first = next((i for i, attack in enumerate(row.attacks) if attack.attack in _GRADIENTS), len(row.attacks))
+    first = next((i for i, attack in enumerate(row.attacks) if attack.name in _GRADIENTS), len(row.attacks))
     return row.attacks[first:]
 
 
@@ -88,7 +92,7 @@ def _black_box(series: list[SeriesSummary]) -> Flag:
         for one in series
         for row in one.rows
         for attack in _after_white_box(row)
-        if attack.attack in _NO_GRADIENTS
+        if attack.name in _NO_GRADIENTS
     ]
     if not gains:
         return Flag(name, None, "The preset has no black-box attack after the white-box ones.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -96,10 +98,36 @@ class Series(_Strict):
             raise ValueError("the budgets must be positive and ascend")
         return texts
 
+    def file(self, eps: str) -> str:
+        """Name of the sample file with the worst pictures at one of its budgets."""
+        safe = "".join(c if c.isalnum() else "-" for c in f"{self.name}-{eps}")
+        return f"worst-{safe}.npz"
+
+    @property
+    def seed(self) -> int:
+        """From its name: no two series of a preset draw the same numbers, whatever their order."""
+        return int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:8], "little")
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Of the steps, for tables; steps of one title are told apart by their settings, or else by their number."""
+        return tuple(_told_apart(self.steps, number) for number in range(len(self.steps)))
+
     @property
     def budgets(self) -> tuple[Fraction, ...]:
         """The budgets as exact numbers, ascending; in the unit of the samples (pixels 0..1)."""
         return tuple(Fraction(text) for text in self.eps)
+
+
+def _told_apart(steps: Sequence[Step], number: int) -> str:
+    own = steps[number]
+    alike = [step for step in steps if step.title == own.title]
+    names = sorted({name for step in alike for name in step.settings})
+    unlike = [name for name in names if len({step.settings.get(name) for step in alike}) > 1]
+    said = ", ".join(f"{name} {own.settings.get(name, 'default')}" for name in unlike)
+    title = f"{own.title}, {said}" if said else own.title
+    same = [i for i, step in enumerate(steps) if step.title == own.title and step.settings == own.settings]
+    return title if len(same) == 1 else f"{title} ({same.index(number) + 1})"
 
 
 class LiveStep(_Strict):
@@ -125,6 +153,11 @@ class LiveStep(_Strict):
         if name not in known:
             raise ValueError(f"a board cannot answer the attack {name!r}; choose among {', '.join(known)}")
         return name
+
+    @property
+    def file(self) -> str:
+        """Name of the sample file with what it finds."""
+        return f"live-{self.attack}.npz"
 
     def made(self) -> Attack:
         """The attack.
@@ -174,6 +207,11 @@ class Preset(_Strict):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"two series are named {twice!r}; give each a name of its own")
+        files = [(one.file(eps), one.name) for one in series for eps in one.eps]
+        for file, name in files:
+            others = {other for same, other in files if same == file and other != name}
+            if others:
+                raise ValueError(f"{name!r} and {others.pop()!r} would write one file, {file}; rename one")
         return series
 
     def check_settings(self) -> None:

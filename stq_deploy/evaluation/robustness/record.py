@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.common.files import check_output, is_record, write_whole
-from stq_deploy.datasets.samples import SampleSet, save_samples
+from stq_deploy.common.files import MAXIMUM_JSON_BYTES, check_output, is_record, read_bounded, write_whole
+from stq_deploy.common.intervals import wilson_interval
+from stq_deploy.datasets.samples import SampleSet, is_own_sample_file, load_samples, save_samples
 from stq_deploy.evaluation.board_run import SampleFile
 from stq_deploy.evaluation.float_model import model_output
 from stq_deploy.evaluation.robustness.device import OnDevice
@@ -23,13 +24,21 @@ from stq_deploy.evaluation.robustness.run import Job, as_json
 from stq_deploy.evaluation.robustness.sensitivity import REPORTED_EPS, REPORTED_SAMPLES, Sensitivity
 from stq_deploy.evaluation.robustness.shard import Shard
 from stq_deploy.evaluation.robustness.summary import Summary
+from stq_deploy.evaluation.task import check_attackable, stated_classes
 from stq_deploy.frontend.model_file import open_model_file
 from stq_deploy.network.input_format import unit_interval
+from stq_deploy.pipeline import Conversion
 from stq_deploy.research.attacks.craft import versions
 from stq_deploy.research.attacks.defence import RandomNoise
 from stq_deploy.research.attacks.grid import PIXELS
 
 FORMAT = "stq-robustness"
+CSV_COLUMNS = (
+    "series", "norm", "eps", "attack", "right", "samples", "low95", "high95", "alone", "alone_low95", "alone_high95",
+)  # fmt: skip
+"""`right` counts after the attack and all before it. `alone` is after the attack by itself, and empty elsewhere."""
+_WORST = "worst case"
+"""Beginning of the attack's name in files of worst pictures."""
 BOUND = "These figures are an upper bound on robustness, not a guarantee: a stronger attack may break more."
 
 
@@ -41,11 +50,16 @@ def attacked_job(
     out: Path,
     defence: RandomNoise | None = None,
     source: Path | None = None,
+    *,
+    conversion: Conversion | None = None,
+    source_range: tuple[float, float] | None = None,
+    threshold: float | None = None,
 ) -> Job:
-    """The run of these samples; shards are kept in `out`. `defence` and `source` are those of `Job`.
+    """The run of these samples; shards are kept in `out`. The other arguments are those of `Job`.
 
     Raises:
-        StqError: the samples are features or have no classes, or the model cannot be read.
+        StqError: the samples are features or have no classes, the model cannot be read or gives no classes, or the
+            threshold does not fit it.
     """
     if samples.holds_features:
         raise StqError(
@@ -55,29 +69,64 @@ def attacked_job(
     x = PIXELS.nearest(unit_interval(samples.x))
     y = samples.classes()
     file = open_model_file(model)
+    output = model_output(file)
+    check_attackable(output)
+    stated_classes(output, threshold)
     # The labels may hold fewer classes: chance would then be too high for the flag that compares with it.
-    names = samples.class_names or [str(c) for c in range(max(model_output(file).channels, 2))]
+    names = samples.class_names or [str(c) for c in range(max(output.channels, 2))]
     digest = file.facts["sha256"]
     of_source = "" if source is None else open_model_file(source).facts["sha256"]
     return Job(
-        model, digest, preset, x, y, tuple(map(str, names)), seed, out / "shards", defence, source, of_source
+        model, digest, preset, x, y, tuple(map(str, names)), seed, out / "shards", defence, source, of_source,
+        conversion, source_range, threshold,
     )  # fmt: skip
 
 
-def check_results(folder: Path) -> None:
-    """Refuse, before anything runs, a folder whose files of a run's names no such run wrote.
+def check_results(job: Job) -> None:
+    """Refuse, before anything runs, a folder whose files of the run's names no such run wrote.
 
     Raises:
         StqError: naming the file.
     """
+    folder, what = job.folder.parent, "the result of such a run"
     record = folder / "robustness.json"
     for name in ("robustness.json", "robustness.csv", "robustness.html"):
-        check_output(
-            folder / name,
-            what="the result of such a run",
-            recognize=lambda _: is_record(record, FORMAT),
-            force_option=False,
-        )
+        check_output(folder / name, what=what, recognize=lambda _: is_record(record, FORMAT), force_option=False)
+    for series in job.preset.series:
+        for eps in series.eps:
+            check_output(folder / series.file(eps), what=what, recognize=_is_worst_file, force_option=False)
+    for step in job.preset.device.live if job.preset.device else ():
+        check_output(folder / step.file, what=what, recognize=_is_live_file, force_option=False)
+
+
+def check_sweep(path: Path) -> None:
+    """Refuse, before anything runs, to replace a file that is not the rows of a former run over several models.
+
+    Raises:
+        StqError: it is another file.
+    """
+    check_output(path, what="the rows of such a run", recognize=_is_sweep, force_option=False)
+
+
+def _is_sweep(path: Path) -> bool:
+    try:
+        return read_bounded(path, MAXIMUM_JSON_BYTES).startswith("model,series,norm,eps,attack,")
+    except (OSError, ValueError, StqError):
+        return False
+
+
+def _is_worst_file(path: Path) -> bool:
+    try:
+        return is_own_sample_file(path) and load_samples(path).attack.startswith(_WORST)
+    except StqError:
+        return False
+
+
+def _is_live_file(path: Path) -> bool:
+    try:
+        return is_own_sample_file(path) and "live" in load_samples(path).metadata
+    except StqError:
+        return False
 
 
 def write_results(
@@ -107,6 +156,7 @@ def write_results(
         "versions": versions(),
         "cpu_seconds_a_sample": cost(preset, shards),
         "defence": None if job.defence is None else job.defence.record,
+        "reading": as_json(job.reading),
         "source_model": None if job.source is None else {"name": job.source.name, "sha256": job.source_sha256},
         "flags": as_json(tuple(flags)),
         "bound": BOUND,
@@ -129,7 +179,7 @@ def write_results(
 def worst_files(job: Job, shards: Sequence[Shard]) -> list[SampleFile]:
     """The worst pictures by series and budget, as sample files."""
     return [
-        SampleFile(_file(series.name, eps), _worst(job, shards, series, b))
+        SampleFile(series.file(eps), _worst(job, shards, series, b))
         for series in job.preset.series
         for b, eps in enumerate(series.eps)
     ]
@@ -151,8 +201,8 @@ def cost(preset: Preset, shards: Sequence[Shard]) -> dict[str, Any]:
     for series in preset.series:
         seconds = sum(shard.series[series.name].seconds for shard in shards) / samples
         by_attack: dict[str, float] = {}
-        for step, spent in zip(series.steps, np.sum(seconds, axis=0), strict=True):
-            by_attack[step.title] = round(by_attack.get(step.title, 0.0) + float(spent), 4)
+        for title, spent in zip(series.titles, np.sum(seconds, axis=0), strict=True):
+            by_attack[title] = round(float(spent), 4)
         by_budget = dict(zip(series.eps, (round(float(s), 4) for s in np.sum(seconds, axis=1)), strict=True))
         found[series.name] = {
             "all": round(float(np.sum(seconds)), 4), "by_attack": by_attack, "by_budget": by_budget
@@ -160,17 +210,12 @@ def cost(preset: Preset, shards: Sequence[Shard]) -> dict[str, Any]:
     return found
 
 
-def _file(series: str, eps: str) -> str:
-    safe = "".join(c if c.isalnum() else "-" for c in f"{series}-{eps}")
-    return f"worst-{safe}.npz"
-
-
 def _worst(job: Job, shards: Sequence[Shard], series: Series, b: int) -> SampleSet:
     pictures = np.concatenate([shard.series[series.name].worst[b] for shard in shards])
     rounded = "" if series.storage == "uint8" else "; then rounded to pixels of 8 bits, which can leave that budget"
     metadata = {
         "attack": {
-            "name": f"worst case {series.name} {series.eps[b]}",
+            "name": f"{_WORST} {series.name} {series.eps[b]}",
             "threat_model": (
                 f"untargeted; the worst of all attacks of the series; L{series.norm} {series.eps[b]}{rounded}"
             ),
@@ -194,13 +239,17 @@ def sweep_csv(folders: Iterable[Path]) -> str:
 def _csv(summary: Summary, device: OnDevice | None) -> str:
     stream = io.StringIO()
     rows = csv.writer(stream, lineterminator="\n")
-    rows.writerow(["series", "norm", "eps", "attack", "right", "samples", "low95", "high95"])
+    rows.writerow(CSV_COLUMNS)
 
-    def write(series: str, norm: str, eps: str, attack: str, right: int, samples: int = summary.samples) -> None:
-        from stq_deploy.common.intervals import wilson_interval
+    def interval(right: int, samples: int) -> list[str]:
+        return [f"{end:.4f}" for end in wilson_interval(right, samples)]
 
-        low, high = wilson_interval(right, samples)
-        rows.writerow([series, norm, eps, attack, right, samples, f"{low:.4f}", f"{high:.4f}"])
+    def write(
+        series: str, norm: str, eps: str, attack: str, right: int, samples: int = summary.samples,
+        alone: int | None = None,
+    ) -> None:  # fmt: skip
+        own = ["", "", ""] if alone is None else [alone, *interval(alone, samples)]
+        rows.writerow([series, norm, eps, attack, right, samples, *interval(right, samples), *own])
 
     write("", "", "0", "clean, float", summary.clean.correct)
     write("", "", "0", "clean, integer", summary.integer_clean.correct)
@@ -209,8 +258,7 @@ def _csv(summary: Summary, device: OnDevice | None) -> str:
     for series in summary.series:
         for row in series.rows:
             for attack in row.attacks:
-                own = attack.left if attack.alone is None else attack.alone
-                write(series.name, series.norm, row.eps, attack.attack, own)
+                write(series.name, series.norm, row.eps, attack.attack, attack.left, alone=attack.alone)
             write(series.name, series.norm, row.eps, "worst case, float", row.worst.correct)
             write(series.name, series.norm, row.eps, "worst case, integer", row.integer.correct)
             if series.storage != "uint8":

@@ -23,8 +23,9 @@ from stq_deploy.common.progress import Progress, silent
 from stq_deploy.common.untrusted_json import writable
 from stq_deploy.evaluation.robustness.presets import Preset
 from stq_deploy.evaluation.robustness.sensitivity import Sensitivity
-from stq_deploy.evaluation.robustness.shard import Defended, Judge, Network, Shard, load_shard, run_shard, save_shard
+from stq_deploy.evaluation.robustness.shard import Defended, Network, Shard, load_shard, run_shard, save_shard
 from stq_deploy.network.input_format import Levels, quantize_input
+from stq_deploy.pipeline import Conversion
 from stq_deploy.research.attacks.craft import Source
 from stq_deploy.research.attacks.defence import RandomNoise
 from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Samples
@@ -34,8 +35,30 @@ from stq_deploy.research.attacks.victim import Victim
 if TYPE_CHECKING:
     from stq_deploy.evaluation.float_model import FloatModel
 
+DRAWN = 2
+"""Version of how seeds become random numbers: shards of another one are attacked again."""
 SHARD = 64
 """Samples attacked together: large enough for a full batch, small enough to lose little."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the user said of a model's input and output, for records. None: nothing, so that the model's own counts.
+
+    Attributes:
+        input_range, source_range: smallest and largest value of the input, of the model and of the source.
+        input_bits: of the levels of an input without a quantizer.
+        post_training: how ranges of activations were found; None: nothing was quantized after training.
+        calibration_sha256: of the calibration samples.
+        threshold: above which one unit says class 1.
+    """
+
+    input_range: tuple[float, float] | None
+    input_bits: int
+    post_training: str | None
+    calibration_sha256: str | None
+    source_range: tuple[float, float] | None
+    threshold: float | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +77,9 @@ class Job:
         defence: what the attacks meet; None: the network alone.
         source: path of another model, for attacks that transfer; or None.
         source_sha256: of its file.
+        conversion: what the user said of the model's input, and whether it is quantized after training.
+        source_range: the values of the source's input that pixels 0 and 255 stand for; None: 0 and 1.
+        threshold: the user's, above which the output of a model of one unit is class 1; None: the model's own.
     """
 
     model: Path
@@ -67,11 +93,14 @@ class Job:
     defence: RandomNoise | None = None
     source: Path | None = None
     source_sha256: str = ""
+    conversion: Conversion | None = None
+    source_range: tuple[float, float] | None = None
+    threshold: float | None = None
 
     def key(self, numbers: npt.NDArray[np.int64]) -> str:
         """SHA-256 (hex) over all that decides a shard's result."""
         preset = self.preset.model_dump(mode="json", exclude={"samples", "title", "device"})
-        said = [__version__, self.model_sha256, preset, self.seed]
+        said = [__version__, DRAWN, self.model_sha256, preset, self.seed, as_json(self.reading)]
         if self.defence is not None:
             said.append(self.defence.record)
         if self.source is not None:
@@ -82,9 +111,23 @@ class Job:
         return digest.hexdigest()
 
     @property
-    def attacked(self) -> tuple[str, RandomNoise | None, str]:
+    def attacked(self) -> tuple[object, ...]:
         """What is attacked: jobs of which this is equal can share an opened network."""
-        return self.model_sha256, self.defence, self.source_sha256
+        return self.model_sha256, self.defence, self.source_sha256, self.reading
+
+    @property
+    def reading(self) -> Reading:
+        """What the user said of input and output."""
+        asked = self.conversion or Conversion()
+        shown = asked.calibration
+        return Reading(
+            asked.input_range,
+            asked.input_bits,
+            None if asked.post_training is None else asked.post_training.method,
+            None if shown is None else shown.sha256(),
+            self.source_range,
+            self.threshold,
+        )
 
     def parts(self) -> list[npt.NDArray[np.int64]]:
         """The samples' numbers, an array (M,) for each shard."""
@@ -222,7 +265,20 @@ def measured_layers(job: Job) -> list[Sensitivity]:
     from stq_deploy.evaluation.robustness.sensitivity import REPORTED_EPS, REPORTED_SAMPLES, measure
 
     few = slice(REPORTED_SAMPLES)
-    return measure(_same_model(job.model, job.model_sha256), job.x[few], job.y[few], REPORTED_EPS)
+    model = _same_model(job.model, job.model_sha256, job.conversion)
+    return measure(model, job.x[few], job.y[few], REPORTED_EPS)
+
+
+def opened_models(job: Job) -> tuple[FloatModel, FloatModel | None]:
+    """The model under attack and the source of transfer attacks, if there is one, as the job reads them.
+
+    Raises:
+        StqError: one cannot be read, or has changed since the run began.
+    """
+    model = _same_model(job.model, job.model_sha256, job.conversion)
+    if job.source is None:
+        return model, None
+    return model, _same_model(job.source, job.source_sha256, Conversion(job.source_range))
 
 
 def open_network(job: Job) -> Network:
@@ -232,16 +288,16 @@ def open_network(job: Job) -> Network:
         StqError: a model cannot be read, or takes other samples or gives other classes than the samples have. Also if a
             file has changed since the run began.
     """
-    model = _same_model(job.model, job.model_sha256)
+    model, source = opened_models(job)
     _check_fits(job, model)
-    network, classify = _undefended(model)
+    network, classify = _undefended(model, job.threshold)
     defended = None if job.defence is None else Defended(job.defence, model.input_format, classify)
-    sources = {} if job.source is None else _sources(job, job.source, network.victims)
+    sources = {} if source is None else _sources(source, network.victims)
     return replace(network, defended=defended, sources=sources)
 
 
 def undefended_network(path: Path) -> Network:
-    """The model as attacks see it, and the integer network as C on this computer.
+    """A shipped model as attacks see it, and the integer network as C on this computer.
 
     A model of floating-point weights has no integer network; its own classes take that place.
 
@@ -253,28 +309,25 @@ def undefended_network(path: Path) -> Network:
     return _undefended(FloatModel(path))[0]
 
 
-def _undefended(model: FloatModel) -> tuple[Network, Callable[[Levels], Labels]]:
+def _undefended(model: FloatModel, threshold: float | None = None) -> tuple[Network, Callable[[Levels], Labels]]:
     """What is attacked, and the integer network's classes of input levels."""
     from stq_deploy.evaluation.judge import judge_of
+    from stq_deploy.evaluation.task import logit_limit
     from stq_deploy.executors.host_executor import HostExecutor
 
-    format = model.input_format
-    victims = {name: Victim(model.keras, grid, (format.low, format.high)) for name, grid in _GRIDS.items()}
-    network, program = model.network, model.program
-    if network is None or program is None:
+    format, limit = model.input_format, logit_limit(model.output_format, threshold)
+    victims = {name: Victim(model.keras, grid, (format.low, format.high), limit) for name, grid in _GRIDS.items()}
+    program = model.program
+    if program is None:
 
-        def classify(levels: Levels) -> Labels:
+        def by_float(levels: Levels) -> Labels:
             return victims["float32"].predict(format.samples(levels))
 
-        judge: Judge = victims["uint8"].predict
-    else:
-        answers = judge_of(HostExecutor(program, workers=1))
+        return Network(victims, victims["uint8"].predict), by_float
+    classify = judge_of(HostExecutor(program, workers=1), threshold)
 
-        def classify(levels: Levels) -> Labels:
-            return np.asarray(answers(levels), np.int64)
-
-        def judge(x: Samples) -> Labels:
-            return classify(quantize_input(x, format))
+    def judge(x: Samples) -> Labels:
+        return classify(quantize_input(x, format))
 
     return Network(victims, judge), classify
 
@@ -300,7 +353,7 @@ def _check_fits(job: Job, model: FloatModel) -> None:
         )
 
 
-def _same_model(path: Path, sha256: str) -> FloatModel:
+def _same_model(path: Path, sha256: str, conversion: Conversion | None = None) -> FloatModel:
     """The model in the file. It must have this SHA-256 (hex), because shards of two models must not be counted
     together.
 
@@ -309,7 +362,7 @@ def _same_model(path: Path, sha256: str) -> FloatModel:
     """
     from stq_deploy.evaluation.float_model import FloatModel
 
-    model = FloatModel(path)
+    model = FloatModel(path, conversion)
     if model.file_sha256 != sha256:
         raise StqError(
             "the model file has changed since the run began",
@@ -320,11 +373,10 @@ def _same_model(path: Path, sha256: str) -> FloatModel:
     return model
 
 
-def _sources(job: Job, path: Path, victims: dict[str, Victim]) -> dict[str, Victim]:
-    """The model there, for each storage."""
-    model = _same_model(path, job.source_sha256)
+def _sources(model: FloatModel, victims: dict[str, Victim]) -> dict[str, Victim]:
+    """The model, for each storage."""
     format = model.input_format
-    source = Source(model.keras, writable(path.name), model.file_sha256, (format.low, format.high))
+    source = Source(model.keras, writable(model.path.name), model.file_sha256, (format.low, format.high))
     return {name: source.victim(victim) for name, victim in victims.items()}
 
 

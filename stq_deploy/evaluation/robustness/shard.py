@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import write_whole
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.robustness.presets import Preset, Series
@@ -123,10 +122,12 @@ class Network:
     defended: Defended | None = None
     sources: dict[str, Victim] = field(default_factory=dict)
 
-    def meet(self, storage: str, seeds: list[int]) -> Oracle:
-        """The victim as an attack meets it; `seeds` decide its noise."""
+    def meet(self, storage: str, seeds: list[int], numbers: npt.NDArray[np.int64]) -> Oracle:
+        """The victim as an attack on samples with these numbers (N,) meets it; `seeds` decide its noise."""
         victim = self.victims[storage]
-        return victim if self.defended is None else self.defended.noise.around(victim, self.defended.format, seeds)
+        if self.defended is None:
+            return victim
+        return self.defended.noise.around(victim, self.defended.format, seeds, numbers)
 
     def fresh(self, x: Samples, numbers: npt.NDArray[np.int64], seed: int) -> Labels:
         """Classes (D, N) of samples (N, *shape) under fresh noise; D is 0 without a defense."""
@@ -183,10 +184,11 @@ def _run_series(
             progress(f"{series.name} {series.eps[b]}: {step.title}", 0, 1)
             attack = step.at(eps, series.norm)
             tried = np.flatnonzero(~(by_itself[s] if step.alone else broken))
-            met = network.meet(series.storage, [seed, int(numbers[0]), b, s])
+            seeds = [seed, series.seed, b, s]
+            met = network.meet(series.storage, seeds, numbers[tried])
             source = network.sources.get(series.storage)
             begun = time.process_time()
-            success, pictures = _attack(met, attack, x[tried], y[tried], numbers[tried], [seed, b, s], source)
+            success, pictures = _attack(met, attack, x[tried], y[tried], numbers[tried], seeds, source)
             seconds[b, s] = time.process_time() - begun
             fresh = success & ~broken[tried]
             found[tried[fresh]] = pictures[fresh]
@@ -216,9 +218,7 @@ def _attack(
     seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
     search = Search(victim, x, y, budget, Streams(seed, [int(n) for n in numbers]), attack.smallest, source=source)
     attack.run(search)
-    largest = float(budget.distance(search.found, x).max())
-    if largest > budget.eps * (1 + 1e-5):
-        raise StqError(f"a sample moved by {largest:g}, more than the budget", where=f"attack {attack.name}")
+    budget.check_stored(search.found, x, victim.grid, attack.name)
     return search.broken, search.found
 
 

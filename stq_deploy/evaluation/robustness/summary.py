@@ -21,7 +21,8 @@ class AttackCount:
     """Samples that are still classified right under one attack at one budget.
 
     Attributes:
-        attack: title.
+        attack: title; no two of a series have the same.
+        name: of the attack, as on the command line.
         check: as in `presets.Step`.
         alone: right when only this attack is tried; None if it ran only on what others left.
         left: right after this attack and all before it.
@@ -29,6 +30,7 @@ class AttackCount:
     """
 
     attack: str
+    name: str
     check: str
     alone: int | None
     left: int
@@ -140,10 +142,11 @@ def _series(series: Series, results: Sequence[SeriesResult], right: _Flags, labe
     before = ~right
     for b, eps in enumerate(series.eps):
         attacks = []
-        for s, step in enumerate(series.steps):
+        for s, (step, title) in enumerate(zip(series.steps, series.titles, strict=True)):
             own = len(right) - int(alone[b, s].sum()) if step.alone else None
             left = len(right) - int(union[b, s].sum())
-            attacks.append(AttackCount(step.title, step.check, own, left, int((union[b, s] & ~before).sum())))
+            gained = int((union[b, s] & ~before).sum())
+            attacks.append(AttackCount(title, step.attack, step.check, own, left, gained))
             before = union[b, s]
         broken = union[b, -1]
         unconfirmed = int((broken & ~confirmed[b]).sum())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.research.attacks.grid import Grid, Samples
 
 NORMS: dict[str, float] = {"inf": math.inf, "1": 1, "2": 2}
@@ -44,6 +45,38 @@ class Budget:
         """Distance of each sample (N, ...) from its origin, in units of budget: (N,) float64."""
         change = ((moved.astype(np.float64) - x) / self.unit).reshape(len(x), -1)
         return np.asarray(np.linalg.norm(change, NORMS[self.norm], axis=1), np.float64)
+
+    def distance_stored(self, moved: Samples, x: Samples, grid: Grid) -> npt.NDArray[np.float64]:
+        """The same of stored samples, in whole steps of the grid: float32 holds no multiple of 1/255 exactly."""
+        if grid.is_continuous:
+            return self.distance(moved, x)
+        return self.distance(grid.to_steps(moved) * grid.step, grid.to_steps(x) * grid.step)
+
+    def check_stored(self, moved: Samples, x: Samples, grid: Grid, attack: str) -> None:
+        """Measure what is claimed of stored samples on the samples themselves.
+
+        Args:
+            attack: its name, for the error.
+
+        Raises:
+            StqError: a sample lies outside its ball.
+        """
+        largest = float(self.distance_stored(moved, x, grid).max(initial=0.0))
+        if largest > self.eps * (1 + 2 * _SLACK):
+            raise StqError(
+                f"a sample moved by {largest:.9g}, more than the budget {self.eps:.9g}",
+                where=f"attack {attack}",
+                cause="this is a fault of the attack",
+                next="report it with the model and the settings",
+            )
+
+    def movable(self, grid: Grid) -> npt.NDArray[np.bool_]:
+        """Which values of a sample can be stored changed within the budget; it broadcasts over a sample.
+
+        A feature that is the same in all samples has no deviation, so that any change of it costs more than eps.
+        """
+        least = grid.step * (1 - 1e-6) if not grid.is_continuous else float(np.finfo(np.float32).tiny)
+        return np.asarray(self.eps * self.unit >= least)
 
     def project(self, moved: npt.NDArray[Any], x: Samples, grid: Grid) -> npt.NDArray[np.float64]:
         """The nearest points (N, ...) of each sample's ball, in L2, clipped to the grid's range."""
@@ -84,12 +117,14 @@ class Budget:
         return grid.from_steps(whole)
 
     def _stored_floats(self, moved: npt.NDArray[Any], x: Samples, grid: Grid) -> Samples:
-        """Rounding to float32 can leave the ball by one part in 10^7: shrink the change by that."""
-        stored = np.asarray(grid.clip(moved), np.float32)
+        """Rounding to float32 can leave the ball: there, each value is the float32 next to it towards the sample."""
+        wanted = grid.clip(moved)
+        stored = np.asarray(wanted, np.float32)
         outside = self.distance(stored, x) > self.eps
         if outside.any():
-            shrunk = x[outside] + (stored[outside].astype(np.float64) - x[outside]) * (1 - 4e-7)
-            stored[outside] = shrunk.astype(np.float32)
+            here, origin = stored[outside], x[outside]
+            beyond = np.abs(here.astype(np.float64) - origin) > np.abs(wanted[outside].astype(np.float64) - origin)
+            stored[outside] = np.where(beyond, np.nextafter(here, origin), here)
         return stored
 
     def _undo(

@@ -76,15 +76,16 @@ class CarliniWagner(Attack):
         by_sample = (-1, *[1] * (x.ndim - 1))
         half = (grid.high - grid.low) / 2
         w = np.arctanh(np.clip((x - grid.low) / half - 1, -_EDGE, _EDGE))
+        movable = search.budget.movable(grid)
         mean, square = np.zeros_like(w), np.zeros_like(w)
         reached = np.zeros(len(index), bool)
         for number in range(1, self.max_iter + 1):
-            moved = grid.low + half * (np.tanh(w) + 1)
+            moved = np.where(movable, grid.low + half * (np.tanh(w) + 1), x)
             losses, gradient = search.gradient(index, moved, "margin")
             reached |= losses > 0
             active = (losses < self.confidence) | (losses <= 0)
             towards = np.where(active.reshape(by_sample), -c.reshape(by_sample) * gradient, 0)
-            slope = (2 * (moved - x) / search.budget.unit**2 + towards) * half * (1 - np.tanh(w) ** 2)
+            slope = (2 * (moved - x) / search.budget.unit**2 + towards) * half * (1 - np.tanh(w) ** 2) * movable
             mean = 0.9 * mean + 0.1 * slope
             square = 0.999 * square + 0.001 * slope**2
             w -= self.learning_rate * (mean / (1 - 0.9**number)) / (np.sqrt(square / (1 - 0.999**number)) + 1e-8)

@@ -8,6 +8,7 @@ counts is measured afterwards, with draws that the attack has not seen.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from stq_deploy.network.input_format import InputFormat, Levels
 from stq_deploy.network.noise import InputNoise, noise_table
 from stq_deploy.research.attacks.grid import Samples
 from stq_deploy.research.attacks.oracle import Labels, Oracle
+from stq_deploy.research.attacks.streams import Index
 from stq_deploy.research.attacks.victim import Victim
 
 NAME = "rnd"
@@ -66,15 +68,23 @@ class RandomNoise:
         return cls(sigma, eot)
 
     def around(
-        self, victim: Victim, format: InputFormat, seeds: Sequence[int], *, features: bool = False
+        self,
+        victim: Victim,
+        format: InputFormat,
+        seeds: Sequence[int],
+        numbers: Sequence[int] | npt.NDArray[np.int64],
+        *,
+        features: bool = False,
     ) -> NoisyVictim:
         """The victim as the attacker sees it.
 
         Args:
             seeds: whole numbers that decide the noise: another sequence gives other noise.
+            numbers: (N,) the samples' places in their file. A sample's noise depends on its own number and on how many
+                questions were asked about it, not on the samples beside it.
         """
         seed = int(np.random.SeedSequence(list(seeds)).generate_state(1, np.uint64)[0])
-        return NoisyVictim(victim, format, InputNoise(self.sigma, seed), self.eot, features=features)
+        return NoisyVictim(victim, format, InputNoise(self.sigma, seed), self.eot, numbers, features=features)
 
     def fresh(
         self, classify: Classify, levels: Levels, format: InputFormat, seed: int, numbers: npt.NDArray[np.int64]
@@ -101,15 +111,35 @@ class RandomNoise:
 class NoisyVictim(Oracle):
     """A victim with fresh noise in every answer.
 
-    Logits, losses and gradients are means over `eot` draws. Answers depend on the number of earlier queries, and so on
-    the whole batch in its order.
+    Logits, losses and gradients are means over `eot` draws. Answer t about the sample with number n has the counter
+    t * 2^32 + n. Without a call of `of`, the questions are about the batch's samples from the first on.
+
+    Args:
+        numbers: (N,) places of the batch's samples in their file.
     """
 
-    def __init__(self, victim: Victim, format: InputFormat, noise: InputNoise, eot: int, *, features: bool) -> None:
+    def __init__(
+        self,
+        victim: Victim,
+        format: InputFormat,
+        noise: InputNoise,
+        eot: int,
+        numbers: Sequence[int] | npt.NDArray[np.int64],
+        *,
+        features: bool,
+    ) -> None:
         self._victim, self._format, self._noise = victim, format, noise
         self._eot, self._features = eot, features
         self.classes, self.shape, self.grid = victim.classes, victim.shape, victim.grid
-        self._asked = 0
+        self._numbers = np.asarray(numbers, np.uint64)
+        self._answers = np.zeros(len(self._numbers), np.uint64)
+        self._samples: Index | None = None
+
+    def of(self, samples: Index) -> NoisyVictim:
+        """See `Oracle.of`; the numbers of answers so far are shared."""
+        view = copy.copy(self)
+        view._samples = samples
+        return view
 
     def logits(self, x: Samples) -> npt.NDArray[np.float32]:
         """Mean logits (N, K) of samples (N, *shape)."""
@@ -130,8 +160,19 @@ class NoisyVictim(Oracle):
 
     def _noisy(self, x: Samples) -> Samples:
         """Samples that become the noisy levels."""
-        counters = self._asked + np.arange(len(x), dtype=np.uint64)
-        self._asked += len(x)
+        samples = np.arange(len(x)) if self._samples is None else self._samples
+        turns = self._answers[samples] + _earlier(samples)
+        np.add.at(self._answers, samples, np.uint64(1))
+        counters = (turns << np.uint64(32)) + self._numbers[samples]
         levels = self._format.levels(self._format.model_values(x, features=self._features))
         noisy = self._noise.at(levels, self._format.type, counters)
         return self._format.values(noisy) if self._features else self._format.samples(noisy)
+
+
+def _earlier(samples: Index) -> npt.NDArray[np.uint64]:
+    """How often each entry (M,) occurs before its own place."""
+    order = np.argsort(samples, kind="stable")
+    ordered = samples[order]
+    found = np.empty(len(samples), np.uint64)
+    found[order] = np.arange(len(samples)) - np.searchsorted(ordered, ordered)
+    return found

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.research.attacks.grid import Grid, Samples
+from stq_deploy.research.attacks.streams import Index
 
 Labels = npt.NDArray[np.int64]
 """(N,) class numbers."""
@@ -29,6 +30,13 @@ class Oracle(ABC):
     classes: int
     shape: tuple[int, ...]
     grid: Grid
+
+    def of(self, samples: Index) -> Oracle:
+        """This oracle for questions about these samples (M,) of its batch, in this order.
+
+        Most oracles answer alike whatever sample a question belongs to. One that draws noise has a stream for each.
+        """
+        return self
 
     @abstractmethod
     def logits(self, x: Samples) -> Logits:

@@ -68,10 +68,11 @@ class Search:
         """Candidates (M, *shape) as they are stored: in range, and inside the budget.
 
         A search for the nearest success has candidates at any distance; `_record` leaves out those outside the budget.
+        There, values that no step within the budget can change keep the sample's.
         """
         x, grid = self.x[index], self.victim.grid
         if self.smallest:
-            return grid.nearest(moved)
+            return np.where(self.budget.movable(grid), grid.nearest(moved), x)
         return self.budget.store(self.budget.project(moved, x, grid), x, grid)
 
     def query(self, index: Index, moved: npt.NDArray[np.floating]) -> Logits:
@@ -108,12 +109,12 @@ class Search:
         """
         stored = self.store(index, moved)
         self.queries[index] += 1
-        logits, losses, gradient = self.victim.gradient(stored, self.y[index], loss, targets)
+        logits, losses, gradient = self.victim.of(index).gradient(stored, self.y[index], loss, targets)
         self._record(index, stored, logits)
         return losses, gradient
 
     def _ask(self, index: Index, stored: Samples) -> Logits:
-        logits = self.victim.logits(stored)
+        logits = self.victim.of(index).logits(stored)
         np.add.at(self.queries, index, 1)
         self.listener(index, stored, logits)
         return logits

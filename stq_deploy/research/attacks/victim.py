@@ -27,6 +27,7 @@ class Victim(Oracle):
         model: tf_keras Model; its first output is that of the classes.
         grid: values that its samples are stored in.
         input_range: the values of the model's input for the sample values 0 and 1.
+        limit: the logit above which a model of one unit says class 1.
 
     Attributes:
         classes: how many, K. A model of one output unit has two.
@@ -35,7 +36,9 @@ class Victim(Oracle):
         forward_passes, backward_passes: samples that went through the model so far.
     """
 
-    def __init__(self, model: Any, grid: Grid = PIXELS, input_range: tuple[float, float] = (0.0, 1.0)) -> None:
+    def __init__(
+        self, model: Any, grid: Grid = PIXELS, input_range: tuple[float, float] = (0.0, 1.0), limit: float = 0.0
+    ) -> None:
         self._model = logits_model(model)  # first: a frozen layer cannot be built again without its softmax
         freeze(self._model)
         pass_gradient_through_input_quantizer(self._model)
@@ -45,6 +48,7 @@ class Victim(Oracle):
         self.grid = grid
         self.forward_passes = self.backward_passes = 0
         self._low, self._high = input_range
+        self._limit = limit
         self._forward = self._trace_forward()
         self._gradients: dict[str, Callable[..., Any]] = {}
 
@@ -81,7 +85,8 @@ class Victim(Oracle):
         z = self._model(self._low + x * (self._high - self._low), training=False)
         z = tf.reshape(z, (tf.shape(z)[0], -1))
         z = tf.ensure_shape(z, (None, self._model.output_shape[-1]))
-        return tf.concat([tf.zeros_like(z), z], axis=1) if self._model.output_shape[-1] == 1 else z
+        # A float32 difference has the sign of the real one, so class 1 begins exactly above the limit.
+        return tf.concat([tf.zeros_like(z), z - self._limit], axis=1) if self._model.output_shape[-1] == 1 else z
 
     def _trace_forward(self) -> Callable[..., Any]:
         import tensorflow as tf

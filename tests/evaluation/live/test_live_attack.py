@@ -190,6 +190,9 @@ def test_the_command_attacks_an_emulated_board_and_goes_on(
         (["--attack", "transfer"], "transfer needs gradients"),
         (["--attack", "none"], "asks nothing"),
         (["--attack", "square", "--storage", "float32"], "stored pixels"),
+        (["--attack", "square", "--unit", "std"], "--unit is of features"),
+        (["--attack", "square", "--batch", "16"], "--batch is of the Keras model"),
+        (["--attack", "square", "--threshold", "0.4"], "this model has 3 outputs"),
     ],
 )
 def test_what_the_command_cannot_do_live(

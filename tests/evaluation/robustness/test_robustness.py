@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.common.intervals import wilson_interval
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.robustness.flags import masking_flags
 from stq_deploy.evaluation.robustness.presets import Preset, load_preset, preset_names
-from stq_deploy.evaluation.robustness.record import attacked_job, worst_files
+from stq_deploy.evaluation.robustness.record import attacked_job, cost, worst_files
 from stq_deploy.evaluation.robustness.run import SHARD, run
 from stq_deploy.evaluation.robustness.summary import Summary, summarize
+from stq_deploy.report.robustness_page import render_robustness_page
+from stq_deploy.research.attacks.defence import RandomNoise
 from tests.helpers.command_line import invoke, json_of
 
 pytestmark = pytest.mark.keras
@@ -224,8 +227,11 @@ def test_the_command_leaves_all_files(model: Path, samples: SampleSet, tmp_path:
     assert found == json.loads((out / "robustness.json").read_text())
     assert [row["worst"]["correct"] for row in found["series"][0]["rows"]] == [6, 4]
     lines = (out / "robustness.csv").read_text().splitlines()
-    assert lines[0] == "series,norm,eps,attack,right,samples,low95,high95"
+    assert lines[0] == "series,norm,eps,attack,right,samples,low95,high95,alone,alone_low95,alone_high95"
     assert any(line.startswith('Linf,inf,2/255,"worst case, integer",4,8,') for line in lines)
+    low, high = wilson_interval(4, 8)
+    both = f"Linf,inf,2/255,FGSM,4,8,{low:.4f},{high:.4f},4,{low:.4f},{high:.4f}"
+    assert both in lines and f"Linf,inf,2/255,PGD,4,8,{low:.4f},{high:.4f},,," in lines
     (layer,) = found["sensitivity"]["layers"]
     assert layer["kernel"] and layer["ans"] > 0 and found["sensitivity"]["samples"] == 8
     page = (out / "robustness.html").read_text()
@@ -394,3 +400,170 @@ def test_a_source_adds_a_column_of_transfer(model: Path, samples: SampleSet, tmp
         '[[series.attack]]\nattack = "transfer"\n'
     )
     assert "--from MODEL" in invoke(*arguments[:-1]).output
+
+
+def test_no_two_attacks_of_a_run_draw_the_same_numbers(
+    model: Path, samples: SampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the attacks nor the noise of a defense: of two series, budgets or steps each has its own seed."""
+    from stq_deploy.evaluation.robustness import shard as shard_module
+
+    drawn: list[int] = []
+    noise: list[tuple[int, ...]] = []
+    streams, around = shard_module.Streams, RandomNoise.around
+
+    def counted(seed: int, numbers: list[int]) -> Any:
+        drawn.append(seed)
+        return streams(seed, numbers)
+
+    def heard(self: RandomNoise, victim: Any, format: Any, seeds: list[int], *rest: Any) -> Any:
+        noise.append(tuple(seeds))
+        return around(self, victim, format, seeds, *rest)
+
+    monkeypatch.setattr(shard_module, "Streams", counted)
+    monkeypatch.setattr(RandomNoise, "around", heard)
+    steps = [{"attack": "noise", "alone": True, "settings": {"draws": "2"}}, {"attack": "noise"}]
+    series = [
+        {"name": name, "norm": norm, "eps": ["1/255", "2/255"], "attack": steps}
+        for name, norm in (("a", "inf"), ("b", "inf"), ("c", "2"))
+    ]
+    run(attacked_job(model, _preset(series=series), samples.first(4), 0, tmp_path, RandomNoise(0.5)))
+    assert len(drawn) == len(set(drawn)) == len(noise) == len(set(noise)) == 12
+
+
+def test_steps_of_one_title_are_told_apart(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    """The weaker of two runs of PGD comes first here: flag, page, CSV and costs must not take it for both."""
+    weak = {"max_iter": "1", "num_random_init": "0", "eps_step": "1/2550"}
+    steps = [
+        {"attack": "fgsm", "alone": True},
+        {"attack": "pgd", "alone": True, "settings": weak},
+        {"attack": "pgd", "alone": True, "settings": {"max_iter": "10"}},
+        {"attack": "fgsm", "alone": True},
+    ]
+    series = {"name": "Linf", "norm": "inf", "eps": ["1/255", "2/255"], "attack": steps}
+    preset = _preset(series=[series])
+    titles = preset.series[0].titles
+    assert titles == (
+        "FGSM (1)",
+        "PGD, eps_step 1/2550, max_iter 1, num_random_init 0",
+        "PGD, eps_step default, max_iter 10, num_random_init default",
+        "FGSM (2)",
+    )
+    job = attacked_job(model, preset, samples.first(8), 0, tmp_path)
+    shards = run(job)
+    found = summarize(preset, shards)
+    counts = [(attack.attack, attack.alone) for attack in found.series[0].rows[1].attacks]
+    assert counts == list(zip(titles, (4, 8, 4, 4), strict=True))
+    (flag,) = (flag for flag in masking_flags(found, 2) if flag.name == "single step beats iterations")
+    assert flag.raised is False
+    assert set(cost(preset, shards)["Linf"]["by_attack"]) == set(titles)
+    page = render_robustness_page(job, preset, "x", shards, found, (), _record_of_a_page())
+    for title in titles:
+        assert page.count(title) >= 2  # the table's head and the curve's legend
+
+
+def _record_of_a_page() -> dict[str, Any]:
+    return {
+        "seed": 0, "bound": "", "device": None, "sensitivity": {"layers": []}, "command": [], "seconds": 0,
+        "cpu_seconds_a_sample": {}, "model_sha256": "", "versions": {},
+    }  # fmt: skip
+
+
+def test_files_of_the_users_are_not_replaced(model: Path, samples: SampleSet, tmp_path: Path) -> None:
+    save_samples(samples, tmp_path / "in.npz")
+    (tmp_path / "p.toml").write_text(
+        'title = "x"\nsamples = 4\n[[series]]\nname = "Linf"\nnorm = "inf"\neps = ["1/255"]\n'
+        '[[series.attack]]\nattack = "fgsm"\n'
+    )
+    other = model.parent / "other.h5"
+    other.write_bytes(model.read_bytes())
+    given = ["--preset", tmp_path / "p.toml", "--sample-file", tmp_path / "in.npz", "--processes", "1"]
+    one, both = ["robustness", model, *given], ["robustness", model, other, *given]
+    mine = {"worst-Linf-1-255.npz": one, "sweep.csv": both}
+    for name, command in mine.items():
+        out = tmp_path / name
+        out.mkdir()
+        for content in (b"mine", (tmp_path / "in.npz").read_bytes()):
+            (out / name).write_bytes(content)
+            done = invoke(*command, "--out", out)
+            assert done.exit_code == 1 and name in done.stderr and "there is a file already" in done.stderr
+            assert (out / name).read_bytes() == content and [path.name for path in out.iterdir()] == [name]
+        (out / name).unlink()
+        for _ in range(2):  # its own former files may be replaced
+            assert invoke(*command, "--out", out).exit_code == 0
+        assert (out / name).is_file()
+
+
+def test_series_that_would_share_a_file_are_refused(tmp_path: Path) -> None:
+    series = {"norm": "inf", "eps": ["1/255"], "attack": [{"attack": "fgsm"}]}
+    with pytest.raises(ValueError, match="would write one file, worst-a-b-1-255"):
+        _preset(series=[series | {"name": "a b"}, series | {"name": "a-b"}])
+
+
+def test_the_values_of_the_input_are_asked_for(weights: np.ndarray, samples: SampleSet, tmp_path: Path) -> None:
+    """A model of [-1, 1] without a quantizer: Keras's own answers on those values, and a word where none is said."""
+    import tf_keras
+
+    layers = tf_keras.layers
+    model = tf_keras.Sequential([layers.Flatten(input_shape=SHAPE), layers.Dense(2)])
+    model.set_weights([np.stack([weights, -weights], axis=1).astype(np.float32), np.array([3.0, 0.0], np.float32)])
+    model.save(tmp_path / "signed.h5")
+    y = np.argmax(model.predict(samples.x / np.float32(127.5) - 1, verbose=0), axis=1).astype(np.int64)
+    as_pixels = np.argmax(model.predict(samples.x / np.float32(255), verbose=0), axis=1)
+    assert 0 < (as_pixels == y).sum() < COUNT
+    save_samples(SampleSet(samples.x, y), tmp_path / "in.npz")
+    (tmp_path / "p.toml").write_text(
+        'title = "x"\nsamples = 70\n[[series]]\nname = "Linf"\nnorm = "inf"\neps = ["1/255"]\n'
+        '[[series.attack]]\nattack = "transfer"\n'
+    )
+    command = [
+        "robustness", tmp_path / "signed.h5", "--preset", tmp_path / "p.toml", "--sample-file", tmp_path / "in.npz",
+        "--processes", "1", "--from", tmp_path / "signed.h5", "--out", tmp_path / "out", "--json",
+    ]  # fmt: skip
+    assumed = invoke(*command)
+    assert json_of(assumed)["clean"]["correct"] == (as_pixels == y).sum()
+    assert "--input-range or --calibrate say" in assumed.stderr and "--from-input-range says" in assumed.stderr
+    stated = invoke(*command, "--input-range", "-1", "1", "--from-input-range", "-1", "1")
+    found = json_of(stated)
+    assert found["clean"]["correct"] == COUNT and "taken for pixels" not in stated.stderr
+    assert found["reading"]["input_range"] == found["reading"]["source_range"] == [-1, 1]
+    for options, message in (
+        (["--input-range", "1", "-1"], "is not a range"),
+        (["--input-range", "-1", "1", "--from-input-range", "2", "1"], "is not a range"),
+        (["--threshold", "0.4"], "this model has 2 outputs"),
+    ):
+        assert message in invoke(*command, *options).stderr
+
+
+@pytest.mark.parametrize("threshold", [0.7, 0.35])
+def test_a_users_threshold_judges_attacked_answers(
+    threshold: float, weights: np.ndarray, samples: SampleSet, tmp_path: Path
+) -> None:
+    """Of a unit with a sigmoid: labels are Keras's answers above the threshold, and 1/2 would give others."""
+    import qkeras
+    import tf_keras
+
+    inputs = tf_keras.Input(SHAPE)
+    x = tf_keras.layers.Flatten()(qkeras.QActivation("quantized_relu(8,0)")(inputs))
+    x = qkeras.QDense(1, kernel_quantizer="quantized_bits(4,0,1,alpha=1)", use_bias=False)(x)
+    model = tf_keras.Model(inputs, tf_keras.layers.Activation("sigmoid")(x))
+    model.layers[-2].set_weights([-weights[:, None].astype(np.float32) / 2])
+    model.save(tmp_path / "unit.h5")
+    values = model.predict(samples.x / np.float32(255), verbose=0)[:, 0]
+    y = (values > threshold).astype(np.int64)
+    assert (y != (values > 0.5)).any() and 0 < y.sum() < COUNT
+    save_samples(SampleSet(samples.x, y), tmp_path / "in.npz")
+    attack = [
+        "attack", "--model", tmp_path / "unit.h5", "--samples", tmp_path / "in.npz", "--attack", "pgd", "--eps",
+        "2/255", "-o", tmp_path / "pgd.npz", "--json",
+    ]  # fmt: skip
+    correct = json_of(invoke(*attack, "--threshold", str(threshold)))["files"][0]["correct"]
+    moved = load_samples(tmp_path / "pgd.npz").x / np.float32(255)
+    left = int(((model.predict(moved, verbose=0)[:, 0] > threshold) == y).sum())
+    assert correct["clean"] == COUNT > left == correct["attacked"] == correct["integer"]
+    job = attacked_job(tmp_path / "unit.h5", _preset(), SampleSet(samples.x, y), 0, tmp_path, threshold=threshold)
+    found = summarize(_preset(), run(job))
+    assert found.clean.correct == found.integer_clean.correct == COUNT
+    for row in found.series[0].rows:
+        assert row.integer.correct == row.worst.correct < COUNT and row.unconfirmed == 0
+    assert "no output lies on both sides" in invoke(*attack, "--threshold", "1.5", "--force").stderr
