@@ -24,7 +24,7 @@ _PICTURES = 8
 _FACTOR = 16
 """Differences are shown this many times as large."""
 _DASHES = ("-", "--", ":", "-.")
-"""Of lines, once all colors are used."""
+"""Styles of lines that follow once each color has a line."""
 
 
 def render_robustness_page(

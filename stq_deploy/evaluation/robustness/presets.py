@@ -110,7 +110,7 @@ class Series(_Strict):
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """Of the steps, for tables; steps of one title are told apart by their settings, or else by their number."""
+        """The steps' titles in tables. Where two are equal, the settings follow, or else a number."""
         return tuple(_told_apart(self.steps, number) for number in range(len(self.steps)))
 
     @property
