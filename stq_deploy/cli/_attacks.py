@@ -105,7 +105,7 @@ def checked_source_range(source: str | None, given: tuple[float, float] | None) 
     """What --from-input-range says.
 
     Raises:
-        StqError: there is no --from, or the two numbers are no range.
+        StqError: there is no --from, or the two numbers form no range.
     """
     from stq_deploy.common.errors import StqError
     from stq_deploy.lowering.input_domain import checked_range

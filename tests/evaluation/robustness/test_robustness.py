@@ -539,7 +539,7 @@ def test_the_values_of_the_input_are_asked_for(weights: np.ndarray, samples: Sam
 def test_a_users_threshold_judges_attacked_answers(
     threshold: float, weights: np.ndarray, samples: SampleSet, tmp_path: Path
 ) -> None:
-    """Of a unit with a sigmoid: labels are Keras's answers above the threshold, and 1/2 would give others."""
+    """The labels are Keras's answers above the threshold; a threshold of 1/2 would give others."""
     import qkeras
     import tf_keras
 
