@@ -39,8 +39,10 @@ RIDDLES = re.compile(
 LONGEST = 25
 """Words of a sentence."""
 PLAIN = (
-    "stq_deploy/common", "stq_deploy/datasets", "stq_deploy/evaluation", "stq_deploy/executors", "stq_deploy/report",
-    "stq_deploy/research", "stq_deploy/sandbox", "stq_deploy/targets", "stq_deploy/zoo", "tools",
+    "stq_deploy/cli", "stq_deploy/common", "stq_deploy/datasets", "stq_deploy/evaluation", "stq_deploy/executors",
+    "stq_deploy/frontend", "stq_deploy/hls4ml_backend", "stq_deploy/network", "stq_deploy/report",
+    "stq_deploy/research", "stq_deploy/sandbox", "stq_deploy/targets", "stq_deploy/toolchain", "stq_deploy/zoo",
+    "tools",
 )  # fmt: skip
 """Folders whose Python has no longer sentence."""
 PROSE = [path for path in FILES if path.name != "STYLE.md"]
@@ -71,12 +73,12 @@ def words_of(sentence: str) -> int:
 def sentences(text: str) -> Iterator[str]:
     """The sentences of a docstring, comment or message.
 
-    A blank line ends one, and so does an entry such as `name: its meaning`, a point of a list, or a line of code, which
-    is indented within a text at the margin.
+    A blank line ends one, and so does an entry such as `name: its meaning`, a point of a list, or a row of columns. So
+    does a line of code, which is indented within a text at the margin.
     """
     at_margin = not re.search(r"\n\S", text) or re.search(r"^\S", text.partition("\n")[2], re.MULTILINE) is not None
     parts = re.sub(r"\n {4,}" if at_margin else r"\n\s*\n", "\n\n", text)
-    for part in re.split(r"\n\s*\n|\n\s*(?=[\w`*][\w, `*.]*: )|\n\s*- ", parts):
+    for part in re.split(r"\n\s*\n|\n\s*(?=[\w`*][\w, `*.]*: )|\n\s*- |\n(?=\S+ {2,}\S)", parts):
         yield from re.split(r"(?<=[.?!])\)?\s+", " ".join(part.split()))
 
 
@@ -129,6 +131,9 @@ over two lines:
 
     code = of(the, page)
     more
+
+row    of columns
+next   row
 """
 
 # A comment
@@ -142,6 +147,8 @@ raise StqError(f"no {name} here", next="choose a board")
         "Another one over two lines:",
         "code = of(the, page)",
         "more",
+        "row of columns",
+        "next row",
         "no value here",
         "choose a board",
         "A comment of two lines.",

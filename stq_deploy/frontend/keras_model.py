@@ -1,9 +1,9 @@
 """A Keras model built from checked values: Keras parses no file, no configuration and no text of a file.
 
 Every layer is an instance of one of `_classes`, with only the settings that its handler has taken. Its variables get
-the arrays that the handler has read. Whatever else a file holds (initializers, regularizers, constraints, dropout
-rates, how the model was compiled) has no effect at inference and is left out: the model is only run, or asked for its
-weights. Layers of inner models become layers of this one, named by their path.
+the arrays that the handler has read. Initializers, regularizers, constraints, dropout rates and compile settings have
+no effect at inference and are left out. The model is only run, or its weights are read. Layers of inner models become
+layers of this one, named by their path.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The objects a layer's settings may hold: initializers, constraints, regularizers, quantizers; nothing else.
 
-Most of them act in training only, and the import ignores them. It checks them in any case: a file that has passed the
-import holds nothing that Keras would import or execute if the user opened it with Keras.
+Most of them act in training only, and the import ignores them. It checks them in any case. So a file that has passed
+the import holds nothing that Keras would import or execute if the user opened it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The .stq file: one integer network as a zip of `network.json` and little `.npy` arrays (docs/FORMAT.md).
 
-The file is untrusted when read: sizes are bounded before anything is unpacked, no pickles, every field is checked by
-type, and `Network` checks the whole.
+The file is untrusted. Sizes are bounded before anything is unpacked, and nothing is unpickled. Every field is checked
+by type, and `Network` checks the whole.
 """
 
 from __future__ import annotations

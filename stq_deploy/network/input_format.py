@@ -1,6 +1,6 @@
 """How a sample becomes the integer input of the network; the host does this, never the device.
 
-First a sample's numbers become the model's values: pixels are mapped to the range that the model was trained on, and
+First a sample's numbers become the model's values. Pixels are mapped to the range that the model was trained on;
 features already are the model's values. Then values become levels, element by element, by the input's rounding. The
 model's own quantizer clips values beyond its levels, as it does in Keras. Where the model has none, the values that the
 network was made for are its domain, and a value outside is an error.

@@ -4,8 +4,8 @@ A word comes from the counter-based generator Philox4x32-10 (Salmon et al. 2011,
 1, 2, 3"). Block b of a sample holds the words of elements 4b to 4b + 3. Its key is (seed mod 2^32, seed div 2^32), its
 counter (b, counter mod 2^32, counter div 2^32, 0).
 
-The lowest bit of a word is the sign of the noise. The other 31 bits u give its size: the number of thresholds T_j <= u,
-with T_j = round(2^31 P(|N| < j - 1/2)), N normal with standard deviation sigma. So the noise is a normal number rounded
+The lowest bit of a word is the sign of the noise. The other 31 bits u give its size, the number of thresholds T_j <= u.
+T_j is round(2^31 P(|N| < j - 1/2)), with N normal of standard deviation sigma. So the noise is a normal number rounded
 to a whole one, cut off where the tail holds less than 2^-32. The thresholds come from decimal arithmetic of 50 digits,
 which every computer does alike; the device gets them as a table (`firmware_templates/noise`).
 """

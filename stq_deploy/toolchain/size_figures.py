@@ -1,7 +1,7 @@
 """Three answers to how large a network is, which publications and tools give without saying which.
 
-- *qstats*: weights times bits as `print_qstats` of qkeras 0.9 counts them (`qkeras/estimate.py`). It takes a
-  QDepthwiseConv2D for a full convolution, k * k * C * C weights of which k * k * C exist, and leaves out biases, batch
+- *qstats*: weights times bits as `print_qstats` of qkeras 0.9 counts them (`qkeras/estimate.py`). It counts a
+  QDepthwiseConv2D as a full convolution: k * k * C * C weights, of which k * k * C exist. It leaves out biases, batch
   norm and the tables that sigmoids become. The paper states its networks' flash in this unit (of 1024 bytes).
 - *packed*: the bytes of the packed weights, padding of rows to whole words included.
 - *linked*: flash that the image takes, with requantization tables, kernels, the link's server and start-up code.

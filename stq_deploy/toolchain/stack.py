@@ -17,8 +17,9 @@ from stq_deploy.toolchain.stack_gcc import read_gcc
 from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, UnboundedStackError
 
 LIBRARY_ALLOWANCE_BYTES = 128
-"""Counted for a function without C source, and for what it calls: the compiler's own helpers, of which signed 64-bit
-division is the deepest (tests/toolchain measures them)."""
+"""Bytes for a function without C source and its callees. These are the compiler's own helpers, of which signed 64-bit
+division is the deepest (tests/toolchain measures them).
+"""
 
 _READERS: dict[Family, Callable[[Iterable[Path]], CallGraph]] = {"gcc": read_gcc, "zig": read_clang}
 

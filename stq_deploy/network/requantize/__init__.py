@@ -1,8 +1,8 @@
 """How an accumulator becomes an output level: the seven forms of .stq files, defined here in NumPy.
 
 Each form applies per channel, the last axis. `stq_deploy.lowering.certify` finds one that equals the trained network's
-function for every reachable accumulator. These classes define what each form computes, what its constants must fulfil,
-and the arrays and settings of the C structure `stq_requantize` that a kernel reads.
+function for every reachable accumulator. These classes define each form's function and the conditions on its constants.
+They also give the arrays and settings of the C structure `stq_requantize` that a kernel reads.
 """
 
 from __future__ import annotations
