@@ -54,7 +54,7 @@ from stq_deploy.report.write import build_pages
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.boards.override import parse_places
 from stq_deploy.targets.emulator.process import EmulatedBoard
-from stq_deploy.targets.emulator.refusals import Refusal
+from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import find_compiler
@@ -614,7 +614,7 @@ def boot(
     counting: bool = False,
     revision: str | None = None,
     link: PathLike | None = None,
-    on_refusal: Callable[[Refusal], None] | None = None,
+    on_refusal: Callable[[EmulatorRefusal], None] | None = None,
 ) -> EmulatedBoard:
     """An emulated board for any program, as `stq-deploy emulate`: a context manager with a serial `port`.
 

@@ -15,7 +15,7 @@ import pytest
 
 import stq_deploy as stq
 from stq_deploy.datasets.samples import samples_of
-from stq_deploy.evaluation.layer_comparison import Difference, LayerComparison, LayerRow
+from stq_deploy.evaluation.layer_comparison import ComparedLayer, Difference, LayerComparison
 from stq_deploy.network import reference
 from stq_deploy.targets.emulator.process import EmulatedBoard
 from tests.helpers.model_files import ModelDraft, random
@@ -371,14 +371,14 @@ def test_an_executor_that_differs_is_named(net: stq.IntegerNetwork, monkeypatch:
 
 
 def test_differences_raise() -> None:
-    row = LayerRow(0, "fc", "dense", 1, {"host": 1})
+    row = ComparedLayer(0, "fc", "dense", 1, {"host": 1})
     difference = Difference("host", 0, "fc", 3, 1, (2,), 5, 6)
     found = LayerComparison("numpy", ("host",), 4, (row,), (difference,))
     with pytest.raises(
         stq.StqError, match=r"host differs first in layer 0 \(fc\), sample 3, element \(2,\): 6 instead"
     ):
         found.raise_if_different()
-    LayerComparison("numpy", ("host",), 4, (LayerRow(0, "fc", "dense", 1, {"host": 0}),), ()).raise_if_different()
+    LayerComparison("numpy", ("host",), 4, (ComparedLayer(0, "fc", "dense", 1, {"host": 0}),), ()).raise_if_different()
 
 
 def test_what_is_printed_has_no_control_characters_and_no_weights(net: stq.IntegerNetwork) -> None:

@@ -22,7 +22,14 @@ from stq_deploy.common.intervals import wilson_interval
 from stq_deploy.datasets.samples import SampleSet, samples_of_dataset
 from stq_deploy.evaluation.robustness.presets import Preset, Series, load_preset
 from stq_deploy.evaluation.robustness.run import Job, undefended_network
-from stq_deploy.evaluation.robustness.shard import Judge, Network, Shard, load_shard, run_shard, save_shard
+from stq_deploy.evaluation.robustness.shard import (
+    AttackedNetwork,
+    JudgeSamples,
+    Shard,
+    load_shard,
+    run_shard,
+    save_shard,
+)
 from stq_deploy.network.input_format import quantize_input, unit_interval
 from stq_deploy.research.attacks.craft import versions
 from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Samples
@@ -84,7 +91,7 @@ class Subject:
         return PIXELS.nearest((self.samples.x - low) / (high - low))
 
     @cached_property
-    def network(self) -> Network:
+    def network(self) -> AttackedNetwork:
         """As attacks see it."""
         if not self.samples.holds_features:
             return undefended_network(self.path)
@@ -97,7 +104,7 @@ def subject_of(name: str, data: Path | None, most: int = COUNTS[-1]) -> Subject:
     return Subject(PREFIX + name, config["dataset"], data, most)
 
 
-def _network_of_features(path: Path, low: float, high: float) -> Network:
+def _network_of_features(path: Path, low: float, high: float) -> AttackedNetwork:
     """Victims that take features as parts of [low, high]; the rounded one sees 256 values of it."""
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.evaluation.scores import classes_of
@@ -109,15 +116,15 @@ def _network_of_features(path: Path, low: float, high: float) -> Network:
         name: Victim(model.keras, grid, (low, high)) for name, grid in (("uint8", PIXELS), ("float32", UNROUNDED))
     }
     if model.network is None:
-        return Network(victims, victims["uint8"].predict)
+        return AttackedNetwork(victims, victims["uint8"].predict)
     executor, format = HostExecutor(plan_network(model.network), workers=1), model.input_format
 
     def judge(x: Samples) -> Labels:
         values = (low + x * (high - low)).astype(np.float32)
         return classes_of(executor.run(quantize_input(values, format, features=True))[0])
 
-    integer: Judge = judge
-    return Network(victims, integer)
+    integer: JudgeSamples = judge
+    return AttackedNetwork(victims, integer)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from stq_deploy.common.intervals import wilson_interval
-from stq_deploy.report.charts import Bar, Curve, Point, accuracy_chart, curve_chart
+from stq_deploy.report.charts import Bar, ChartCurve, Point, accuracy_chart, curve_chart
 from stq_deploy.report.inline_svg import standalone_svg
 
 NETWORKS = {"stq-cifar10": "STQ", "fp-cifar10": "FP", "resnet-v1-cifar10": "ResNetV1"}
@@ -44,7 +44,7 @@ def fig5(cells: Sequence[dict[str, Any]]) -> str | None:
                 mine.sort(key=lambda c: Fraction(c["eps"]))
                 points = [_point(0.0, "clean", mine[0], "clean")]
                 points += [_point(255 * float(Fraction(c["eps"])), c["eps"], c, "float") for c in mine]
-                curves.append(Curve(title, number + 1, points))
+                curves.append(ChartCurve(title, number + 1, points))
         if curves:
             panels.append((series, curves))
     return standalone_svg(curve_chart(panels, "Accuracy over the Linf budget, under FGSM and PGD")) if panels else None

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from stq_deploy.datasets.samples import SampleSet
     from stq_deploy.research.attacks.base import Attack
-    from stq_deploy.research.attacks.craft import Source
+    from stq_deploy.research.attacks.craft import TransferSource
     from stq_deploy.research.attacks.defence import RandomNoise
 
 NONE = "none"
@@ -117,7 +117,7 @@ def checked_source_range(source: str | None, given: tuple[float, float] | None) 
     return checked_range(given, "--from-input-range")
 
 
-def opened_source(source: str, source_range: tuple[float, float] | None, samples: SampleSet) -> Source:
+def opened_source(source: str, source_range: tuple[float, float] | None, samples: SampleSet) -> TransferSource:
     """The model of --from, of which is said what it was assumed to take.
 
     Args:
@@ -129,10 +129,10 @@ def opened_source(source: str, source_range: tuple[float, float] | None, samples
     from stq_deploy.cli._input import say_assumed_pixels
     from stq_deploy.evaluation.float_model import FloatModel
     from stq_deploy.pipeline import Conversion
-    from stq_deploy.research.attacks.craft import Source
+    from stq_deploy.research.attacks.craft import TransferSource
     from stq_deploy.zoo.shipped import resolve_model
 
     model = FloatModel(resolve_model(source, keras=True), Conversion(source_range))
     say_assumed_pixels(model, samples, "--from-input-range says")
     format = model.input_format
-    return Source(model.keras, model.name, model.file_sha256, (format.low, format.high))
+    return TransferSource(model.keras, model.name, model.file_sha256, (format.low, format.high))

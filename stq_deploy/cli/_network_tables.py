@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from stq_deploy.frontend import LayerRow
+    from stq_deploy.frontend import InspectedLayer
     from stq_deploy.network.summary import OpRow
 
 
@@ -25,7 +25,7 @@ def op_table(rows: Sequence[OpRow]) -> Table:
     return table
 
 
-def layer_table(rows: Sequence[LayerRow]) -> Table:
+def layer_table(rows: Sequence[InspectedLayer]) -> Table:
     """One row per layer of a Keras or QKeras model."""
     from stq_deploy.frontend.layer_table import NOT_REACHED
     from stq_deploy.network.summary import count_text, shape_text

@@ -34,11 +34,11 @@ def emulate(
 
     from stq_deploy.api import boot
     from stq_deploy.cli._screen import human_console, plain, print_json
-    from stq_deploy.targets.emulator.refusals import Refusal
+    from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 
     console = human_console()
 
-    def show(refusal: Refusal) -> None:
+    def show(refusal: EmulatorRefusal) -> None:
         console.print(f"[red]refused:[/] {plain(str(refusal))}")
 
     try:

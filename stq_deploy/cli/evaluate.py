@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stq_deploy.pipeline import Conversion
 
     Disturb = Callable[[Levels], Levels] | None
-    Answerer = Callable[[SampleSet, Scoring, Callable[[int], None], Disturb], "_Answers"]
+    Answerer = Callable[[SampleSet, Scoring, Callable[[int], None], Disturb], "_ModelAnswers"]
 
 EXECUTORS = ("float", "numpy", "host", "emulated")
 
@@ -183,7 +183,7 @@ def _check_labelled(scoring: Scoring, samples: SampleSet, source: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Answers:
+class _ModelAnswers:
     """A model's answers to samples.
 
     Attributes:
@@ -245,12 +245,14 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion) -> It
     say_assumed_input(network)
     with open_executor(board if executor == "emulated" else executor, net.program) as opened:
 
-        def answer(samples: SampleSet, scoring: Scoring, progress: Callable[[int], None], disturb: Disturb) -> _Answers:
+        def answer(
+            samples: SampleSet, scoring: Scoring, progress: Callable[[int], None], disturb: Disturb
+        ) -> _ModelAnswers:
             compare = executor == "emulated"
             found = network_answers(opened, samples, scoring, compare=compare, disturb=disturb, progress=progress)
             if found.differing is not None:
                 check_none_differ(found.differing, len(samples), f"emulated {board}")
-            return _Answers(found.answers, None, found.outside)
+            return _ModelAnswers(found.answers, None, found.outside)
 
         yield _Scored(
             str(network.metadata.get("name", "")),
@@ -263,7 +265,7 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion) -> It
         )
 
 
-def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring, disturb: Disturb) -> _Answers:
+def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring, disturb: Disturb) -> _ModelAnswers:
     """Keras's answers to the samples unchanged, and to the values of their input levels.
 
     With noise, Keras answers the values of the noisy levels alone.
@@ -277,12 +279,12 @@ def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring, dist
     if disturb is not None:
         noisy = format.values(disturb(format.levels(values)))
         outside = None if network is None else count_outside(format, values)
-        return _Answers(model.answers(scoring, noisy), None, outside)
+        return _ModelAnswers(model.answers(scoring, noisy), None, outside)
     answers = model.answers(scoring, values)
     if network is None:
-        return _Answers(answers, None, None)
+        return _ModelAnswers(answers, None, None)
     outside = count_outside(format, values)
     if format.domain is None:  # the model rounds its input itself
-        return _Answers(answers, answers, outside)
+        return _ModelAnswers(answers, answers, outside)
     rounded = None if outside else model.answers(scoring, format.values(format.levels(values)))
-    return _Answers(answers, rounded, outside)
+    return _ModelAnswers(answers, rounded, outside)

@@ -12,7 +12,7 @@ import click
 from stq_deploy.cli._names import MODEL
 
 if TYPE_CHECKING:
-    from stq_deploy.frontend import LayerRow
+    from stq_deploy.frontend import InspectedLayer
 
 
 @click.command()
@@ -97,7 +97,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
     sys.exit(0 if convertible else 1)
 
 
-def _remarks(rows: Sequence[LayerRow]) -> Iterator[str]:
+def _remarks(rows: Sequence[InspectedLayer]) -> Iterator[str]:
     """Reasons why layers are not supported, or only after a change; layers with the same reason together."""
     from stq_deploy.common.errors import printable
     from stq_deploy.frontend.layer_table import NOT_REACHED
@@ -112,7 +112,7 @@ def _remarks(rows: Sequence[LayerRow]) -> Iterator[str]:
         yield printable(f"{names[0]}{others} ({kind}): {reason}")
 
 
-def _verdict(rows: Sequence[LayerRow]) -> tuple[str, bool]:
+def _verdict(rows: Sequence[InspectedLayer]) -> tuple[str, bool]:
     """The last line, and whether the model can be converted as far as its layers show."""
     unsupported = sum(bool(row.problem) for row in rows)
     if unsupported:

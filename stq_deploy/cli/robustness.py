@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stq_deploy.common.progress import Progress
-    from stq_deploy.evaluation.robustness.device import OnDevice, Place
+    from stq_deploy.evaluation.robustness.device import DeviceChoice, OnDevice
     from stq_deploy.evaluation.robustness.flags import Flag
     from stq_deploy.evaluation.robustness.presets import Preset
     from stq_deploy.evaluation.robustness.run import Job
@@ -98,7 +98,7 @@ def robustness(
     from stq_deploy.common.errors import StqError
     from stq_deploy.common.files import locked, made_folder, write_whole
     from stq_deploy.evaluation.engines import ENGINES
-    from stq_deploy.evaluation.robustness.device import Place
+    from stq_deploy.evaluation.robustness.device import DeviceChoice
     from stq_deploy.evaluation.robustness.on_engine import attack_on_engine
     from stq_deploy.evaluation.robustness.presets import load_preset
     from stq_deploy.evaluation.robustness.record import attacked_job, check_results, check_sweep, sweep_csv
@@ -135,7 +135,7 @@ def robustness(
         if engine != "local":
             attack_on_engine(jobs, ENGINES[engine], progress)
         for job in jobs:
-            place = Place(board, port, boards)
+            place = DeviceChoice(board, port, boards)
             records.append(_attacked(job, preset, source, place, processes or os.cpu_count() or 1, progress, as_json))
         if len(jobs) > 1:
             write_whole(out / "sweep.csv", sweep_csv(job.folder.parent for job in jobs))
@@ -168,7 +168,7 @@ def _folders(models: tuple[str, ...], out: Path) -> dict[Path, Path]:
 
 
 def _attacked(
-    job: Job, preset: str, source: str, place: Place, processes: int, progress: Progress, as_json: bool
+    job: Job, preset: str, source: str, place: DeviceChoice, processes: int, progress: Progress, as_json: bool
 ) -> dict[str, Any]:
     """Attack one model, write its results, and print them; returns the record."""
     from stq_deploy.cli._screen import result_console

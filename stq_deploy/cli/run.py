@@ -17,7 +17,7 @@ from stq_deploy.cli._task import task_options
 if TYPE_CHECKING:
     from stq_deploy.evaluation.board_run import FloatAnswers
     from stq_deploy.evaluation.task import Stated
-    from stq_deploy.frontend.importer import Source
+    from stq_deploy.frontend.importer import ModelSource
 
 
 @click.command(context_settings={"show_default": True})
@@ -119,7 +119,7 @@ def run(
     sys.exit(0 if summary.agrees else 1)
 
 
-def _float_answers(source: Source) -> FloatAnswers | None:
+def _float_answers(source: ModelSource) -> FloatAnswers | None:
     """The float model, for files without its predictions; loaded on first use."""
     from functools import cache
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stq_deploy.evaluation.layer_comparison import LayerComparison
     from stq_deploy.evaluation.quantization_noise import QuantizationNoise
     from stq_deploy.evaluation.task import Stated
-    from stq_deploy.frontend.importer import Source
+    from stq_deploy.frontend.importer import ModelSource
     from stq_deploy.network import Network
 
     Floats = FloatComparison | QuantizationNoise
@@ -117,7 +117,7 @@ def _names(executors: str) -> list[str]:
 
 
 def _compare_with_float(
-    source: Source, network: Network, inputs: Inputs, stated: Stated, progress: Progress
+    source: ModelSource, network: Network, inputs: Inputs, stated: Stated, progress: Progress
 ) -> Floats | None:
     from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.float_comparison import compare_with_float

@@ -23,7 +23,7 @@ Keys = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
-class Conversion:
+class InputConversion:
     """Pixels and numbers to levels, as the template writes it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Conversion:
         return bool(self.falling_rows.any())
 
 
-def conversion_of(network: Network) -> Conversion:
+def conversion_of(network: Network) -> InputConversion:
     """The conversion of a network's input."""
     form = _one_pixel(network.input_format)
     spec = form.type
@@ -65,7 +65,7 @@ def conversion_of(network: Network) -> Conversion:
     rounding = form.rounding if isinstance(form.rounding, LinearRounding) else None
     values = _pixel_values(network)
     pixels = None if values is None else form.levels(np.repeat(values[:, None], spec.elements, axis=1)).T
-    return Conversion(
+    return InputConversion(
         rows=spec.elements,
         thresholds=_thresholds(form, falling) if is_table else None,
         falling_rows=falling.astype(np.int8),

@@ -17,7 +17,7 @@ _MOVED = ",\n * once the model's first layers have moved and scaled it: the quan
 
 
 @dataclass(frozen=True)
-class Port:
+class InterfaceTensor:
     """An input or output tensor as the templates see it; every text is fit for its place in C.
 
     Attributes:
@@ -45,7 +45,7 @@ class Port:
     rounding_note: str = ""
 
 
-def input_port(program: Program, tensors: Mapping[str, str]) -> Port:
+def input_port(program: Program, tensors: Mapping[str, str]) -> InterfaceTensor:
     """The input.
 
     Args:
@@ -56,7 +56,7 @@ def input_port(program: Program, tensors: Mapping[str, str]) -> Port:
     return _port(program, network.input, tensors, note)
 
 
-def output_ports(program: Program, tensors: Mapping[str, str]) -> list[Port]:
+def output_ports(program: Program, tensors: Mapping[str, str]) -> list[InterfaceTensor]:
     """Every output, by index."""
     return [_port(program, name, tensors) for name in program.network.outputs]
 
@@ -69,9 +69,9 @@ def class_names(network: Network) -> list[str]:
     return names if all(isinstance(name, str) for name in names) else []
 
 
-def _port(program: Program, name: str, tensors: Mapping[str, str], rounding_note: str = "") -> Port:
+def _port(program: Program, name: str, tensors: Mapping[str, str], rounding_note: str = "") -> InterfaceTensor:
     tensor: TensorType = program.network.tensors[name]
-    return Port(
+    return InterfaceTensor(
         note=comment(f"{name}: {literals.shape(tensor.shape)} {tensor.dtype}"),
         c_type=literals.C_TYPES[tensor.dtype],
         stq_type=STQ_TYPES[tensor.dtype],

@@ -13,6 +13,9 @@ and ends with done = total; a stage that cannot count has a total of 1. Names fr
 listener makes them printable.
 """
 
+SamplesDone = Callable[[int], None]
+"""Called now and then with the number of samples finished so far."""
+
 
 @contextmanager
 def stage(progress: Progress, title: str) -> Iterator[None]:

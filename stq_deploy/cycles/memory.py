@@ -15,7 +15,7 @@ from itertools import chain
 
 from stq_deploy.cycles.caches import SimulatedCache
 from stq_deploy.targets.boards import Board, Memory
-from stq_deploy.targets.emulator.block_trace import BlockTrace, Watch
+from stq_deploy.targets.emulator.block_trace import BlockTrace, BlockWatch
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class MemorySystem:
         self._without_figures = [memory for memory in board.memory if memory.miss_cycles is None]
         slow = [memory for memory in board.memory if memory.miss_cycles]
         self.watches = tuple(
-            Watch(memory.origin, memory.end, self._fetcher(memory), self._accessor(memory)) for memory in slow
+            BlockWatch(memory.origin, memory.end, self._fetcher(memory), self._accessor(memory)) for memory in slow
         )
         """What the emulated core has to report."""
 

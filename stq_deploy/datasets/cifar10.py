@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.cifar10_archive import load_archive
-from stq_deploy.datasets.source import DataSource, Form, PublicFile
+from stq_deploy.datasets.source import DataSource, PublicFile, SourceForm
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -28,6 +28,6 @@ CIFAR10 = DataSource(
     title="CIFAR-10",
     classes=CLASSES,
     prepared=("cifar10_gray.npz", "cifar10.npz"),
-    forms=(Form((ARCHIVE.name,), _read),),
+    forms=(SourceForm((ARCHIVE.name,), _read),),
     public=(ARCHIVE,),
 )

@@ -21,7 +21,7 @@ _TEST = ("test_batch",)
 _PIXELS = 32 * 32
 _MAXIMUM_BATCH_BYTES = 64 << 20  # a batch has about 31 MB
 
-Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
+ArchivePart = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def load_archive(path: Path, class_names: tuple[str, ...]) -> Dataset:
@@ -51,12 +51,12 @@ def load_archive(path: Path, class_names: tuple[str, ...]) -> Dataset:
     return Dataset("cifar10", str(path), class_names, x_train, y_train, x_test, y_test)
 
 
-def _parts(archive: tarfile.TarFile, names: tuple[str, ...]) -> Part:
+def _parts(archive: tarfile.TarFile, names: tuple[str, ...]) -> ArchivePart:
     parts = [_batch(archive, f"{_FOLDER}/{name}") for name in names]
     return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
 
-def _batch(archive: tarfile.TarFile, name: str) -> Part:
+def _batch(archive: tarfile.TarFile, name: str) -> ArchivePart:
     """One batch: b"data" is (N, 3072) bytes, all red, then all green, then all blue; b"labels" a list."""
     file = archive.extractfile(name)
     if file is None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.idx_file import read_idx
-from stq_deploy.datasets.source import DataSource, Form, PublicFile
+from stq_deploy.datasets.source import DataSource, PublicFile, SourceForm
 
 CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -78,8 +78,8 @@ FASHION_MNIST = DataSource(
     title="Fashion-MNIST",
     classes=CLASSES,
     forms=(
-        Form(tuple(file.name for file in FILES), _read),
-        Form(tuple(file.name.removesuffix(".gz") for file in FILES), _read),
+        SourceForm(tuple(file.name for file in FILES), _read),
+        SourceForm(tuple(file.name.removesuffix(".gz") for file in FILES), _read),
     ),
     public=FILES,
     installed=(Path("/usr/share/datasets/fashion-mnist"),),

@@ -11,7 +11,7 @@ from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.checksum import sha256
 from stq_deploy.datasets.fetch import fetch, in_words
 from stq_deploy.datasets.npz import load_npz
-from stq_deploy.datasets.source import DataSource, Form
+from stq_deploy.datasets.source import DataSource, SourceForm
 
 DATA_VARIABLE = "STQ_DEPLOY_DATA"
 
@@ -61,7 +61,7 @@ def _first_of(source: DataSource, folders: tuple[Path, ...]) -> Dataset:
     return _read(source, form, tuple(fetch(file, source.folder, _by_hand(source)) for file in source.public))
 
 
-def _in_folder(source: DataSource, folder: Path) -> tuple[Form, tuple[Path, ...]] | None:
+def _in_folder(source: DataSource, folder: Path) -> tuple[SourceForm, tuple[Path, ...]] | None:
     for form in _forms(source):
         for place in (folder / source.folder, folder):
             paths = tuple(place / file for file in form.files)
@@ -70,7 +70,7 @@ def _in_folder(source: DataSource, folder: Path) -> tuple[Form, tuple[Path, ...]
     return None
 
 
-def _around_file(source: DataSource, path: Path) -> tuple[Form, tuple[Path, ...]]:
+def _around_file(source: DataSource, path: Path) -> tuple[SourceForm, tuple[Path, ...]]:
     """The form to which `path` belongs, by its name; else, if the form is one file, by the name's ending.
 
     An .npz file may replace any set.
@@ -92,15 +92,15 @@ def _around_file(source: DataSource, path: Path) -> tuple[Form, tuple[Path, ...]
     )
 
 
-def _forms(source: DataSource) -> tuple[Form, ...]:
+def _forms(source: DataSource) -> tuple[SourceForm, ...]:
     return (*(_npz(source, name) for name in source.prepared), *source.forms)
 
 
-def _npz(source: DataSource, name: str) -> Form:
-    return Form((name,), lambda paths: load_npz(paths[0], source.name, source.classes))
+def _npz(source: DataSource, name: str) -> SourceForm:
+    return SourceForm((name,), lambda paths: load_npz(paths[0], source.name, source.classes))
 
 
-def _read(source: DataSource, form: Form, paths: tuple[Path, ...]) -> Dataset:
+def _read(source: DataSource, form: SourceForm, paths: tuple[Path, ...]) -> Dataset:
     known = {file.name.removesuffix(".gz"): (file.sha256, *file.repacked) for file in source.public}
     for path in paths:
         digests = known.get(path.name.removesuffix(".gz"))

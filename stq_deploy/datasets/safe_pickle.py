@@ -39,7 +39,7 @@ class _Type:
         self.dtype = self.dtype.newbyteorder(order)
 
 
-class _Array(np.ndarray[Any, Any]):
+class _PickledArray(np.ndarray[Any, Any]):
     """An array while it is read."""
 
     def __setstate__(self, state: Any) -> None:
@@ -54,11 +54,11 @@ class _Array(np.ndarray[Any, Any]):
         super().__setstate__(state)
 
 
-def _reconstruct(kind: Any, shape: Any, typecode: Any) -> _Array:
+def _reconstruct(kind: Any, shape: Any, typecode: Any) -> _PickledArray:
     """An empty array, as numpy starts one; its state follows."""
     if kind is not _ARRAY_CLASS or shape != (0,) or typecode not in (b"b", "b"):
         raise pickle.UnpicklingError("an array of a foreign kind")
-    return np.ndarray.__new__(_Array, (0,), np.int8)
+    return np.ndarray.__new__(_PickledArray, (0,), np.int8)
 
 
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
@@ -100,7 +100,7 @@ def loads(data: bytes) -> Any:
 
 def _plain(value: Any) -> Any:
     """The value without stand-ins; lists and dicts are new ones."""
-    if isinstance(value, _Array):
+    if isinstance(value, _PickledArray):
         return value.view(np.ndarray)
     if isinstance(value, list | tuple):
         return type(value)(_plain(item) for item in value)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stq_deploy.datasets.base import Dataset
 
-Reader = Callable[[tuple[Path, ...]], Dataset]
+DatasetReader = Callable[[tuple[Path, ...]], Dataset]
 """Reads one form of a data set from its files, given in the form's order. Raises StqError for unfit content."""
 
 
@@ -32,11 +32,11 @@ class PublicFile:
 
 
 @dataclass(frozen=True)
-class Form:
+class SourceForm:
     """Files that together are the data set, as names within a folder, and how they are read."""
 
     files: tuple[str, ...]
-    read: Reader
+    read: DatasetReader
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class DataSource:
     title: str
     classes: tuple[str, ...]
     prepared: tuple[str, ...] = ()
-    forms: tuple[Form, ...] = ()
+    forms: tuple[SourceForm, ...] = ()
     public: tuple[PublicFile, ...] = ()
     installed: tuple[Path, ...] = ()
     advice: str = ""

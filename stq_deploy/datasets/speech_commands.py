@@ -14,7 +14,7 @@ import numpy as np
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.checksum import sha256
-from stq_deploy.datasets.source import DataSource, Form, PublicFile
+from stq_deploy.datasets.source import DataSource, PublicFile, SourceForm
 from stq_deploy.datasets.speech_features import (
     TESTING,
     VALIDATION,
@@ -68,8 +68,8 @@ def _source(name: str) -> DataSource:
         title="Google Speech Commands v0.02",
         classes=WORDS,
         forms=(
-            Form((ARCHIVE.name,), partial(_read_archive, name)),
-            Form((VALIDATION_LIST, TESTING_LIST), partial(_read_folder, name)),
+            SourceForm((ARCHIVE.name,), partial(_read_archive, name)),
+            SourceForm((VALIDATION_LIST, TESTING_LIST), partial(_read_folder, name)),
         ),
         public=(ARCHIVE,),
         shares_with=AS_IN_PAPER,

@@ -14,7 +14,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.gray import pictures_to_gray
 from stq_deploy.datasets.mat_file import read_mat
-from stq_deploy.datasets.source import DataSource, Form, PublicFile
+from stq_deploy.datasets.source import DataSource, PublicFile, SourceForm
 
 CLASSES = tuple("0123456789")
 
@@ -63,6 +63,6 @@ SVHN = DataSource(
     name="svhn",
     title="SVHN (cropped digits)",
     classes=CLASSES,
-    forms=(Form((TRAIN.name, TEST.name), _read),),
+    forms=(SourceForm((TRAIN.name, TEST.name), _read),),
     public=(TRAIN, TEST),
 )

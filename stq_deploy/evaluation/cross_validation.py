@@ -28,7 +28,7 @@ from stq_deploy.research.attacks.transfer import Transfer
 from stq_deploy.research.training import Reporter, TrainingConfig, train
 from stq_deploy.research.training import result as training_result
 from stq_deploy.research.training.data import split
-from stq_deploy.research.training.folds import Fold
+from stq_deploy.research.training.folds import CrossValidationFold
 from stq_deploy.research.training.progress import Silent
 
 CLEAN = "none"
@@ -55,7 +55,7 @@ class CrossValidation:
     def fold(self, number: int) -> TrainingConfig:
         """The training of fold `number` (from 0)."""
         out = self.training.out / f"fold_{number + 1:02d}"
-        return dataclasses.replace(self.training, out=out, fold=Fold(number, self.folds))
+        return dataclasses.replace(self.training, out=out, fold=CrossValidationFold(number, self.folds))
 
 
 def cross_validate(
@@ -74,7 +74,7 @@ def cross_validate(
     path = validation.training.out / RESULT_FILE
     check_output(path, what="the result of a cross validation", recognize=_is_result, force_option=False)
     scores: dict[int, dict[str, Any]] = {}
-    for number, found in engine(_Task(validation, reporter), range(validation.folds)):
+    for number, found in engine(_FoldTask(validation, reporter), range(validation.folds)):
         scores[number] = found
         on_fold(number, found)
     folds = [scores[number] for number in sorted(scores)]
@@ -106,7 +106,7 @@ def spread(shares: Sequence[float]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Task:
+class _FoldTask:
     """An engine's work for a fold's number, possibly in another process."""
 
     validation: CrossValidation

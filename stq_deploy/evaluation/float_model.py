@@ -13,7 +13,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.scores import Classes, classes_of
 from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.frontend import check_model, parse_model
-from stq_deploy.frontend.importer import Source, half_precision_note, path_of
+from stq_deploy.frontend.importer import ModelSource, half_precision_note, path_of
 from stq_deploy.frontend.keras_model import build_keras_model
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.lowering import UnknownInputError
@@ -63,7 +63,7 @@ class FloatModel:
         StqError: the file is unusable or not supported, or TensorFlow is not installed.
     """
 
-    def __init__(self, source: Source, conversion: Conversion | None = None) -> None:
+    def __init__(self, source: ModelSource, conversion: Conversion | None = None) -> None:
         path = path_of(source)
         if path.suffix.lower() == ".stq":
             raise StqError(

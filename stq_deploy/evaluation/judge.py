@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from stq_deploy.evaluation.task import scoring_of, stated_classes
 from stq_deploy.executors import Executor
-from stq_deploy.research.attacks.craft import Judge
+from stq_deploy.research.attacks.craft import JudgeLevels
 
 
-def judge_of(executor: Executor, threshold: float | None = None) -> Judge:
+def judge_of(executor: Executor, threshold: float | None = None) -> JudgeLevels:
     """The classes that an executor's network gives, of several classes or of one unit with a sigmoid.
 
     Args:

@@ -15,7 +15,7 @@ from stq_deploy.executors import Executor
 from stq_deploy.executors.base import Digests
 
 Levels = npt.NDArray[np.integer[Any]]
-Progress = Callable[[str, int], None]
+ExecutorProgress = Callable[[str, int], None]
 """Called with an executor's name and how many samples it has finished."""
 
 
@@ -53,7 +53,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class ComparedLayer:
     """One layer: a CRC-32 over its digests of all samples, and by executor how many samples differ."""
 
     index: int
@@ -82,7 +82,7 @@ class LayerComparison:
     reference: str
     executors: tuple[str, ...]
     samples: int
-    rows: tuple[LayerRow, ...]
+    rows: tuple[ComparedLayer, ...]
     differences: tuple[Difference, ...]
 
     @property
@@ -109,7 +109,7 @@ def compare_layers(
     reference: Executor,
     others: Sequence[Executor],
     levels: Levels,
-    progress: Progress = lambda _name, _done: None,
+    progress: ExecutorProgress = lambda _name, _done: None,
 ) -> LayerComparison:
     """Run all executors on input levels (N, *input shape) and compare the digests of every layer.
 
@@ -120,7 +120,7 @@ def compare_layers(
     expected = _digests(reference, levels, progress)
     found = {other.name: _digests(other, levels, progress) for other in others}
     rows = tuple(
-        LayerRow(
+        ComparedLayer(
             index=i,
             name=layer.name,
             op=layer.op.kind,
@@ -137,7 +137,7 @@ def compare_layers(
     return LayerComparison(reference.name, tuple(found), len(levels), rows, differences)
 
 
-def _digests(executor: Executor, levels: Levels, progress: Progress) -> Digests:
+def _digests(executor: Executor, levels: Levels, progress: ExecutorProgress) -> Digests:
     return executor.layer_digests(levels, lambda done: progress(executor.name, done))
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.progress import SamplesDone
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.scores import mismatches
 from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.executors import Executor
-from stq_deploy.executors.base import Outputs, Progress
+from stq_deploy.executors.base import Outputs
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network.input_format import Levels
 
@@ -44,7 +45,7 @@ def network_answers(
     *,
     compare: bool,
     disturb: Disturb | None = None,
-    progress: Progress | None = None,
+    progress: SamplesDone | None = None,
 ) -> NetworkAnswers:
     """Run samples, and read the answers.
 

@@ -1,5 +1,5 @@
 """One interface over everything that runs a network: NumPy, the host's C, an emulated board, a real board."""
 
-from stq_deploy.executors.base import Executor, Progress
+from stq_deploy.executors.base import Executor
 
-__all__ = ["Executor", "Progress"]
+__all__ = ["Executor"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -11,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.common.progress import SamplesDone
 from stq_deploy.program import Layer, Program
 
 Levels = npt.NDArray[np.integer[Any]]
 Digests = npt.NDArray[np.uint32]
 Outputs = tuple[npt.NDArray[Any], ...]
 """Levels (N, *shape) of each of a network's outputs, in its order."""
-Progress = Callable[[int], None]
-"""Called now and then with the number of samples finished so far."""
 
 
 class Executor(Protocol):
@@ -34,7 +32,7 @@ class Executor(Protocol):
     name: str
     program: Program
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+    def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
         """Levels (N, *output shape) of every output, in its storage type, of input levels (N, *input shape).
 
         The first output holds the logits.
@@ -44,7 +42,7 @@ class Executor(Protocol):
         """
         ...
 
-    def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
+    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
         """uint32 (N, layers): CRC-32 (zlib's) of each layer's output bytes, little endian, for each sample.
 
         Raises:

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.common.progress import SamplesDone
 from stq_deploy.executors.base import (
     Digests,
     Executor,
     Levels,
     Outputs,
-    Progress,
     checked_layer,
     checked_levels,
     output_record,
@@ -77,10 +77,10 @@ class HostExecutor(Executor):
         for library in _load_copies(self.library, self._workers):
             self._free.put(library)
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+    def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
         return self._run(levels, progress)
 
-    def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
+    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
         digests = np.empty((len(levels), len(self.program.layers)), np.uint32)
         self._run(levels, progress, digests)
         return digests
@@ -95,7 +95,7 @@ class HostExecutor(Executor):
     def close(self) -> None:
         """Does nothing: the executor holds only memory."""
 
-    def _run(self, levels: Levels, progress: Progress | None, digests: Digests | None = None) -> Outputs:
+    def _run(self, levels: Levels, progress: SamplesDone | None, digests: Digests | None = None) -> Outputs:
         samples, places = checked_levels(self.program, levels), self.program.outputs
         records = np.empty(len(samples), output_record(self.program))
         outputs = (_Output * len(places))(*(_Output(place.layer, place.type.bytes) for place in places))

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.progress import SamplesDone
 from stq_deploy.executors.base import (
     Digests,
     Executor,
     Levels,
     Outputs,
-    Progress,
     checked_layer,
     checked_levels,
     empty_outputs,
@@ -57,7 +57,7 @@ class LinkExecutor(Executor):
         expected = ExpectedBoard(model_hash=program.network.sha256(), network=network_facts(program))
         check_identity(session.facts, expected, where=name)
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+    def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
         first, *others = empty_outputs(self.program, len(levels))
         flat = first.reshape(len(levels), -1)
         for i, inference in enumerate(self._infer(levels, progress, all_outputs=True)):
@@ -67,7 +67,7 @@ class LinkExecutor(Executor):
                 output[i] = np.frombuffer(content, little_endian).reshape(output.shape[1:])
         return (first, *others)
 
-    def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
+    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
         digests = np.empty((len(levels), len(self.program.layers)), np.uint32)
         for i, inference in enumerate(self._infer(levels, progress, digests=True)):
             assert inference.digests is not None  # asked for
@@ -95,7 +95,7 @@ class LinkExecutor(Executor):
         self.session.close()
 
     def _infer(
-        self, levels: Levels, progress: Progress | None, *, digests: bool = False, all_outputs: bool = False
+        self, levels: Levels, progress: SamplesDone | None, *, digests: bool = False, all_outputs: bool = False
     ) -> Iterator[Inference]:
         samples = checked_levels(self.program, levels)
         others = [place.type.bytes for place in self.program.outputs[1:]] if all_outputs else []

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.progress import SamplesDone
 from stq_deploy.executors.base import (
     Digests,
     Executor,
     Levels,
     Outputs,
-    Progress,
     checked_layer,
     checked_levels,
     digest,
@@ -33,7 +33,7 @@ class NumpyExecutor(Executor):
     def __init__(self, program: Program) -> None:
         self.program = program
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+    def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
         levels = checked_levels(self.program, levels)
         outputs = empty_outputs(self.program, len(levels))
         for start in range(0, len(levels), BATCH):
@@ -45,7 +45,7 @@ class NumpyExecutor(Executor):
                 progress(start + len(part))
         return outputs
 
-    def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
+    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
         program = self.program
         levels = checked_levels(program, levels)
         digests = np.empty((len(levels), len(program.layers)), np.uint32)

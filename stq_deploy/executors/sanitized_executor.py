@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.common.progress import SamplesDone
 from stq_deploy.executors.base import (
     Digests,
     Executor,
     Levels,
     Outputs,
-    Progress,
     checked_layer,
     checked_levels,
     output_record,
@@ -50,10 +50,10 @@ class SanitizedExecutor(Executor):
         self.program = program
         self._executable = build_host_library(program, kernels=kernels, sanitize=True, cache_dir=cache_dir)
 
-    def run(self, levels: Levels, progress: Progress | None = None) -> Outputs:
+    def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
         return outputs_of(self.program, self._results(levels, progress)["outputs"])
 
-    def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
+    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
         digests: Digests = self._results(levels, progress)["digests"]
         return digests
 
@@ -66,7 +66,7 @@ class SanitizedExecutor(Executor):
     def close(self) -> None:
         """Does nothing: no process outlives its call."""
 
-    def _results(self, levels: Levels, progress: Progress | None) -> npt.NDArray[Any]:
+    def _results(self, levels: Levels, progress: SamplesDone | None) -> npt.NDArray[Any]:
         """Structured array (N,) with fields `outputs` (an `output_record`) and `digests`, as it is written."""
         program = self.program
         samples = checked_levels(program, levels)

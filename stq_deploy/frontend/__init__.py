@@ -12,12 +12,12 @@ from stq_deploy.frontend.importer import (
     parse_model,
     read_source,
 )
-from stq_deploy.frontend.layer_table import LayerRow
+from stq_deploy.frontend.layer_table import InspectedLayer
 from stq_deploy.frontend.source import SourceGraph
 
 __all__ = [
     "CheckedModel",
-    "LayerRow",
+    "InspectedLayer",
     "ParsedModel",
     "SourceGraph",
     "check_model",

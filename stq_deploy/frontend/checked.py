@@ -28,8 +28,8 @@ class ActivationFunction:
     of_qkeras: bool
 
 
-Plain: TypeAlias = "bool | int | float | str | list[Plain] | tuple[Plain, ...] | None"
-Setting: TypeAlias = "Plain | Quantizer | ActivationFunction | CheckedLayer"
+PlainValue: TypeAlias = "bool | int | float | str | list[PlainValue] | tuple[PlainValue, ...] | None"
+Setting: TypeAlias = "PlainValue | Quantizer | ActivationFunction | CheckedLayer"
 """The last kind is a layer without weights, given as another layer's activation."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from stq_deploy.common.tensorflow_import import import_tensorflow
-from stq_deploy.frontend.source import FloatArray, FloatBias, FloatKernel, Fold
+from stq_deploy.frontend.source import BatchNormFold, FloatArray, FloatBias, FloatKernel
 
 
 def folded_kernel(kernel: FloatKernel, depthwise: bool) -> FloatArray:
@@ -31,7 +31,7 @@ def folded_bias(bias: FloatBias) -> FloatArray:
     return _factor(bias.fold) * (bias.values - bias.fold.mean) + bias.fold.beta
 
 
-def _factor(fold: Fold) -> FloatArray:
+def _factor(fold: BatchNormFold) -> FloatArray:
     """`gamma / sqrt(variance + epsilon)`, (outputs,)."""
     tf = import_tensorflow("converting a QKeras model", instead="or give a converted .stq network")
     # TensorFlow's reciprocal square root need not be the nearest float32; sums and products are.

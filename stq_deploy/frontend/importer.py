@@ -15,7 +15,7 @@ from stq_deploy.frontend.errors import damaged, located
 from stq_deploy.frontend.layer_graph import LayerConfig, LayerGraph, read_layer_graph
 from stq_deploy.frontend.layer_table import (
     NOT_REACHED,
-    LayerRow,
+    InspectedLayer,
     description,
     half_precision_remark,
     supported_row,
@@ -43,14 +43,14 @@ class ParsedModel:
     numbers: dict[int, dict[str, Quantizer]]
     name: str
     file: dict[str, str]
-    table: tuple[LayerRow, ...]
+    table: tuple[InspectedLayer, ...]
 
 
-Source = str | os.PathLike[str] | ModelFile
+ModelSource = str | os.PathLike[str] | ModelFile
 """A path, or a file that was read already and is not read again."""
 
 
-def check_model(source: Source) -> CheckedModel:
+def check_model(source: ModelSource) -> CheckedModel:
     """Read and check a Keras or QKeras model file that is to be run unconverted; needs no TensorFlow.
 
     Raises:
@@ -63,7 +63,7 @@ def check_model(source: Source) -> CheckedModel:
         )
 
 
-def parse_model(source: Source, *, post_training: bool = False) -> ParsedModel:
+def parse_model(source: ModelSource, *, post_training: bool = False) -> ParsedModel:
     """Read and check a Keras or QKeras model file; needs no TensorFlow.
 
     Args:
@@ -79,7 +79,7 @@ def parse_model(source: Source, *, post_training: bool = False) -> ParsedModel:
         return walk.finish(graph)
 
 
-def list_layers(source: Source) -> tuple[str, dict[str, str], list[LayerRow]]:
+def list_layers(source: ModelSource) -> tuple[str, dict[str, str], list[InspectedLayer]]:
     """(model name, file facts, every layer with what is wrong with it); needs no TensorFlow.
 
     Unlike `parse_model` it continues after an unsupported layer.
@@ -92,7 +92,7 @@ def list_layers(source: Source) -> tuple[str, dict[str, str], list[LayerRow]]:
         return graph.name, walk.file.facts, rows
 
 
-def half_precision_note(source: Source) -> str:
+def half_precision_note(source: ModelSource) -> str:
     """What to know of a model whose layers Keras computes in 16 bits; "" of others, and of a .stq network.
 
     Raises:
@@ -103,7 +103,7 @@ def half_precision_note(source: Source) -> str:
     return half_precision_remark(row.half_precision for row in list_layers(source)[2])
 
 
-def read_source(source: Source, *, post_training: bool = False) -> SourceGraph:
+def read_source(source: ModelSource, *, post_training: bool = False) -> SourceGraph:
     """Read, check and quantize a model file: imports TensorFlow and qkeras if any of its weights have a quantizer.
 
     Args:
@@ -141,21 +141,21 @@ def read_source(source: Source, *, post_training: bool = False) -> SourceGraph:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[tuple[LayerGraph, _Walk]]:
+def _opened(source: ModelSource) -> Iterator[tuple[LayerGraph, _ImportWalk]]:
     """The file's layers, and the walk that translates them; every StqError within names the file."""
     file = source if isinstance(source, ModelFile) else open_model_file(Path(source))
     try:
-        yield read_layer_graph(file.config), _Walk(file)
+        yield read_layer_graph(file.config), _ImportWalk(file)
     except StqError as error:
         raise located(error, str(file.path)) from error
 
 
-def path_of(source: Source) -> Path:
+def path_of(source: ModelSource) -> Path:
     """Path of the file, at the time it was read."""
     return source.path if isinstance(source, ModelFile) else Path(source)
 
 
-class _Walk:
+class _ImportWalk:
     """Translates one layer after the other, and keeps the position of each layer's output."""
 
     def __init__(self, file: ModelFile) -> None:
@@ -164,7 +164,7 @@ class _Walk:
         self.kernels: dict[int, FloatKernel] = {}
         self.biases: dict[int, FloatBias] = {}
         self.numbers: dict[int, dict[str, Quantizer]] = {}
-        self.rows: list[LayerRow] = []
+        self.rows: list[InspectedLayer] = []
         self.checked: list[CheckedLayer] = []
         self.position: dict[str, int] = {}
         self.obstacle: StqError | None = None
@@ -183,7 +183,7 @@ class _Walk:
         for layer in graph.layers:
             self.take(layer)
 
-    def take(self, layer: LayerConfig) -> LayerRow:
+    def take(self, layer: LayerConfig) -> InspectedLayer:
         """Translate one layer whose inputs have been translated.
 
         Raises:
@@ -219,7 +219,7 @@ class _Walk:
         self.rows.append(row)
         return row
 
-    def try_to_take(self, layer: LayerConfig) -> LayerRow:
+    def try_to_take(self, layer: LayerConfig) -> InspectedLayer:
         """As `take`, but an error goes into the row."""
         try:
             handler_for(layer.name, layer.kind)

@@ -207,7 +207,7 @@ def quantizer_object(quantizer: Quantizer) -> Any:
         KeyError: the quantizer is one of post-training quantization.
     """
     constructor = _quantizer_classes()[quantizer.name]
-    return _Linear(quantizer) if constructor is None else constructor(**quantizer.parameters)
+    return _LinearActivation(quantizer) if constructor is None else constructor(**quantizer.parameters)
 
 
 @cache
@@ -220,7 +220,7 @@ def _quantizer_classes() -> Mapping[str, Callable[..., Any] | None]:
     return {name: OURS.get(name) or getattr(qkeras.quantizers, name, None) for name in PARAMETERS}
 
 
-class _Linear:
+class _LinearActivation:
     """`quantized_linear` for a QKeras that lacks it; its gradient is 1 between the lowest and the highest level."""
 
     def __init__(self, quantizer: Quantizer) -> None:

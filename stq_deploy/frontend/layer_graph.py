@@ -15,7 +15,7 @@ from stq_deploy.frontend.model_config import (
     MAXIMUM_LAYERS,
     MAXIMUM_NAME,
     MODEL_KINDS,
-    Call,
+    LayerCall,
     ModelConfig,
     read_model_config,
 )
@@ -71,7 +71,7 @@ def read_layer_graph(config: dict[str, Any]) -> LayerGraph:
             next="build a model with a single input from the same layers",
         )
     flat = _Flattening()
-    outputs = flat.expand(model, _Place((), ""), (), None)
+    outputs = flat.expand(model, _LayerPath((), ""), (), None)
     if len(set(outputs)) < len(outputs):
         raise StqError("the model returns the value of one layer twice", next="return each layer's value once")
     if flat.layers[0].name in outputs:
@@ -80,15 +80,15 @@ def read_layer_graph(config: dict[str, Any]) -> LayerGraph:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _LayerPath:
     """Where a layer or model is: `LayerConfig.path` and `container`."""
 
     path: tuple[str, ...]
     container: str
 
-    def inside(self, call: Call) -> _Place:
+    def inside(self, call: LayerCall) -> _LayerPath:
         above = f"{self.container}/" if self.path else ""
-        return _Place((*self.path, call.layer.name), f"{above}layers/{call.layer.container}")
+        return _LayerPath((*self.path, call.layer.name), f"{above}layers/{call.layer.container}")
 
 
 class _Flattening:
@@ -99,7 +99,7 @@ class _Flattening:
         self._names: set[str] = set()
 
     def expand(
-        self, model: ModelConfig, place: _Place, inputs: tuple[str, ...], problem: StqError | None
+        self, model: ModelConfig, place: _LayerPath, inputs: tuple[str, ...], problem: StqError | None
     ) -> tuple[str, ...]:
         """Add a model's layers.
 
@@ -129,7 +129,7 @@ class _Flattening:
         return tuple(values[output.layer, output.call][output.output] for output in model.outputs)
 
     def _expand_inner(
-        self, call: Call, place: _Place, inputs: tuple[str, ...], problem: StqError | None
+        self, call: LayerCall, place: _LayerPath, inputs: tuple[str, ...], problem: StqError | None
     ) -> tuple[str, ...]:
         if len(place.path) > MAXIMUM_DEPTH:
             raise damaged(f"its models are nested more than {MAXIMUM_DEPTH} deep")
@@ -143,7 +143,7 @@ class _Flattening:
             )
         return self.expand(model, place, inputs, problem)
 
-    def _add(self, call: Call, place: _Place, inputs: tuple[str, ...], problem: StqError | None) -> str:
+    def _add(self, call: LayerCall, place: _LayerPath, inputs: tuple[str, ...], problem: StqError | None) -> str:
         if len(self.layers) == MAXIMUM_LAYERS:
             raise damaged(f"it has more than {MAXIMUM_LAYERS} layers, those of inner models included")
         layer, name = call.layer, "/".join(place.path)
@@ -169,7 +169,9 @@ class _Flattening:
         return free
 
 
-def _sources(call: Call, values: dict[tuple[str, int], tuple[str, ...]]) -> tuple[tuple[str, ...], StqError | None]:
+def _sources(
+    call: LayerCall, values: dict[tuple[str, int], tuple[str, ...]]
+) -> tuple[tuple[str, ...], StqError | None]:
     """Names of the layers a call reads, and the problem with one of its references, if any."""
     names: list[str] = []
     problem = None

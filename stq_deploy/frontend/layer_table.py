@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class InspectedLayer:
     """The row of `inspect` for one Keras layer.
 
     Attributes:
@@ -53,20 +53,20 @@ class LayerRow:
         return asdict(self) | shapes | {"weight_bits": list(self.weight_bits)}
 
 
-def supported_row(layer: LayerConfig, reader: LayerReader, shape: Shape) -> LayerRow:
+def supported_row(layer: LayerConfig, reader: LayerReader, shape: Shape) -> InspectedLayer:
     """The row of a layer that its handler has read, with an output of this shape."""
     bits = [(_bits(kernel), kernel.values.size) for kernel in reader.kernels.values()]
-    return LayerRow(
+    return InspectedLayer(
         layer.name, layer.kind, tuple(shape for _, shape in reader.inputs), shape, reader.quantizers, reader.parameters,
         reader.macs, tuple(width for width, _ in bits), sum(-(-width * size // 8) for width, size in bits),
         floating=description(reader.obstacle), half_precision="" if reader.policy == "float32" else reader.policy,
     )  # fmt: skip
 
 
-def unsupported_row(layer: LayerConfig, inputs: tuple[Shape, ...], parameters: int, problem: str) -> LayerRow:
+def unsupported_row(layer: LayerConfig, inputs: tuple[Shape, ...], parameters: int, problem: str) -> InspectedLayer:
     """The row of a layer that cannot be converted, as far as its settings and arrays allow."""
     quantizers = dict(_stated_quantizers(layer.config))
-    return LayerRow(layer.name, layer.kind, inputs, None, quantizers, parameters, problem=problem)
+    return InspectedLayer(layer.name, layer.kind, inputs, None, quantizers, parameters, problem=problem)
 
 
 def description(error: StqError | None) -> str:

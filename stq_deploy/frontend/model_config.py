@@ -58,7 +58,7 @@ class Reference:
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class LayerCall:
     """One application of a layer to tensors; an InputLayer has one call, without tensors.
 
     Attributes:
@@ -78,7 +78,7 @@ class ModelConfig:
     """A model's calls, inputs first; the names of its InputLayers, in order; and what it returns."""
 
     name: str
-    calls: tuple[Call, ...]
+    calls: tuple[LayerCall, ...]
     inputs: tuple[str, ...]
     outputs: tuple[Reference, ...]
 
@@ -207,7 +207,7 @@ def _snake_case(kind: str) -> str:
 
 
 def _first_call(layer: LayerEntry) -> int:
-    """The number of a layer's first call: see `Call.number`."""
+    """The number of a layer's first call: see `LayerCall.number`."""
     if layer.kind != "Sequential":
         return int(layer.kind in MODEL_KINDS)
     inner = layer.config.get("layers")
@@ -228,10 +228,10 @@ def _sequential(name: str, described: list[Any], settings: dict[str, Any], neste
             raise damaged("the model has no input shape: it was saved before it was built")
     if any(layer.kind == "InputLayer" for layer in layers[1:]):
         raise damaged("a Sequential model has an InputLayer that is not its first layer")
-    calls: list[Call] = []
+    calls: list[LayerCall] = []
     last: tuple[Reference, ...] = ()
     for layer in layers:
-        calls.append(Call(layer, _first_call(layer), last))
+        calls.append(LayerCall(layer, _first_call(layer), last))
         last = (Reference(layer.name, calls[-1].number),)
     return ModelConfig(name, tuple(calls), (layers[0].name,) if layers[0].kind == "InputLayer" else (), last)
 
@@ -255,7 +255,7 @@ def _implied_input(shape: Any, taken: set[str]) -> LayerEntry:
 
 def _functional(name: str, described: list[Any], settings: dict[str, Any], nested: bool) -> ModelConfig:
     layers = _layers(described)
-    calls: list[Call] = []
+    calls: list[LayerCall] = []
     for layer in layers:
         calls += _calls(layer)
         if len(calls) > MAXIMUM_LAYERS:
@@ -279,19 +279,19 @@ def _check_known(reference: Reference, known: set[tuple[str, int]], who: str) ->
         raise damaged(f"{who} {of}, which does not exist")
 
 
-def _calls(layer: LayerEntry) -> list[Call]:
+def _calls(layer: LayerEntry) -> list[LayerCall]:
     nodes = layer.entry.get("inbound_nodes")
     if not isinstance(nodes, list):
         raise damaged(f"layer {shown(layer.name)} does not say what it reads")
     if layer.kind == "InputLayer":
-        return [Call(layer, 0, ())]
+        return [LayerCall(layer, 0, ())]
     if not nodes:
         raise damaged(f"layer {shown(layer.name)} is never applied")
     first = _first_call(layer)
     return [_call(layer, first + i, node) for i, node in enumerate(nodes[: MAXIMUM_LAYERS + 1])]
 
 
-def _call(layer: LayerEntry, number: int, node: Any) -> Call:
+def _call(layer: LayerEntry, number: int, node: Any) -> LayerCall:
     """One call, from its list of `[layer, call, output, arguments]`, or from one of these if there is only one."""
     tensors = [node] if isinstance(node, list) and node and isinstance(node[0], str) else node
     if not isinstance(tensors, list) or not 0 < len(tensors) <= MAXIMUM_INPUTS:
@@ -309,7 +309,7 @@ def _call(layer: LayerEntry, number: int, node: Any) -> Call:
         if tensor[3:] not in ([], *([arguments] for arguments in _WITHOUT_EFFECT)):
             problem = f"it is called with the arguments {shown(tensor[3])}"
     error = unsupported(layer.name, layer.kind, problem, next="call it as layer(x)") if problem else None
-    return Call(layer, number, tuple(sources), error)
+    return LayerCall(layer, number, tuple(sources), error)
 
 
 def _reference(described: Any, lengths: tuple[int, ...]) -> Reference | None:
@@ -331,7 +331,7 @@ def _tensors(described: Any, what: str) -> tuple[Reference, ...]:
     return tuple(reference for reference in found if reference is not None)
 
 
-def _in_order(calls: list[Call]) -> tuple[Call, ...]:
+def _in_order(calls: list[LayerCall]) -> tuple[LayerCall, ...]:
     """Topological order; among calls whose inputs are ready, the first in the file comes first."""
     place = {(call.layer.name, call.number): i for i, call in enumerate(calls)}
     readers: dict[int, list[int]] = {i: [] for i in range(len(calls))}
@@ -342,7 +342,7 @@ def _in_order(calls: list[Call]) -> tuple[Call, ...]:
         for source in sources:
             readers[source].append(i)
     ready = [i for i, n in enumerate(missing) if n == 0]  # ascending, hence a heap
-    ordered: list[Call] = []
+    ordered: list[LayerCall] = []
     while ready:
         i = heappop(ready)
         ordered.append(calls[i])

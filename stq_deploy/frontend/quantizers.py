@@ -16,7 +16,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.normal_form import LATER_PARAMETERS, normal_parameters
 from stq_deploy.frontend.quantizer_text import Literal, parse_call
-from stq_deploy.frontend.values import Values, is_real
+from stq_deploy.frontend.values import AcceptedValues, is_real
 
 
 @dataclass(frozen=True)
@@ -84,47 +84,51 @@ ACTIVATION = Role(
 ANYTHING = Role("anything", tuple(dict.fromkeys(KERNEL.quantizers + ACTIVATION.quantizers)), bits=32)
 
 
-def _whole(low: int, high: int) -> Values:
+def _whole(low: int, high: int) -> AcceptedValues:
     """As `values.whole`; QKeras's texts also have 4.0 for 4."""
-    return Values(f"a number from {low} to {high}", lambda v: is_real(v) and v == int(v) and low <= v <= high, low)
+    return AcceptedValues(
+        f"a number from {low} to {high}", lambda v: is_real(v) and v == int(v) and low <= v <= high, low
+    )
 
 
-def _one_of(*values: Literal) -> Values:
+def _one_of(*values: Literal) -> AcceptedValues:
     """These values; True is 1 and False 0, as in QKeras's own texts."""
 
     def accepts(value: Literal) -> bool:
         return any(value == v and (value is None) == (v is None) for v in values)
 
-    return Values(" or ".join(repr(v) for v in values), accepts, values[0])
+    return AcceptedValues(" or ".join(repr(v) for v in values), accepts, values[0])
 
 
 _LARGEST_SCALE = 2.0**16
 _FLAG = _one_of(False, True)
 _NEVER = _one_of(False)
 _NOTHING = _one_of(None)
-_POSITIVE = Values("a number above 0", lambda v: is_real(v) and v > 0, 1.0)
-_POSITIVE_OR_NONE = Values("None, or a number above 0", lambda v: v is None or (is_real(v) and v > 0), None)
-_ALPHA = Values(
+_POSITIVE = AcceptedValues("a number above 0", lambda v: is_real(v) and v > 0, 1.0)
+_POSITIVE_OR_NONE = AcceptedValues("None, or a number above 0", lambda v: v is None or (is_real(v) and v > 0), None)
+_ALPHA = AcceptedValues(
     "None, a number above 0, 'auto' or 'auto_po2'",
     lambda v: v in (None, "auto", "auto_po2") or (is_real(v) and 0 < v <= _LARGEST_SCALE),
     None,
 )
-_SLOPE = Values(
+_SLOPE = AcceptedValues(
     "0, or a power of two from 2**-15 to 1",
     lambda v: is_real(v) and (v == 0 or (2.0**-15 <= v <= 1 and math.frexp(v)[0] == 0.5)),
     0.0,
 )
-_AXIS = Values("None, an axis of the kernel, or -1 for one scale", lambda v: v is None or v in range(-1, 4), None)
+_AXIS = AcceptedValues(
+    "None, an axis of the kernel, or -1 for one scale", lambda v: v is None or v in range(-1, 4), None
+)
 _BITS = _whole(1, 32)
 _INTEGER = _whole(0, 31)  # below 0, QKeras itself fails
 # Parameters that act in training only, or do not affect the result: stochastic rounding is to the nearest at inference.
-_NOISE: dict[str, tuple[Literal, Values]] = {
+_NOISE: dict[str, tuple[Literal, AcceptedValues]] = {
     "qnoise_factor": (1.0, _one_of(1.0)),
     "var_name": (None, _NOTHING),
     "use_ste": (True, _FLAG),
     "use_variables": (False, _FLAG),
 }
-_PO2: dict[str, tuple[Literal, Values]] = {
+_PO2: dict[str, tuple[Literal, AcceptedValues]] = {
     "use_stochastic_rounding": (False, _FLAG),
     "quadratic_approximation": (False, _FLAG),
     "log2_rounding": ("rnd", _one_of("rnd", "floor")),
@@ -133,7 +137,7 @@ _PO2: dict[str, tuple[Literal, Values]] = {
 
 # class -> parameters in QKeras's order: (default, accepted values). One that takes only its default value is
 # listed so that a file may state it.
-PARAMETERS: dict[str, dict[str, tuple[Literal, Values]]] = {
+PARAMETERS: dict[str, dict[str, tuple[Literal, AcceptedValues]]] = {
     "quantized_bits": {
         "bits": (8, _BITS),
         "integer": (0, _INTEGER),

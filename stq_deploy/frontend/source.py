@@ -22,7 +22,7 @@ FloatNumbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Fold:
+class BatchNormFold:
     """Batch normalization that a QKeras layer folds into its weights before it quantizes them; float32 (outputs,)."""
 
     gamma: FloatArray
@@ -45,7 +45,7 @@ class FloatKernel:
     values: FloatArray
     quantizer: Quantizer | None
     shape: tuple[int, ...]
-    fold: Fold | None = None
+    fold: BatchNormFold | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class FloatBias:
 
     values: FloatArray
     quantizer: Quantizer | None
-    fold: Fold | None = None
+    fold: BatchNormFold | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ from stq_deploy.frontend.quantizers import (
     read_quantizer,
 )
 from stq_deploy.frontend.source import FloatArray, ReshapeNode
-from stq_deploy.frontend.values import Values
+from stq_deploy.frontend.values import AcceptedValues
 
 _WIDEST = 32
 _INTRODUCTION = """\
@@ -101,7 +101,7 @@ class _Asking(LayerReader):
     def _examples(shapes: Shapes) -> dict[str, FloatArray]:
         return {name: np.ones(shape, np.float32) for name, shape in shapes.items() if shape is not None}
 
-    def take(self, key: str, values: Values, default: Any = None) -> Any:
+    def take(self, key: str, values: AcceptedValues, default: Any = None) -> Any:
         self.settings[key] = values.shown
         return values.example
 
@@ -119,7 +119,7 @@ class _Asking(LayerReader):
 
 
 @dataclass(frozen=True)
-class _Layer:
+class _SupportedLayer:
     """A layer: setting -> accepted values, the steps it becomes, and whether its weights have no quantizer."""
 
     settings: dict[str, str]
@@ -127,7 +127,7 @@ class _Layer:
     unquantized: bool
 
 
-def _described(kind: str) -> _Layer:
+def _described(kind: str) -> _SupportedLayer:
     reader = _Asking(kind)
     try:
         handler_for(kind, kind)(reader)
@@ -138,7 +138,7 @@ def _described(kind: str) -> _Layer:
     steps = [type(node).__name__.removesuffix("Node") for node in reader.nodes]
     kept = [type(node) is not ReshapeNode for node in reader.nodes]
     shown = [step for step, keep in zip(steps, kept, strict=True) if keep] or steps
-    return _Layer(reader.settings, ", ".join(_words(step) for step in shown), reader.obstacle is not None)
+    return _SupportedLayer(reader.settings, ", ".join(_words(step) for step in shown), reader.obstacle is not None)
 
 
 def _words(name: str) -> str:

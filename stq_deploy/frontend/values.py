@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Values:
+class AcceptedValues:
     """The values that are accepted.
 
     Attributes:
@@ -23,28 +23,28 @@ class Values:
     example: Any
 
 
-def one_of(*values: Any) -> Values:
+def one_of(*values: Any) -> AcceptedValues:
     """These values only; True is not 1 here, nor False 0."""
 
     def accepts(value: Any) -> bool:
         return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in values)
 
-    return Values(" or ".join(repr(v) for v in values), accepts, values[0])
+    return AcceptedValues(" or ".join(repr(v) for v in values), accepts, values[0])
 
 
-def whole(low: int, high: int) -> Values:
+def whole(low: int, high: int) -> AcceptedValues:
     """An integer."""
-    return Values(f"a number from {low} to {high}", lambda v: is_whole(v, low, high), low)
+    return AcceptedValues(f"a number from {low} to {high}", lambda v: is_whole(v, low, high), low)
 
 
-def real(low: float, high: float) -> Values:
+def real(low: float, high: float) -> AcceptedValues:
     """A finite number."""
-    return Values(f"a number from {low:g} to {high:g}", lambda v: is_real(v) and low <= v <= high, high)
+    return AcceptedValues(f"a number from {low:g} to {high:g}", lambda v: is_real(v) and low <= v <= high, high)
 
 
-def flag() -> Values:
+def flag() -> AcceptedValues:
     """True or False."""
-    return Values("True or False", lambda v: isinstance(v, bool), True)
+    return AcceptedValues("True or False", lambda v: isinstance(v, bool), True)
 
 
 def is_whole(value: Any, low: int, high: int) -> bool:

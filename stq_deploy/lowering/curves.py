@@ -62,7 +62,7 @@ _AT_THE_ENDS = Fraction(1, 2**28)
 
 
 @dataclass(frozen=True)
-class Argument:
+class CurveArgument:
     """The argument of a curve: a level in [low, high] means `level * factor + offset`."""
 
     factor: Fraction
@@ -81,7 +81,7 @@ class Made:
     error: Fraction
 
 
-def make_curve(function: str, argument: Argument, step: Fraction) -> Made:
+def make_curve(function: str, argument: CurveArgument, step: Fraction) -> Made:
     """The function of every level in [low, high], in units of `step`.
 
     Raises:
@@ -110,7 +110,7 @@ def make_curve(function: str, argument: Argument, step: Fraction) -> Made:
     return Made(table, low, shift, error)
 
 
-def _values(smooth: Smooth, argument: Argument, levels: range, step: Fraction) -> npt.NDArray[np.int32]:
+def _values(smooth: Smooth, argument: CurveArgument, levels: range, step: Fraction) -> npt.NDArray[np.int32]:
     with decimal.localcontext() as context:
         context.prec = _DIGITS
         unit = decimal.Decimal(step.denominator) / step.numerator

@@ -18,7 +18,7 @@ from stq_deploy.lowering.stages import Affine, Leaky, Monotone, Stage, run_stage
 from stq_deploy.lowering.step_function import (
     ALWAYS,
     NEVER,
-    Boundary,
+    LevelBoundary,
     StepFunction,
     is_linear,
     pull_back,
@@ -32,7 +32,7 @@ Integers = npt.NDArray[np.int64]
 class Condition:
     """Where a level is reached: where `boundary` holds, or for a falling function where it does not."""
 
-    boundary: Boundary
+    boundary: LevelBoundary
     falling: bool
 
     def holds(self, v: Fraction) -> bool:
@@ -204,9 +204,9 @@ def _before_affine(condition: Condition, factor: Fraction, offset: Fraction) -> 
         return Condition(ALWAYS if boundary.holds(offset) else NEVER, condition.falling)
     value = (boundary.value - offset) / factor
     if factor > 0:
-        return Condition(Boundary(value, boundary.inclusive, boundary.exact), condition.falling)
+        return Condition(LevelBoundary(value, boundary.inclusive, boundary.exact), condition.falling)
     # factor * u + offset >= t means u <= value, which is: not u > value.
-    return Condition(Boundary(value, not boundary.inclusive, boundary.exact), not condition.falling)
+    return Condition(LevelBoundary(value, not boundary.inclusive, boundary.exact), not condition.falling)
 
 
 def _first_integers(conditions: tuple[Condition, ...]) -> tuple[bool, list[int | bool]]:

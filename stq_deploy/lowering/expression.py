@@ -77,7 +77,7 @@ class Accumulator:
     scale: tuple[Fraction, ...]
 
 
-Elementwise = type[Add] | type[Multiply] | type[Maximum] | type[Minimum]
+CombiningOp = type[Add] | type[Multiply] | type[Maximum] | type[Minimum]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class Combination:
 
     layer: str
     whole: bool
-    kind: Elementwise
+    kind: CombiningOp
     terms: tuple[Expression, Expression]
     shape: tuple[int, ...]
     signs: tuple[int, int] = (1, 1)
@@ -123,14 +123,14 @@ class Rearrangement:
         return not others and (not isinstance(node, s.ReshapeNode) or node.shape[-1] == shape_of(term)[-1])
 
 
-Core = TensorValue | Accumulator | Combination | Rearrangement
+ExpressionCore = TensorValue | Accumulator | Combination | Rearrangement
 
 
 @dataclass(frozen=True, eq=False)
 class Expression:
     """`stages` applied to `core`; `sources` are the Keras layers of the stages."""
 
-    core: Core
+    core: ExpressionCore
     stages: tuple[Stage, ...] = ()
     sources: tuple[str, ...] = ()
 
@@ -158,7 +158,7 @@ def leaves(value: Expression) -> list[TensorValue] | None:
     return found
 
 
-def layers_of(core: Core) -> tuple[str, ...]:
+def layers_of(core: ExpressionCore) -> tuple[str, ...]:
     """The Keras layers whose arithmetic the whole core is, in order."""
     if isinstance(core, TensorValue):
         return ()
@@ -188,11 +188,11 @@ def evaluate(value: Expression, reals: dict[TensorValue, Fraction]) -> Fraction:
     return result
 
 
-Bounds = tuple[Fraction, Fraction]
+Ends = tuple[Fraction, Fraction]
 """One end and the other of what a value can be, in either order."""
 
 
-def real_bounds(value: Expression) -> Bounds:
+def real_bounds(value: Expression) -> Ends:
     """Smallest and largest real value that the inputs' ranges allow, over all channels."""
     ends = _core_bounds(value.core)
     bounds = []
@@ -204,7 +204,7 @@ def real_bounds(value: Expression) -> Bounds:
     return min(bounds), max(bounds)
 
 
-def _core_bounds(core: Core) -> list[Bounds]:
+def _core_bounds(core: ExpressionCore) -> list[Ends]:
     """One range per channel, or one for all."""
     if isinstance(core, TensorValue):
         low, high = core.real_levels
@@ -240,7 +240,7 @@ def _uniform(stage: Stage) -> bool:
     return not isinstance(stage, Affine) or stage.uniform
 
 
-_COMBINE: dict[Elementwise, Any] = {
+_COMBINE: dict[CombiningOp, Any] = {
     Add: lambda a, b: a + b,
     Multiply: lambda a, b: a * b,
     Maximum: max,

@@ -60,7 +60,7 @@ class Places:
 
 def find_places(source: s.SourceGraph) -> Places:
     """Positions where `lower` needs levels and no quantizer makes them."""
-    walk = _Walk(source)
+    walk = _QuantizerWalk(source)
     nodes = tuple(n for n in sorted(walk.live) if walk.is_missing(n))
     groups = {n: n for n in nodes}
     for n in sorted(walk.live):
@@ -180,7 +180,7 @@ def _live(source: s.SourceGraph) -> set[int]:
     return find_live(source, tuple(find_ending(source, n).logits for n in source.outputs))
 
 
-class _Walk:
+class _QuantizerWalk:
     """Questions about one graph."""
 
     def __init__(self, source: s.SourceGraph) -> None:

@@ -27,7 +27,7 @@ _HALF = Fraction(1, 2)
 
 
 @dataclass(frozen=True)
-class Boundary:
+class LevelBoundary:
     """The condition `v >= value` (inclusive) or `v > value`.
 
     Attributes:
@@ -55,8 +55,8 @@ class Boundary:
         return v > self.value or (self.inclusive and v == self.value)
 
 
-ALWAYS = Boundary(None, True)
-NEVER = Boundary(None, False)
+ALWAYS = LevelBoundary(None, True)
+NEVER = LevelBoundary(None, False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class StepFunction:
     maximum: int
     step: Fraction
     spacing: Fraction
-    boundary: Callable[[int], Boundary]
+    boundary: Callable[[int], LevelBoundary]
     half_up: bool = False
 
     def reaches(self, level: int) -> bool:
@@ -88,7 +88,7 @@ class StepFunction:
         return math.floor(value / self.spacing + _HALF) if self.half_up else round(value / self.spacing)
 
     @cached_property
-    def boundaries(self) -> tuple[Boundary, ...]:
+    def boundaries(self) -> tuple[LevelBoundary, ...]:
         """One per level except the lowest; computed on demand, as there may be 65,535."""
         return tuple(self.boundary(level) for level in range(self.minimum + 1, self.maximum + 1))
 
@@ -131,7 +131,7 @@ def is_linear(quantizer: Quantizer) -> bool:
     return quantizer.name in ("quantized_bits", "quantized_linear") and not _is_sign(quantizer)
 
 
-def pull_back(boundary: Boundary, stage: Clip | Leaky | Monotone) -> Boundary:
+def pull_back(boundary: LevelBoundary, stage: Clip | Leaky | Monotone) -> LevelBoundary:
     """The condition on u that equals the condition on `v = stage(u)`."""
     value = boundary.value
     if value is None:
@@ -139,17 +139,19 @@ def pull_back(boundary: Boundary, stage: Clip | Leaky | Monotone) -> Boundary:
     if isinstance(stage, Clip):
         return _through_clip(boundary, stage)
     if isinstance(stage, Leaky):
-        return boundary if value >= 0 else Boundary(value / stage.slope, boundary.inclusive, boundary.exact)
+        return boundary if value >= 0 else LevelBoundary(value / stage.slope, boundary.inclusive, boundary.exact)
     return _THROUGH[stage.function](boundary, value)
 
 
-def rounded(low: int, high: int, step: Fraction, origin: Callable[[Fraction], Boundary] | None = None) -> StepFunction:
+def rounded(
+    low: int, high: int, step: Fraction, origin: Callable[[Fraction], LevelBoundary] | None = None
+) -> StepFunction:
     """`clip(round_half_to_even(v / step), low, high)`, of `v = f(u)` where `origin` inverts f."""
 
-    def boundary(level: int) -> Boundary:
+    def boundary(level: int) -> LevelBoundary:
         at = _tie(level) * step
-        found = Boundary(at, True) if origin is None else origin(at)
-        return Boundary(found.value, _reached_at_tie(level), found.exact)
+        found = LevelBoundary(at, True) if origin is None else origin(at)
+        return LevelBoundary(found.value, _reached_at_tie(level), found.exact)
 
     return StepFunction(low, high, step, step, boundary)
 
@@ -191,9 +193,9 @@ def _relu(quantizer: Quantizer) -> StepFunction:
     if quantizer.flag("use_sigmoid"):
         return StepFunction(int(low), high, step, step, partial(_sigmoid_relu_boundary, levels, slope, step))
 
-    def boundary(level: int) -> Boundary:
+    def boundary(level: int) -> LevelBoundary:
         # QKeras rounds slope * v / step below zero.
-        return Boundary(_tie(level) * (step if level > 0 else step / slope), _reached_at_tie(level))
+        return LevelBoundary(_tie(level) * (step if level > 0 else step / slope), _reached_at_tie(level))
 
     return StepFunction(int(low), high, step, step, boundary)
 
@@ -205,14 +207,14 @@ def _shallow_relu(quantizer: Quantizer, slope: Fraction, step: Fraction, high: i
     """
     assert not quantizer.flag("use_sigmoid")  # the import has refused it
 
-    def boundary(level: int) -> Boundary:
+    def boundary(level: int) -> LevelBoundary:
         coarse = -(-level // parts)
-        return Boundary(_tie(coarse) * (step if coarse > 0 else step / slope), _reached_at_tie(coarse))
+        return LevelBoundary(_tie(coarse) * (step if coarse > 0 else step / slope), _reached_at_tie(coarse))
 
     return StepFunction(-1, high * parts, step / parts, step, boundary)
 
 
-def _sigmoid_relu_boundary(levels: int, slope: Fraction, step: Fraction, level: int) -> Boundary:
+def _sigmoid_relu_boundary(levels: int, slope: Fraction, step: Fraction, level: int) -> LevelBoundary:
     """`use_sigmoid`, where QKeras counts in steps of two.
 
     With p = (v / step + levels) / 2 the level is 2 * round(p) - levels above zero, at most levels - 1, and below
@@ -220,7 +222,7 @@ def _sigmoid_relu_boundary(levels: int, slope: Fraction, step: Fraction, level: 
     """
     factor = 1 if level > 0 else slope
     half = math.ceil((level + factor * levels) / Fraction(2))
-    return Boundary((2 * _tie(half) / factor - levels) * step, _reached_at_tie(half))
+    return LevelBoundary((2 * _tie(half) / factor - levels) * step, _reached_at_tie(half))
 
 
 def _bits(quantizer: Quantizer) -> StepFunction:
@@ -259,7 +261,7 @@ def _tanh(quantizer: Quantizer) -> StepFunction:
 
 def _ternary(quantizer: Quantizer) -> StepFunction:
     threshold = _float32(quantizer.number("threshold") or 0.33)
-    edges = {0: Boundary(-threshold, False), 1: Boundary(threshold, True)}
+    edges = {0: LevelBoundary(-threshold, False), 1: LevelBoundary(threshold, True)}
     return StepFunction(-1, 1, _alpha(quantizer), 2 * threshold, edges.__getitem__)
 
 
@@ -269,13 +271,15 @@ def _binary(quantizer: Quantizer) -> StepFunction:
 
 def _sign(low: int, step: Fraction) -> StepFunction:
     """`low` below zero, 1 from zero on (QKeras's sign of 0 is +1); level 0 of -1, 0, 1 never occurs."""
-    return StepFunction(low, 1, step, step, lambda level: Boundary(Fraction(0), True))
+    return StepFunction(low, 1, step, step, lambda level: LevelBoundary(Fraction(0), True))
 
 
 def _affine(quantizer: Quantizer) -> StepFunction:
     low, high, scale = quantizer.integer("low"), quantizer.integer("high"), Fraction(str(quantizer.parameters["scale"]))
     # Half is rounded up, as by an offset and a shift; half to even would need thresholds where scales have few bits.
-    return StepFunction(low, high, scale, scale, lambda level: Boundary((level - _HALF) * scale, True), half_up=True)
+    return StepFunction(
+        low, high, scale, scale, lambda level: LevelBoundary((level - _HALF) * scale, True), half_up=True
+    )
 
 
 _MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
@@ -296,17 +300,21 @@ def _logarithm(q: Fraction) -> Fraction:
         return Fraction((decimal.Decimal(q.numerator) / decimal.Decimal(q.denominator)).ln())
 
 
-def _logit(t: Fraction) -> Boundary:
+def _logit(t: Fraction) -> LevelBoundary:
     """The argument where sigmoid reaches t, 0 < t < 1."""
-    return Boundary(Fraction(0), True) if t == _HALF else Boundary(_logarithm(t / (1 - t)), True, exact=False)
+    return LevelBoundary(Fraction(0), True) if t == _HALF else LevelBoundary(_logarithm(t / (1 - t)), True, exact=False)
 
 
-def _atanh(t: Fraction) -> Boundary:
+def _atanh(t: Fraction) -> LevelBoundary:
     """The argument where tanh reaches t, -1 < t < 1."""
-    return Boundary(Fraction(0), True) if t == 0 else Boundary(_logarithm((1 + t) / (1 - t)) / 2, True, exact=False)
+    return (
+        LevelBoundary(Fraction(0), True)
+        if t == 0
+        else LevelBoundary(_logarithm((1 + t) / (1 - t)) / 2, True, exact=False)
+    )
 
 
-def _through_clip(boundary: Boundary, clip: Clip) -> Boundary:
+def _through_clip(boundary: LevelBoundary, clip: Clip) -> LevelBoundary:
     if clip.low is not None and boundary.holds(clip.low):
         return ALWAYS
     if clip.high is not None and not boundary.holds(clip.high):
@@ -314,21 +322,21 @@ def _through_clip(boundary: Boundary, clip: Clip) -> Boundary:
     return boundary
 
 
-def _through_sigmoid(boundary: Boundary, t: Fraction) -> Boundary:
+def _through_sigmoid(boundary: LevelBoundary, t: Fraction) -> LevelBoundary:
     if t <= 0 or t >= 1:
         return ALWAYS if t <= 0 else NEVER
     found = _logit(t)
-    return Boundary(found.value, boundary.inclusive, found.exact and boundary.exact)
+    return LevelBoundary(found.value, boundary.inclusive, found.exact and boundary.exact)
 
 
-def _through_tanh(boundary: Boundary, t: Fraction) -> Boundary:
+def _through_tanh(boundary: LevelBoundary, t: Fraction) -> LevelBoundary:
     if abs(t) >= 1:
         return ALWAYS if t <= -1 else NEVER
     found = _atanh(t)
-    return Boundary(found.value, boundary.inclusive, found.exact and boundary.exact)
+    return LevelBoundary(found.value, boundary.inclusive, found.exact and boundary.exact)
 
 
-_THROUGH: dict[str, Callable[[Boundary, Fraction], Boundary]] = {
+_THROUGH: dict[str, Callable[[LevelBoundary, Fraction], LevelBoundary]] = {
     "sigmoid": _through_sigmoid,
     "tanh": _through_tanh,
 }

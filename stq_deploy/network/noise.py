@@ -25,7 +25,7 @@ import numpy.typing as npt
 from stq_deploy.common.errors import StqError
 from stq_deploy.network.tensor import TensorType
 
-Noise = npt.NDArray[np.int32]
+NoiseLevels = npt.NDArray[np.int32]
 Words = npt.NDArray[np.uint32]
 
 MAX_SIGMA = 256.0
@@ -58,10 +58,10 @@ class NoiseTable:
         """The largest size of the noise, in levels."""
         return len(self.thresholds)
 
-    def levels(self, words: Words) -> Noise:
+    def levels(self, words: Words) -> NoiseLevels:
         """The noise (int32) of each word."""
         size = np.searchsorted(self.thresholds, words >> np.uint32(1), side="right").astype(np.int32)
-        signed: Noise = np.where(words & np.uint32(1), -size, size).astype(np.int32)
+        signed: NoiseLevels = np.where(words & np.uint32(1), -size, size).astype(np.int32)
         return signed
 
 
@@ -98,7 +98,7 @@ class InputNoise:
         return add_noise(levels, noise, spec.minimum, spec.maximum)
 
 
-def gaussian_levels(seed: int, counter: int, shape: tuple[int, ...], sigma: float) -> Noise:
+def gaussian_levels(seed: int, counter: int, shape: tuple[int, ...], sigma: float) -> NoiseLevels:
     """Noise for one sample, int32 of this shape; elements are counted in C order.
 
     Args:
@@ -109,13 +109,13 @@ def gaussian_levels(seed: int, counter: int, shape: tuple[int, ...], sigma: floa
     Raises:
         StqError: a number out of its range.
     """
-    noise: Noise = gaussian_batch(seed, [counter], shape, sigma)[0]
+    noise: NoiseLevels = gaussian_batch(seed, [counter], shape, sigma)[0]
     return noise
 
 
 def gaussian_batch(
     seed: int, counters: Sequence[int] | npt.NDArray[np.integer[Any]], shape: tuple[int, ...], sigma: float
-) -> Noise:
+) -> NoiseLevels:
     """Noise for samples with these counters: (N, *shape) int32; row i is `gaussian_levels` of counter i."""
     table = noise_table(sigma)
     elements = int(np.prod(shape, dtype=np.int64))
@@ -123,7 +123,9 @@ def gaussian_batch(
     return table.levels(words[:, :elements]).reshape(len(words), *shape)
 
 
-def add_noise(levels: npt.NDArray[np.integer[Any]], noise: Noise, minimum: int, maximum: int) -> npt.NDArray[np.int64]:
+def add_noise(
+    levels: npt.NDArray[np.integer[Any]], noise: NoiseLevels, minimum: int, maximum: int
+) -> npt.NDArray[np.int64]:
     """`clip(levels + noise, minimum, maximum)`, int64: the network's input with noise, still levels of its type."""
     noisy: npt.NDArray[np.int64] = np.clip(levels.astype(np.int64) + noise, minimum, maximum)
     return noisy

@@ -8,7 +8,7 @@ from typing import TypeVar
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.frontend.errors import located
-from stq_deploy.frontend.importer import Source, path_of
+from stq_deploy.frontend.importer import ModelSource, path_of
 from stq_deploy.frontend.source import SourceGraph
 from stq_deploy.network import Network
 from stq_deploy.pipeline.options import Conversion, Rewrites
@@ -63,7 +63,7 @@ class Pipeline:
     progress: Progress = silent
     watch: Watch = field(default_factory=Watch)
 
-    def load(self, model: Source) -> Network:
+    def load(self, model: ModelSource) -> Network:
         """A .stq network, or that of a Keras or QKeras model.
 
         Args:
@@ -78,7 +78,7 @@ class Pipeline:
         self.watch.check_runs_on_networks()
         return self._after(LOAD, model)
 
-    def convert(self, model: Source) -> Network:
+    def convert(self, model: ModelSource) -> Network:
         """The network of a Keras or QKeras .h5 or .keras file; imports TensorFlow if its weights have quantizers.
 
         Raises:
@@ -111,7 +111,7 @@ class Pipeline:
         """
         return self._after(PLAN, network)
 
-    def program(self, model: Source) -> Program:
+    def program(self, model: ModelSource) -> Program:
         """All steps: the program of a model file.
 
         Raises:
@@ -125,11 +125,11 @@ class Pipeline:
         return result
 
 
-def convert_model(model: Source, conversion: Conversion | None = None, progress: Progress = silent) -> Network:
+def convert_model(model: ModelSource, conversion: Conversion | None = None, progress: Progress = silent) -> Network:
     """`Pipeline.convert` without rewrites."""
     return Pipeline(conversion or Conversion(), progress=progress).convert(model)
 
 
-def load_any(model: Source, conversion: Conversion | None = None, progress: Progress = silent) -> Network:
+def load_any(model: ModelSource, conversion: Conversion | None = None, progress: Progress = silent) -> Network:
     """`Pipeline.load` without rewrites."""
     return Pipeline(conversion or Conversion(), progress=progress).load(model)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import Progress, stage
-from stq_deploy.frontend.importer import Source, path_of, read_source
+from stq_deploy.frontend.importer import ModelSource, path_of, read_source
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.frontend.source import SourceGraph
 from stq_deploy.lowering.decide import Decisions, decide
@@ -83,7 +83,7 @@ class Step(Generic[Before, After]):
     apply: Callable[[Before, Asked], After]
 
 
-def _load(model: Source, asked: Asked) -> Network:
+def _load(model: ModelSource, asked: Asked) -> Network:
     if asked.conversion != Conversion():
         raise StqError(
             "the network is converted already",
@@ -94,7 +94,7 @@ def _load(model: Source, asked: Asked) -> Network:
     return load_network(path_of(model))
 
 
-def _read(model: Source, asked: Asked) -> SourceGraph:
+def _read(model: ModelSource, asked: Asked) -> SourceGraph:
     with stage(asked.progress, "reading the model"):
         return read_source(model, post_training=asked.conversion.post_training is not None)
 
@@ -180,12 +180,12 @@ STEPS = (READ, QUANTIZE, DECIDE, EMIT, DROP_UNREAD_UNITS, PACK_ACTIVATIONS, PLAN
 ONLY_MODELS = (QUANTIZE, DECIDE, EMIT)
 
 
-def is_converted(model: Source) -> bool:
+def is_converted(model: ModelSource) -> bool:
     """Whether it is the path of a .stq network."""
     return not isinstance(model, ModelFile) and path_of(model).suffix.lower() == ".stq"
 
 
-def open_source(path: str | os.PathLike[str]) -> Source:
+def open_source(path: str | os.PathLike[str]) -> ModelSource:
     """A model file for all that a command asks of it: of a Keras or QKeras model its content, read once.
 
     A .stq network stays a path, as nothing but the network is ever read of it.

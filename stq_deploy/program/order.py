@@ -51,7 +51,7 @@ def find_execution(network: Network, views: Views, layers: Sequence[Candidate], 
         layers: the ops that do work on the device, with their kernels, in the network's own order.
         budget: sets of layers that the exact search may visit.
     """
-    search = _Search(network, views, layers)
+    search = _OrderSearch(network, views, layers)
     order = list(range(len(layers)))
     own_peak = search.peak(order)
     limit = bound = search.least_peak()
@@ -70,7 +70,7 @@ def find_execution(network: Network, views: Views, layers: Sequence[Candidate], 
 
 
 @dataclass(frozen=True)
-class _Step:
+class _OrderStep:
     """A layer run next: the most bytes in use by then, the bytes in use after it, the layers that have run."""
 
     peak: int
@@ -78,7 +78,7 @@ class _Step:
     done: int
 
 
-class _Search:
+class _OrderSearch:
     """Sets of layers are bit masks: bit i is layer i of the network's own order."""
 
     def __init__(self, network: Network, views: Views, layers: Sequence[Candidate]) -> None:
@@ -96,7 +96,7 @@ class _Search:
             for name in names:
                 self._readers[name] |= 1 << i
         self._all = (1 << len(layers)) - 1
-        self._start = _Step(self._size[network.input], self._size[network.input], 0)
+        self._start = _OrderStep(self._size[network.input], self._size[network.input], 0)
 
     def peak(self, order: list[int]) -> int:
         """Most bytes in use during one layer of an order."""
@@ -147,7 +147,7 @@ class _Search:
             order.append(layer)
         return order[::-1]
 
-    def _successors(self, step: _Step) -> list[tuple[int, _Step]]:
+    def _successors(self, step: _OrderStep) -> list[tuple[int, _OrderStep]]:
         """Every layer that can run next, and its result; only one where nothing can be lost by running it now.
 
         That is so if it raises neither the peak nor the memory in use: any layers that run before it instead would need
@@ -163,7 +163,7 @@ class _Search:
             found.append((i, after))
         return found
 
-    def _run(self, step: _Step, i: int) -> _Step:
+    def _run(self, step: _OrderStep, i: int) -> _OrderStep:
         done = step.done | 1 << i
         output = self._layers[i].output
         dying = {name for name in self._reads[i] if name not in self._kept and not self._readers[name] & ~done}
@@ -172,4 +172,4 @@ class _Search:
         freed = sum(self._size[name] for name in dying)
         if output not in self._kept and not self._readers[output]:
             freed += self._size[output]  # an unread output has to be written somewhere, and is dropped
-        return _Step(max(step.peak, during), step.live + self._size[output] - freed, done)
+        return _OrderStep(max(step.peak, during), step.live + self._size[output] - freed, done)

@@ -52,7 +52,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Curve:
+class ChartCurve:
     """Points from left to right; `series` chooses the colour."""
 
     title: str
@@ -60,7 +60,7 @@ class Curve:
     points: Sequence[Point]
 
 
-def curve_chart(panels: Sequence[tuple[str, Sequence[Curve]]], title: str) -> str:
+def curve_chart(panels: Sequence[tuple[str, Sequence[ChartCurve]]], title: str) -> str:
     """Accuracies over a budget, panel beside panel; the shaded bands are the intervals."""
     with chart_style():
         figure = new_figure(_WIDTH, 330)

@@ -85,7 +85,7 @@ def _array(entry: dict[str, Any], data: memoryview) -> _FloatArray | str:
     return np.frombuffer(data, np.dtype("<f4"), math.prod(shape), entry["at"]).reshape(shape)
 
 
-class _Reader:
+class _SandboxReader:
     """The reading process; it starts on first use and ends with this one."""
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ class _Reader:
         process.wait()
 
 
-_READER = _Reader()
+_READER = _SandboxReader()
 
 
 @atexit.register

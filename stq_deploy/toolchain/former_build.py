@@ -20,7 +20,7 @@ from stq_deploy.program import Program
 from stq_deploy.toolchain.build_folder import REPORT
 from stq_deploy.toolchain.built import MANIFEST, BuiltFirmware
 from stq_deploy.toolchain.network_alone import NetworkAlone
-from stq_deploy.toolchain.parts import Group, Part
+from stq_deploy.toolchain.parts import Part, PartGroup
 from stq_deploy.toolchain.placement import Placed, Placement
 from stq_deploy.toolchain.sizes import MemoryUse
 from stq_deploy.toolchain.stack import StackUse
@@ -144,7 +144,7 @@ def _placed(one: Checked) -> Placed:
     return Placed(part, one.at("memory").text(), one.at("reason").text())
 
 
-_GROUPS: tuple[Group, ...] = get_args(Group)
+_GROUPS: tuple[PartGroup, ...] = get_args(PartGroup)
 
 
 def _memory_use(one: Checked) -> MemoryUse:

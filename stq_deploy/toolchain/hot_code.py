@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stq_deploy.program import Program
-from stq_deploy.toolchain.stack_graph import CallGraph, Place
+from stq_deploy.toolchain.stack_graph import CallGraph, FunctionPlace
 
 ROOT = "stq_run_timed"
 """Calls all that an inference runs (`firmware_templates/link/stq_inference.h`)."""
@@ -27,7 +27,7 @@ class HotFunction:
     """
 
     name: str
-    place: Place
+    place: FunctionPlace
     work: int
 
 

@@ -15,7 +15,7 @@ from stq_deploy.toolchain.hot_code import HotFunction
 ARENA_SECTION = ".stq_arena"
 SCRATCH_SECTION = ".stq_scratch"
 
-Group = Literal["arena", "scratch", "weights", "kernels"]
+PartGroup = Literal["arena", "scratch", "weights", "kernels"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Part:
             does not state them.
     """
 
-    group: Group
+    group: PartGroup
     name: str
     bytes: int
     accesses: int

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import Board, Memory
 from stq_deploy.toolchain.elf import Image, Section
-from stq_deploy.toolchain.parts import ARENA_SECTION, SCRATCH_SECTION, Group, Part, candidates
+from stq_deploy.toolchain.parts import ARENA_SECTION, SCRATCH_SECTION, Part, PartGroup, candidates
 
 MEASURING_BYTES = 64 << 20
 """Size that every memory is given for the link that only measures; no firmware overflows it."""
@@ -25,8 +25,8 @@ COPY_ALIGNMENT = 8
 VENEER_BYTES = 512
 """Kept free in a memory for code: the linker adds jumps to functions too far away."""
 SHOWN_LAYERS = 3
-_SECTION_PREFIXES: dict[Group, str] = {"kernels": ".stq_kernels_", "weights": ".stq_weights_"}
-_NAMES: dict[Group, str] = {
+_SECTION_PREFIXES: dict[PartGroup, str] = {"kernels": ".stq_kernels_", "weights": ".stq_weights_"}
+_NAMES: dict[PartGroup, str] = {
     "arena": "the activations (arena)",
     "scratch": "the kernels' scratch memory",
     "weights": "the constants of layer {}",
@@ -84,14 +84,14 @@ class Placement:
 
     placed: tuple[Placed, ...]
 
-    def memory_of(self, group: Group) -> str:
+    def memory_of(self, group: PartGroup) -> str:
         """Memory of the only part of a group: "arena" or "scratch"."""
         (memory,) = (p.memory for p in self.placed if p.part.group == group)
         return memory
 
     def rows(self) -> list[tuple[list[Placed], str]]:
         """Parts of one group that are together in one memory, and their memory; in the order they were placed."""
-        found: dict[tuple[Group, str], list[Placed]] = {}
+        found: dict[tuple[PartGroup, str], list[Placed]] = {}
         for one in self.placed:
             found.setdefault((one.part.group, one.memory), []).append(one)
         return [(parts, memory) for (_, memory), parts in found.items()]

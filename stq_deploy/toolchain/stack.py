@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stq_deploy.targets.boards.model import Stack
-from stq_deploy.toolchain.compilers import Family
+from stq_deploy.toolchain.compilers import CompilerFamily
 from stq_deploy.toolchain.stack_clang import read_clang
 from stq_deploy.toolchain.stack_gcc import read_gcc
 from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, UnboundedStackError
@@ -21,7 +21,7 @@ LIBRARY_ALLOWANCE_BYTES = 128
 division is the deepest (tests/toolchain measures them).
 """
 
-_READERS: dict[Family, Callable[[Iterable[Path]], CallGraph]] = {"gcc": read_gcc, "zig": read_clang}
+_READERS: dict[CompilerFamily, Callable[[Iterable[Path]], CallGraph]] = {"gcc": read_gcc, "zig": read_clang}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class StackUse:
     assumptions: tuple[str, ...]
 
 
-def read_call_graph(objects: Iterable[Path], family: Family, assembly_calls: Mapping[str, Iterable[str]]) -> CallGraph:
+def read_call_graph(
+    objects: Iterable[Path], family: CompilerFamily, assembly_calls: Mapping[str, Iterable[str]]
+) -> CallGraph:
     """The joint call graph of `objects`.
 
     Args:

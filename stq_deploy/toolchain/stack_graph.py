@@ -14,7 +14,7 @@ class UnboundedStackError(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class FunctionPlace:
     """The code of a function: an object, and the section in it that has only this function."""
 
     object: Path
@@ -38,7 +38,7 @@ class CallGraph:
     calls: dict[str, set[str]] = field(default_factory=dict)
     unbounded: set[str] = field(default_factory=set)
     indirect: set[str] = field(default_factory=set)
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, FunctionPlace] = field(default_factory=dict)
 
     def find(self, name: str) -> str:
         """Title of the function `name`, whichever file it is in."""

@@ -17,7 +17,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
-from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, Place, UnboundedStackError
+from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, FunctionPlace, UnboundedStackError
 
 R_ARM_NONE = 0
 CALLS = frozenset({10, 28, 29, 30, 51, 102, 103})
@@ -46,7 +46,7 @@ class ObjectCode:
     calls: dict[str, set[str]] = field(default_factory=dict)
     address_taken: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, FunctionPlace] = field(default_factory=dict)
     moves_stack: set[str] = field(default_factory=set)
 
 
@@ -68,7 +68,7 @@ def read_object(path: Path, source: str) -> ObjectCode:
         call_sites = _read_relocations(elf, symbols, code)
         for index, function in code.functions.items():
             section = elf.get_section(index)
-            code.places[function] = Place(path, section.name, section.data_size)
+            code.places[function] = FunctionPlace(path, section.name, section.data_size)
             _read_instructions(elf, index, function, symbols, call_sites, code)
     return code
 

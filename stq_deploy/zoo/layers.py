@@ -11,7 +11,7 @@ from stq_deploy.research.quantizers.factory import make_quantizer
 from stq_deploy.zoo.schemes import Scheme
 
 _INITIALIZER = "he_normal"
-Pair = int | tuple[int, int]
+IntOrPair = int | tuple[int, int]
 
 
 class SchemeLayers:
@@ -25,8 +25,8 @@ class SchemeLayers:
         x: Any,
         name: str,
         filters: int,
-        kernel: Pair,
-        strides: Pair = 1,
+        kernel: IntOrPair,
+        strides: IntOrPair = 1,
         *,
         bias: bool = False,
         first: bool = False,

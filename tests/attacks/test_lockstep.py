@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stq_deploy.research.attacks.lockstep import MOST, Ask, Task, run_in_lockstep
+from stq_deploy.research.attacks.lockstep import MOST, Ask, SearchTask, run_in_lockstep
 
 
-def _walk(seed: int, found: dict[int, list[float]], number: int) -> Task:
+def _walk(seed: int, found: dict[int, list[float]], number: int) -> SearchTask:
     """A task that draws from both global generators, and asks `number` + 2 questions of 1 to 3 candidates."""
 
     def run(ask: Ask) -> None:
@@ -69,7 +69,7 @@ def test_a_failure_ends_all_tasks(fails: str) -> None:
     threads = threading.active_count()
     ended: list[int] = []
 
-    def task(number: int) -> Task:
+    def task(number: int) -> SearchTask:
         def run(ask: Ask) -> None:
             try:
                 for step in range(10):

@@ -89,13 +89,13 @@ def test_l2_stays_inside_the_budget(weights: np.ndarray) -> None:
 
 
 def test_it_needs_a_source_that_fits(weights: np.ndarray) -> None:
-    from stq_deploy.research.attacks.craft import Source
+    from stq_deploy.research.attacks.craft import TransferSource
 
     victim = _victim(weights)
     with pytest.raises(StqError, match="none is given"):
         _attacked(victim, None, _picture(weights, 1), 1 / 255)
     with pytest.raises(StqError, match="has 5 classes"):
-        Source(_model(weights, 5), "other", "f" * 64).victim(victim)
+        TransferSource(_model(weights, 5), "other", "f" * 64).victim(victim)
 
 
 @pytest.fixture(name="work", scope="module")

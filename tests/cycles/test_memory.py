@@ -10,14 +10,14 @@ import pytest
 from stq_deploy.cycles.caches import SimulatedCache
 from stq_deploy.cycles.memory import MemorySystem
 from stq_deploy.targets.boards import Board, Cache, load_board
-from stq_deploy.targets.emulator.block_trace import ENTRY, Block, BlockTrace, Watch
+from stq_deploy.targets.emulator.block_trace import ENTRY, BlockTrace, BlockWatch, CodeBlock
 
 FLASH, AXI = 0x0800_0000, 0x2400_0000
 IDLE = BlockTrace((), {}, {})
 MISS = {memory.name: memory.miss_cycles for memory in load_board("stm32h743").memory}
 
 
-def watch_of(system: MemorySystem, address: int) -> Watch:
+def watch_of(system: MemorySystem, address: int) -> BlockWatch:
     (found,) = (watch for watch in system.watches if watch.start <= address < watch.end)
     return found
 
@@ -95,7 +95,7 @@ def test_a_memory_without_figures_is_named() -> None:
     memories = [memory.model_copy(update={"miss_cycles": None}) for memory in board.memory]
     system = MemorySystem(Board.model_construct(**{**dict(board), "memory": memories}))
     assert system.watches == ()
-    trace = BlockTrace((Block(FLASH, b"\x00\xbf"),), {(ENTRY, 0): 1}, {0: ({FLASH: (AXI,)},)})
+    trace = BlockTrace((CodeBlock(FLASH, b"\x00\xbf"),), {(ENTRY, 0): 1}, {0: ({FLASH: (AXI,)},)})
     waits = system.take_waits(trace)
     assert (waits.cycles, waits.unknown) == (0, {"flash_bank1", "axi_sram"})
     assert MemorySystem(board).take_waits(trace).unknown == frozenset()

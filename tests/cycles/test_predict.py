@@ -10,7 +10,7 @@ from stq_deploy.cycles.decode import decode
 from stq_deploy.cycles.listing import hot_blocks
 from stq_deploy.cycles.predict import predict
 from stq_deploy.cycles.timeline import Cause
-from stq_deploy.targets.emulator.block_trace import ENTRY, Addresses, Block, BlockTrace
+from stq_deploy.targets.emulator.block_trace import ENTRY, Addresses, BlockTrace, CodeBlock
 from tests.helpers.assembly import Assemble
 
 M7, M4 = core_model("cortex-m7"), core_model("cortex-m4")
@@ -18,7 +18,7 @@ M7, M4 = core_model("cortex-m7"), core_model("cortex-m4")
 
 def loop(code: bytes, turns: int, runs: int = 1, samples: tuple[Addresses, ...] = ()) -> BlockTrace:
     """A block that runs `runs` x `turns` times, and a return after each run."""
-    body, end = Block(0x100, code), Block(0x100 + len(code), bytes.fromhex("7047"))
+    body, end = CodeBlock(0x100, code), CodeBlock(0x100 + len(code), bytes.fromhex("7047"))
     edges = {(ENTRY, 0): 1, (0, 0): runs * (turns - 1), (0, 1): runs}
     if runs > 1:
         edges[1, 0] = runs - 1

@@ -14,7 +14,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import Dataset, dataset_names, load_dataset
 from stq_deploy.datasets.locate import load
 from stq_deploy.datasets.registry import SOURCES
-from stq_deploy.datasets.source import DataSource, Form
+from stq_deploy.datasets.source import DataSource, SourceForm
 from tests.helpers.datasets.publisher import Publisher
 
 
@@ -29,7 +29,7 @@ def _source(publisher: Publisher, tmp_path: Path) -> DataSource:
     names = ("a.gz", "b.gz")
     public = tuple(publisher.publish(name, name.encode()) for name in names)
     public = (dataclasses.replace(public[0], repacked=(hashlib.sha256(b"a unpacked").hexdigest(),)), public[1])
-    forms = (Form(names, _dataset), Form(("a", "b"), _dataset))
+    forms = (SourceForm(names, _dataset), SourceForm(("a", "b"), _dataset))
     installed = (tmp_path / "installed",)
     return DataSource("pair", "Pair", ("c",), ("pair.npz",), forms, public, installed, "ask your librarian")
 

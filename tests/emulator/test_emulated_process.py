@@ -19,7 +19,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.emulator.process import EmulatedBoard
 from stq_deploy.targets.emulator.program import load_program
-from stq_deploy.targets.emulator.refusals import Refusal
+from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 from tests.helpers.emulator.bench import BAUD
 
 Build = Callable[..., Path]
@@ -78,7 +78,7 @@ def test_two_boards_side_by_side(build: Build, tmp_path: Path) -> None:
 
 
 def test_a_handled_fault_is_reported_and_the_board_lives(build: Build) -> None:
-    heard: list[Refusal] = []
+    heard: list[EmulatorRefusal] = []
     elf = build("fault_on_byte.c")
     with EmulatedBoard(elf, on_refusal=heard.append) as board, open_port(board) as port:
         port.write(b"x")  # not before the port is open: pyserial discards what came earlier

@@ -29,7 +29,7 @@ from stq_deploy.targets.boards import Board, load_board
 from stq_deploy.targets.emulator.backends import backend_of
 from stq_deploy.targets.emulator.doctor import emulator_checks
 from stq_deploy.targets.emulator.process import EmulatedBoard
-from stq_deploy.targets.emulator.program import Program
+from stq_deploy.targets.emulator.program import LoadedElf
 from stq_deploy.targets.emulator.qemu_backend import PROGRAM, explain_lockup
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
@@ -163,7 +163,7 @@ def with_udf_in(firmware: BuiltFirmware, *functions: str) -> BuiltFirmware:
     ["", "qemu: fatal: Lockup: why\n", "R14=00000000 R15=000000c0\n", "qemu-system-arm: unsupported machine type"],
 )
 def test_not_everything_is_a_lockup(said: str) -> None:
-    assert explain_lockup(said, Program((), (), ())) is None
+    assert explain_lockup(said, LoadedElf((), (), ())) is None
 
 
 def test_no_silicon_revisions(firmware: BuiltFirmware, board: Board) -> None:

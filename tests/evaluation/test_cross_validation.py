@@ -64,21 +64,21 @@ def validation(folder: Path) -> Any:
 
 def test_folds_test_every_sample_once(validation: Any) -> None:
     from stq_deploy.datasets import load_dataset
-    from stq_deploy.research.training.folds import Fold, take_fold
+    from stq_deploy.research.training.folds import CrossValidationFold, take_fold
 
     dataset = dataclasses.replace(load_dataset("cifar10", validation.training.data), validation=np.arange(3))
     everything = np.concatenate([dataset.x_train, dataset.x_test])
-    parts = [take_fold(dataset, Fold(number, 3), 5) for number in range(3)]
+    parts = [take_fold(dataset, CrossValidationFold(number, 3), 5) for number in range(3)]
     tested = sorted(picture.tobytes() for part in parts for picture in part.x_test)
     assert tested == sorted(picture.tobytes() for picture in everything)
     for part in parts:
         assert len(part.x_train) == 32 and part.validation is None  # the indices would mean other samples now
         assert not {p.tobytes() for p in part.x_train} & {p.tobytes() for p in part.x_test}
-    again, other = (take_fold(dataset, Fold(0, 3), seed) for seed in (5, 6))
+    again, other = (take_fold(dataset, CrossValidationFold(0, 3), seed) for seed in (5, 6))
     np.testing.assert_array_equal(again.x_test, parts[0].x_test)
     assert not np.array_equal(other.x_test, parts[0].x_test)
     with pytest.raises(StqError, match="48 samples cannot be split into 49 folds"):
-        take_fold(dataset, Fold(0, 49), 5)
+        take_fold(dataset, CrossValidationFold(0, 49), 5)
 
 
 def test_a_stopped_validation_goes_on_fold_by_fold(validation: Any) -> None:

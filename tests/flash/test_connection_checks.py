@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from stq_deploy.targets.flash.doctor import check_port, check_udev_rules
-from stq_deploy.targets.flash.ports import Port
+from stq_deploy.targets.flash.ports import UsbPort
 
 
 def test_a_port_that_may_be_used(tmp_path: Path) -> None:
     device = tmp_path / "ttyACM0"
     device.touch()
-    check = check_port(Port(str(device), 0x0483, "", ""))
+    check = check_port(UsbPort(str(device), 0x0483, "", ""))
     assert check.present and not check.advice
 
 
 def test_a_port_without_permission(tmp_path: Path) -> None:
     # Absent stands in for forbidden: root may use anything that exists.
-    check = check_port(Port(str(tmp_path / "absent"), 0x0483, "", ""))
+    check = check_port(UsbPort(str(tmp_path / "absent"), 0x0483, "", ""))
     assert not check.present
     assert "dialout" in check.advice
 

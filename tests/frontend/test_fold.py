@@ -89,7 +89,7 @@ def test_floating_point_weights_are_folded_before_post_training_quantization(mul
     depthwise = multiplier > 0
     values = random(3, 3, 4, multiplier or 5)
     outputs = 4 * multiplier or 5
-    fold = s.Fold(random(outputs), random(outputs), random(outputs), random(outputs) ** 2, 1e-3)
+    fold = s.BatchNormFold(random(outputs), random(outputs), random(outputs), random(outputs) ** 2, 1e-3)
     kernel = s.FloatKernel(values, None, values.shape, fold)
     found = integer_kernel(kernel, "conv", depthwise)
     scale = found.scale.reshape(4, multiplier) if depthwise else found.scale

@@ -15,7 +15,7 @@ from stq_deploy.frontend.keras_model import _classes, _parameters, build_keras_m
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers import LayerReader, handler_for, supported_kinds
 from stq_deploy.frontend.quantizers import ANYTHING, PARAMETERS, Role, make_quantizer, read_quantizer
-from stq_deploy.frontend.values import Values
+from stq_deploy.frontend.values import AcceptedValues
 from stq_deploy.zoo.shipped import shipped_models
 from tests.helpers.float_models import float_draft
 from tests.helpers.frontend.nested_models import block, outer
@@ -179,7 +179,7 @@ class _Defaults(LayerReader):
     def _ones(shapes: Any) -> dict[str, Any]:
         return {name: np.ones(shape, np.float32) for name, shape in shapes.items() if shape is not None}
 
-    def take(self, key: str, values: Values, default: Any = None) -> Any:
+    def take(self, key: str, values: AcceptedValues, default: Any = None) -> Any:
         self.defaults[key] = default if values.accepts(default) else None
         return values.example
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from stq_deploy.executors.base import Digests, Levels, Progress, digest
+from stq_deploy.common.progress import SamplesDone
+from stq_deploy.executors.base import Digests, Levels, digest
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.program import Program
 
@@ -20,7 +21,7 @@ class BrokenExecutor(NumpyExecutor):
         super().__init__(program)
         self.layer, self.sample, self.heals = layer, sample, heals
 
-    def layer_digests(self, levels: Levels, progress: Progress | None = None) -> Digests:
+    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
         digests = super().layer_digests(levels, progress).copy()
         for i in np.flatnonzero((levels == self.sample).all(axis=(1, 2, 3))):
             digests[i, self.layer] = digest(self.spoil(super().layer_output(levels[i], self.layer)))

@@ -9,27 +9,27 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from stq_deploy.lowering.curves import SMOOTH, Argument, make_curve
+from stq_deploy.lowering.curves import SMOOTH, CurveArgument, make_curve
 from stq_deploy.network.ops import Curve
 from stq_deploy.network.tensor import TensorType
 
 CASES = [
-    Argument(Fraction(1, 16), Fraction(0), -128, 127),
-    Argument(Fraction(1, 7), Fraction(-3, 11), -2047, 2048),
-    Argument(Fraction(1, 64), Fraction(1, 3), -2048, 2048),
-    Argument(Fraction(-1, 4096), Fraction(1), -90_000, 70_000),
-    Argument(Fraction(1, 2**25), Fraction(0), -(20 * 2**25), 20 * 2**25),
-    Argument(Fraction(1, 2**20), Fraction(0), -(2**31), 2**31 - 1),
-    Argument(Fraction(3), Fraction(500), -(2**20), 2**20),
-    Argument(Fraction(1, 2**24), Fraction(100), 0, 2**14),
-    Argument(Fraction(0), Fraction(1, 2), -5, 5),
+    CurveArgument(Fraction(1, 16), Fraction(0), -128, 127),
+    CurveArgument(Fraction(1, 7), Fraction(-3, 11), -2047, 2048),
+    CurveArgument(Fraction(1, 64), Fraction(1, 3), -2048, 2048),
+    CurveArgument(Fraction(-1, 4096), Fraction(1), -90_000, 70_000),
+    CurveArgument(Fraction(1, 2**25), Fraction(0), -(20 * 2**25), 20 * 2**25),
+    CurveArgument(Fraction(1, 2**20), Fraction(0), -(2**31), 2**31 - 1),
+    CurveArgument(Fraction(3), Fraction(500), -(2**20), 2**20),
+    CurveArgument(Fraction(1, 2**24), Fraction(100), 0, 2**14),
+    CurveArgument(Fraction(0), Fraction(1, 2), -5, 5),
 ]
 
 
 @pytest.mark.parametrize("function", SMOOTH)
 @pytest.mark.parametrize("step", [Fraction(1, 2**15), Fraction(1, 2**27)])
 @pytest.mark.parametrize("argument", CASES, ids=lambda argument: f"{argument.low}..{argument.high}")
-def test_the_error_is_bounded(function: str, step: Fraction, argument: Argument) -> None:
+def test_the_error_is_bounded(function: str, step: Fraction, argument: CurveArgument) -> None:
     made = make_curve(function, argument, step)
     low, high = int(made.table.min()), int(made.table.max())
     x = TensorType((1,), "int32", argument.low, argument.high, 1.0)
@@ -58,7 +58,7 @@ def test_the_error_is_bounded(function: str, step: Fraction, argument: Argument)
 
 
 def test_few_arguments_have_an_entry_each() -> None:
-    made = make_curve("sigmoid", Argument(Fraction(1, 8), Fraction(0), -64, 63), Fraction(1, 2**27))
+    made = make_curve("sigmoid", CurveArgument(Fraction(1, 8), Fraction(0), -64, 63), Fraction(1, 2**27))
     assert (len(made.table), made.base, made.shift) == (128, -64, 0)
     assert made.error == Fraction(1, 2**28)
     expected = [round(2**27 / (1 + math.exp(-k / 8))) for k in range(-64, 64)]

@@ -12,7 +12,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.quantizers import ACTIVATION, ANYTHING, CONSTANT, KERNEL, affine_quantizer, read_quantizer
 from stq_deploy.lowering.float_evaluation import quantized_level
 from stq_deploy.lowering.stages import Clip, Leaky, Monotone
-from stq_deploy.lowering.step_function import Boundary, StepFunction, pull_back, step_function
+from stq_deploy.lowering.step_function import LevelBoundary, StepFunction, pull_back, step_function
 
 TEXTS = [
     "quantized_relu(4,2)",
@@ -204,14 +204,14 @@ def test_level_ranges_and_storage(text: str, range_: tuple[int, int]) -> None:
 def test_pull_back() -> None:
     half, zero = Fraction(1, 2), Fraction(0)
     relu, sigmoid, tanh = Clip(zero, None), Monotone("sigmoid"), Monotone("tanh")
-    assert pull_back(Boundary(half, True), relu) == Boundary(half, True)
-    assert pull_back(Boundary(zero, True), relu).holds(Fraction(-5))
-    assert not pull_back(Boundary(zero, False), relu).holds(zero)
-    assert pull_back(Boundary(half, False), sigmoid) == Boundary(zero, False)
-    assert not pull_back(Boundary(Fraction(1), True), sigmoid).holds(Fraction(10**9))
-    assert pull_back(Boundary(zero, False), sigmoid).holds(Fraction(-(10**9)))
-    assert pull_back(Boundary(Fraction(-1), False), tanh).holds(Fraction(-(10**9)))
-    pulled = pull_back(Boundary(half, True), tanh)
+    assert pull_back(LevelBoundary(half, True), relu) == LevelBoundary(half, True)
+    assert pull_back(LevelBoundary(zero, True), relu).holds(Fraction(-5))
+    assert not pull_back(LevelBoundary(zero, False), relu).holds(zero)
+    assert pull_back(LevelBoundary(half, False), sigmoid) == LevelBoundary(zero, False)
+    assert not pull_back(LevelBoundary(Fraction(1), True), sigmoid).holds(Fraction(10**9))
+    assert pull_back(LevelBoundary(zero, False), sigmoid).holds(Fraction(-(10**9)))
+    assert pull_back(LevelBoundary(Fraction(-1), False), tanh).holds(Fraction(-(10**9)))
+    pulled = pull_back(LevelBoundary(half, True), tanh)
     assert pulled.value is not None
     assert float(pulled.value) == pytest.approx(np.arctanh(0.5))
 
@@ -227,16 +227,16 @@ def test_pull_back_agrees_with_the_stage_itself(stage: Clip | Leaky, inclusive: 
 
     points = [Fraction(n, 4) for n in range(-60, 61)]
     for value in points:
-        boundary = Boundary(value, inclusive)
+        boundary = LevelBoundary(value, inclusive)
         pulled = pull_back(boundary, stage)
         assert [pulled.holds(u) for u in points] == [boundary.holds(run(u)) for u in points]
 
 
 def test_first_integer() -> None:
-    assert Boundary(Fraction(3), True).first_integer() == 3
-    assert Boundary(Fraction(3), False).first_integer() == 4
-    assert Boundary(Fraction(-7, 2), True).first_integer() == -3
-    assert Boundary(Fraction(-7, 2), False).first_integer() == -3
-    assert Boundary(None, True).first_integer() is None
+    assert LevelBoundary(Fraction(3), True).first_integer() == 3
+    assert LevelBoundary(Fraction(3), False).first_integer() == 4
+    assert LevelBoundary(Fraction(-7, 2), True).first_integer() == -3
+    assert LevelBoundary(Fraction(-7, 2), False).first_integer() == -3
+    assert LevelBoundary(None, True).first_integer() is None
     with pytest.raises(ArithmeticError):
-        Boundary(Fraction(5) + Fraction(1, 10**50), True, exact=False).first_integer()
+        LevelBoundary(Fraction(5) + Fraction(1, 10**50), True, exact=False).first_integer()

@@ -11,8 +11,8 @@ import pytest
 from stq_deploy.program import Arena, ArenaTensor
 from stq_deploy.report.charts import (
     Bar,
+    ChartCurve,
     Column,
-    Curve,
     Point,
     accuracy_chart,
     confusion_chart,
@@ -45,7 +45,7 @@ CHARTS: dict[str, Callable[[str], str]] = {
     "layers": lambda name: layer_chart([name, "fc"], [Column("MACs", 0, [3, 4]), Column("Cycles", 2, [0, 9])]),
     "memory": lambda name: region_chart((memory(name, 30, 100, {".text": 30}),)),
     "arena": lambda name: arena_chart(_arena(name, "b"), ("first", "second")),
-    "curves": lambda name: curve_chart([(name, [Curve(name, 1, _points(0.8, 0.2))]), ("b", [])], name),
+    "curves": lambda name: curve_chart([(name, [ChartCurve(name, 1, _points(0.8, 0.2))]), ("b", [])], name),
     "confusion": lambda name: confusion_chart([[1, 2], [0, 4]], [name, "b"], name),
 }
 NOTHING = {
@@ -207,7 +207,7 @@ def _is_line(path: ET.Element) -> bool:
 
 
 def test_curves_and_their_bands_are_drawn_to_scale() -> None:
-    drawn = ET.fromstring(curve_chart([("FGSM", [Curve("STQ", 1, _points(0.9, 0.5, 0.1))])], "Accuracy"))
+    drawn = ET.fromstring(curve_chart([("FGSM", [ChartCurve("STQ", 1, _points(0.9, 0.5, 0.1))])], "Accuracy"))
     coloured = [p for p in drawn.iter(f"{SVG}path") if "var(--s1)" in p.attrib.get("style", "")]
     numbers = {kind: [_numbers(path) for path in coloured if _is_line(path) is kind] for kind in (False, True)}
     band, line = (max(numbers[kind], key=len) for kind in (False, True))

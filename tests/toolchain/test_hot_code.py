@@ -10,7 +10,7 @@ from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.elf import read_image
 from stq_deploy.toolchain.hot_code import BEFORE_COPYING, ROOT, hot_functions, kernel_work
-from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, Place
+from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, FunctionPlace
 from tests.helpers.firmwares import small_program
 
 CALLS = {
@@ -27,7 +27,8 @@ WORK = {"convolve": 1000, "pool": 30}
 
 def graph(calls: dict[str, set[str]], without_place: tuple[str, ...] = ("__aeabi_idiv",)) -> CallGraph:
     names = {*calls, *(name for callees in calls.values() for name in callees)} - {INDIRECT_CALL}
-    places = {name: Place(Path(f"{name}.o"), f".text.{name}", 100) for name in names if name not in without_place}
+    placed = names - set(without_place)
+    places = {name: FunctionPlace(Path(f"{name}.o"), f".text.{name}", 100) for name in placed}
     return CallGraph(calls=calls, places=places)
 
 

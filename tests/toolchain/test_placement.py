@@ -18,7 +18,7 @@ from stq_deploy.targets.boards.override import with_places
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import Image, Section, read_image
-from stq_deploy.toolchain.parts import Group, Part
+from stq_deploy.toolchain.parts import Part, PartGroup
 from stq_deploy.toolchain.placement import (
     LayerNeeds,
     Placement,
@@ -93,7 +93,7 @@ def placed(
     return place(parts, image, with_places(board, asked or {}), LAYERS, asked or {})
 
 
-def where(placement: Placement, group: Group) -> dict[str, str]:
+def where(placement: Placement, group: PartGroup) -> dict[str, str]:
     """Part -> memory, in the order they were placed."""
     return {one.part.name: one.memory for one in placement.placed if one.part.group == group}
 

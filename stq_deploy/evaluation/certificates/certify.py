@@ -16,7 +16,7 @@ from stq_deploy.evaluation.certificates.classify import check_classes, classifie
 from stq_deploy.evaluation.certificates.families import Family, parse_family
 from stq_deploy.evaluation.certificates.linf import parse_linf, prove_linf
 from stq_deploy.evaluation.certificates.nearby import Nearby
-from stq_deploy.evaluation.certificates.prove import Classify, ClassifyNear, prove
+from stq_deploy.evaluation.certificates.prove import ClassifyNear, ClassifyPictures, prove
 from stq_deploy.evaluation.certificates.smoothing import Settings, smooth
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Classes
@@ -85,7 +85,7 @@ class Certifier:
         self._open.close()
 
     @cached_property
-    def _classify(self) -> Classify:
+    def _classify(self) -> ClassifyPictures:
         opened = self._open.enter_context(open_executor(EXECUTORS[self.executor], self.program))
         return classifier(lambda levels: opened.run(levels)[0], self.program.network, self.scoring)
 

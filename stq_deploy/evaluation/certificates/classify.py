@@ -11,14 +11,14 @@ import numpy.typing as npt
 from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.certificates.families import Picture
 from stq_deploy.evaluation.certificates.nearby import Nearby
-from stq_deploy.evaluation.certificates.prove import Classify, ClassifyNear
+from stq_deploy.evaluation.certificates.prove import ClassifyNear, ClassifyPictures
 from stq_deploy.evaluation.scores import Classes
 from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.network.output import Task
 
-Run = Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]
+RunLevels = Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]
 """Input levels (N, *input shape) -> logit levels."""
 
 
@@ -32,7 +32,7 @@ def check_classes(scoring: Scoring, source: str) -> None:
         )
 
 
-def classifier(run: Run, network: Network, scoring: Scoring) -> Classify:
+def classifier(run: RunLevels, network: Network, scoring: Scoring) -> ClassifyPictures:
     """The network on an executor: `run` is the executor's."""
 
     def classify(x: npt.NDArray[np.uint8]) -> Classes:
@@ -45,7 +45,7 @@ def near_classifier(nearby: Nearby, scoring: Scoring) -> ClassifyNear:
     """The network by incremental recomputation."""
     format = nearby.network.input_format
 
-    def near(picture: Picture) -> Classify:
+    def near(picture: Picture) -> ClassifyPictures:
         return classifier(nearby.to(quantize_input(picture[None], format)[0]).logits, nearby.network, scoring)
 
     return near

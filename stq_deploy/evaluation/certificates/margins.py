@@ -21,7 +21,7 @@ Exact = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
-class _Linear:
+class _LinearForm:
     """Logit c is `clamp(floor((sum_k x_k weights[k, c] + offset[c]) / 2**shift), minimum, maximum)`."""
 
     weights: Exact
@@ -31,7 +31,7 @@ class _Linear:
     maximum: int
 
     @classmethod
-    def of(cls, op: Dense) -> _Linear | None:
+    def of(cls, op: Dense) -> _LinearForm | None:
         """None for a requantization that is not such a function."""
         form, weights = op.requantize, op.weights.astype(object)
         if isinstance(form, KeepAccumulator):
@@ -70,7 +70,7 @@ def only_class(network: Network, bounds: dict[str, Interval], labels: npt.NDArra
     best = low[np.arange(count), labels][:, None]
     wins: npt.NDArray[np.bool_] = (best > high) | ((best == high) & (own < classes)) | (classes == own)
     op = _last(network)
-    linear = _Linear.of(op) if isinstance(op, Dense) else None
+    linear = _LinearForm.of(op) if isinstance(op, Dense) else None
     if linear is not None:
         assert isinstance(op, Dense)
         x, zero = bounds[op.inputs[0]], network.tensors[op.inputs[0]].zero_point

@@ -83,7 +83,7 @@ class _Marks:
         return found
 
 
-class _Layer:
+class _CheckedOp:
     """What is known of an op before any picture: which output place each tap of its window reaches.
 
     Attributes:
@@ -122,7 +122,7 @@ class Nearby:
         self.network = network
         self._ops = _needed(network)
         self.layers = {
-            op.name: _Layer(op, network.tensors[op.inputs[0]], network.tensors[op.output]) for op in self._ops
+            op.name: _CheckedOp(op, network.tensors[op.inputs[0]], network.tensors[op.output]) for op in self._ops
         }
 
     def to(self, levels: npt.NDArray[np.integer[Any]]) -> Neighbourhood:
@@ -317,7 +317,7 @@ def _needed(network: Network) -> tuple[Op, ...]:
 
 
 def _taps(window: Window, x: tuple[int, ...], output: tuple[int, ...]) -> tuple[Integers, Integers]:
-    """`_Layer.targets` and `_Layer.sources` of a window."""
+    """`_CheckedOp.targets` and `_CheckedOp.sources` of a window."""
     (height, width), (rows, columns) = x[:2], output[:2]
     targets = np.full((math.prod(window.size), height * width), -1, np.int64)
     sources = np.full((math.prod(window.size), rows * columns), -1, np.int64)

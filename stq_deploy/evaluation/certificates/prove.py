@@ -21,9 +21,9 @@ from stq_deploy.evaluation.scores import Accuracy, Classes
 CHUNK = 256
 """Members run together."""
 
-Classify = Callable[[npt.NDArray[np.uint8]], Classes]
+ClassifyPictures = Callable[[npt.NDArray[np.uint8]], Classes]
 """The integer network: pictures (N, H, W, C) -> classes (N,)."""
-ClassifyNear = Callable[[Picture], Classify]
+ClassifyNear = Callable[[Picture], ClassifyPictures]
 """The same network for pictures that differ from one, (H, W, C), in few values."""
 
 
@@ -47,7 +47,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Certificate:
+class FamilyCertificate:
     """A family, sample by sample."""
 
     family: str
@@ -82,11 +82,11 @@ def prove(
     family: Family,
     x: npt.NDArray[np.uint8],
     y: Classes,
-    classify: Classify,
+    classify: ClassifyPictures,
     progress: Progress = silent,
     *,
     near: ClassifyNear | None = None,
-) -> Certificate:
+) -> FamilyCertificate:
     """Decide the family for every sample.
 
     Args:
@@ -109,10 +109,10 @@ def prove(
             _check_agreement(np.stack([picture, last]), run, classify, name)
         outcomes.append(outcome)
         progress(f"proving {name}", len(outcomes), len(x))
-    return Certificate(name, tuple(outcomes))
+    return FamilyCertificate(name, tuple(outcomes))
 
 
-def _check_agreement(x: npt.NDArray[np.uint8], first: Classify, second: Classify, name: str) -> None:
+def _check_agreement(x: npt.NDArray[np.uint8], first: ClassifyPictures, second: ClassifyPictures, name: str) -> None:
     if not np.array_equal(first(x), second(x)):
         raise StqError(
             "the incremental computation and the executor disagree on a picture's class",
@@ -122,7 +122,7 @@ def _check_agreement(x: npt.NDArray[np.uint8], first: Classify, second: Classify
         )
 
 
-def _decide(family: Family, picture: Picture, label: int, classify: Classify) -> tuple[Outcome, Picture]:
+def _decide(family: Family, picture: Picture, label: int, classify: ClassifyPictures) -> tuple[Outcome, Picture]:
     """The outcome, and the counterexample or the last member."""
     members: Iterator[tuple[str, Picture]] = family.members(picture)
     run, last = 0, picture

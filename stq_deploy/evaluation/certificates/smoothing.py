@@ -31,7 +31,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.certificates.binomial import MOST_TRIALS, lower_bound, two_sided
 from stq_deploy.evaluation.certificates.families import Picture
-from stq_deploy.evaluation.certificates.prove import Classify
+from stq_deploy.evaluation.certificates.prove import ClassifyPictures
 from stq_deploy.evaluation.scores import Accuracy, Classes
 from stq_deploy.network.noise import MAX_SIGMA, add_noise, gaussian_batch, noise_table
 
@@ -131,7 +131,7 @@ class SmoothingCertificate:
 
 
 def smooth(
-    settings: Settings, x: npt.NDArray[np.uint8], y: Classes, classes: int, classify: Classify,
+    settings: Settings, x: npt.NDArray[np.uint8], y: Classes, classes: int, classify: ClassifyPictures,
     progress: Progress = silent,
 ) -> SmoothingCertificate:  # fmt: skip
     """Certify the smoothed classifier for every sample.
@@ -153,7 +153,13 @@ def smooth(
 
 
 def _certify(
-    settings: Settings, distance: float, number: int, picture: Picture, label: int, classes: int, classify: Classify
+    settings: Settings,
+    distance: float,
+    number: int,
+    picture: Picture,
+    label: int,
+    classes: int,
+    classify: ClassifyPictures,
 ) -> Smoothed:
     first = number * (settings.draws + CHOOSING)
     chosen = int(np.argmax(_counts(settings, picture, first, CHOOSING, classes, classify)))
@@ -185,7 +191,7 @@ def _predicted(counts: npt.NDArray[np.int64], confidence: float) -> int:
 
 
 def _counts(
-    settings: Settings, picture: Picture, first: int, draws: int, classes: int, classify: Classify
+    settings: Settings, picture: Picture, first: int, draws: int, classes: int, classify: ClassifyPictures
 ) -> npt.NDArray[np.int64]:
     """Counts of each class as the answer, (classes,), over the draws from counter `first` on."""
     counts = np.zeros(classes, np.int64)

@@ -44,7 +44,7 @@ class BoardRun:
         Raises:
             StqError: the file has another query at this place, or a board or the disk fails.
         """
-        batch = _Batch(self._results, self._begun, asked)
+        batch = _BoardBatch(self._results, self._begun, asked)
         self._begun += len(asked)
         self.asked_now += stream_missing(self._boards, levels, batch)
         self._progress(self._begun)
@@ -52,7 +52,7 @@ class BoardRun:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _BoardBatch:
     """The next queries of an attack, as `stream_missing` records them.
 
     Attributes:

@@ -17,7 +17,7 @@ from stq_deploy.research.attacks.grid import PIXELS, Samples
 from stq_deploy.research.attacks.oracle import Logits, Oracle
 
 Levels = npt.NDArray[np.integer[Any]]
-Run = Callable[[Levels, list[str]], Levels]
+RunQueries = Callable[[Levels, list[str]], Levels]
 """Input levels (N, *input shape), the digest of each -> output levels (N, outputs)."""
 _DIGITS = 32
 """Hexadecimal digits of a SHA-256 that are kept: 128 bits distinguish any two queries."""
@@ -46,7 +46,7 @@ class NetworkOracle(Oracle):
         StqError: the network gives no classes, or the threshold does not fit its output.
     """
 
-    def __init__(self, network: Network, run: Run, threshold: float | None = None) -> None:
+    def __init__(self, network: Network, run: RunQueries, threshold: float | None = None) -> None:
         check_attackable(network.output_format)
         stated_classes(network.output_format, threshold)
         own = network.output_format.threshold

@@ -25,7 +25,7 @@ from stq_deploy.targets.boards import load_board
 
 
 @dataclass(frozen=True)
-class Place:
+class DeviceChoice:
     """The boards to ask: `board` at the serial port, or `boards` emulated ones without a port."""
 
     board: str = "stm32h743"
@@ -82,7 +82,7 @@ def run_on_device(
     files: Sequence[SampleFile],
     out: Path,
     *,
-    place: Place | None = None,
+    place: DeviceChoice | None = None,
     seed: int = 0,
     conversion: Conversion | None = None,
     threshold: float | None = None,
@@ -103,7 +103,7 @@ def run_on_device(
         StqError: the model is not converted, or a board fails. Also if it differs from the reference or the host twin;
             the message then names the samples or the query.
     """
-    place = place or Place()
+    place = place or DeviceChoice()
     board = load_board(place.board)
     program = Pipeline(conversion or Conversion(), progress=progress).program(model)
     stated = stated_classes(program.network.output_format, threshold)

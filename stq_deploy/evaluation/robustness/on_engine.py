@@ -14,7 +14,7 @@ from stq_deploy.evaluation.robustness.run import Job, attack_part, missing_parts
 
 
 @dataclass(frozen=True)
-class _Task:
+class _EngineTask:
     """What an engine does with a number, perhaps in another process: attack that shard, and keep it in its folder."""
 
     shards: tuple[tuple[Job, npt.NDArray[np.int64]], ...]
@@ -36,5 +36,5 @@ def attack_on_engine(jobs: Sequence[Job], engine: Engine, progress: Progress = s
     progress(title, 0, len(shards))
     if not shards:
         return
-    for done, _ in enumerate(engine(_Task(shards), range(len(shards))), start=1):
+    for done, _ in enumerate(engine(_EngineTask(shards), range(len(shards))), start=1):
         progress(title, done, len(shards))

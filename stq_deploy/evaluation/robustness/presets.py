@@ -29,7 +29,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Step(_Strict):
+class AttackStep(_Strict):
     """One attack of a series.
 
     Attributes:
@@ -84,7 +84,7 @@ class Series(_Strict):
     norm: Literal["inf", "1", "2"]
     eps: tuple[str, ...] = Field(min_length=1)
     storage: Literal["uint8", "float32"] = "uint8"
-    steps: tuple[Step, ...] = Field(min_length=1, alias="attack")
+    steps: tuple[AttackStep, ...] = Field(min_length=1, alias="attack")
     note: str = ""
 
     @field_validator("eps")
@@ -119,7 +119,7 @@ class Series(_Strict):
         return tuple(Fraction(text) for text in self.eps)
 
 
-def _told_apart(steps: Sequence[Step], number: int) -> str:
+def _told_apart(steps: Sequence[AttackStep], number: int) -> str:
     own = steps[number]
     alike = [step for step in steps if step.title == own.title]
     names = sorted({name for step in alike for name in step.settings})
@@ -240,7 +240,7 @@ def _with_transfer(series: Series) -> Series:
     has_one = any(step.attack == Transfer.name for step in series.steps)
     if has_one or series.norm not in Transfer.norms or series.name == LIMIT:
         return series
-    return series.model_copy(update={"steps": (*series.steps, Step(attack=Transfer.name, alone=True))})
+    return series.model_copy(update={"steps": (*series.steps, AttackStep(attack=Transfer.name, alone=True))})
 
 
 def preset_names() -> list[str]:

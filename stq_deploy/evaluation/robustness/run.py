@@ -23,10 +23,10 @@ from stq_deploy.common.progress import Progress, silent
 from stq_deploy.common.untrusted_json import writable
 from stq_deploy.evaluation.robustness.presets import Preset
 from stq_deploy.evaluation.robustness.sensitivity import Sensitivity
-from stq_deploy.evaluation.robustness.shard import Defended, Network, Shard, load_shard, run_shard, save_shard
+from stq_deploy.evaluation.robustness.shard import AttackedNetwork, Defended, Shard, load_shard, run_shard, save_shard
 from stq_deploy.network.input_format import Levels, quantize_input
 from stq_deploy.pipeline import Conversion
-from stq_deploy.research.attacks.craft import Source
+from stq_deploy.research.attacks.craft import TransferSource
 from stq_deploy.research.attacks.defence import RandomNoise
 from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Samples
 from stq_deploy.research.attacks.oracle import Labels
@@ -234,7 +234,7 @@ def _interrupts_held() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-_opened: list[tuple[Job, Network]] = []
+_opened: list[tuple[Job, AttackedNetwork]] = []
 """The state of a process, once it is ready."""
 _given: list[Job] = []
 """The job of a process of `_worked_off`."""
@@ -255,7 +255,7 @@ def _run_in_process(numbers: npt.NDArray[np.int64]) -> None:
     attack_part(_given[0], numbers)  # it opens the network here, because an error of `_begin` would not reach the user
 
 
-def _run_one(job: Job, network: Network, numbers: npt.NDArray[np.int64], progress: Progress) -> None:
+def _run_one(job: Job, network: AttackedNetwork, numbers: npt.NDArray[np.int64], progress: Progress) -> None:
     shard = run_shard(network, job.preset, job.x[numbers], job.y[numbers], numbers, job.seed, progress)
     save_shard(shard, job.path(numbers), job.key(numbers))
 
@@ -281,7 +281,7 @@ def opened_models(job: Job) -> tuple[FloatModel, FloatModel | None]:
     return model, _same_model(job.source, job.source_sha256, Conversion(job.source_range))
 
 
-def open_network(job: Job) -> Network:
+def open_network(job: Job) -> AttackedNetwork:
     """What the job attacks: as `undefended_network`, with its defence and its source.
 
     Raises:
@@ -296,7 +296,7 @@ def open_network(job: Job) -> Network:
     return replace(network, defended=defended, sources=sources)
 
 
-def undefended_network(path: Path) -> Network:
+def undefended_network(path: Path) -> AttackedNetwork:
     """A shipped model as attacks see it, and the integer network as C on this computer.
 
     A model of floating-point weights has no integer network; its own classes take that place.
@@ -309,7 +309,9 @@ def undefended_network(path: Path) -> Network:
     return _undefended(FloatModel(path))[0]
 
 
-def _undefended(model: FloatModel, threshold: float | None = None) -> tuple[Network, Callable[[Levels], Labels]]:
+def _undefended(
+    model: FloatModel, threshold: float | None = None
+) -> tuple[AttackedNetwork, Callable[[Levels], Labels]]:
     """What is attacked, and the integer network's classes of input levels."""
     from stq_deploy.evaluation.judge import judge_of
     from stq_deploy.evaluation.task import logit_limit
@@ -323,13 +325,13 @@ def _undefended(model: FloatModel, threshold: float | None = None) -> tuple[Netw
         def by_float(levels: Levels) -> Labels:
             return victims["float32"].predict(format.samples(levels))
 
-        return Network(victims, victims["uint8"].predict), by_float
+        return AttackedNetwork(victims, victims["uint8"].predict), by_float
     classify = judge_of(HostExecutor(program, workers=1), threshold)
 
     def judge(x: Samples) -> Labels:
         return classify(quantize_input(x, format))
 
-    return Network(victims, judge), classify
+    return AttackedNetwork(victims, judge), classify
 
 
 def _check_fits(job: Job, model: FloatModel) -> None:
@@ -376,7 +378,7 @@ def _same_model(path: Path, sha256: str, conversion: Conversion | None = None) -
 def _sources(model: FloatModel, victims: dict[str, Victim]) -> dict[str, Victim]:
     """The model, for each storage."""
     format = model.input_format
-    source = Source(model.keras, writable(model.path.name), model.file_sha256, (format.low, format.high))
+    source = TransferSource(model.keras, writable(model.path.name), model.file_sha256, (format.low, format.high))
     return {name: source.victim(victim) for name, victim in victims.items()}
 
 

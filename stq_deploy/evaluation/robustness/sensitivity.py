@@ -49,7 +49,7 @@ _ACTIVATIONS = {"QActivation", "Activation", "ReLU"}
 
 
 @dataclass(frozen=True)
-class Place:
+class SensitivePlace:
     """Where a sensitivity is measured.
 
     Attributes:
@@ -68,7 +68,7 @@ class Sensitivity:
     """One layer.
 
     Attributes:
-        layer, kernel, measured_at: as in `Place`.
+        layer, kernel, measured_at: as in `SensitivePlace`.
         ans: mean over samples of the relative change; 0 / 0 counts as 0.
         change: mean over samples of the change's 2-norm.
         bits: proposed by `bits_by_layer`; None where the base scheme's stay.
@@ -82,7 +82,7 @@ class Sensitivity:
     bits: int | None = None
 
 
-def places(model: Any) -> list[Place]:
+def places(model: Any) -> list[SensitivePlace]:
     """The layers of a tf_keras Model whose bits a scheme can choose: kernels and activations, in their order.
 
     There are none in a model without kernels. The softmax at the end is left out, and what precedes the first kernel.
@@ -95,9 +95,9 @@ def places(model: Any) -> list[Place]:
     found = []
     for layer in layers[start:]:
         if layer in with_kernel:
-            found.append(Place(layer.name, True, _activation_of(layer).name))
+            found.append(SensitivePlace(layer.name, True, _activation_of(layer).name))
         elif type(layer).__name__ in _ACTIVATIONS and not _is_softmax(layer):
-            found.append(Place(layer.name, False, layer.name))
+            found.append(SensitivePlace(layer.name, False, layer.name))
     return found
 
 
@@ -121,7 +121,9 @@ def _is_softmax(layer: Any) -> bool:
 
 
 def sensitivities(
-    found: Sequence[Place], clean: Sequence[npt.NDArray[np.float32]], attacked: Sequence[npt.NDArray[np.float32]]
+    found: Sequence[SensitivePlace],
+    clean: Sequence[npt.NDArray[np.float32]],
+    attacked: Sequence[npt.NDArray[np.float32]],
 ) -> list[Sensitivity]:
     """The figures of each place.
 

@@ -20,14 +20,14 @@ from stq_deploy.evaluation.robustness.presets import Preset, Series
 from stq_deploy.network.input_format import InputFormat
 from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.budget import Budget
-from stq_deploy.research.attacks.defence import Classify, RandomNoise
+from stq_deploy.research.attacks.defence import ClassifyLevels, RandomNoise
 from stq_deploy.research.attacks.grid import PIXELS, Samples
 from stq_deploy.research.attacks.oracle import Labels, Oracle
 from stq_deploy.research.attacks.search import Search, is_wrong
 from stq_deploy.research.attacks.streams import Streams
 from stq_deploy.research.attacks.victim import Victim
 
-Judge = Callable[[Samples], Labels]
+JudgeSamples = Callable[[Samples], Labels]
 """The integer network: sample values (N, *shape) -> classes (N,)."""
 Flags = npt.NDArray[np.bool_]
 
@@ -103,11 +103,11 @@ class Defended:
 
     noise: RandomNoise
     format: InputFormat
-    classify: Classify
+    classify: ClassifyLevels
 
 
 @dataclass(frozen=True)
-class Network:
+class AttackedNetwork:
     """What is attacked.
 
     Attributes:
@@ -118,7 +118,7 @@ class Network:
     """
 
     victims: dict[str, Victim]
-    judge: Judge
+    judge: JudgeSamples
     defended: Defended | None = None
     sources: dict[str, Victim] = field(default_factory=dict)
 
@@ -139,7 +139,7 @@ class Network:
 
 
 def run_shard(
-    network: Network,
+    network: AttackedNetwork,
     preset: Preset,
     x: Samples,
     y: Labels,
@@ -162,7 +162,7 @@ def run_shard(
 
 
 def _run_series(
-    network: Network,
+    network: AttackedNetwork,
     series: Series,
     x: Samples,
     y: Labels,

@@ -30,7 +30,7 @@ from stq_deploy.frontend.source import (
     QuantizeNode,
     SoftmaxNode,
 )
-from stq_deploy.frontend.values import Values, is_real
+from stq_deploy.frontend.values import AcceptedValues, is_real
 
 _MakeNode = Callable[[str, tuple[int, ...], tuple[int, ...]], Node]
 """(layer, inputs, shape) -> a node."""
@@ -50,7 +50,7 @@ def _line(factor: Fraction, offset: Fraction, low: int, high: int) -> tuple[_Mak
 
 
 _LARGEST = 2.0**16
-_UPPER_BOUND = Values(
+_UPPER_BOUND = AcceptedValues(
     f"None, or a number from 0 to {_LARGEST:g}", lambda v: v is None or (is_real(v) and 0 <= v <= _LARGEST), None
 )
 _HALF = Fraction(1, 2)
@@ -136,7 +136,7 @@ def import_leaky_relu(reader: LayerReader) -> None:
 def import_softmax(reader: LayerReader) -> None:
     position, shape = reader.only_input()
     last = (-1, len(shape))
-    axes = Values("-1, the last axis", lambda v: v in (*last, *([n] for n in last)) and v is not True, -1)
+    axes = AcceptedValues("-1, the last axis", lambda v: v in (*last, *([n] for n in last)) and v is not True, -1)
     reader.take("axis", axes, -1)
     reader.add(SoftmaxNode(reader.name, (position,), shape))
 

@@ -10,7 +10,7 @@ from stq_deploy.frontend.layers.reader import LayerReader
 from stq_deploy.frontend.layers.registry import register
 from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.quantizers import CONSTANT
-from stq_deploy.frontend.source import BiasNode, ConvolveNode, DepthwiseNode, FloatArray, FloatBias, Fold
+from stq_deploy.frontend.source import BatchNormFold, BiasNode, ConvolveNode, DepthwiseNode, FloatArray, FloatBias
 from stq_deploy.frontend.values import one_of
 from stq_deploy.network.ops import Window
 
@@ -102,7 +102,7 @@ def _as_stored(reader: LayerReader, kernel: tuple[int, ...]) -> tuple[int, ...]:
 
 def _arrays(
     reader: LayerReader, name: str, kernel: tuple[int, ...], outputs: int
-) -> tuple[dict[str, FloatArray], Fold | None]:
+) -> tuple[dict[str, FloatArray], BatchNormFold | None]:
     """The arrays of a convolution by name; for a Batchnorm layer also the numbers that it folds into them."""
     shapes: Shapes = {name: _as_stored(reader, kernel), **bias_shape(reader, outputs)}
     if not reader.layer.kind.endswith("Batchnorm"):
@@ -121,7 +121,7 @@ def bias_shape(reader: LayerReader, outputs: int) -> dict[str, tuple[int, ...]]:
     return {"bias": (outputs,)} if reader.boolean("use_bias", True) else {}
 
 
-def finish_weighted(reader: LayerReader, bias: FloatArray | None, folded: Fold | None = None) -> None:
+def finish_weighted(reader: LayerReader, bias: FloatArray | None, folded: BatchNormFold | None = None) -> None:
     """What follows the sum in every weighted layer: bias, then activation."""
     quantizer = None if reader.plain else reader.quantizer("bias_quantizer", CONSTANT)
     position, shape = reader.last

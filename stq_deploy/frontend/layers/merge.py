@@ -16,7 +16,7 @@ from stq_deploy.frontend.source import (
     SubtractNode,
     UpsampleNode,
 )
-from stq_deploy.frontend.values import Values, is_whole
+from stq_deploy.frontend.values import AcceptedValues, is_whole
 
 _NODES: dict[str, type[CombineNode]] = {
     "Add": AddNode,
@@ -47,7 +47,7 @@ def import_concatenate(reader: LayerReader) -> None:
     _check_count(reader)
     shapes = [shape for _, shape in reader.inputs]
     rank = len(shapes[0])
-    axes = Values("an axis that is not the batch's", lambda v: is_whole(v, -rank, rank) and v != 0, -1)
+    axes = AcceptedValues("an axis that is not the batch's", lambda v: is_whole(v, -rank, rank) and v != 0, -1)
     axis = reader.take("axis", axes, -1)
     axis = axis - 1 if axis > 0 else axis + rank
     others = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}

@@ -9,8 +9,8 @@ import numpy as np
 from stq_deploy.frontend.layers.reader import LayerReader
 from stq_deploy.frontend.layers.registry import register
 from stq_deploy.frontend.quantizers import CONSTANT, Quantizer, trainable
-from stq_deploy.frontend.source import BatchNormNode, FloatArray, Fold
-from stq_deploy.frontend.values import Values
+from stq_deploy.frontend.source import BatchNormFold, BatchNormNode, FloatArray
+from stq_deploy.frontend.values import AcceptedValues
 
 _QKERAS_QUANTIZERS = {
     "gamma": "quantized_relu_po2(6, 2048)",
@@ -52,7 +52,7 @@ def _quantizers(reader: LayerReader, arrays: Mapping[str, FloatArray]) -> dict[s
 def normalization_epsilon(reader: LayerReader, rank: int) -> float:
     """Take the settings of a batch normalization of the last of `rank` axes."""
     last = (-1, rank)
-    axes = Values("-1, the channels' axis", lambda v: v in (*last, *([n] for n in last)) and v is not True, -1)
+    axes = AcceptedValues("-1, the channels' axis", lambda v: v in (*last, *([n] for n in last)) and v is not True, -1)
     reader.take("axis", axes)
     reader.any_value("momentum", "renorm_momentum", "renorm_clipping", "moving_mean_initializer")
     reader.any_value("moving_variance_initializer", "synchronized")
@@ -66,7 +66,7 @@ def normalization_names(scale: bool, center: bool) -> tuple[str, ...]:
     return (*["gamma"] * scale, *["beta"] * center, "moving_mean", "moving_variance")
 
 
-def fold(reader: LayerReader, arrays: Mapping[str, FloatArray], channels: int, epsilon: float) -> Fold:
+def fold(reader: LayerReader, arrays: Mapping[str, FloatArray], channels: int, epsilon: float) -> BatchNormFold:
     """The numbers of a batch normalization from its stored arrays; a missing gamma is 1 and a missing beta 0."""
     variance = arrays["moving_variance"]
     if (variance < 0).any():
@@ -74,4 +74,4 @@ def fold(reader: LayerReader, arrays: Mapping[str, FloatArray], channels: int, e
     if (variance + np.float32(epsilon) == 0).any():
         raise reader.error("moving_variance + epsilon is 0", "train again with epsilon=0.001")
     gamma, beta = arrays.get("gamma", np.ones(channels, np.float32)), arrays.get("beta", np.zeros(channels, np.float32))
-    return Fold(gamma, beta, arrays["moving_mean"], variance, epsilon)
+    return BatchNormFold(gamma, beta, arrays["moving_mean"], variance, epsilon)

@@ -13,8 +13,8 @@ from stq_deploy.frontend.fixed_point_weights import fixed_point_quantizer
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.quantizers import KERNEL, Quantizer, Role, read_quantizer
-from stq_deploy.frontend.source import FloatArray, FloatBias, FloatKernel, Fold, Node, ReshapeNode
-from stq_deploy.frontend.values import Values, flag, is_whole, one_of, real, whole
+from stq_deploy.frontend.source import BatchNormFold, FloatArray, FloatBias, FloatKernel, Node, ReshapeNode
+from stq_deploy.frontend.values import AcceptedValues, flag, is_whole, one_of, real, whole
 
 MAXIMUM_SIZE = 1 << 16
 MAXIMUM_ELEMENTS = 1 << 24
@@ -49,7 +49,7 @@ _QUANTIZED_KINDS = {
 }
 """Keras's weighted layers -> QKeras's, which have the same settings and also quantizers."""
 
-Arrays = Callable[[Shapes], dict[str, FloatArray]]
+ReadArrays = Callable[[Shapes], dict[str, FloatArray]]
 
 
 class LayerReader:
@@ -70,7 +70,7 @@ class LayerReader:
         self,
         layer: LayerConfig,
         inputs: list[tuple[int, tuple[int, ...]]],
-        arrays: Arrays,
+        arrays: ReadArrays,
         first_position: int,
     ) -> None:
         self.layer = layer
@@ -161,7 +161,7 @@ class LayerReader:
         """An error about this layer."""
         return unsupported(self.layer.name, self.layer.kind, what, next)
 
-    def take(self, key: str, values: Values, default: Any = None) -> Any:
+    def take(self, key: str, values: AcceptedValues, default: Any = None) -> Any:
         """A setting; every other method for settings calls this one."""
         self._taken.add(key)
         value = self.layer.config.get(key, default)
@@ -184,8 +184,8 @@ class LayerReader:
         self._taken.update(keys)
 
     def raw(self, key: str, shown: str) -> Any:
-        """A setting that the handler checks itself; `shown` as in `Values`."""
-        return self.take(key, Values(shown, lambda _: True, None))
+        """A setting that the handler checks itself; `shown` as in `AcceptedValues`."""
+        return self.take(key, AcceptedValues(shown, lambda _: True, None))
 
     def integer(self, key: str, default: int | None = None) -> int:
         """A setting from 1 to MAXIMUM_SIZE."""
@@ -216,7 +216,7 @@ class LayerReader:
             listed = isinstance(value, list | tuple) and len(value) == length
             return all(is_whole(n, 1, MAXIMUM_SIZE) for n in (value if listed else [value]))
 
-        value = self.take(key, Values(shown, accepts, 1))
+        value = self.take(key, AcceptedValues(shown, accepts, 1))
         if value is None and default is not None:
             return default
         sizes = tuple(value) if isinstance(value, list | tuple) else (value,) * length
@@ -224,7 +224,7 @@ class LayerReader:
 
     def sides(self, key: str) -> tuple[tuple[int, int], tuple[int, int]]:
         """Rows and columns at ((top, bottom), (left, right)) of the image, >= 0; a 1-D layer states (left, right)."""
-        one = Values("", lambda v: is_whole(v, 0, MAXIMUM_SIZE), 1)
+        one = AcceptedValues("", lambda v: is_whole(v, 0, MAXIMUM_SIZE), 1)
 
         def two(value: Any, each: Callable[[Any], bool]) -> bool:
             return isinstance(value, list | tuple) and len(value) == 2 and all(each(v) for v in value)
@@ -233,11 +233,11 @@ class LayerReader:
             return one.accepts(value) or two(value, one.accepts)
 
         if self.in_rows:
-            value = self.take(key, Values("a number, or (left, right)", side, 1))
+            value = self.take(key, AcceptedValues("a number, or (left, right)", side, 1))
             value = (0, value)
         else:
             value = self.take(
-                key, Values("a number, (vertical, horizontal), or ((top, bottom), (left, right))",
+                key, AcceptedValues("a number, (vertical, horizontal), or ((top, bottom), (left, right))",
                             lambda v: side(v) or two(v, side), 1),
             )  # fmt: skip
             value = (value, value) if isinstance(value, int) else value
@@ -245,13 +245,13 @@ class LayerReader:
         return (top, bottom), (left, right)
 
     def sizes(self, key: str, shown: str, smallest: int, example: tuple[int, ...]) -> tuple[int, ...]:
-        """One to four integers from `smallest` on; `shown` and `example` as in `Values`."""
+        """One to four integers from `smallest` on; `shown` and `example` as in `AcceptedValues`."""
 
         def accepts(value: Any) -> bool:
             listed = isinstance(value, list | tuple) and 1 <= len(value) <= 4
             return listed and all(is_whole(n, smallest, MAXIMUM_ELEMENTS) for n in value)
 
-        return tuple(self.take(key, Values(shown, accepts, example)))
+        return tuple(self.take(key, AcceptedValues(shown, accepts, example)))
 
     def quantizer(self, key: str, role: Role, default: str | None = None) -> Quantizer | None:
         """A quantizer, or None where the file has null; `default` where the setting is absent."""
@@ -312,7 +312,7 @@ class LayerReader:
         values: FloatArray,
         quantizer: Quantizer | None,
         shape: tuple[int, ...] | None = None,
-        fold: Fold | None = None,
+        fold: BatchNormFold | None = None,
     ) -> None:
         """Keep a node's weights; `shape` is that of the node's kernel, where it is not stored in it.
 

@@ -29,7 +29,7 @@ from stq_deploy.lowering.errors import lowering_error
 from stq_deploy.lowering.expression import (
     Accumulator,
     Combination,
-    Elementwise,
+    CombiningOp,
     Expression,
     Rearrangement,
     RearrangingNode,
@@ -69,7 +69,7 @@ _WEIGHTED: dict[type[s.Node], type[WeightedOp]] = {
     s.DepthwiseNode: DepthwiseConvolve,
     s.DenseNode: Dense,
 }
-_COMBINATIONS: dict[type[s.Node], tuple[Elementwise, tuple[int, int]]] = {
+_COMBINATIONS: dict[type[s.Node], tuple[CombiningOp, tuple[int, int]]] = {
     s.AddNode: (Add, (1, 1)),
     s.AverageNode: (Add, (1, 1)),
     s.SubtractNode: (Add, (1, -1)),

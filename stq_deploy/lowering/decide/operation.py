@@ -30,7 +30,7 @@ _NO_REQUANTIZE = KeepAccumulator(0, 0, 0)  # placeholder where an op only gives 
 
 
 @dataclass(frozen=True, eq=False)
-class Operation:
+class UnrequantizedOp:
     """An op without its requantization.
 
     Attributes:
@@ -64,25 +64,25 @@ class Operation:
         return Decision(output, form, self.op, self.inputs, arguments, self.name, self.sources, layer, by.certificate)
 
 
-def rescaling(x: TensorValue, name: str, sources: tuple[str, ...]) -> Operation:
+def rescaling(x: TensorValue, name: str, sources: tuple[str, ...]) -> UnrequantizedOp:
     """The op that requantizes the levels of a tensor."""
     low, high = _of_channels(x.type.shape, x.real_levels)
-    return Operation(Rescale, (x,), {}, name, sources, x.type.shape, low, high, x.scale)
+    return UnrequantizedOp(Rescale, (x,), {}, name, sources, x.type.shape, low, high, x.scale)
 
 
-def accumulation(core: Accumulator, sources: tuple[str, ...]) -> Operation:
+def accumulation(core: Accumulator, sources: tuple[str, ...]) -> UnrequantizedOp:
     """The op of an accumulator; `sources` are the Keras layers of the stages after it."""
-    return Operation(
+    return UnrequantizedOp(
         core.op, (core.source,), core.arguments, core.name, joined((core.layer,), sources), core.shape,
         core.low, core.high, core.scale,
     )  # fmt: skip
 
 
-def combination(core: Combination, terms: tuple[TensorValue, TensorValue], sources: tuple[str, ...]) -> Operation:
+def combination(core: Combination, terms: tuple[TensorValue, TensorValue], sources: tuple[str, ...]) -> UnrequantizedOp:
     """The op that combines two uniform tensors; `sources` as in `accumulation`."""
     step, arguments = _combine(core, *terms)
     low, high = _of_channels(core.shape, _range(core, terms, arguments))
-    return Operation(
+    return UnrequantizedOp(
         core.kind, terms, arguments, core.layer, joined((core.layer,), sources), core.shape, low, high, (step,)
     )  # fmt: skip
 

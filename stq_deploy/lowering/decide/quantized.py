@@ -13,8 +13,8 @@ from stq_deploy.lowering.decide.unquantized import TensorDecider
 from stq_deploy.lowering.epilogue import Epilogue
 from stq_deploy.lowering.errors import lowering_error
 from stq_deploy.lowering.expression import (
-    Core,
     Expression,
+    ExpressionCore,
     Rearrangement,
     TensorValue,
     joined,
@@ -76,7 +76,7 @@ def _rearranged_after(
     return tensors.rearranged(core.node, terms, layer)
 
 
-def _tabled(core: Core, epilogue: Epilogue) -> TabledFunction | None:
+def _tabled(core: ExpressionCore, epilogue: Epilogue) -> TabledFunction | None:
     inputs, steps = leaves(Expression(core)), epilogue.steps
     if inputs is None or steps.maximum - steps.minimum >= _MAXIMUM_TABLED_LEVELS:
         return None

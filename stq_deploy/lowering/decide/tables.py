@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.lowering.epilogue import Condition, Epilogue
-from stq_deploy.lowering.expression import Core, Expression, TensorValue, each_level, evaluate
+from stq_deploy.lowering.expression import Expression, ExpressionCore, TensorValue, each_level, evaluate
 from stq_deploy.network.ops import PairTable, Table
 
 
@@ -28,7 +28,7 @@ class TabledFunction:
     reached: tuple[int, int]
 
 
-def tabled(core: Core, tensors: list[TensorValue], epilogue: Epilogue) -> TabledFunction | None:
+def tabled(core: ExpressionCore, tensors: list[TensorValue], epilogue: Epilogue) -> TabledFunction | None:
     """`epilogue` of `core` as a table.
 
     Args:
@@ -43,7 +43,7 @@ def tabled(core: Core, tensors: list[TensorValue], epilogue: Epilogue) -> Tabled
     return _of_two(core, first, others[0], epilogue) if others else _of_one(core, first, epilogue)
 
 
-def _of_one(core: Core, x: TensorValue, epilogue: Epilogue) -> TabledFunction:
+def _of_one(core: ExpressionCore, x: TensorValue, epilogue: Epilogue) -> TabledFunction:
     whole, conditions = Expression(core), epilogue.conditions(0)
     lowest = epilogue.steps.minimum + epilogue.steps.zero_point
     entries = {stored: lowest + _reached(conditions, evaluate(whole, {x: value})) for stored, value in each_level(x)}
@@ -53,7 +53,7 @@ def _of_one(core: Core, x: TensorValue, epilogue: Epilogue) -> TabledFunction:
     return TabledFunction(Table, (x,), table, (min(entries.values()), max(entries.values())))
 
 
-def _of_two(core: Core, a: TensorValue, b: TensorValue, epilogue: Epilogue) -> TabledFunction | None:
+def _of_two(core: ExpressionCore, a: TensorValue, b: TensorValue, epilogue: Epilogue) -> TabledFunction | None:
     shape = (a.type.maximum - a.type.minimum + 1, b.type.maximum - b.type.minimum + 1)
     if shape[0] * shape[1] > PairTable.MAXIMUM_ENTRIES:
         return None

@@ -14,10 +14,10 @@ from fractions import Fraction
 
 from stq_deploy.frontend import source as s
 from stq_deploy.lowering.certificate import Certified
-from stq_deploy.lowering.curves import SMOOTH, Argument, make_curve
+from stq_deploy.lowering.curves import SMOOTH, CurveArgument, make_curve
 from stq_deploy.lowering.decide.decision import Decision, ValueForm
 from stq_deploy.lowering.decide.operation import (
-    Operation,
+    UnrequantizedOp,
     accumulation,
     combination,
     combination_fits,
@@ -28,10 +28,10 @@ from stq_deploy.lowering.decide.rearrangement import joined_levels, rearrange
 from stq_deploy.lowering.errors import lowering_error
 from stq_deploy.lowering.expression import (
     Accumulator,
-    Bounds,
     Combination,
-    Core,
+    Ends,
     Expression,
+    ExpressionCore,
     Rearrangement,
     RearrangingNode,
     TensorValue,
@@ -60,7 +60,7 @@ class TensorDecider:
 
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
-        self._stored: dict[Core, TensorValue] = {}
+        self._stored: dict[ExpressionCore, TensorValue] = {}
         self._fixed: dict[tuple[Expression, Fraction], TensorValue] = {}
 
     def add(self, decision: Decision) -> TensorValue:
@@ -77,7 +77,7 @@ class TensorDecider:
         x = self.stored(term.core, reader)
         return x if x.uniform else None
 
-    def stored(self, core: Core, reader: str) -> TensorValue:
+    def stored(self, core: ExpressionCore, reader: str) -> TensorValue:
         """A tensor of the core's exact integers; one, however many layers read it."""
         if isinstance(core, TensorValue):
             return core
@@ -100,7 +100,7 @@ class TensorDecider:
             terms = [self._aligned(Expression(x), step, node.layer) for x in terms]
         return self.add(rearrange(node, terms, layer))
 
-    def operation(self, core: Core, sources: tuple[str, ...], reader: str) -> Operation:
+    def operation(self, core: ExpressionCore, sources: tuple[str, ...], reader: str) -> UnrequantizedOp:
         """The op whose accumulator is `core`, with its inputs decided; `sources` are the layers of what follows it."""
         if isinstance(core, TensorValue):
             return rescaling(core, sources[-1] if sources else reader, sources)
@@ -194,7 +194,7 @@ class TensorDecider:
             value = replace(value, core=self.stored(value.core, reader))
         return self.fixed(value, rounding_step(value, bits), reader)
 
-    def _rounded(self, value: Expression, step: Fraction, reader: str, bounds: Bounds | None = None) -> TensorValue:
+    def _rounded(self, value: Expression, step: Fraction, reader: str, bounds: Ends | None = None) -> TensorValue:
         """The rounded value; `bounds` are its exact ends where its core was rounded before."""
         smooth = next((i for i, stage in enumerate(value.stages) if isinstance(stage, Monotone)), None)
         if smooth is not None:
@@ -212,7 +212,7 @@ class TensorDecider:
             return self._rounded(Expression(fine, rest, value.sources), step, reader, bounds)
         return self._rounded_once(Expression(core, stages, value.sources), step, reader, bounds)
 
-    def _rounded_once(self, value: Expression, step: Fraction, reader: str, bounds: Bounds | None) -> TensorValue:
+    def _rounded_once(self, value: Expression, step: Fraction, reader: str, bounds: Ends | None) -> TensorValue:
         """As `_rounded`, of a value whose stages are at most a scale and an offset, then a clip."""
         operation = self.operation(value.core, value.sources, reader)
         first, *clips = chain(scaled(operation.scale), *value.stages)
@@ -259,7 +259,7 @@ class TensorDecider:
         )
         return self.fixed(Expression(curve, after, value.sources), step, reader) if after else curve
 
-    def _argument(self, value: Expression, function: Monotone, reader: str) -> tuple[TensorValue, Argument]:
+    def _argument(self, value: Expression, function: Monotone, reader: str) -> tuple[TensorValue, CurveArgument]:
         """The argument of a curve: exact integers of one scale, else fixed point where the curve is not flat."""
         core, smooth = value.core, SMOOTH[function.function]
         stages = chain(*value.stages)
@@ -272,10 +272,10 @@ class TensorDecider:
             x = self.fixed(replace(value, stages=(*stages, flat)), smooth.step, reader)
             factor, offset = Fraction(1), Fraction(0)
         factor *= x.step
-        return x, Argument(factor, offset - x.type.zero_point * factor, x.type.minimum, x.type.maximum)
+        return x, CurveArgument(factor, offset - x.type.zero_point * factor, x.type.minimum, x.type.maximum)
 
 
-def keep_accumulators(operation: Operation) -> Certified[KeepAccumulator]:
+def keep_accumulators(operation: UnrequantizedOp) -> Certified[KeepAccumulator]:
     """The form that stores accumulators as they are."""
     channels = len(operation.low)
     form = KeepAccumulator(channels, int(operation.low.min()), int(operation.high.max()))
@@ -287,7 +287,7 @@ def rounding_step(value: Expression, bits: int) -> Fraction:
     return power_of_two(max(abs(end) for end in real_bounds(value)) / (2**bits - 2))
 
 
-def _has_one_scale(core: Core) -> bool:
+def _has_one_scale(core: ExpressionCore) -> bool:
     if isinstance(core, TensorValue):
         return core.uniform
     return not isinstance(core, Rearrangement) and (not isinstance(core, Accumulator) or len(set(core.scale)) == 1)

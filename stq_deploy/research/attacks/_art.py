@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.research.attacks.grid import Samples
-from stq_deploy.research.attacks.lockstep import Ask, Task, run_in_lockstep
+from stq_deploy.research.attacks.lockstep import Ask, SearchTask, run_in_lockstep
 from stq_deploy.research.attacks.oracle import Logits, Oracle
 from stq_deploy.research.attacks.search import Search
 
@@ -57,7 +57,7 @@ def attack_each(search: Search, attack: OneSample, max_queries: int = 0) -> None
     run_in_lockstep(tasks, search.streams.seeds(index) if len(index) else [], answer)
 
 
-def _task(search: Search, attack: OneSample, i: int, max_queries: int) -> Task:
+def _task(search: Search, attack: OneSample, i: int, max_queries: int) -> SearchTask:
     def run(ask: Ask) -> None:
         asked = 0
 

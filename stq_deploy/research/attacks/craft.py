@@ -18,7 +18,7 @@ from stq_deploy.network.input_format import PIXELS as UNMAPPED
 from stq_deploy.network.input_format import InputFormat, quantize_input, unit_interval
 from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.budget import NORMS, Budget
-from stq_deploy.research.attacks.defence import Classify, RandomNoise
+from stq_deploy.research.attacks.defence import ClassifyLevels, RandomNoise
 from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Grid, Samples, feature_grid
 from stq_deploy.research.attacks.oracle import Labels, Oracle
 from stq_deploy.research.attacks.search import Search
@@ -40,9 +40,9 @@ _STILL = 1e-60
 0.
 """
 
-Progress = Callable[[int], None]
+SamplesDone = Callable[[int], None]
 """Called with the number of samples finished so far."""
-Judge = Callable[[npt.NDArray[np.int64]], Labels]
+JudgeLevels = Callable[[npt.NDArray[np.int64]], Labels]
 """The integer network: input levels (N, *shape) -> classes (N,)."""
 
 
@@ -65,7 +65,7 @@ class Target:
     file_sha256: str
     input_format: InputFormat
     model_hash: str | None
-    judge: Judge | None = None
+    judge: JudgeLevels | None = None
     limit: float = 0.0
 
     def victim(self, grid: Grid, *, features: bool = False) -> Victim:
@@ -75,7 +75,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Source:
+class TransferSource:
     """A model whose gradients a transfer attack takes.
 
     Attributes:
@@ -116,8 +116,8 @@ def craft(
     storage: str = "uint8",
     unit: str = "value",
     defence: RandomNoise | None = None,
-    source: Source | None = None,
-    progress: Progress = lambda _: None,
+    source: TransferSource | None = None,
+    progress: SamplesDone = lambda _: None,
 ) -> SampleSet:
     """Attack `clean` samples; with `attack` None they stay unchanged, and the models' answers are added.
 
@@ -196,7 +196,7 @@ def _defended(
     features, format, y = clean.holds_features, target.input_format, clean.classes()
     numbers = np.arange(len(y), dtype=np.int64)
     back = format.values if features else format.samples
-    models: dict[str, Classify] = {"float": lambda levels: victim.predict(back(levels))}
+    models: dict[str, ClassifyLevels] = {"float": lambda levels: victim.predict(back(levels))}
     if target.judge is not None:
         models["integer"] = target.judge
     counts: dict[str, Any] = {}
@@ -261,7 +261,7 @@ def _perturb(
     budget: Budget,
     seed: int,
     batch: int,
-    progress: Progress,
+    progress: SamplesDone,
 ) -> Samples:
     parts = []
     for start in range(0, len(x), batch):

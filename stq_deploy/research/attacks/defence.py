@@ -28,7 +28,7 @@ NAME = "rnd"
 FRESH_DRAWS = 5
 MOST_EOT = 1000
 
-Classify = Callable[[Levels], Labels]
+ClassifyLevels = Callable[[Levels], Labels]
 """A network: input levels (N, *shape) -> classes (N,)."""
 
 
@@ -87,7 +87,7 @@ class RandomNoise:
         return NoisyVictim(victim, format, InputNoise(self.sigma, seed), self.eot, numbers, features=features)
 
     def fresh(
-        self, classify: Classify, levels: Levels, format: InputFormat, seed: int, numbers: npt.NDArray[np.int64]
+        self, classify: ClassifyLevels, levels: Levels, format: InputFormat, seed: int, numbers: npt.NDArray[np.int64]
     ) -> Labels:
         """Classes (D, N) under `FRESH_DRAWS` draws that no attack has seen.
 

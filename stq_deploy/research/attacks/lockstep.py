@@ -19,7 +19,7 @@ from stq_deploy.research.attacks.oracle import Logits
 
 Ask = Callable[[Samples], Logits]
 """Candidates (M, *shape) -> their logits (M, K)."""
-Task = Callable[[Ask], None]
+SearchTask = Callable[[Ask], None]
 Answer = Callable[[list[int], list[Samples]], list[Logits]]
 """(numbers of tasks, the query of each) -> the answer to each."""
 
@@ -27,7 +27,7 @@ MOST = 32
 """Tasks at a time; each has a thread."""
 
 
-def run_in_lockstep(tasks: Sequence[Task], seeds: Sequence[int], answer: Answer) -> None:
+def run_in_lockstep(tasks: Sequence[SearchTask], seeds: Sequence[int], answer: Answer) -> None:
     """Run all tasks; the queries of up to `MOST` of them are answered together.
 
     Only one task runs at a time. Each has its own state of Python's and NumPy's global generators, which begins at its
@@ -73,7 +73,7 @@ class _Runner:
 
     question: Samples
 
-    def __init__(self, task: Task, seed: int) -> None:
+    def __init__(self, task: SearchTask, seed: int) -> None:
         self._task = task
         self._answer: Logits | None = None
         self._error: BaseException | None = None

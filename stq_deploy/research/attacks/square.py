@@ -82,7 +82,7 @@ class Square(Attack):
         return self.p_init * 0.5 ** sum(of_authors > halving for halving in _HALVINGS)
 
 
-class _Run:
+class _SquareRun:
     """One run. It holds the change of every open sample and its margin, and keeps a change that lowers the margin."""
 
     def __init__(self, search: Search, attack: Square) -> None:
@@ -139,7 +139,7 @@ class _Run:
         return self.search.streams.draw(self.index, lambda g: g.integers(0, 2, shape) * 2 - 1)
 
 
-class _Linf(_Run):
+class _Linf(_SquareRun):
     def begin(self) -> Real:
         """Vertical stripes."""
         stripes = self.signs(1, self.width, self.channels)
@@ -156,7 +156,7 @@ class _Linf(_Run):
         return proposed
 
 
-class _L2(_Run):
+class _L2(_SquareRun):
     def begin(self) -> Real:
         """The whole picture tiled with bumps."""
         side = max(min(self.height, self.width) // 5, _SMALLEST_L2)

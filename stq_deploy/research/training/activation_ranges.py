@@ -57,7 +57,7 @@ def fit_activations(model: Any, twin: Any, inputs: NDArray[np.float32]) -> dict[
         Batch norm -> factor, where the factor is not 1. Statistics of the following batch norms are scaled too, but not
         their epsilon, so a floating-point model's outputs may change a little.
     """
-    groups = _Groups(model)
+    groups = _RangeGroups(model)
     quantizers = {layer.name: layer.quantizer for layer in model.layers if _is_quantized(layer)}
     if not quantizers:
         return {}
@@ -85,7 +85,7 @@ def _is_relu(layer: Any) -> bool:
 
 
 @dataclass
-class _Group:
+class _RangeGroup:
     """Tensors that can only be scaled together."""
 
     norms: list[Any] = field(default_factory=list)
@@ -94,7 +94,7 @@ class _Group:
     errors: list[list[float]] = field(default_factory=list)  # by exponent, for each quantized tensor
     fixed: bool = False
 
-    def take(self, other: _Group) -> None:
+    def take(self, other: _RangeGroup) -> None:
         self.norms += other.norms
         self.divided += other.divided
         self.following += other.following
@@ -102,9 +102,9 @@ class _Group:
         self.fixed |= other.fixed
 
 
-class _Groups:
+class _RangeGroups:
     def __init__(self, model: Any) -> None:
-        self._of: dict[int, _Group] = {}
+        self._of: dict[int, _RangeGroup] = {}
         self._consumers: dict[int, list[Any]] = {}
         for layer in model.layers:
             for tensor in _inputs(layer):
@@ -169,8 +169,8 @@ class _Groups:
         for tensor in tensors:
             self._join([tensor]).fixed = True
 
-    def _join(self, tensors: list[Any]) -> _Group:
-        first = self._of.setdefault(id(tensors[0]), _Group())
+    def _join(self, tensors: list[Any]) -> _RangeGroup:
+        first = self._of.setdefault(id(tensors[0]), _RangeGroup())
         for tensor in tensors[1:]:
             other = self._of.setdefault(id(tensor), first)
             if other is not first:

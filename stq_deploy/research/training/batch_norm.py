@@ -19,7 +19,7 @@ from stq_deploy.research.training.inputs import to_input
 
 _BATCH = 250
 
-Attack = Callable[[slice], Any]
+AttackIndices = Callable[[slice], Any]
 """Indices of samples -> the attacked samples: network input (B, H, W, C), float32."""
 
 
@@ -62,7 +62,7 @@ class BatchNormEstimator:
 
         self._moments = tf.function(moments, reduce_retracing=True)
 
-    def estimate(self, x: NDArray[Any], attack: Attack | None = None) -> None:
+    def estimate(self, x: NDArray[Any], attack: AttackIndices | None = None) -> None:
         """Set the statistics from samples `x` (N, H, W, C). Trainable weights are not touched.
 
         With an `attack`, half of them are attacked: every second batch, or a copy of the only one.

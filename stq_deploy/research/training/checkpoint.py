@@ -21,12 +21,12 @@ from stq_deploy.common.npy_member import read_arrays
 from stq_deploy.research.quantizers import noise
 
 MAXIMUM_ARRAY_BYTES = 1 << 32
-Groups = Mapping[str, Sequence[Any]]
+VariableGroups = Mapping[str, Sequence[Any]]
 """Name -> TensorFlow variables, in order."""
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingState:
     """Everything except the arrays: epochs done, the run's settings, its history so far."""
 
     epochs_done: int
@@ -34,7 +34,7 @@ class Progress:
     history: list[dict[str, Any]]
 
 
-def save(path: Path, groups: Groups, progress: Progress) -> None:
+def save(path: Path, groups: VariableGroups, progress: TrainingState) -> None:
     """Replace `path` completely: a kill leaves the old file or the new one, never a part."""
     arrays = {
         f"{group}_{number:03d}": variable.numpy()
@@ -47,17 +47,17 @@ def save(path: Path, groups: Groups, progress: Progress) -> None:
     write_whole(path, content.getvalue())
 
 
-def read_progress(path: Path) -> Progress:
+def read_progress(path: Path) -> TrainingState:
     """Everything except the arrays. Raises StqError if the file is not a checkpoint."""
     try:
         record = json.loads(str(read_arrays(path, MAXIMUM_ARRAY_BYTES)["record"]))
         del record["noise"]
-        return Progress(**record)
+        return TrainingState(**record)
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
 
 
-def restore(path: Path, groups: Groups) -> None:
+def restore(path: Path, groups: VariableGroups) -> None:
     """Put the state saved in `path` into freshly built variables and into the noise source.
 
     Raises StqError if the file is not a checkpoint of such variables.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stq_deploy.research.training.folds import Fold
+from stq_deploy.research.training.folds import CrossValidationFold
 from stq_deploy.research.training.recipe import Recipe
 from stq_deploy.zoo.scheme_file import SchemeFile
 from stq_deploy.zoo.schemes import Scheme, get_scheme
@@ -26,7 +26,7 @@ class TrainingConfig:
     data: Path | None = None  # a file or folder; None: $STQ_DEPLOY_DATA, else the public source
     seed: int = 0
     test_limit: int | None = None  # test on only this many samples (drawn by the seed), for trials
-    fold: Fold | None = None  # train and test on one part of a cross validation instead of the data set's own parts
+    fold: CrossValidationFold | None = None  # train and test on one part of a cross validation
 
     @property
     def quantization(self) -> Scheme:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from stq_deploy.research.training.batches import Batch
-from stq_deploy.research.training.step import Step
+from stq_deploy.research.training.step import TrainingStep
 from stq_deploy.research.training.teacher import Teacher
 
 
@@ -21,7 +21,7 @@ class EpochResult:
 
 
 def run_epoch(
-    step: Step,
+    step: TrainingStep,
     batches: Iterator[Batch],
     teacher: Teacher | None,
     learning_rate: Callable[[int], float],

@@ -12,7 +12,7 @@ from stq_deploy.datasets import Dataset
 
 
 @dataclass(frozen=True)
-class Fold:
+class CrossValidationFold:
     """Number `number` (from 0) of `count`."""
 
     number: int
@@ -22,7 +22,7 @@ class Fold:
         return f"{self.number + 1} of {self.count}"
 
 
-def take_fold(dataset: Dataset, fold: Fold, seed: int) -> Dataset:
+def take_fold(dataset: Dataset, fold: CrossValidationFold, seed: int) -> Dataset:
     """The whole data set, training and test parts together, split again: this fold for testing, the others for
     training.
 

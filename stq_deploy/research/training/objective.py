@@ -31,7 +31,7 @@ class Objective:
     """
 
     def __init__(self, model: Any, recipe: Recipe) -> None:
-        self._call = _Call(model, recipe)
+        self._call = _PenalizedCall(model, recipe)
         self._share, self._temperature = recipe.distillation, recipe.distillation_temperature
         self._clean_share, self._trades = recipe.clean_share, recipe.trades
         self._certified_share = recipe.certified_share
@@ -95,7 +95,7 @@ def make_objective(model: Any, recipe: Recipe) -> Objective:
     return Objective(model, recipe)
 
 
-class _Call:
+class _PenalizedCall:
     """A training call of a model: its logits and the penalty on their Jacobians."""
 
     def __init__(self, model: Any, recipe: Recipe) -> None:

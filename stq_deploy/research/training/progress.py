@@ -50,7 +50,7 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
     )
 
 
-class Plain(Silent):
+class PlainProgress(Silent):
     """One line per epoch, and one per minute in between, for logs."""
 
     _EVERY = 60.0
@@ -147,4 +147,4 @@ class Several(Silent):
 
 def default_reporter(stderr: bool = False) -> Reporter:
     """Rich on a terminal, plain lines otherwise; on standard error where results go to standard output."""
-    return Rich(stderr) if (sys.stderr if stderr else sys.stdout).isatty() else Plain(stderr)
+    return Rich(stderr) if (sys.stderr if stderr else sys.stdout).isatty() else PlainProgress(stderr)

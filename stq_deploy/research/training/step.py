@@ -18,7 +18,7 @@ from stq_deploy.research.training.recipe import Recipe
 from stq_deploy.research.training.weight_perturbation import gradients_at_worse_weights
 
 
-class Step(Protocol):
+class TrainingStep(Protocol):
     """Updates the weights once."""
 
     def __call__(self, x: Any, labels: Any, taught: Any, rate: Any, eps: Any = None) -> tuple[Any, Any]:
@@ -52,7 +52,7 @@ def make_step(
     average: WeightAverage,
     recipe: Recipe,
     adversary: Adversary | None = None,
-) -> Step:
+) -> TrainingStep:
     """The compiled step. With an `adversary`, it counts the attacked samples."""
     variables = model.trainable_variables
 
@@ -80,5 +80,5 @@ def make_step(
         right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, -1), tf.argmax(labels, -1)), tf.int32))
         return loss, right
 
-    compiled: Step = tf.function(step, reduce_retracing=True)
+    compiled: TrainingStep = tf.function(step, reduce_retracing=True)
     return compiled

@@ -67,7 +67,7 @@ def train(
     """
     reporter = progress or Silent()
     try:
-        run = _Run(config, reporter, resume, keep_teaching)
+        run = _TrainingRun(config, reporter, resume, keep_teaching)
         if tensorboard:
             reporter = run.reporter = Several(reporter, TensorBoard(config.out))
         return run.go(stop_after)
@@ -75,7 +75,7 @@ def train(
         reporter.close()
 
 
-class _Run:
+class _TrainingRun:
     def __init__(self, config: TrainingConfig, reporter: Reporter, resume: bool, keep_teaching: Path | None) -> None:
         self.config = config
         self.keep_teaching = keep_teaching
@@ -176,7 +176,7 @@ class _Run:
             )
         return Teacher(source, self.model, self.recipe, self.keep_teaching)
 
-    def _state(self) -> checkpoint.Groups:
+    def _state(self) -> checkpoint.VariableGroups:
         """Every variable that decides how the run continues."""
         return {
             "weight": self.model.weights,
@@ -243,7 +243,7 @@ class _Run:
             self.history.append(record)
             self.early_stop.watch(self.history)
         record["seconds"] = round(time.monotonic() - started, 1)
-        progress = checkpoint.Progress(epoch + 1, config.as_record(), self.history)
+        progress = checkpoint.TrainingState(epoch + 1, config.as_record(), self.history)
         checkpoint.save(self.checkpoint, self._state(), progress)
         result.write_history(config.out / result.HISTORY_FILE, self.history)
         self.reporter.epoch(record)

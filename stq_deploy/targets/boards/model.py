@@ -69,7 +69,7 @@ Candidates = Annotated[list[Identifier], Field(min_length=1)]
 """Memories in order of preference."""
 
 
-class Placement(_Entry):
+class PlacementPreferences(_Entry):
     """Memory for each part of the image, or candidates for it.
 
     Attributes:
@@ -237,7 +237,7 @@ class Board(_Entry):
     title: str
     cpu: Cpu
     memory: Annotated[list[Memory], Field(min_length=1)]
-    placement: Placement
+    placement: PlacementPreferences
     stack: Stack
     clock: Clock
     timing: Timing = Timing()

@@ -21,7 +21,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.emulator.backends import Launch, backend_of
 from stq_deploy.targets.emulator.program import load_program
-from stq_deploy.targets.emulator.refusals import Refusal
+from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 from stq_deploy.targets.emulator.serial_pty import SerialPty
 
 EXIT_REFUSED = 3
@@ -31,7 +31,7 @@ def _print(event: str, **fields: Any) -> None:
     print(json.dumps({"event": event, **fields}), flush=True)
 
 
-def _print_refusal(refusal: Refusal) -> None:
+def _print_refusal(refusal: EmulatorRefusal) -> None:
     _print("refused", **refusal.as_json())
 
 

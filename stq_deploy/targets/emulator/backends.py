@@ -11,8 +11,8 @@ from typing import Literal, Protocol, cast
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import Board
-from stq_deploy.targets.emulator.program import Program
-from stq_deploy.targets.emulator.refusals import Refusal
+from stq_deploy.targets.emulator.program import LoadedElf
+from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 from stq_deploy.targets.emulator.serial_pty import SerialPty
 
 _MODULES = {
@@ -38,17 +38,17 @@ class Launch:
 
     board: Board
     elf: Path
-    program: Program
+    program: LoadedElf
     mode: Mode
     revision: str | None
-    refused: Callable[[Refusal], None]
+    refused: Callable[[EmulatorRefusal], None]
     watchdog_speed: float = 1.0
 
 
 class Emulation(Protocol):
     """A running emulated board."""
 
-    def serve(self, stop: threading.Event, watched: tuple[int, ...]) -> Refusal | None:
+    def serve(self, stop: threading.Event, watched: tuple[int, ...]) -> EmulatorRefusal | None:
         """Run until `stop` is set or a file descriptor of `watched` is at its end (None), or the program cannot
         continue.
 

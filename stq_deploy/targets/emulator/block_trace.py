@@ -20,7 +20,7 @@ Addresses = Mapping[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Block:
+class CodeBlock:
     """Straight code that runs from its first to its last instruction.
 
     Attributes:
@@ -52,7 +52,7 @@ class BlockTrace:
             that ran late in a long call have none.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[CodeBlock, ...]
     edges: Mapping[tuple[int, int], int]
     samples: Mapping[int, tuple[Addresses, ...]]
 
@@ -71,7 +71,7 @@ class BlockTrace:
 
 
 @dataclass(frozen=True)
-class Watch:
+class BlockWatch:
     """A range of memory whose use is reported during a call.
 
     Attributes:
@@ -90,7 +90,7 @@ Run = Callable[["Hooks"], None]
 """Runs a call from its beginning, to its end or until `is_done` of the hooks, and raises where it fails."""
 
 
-def trace_call(uc: Any, run: Run, memory: Sequence[tuple[int, int]], watches: Sequence[Watch] = ()) -> BlockTrace:
+def trace_call(uc: Any, run: Run, memory: Sequence[tuple[int, int]], watches: Sequence[BlockWatch] = ()) -> BlockTrace:
     """Run a call twice, from the same contents of memory: for samples of addresses, and for counts.
 
     Args:
@@ -106,7 +106,7 @@ def trace_call(uc: Any, run: Run, memory: Sequence[tuple[int, int]], watches: Se
     counter = _EdgeCounter(uc, watches)
     _run_hooked(uc, run, counter)
     index = {key: number for number, key in enumerate(counter.keys)}
-    blocks = tuple(Block(at, bytes(uc.mem_read(at, size))) for at, size in counter.keys)
+    blocks = tuple(CodeBlock(at, bytes(uc.mem_read(at, size))) for at, size in counter.keys)
     edges = {
         (ENTRY if before_it is None else index[before_it], index[key]): count
         for (before_it, key), count in counter.edges.items()
@@ -148,7 +148,7 @@ class _EdgeCounter(Hooks):
     """Counts which block follows which, and reports to the watches."""
 
     uc: Any
-    watches: Sequence[Watch]
+    watches: Sequence[BlockWatch]
     edges: dict[tuple[_Key | None, _Key], int] = field(default_factory=dict)
     keys: dict[_Key, None] = field(default_factory=dict)
 
@@ -173,11 +173,11 @@ class _EdgeCounter(Hooks):
         handles = [self.uc.hook_add(UC_HOOK_BLOCK, on_block)]
         for watch in self.watches:
 
-            def on_fetch(_uc: object, address: int, size: int, _data: object, watch: Watch = watch) -> None:
+            def on_fetch(_uc: object, address: int, size: int, _data: object, watch: BlockWatch = watch) -> None:
                 watch.fetched(address, size)
 
             def on_access(
-                _uc: object, kind: int, address: int, size: int, _value: int, _data: object, watch: Watch = watch
+                _uc: object, kind: int, address: int, size: int, _value: int, _data: object, watch: BlockWatch = watch
             ) -> None:
                 watch.accessed(address, size, kind == UC_MEM_WRITE)
 

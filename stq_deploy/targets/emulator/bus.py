@@ -15,7 +15,7 @@ from stq_deploy.targets.emulator.refusals import NotModelled
 
 
 @dataclass(frozen=True)
-class _Place:
+class _RegisterPlace:
     peripheral: Peripheral
     register: Register
 
@@ -32,7 +32,7 @@ class Bus:
 
     def __init__(self, peripherals: Iterable[Peripheral]) -> None:
         self._places = {
-            peripheral.base + register.offset: _Place(peripheral, register)
+            peripheral.base + register.offset: _RegisterPlace(peripheral, register)
             for peripheral in peripherals
             for register in peripheral.registers
         }
@@ -84,7 +84,7 @@ class Bus:
         """The handler has returned to the instruction that may be repeated."""
         self._repeatable = suspended
 
-    def _place(self, address: int, size: int) -> _Place:
+    def _place(self, address: int, size: int) -> _RegisterPlace:
         place = self._places.get(address & ~3)
         if place is None:
             raise NotModelled(f"address 0x{address:08X} is accessed ({size} bytes)", "no register is emulated there")

@@ -14,7 +14,7 @@ from typing import Any
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.installation import how_to_install
 from stq_deploy.targets.boards import Board
-from stq_deploy.targets.emulator.block_trace import BlockTrace, Hooks, Watch, trace_call
+from stq_deploy.targets.emulator.block_trace import BlockTrace, BlockWatch, Hooks, trace_call
 from stq_deploy.targets.emulator.program import load_program
 
 _INPUT_FUNCTION, _LAYER_FUNCTION = "stq_network_input", "stq_network_run_layer"
@@ -81,7 +81,7 @@ class NetworkOnCore:
         """The first `size` bytes of the network's first output, after the last layer."""
         return bytes(self._uc.mem_read(self._call(_OUTPUT_FUNCTION), size))
 
-    def trace(self, layer: int, watches: Sequence[Watch] = ()) -> BlockTrace:
+    def trace(self, layer: int, watches: Sequence[BlockWatch] = ()) -> BlockTrace:
         """Run a layer; they must run in order, from 0, after `put_input`.
 
         Raises:

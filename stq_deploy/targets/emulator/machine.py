@@ -28,12 +28,12 @@ from stq_deploy.targets.emulator.memory import Memories
 from stq_deploy.targets.emulator.peripherals.rcc import RESET_BY_POWER, RESET_BY_SOFTWARE, RESET_BY_WATCHDOG
 from stq_deploy.targets.emulator.peripherals.scb import HFSR_DEBUG_EVENT
 from stq_deploy.targets.emulator.peripherals.usart import Wire
-from stq_deploy.targets.emulator.program import Program
+from stq_deploy.targets.emulator.program import LoadedElf
 from stq_deploy.targets.emulator.refusals import (
+    EmulatorRefusal,
     HardwareFault,
     Misuse,
     NotModelled,
-    Refusal,
     ResetRequest,
     Stopping,
     WatchdogReset,
@@ -61,13 +61,13 @@ class Machine:
 
     def __init__(
         self,
-        program: Program,
+        program: LoadedElf,
         board: Board,
         *,
         mode: Mode,
         revision: str,
         wire: Wire,
-        refused: Callable[[Refusal], None],
+        refused: Callable[[EmulatorRefusal], None],
         watchdog_speed: float = 1.0,
     ) -> None:
         self._program = program
@@ -88,7 +88,7 @@ class Machine:
         self._counter: InstructionCounter | None = None
         self._start(RESET_BY_POWER)
 
-    def run(self) -> Refusal | None:
+    def run(self) -> EmulatorRefusal | None:
         """Run until `stop` is called (None), or until the program cannot continue."""
         if hasattr(time, "pthread_getcpuclockid"):
             self._processor_clock = time.pthread_getcpuclockid(threading.get_ident())
@@ -413,7 +413,7 @@ class Machine:
             status=ex.UNDEFINED,
         )
 
-    def _take_fault(self, fault: HardwareFault) -> Refusal | None:
+    def _take_fault(self, fault: HardwareFault) -> EmulatorRefusal | None:
         """Enter the program's handler; a refusal if that is impossible."""
         pc, return_address = self._trouble_pc or self._core.pc, self._core.pc
         refusal = self._describe(fault, pc)
@@ -422,8 +422,8 @@ class Machine:
         try:
             entered = self._exceptions.fault(fault, return_address)
         except Stopping as end:
-            return Refusal(f"{refusal.what}: {end.what}", end.why, pc, refusal.function, refusal.caller)
-        self._refused(Refusal(refusal.what, refusal.why, pc, refusal.function, refusal.caller, entered))
+            return EmulatorRefusal(f"{refusal.what}: {end.what}", end.why, pc, refusal.function, refusal.caller)
+        self._refused(EmulatorRefusal(refusal.what, refusal.why, pc, refusal.function, refusal.caller, entered))
         return None
 
     def _stack_problem(self, address: int, size: int) -> int:
@@ -435,9 +435,9 @@ class Machine:
                 return ex.BUS_STACKING
         return 0
 
-    def _describe(self, trouble: HardwareFault | Stopping, pc: int) -> Refusal:
+    def _describe(self, trouble: HardwareFault | Stopping, pc: int) -> EmulatorRefusal:
         caller = self._program.function_at((self._core.lr & ~1) - 2)
-        return Refusal(trouble.what, trouble.why, pc, self._program.function_at(pc), caller)
+        return EmulatorRefusal(trouble.what, trouble.why, pc, self._program.function_at(pc), caller)
 
     def _next_accessed(self) -> int | None:
         """The address that the instruction at PC loads or stores."""

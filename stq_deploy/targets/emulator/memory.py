@@ -13,7 +13,7 @@ from unicorn import UC_PROT_EXEC, UC_PROT_NONE, UC_PROT_READ, UC_PROT_WRITE, Uc
 
 from stq_deploy.targets.boards import Memory
 from stq_deploy.targets.emulator.peripherals.mpu import Mpu
-from stq_deploy.targets.emulator.program import Program
+from stq_deploy.targets.emulator.program import LoadedElf
 
 _ERASED = b"\xff"
 _NOISE_SEED = 0x5741
@@ -29,7 +29,7 @@ class _Bank:
 class Memories:
     """Flash holds the program; RAM starts as noise, as on the chip, and keeps its contents over a reset."""
 
-    def __init__(self, memories: list[Memory], program: Program) -> None:
+    def __init__(self, memories: list[Memory], program: LoadedElf) -> None:
         noise = random.Random(_NOISE_SEED)  # noqa: S311 - repeatable, not secret
         self._banks = []
         for memory in memories:

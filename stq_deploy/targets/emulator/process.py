@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any, Literal, Self
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.targets.emulator.refusals import Refusal
+from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 
 START_SECONDS = 30.0
 REMEMBERED_REFUSALS = 100
@@ -50,7 +50,7 @@ class EmulatedBoard:
         revision: str | None = None,
         link: Path | None = None,
         watchdog_speed: float = 1.0,
-        on_refusal: Callable[[Refusal], None] | None = None,
+        on_refusal: Callable[[EmulatorRefusal], None] | None = None,
     ) -> None:
         self.elf = elf
         self.board = board
@@ -60,7 +60,7 @@ class EmulatedBoard:
         self._link = link
         self._watchdog_speed = watchdog_speed
         self._on_refusal = on_refusal
-        self._refusals: deque[Refusal] = deque(maxlen=REMEMBERED_REFUSALS)
+        self._refusals: deque[EmulatorRefusal] = deque(maxlen=REMEMBERED_REFUSALS)
         self._ready: queue.Queue[dict[str, Any]] = queue.Queue()
         self._process: subprocess.Popen[str] | None = None
         self._threads: list[threading.Thread] = []
@@ -127,7 +127,7 @@ class EmulatedBoard:
             pipe.close()
 
     @property
-    def refusals(self) -> tuple[Refusal, ...]:
+    def refusals(self) -> tuple[EmulatorRefusal, ...]:
         """The program's refusals so far, in order; the latest `REMEMBERED_REFUSALS` of them."""
         return tuple(self._refusals)
 
@@ -190,7 +190,7 @@ class EmulatedBoard:
             return
         kind = event.pop("event")
         if kind == "refused":
-            refusal = Refusal(**event)
+            refusal = EmulatorRefusal(**event)
             self._refusals.append(refusal)
             if self._on_refusal is not None:
                 self._on_refusal(refusal)

@@ -30,7 +30,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Program:
+class LoadedElf:
     """A loaded ELF file.
 
     Attributes:
@@ -66,7 +66,7 @@ class Program:
 _ELF = b"\x7fELF"
 
 
-def load_program(path: Path, memories: list[Memory]) -> Program:
+def load_program(path: Path, memories: list[Memory]) -> LoadedElf:
     """Read an ELF file for a chip with `memories`.
 
     Raises:
@@ -99,7 +99,7 @@ def load_program(path: Path, memories: list[Memory]) -> Program:
             cause=str(error),
             next="build it again with `stq-deploy build`",
         ) from error
-    return Program(segments, code, functions)
+    return LoadedElf(segments, code, functions)
 
 
 def _no_program(path: Path) -> StqError:

@@ -17,8 +17,8 @@ import threading
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards.model import QemuEmulator
 from stq_deploy.targets.emulator.backends import Launch
-from stq_deploy.targets.emulator.program import Program
-from stq_deploy.targets.emulator.refusals import Refusal
+from stq_deploy.targets.emulator.program import LoadedElf
+from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 from stq_deploy.targets.emulator.serial_pty import SerialPty
 
 PROGRAM = "qemu-system-arm"
@@ -89,7 +89,7 @@ class QemuEmulation:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has a single thread
             )
 
-    def serve(self, stop: threading.Event, watched: tuple[int, ...]) -> Refusal | None:
+    def serve(self, stop: threading.Event, watched: tuple[int, ...]) -> EmulatorRefusal | None:
         """See `Emulation`."""
         inbox = self._serial.wire.inbox
         while not stop.is_set():
@@ -132,7 +132,7 @@ class QemuEmulation:
             for _ in range(self._socket.send(bytes(inbox)) if inbox else 0):
                 inbox.popleft()
 
-    def _explain_end(self) -> Refusal:
+    def _explain_end(self) -> EmulatorRefusal:
         code = self._process.wait()
         self._said.seek(0)
         said = self._said.read().decode(errors="replace").strip()
@@ -146,14 +146,14 @@ class QemuEmulation:
         return refusal
 
 
-def explain_lockup(said: str, program: Program) -> Refusal | None:
+def explain_lockup(said: str, program: LoadedElf) -> EmulatorRefusal | None:
     """The refusal in QEMU's output when the core locks up (a sentence and all registers); None for other output."""
     sentence = re.search(r"^qemu: fatal: (Lockup: .*)$", said, re.MULTILINE)
     registers = dict(re.findall(r"\b(R\d\d)=([0-9a-f]{8})\b", said))
     if sentence is None or not {"R14", "R15"} <= registers.keys():
         return None
     pc, lr = int(registers["R15"], 16), int(registers["R14"], 16)
-    return Refusal(
+    return EmulatorRefusal(
         "the core locks up",
         f"a fault in the fault handler ({sentence[1]})",
         pc,

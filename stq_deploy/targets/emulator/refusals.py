@@ -3,7 +3,7 @@
 Three kinds of trouble stop a program:
 
 - `HardwareFault`: the chip raises an exception. The emulator enters the firmware's handler, as the chip would, and
-  keeps a `Refusal` for the host.
+  keeps a `EmulatorRefusal` for the host.
 - `Misuse`: the chip raises nothing and silently does the wrong thing. For example, a write to a peripheral without its
   clock is lost, and a UART at the wrong rate sends garbage. The emulated board stops.
 - `NotModelled`: the chip may do the right thing, but this emulator does not model it. The emulated board stops.
@@ -16,7 +16,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Refusal:
+class EmulatorRefusal:
     """One refusal, as text for people.
 
     Attributes:

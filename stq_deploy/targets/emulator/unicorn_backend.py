@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.installation import how_to_install
 from stq_deploy.targets.emulator.backends import Launch
-from stq_deploy.targets.emulator.refusals import Refusal
+from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 from stq_deploy.targets.emulator.serial_pty import SerialPty
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class UnicornEmulation:
         self._machine = machine
         self._serial = serial
 
-    def serve(self, stop: threading.Event, watched: tuple[int, ...]) -> Refusal | None:
+    def serve(self, stop: threading.Event, watched: tuple[int, ...]) -> EmulatorRefusal | None:
         """See `Emulation`."""
         machine, serial = self._machine, self._serial
-        ends: list[Refusal | None] = []
+        ends: list[EmulatorRefusal | None] = []
         crash: list[BaseException] = []
 
         def live() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import board_names, load_board
-from stq_deploy.targets.flash.ports import Port, usb_ports
+from stq_deploy.targets.flash.ports import UsbPort, usb_ports
 from stq_deploy.targets.flash.pyocd import list_probes
 from stq_deploy.toolchain.doctor import Check
 
@@ -36,7 +36,7 @@ def connection_checks() -> Iterator[Check]:
         yield check_port(port)
 
 
-def check_port(port: Port) -> Check:
+def check_port(port: UsbPort) -> Check:
     """Whether this user may read and write a serial port."""
     allowed = os.access(port.device, os.R_OK | os.W_OK)
     found = "may be read and written" if allowed else "no permission to read and write it"

@@ -144,7 +144,7 @@ class Reject:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class LinkRefusal:
     """An ERROR answer: `code` is an `ErrorCode` or unknown, `request` the type that was refused."""
 
     code: int
@@ -307,13 +307,13 @@ def parse_reject(payload: bytes) -> Reject:
     return Reject(*_unpack(_REJECT, payload, "a rejection"))
 
 
-def parse_refusal(payload: bytes) -> Refusal:
+def parse_refusal(payload: bytes) -> LinkRefusal:
     """An ERROR answer.
 
     Raises:
         AnswerError: wrong length.
     """
-    return Refusal(*_unpack(_ERROR, payload, "an error"))
+    return LinkRefusal(*_unpack(_ERROR, payload, "an error"))
 
 
 def describe_type(type_: int) -> str:

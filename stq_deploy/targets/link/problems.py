@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.targets.link.messages import Refusal, describe_type
+from stq_deploy.targets.link.messages import LinkRefusal, describe_type
 from stq_deploy.targets.link.protocol import VERSION, ErrorCode, FrameType, ResetCause
 from stq_deploy.targets.link.statistics import LinkStatistics
 from stq_deploy.targets.link.timeouts import Timeouts
@@ -34,7 +34,7 @@ class UnusableLineError(StqError):
 class RefusedError(StqError):
     """The board understood a request and refused it. `refusal` has its words."""
 
-    def __init__(self, refusal: Refusal, *, where: str) -> None:
+    def __init__(self, refusal: LinkRefusal, *, where: str) -> None:
         self.refusal = refusal
         super().__init__(
             f"the board refused {describe_type(refusal.request)}: {_reason(refusal)}",
@@ -59,7 +59,7 @@ _NEXT: dict[int, str] = {
 }
 
 
-def _reason(refusal: Refusal) -> str:
+def _reason(refusal: LinkRefusal) -> str:
     detail = refusal.detail
     match refusal.code:
         case ErrorCode.TYPE:

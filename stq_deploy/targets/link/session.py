@@ -31,7 +31,7 @@ _LARGEST_LEVEL = 2
 
 
 @dataclass(frozen=True)
-class _Operation:
+class _RequestGroup:
     """Requests that belong together; the answer to the last is the result. A reset restarts it."""
 
     requests: tuple[Request, ...]
@@ -139,9 +139,9 @@ class Session:
         # One operation a sample: the next sample's input ends the reading, and a reset forgets what was run.
         following = tuple(itertools.chain.from_iterable(reads))
 
-        def operation(levels: Levels) -> _Operation:
+        def operation(levels: Levels) -> _RequestGroup:
             run = self._with_input(FrameType.INFER, lambda data: messages.infer_payload(flags, data), levels)
-            return _Operation((*run.requests, *following))
+            return _RequestGroup((*run.requests, *following))
 
         for answers in self._perform_all(operation(levels) for levels in samples):
             inferred = len(answers) - len(following)
@@ -170,7 +170,7 @@ class Session:
             raise contradiction(f"bytes of output of layer {layer}", size, output_bytes, where=self._transport.name)
         reads = self._reads(0, size)
         # One operation: a reset in between would have forgotten what was run.
-        (answers,) = self._perform_all([_Operation((*run.requests, *reads))])
+        (answers,) = self._perform_all([_RequestGroup((*run.requests, *reads))])
         announced, digest = messages.parse_run_to_layer(answers[len(run.requests) - 1])
         output = b"".join(answers[len(run.requests) :])
         messages.check_output(output, announced, digest)
@@ -183,7 +183,7 @@ class Session:
     def layers(self) -> list[LayerInfo]:
         """The firmware's description of all its layers."""
         requests = (
-            _Operation((Request(FrameType.LAYER_INFO, messages.layer_info_payload(index)),))
+            _RequestGroup((Request(FrameType.LAYER_INFO, messages.layer_info_payload(index)),))
             for index in range(self.facts.layer_count)
         )
         return [messages.parse_layer_info(payload) for payload in self._perform(requests)]
@@ -205,7 +205,7 @@ class Session:
     # Implementation.
 
     def _ask(self, request: Request) -> bytes:
-        (payload,) = self._perform([_Operation((request,))])
+        (payload,) = self._perform([_RequestGroup((request,))])
         return payload
 
     def _reads(self, output: int, size: int) -> tuple[Request, ...]:
@@ -216,28 +216,28 @@ class Session:
             for at in range(0, size, chunk)
         )
 
-    def _with_input(self, type_: FrameType, payload: Callable[[bytes], bytes], levels: Levels) -> _Operation:
+    def _with_input(self, type_: FrameType, payload: Callable[[bytes], bytes], levels: Levels) -> _RequestGroup:
         """A request that needs a sample: inline if it fits, else after the sample's chunks."""
         data = _as_bytes(levels, self.facts.input_bytes)
         inline = payload(data)
         if len(inline) <= self.facts.max_request:
-            return _Operation((Request(type_, inline),))
+            return _RequestGroup((Request(type_, inline),))
         chunk = self.facts.max_request - len(messages.input_payload(0, b""))
         chunk -= chunk % _LARGEST_LEVEL  # a chunk holds whole levels
         chunks = (
             Request(FrameType.INPUT, messages.input_payload(at, data[at : at + chunk]))
             for at in range(0, len(data), chunk)
         )
-        return _Operation((*chunks, Request(type_, payload(b""))))
+        return _RequestGroup((*chunks, Request(type_, payload(b""))))
 
-    def _perform(self, operations: Iterable[_Operation]) -> Iterator[bytes]:
+    def _perform(self, operations: Iterable[_RequestGroup]) -> Iterator[bytes]:
         """The result of each operation, in order."""
         return (answers[-1] for answers in self._perform_all(operations))
 
-    def _perform_all(self, operations: Iterable[_Operation]) -> Iterator[list[bytes]]:
+    def _perform_all(self, operations: Iterable[_RequestGroup]) -> Iterator[list[bytes]]:
         """The answers of each operation, in order; operations are drawn as the window allows."""
         source = iter(operations)
-        unfinished: deque[_Operation] = deque()  # drawn, oldest first
+        unfinished: deque[_RequestGroup] = deque()  # drawn, oldest first
         queue: deque[Request] = deque()  # their requests that are not yet submitted
         answers: list[bytes] = []  # to requests of the oldest
         resets = 0

@@ -11,7 +11,7 @@ import pytest
 
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation.robustness.sensitivity import (
-    Place,
+    SensitivePlace,
     Sensitivity,
     bits_by_layer,
     places,
@@ -41,9 +41,9 @@ def _model() -> Any:
 
 def test_kernels_are_measured_at_their_activation() -> None:
     assert places(_model()) == [
-        Place("sum", True, "relu"),
-        Place("relu", False, "relu"),
-        Place("logits", True, "logits"),
+        SensitivePlace("sum", True, "relu"),
+        SensitivePlace("relu", False, "relu"),
+        SensitivePlace("logits", True, "logits"),
     ]
 
 
@@ -92,7 +92,11 @@ def test_the_command_measures_what_one_step_changes(tmp_path: Path) -> None:
 
 
 def test_samples_that_all_move_one_way_and_dead_activations() -> None:
-    found = [Place("a", True, "a"), Place("dead", False, "dead"), Place("woken", False, "woken")]
+    found = [
+        SensitivePlace("a", True, "a"),
+        SensitivePlace("dead", False, "dead"),
+        SensitivePlace("woken", False, "woken"),
+    ]
     clean = [np.float32([[3, 4], [0, 1]]), np.zeros((2, 2), np.float32), np.float32([[0, 0], [2, 0]])]
     after = [np.float32([[3, 4], [0, 2]]), np.zeros((2, 2), np.float32), np.float32([[1, 0], [3, 0]])]
     a, dead, woken = sensitivities(found, clean, after)

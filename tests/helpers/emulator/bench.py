@@ -16,7 +16,7 @@ from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.emulator.machine import Machine, Mode
 from stq_deploy.targets.emulator.peripherals.usart import Wire
 from stq_deploy.targets.emulator.program import load_program
-from stq_deploy.targets.emulator.refusals import Refusal
+from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 from stq_deploy.toolchain.compilers import Compiler
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "emulator" / "firmware"
@@ -92,7 +92,7 @@ class Bench:
         watchdog_speed: float = 1.0,
     ) -> None:
         board = load_board("stm32h743")
-        self.refusals: list[Refusal] = []
+        self.refusals: list[EmulatorRefusal] = []
         self.sent: deque[int] = deque()
         self.wire = Wire(inbox=deque(), baud=baud, send=self.sent.append)
         self.program = load_program(elf, board.memory)
@@ -100,7 +100,7 @@ class Bench:
             self.program, board, mode=mode, revision=revision, wire=self.wire, refused=self.refusals.append,
             watchdog_speed=watchdog_speed,
         )  # fmt: skip
-        self.end: Refusal | None = None
+        self.end: EmulatorRefusal | None = None
         self.crash: BaseException | None = None
         self._thread = threading.Thread(target=self._live)
 
@@ -142,7 +142,7 @@ class Bench:
         assert mark == FAULT_MARK, hex(mark)
         return FaultReport(*rest)
 
-    def wait_for_end(self) -> Refusal:
+    def wait_for_end(self) -> EmulatorRefusal:
         """Wait until the program is stopped for good."""
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive(), f"still running; sent {bytes(self.sent)!r}"
