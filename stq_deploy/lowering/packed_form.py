@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.network.requantize import Form, Requantize, of_channels
+from stq_deploy.network.requantize import Requantize, of_channels
 from stq_deploy.network.requantize.packed import PackedRequantize
 
 MAXIMUM_LEVELS = 256
@@ -79,14 +79,14 @@ def packed_form(form: Requantize, low: Integers, high: Integers) -> PackedRequan
     return None
 
 
-def _signs(form: Form, low: Integers, high: Integers) -> Integers | None:
+def _signs(form: Requantize, low: Integers, high: Integers) -> Integers | None:
     """Direction of each channel; None if one rises and falls."""
     sign = np.where(form.apply(high[None])[0] < form.apply(low[None])[0], -1, 1).astype(np.int64)
     if form.rises(sign, low, high):
         return sign
     # A channel with one level may have a falling form.
     for c in range(len(sign)):
-        one = of_channels(form, [c])  # type: ignore[arg-type]
+        one = of_channels(form, [c])
         ends = low[c : c + 1], high[c : c + 1]
         if not one.rises(sign[c : c + 1], *ends):
             sign[c] = -sign[c]
@@ -95,7 +95,7 @@ def _signs(form: Form, low: Integers, high: Integers) -> Integers | None:
     return sign
 
 
-def _steps(form: Form, sign: Integers, low: Integers, high: Integers) -> _Steps:
+def _steps(form: Requantize, sign: Integers, low: Integers, high: Integers) -> _Steps:
     """By bisection, every channel and level at once."""
     least, most = np.where(sign > 0, low, -high), np.where(sign > 0, high, -low)
     levels = np.arange(form.minimum + 1, form.maximum + 1, dtype=np.int64)[:, None]
@@ -154,7 +154,7 @@ def _multipliers(least: float, most: float, shift: int, largest: int) -> Integer
     return np.unique(np.linspace(low, high, _CANDIDATES).round().astype(np.int64))
 
 
-def _prove(packed: PackedRequantize, form: Form, steps: _Steps) -> dict[str, object]:
+def _prove(packed: PackedRequantize, form: Requantize, steps: _Steps) -> dict[str, object]:
     """The certificate: equal at both ends and on both sides of every step, and neither falls between."""
     low, high = np.where(steps.sign > 0, steps.low, -steps.high), np.where(steps.sign > 0, steps.high, -steps.low)
     if not packed.rises(steps.sign, low, high):

@@ -43,7 +43,8 @@ class PackedRequantize(Form):
         return values
 
     def apply(self, acc: Accumulators) -> Accumulators:
-        return np.clip(self._values(acc) >> self.right_shift, self.minimum, self.maximum)
+        levels: Accumulators = np.clip(self._values(acc) >> self.right_shift, self.minimum, self.maximum)
+        return levels
 
     def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
         return bool((self.multiplier.astype(np.int64) * sign >= 0).all())
