@@ -21,6 +21,8 @@ from stq_deploy.codegen import generate
 from stq_deploy.common.files import write_whole
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.program import plan_network
+from stq_deploy.program.kernels.choice import all_kernels
+from stq_deploy.toolchain.kernel_sources import write_instances
 from tests.helpers.covering_networks import LAYERS, SEEDS
 from tests.helpers.networks import random_network
 
@@ -45,9 +47,13 @@ def main() -> int:
         program = plan_network(random_network(SEEDS[0], LAYERS))
         made = generate(program, Path(work) / "network", command="(check)", tool_version="0", name="net")
         own = [source for source in made.sources if source.parent == made.folder]
-        parts = {"network": own} | {name: sorted((kernels / name).glob("*.c")) for name in KERNELS}
+        parts = {"network": own}
+        for name in KERNELS:
+            (kernels / f"of_{name}").mkdir()
+            written = write_instances(kernels / f"of_{name}", kernels, name, all_kernels())
+            parts[name] = [*sorted((kernels / name).glob("*.c")), *written]
         for name, sources in parts.items():
-            for rule, count in findings(sources, (made.folder, kernels / "include")).items():
+            for rule, count in findings(sources, (made.folder, kernels / "include", kernels)).items():
                 found.setdefault(rule, dict.fromkeys(parts, 0))[name] = count
     reasons = explained(PAGE.read_text(encoding="utf-8"))
     print(f"{'rule':8}{'network':>10}{'reference':>11}{'cortex_m7':>11}")

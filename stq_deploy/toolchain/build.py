@@ -88,7 +88,7 @@ def build_firmware(
     with replaced_build(out_dir) as (out, folder):
         progress("generating C", 0, 1)
         generated = generate(program, folder / NETWORK_FOLDER, command=command, tool_version=__version__, name=name)
-        project = lay_out(folder, board, {layer.kernel for layer in program.layers})
+        project = lay_out(folder, board, {layer.function for layer in program.layers})
         builder = Builder(project, board, compiler, out.with_name(out.name + LOG_ENDING))
         progress("generating C", 1, 1)
         objects = builder.compile(project.sources, lambda done: progress("compiling", done, len(project.sources)))

@@ -17,7 +17,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.program import Program
 from stq_deploy.toolchain.host_compiler import HostCompiler, find_host_compiler
-from stq_deploy.toolchain.kernel_sources import kernel_sources
+from stq_deploy.toolchain.kernel_sources import REFERENCE, every_kernel
 
 KERNELS = ("reference", "cortex_m7")
 """Implementations of the kernel library; `cortex_m7` runs here with its intrinsics in portable C."""
@@ -79,24 +79,21 @@ def build_host_library(
 
 def kernel_objects(compiler: HostCompiler, kernels: str, flags: Sequence[str], cache: Path) -> list[Path]:
     """The kernel library's object files, compiled once for all networks; made in `cache` unless they are there."""
-    root = firmware_templates() / "kernels"
-    sources = kernel_sources(root, kernels)
-    includes = _include_flags(root / "include")
+    with tempfile.TemporaryDirectory(prefix="stq-kernels-") as work:
+        sources = every_kernel(kernels, Path(work), firmware_templates() / "kernels")
 
-    def build(folder: Path) -> None:
-        _compile(compiler, flags, includes, sources, folder)
+        def build(folder: Path) -> None:
+            _compile(compiler, flags, _include_flags(*sources.include_folders), sources.files, folder)
 
-    folder = _cached(
-        cache / f"kernels-{_identity(compiler, (*flags, kernels), [*sources, *_headers(kernels)])}",
-        build,
-    )
+        identity = _identity(compiler, (*flags, kernels), [*sources.files, *_headers(kernels)])
+        folder = _cached(cache / f"kernels-{identity}", build)
     return sorted(folder.glob("*.o"))
 
 
 def _headers(kernels: str) -> list[Path]:
     root = firmware_templates() / "kernels"
     include = root / "include"
-    folders = {include, include / "internal", *(source.parent for source in kernel_sources(root, kernels))}
+    folders = {include, include / "internal", root / REFERENCE, root / kernels}
     return sorted(header for folder in folders for header in folder.glob("*.h"))
 
 

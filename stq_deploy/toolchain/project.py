@@ -3,7 +3,7 @@
 Makefile
 network/   what codegen wrote for this model, and manifest.json
 served/    the network as link/ sees it
-kernels/   include/, the core's variant, and reference/ for what the variant lacks
+kernels/   include/, the core's variant, reference/ for what the variant lacks, and instances.c
 link/      the server that answers the host
 runtime/   the memory functions that compilers call
 armv7m/    what boards of one architecture share: fault handler, the core's registers
@@ -22,9 +22,10 @@ from pathlib import Path
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.program.kernels.choice import all_kernels
+from stq_deploy.program.kernels.spec import Kernel
 from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.compilers import Compiler
-from stq_deploy.toolchain.kernel_sources import kernel_sources
+from stq_deploy.toolchain.kernel_sources import kernel_files, write_instances
 from stq_deploy.toolchain.placement import Placement
 from stq_deploy.toolchain.templates import render
 
@@ -56,12 +57,12 @@ class Project:
         return sorted(p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*.[ch]") if p.is_file())
 
 
-def lay_out(folder: Path, board: Board, kernels: Iterable[str]) -> Project:
+def lay_out(folder: Path, board: Board, kernels: Iterable[Kernel]) -> Project:
     """Copy the sources of kernels, link, run-time and board beside the `network/` that codegen has written.
 
     Args:
         folder: the project's root; holds `network/`.
-        kernels: C names of the kernels that the network calls; others are left out.
+        kernels: those that the network calls; others are left out.
     """
     (folder / "network" / "served").rename(folder / "served")  # not for people who take network/ into other firmware
     network = [f"{name}/{path.name}" for name in _NETWORK_FOLDERS for path in (folder / name).glob("*.c")]
@@ -160,17 +161,22 @@ def write_makefile(project: Project, board: Board, compiler: Compiler) -> None:
     (project.folder / "Makefile").write_text(text)
 
 
-def _copy_kernels(folder: Path, variant: str, wanted: set[str]) -> list[str]:
-    """A file is compiled if the network calls the kernel it is named after, or if it is named after none."""
+def _copy_kernels(folder: Path, variant: str, wanted: set[Kernel]) -> list[str]:
+    """Copy and write what the network calls; returns the C files, relative to the project.
+
+    A file is compiled if the network calls the kernel it is named after, or if it is named after none.
+    """
     root = firmware_templates() / "kernels"
     for name in ("include", "include/internal"):
         _copy(root / name, folder / "kernels" / name, f"kernels/{name}")
-    unwanted = {kernel.function for kernel in all_kernels()} - wanted
-    chosen = [path for path in kernel_sources(root, variant) if path.stem not in unwanted]
-    folders = {path.parent for path in chosen}
+    unwanted = {kernel.function for kernel in all_kernels()} - {kernel.function for kernel in wanted}
+    chosen = [path for path in kernel_files(root, variant) if path.stem not in unwanted]
+    folders = {path.parent for path in chosen} | {root / variant}
     for path in (*chosen, *(header for source in folders for header in source.glob("*.h"))):
         _copy_file(path, folder / "kernels" / path.parent.name / path.name)
-    return [f"kernels/{path.parent.name}/{path.name}" for path in chosen]
+    written = write_instances(folder / "kernels", root, variant, wanted)
+    copied = [f"kernels/{path.parent.name}/{path.name}" for path in chosen]
+    return [*copied, *(f"kernels/{path.name}" for path in written)]
 
 
 def _copy(source: Path, target: Path, prefix: str) -> list[str]:

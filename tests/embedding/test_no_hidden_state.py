@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stq_deploy.common.resources import firmware_templates
-from stq_deploy.toolchain.kernel_sources import kernel_sources
-from tests.helpers.embedding.own_library import include_folder, write_networks
+from stq_deploy.toolchain.kernel_sources import every_kernel
+from tests.helpers.embedding.own_library import write_networks
 from tests.helpers.networks import random_network
 
 
@@ -18,13 +17,11 @@ from tests.helpers.networks import random_network
 def test_only_the_static_memory_is_variable(kernels: str, tmp_path: Path) -> None:
     if shutil.which("gcc") is None or shutil.which("nm") is None:
         pytest.skip("gcc or nm is not installed")
-    sources = [
-        *write_networks(tmp_path, {"kws": random_network(979, 40)}),
-        *kernel_sources(firmware_templates() / "kernels", kernels),
-    ]
+    every = every_kernel(kernels, tmp_path)
+    sources = [*write_networks(tmp_path, {"kws": random_network(979, 40)}), *every.files]
     objects = tmp_path / "objects"
     objects.mkdir()
-    includes = [f"-I{tmp_path / 'kws'}", f"-I{include_folder()}"]
+    includes = [f"-I{path}" for path in (tmp_path / "kws", *every.include_folders)]
     command = ["gcc", "-std=c99", "-O1", "-fno-pie", *includes, "-c", *map(str, sources)]
     subprocess.run(command, cwd=objects, check=True, timeout=600)
     listing = subprocess.run(

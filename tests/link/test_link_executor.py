@@ -10,13 +10,13 @@ import pytest
 
 from stq_deploy.codegen import generate
 from stq_deploy.common.errors import StqError
-from stq_deploy.common.resources import firmware_templates
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
 from stq_deploy.targets.link.identity import WrongBoardError
 from stq_deploy.targets.link.session import Session
+from stq_deploy.toolchain.kernel_sources import every_kernel
 from tests.helpers.link.c_boards import compile_board
 from tests.helpers.link.damage import Damage
 from tests.helpers.link.simulated_board import SimulatedBoard
@@ -30,9 +30,10 @@ LEVELS = random_levels(NETWORK, 9)
 def generated_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generated")
     generated = generate(plan_network(NETWORK), folder, command="test", tool_version="0")
-    kernels = sorted((firmware_templates() / "kernels" / "reference").glob("*.c"))
-    sources = [*generated.sources, *kernels]
-    return compile_board(folder, "memory_board", ["-shared", "-fPIC", "-O0"], network=sources)
+    kernels = every_kernel("reference", folder / "kernels")
+    includes = [f"-I{path}" for path in kernels.include_folders]
+    sources = [*generated.sources, *kernels.files]
+    return compile_board(folder, "memory_board", ["-shared", "-fPIC", "-O0", *includes], network=sources)
 
 
 def executor(board: Path, network: Network = NETWORK) -> LinkExecutor:

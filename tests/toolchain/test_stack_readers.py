@@ -163,6 +163,31 @@ def test_static_functions_of_equal_name_are_told_apart(compiler: Compiler, board
     assert graph.indirect == graph.calls["user_b"]
 
 
+def test_a_weak_function_is_called_by_its_name(compiler: Compiler, board: Board, tmp_path: Path) -> None:
+    """As the kernels of kernels/instances.c are; GCC writes their titles as those of static functions."""
+    weak = """
+    void sink(volatile char *p);
+    static __attribute__((noinline)) void part(int n) { volatile char room[700]; room[n] = 1; sink(room); }
+    __attribute__((weak)) void kernel(int n) { volatile char room[400]; part(n); room[n] = 1; sink(room); }
+    """
+    caller = """
+    void sink(volatile char *p);
+    void sink(volatile char *p) { *p = 0; }
+    void kernel(int n);
+    void reset(void) { kernel(1); }
+    void tick(void) {}
+    void serial(void) {}
+    __attribute__((naked)) void fault(void) { __asm volatile("cpsid i\\n ldr r1, =0x20000100\\n mov sp, r1"); }
+    """
+    objects = [compiled(text, compiler, board, tmp_path, name) for name, text in (("w", weak), ("c", caller))]
+    graph = read_call_graph(objects, compiler.family, {})
+    assert near(graph.frames["kernel"], 400)
+    assert graph.places["kernel"].section == ".text.kernel"
+    found = analyse(graph, STACK)
+    assert list(found.path[:2]) == ["reset", "kernel"]
+    assert near(found.program_bytes, 700 + 400)
+
+
 def test_memory_helpers_of_the_run_time_abi_call_ours(board: Board, tmp_path: Path) -> None:
     zig = next((compiler for compiler in COMPILERS.values() if compiler.family == "zig"), None)
     if zig is None:

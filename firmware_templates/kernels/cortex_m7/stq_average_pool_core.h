@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_average_pool_core.h - average pooling for every input type; each public name is one small file.
+ * stq_average_pool_core.h - average pooling for every input type; STQ_DEFINE_AVERAGE_POOL makes the public
+ * names.
  *
  * A window is summed a word of channels at a time; a block of channels is then requantized together.
  */
@@ -14,7 +15,7 @@
 #include "stq_nn_window.h"
 
 /* sums += the levels of a word. Sums wrap; with the offsets added they are right modulo 2^32, and known to fit. */
-static inline void stq_sum_word(uint32_t word, stq_type type, uint32_t *sums)
+STQ_INLINE void stq_sum_word(uint32_t word, stq_type type, uint32_t *sums)
 {
     if (type == STQ_S8) {
         sums[0] = stq_sxtab(sums[0], word);
@@ -30,7 +31,7 @@ static inline void stq_sum_word(uint32_t word, stq_type type, uint32_t *sums)
 }
 
 /* Sums over a window of the channels of one word, from `channel` on. */
-static inline void stq_window_sums(const stq_window *w, stq_type type, int32_t channel, uint32_t *sums)
+STQ_INLINE void stq_window_sums(const stq_window *w, stq_type type, int32_t channel, uint32_t *sums)
 {
     const int32_t per_word = 4 / stq_type_bytes(type);
     uint32_t word_sums[4] = {0, 0, 0, 0};
@@ -47,7 +48,7 @@ static inline void stq_window_sums(const stq_window *w, stq_type type, int32_t c
     }
 }
 
-static inline uint32_t stq_window_sum(const stq_window *w, stq_type type, int32_t channel)
+STQ_INLINE uint32_t stq_window_sum(const stq_window *w, stq_type type, int32_t channel)
 {
     uint32_t sum = 0;
 
@@ -60,8 +61,8 @@ static inline uint32_t stq_window_sum(const stq_window *w, stq_type type, int32_
 }
 
 /* Accumulators of channels first .. first + count - 1 under a window. */
-static STQ_NOINLINE void stq_window_means(const stq_pool_params *params, const stq_window *w, stq_type type,
-                                          int32_t first, int32_t count, int32_t *acc)
+STQ_INLINE void stq_window_means(const stq_pool_params *params, const stq_window *w, stq_type type, int32_t first,
+                                 int32_t count, int32_t *acc)
 {
     const int32_t per_word = 4 / stq_type_bytes(type);
     const int32_t levels = w->rows * w->columns;
@@ -81,9 +82,34 @@ static STQ_NOINLINE void stq_window_means(const stq_pool_params *params, const s
     }
 }
 
-static inline stq_status stq_average_pool(const stq_context *ctx, const stq_pool_params *params,
-                                          const stq_requantize *rq, const stq_dims *input_dims, const void *input,
-                                          stq_type type, const stq_dims *output_dims, void *output)
+/* A copy of stq_window_means for these constants, which the kernels with them share. */
+#define STQ_WINDOW_MEANS(suffix, type)                                                                                 \
+    STQ_ONE_OF_MANY void stq_window_means_##suffix(const stq_pool_params *params, const stq_window *w, int32_t first,  \
+                                                   int32_t count, int32_t *acc)                                        \
+    {                                                                                                                  \
+        stq_window_means(params, w, type, first, count, acc);                                                          \
+    }
+
+STQ_WINDOW_MEANS(s8, STQ_S8)
+STQ_WINDOW_MEANS(s16, STQ_S16)
+STQ_WINDOW_MEANS(s32, STQ_S32)
+
+/* stq_window_means in the copy for this type. */
+STQ_INLINE void stq_window_means_of(const stq_pool_params *params, const stq_window *w, stq_type type, int32_t first,
+                                    int32_t count, int32_t *acc)
+{
+    if (type == STQ_S8) {
+        stq_window_means_s8(params, w, first, count, acc);
+    } else if (type == STQ_S16) {
+        stq_window_means_s16(params, w, first, count, acc);
+    } else {
+        stq_window_means_s32(params, w, first, count, acc);
+    }
+}
+
+STQ_INLINE stq_status stq_average_pool(const stq_context *ctx, const stq_pool_params *params, const stq_requantize *rq,
+                                       const stq_dims *input_dims, const void *input, stq_type type,
+                                       const stq_dims *output_dims, void *output)
 {
     if (!stq_pool_valid(params, input_dims, output_dims) || params->multiple <= 0 || rq == NULL || input == NULL ||
         output == NULL || !stq_scratch_valid(ctx, stq_channel_block_buffer_size(output_dims->c))) {
@@ -99,7 +125,7 @@ static inline stq_status stq_average_pool(const stq_context *ctx, const stq_pool
             for (int32_t first = 0; first < channels; first += STQ_CHANNEL_BLOCK) {
                 const int32_t left = channels - first;
                 const int32_t count = left < STQ_CHANNEL_BLOCK ? left : STQ_CHANNEL_BLOCK;
-                stq_window_means(params, &w, type, first, count, acc);
+                stq_window_means_of(params, &w, type, first, count, acc);
                 stq_requantize_pixel(rq, acc, first, count, pixel);
             }
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_convolve_core.h - convolution for every weight width and input type; each public name is one small file.
+ * stq_convolve_core.h - convolution for every weight width and input type; STQ_DEFINE_CONVOLVE makes the public names.
  *
  * Two pixels' windows are gathered as columns of int16; then two pixels x two output channels are summed at a time, so
  * that each unpacked pair of weights and each pair of levels is used twice.
@@ -46,9 +46,12 @@ static inline stq_position stq_next_position(stq_position at, int32_t width)
 /* clang-format on */
 #endif
 
+#define STQ_BLOCK stq_block
+#define STQ_ROWS(name) stq_convolve_##name
+
 /* See stq_nn_rows.h. */
-static inline stq_block stq_multiply_word(stq_block acc, const stq_word **columns, uint32_t word0, uint32_t word1,
-                                          int32_t bits, uint32_t mask, int32_t *steps)
+STQ_INLINE stq_block stq_convolve_multiply_word(stq_block acc, const stq_word **columns, uint32_t word0, uint32_t word1,
+                                                int32_t bits, uint32_t mask, int32_t *steps)
 {
 #if STQ_HAND_WRITTEN
     uint32_t x0, x1, a, b;
@@ -70,14 +73,16 @@ static inline stq_block stq_multiply_word(stq_block acc, const stq_word **column
 }
 
 #include "stq_nn_rows.h"
+#undef STQ_MULTIPLY_TWO_PAIRS
+#undef STQ_MULTIPLY_S16_PAIR
+#undef STQ_MULTIPLY
 
 /*
  * All output channels of two pixels: `channels` accumulators of the first pixel, then those of the second, which start
  * at an even word.
  */
-static STQ_NOINLINE void stq_multiply_columns(const stq_word *columns, const uint32_t *filter, int32_t row_weights,
-                                              int32_t bits, int32_t weight_offset, int32_t channels,
-                                              int32_t *accumulators)
+STQ_INLINE void stq_multiply_columns(const stq_word *columns, const uint32_t *filter, int32_t row_weights, int32_t bits,
+                                     int32_t weight_offset, int32_t channels, int32_t *accumulators)
 {
     const uint32_t mask = stq_field_mask(bits, weight_offset);
     const int32_t words = stq_row_words(row_weights, bits);
@@ -87,7 +92,7 @@ static STQ_NOINLINE void stq_multiply_columns(const stq_word *columns, const uin
 
     for (int32_t left = channels; left > 0; left -= 2) {
         const uint32_t *next = left > 1 ? filter + words : filter; // an odd last channel is done twice
-        const stq_block acc = stq_multiply_rows(initial, columns, filter, next, steps, bits, mask);
+        const stq_block acc = stq_convolve_multiply_rows(initial, columns, filter, next, steps, bits, mask);
 
         *accumulators++ = acc.row0_pixel0;
         *accumulators++ = acc.row1_pixel0;
@@ -97,11 +102,43 @@ static STQ_NOINLINE void stq_multiply_columns(const stq_word *columns, const uin
     }
 }
 
+/* A copy of stq_multiply_columns for these constants, which the kernels with them share. */
+#define STQ_MULTIPLY_COLUMNS(bits)                                                                                     \
+    STQ_ONE_OF_MANY void stq_multiply_columns_##bits(const stq_word *columns, const uint32_t *filter,                  \
+                                                     int32_t row_weights, int32_t weight_offset, int32_t channels,     \
+                                                     int32_t *accumulators)                                            \
+    {                                                                                                                  \
+        stq_multiply_columns(columns, filter, row_weights, bits, weight_offset, channels, accumulators);               \
+    }
+
+STQ_MULTIPLY_COLUMNS(1)
+STQ_MULTIPLY_COLUMNS(2)
+STQ_MULTIPLY_COLUMNS(4)
+STQ_MULTIPLY_COLUMNS(8)
+STQ_MULTIPLY_COLUMNS(16)
+
+/* stq_multiply_columns in the copy for these bits. */
+STQ_INLINE void stq_multiply_columns_of(const stq_word *columns, const uint32_t *filter, int32_t row_weights,
+                                        int32_t bits, int32_t weight_offset, int32_t channels, int32_t *accumulators)
+{
+    if (bits == 1) {
+        stq_multiply_columns_1(columns, filter, row_weights, weight_offset, channels, accumulators);
+    } else if (bits == 2) {
+        stq_multiply_columns_2(columns, filter, row_weights, weight_offset, channels, accumulators);
+    } else if (bits == 4) {
+        stq_multiply_columns_4(columns, filter, row_weights, weight_offset, channels, accumulators);
+    } else if (bits == 8) {
+        stq_multiply_columns_8(columns, filter, row_weights, weight_offset, channels, accumulators);
+    } else {
+        stq_multiply_columns_16(columns, filter, row_weights, weight_offset, channels, accumulators);
+    }
+}
+
 /* One group of the channels: `in->input` starts at its first input channel, `filter` at its first row. */
-static inline void stq_convolve_group(const stq_convolve_input *in, stq_type input_type, const stq_requantize *rq,
-                                      const uint32_t *filter, int32_t bits, int32_t row_weights,
-                                      const stq_dims *output_dims, int32_t first, int32_t count, stq_word *columns,
-                                      int32_t *accumulators, void *output)
+STQ_INLINE void stq_convolve_group(const stq_convolve_input *in, stq_type input_type, const stq_requantize *rq,
+                                   const uint32_t *filter, int32_t bits, int32_t row_weights,
+                                   const stq_dims *output_dims, int32_t first, int32_t count, stq_word *columns,
+                                   int32_t *accumulators, void *output)
 {
     const int32_t pixels = output_dims->h * output_dims->w;
     stq_position position = {0, 0};
@@ -117,7 +154,7 @@ static inline void stq_convolve_group(const stq_convolve_input *in, stq_type inp
             }
             position = stq_next_position(position, output_dims->w);
         }
-        stq_multiply_columns(columns, filter, row_weights, bits, in->params->weight_offset, count, accumulators);
+        stq_multiply_columns_of(columns, filter, row_weights, bits, in->params->weight_offset, count, accumulators);
         for (int32_t i = 0; i < gathered; i++) {
             stq_requantize_pixel(rq, accumulators + i * (count + count % 2), first, count,
                                  stq_output_pixel(output, rq->output_type, output_dims->c, pixel + i));
@@ -125,10 +162,10 @@ static inline void stq_convolve_group(const stq_convolve_input *in, stq_type inp
     }
 }
 
-static inline stq_status stq_convolve(const stq_context *ctx, const stq_conv_params *params, const stq_requantize *rq,
-                                      const stq_dims *input_dims, const void *input, stq_type input_type,
-                                      const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
-                                      const stq_dims *output_dims, void *output)
+STQ_INLINE stq_status stq_convolve(const stq_context *ctx, const stq_conv_params *params, const stq_requantize *rq,
+                                   const stq_dims *input_dims, const void *input, stq_type input_type,
+                                   const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
+                                   const stq_dims *output_dims, void *output)
 {
     if (!stq_window_valid(params, input_dims, filter_dims, output_dims) ||
         stq_groups(input_dims, filter_dims, output_dims) == 0 || rq == NULL || input == NULL || filter == NULL ||

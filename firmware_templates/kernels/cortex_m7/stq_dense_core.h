@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_dense_core.h - the dense layer for every weight width and input type; each public name is one small file.
+ * stq_dense_core.h - the dense layer for every weight width and input type; STQ_DEFINE_DENSE makes the public names.
  *
  * The input is widened to int16 once; then two outputs are summed at a time.
  */
@@ -18,7 +18,7 @@
 typedef struct {
     int32_t row0;
     int32_t row1;
-} stq_block;
+} stq_dense_block;
 
 #if STQ_HAND_WRITTEN
 // Two pairs of weights of each row times two pairs of levels, in the order that is fastest by LLVM's model of the core.
@@ -48,9 +48,12 @@ typedef struct {
 /* clang-format on */
 #endif
 
+#define STQ_BLOCK stq_dense_block
+#define STQ_ROWS(name) stq_dense_##name
+
 /* See stq_nn_rows.h. */
-static inline stq_block stq_multiply_word(stq_block acc, const stq_word **column, uint32_t word0, uint32_t word1,
-                                          int32_t bits, uint32_t mask, int32_t *steps)
+STQ_INLINE stq_dense_block stq_dense_multiply_word(stq_dense_block acc, const stq_word **column, uint32_t word0,
+                                                   uint32_t word1, int32_t bits, uint32_t mask, int32_t *steps)
 {
 #if STQ_HAND_WRITTEN
     uint32_t x0, x1, a, b;
@@ -68,6 +71,9 @@ static inline stq_block stq_multiply_word(stq_block acc, const stq_word **column
 }
 
 #include "stq_nn_rows.h"
+#undef STQ_MULTIPLY_TWO_PAIRS
+#undef STQ_MULTIPLY_S16_PAIR
+#undef STQ_MULTIPLY
 
 /* Sum of a column of `pairs` pairs, an even number. */
 static inline int32_t stq_column_sum(const stq_word *column, int32_t pairs)
@@ -83,9 +89,8 @@ static inline int32_t stq_column_sum(const stq_word *column, int32_t pairs)
 }
 
 /* All outputs: as many accumulators, rounded up to even. */
-static STQ_NOINLINE void stq_multiply_column(const stq_word *column, const uint32_t *filter, int32_t inputs,
-                                             int32_t bits, int32_t weight_offset, int32_t outputs,
-                                             int32_t *accumulators)
+STQ_INLINE void stq_multiply_column(const stq_word *column, const uint32_t *filter, int32_t inputs, int32_t bits,
+                                    int32_t weight_offset, int32_t outputs, int32_t *accumulators)
 {
     const uint32_t mask = stq_field_mask(bits, weight_offset);
     const int32_t words = stq_row_words(inputs, bits);
@@ -95,7 +100,8 @@ static STQ_NOINLINE void stq_multiply_column(const stq_word *column, const uint3
 
     for (int32_t left = outputs; left > 0; left -= 2) {
         const uint32_t *next = left > 1 ? filter + words : filter; // an odd last output is done twice
-        const stq_block acc = stq_multiply_rows((stq_block){initial, initial}, column, filter, next, steps, bits, mask);
+        const stq_dense_block acc =
+            stq_dense_multiply_rows((stq_dense_block){initial, initial}, column, filter, next, steps, bits, mask);
 
         *accumulators++ = acc.row0;
         *accumulators++ = acc.row1;
@@ -103,9 +109,40 @@ static STQ_NOINLINE void stq_multiply_column(const stq_word *column, const uint3
     }
 }
 
-static inline stq_status stq_dense(const stq_context *ctx, const stq_dense_params *params, const stq_requantize *rq,
-                                   int32_t inputs, const void *input, stq_type input_type, const uint32_t *filter,
-                                   int32_t bits, int32_t outputs, void *output)
+/* A copy of stq_multiply_column for these constants, which the kernels with them share. */
+#define STQ_MULTIPLY_COLUMN(bits)                                                                                      \
+    STQ_ONE_OF_MANY void stq_multiply_column_##bits(const stq_word *column, const uint32_t *filter, int32_t inputs,    \
+                                                    int32_t weight_offset, int32_t outputs, int32_t *accumulators)     \
+    {                                                                                                                  \
+        stq_multiply_column(column, filter, inputs, bits, weight_offset, outputs, accumulators);                       \
+    }
+
+STQ_MULTIPLY_COLUMN(1)
+STQ_MULTIPLY_COLUMN(2)
+STQ_MULTIPLY_COLUMN(4)
+STQ_MULTIPLY_COLUMN(8)
+STQ_MULTIPLY_COLUMN(16)
+
+/* stq_multiply_column in the copy for these bits. */
+STQ_INLINE void stq_multiply_column_of(const stq_word *column, const uint32_t *filter, int32_t inputs, int32_t bits,
+                                       int32_t weight_offset, int32_t outputs, int32_t *accumulators)
+{
+    if (bits == 1) {
+        stq_multiply_column_1(column, filter, inputs, weight_offset, outputs, accumulators);
+    } else if (bits == 2) {
+        stq_multiply_column_2(column, filter, inputs, weight_offset, outputs, accumulators);
+    } else if (bits == 4) {
+        stq_multiply_column_4(column, filter, inputs, weight_offset, outputs, accumulators);
+    } else if (bits == 8) {
+        stq_multiply_column_8(column, filter, inputs, weight_offset, outputs, accumulators);
+    } else {
+        stq_multiply_column_16(column, filter, inputs, weight_offset, outputs, accumulators);
+    }
+}
+
+STQ_INLINE stq_status stq_dense(const stq_context *ctx, const stq_dense_params *params, const stq_requantize *rq,
+                                int32_t inputs, const void *input, stq_type input_type, const uint32_t *filter,
+                                int32_t bits, int32_t outputs, void *output)
 {
     if (params == NULL || rq == NULL || inputs <= 0 || outputs <= 0 || input == NULL || filter == NULL ||
         output == NULL || !stq_scratch_valid(ctx, stq_dense_buffer_size(inputs, bits, outputs))) {
@@ -118,7 +155,7 @@ static inline stq_status stq_dense(const stq_context *ctx, const stq_dense_param
 
     stq_column_widen(column, 1, 0, input, input_type, inputs, stq_pair(params->input_offset, params->input_offset));
     stq_column_zero(column, 1, inputs, elements - inputs);
-    stq_multiply_column(column, filter, inputs, bits, params->weight_offset, outputs, accumulators);
+    stq_multiply_column_of(column, filter, inputs, bits, params->weight_offset, outputs, accumulators);
     stq_requantize_pixel(rq, accumulators, 0, outputs, output);
     return STQ_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_depthwise_convolve_core.h - depthwise convolution for every weight width and input type; each public name is
- * one small file.
+ * stq_depthwise_convolve_core.h - depthwise convolution for every weight width and input type;
+ * STQ_DEFINE_DEPTHWISE_CONVOLVE makes the public names.
  *
  * Channels are processed in blocks, whose weights are unpacked once per call, and within a block in quads: one word of
  * int8 levels (two of int16) and two words of weights give four products. Only taps inside the image are visited, so
@@ -75,14 +75,14 @@ static inline stq_visible_window stq_find_visible(const stq_conv_params *params,
 }
 
 /* The weights of a quad, channels 0 and 1 in `first`, 2 and 3 in `second`, as stq_unpack_block leaves them. */
-static inline void stq_put_quad(stq_word *unpacked, stq_type input_type, uint32_t first, uint32_t second)
+STQ_INLINE void stq_put_quad(stq_word *unpacked, stq_type input_type, uint32_t first, uint32_t second)
 {
     unpacked[0] = input_type == STQ_S8 ? stq_pack_low(first, second) : first;
     unpacked[1] = input_type == STQ_S8 ? stq_pack_high(first, second) : second;
 }
 
-static inline void stq_unpack_row(const uint32_t *row, int32_t words, int32_t bits, int32_t weight_offset,
-                                  stq_type input_type, stq_word *unpacked)
+STQ_INLINE void stq_unpack_row(const uint32_t *row, int32_t words, int32_t bits, int32_t weight_offset,
+                               stq_type input_type, stq_word *unpacked)
 {
     const uint32_t mask = stq_field_mask(bits, weight_offset);
     const uint32_t offsets = stq_pair(weight_offset, weight_offset);
@@ -108,9 +108,8 @@ static inline void stq_unpack_row(const uint32_t *row, int32_t words, int32_t bi
  * words, in the order in which levels are widened: (0, 2), (1, 3) for int8, whose bytes SXTAB16 takes alternately;
  * (0, 1), (2, 3) for int16.
  */
-static STQ_NOINLINE void stq_unpack_block(const uint32_t *filter, int32_t bits, int32_t row_words, int32_t taps,
-                                          int32_t block, int32_t count, int32_t weight_offset, stq_type input_type,
-                                          stq_word *weights)
+STQ_INLINE void stq_unpack_block(const uint32_t *filter, int32_t bits, int32_t row_words, int32_t taps, int32_t block,
+                                 int32_t count, int32_t weight_offset, stq_type input_type, stq_word *weights)
 {
     for (int32_t tap = 0; tap < taps; tap++) {
         stq_unpack_row(filter + tap * row_words + block * bits / 32, stq_row_words(count, bits), bits, weight_offset,
@@ -118,8 +117,60 @@ static STQ_NOINLINE void stq_unpack_block(const uint32_t *filter, int32_t bits, 
     }
 }
 
+/* A copy of stq_unpack_block for these constants, which the kernels with them share. */
+#define STQ_UNPACK_BLOCK(bits, suffix, input_type)                                                                     \
+    STQ_ONE_OF_MANY void stq_unpack_block_##bits##_##suffix(const uint32_t *filter, int32_t row_words, int32_t taps,   \
+                                                            int32_t block, int32_t count, int32_t weight_offset,       \
+                                                            stq_word *weights)                                         \
+    {                                                                                                                  \
+        stq_unpack_block(filter, bits, row_words, taps, block, count, weight_offset, input_type, weights);             \
+    }
+
+STQ_UNPACK_BLOCK(1, s8, STQ_S8)
+STQ_UNPACK_BLOCK(2, s8, STQ_S8)
+STQ_UNPACK_BLOCK(4, s8, STQ_S8)
+STQ_UNPACK_BLOCK(8, s8, STQ_S8)
+STQ_UNPACK_BLOCK(16, s8, STQ_S8)
+STQ_UNPACK_BLOCK(1, s16, STQ_S16)
+STQ_UNPACK_BLOCK(2, s16, STQ_S16)
+STQ_UNPACK_BLOCK(4, s16, STQ_S16)
+STQ_UNPACK_BLOCK(8, s16, STQ_S16)
+STQ_UNPACK_BLOCK(16, s16, STQ_S16)
+
+/* stq_unpack_block in the copy for these bits and this type. */
+STQ_INLINE void stq_unpack_block_of(const uint32_t *filter, int32_t bits, int32_t row_words, int32_t taps,
+                                    int32_t block, int32_t count, int32_t weight_offset, stq_type input_type,
+                                    stq_word *weights)
+{
+    if (input_type == STQ_S8) {
+        if (bits == 1) {
+            stq_unpack_block_1_s8(filter, row_words, taps, block, count, weight_offset, weights);
+        } else if (bits == 2) {
+            stq_unpack_block_2_s8(filter, row_words, taps, block, count, weight_offset, weights);
+        } else if (bits == 4) {
+            stq_unpack_block_4_s8(filter, row_words, taps, block, count, weight_offset, weights);
+        } else if (bits == 8) {
+            stq_unpack_block_8_s8(filter, row_words, taps, block, count, weight_offset, weights);
+        } else {
+            stq_unpack_block_16_s8(filter, row_words, taps, block, count, weight_offset, weights);
+        }
+    } else {
+        if (bits == 1) {
+            stq_unpack_block_1_s16(filter, row_words, taps, block, count, weight_offset, weights);
+        } else if (bits == 2) {
+            stq_unpack_block_2_s16(filter, row_words, taps, block, count, weight_offset, weights);
+        } else if (bits == 4) {
+            stq_unpack_block_4_s16(filter, row_words, taps, block, count, weight_offset, weights);
+        } else if (bits == 8) {
+            stq_unpack_block_8_s16(filter, row_words, taps, block, count, weight_offset, weights);
+        } else {
+            stq_unpack_block_16_s16(filter, row_words, taps, block, count, weight_offset, weights);
+        }
+    }
+}
+
 /* Weight of one channel of the block, as stq_unpack_block left it. */
-static inline int32_t stq_unpacked_weight(const stq_word *tap, stq_type input_type, int32_t channel)
+STQ_INLINE int32_t stq_unpacked_weight(const stq_word *tap, stq_type input_type, int32_t channel)
 {
     const int32_t in_quad = channel & 3;
     const int32_t word = input_type == STQ_S8 ? in_quad & 1 : in_quad >> 1;
@@ -137,8 +188,8 @@ typedef struct {
     int32_t b_high;
 } stq_quad;
 
-static inline stq_quad stq_multiply_tap(stq_quad acc, const void *levels, stq_type type, uint32_t offsets,
-                                        const stq_word *weights)
+STQ_INLINE stq_quad stq_multiply_tap(stq_quad acc, const void *levels, stq_type type, uint32_t offsets,
+                                     const stq_word *weights)
 {
     uint32_t a, b;
     if (type == STQ_S8) {
@@ -162,7 +213,7 @@ static inline stq_quad stq_multiply_tap(stq_quad acc, const void *levels, stq_ty
  * `levels` advanced by `elements`. The asm makes this one addition; otherwise gcc keeps an address for every tap and
  * runs out of registers.
  */
-static inline const void *stq_move(const void *levels, stq_type type, int32_t elements)
+STQ_INLINE const void *stq_move(const void *levels, stq_type type, int32_t elements)
 {
     const void *moved = stq_level_address(levels, type, elements);
     __asm__("" : "+r"(moved));
@@ -173,9 +224,9 @@ static inline const void *stq_move(const void *levels, stq_type type, int32_t el
  * Accumulators of the first `count` (a multiple of four) channels of a block, which starts at `input_channel`.
  * `rows`, `columns` and the taps in a row of weights are constants for the commonest window, whose taps are unrolled.
  */
-static inline void stq_multiply_quads(const stq_depthwise_layer *layer, const stq_visible_window *window, int32_t rows,
-                                      int32_t columns, int32_t tap_row_step, stq_type type, int32_t input_channel,
-                                      int32_t count, int32_t *accumulators)
+STQ_INLINE void stq_multiply_quads(const stq_depthwise_layer *layer, const stq_visible_window *window, int32_t rows,
+                                   int32_t columns, int32_t tap_row_step, stq_type type, int32_t input_channel,
+                                   int32_t count, int32_t *accumulators)
 {
     const uint32_t offsets = layer->offsets;
     const int32_t column_step = layer->column_step;
@@ -208,19 +259,47 @@ static inline void stq_multiply_quads(const stq_depthwise_layer *layer, const st
     }
 }
 
-static STQ_NOINLINE void stq_multiply_quads_3x3(const stq_depthwise_layer *layer, const stq_visible_window *window,
-                                                stq_type type, int32_t input_channel, int32_t count,
-                                                int32_t *accumulators)
+STQ_ONE_OF_MANY void stq_multiply_quads_3x3_s8(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                               int32_t input_channel, int32_t count, int32_t *accumulators)
 {
-    stq_multiply_quads(layer, window, 3, 3, 3, type, input_channel, count, accumulators);
+    stq_multiply_quads(layer, window, 3, 3, 3, STQ_S8, input_channel, count, accumulators);
 }
 
-static STQ_NOINLINE void stq_multiply_quads_any(const stq_depthwise_layer *layer, const stq_visible_window *window,
-                                                stq_type type, int32_t input_channel, int32_t count,
-                                                int32_t *accumulators)
+STQ_ONE_OF_MANY void stq_multiply_quads_3x3_s16(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                                int32_t input_channel, int32_t count, int32_t *accumulators)
 {
-    stq_multiply_quads(layer, window, window->rows, window->columns, layer->tap_row_step, type, input_channel, count,
+    stq_multiply_quads(layer, window, 3, 3, 3, STQ_S16, input_channel, count, accumulators);
+}
+
+STQ_ONE_OF_MANY void stq_multiply_quads_any_s8(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                               int32_t input_channel, int32_t count, int32_t *accumulators)
+{
+    stq_multiply_quads(layer, window, window->rows, window->columns, layer->tap_row_step, STQ_S8, input_channel, count,
                        accumulators);
+}
+
+STQ_ONE_OF_MANY void stq_multiply_quads_any_s16(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                                int32_t input_channel, int32_t count, int32_t *accumulators)
+{
+    stq_multiply_quads(layer, window, window->rows, window->columns, layer->tap_row_step, STQ_S16, input_channel, count,
+                       accumulators);
+}
+
+/* stq_multiply_quads in the copy for this window and this type. */
+STQ_INLINE void stq_multiply_quads_of(const stq_depthwise_layer *layer, const stq_visible_window *window, int32_t taps,
+                                      stq_type type, int32_t input_channel, int32_t count, int32_t *accumulators)
+{
+    if (taps == 9 && window->rows == 3 && window->columns == 3) {
+        if (type == STQ_S8) {
+            stq_multiply_quads_3x3_s8(layer, window, input_channel, count, accumulators);
+        } else {
+            stq_multiply_quads_3x3_s16(layer, window, input_channel, count, accumulators);
+        }
+    } else if (type == STQ_S8) {
+        stq_multiply_quads_any_s8(layer, window, input_channel, count, accumulators);
+    } else {
+        stq_multiply_quads_any_s16(layer, window, input_channel, count, accumulators);
+    }
 }
 
 /* Accumulator of one channel of the block: for channels outside quads, and depth multipliers other than 1. */
@@ -241,11 +320,10 @@ static STQ_NOINLINE int32_t stq_depthwise_single(const stq_depthwise_layer *laye
     return acc;
 }
 
-static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const stq_conv_params *params,
-                                                const stq_requantize *rq, const stq_dims *input_dims, const void *input,
-                                                stq_type input_type, const stq_dims *filter_dims,
-                                                const uint32_t *filter, int32_t bits, const stq_dims *output_dims,
-                                                void *output)
+STQ_INLINE stq_status stq_depthwise_convolve(const stq_context *ctx, const stq_conv_params *params,
+                                             const stq_requantize *rq, const stq_dims *input_dims, const void *input,
+                                             stq_type input_type, const stq_dims *filter_dims, const uint32_t *filter,
+                                             int32_t bits, const stq_dims *output_dims, void *output)
 {
     if (!stq_window_valid(params, input_dims, filter_dims, output_dims) || output_dims->c % input_dims->c != 0 ||
         filter_dims->c != output_dims->c || rq == NULL || input == NULL || filter == NULL || output == NULL ||
@@ -272,8 +350,8 @@ static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const st
         const int32_t count = channels - block < STQ_DEPTHWISE_BLOCK ? channels - block : STQ_DEPTHWISE_BLOCK;
         const int32_t in_quads = multiplier == 1 ? count & ~3 : 0;
 
-        stq_unpack_block(filter, bits, stq_row_words(channels, bits), taps, block, count, params->weight_offset,
-                         input_type, weights);
+        stq_unpack_block_of(filter, bits, stq_row_words(channels, bits), taps, block, count, params->weight_offset,
+                            input_type, weights);
         for (int32_t y = 0; y < output_dims->h; y++) {
             const int32_t input_y = y * params->stride_h - params->pad_top;
             const stq_taps rows = stq_visible_taps(input_y, params->dilation_h, filter_dims->h, input_dims->h);
@@ -281,11 +359,7 @@ static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const st
                 const int32_t input_x = x * params->stride_w - params->pad_left;
                 const stq_visible_window window =
                     stq_find_visible(params, input_dims, filter_dims, input_y, rows, input_x);
-                if (taps == 9 && window.rows == 3 && window.columns == 3) {
-                    stq_multiply_quads_3x3(&layer, &window, input_type, block, in_quads, accumulators);
-                } else {
-                    stq_multiply_quads_any(&layer, &window, input_type, block, in_quads, accumulators);
-                }
+                stq_multiply_quads_of(&layer, &window, taps, input_type, block, in_quads, accumulators);
                 for (int32_t c = in_quads; c < count; c++) {
                     accumulators[c] = stq_depthwise_single(&layer, &window, (block + c) / multiplier, c);
                 }

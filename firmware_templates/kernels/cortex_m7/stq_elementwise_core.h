@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_elementwise_core.h - ops on every element of two tensors, then requantization; a small file for each op.
+ * stq_elementwise_core.h - ops on every element of two tensors, then requantization; STQ_DEFINE_ELEMENTWISE makes
+ * the public names.
  *
  * A block of a pixel's channels is accumulated, in a loop made for the two types, and then requantized together.
  */
@@ -21,7 +22,7 @@ typedef enum {
 } stq_elementwise_op;
 
 /* Two levels as words: factors and offsets are applied modulo 2^32, and the result is known to fit. */
-static inline int32_t stq_combine(stq_elementwise_op op, const stq_elementwise_params *params, uint32_t a, uint32_t b)
+STQ_INLINE int32_t stq_combine(stq_elementwise_op op, const stq_elementwise_params *params, uint32_t a, uint32_t b)
 {
     const uint32_t a_offset = (uint32_t)params->a_offset;
     const uint32_t b_offset = (uint32_t)params->b_offset;
@@ -39,8 +40,8 @@ static inline int32_t stq_combine(stq_elementwise_op op, const stq_elementwise_p
 }
 
 /* `op` and the types are constants in every call, so that the loop has no branches. */
-static inline void stq_accumulate(stq_elementwise_op op, const stq_elementwise_params *params, stq_type a_type,
-                                  const void *a, stq_type b_type, const void *b, int32_t count, int32_t *acc)
+STQ_INLINE void stq_accumulate(stq_elementwise_op op, const stq_elementwise_params *params, stq_type a_type,
+                               const void *a, stq_type b_type, const void *b, int32_t count, int32_t *acc)
 {
     const stq_elementwise_params constants = *params; // `acc` cannot alias a copy
 
@@ -50,8 +51,8 @@ static inline void stq_accumulate(stq_elementwise_op op, const stq_elementwise_p
     }
 }
 
-static inline void stq_accumulate_with(stq_elementwise_op op, const stq_elementwise_params *params, stq_type a_type,
-                                       const void *a, const void *b, int32_t count, int32_t *acc)
+STQ_INLINE void stq_accumulate_with(stq_elementwise_op op, const stq_elementwise_params *params, stq_type a_type,
+                                    const void *a, const void *b, int32_t count, int32_t *acc)
 {
     if (params->b_type == STQ_S8) {
         stq_accumulate(op, params, a_type, a, STQ_S8, b, count, acc);
@@ -62,8 +63,8 @@ static inline void stq_accumulate_with(stq_elementwise_op op, const stq_elementw
     }
 }
 
-static inline void stq_accumulate_block(stq_elementwise_op op, const stq_elementwise_params *params, const void *a,
-                                        const void *b, int32_t count, int32_t *acc)
+STQ_INLINE void stq_accumulate_block(stq_elementwise_op op, const stq_elementwise_params *params, const void *a,
+                                     const void *b, int32_t count, int32_t *acc)
 {
     if (params->a_type == STQ_S8) {
         stq_accumulate_with(op, params, STQ_S8, a, b, count, acc);
@@ -74,9 +75,9 @@ static inline void stq_accumulate_block(stq_elementwise_op op, const stq_element
     }
 }
 
-static inline stq_status stq_elementwise(stq_elementwise_op op, const stq_context *ctx,
-                                         const stq_elementwise_params *params, const stq_requantize *rq, int32_t pixels,
-                                         int32_t channels, const void *a, const void *b, void *output)
+STQ_INLINE stq_status stq_elementwise(stq_elementwise_op op, const stq_context *ctx,
+                                      const stq_elementwise_params *params, const stq_requantize *rq, int32_t pixels,
+                                      int32_t channels, const void *a, const void *b, void *output)
 {
     if (!stq_elementwise_valid(params, pixels, channels) || rq == NULL || a == NULL || b == NULL || output == NULL ||
         !stq_scratch_valid(ctx, stq_channel_block_buffer_size(channels))) {

@@ -26,8 +26,17 @@
 #define STQ_UNROLL(times)
 #endif
 
+/*
+ * For functions of constants (bits of a weight, the type of a level): every caller has code of its own, without
+ * branches on them. A file may hold several callers with other constants.
+ */
+#define STQ_INLINE static inline __attribute__((always_inline))
+
 /* For functions around a hot loop: inlined, the loop would share its registers with the surrounding code. */
 #define STQ_NOINLINE __attribute__((noinline))
+
+/* The same for one value of the constants; a file need not use all of them. */
+#define STQ_ONE_OF_MANY static __attribute__((noinline, unused))
 
 /* Scratch and packed weights as words: aligned to 4 bytes (so LDRD may be formed), and free to alias int16 and int8. */
 typedef uint32_t __attribute__((may_alias)) stq_word;

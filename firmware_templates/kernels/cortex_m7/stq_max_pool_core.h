@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_max_pool_core.h - max pooling for every type; each public name is one small file.
+ * stq_max_pool_core.h - max pooling for every type; STQ_DEFINE_MAX_POOL makes the public names.
  *
  * All channels of an output pixel are compared with two pixels of the window at a time, a word of levels at once.
  */
@@ -13,7 +13,7 @@
 #include "stq_nn_window.h"
 
 /* The larger levels of two words. */
-static inline uint32_t stq_max_word(uint32_t a, uint32_t b, stq_type type)
+STQ_INLINE uint32_t stq_max_word(uint32_t a, uint32_t b, stq_type type)
 {
     if (type == STQ_S8) {
         return stq_max_bytes(a, b);
@@ -24,14 +24,14 @@ static inline uint32_t stq_max_word(uint32_t a, uint32_t b, stq_type type)
     return (int32_t)a > (int32_t)b ? a : b;
 }
 
-static inline int32_t stq_max_level(int32_t a, int32_t b)
+STQ_INLINE int32_t stq_max_level(int32_t a, int32_t b)
 {
     return a > b ? a : b;
 }
 
 /* output = the largest of three pixels, channel by channel; output may be one of them. */
-static inline void stq_max_of_three(const void *a, const void *b, const void *c, stq_type type, int32_t channels,
-                                    void *output)
+STQ_INLINE void stq_max_of_three(const void *a, const void *b, const void *c, stq_type type, int32_t channels,
+                                 void *output)
 {
     const int32_t per_word = 4 / stq_type_bytes(type);
     int32_t i = 0;
@@ -48,8 +48,8 @@ static inline void stq_max_of_three(const void *a, const void *b, const void *c,
     }
 }
 
-static inline stq_status stq_max_pool(const stq_pool_params *params, const stq_dims *input_dims, const void *input,
-                                      stq_type type, const stq_dims *output_dims, void *output)
+STQ_INLINE stq_status stq_max_pool(const stq_pool_params *params, const stq_dims *input_dims, const void *input,
+                                   stq_type type, const stq_dims *output_dims, void *output)
 {
     if (!stq_pool_valid(params, input_dims, output_dims) || input == NULL || output == NULL) {
         return STQ_ARGUMENT_ERROR;

@@ -12,7 +12,7 @@
 #include "stq_intrinsics.h"
 #include "internal/stq_nn_elements.h"
 
-static inline void stq_column_put(stq_word *column, int32_t stride, int32_t element, int32_t value)
+STQ_INLINE void stq_column_put(stq_word *column, int32_t stride, int32_t element, int32_t value)
 {
     ((stq_halfword *)(column + (element >> 1) * stride))[element & 1] = (int16_t)value;
 }
@@ -21,8 +21,8 @@ static inline void stq_column_put(stq_word *column, int32_t stride, int32_t elem
 void stq_column_zero(stq_word *column, int32_t stride, int32_t first, int32_t count);
 
 /* Elements first .. first + count - 1 of the column = levels + offset; `offsets` is the offset in both halves. */
-static inline void stq_column_widen(stq_word *column, int32_t stride, int32_t first, const void *levels, stq_type type,
-                                    int32_t count, uint32_t offsets)
+STQ_INLINE void stq_column_widen(stq_word *column, int32_t stride, int32_t first, const void *levels, stq_type type,
+                                 int32_t count, uint32_t offsets)
 {
     const int32_t offset = stq_pair_low(offsets);
     int32_t element = first;
@@ -59,7 +59,7 @@ static inline void stq_column_widen(stq_word *column, int32_t stride, int32_t fi
  * weight_offset * (sum of the column) is subtracted in advance. It may wrap; the finished sum is right modulo 2^32,
  * and is known to fit.
  */
-static inline int32_t stq_initial_accumulator(int32_t weight_offset, int32_t column_sum)
+STQ_INLINE int32_t stq_initial_accumulator(int32_t weight_offset, int32_t column_sum)
 {
     return (int32_t)(0U - (uint32_t)weight_offset * (uint32_t)column_sum);
 }

@@ -19,20 +19,20 @@
  * Steps in which a row of `count` weights is multiplied: words, or half-words for 1-bit weights, because a row that
  * does not fill its last word seldom needs all of it.
  */
-static inline int32_t stq_row_steps(int32_t count, int32_t bits)
+STQ_INLINE int32_t stq_row_steps(int32_t count, int32_t bits)
 {
     return bits == 1 ? (count + 15) / 16 : stq_row_words(count, bits);
 }
 
 /* Two fields of up to 4 bits, one in each half. */
-static inline uint32_t stq_field_mask(int32_t bits, int32_t weight_offset)
+STQ_INLINE uint32_t stq_field_mask(int32_t bits, int32_t weight_offset)
 {
     // AND takes a shifted second operand only if the first is a register, not a constant.
     return stq_opaque(bits == 1 ? 0x00010001U << weight_offset : bits == 2 ? 0x00030003U : 0x000F000FU);
 }
 
 /* Pair j of a word: fields of up to 4 bits as w + weight_offset, 8-bit weights sign-extended, 16-bit as they are. */
-static inline uint32_t stq_weight_pair(uint32_t word, int32_t bits, uint32_t mask, int32_t j)
+STQ_INLINE uint32_t stq_weight_pair(uint32_t word, int32_t bits, uint32_t mask, int32_t j)
 {
     if (bits == 16) {
         return word;
@@ -44,6 +44,19 @@ static inline uint32_t stq_weight_pair(uint32_t word, int32_t bits, uint32_t mas
         return j == 0 ? stq_sxtb16(word) : stq_sxtb16_ror8(word);
     }
     return (word >> (bits * j)) & mask;
+}
+
+/* The next word of a row. */
+STQ_INLINE uint32_t stq_next_word(const uint32_t **row)
+{
+#if STQ_DSP
+    // Without this, gcc gives each word of an unrolled loop its own address, and runs out of registers.
+    uint32_t word;
+    __asm__("ldr %0, [%1], #4" : "=r"(word), "+r"(*row) : : "memory");
+    return word;
+#else
+    return *(*row)++;
+#endif
 }
 
 // Without optimization the compiler keeps too few registers free for the assembly.

@@ -3,6 +3,7 @@
 #ifndef STQ_NN_WINDOW_H
 #define STQ_NN_WINDOW_H
 
+#include "stq_intrinsics.h"
 #include "internal/stq_nn_elements.h"
 
 /* The part of a window inside the image: its first level of channel 0, and its size. Steps are in elements. */
@@ -15,8 +16,8 @@ typedef struct {
 } stq_window;
 
 /* The window of output pixel (y, x). */
-static inline stq_window stq_window_at(const stq_pool_params *params, const stq_dims *input_dims, const void *input,
-                                       stq_type type, int32_t y, int32_t x)
+STQ_INLINE stq_window stq_window_at(const stq_pool_params *params, const stq_dims *input_dims, const void *input,
+                                    stq_type type, int32_t y, int32_t x)
 {
     const int32_t start_y = y * params->stride_h - params->pad_top;
     const int32_t start_x = x * params->stride_w - params->pad_left;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stq_average_pool_core.h - average pooling for every input type; each public name is one small file. */
+/* stq_average_pool_core.h - average pooling for every input type; STQ_DEFINE_AVERAGE_POOL makes the public
+ * names. */
 #ifndef STQ_AVERAGE_POOL_CORE_H
 #define STQ_AVERAGE_POOL_CORE_H
 

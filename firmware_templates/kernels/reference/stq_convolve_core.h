@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_convolve_core.h - convolution for every weight width and input type; each public name is one small file.
+ * stq_convolve_core.h - convolution for every weight width and input type; STQ_DEFINE_CONVOLVE makes
+ * the public names.
  *
  * One output channel at a time, so that its row of weights is unpacked once.
  */

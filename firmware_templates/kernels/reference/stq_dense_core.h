@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stq_dense_core.h - the dense layer for every weight width and input type; each public name is one small file. */
+/* stq_dense_core.h - the dense layer for every weight width and input type; STQ_DEFINE_DENSE makes the public
+ * names. */
 #ifndef STQ_DENSE_CORE_H
 #define STQ_DENSE_CORE_H
 

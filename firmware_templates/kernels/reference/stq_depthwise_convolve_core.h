@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_depthwise_convolve_core.h - depthwise convolution for every weight width and input type; each public name is
- * one small file.
+ * stq_depthwise_convolve_core.h - depthwise convolution for every weight width and input type;
+ * STQ_DEFINE_DEPTHWISE_CONVOLVE makes the public names.
  */
 #ifndef STQ_DEPTHWISE_CONVOLVE_CORE_H
 #define STQ_DEPTHWISE_CONVOLVE_CORE_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stq_elementwise_core.h - ops on every element of two tensors, then requantization; a small file for each op. */
+/* stq_elementwise_core.h - ops on every element of two tensors, then requantization; STQ_DEFINE_ELEMENTWISE makes
+ * the public names. */
 #ifndef STQ_ELEMENTWISE_CORE_H
 #define STQ_ELEMENTWISE_CORE_H
 

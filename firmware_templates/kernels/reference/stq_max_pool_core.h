@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stq_max_pool_core.h - max pooling for every type; each public name is one small file. */
+/* stq_max_pool_core.h - max pooling for every type; STQ_DEFINE_MAX_POOL makes the public names. */
 #ifndef STQ_MAX_POOL_CORE_H
 #define STQ_MAX_POOL_CORE_H
 

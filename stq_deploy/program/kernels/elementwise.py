@@ -16,7 +16,7 @@ from stq_deploy.program.kernels.requantized import (
     requantize_limits,
     requantize_reads,
 )
-from stq_deploy.program.kernels.spec import ANY_TYPE, Kernel, KernelSpec, Refusal, Traffic
+from stq_deploy.program.kernels.spec import ANY_TYPE, Instance, Kernel, KernelSpec, Refusal, Traffic
 from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.weights import WeightLayout
 
@@ -29,9 +29,6 @@ class Elementwise(KernelSpec[AnyElementwise]):
     @abstractmethod
     def params(self, work: Work[AnyElementwise]) -> Struct:
         """The parameter structure, called `params`."""
-
-    def kernels(self) -> tuple[Kernel, ...]:
-        return (Kernel(f"stq_{self.op.kind}", ANY_TYPE),)
 
     def limits(self, work: Work[AnyElementwise]) -> Refusal | None:
         return requantize_limits(work.op.requantize)
@@ -67,20 +64,32 @@ class Elementwise(KernelSpec[AnyElementwise]):
 class RescaleKernels(Elementwise[Rescale]):
     """`stq_rescale`."""
 
+    def kernels(self) -> tuple[Kernel, ...]:
+        return (Kernel("stq_rescale", ANY_TYPE),)
+
     def params(self, work: Work[Rescale]) -> Struct:
         (x,) = work.inputs
         row = fields(input_type=STQ_TYPES[x.dtype], input_offset=-x.zero_point)
         return Struct("stq_rescale_params", "params", (row,))
 
 
-class MultiplyKernels(Elementwise[Multiply]):
+class TwoInputs(Elementwise[AnyElementwise]):
+    """A family of two inputs, all of whose functions are made of one core."""
+
+    def kernels(self) -> tuple[Kernel, ...]:
+        kind = self.op.kind
+        core = Instance("stq_elementwise_core.h", "STQ_DEFINE_ELEMENTWISE", (f"STQ_ELEMENTWISE_{kind.upper()}",))
+        return (Kernel(f"stq_{kind}", ANY_TYPE, instance=core),)
+
+
+class MultiplyKernels(TwoInputs[Multiply]):
     """`stq_multiply`."""
 
     def params(self, work: Work[Multiply]) -> Struct:
         return _two_inputs(work.inputs)
 
 
-class ScaledKernels(Elementwise[ScaledOp]):
+class ScaledKernels(TwoInputs[ScaledOp]):
     """`stq_add`, `stq_maximum` and `stq_minimum`, each input times an integer factor."""
 
     def params(self, work: Work[ScaledOp]) -> Struct:

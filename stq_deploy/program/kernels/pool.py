@@ -6,6 +6,7 @@ from stq_deploy.network.ops import AveragePool, MaxPool, Window
 from stq_deploy.network.tensor import fits
 from stq_deploy.program.kernels.call import (
     SCRATCH,
+    STQ_TYPES,
     CallContext,
     KernelCall,
     Row,
@@ -21,7 +22,16 @@ from stq_deploy.program.kernels.requantized import (
     requantize_limits,
     requantize_reads,
 )
-from stq_deploy.program.kernels.spec import ANY_TYPE, ELEMENT_NAMES, Kernel, KernelSpec, Refusal, Traffic
+from stq_deploy.program.kernels.spec import (
+    ANY_TYPE,
+    C_TYPES,
+    ELEMENT_NAMES,
+    Instance,
+    Kernel,
+    KernelSpec,
+    Refusal,
+    Traffic,
+)
 from stq_deploy.program.kernels.windows import covered_bytes, reads_ahead, window_note
 from stq_deploy.program.kernels.work import AnyOp, Work
 from stq_deploy.program.weights import WeightLayout
@@ -31,7 +41,7 @@ class MaxPoolKernels(KernelSpec[MaxPool]):
     """`stq_max_pool_*`."""
 
     def kernels(self) -> tuple[Kernel, ...]:
-        return tuple(Kernel(f"stq_max_pool_{ELEMENT_NAMES[dtype]}", (dtype,)) for dtype in ANY_TYPE)
+        return _for_every_type(self.op.kind)
 
     def limits(self, work: Work[MaxPool]) -> Refusal | None:
         return None
@@ -63,7 +73,7 @@ class AveragePoolKernels(KernelSpec[AveragePool]):
     """`stq_average_pool_*`: a block of channels is summed, then requantized."""
 
     def kernels(self) -> tuple[Kernel, ...]:
-        return tuple(Kernel(f"stq_average_pool_{ELEMENT_NAMES[dtype]}", (dtype,)) for dtype in ANY_TYPE)
+        return _for_every_type(self.op.kind)
 
     def limits(self, work: Work[AveragePool]) -> Refusal | None:
         if not fits("int32", work.op.multiple(work.inputs[0])):
@@ -104,6 +114,18 @@ class AveragePoolKernels(KernelSpec[AveragePool]):
             context.output_pointer,
         )  # fmt: skip
         return KernelCall(tables, structs, arguments, (window_note(op.window),))
+
+
+def _for_every_type(kind: str) -> tuple[Kernel, ...]:
+    core, macro = f"stq_{kind}_core.h", f"STQ_DEFINE_{kind.upper()}"
+    return tuple(
+        Kernel(
+            f"stq_{kind}_{ELEMENT_NAMES[dtype]}",
+            (dtype,),
+            instance=Instance(core, macro, (C_TYPES[dtype], STQ_TYPES[dtype])),
+        )
+        for dtype in ANY_TYPE
+    )
 
 
 def _window_rows(window: Window) -> tuple[Row, ...]:

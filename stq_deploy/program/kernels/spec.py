@@ -15,9 +15,26 @@ ELEMENT_NAMES = {"int8": "s8", "int16": "s16", "int32": "s32"}
 """Storage type -> the end of a C name."""
 WEIGHT_NAMES = {1: "b1", 2: "t2", 4: "s4", 8: "s8", 16: "s16"}
 """Bits of a weight -> its part of a C name."""
+C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
+"""Storage type -> its C type."""
 ANY_TYPE = tuple(ELEMENT_NAMES)
 HAND_MADE = "the .stq file is hand-made"
 """The cause of what no conversion makes."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """How a function is made of code that several functions share: a macro call in `kernels/instances.c`.
+
+    Attributes:
+        core: header with the shared code; each implementation may have its own.
+        macro: of that header; its first argument is the function's name.
+        arguments: the others: what varies between the functions.
+    """
+
+    core: str
+    macro: str
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,11 +45,13 @@ class Kernel:
         function: its name.
         input_types: storage types that it reads.
         weight_bits: bits of a packed weight; 0 for a kernel without weights.
+        instance: how it is made of shared code; None if it has a C file of its own, called as the function.
     """
 
     function: str
     input_types: tuple[str, ...]
     weight_bits: int = 0
+    instance: Instance | None = None
 
     def reads(self, work: Work[Any]) -> bool:
         """Whether the function takes inputs and weights of these types."""

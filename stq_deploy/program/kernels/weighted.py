@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from stq_deploy.network.ops import WeightedOp
 from stq_deploy.network.tensor import fits
-from stq_deploy.program.kernels.call import CallContext, Constant
+from stq_deploy.program.kernels.call import STQ_TYPES, CallContext, Constant
 from stq_deploy.program.kernels.requantized import requantize_limits
-from stq_deploy.program.kernels.spec import ELEMENT_NAMES, WEIGHT_NAMES, Kernel, KernelSpec, Refusal
+from stq_deploy.program.kernels.spec import C_TYPES, ELEMENT_NAMES, WEIGHT_NAMES, Instance, Kernel, KernelSpec, Refusal
 from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.weights import WeightLayout, layout_of, pack_weights
 
@@ -27,8 +27,15 @@ class Weighted(KernelSpec[AnyWeighted]):
     """A family with rows of packed weights, in every width and for int8 and int16 inputs."""
 
     def kernels(self) -> tuple[Kernel, ...]:
+        kind = self.op.kind
+        core, macro = f"stq_{kind}_core.h", f"STQ_DEFINE_{kind.upper()}"
         return tuple(
-            Kernel(f"stq_{self.op.kind}_{WEIGHT_NAMES[bits]}_{ELEMENT_NAMES[dtype]}", (dtype,), bits)
+            Kernel(
+                f"stq_{kind}_{WEIGHT_NAMES[bits]}_{ELEMENT_NAMES[dtype]}",
+                (dtype,),
+                bits,
+                Instance(core, macro, (str(bits), C_TYPES[dtype], STQ_TYPES[dtype])),
+            )
             for dtype, bits in product(("int8", "int16"), WEIGHT_NAMES)
         )
 

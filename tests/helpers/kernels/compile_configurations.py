@@ -23,7 +23,7 @@ from stq_deploy.executors.base import checked_levels
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
-from stq_deploy.toolchain.kernel_sources import kernel_sources
+from stq_deploy.toolchain.kernel_sources import every_kernel
 from tests.helpers.networks import random_levels
 
 COMPILERS = ("gcc", "clang")
@@ -88,11 +88,12 @@ def differences(configuration: Configuration, networks: Sequence[Network]) -> li
 
 
 def _compile_kernels(configuration: Configuration, folder: Path) -> list[Path]:
-    kernels = firmware_templates() / "kernels"
+    kernels = every_kernel(configuration.kernels, folder)
+    includes = [f"-I{path}" for path in kernels.include_folders]
     objects = []
-    for source in kernel_sources(kernels, configuration.kernels):
+    for source in kernels.files:
         objects.append(folder / f"{source.stem}.o")
-        _compiler(configuration, f"-I{kernels / 'include'}", "-c", source, "-o", objects[-1])
+        _compiler(configuration, *includes, "-c", source, "-o", objects[-1])
     return objects
 
 

@@ -13,9 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from stq_deploy.common.resources import firmware_templates
 from stq_deploy.toolchain.host_compiler import find_host_compiler
-from stq_deploy.toolchain.kernel_sources import kernel_sources
+from stq_deploy.toolchain.kernel_sources import every_kernel
 from tests.helpers.kernels.bare_metal import Argument, BareMetalProgram, Struct
 from tests.helpers.shared import made_once
 
@@ -77,9 +76,9 @@ def compile_for_host(sources: Sequence[Path], includes: Sequence[Path], library:
 
 def build_host_library(implementation: str, folder: Path, *, sanitize: bool) -> HostLibrary:
     """All kernels of `implementation`; the processes of a test run that name one folder compile them once."""
-    kernels = firmware_templates() / "kernels"
 
     def compile_to(library: Path) -> None:
-        compile_for_host(kernel_sources(kernels, implementation), [kernels / "include"], library, sanitize=sanitize)
+        kernels = every_kernel(implementation, library.parent / f"{library.name}-instances")
+        compile_for_host(kernels.files, kernels.include_folders, library, sanitize=sanitize)
 
     return HostLibrary(made_once(folder / f"kernels-{implementation}.so", compile_to))

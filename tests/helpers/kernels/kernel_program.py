@@ -10,7 +10,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.targets.boards import load_board
 from stq_deploy.toolchain.compilers import Compiler
-from stq_deploy.toolchain.kernel_sources import kernel_sources
+from stq_deploy.toolchain.kernel_sources import every_kernel
 
 IMPLEMENTATIONS = ("reference", "cortex_m7")
 
@@ -35,9 +35,10 @@ def build_kernel_program(compiler: Compiler, implementation: str, folder: Path) 
     """
     if implementation not in IMPLEMENTATIONS:
         raise StqError(f"there are no kernels named {implementation!r}", next=f"choose {' or '.join(IMPLEMENTATIONS)}")
-    kernels = firmware_templates() / "kernels"
+    kernels = every_kernel(implementation, folder)
     beside = [path for name in ("noise", "runtime") for path in sorted((firmware_templates() / name).glob("*.c"))]
-    sources = [*kernel_sources(kernels, implementation), *beside]
+    sources = [*kernels.files, *beside]
+    includes = [f"-I{path}" for path in kernels.include_folders]
     common = [
         *compiler.command, *(("cc",) if compiler.family == "zig" else ()),
         *load_board(_BOARD).cpu.flags[compiler.family], *compiler.compile_flags,
@@ -47,7 +48,7 @@ def build_kernel_program(compiler: Compiler, implementation: str, folder: Path) 
     objects = []
     for source in sources:
         target = folder / f"{source.stem}.o"
-        _run(compiler, [*common, f"-I{kernels / 'include'}", "-c", str(source), "-o", str(target)], folder)
+        _run(compiler, [*common, *includes, "-c", str(source), "-o", str(target)], folder)
         objects.append(str(target))
     elf = folder / f"{implementation}.elf"
     script = folder / "kernels.ld"

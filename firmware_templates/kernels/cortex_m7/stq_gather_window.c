@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stq_gather_window_core.h - the window of an output pixel as a column, for either type of input. */
-#ifndef STQ_GATHER_WINDOW_CORE_H
-#define STQ_GATHER_WINDOW_CORE_H
-
+/* The window of an output pixel of a convolution as a column, for either type of input. */
 #include "stq_convolve_parts.h"
 #include "stq_nn_columns.h"
 #include "internal/stq_nn_elements.h"
 
-static inline int32_t stq_clamp(int32_t value, int32_t low, int32_t high)
+STQ_INLINE int32_t stq_clamp(int32_t value, int32_t low, int32_t high)
 {
     return value < low ? low : value > high ? high : value;
 }
 
 /* `type` is a constant in both callers. */
-static inline void stq_gather_window(const stq_convolve_input *in, stq_type type, stq_position at, stq_word *column)
+STQ_INLINE void stq_gather_window(const stq_convolve_input *in, stq_type type, stq_position at, stq_word *column)
 {
     const stq_conv_params *params = in->params;
     const int32_t channels = in->input_dims->c;
@@ -54,4 +51,12 @@ static inline void stq_gather_window(const stq_convolve_input *in, stq_type type
     }
 }
 
-#endif /* STQ_GATHER_WINDOW_CORE_H */
+void stq_gather_window_s8(const stq_convolve_input *in, stq_position at, stq_word *column)
+{
+    stq_gather_window(in, STQ_S8, at, column);
+}
+
+void stq_gather_window_s16(const stq_convolve_input *in, stq_position at, stq_word *column)
+{
+    stq_gather_window(in, STQ_S16, at, column);
+}

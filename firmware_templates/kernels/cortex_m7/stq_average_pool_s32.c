@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Average pooling of int32 levels. */
-#include "stq_average_pool_core.h"
-
-STQ_DEFINE_AVERAGE_POOL(stq_average_pool_s32, int32_t, STQ_S32)

@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Depthwise convolution: 16-bit weights, int16 activations. */
-#include "stq_depthwise_convolve_core.h"
-
-STQ_DEFINE_DEPTHWISE_CONVOLVE(stq_depthwise_convolve_s16_s16, 16, int16_t, STQ_S16)

@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* The larger of two tensors, each shifted and scaled by integers, then requantized. */
-#include "stq_elementwise_core.h"
-
-STQ_DEFINE_ELEMENTWISE(stq_maximum, STQ_ELEMENTWISE_MAXIMUM)

@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Average pooling of int16 levels. */
-#include "stq_average_pool_core.h"
-
-STQ_DEFINE_AVERAGE_POOL(stq_average_pool_s16, int16_t, STQ_S16)

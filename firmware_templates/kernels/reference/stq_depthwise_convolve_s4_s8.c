@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Depthwise convolution: 4-bit weights, int8 activations. */
-#include "stq_depthwise_convolve_core.h"
-
-STQ_DEFINE_DEPTHWISE_CONVOLVE(stq_depthwise_convolve_s4_s8, 4, int8_t, STQ_S8)

@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Max pooling of int32 levels. */
-#include "stq_max_pool_core.h"
-
-STQ_DEFINE_MAX_POOL(stq_max_pool_s32, int32_t, STQ_S32)
