@@ -15,21 +15,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
 from stq_deploy.network.ops import (
     AveragePool,
+    Concatenate,
+    Crop,
     Curve,
     ElementwiseOp,
+    MaxPool,
     Op,
+    Pad,
     PairTable,
+    Reshape,
     Softmax,
     Table,
+    Upsample,
     WeightedOp,
 )
 from stq_deploy.network.requantize import KeepAccumulator, Requantize, TableRequantize
 from stq_deploy.network.tensor import TensorType
 
 Integers = npt.NDArray[np.int64]
+
+RISING = (MaxPool, Reshape, Pad, Crop, Upsample, Concatenate)
+"""Ops that move levels or take the largest: nothing falls as an input rises."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,11 @@ def propagate(network: Network, x: Interval) -> dict[str, Interval]:
 
 
 def op_bounds(op: Op, inputs: Sequence[Interval], types: Sequence[TensorType], output: TensorType) -> Interval:
-    """Bounds of one op's output."""
+    """Bounds of one op's output.
+
+    Raises:
+        StqError: none are known of this kind of op.
+    """
     if isinstance(op, WeightedOp):
         return _requantized(op.requantize, weighted_sums(op, inputs[0], types[0], output))
     if isinstance(op, AveragePool):
@@ -75,8 +89,14 @@ def op_bounds(op: Op, inputs: Sequence[Interval], types: Sequence[TensorType], o
         return _curve(op, inputs[0], types, output)
     if isinstance(op, Softmax):
         return _softmax(op, inputs[0])
-    # The remaining ops move levels or take the largest: nothing falls as an input rises.
-    return _at_ends(op, inputs, types, output)
+    if isinstance(op, RISING):
+        return _at_ends(op, inputs, types, output)
+    raise StqError(
+        f"no interval bounds are known of a {op.kind}",
+        where=f"layer {op.name!r}",
+        cause="the op was added to the integer network without them",
+        next="add them in stq_deploy/evaluation/certificates/bounds.py (docs/DESIGN.md, `Adding things`)",
+    )
 
 
 def weighted_sums(op: WeightedOp, x: Interval, spec: TensorType, output: TensorType) -> Interval:

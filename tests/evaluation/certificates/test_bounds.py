@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.certificates.bounds import Extremes, Interval, op_bounds, propagate
 from stq_deploy.evaluation.certificates.linf import parse_linf, prove_linf
 from stq_deploy.evaluation.certificates.margins import only_class
@@ -99,6 +100,17 @@ def test_tables_of_pairs_have_their_extremes_exactly() -> None:
 def test_an_interval_outside_its_table_is_refused() -> None:
     with pytest.raises(IndexError, match="leaves its table"):
         Extremes(np.arange(4)).between([(np.array([2]), np.array([4]))])
+
+
+def test_an_op_whose_bounds_nobody_stated_is_refused() -> None:
+    """Bounds at the ends would be wrong for an op that falls as its input rises."""
+
+    class Negated(Op):
+        kind = "negated"
+
+    spec = TensorType((1,), "int8", -8, 8, 1.0)
+    with pytest.raises(StqError, match="no interval bounds are known of a negated"):
+        op_bounds(Negated("n", ("x",), "y", ()), [Interval(np.array([[0]]), np.array([[3]]))], [spec], spec)
 
 
 def test_softmax_stays_within_its_bounds_for_every_input() -> None:
