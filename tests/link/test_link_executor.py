@@ -66,8 +66,9 @@ def test_one_inference_gives_every_output(tmp_path: Path) -> None:
     """A generated network with several outputs: values, types and shapes, and one inference for each sample."""
     network = next(one for one in map(random_network, range(200)) if len(one.outputs) > 2)
     generated = generate(plan_network(network), tmp_path, command="test", tool_version="0")
-    kernels = sorted((firmware_templates() / "kernels" / "reference").glob("*.c"))
-    board = compile_board(tmp_path, "memory_board", ["-shared", "-fPIC", "-O0"], network=[*generated.sources, *kernels])
+    kernels = every_kernel("reference", tmp_path / "kernels")
+    flags = ["-shared", "-fPIC", "-O0", *(f"-I{path}" for path in kernels.include_folders)]
+    board = compile_board(tmp_path, "memory_board", flags, network=[*generated.sources, *kernels.files])
     levels = random_levels(network, 5)
     with executor(board, network) as on_board, NumpyExecutor(plan_network(network)) as reference:
         found, expected = on_board.run(levels), reference.run(levels)
