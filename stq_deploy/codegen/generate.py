@@ -16,7 +16,7 @@ import jinja2
 
 from stq_deploy.codegen import calls, literals
 from stq_deploy.codegen.conversion import conversion_of
-from stq_deploy.codegen.interface import class_names, input_port, output_ports
+from stq_deploy.codegen.interface import class_names, input_port, output_ports, threshold
 from stq_deploy.codegen.manifest import NAME, describe_program
 from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
 from stq_deploy.codegen.text import comment, identifier, string_literal
@@ -177,6 +177,7 @@ def _template_context(program: Program, macros: dict[str, str], layers: Sequence
         "outputs": output_ports(program, tensors),
         "conversion": conversion_of(network),
         "pixel_range": [f"{value:g}" for value in network.input_range],
+        "threshold": threshold(network),
         "class_names": [string_literal(name) for name in class_names(network)],
         "slowest_layer_cycles": slowest_layer_cycles(program),
         "arena_bytes": program.arena.bytes,

@@ -61,6 +61,31 @@ def output_ports(program: Program, tensors: Mapping[str, str]) -> list[Interface
     return [_port(program, name, tensors) for name in program.network.outputs]
 
 
+@dataclass(frozen=True)
+class Threshold:
+    """The threshold of the first output, as the templates see it.
+
+    Attributes:
+        value: floating constant: the model's output above which an element means yes.
+        least: C constant: the smallest level that means yes; beyond the type's levels where none does.
+    """
+
+    value: str
+    least: str
+
+
+def threshold(network: Network) -> Threshold | None:
+    """The user's threshold, or that of the model's ending; None where no threshold tells what the output means."""
+    form, spec = network.output_format, network.output_type
+    if not form.has_threshold:
+        return None
+    least = form.first_level(spec)
+    if isinstance(least, bool):
+        least = spec.minimum if least else spec.maximum + 1
+    level = min(max(least, spec.minimum), spec.maximum + 1)
+    return Threshold(literals.real(float(form.limit)), literals.int64(level))
+
+
 def class_names(network: Network) -> list[str]:
     """What the elements of the first output are called, as the metadata state it; empty if that does not fit."""
     names = network.metadata.get("class_names")

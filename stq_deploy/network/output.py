@@ -49,6 +49,8 @@ class LastStep(StrEnum):
 
 THRESHOLDS = {LastStep.SIGMOID: Fraction(1, 2)}
 """Threshold above which an output means yes; 0 for every other step."""
+_TWO_SIDED = (LastStep.SIGMOID, LastStep.TANH, LastStep.SIGN)
+"""Steps whose values lie on two sides of a threshold: one unit that ends so tells two classes apart."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ class OutputFormat:
     def limit(self) -> Fraction:
         """The threshold above which the model's output means yes."""
         return THRESHOLDS.get(self.last, Fraction(0)) if self.threshold is None else Fraction(self.threshold)
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether a threshold says what the output means, as far as its ending and the user's statements tell."""
+        if any(name not in _ENDS for name in self.functions):
+            return False
+        one = self.channels == 1
+        if self.task is not None:
+            return self.task in (Task.BINARY, Task.LABELS) or (self.task is Task.PLACES and one)
+        return one and (self.threshold is not None or self.last in _TWO_SIDED)
 
     def values(self, levels: Levels, spec: TensorType) -> Floats:
         """The model's output, float64 (N, *shape), for the network's output levels (N, any shape)."""

@@ -15,7 +15,8 @@ import pytest
 from stq_deploy.codegen.names import DEFAULT_NAME, MAXIMUM_LENGTH, checked_name
 from stq_deploy.common.errors import StqError
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.network import Network
+from stq_deploy.network import Network, TensorType
+from stq_deploy.network.ops import Table
 from stq_deploy.network.reference import run_layers
 from stq_deploy.program import plan_network
 from tests.helpers.embedding.own_library import ARGUMENT_ERROR, OK, Context, Own, build_library, write_networks
@@ -171,3 +172,62 @@ def test_the_reference_is_that_of_the_executor() -> None:
     network = NETWORKS["wake_word"]
     levels = random_levels(network, 1)
     assert np.array_equal(reference(network, levels[0])[0], NumpyExecutor(plan_network(network)).run(levels)[0][0])
+
+
+EVERY_LEVEL = np.arange(-128, 128).reshape(256, 1)
+
+
+def one_unit(units: int = 1, **metadata: object) -> Network:
+    """A network whose output is a table of its input, so that every output level can be seen."""
+    table = np.random.default_rng(3).permutation(np.arange(-128, 128)).astype(np.int8)
+    tensors = {
+        "x": TensorType((units,), "int8", -128, 127, 0.5),
+        "y": TensorType((units,), "int8", -128, 127, 0.0625, 3),
+    }
+    return Network(tensors, (Table("y", ("x",), "y", (), table=table),), "x", ("y",), metadata)
+
+
+def functions_of(name: str) -> dict[str, object]:
+    """Metadata of a model that ends in this function, which the network leaves out."""
+    return {"output_functions": [[name] if name != "linear" else []], "last_steps": [name]}
+
+
+YES = {
+    "sigmoid": (one_unit(**functions_of("sigmoid")), lambda z: 1 / (1 + np.exp(-z)) > 0.5),
+    "own": (one_unit(**functions_of("sigmoid"), threshold=0.7), lambda z: 1 / (1 + np.exp(-z)) > 0.7),
+    "tanh": (one_unit(**functions_of("tanh")), lambda z: np.tanh(z) > 0),
+    "logit": (one_unit(**functions_of("linear"), threshold=-1.25), lambda z: z > -1.25),
+    "stated": (one_unit(**functions_of("linear"), task="binary"), lambda z: z > 0),
+    "never": (one_unit(**functions_of("sigmoid"), threshold=1), lambda z: z > np.inf),
+    "always": (one_unit(**functions_of("tanh"), threshold=-1), lambda z: z > -np.inf),
+    "far": (one_unit(**functions_of("linear"), threshold=1e30), lambda z: z > 1e30),
+    "labels": (one_unit(units=3, **functions_of("sigmoid"), task="multi-label"), lambda z: 1 / (1 + np.exp(-z)) > 0.5),
+}
+"""Name -> network, and what its float model says of a logit."""
+NO_THRESHOLD = {
+    "number": one_unit(**functions_of("linear")),
+    "regression": one_unit(**functions_of("sigmoid"), task="regression"),
+    "classes": one_unit(units=3, **functions_of("softmax")),
+}
+
+
+def test_one_unit_is_read_by_its_threshold(tmp_path: Path, host_cache: Path) -> None:
+    """Every output level, against the model's function of the real number in float64."""
+    library = build_library(tmp_path, host_cache, {name: network for name, (network, _) in YES.items()})
+    for name, (network, says) in YES.items():
+        own, tensor = Own(library, name, network), network.tensors["y"]
+        for levels in np.repeat(EVERY_LEVEL, tensor.elements, axis=1):
+            own.write(levels)
+            assert own.call("run") == OK
+            logits = (own.output().astype(np.float64) - tensor.zero_point) * tensor.scale
+            found = [own.call("above_threshold", element) for element in range(tensor.elements)]
+            assert found == says(logits).astype(int).tolist(), (name, levels, logits)
+        assert [own.call("above_threshold", element) for element in (-1, tensor.elements)] == [-1, -1]
+
+
+def test_a_threshold_is_stated_only_where_there_is_one(tmp_path: Path) -> None:
+    write_networks(tmp_path, {name: network for name, (network, _) in YES.items()} | NO_THRESHOLD)
+    for name in NO_THRESHOLD:
+        assert "THRESHOLD" not in (tmp_path / name / f"{name}.h").read_text()
+    for name, value in (("sigmoid", "0.5f"), ("own", "0.7"), ("tanh", "0.0f"), ("logit", "-1.25f")):
+        assert f"#define {name.upper()}_THRESHOLD {value}\n" in (tmp_path / name / f"{name}.h").read_text()
