@@ -89,6 +89,7 @@ WRONG = {
     "train": ["--out", "x", "--recipe", "absent"],
     "cross-validate": ["--out", "x", "--recipe", "absent"],
     "emulate": ["absent.elf"],
+    "profile": ["--model", "absent.stq"],
 }
 
 
