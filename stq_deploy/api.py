@@ -38,7 +38,7 @@ from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors import Executor
 from stq_deploy.executors.base import Levels
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.frontend.model_file import ModelFile
+from stq_deploy.frontend.importer import Source
 from stq_deploy.lowering.input_domain import MOST_BITS, PIXEL_BITS, checked_range, is_assumed
 from stq_deploy.lowering.ranges import METHODS
 from stq_deploy.network import Network, load_network, save_network
@@ -72,7 +72,7 @@ Outputs = npt.NDArray[Any] | Any
 
 The second type is `Any` because only the network says which, and `(a == b).all()` must stay free of type errors.
 """
-Source = str | os.PathLike[str] | ModelFile
+
 _PICTURE_AXES = 3
 _SHOWN_DIGITS = 12
 

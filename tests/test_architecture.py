@@ -199,6 +199,23 @@ def test_the_pipeline_alone_composes_the_steps(step: str) -> None:
     assert found == COMPOSED[step]
 
 
+BEHIND_THE_INTERFACE = {
+    "stq_deploy.evaluation.firmware.find_or_build", "stq_deploy.evaluation.firmware.open_build",
+    "stq_deploy.evaluation.layer_comparison.compare_layers", "stq_deploy.network.load_network",
+    "stq_deploy.network.save_network", "stq_deploy.pipeline.convert_model", "stq_deploy.pipeline.load_any",
+    "stq_deploy.pipeline.model_in_memory.convert_keras_model", "stq_deploy.targets.emulator.process.EmulatedBoard",
+    "stq_deploy.toolchain.build.build_firmware",
+}  # fmt: skip
+"""What `stq_deploy/api.py` does for the commands and for hls4ml's backend."""
+
+
+def test_commands_and_hls4ml_go_through_the_python_interface() -> None:
+    """Only `inspect` reads a network itself, and does nothing else with it."""
+    for path in modules():
+        if owner(path) in ("cli", "hls4ml_backend") and path.name != "inspect.py":
+            assert not set(imports(path, top_level_only=False)) & BEHIND_THE_INTERFACE, path
+
+
 def test_one_reader_takes_up_a_former_build() -> None:
     """`toolchain/former_build.py`; `build_folder.py` reads which files it may replace, and codegen names the file."""
     may = {"toolchain/former_build.py", "toolchain/build_folder.py", "toolchain/built.py", "codegen/manifest.py"}
