@@ -72,10 +72,11 @@ def test_the_work_of_a_kernel_is_that_of_all_its_layers() -> None:
     program = small_program()
     (dense,) = program.layers
     wide = TensorType((5, 80, 1), "int32", 0, 3, 1.0)
+    convolve, pool = (replace(dense.function, function=name) for name in ("convolve", "pool"))
     layers = (
-        replace(dense, kernel="convolve", macs=700),
-        replace(dense, kernel="pool", macs=0),
-        replace(dense, kernel="convolve", macs=300, output=wide),
+        replace(dense, function=convolve, macs=700),
+        replace(dense, function=pool, macs=0),
+        replace(dense, function=convolve, macs=300, output=wide),
     )
     assert kernel_work(replace(program, layers=layers)) == {"convolve": 700 + 400, "pool": 2}
 
