@@ -155,7 +155,7 @@ ARGUMENTS = {
     "evaluation/jacobian_norms.py", "evaluation/robustness/shard.py", "frontend/keras_model.py",
     "frontend/quantizer_values.py", "targets/link/serial_port.py", "lowering/decide/nodes.py",
     "lowering/decide/operation.py", "lowering/decide/rearrangement.py", "lowering/expression.py",
-    "lowering/input_paths.py", "research/training/compact_h5.py",
+    "lowering/input_paths.py", "research/training/compact_h5.py", "research/training/packed_archive.py",
     "network/requantize/__init__.py",
 }  # fmt: skip
 """Files that gather keyword arguments or Keras's untyped tensors by name; these do not leave the folder."""

@@ -1,8 +1,8 @@
 """Make the shipped model files from finished training runs.
 
-    python tools/export_pretrained.py RUN stq_deploy/zoo/pretrained/stq-cifar10.h5 [--data FILE]
+    python tools/export_pretrained.py RUN stq_deploy/zoo/pretrained/stq-cifar10.keras [--data FILE]
 
-RUN is the --out folder of `stq-deploy train`. Writes the .h5, and beside it a .json record and the model card (.md).
+RUN is the --out folder of `stq-deploy train`. Writes the .keras, and beside it a .json record and the model card (.md).
 For a quantized model that is not large it also writes the converted network (.stq).
 """
 
@@ -26,8 +26,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("destination", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), help="Data file or folder, as for `stq-deploy train`.")
-def main(run: Path, destination: Path, data: Path | None) -> None:
-    """Write DESTINATION (.h5), its record, network and card from the finished training run in RUN."""
+@click.option(
+    "--kernel-bits", type=click.IntRange(2, 24), default=8, show_default=True,
+    help="Significant bits that kernels in floating point keep; the accuracy is measured with them.",
+)  # fmt: skip
+def main(run: Path, destination: Path, data: Path | None, kernel_bits: int) -> None:
+    """Write DESTINATION (.keras), its record, network and card from the finished training run in RUN."""
     from stq_deploy.common.errors import StqError
     from stq_deploy.common.files import check_output, write_whole
     from stq_deploy.research.training.pretrained import export_pretrained
@@ -46,7 +50,7 @@ def main(run: Path, destination: Path, data: Path | None) -> None:
                 inputs=run.glob("*"),
                 force_option=False,
             )
-        record = export_pretrained(run, destination, data)
+        record = export_pretrained(run, destination, data, kernel_bits)
         shipped = ShippedModel(destination.stem, record, destination.parent)
         record["weight_bits"] = export_network(shipped)
         write_json(destination.with_suffix(".json"), record)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from stq_deploy.common.file_kinds import H5, KERAS, kind_of_file
 from stq_deploy.common.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
 
 
@@ -33,7 +34,7 @@ def write_figures(path: Path, document: dict[str, Any]) -> None:
 
 
 def check_model(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Refuse a file for a Keras model that cannot be written, or that is there already and holds no HDF5.
+    """Refuse a file for a Keras model that cannot be written, or that is there already and is no such model.
 
     Args:
         inputs: files that the tool reads.
@@ -41,7 +42,7 @@ def check_model(path: Path, inputs: Iterable[Path] = ()) -> None:
     Raises:
         StqError: as `check_figures`.
     """
-    check_output(path, what="a Keras model (.h5)", recognize=_holds_hdf5, inputs=inputs, force_option=False)
+    check_output(path, what="a Keras model", recognize=_is_keras_model, inputs=inputs, force_option=False)
 
 
 def _holds_json(path: Path) -> bool:
@@ -51,6 +52,6 @@ def _holds_json(path: Path) -> bool:
         return False
 
 
-def _holds_hdf5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8) == b"\x89HDF\r\n\x1a\n"
+def _is_keras_model(path: Path) -> bool:
+    kind = kind_of_file(path)
+    return kind is not None and kind.form in (H5, KERAS)

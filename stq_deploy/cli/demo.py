@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.demo import Demo
     from stq_deploy.evaluation.scores import Score
+    from stq_deploy.targets.boards import Board
 
-FRESH_ATTACKS: dict[str, dict[str, str]] = {"fgsm": {}, "pgd": {}, "square": {"max_iter": "300"}}
+FRESH_ATTACKS: dict[str, dict[str, str]] = {
+    "fgsm": {},
+    "pgd": {},
+    "square": {"max_iter": "300"},
+    "worst": {"max_iter": "20", "restarts": "1", "queries": "300"},
+}
 """Attacks of --from-keras; Square with fewer queries than for the shipped samples, to keep the demo short."""
 
 
@@ -53,6 +59,8 @@ def demo(
     Builds the STQ CIFAR-10 network for the board, boots that ELF on emulated boards (or, with --port, uses a
     real one), streams clean and adversarial samples over the serial port, and compares float model, integer
     reference and board. Exit code 1 if the board differs from the reference.
+
+    A robust network that comes along runs after it on emulated boards, on its own clean and worst-case samples.
     """
     import os
 
@@ -83,13 +91,41 @@ def demo(
             pages=build_pages(),
         )
         report = write_reports(found.summary, out, found.as_json())
+        robust = _robust(board, out, boards or os.cpu_count() or 1, limit, progress) if port is None else None
     screen = result_console(as_json)
     _print(screen, found)
+    if robust is not None:
+        _print(screen, robust)
     print_costs(screen, found.summary)
     screen.print(f"Report: {report}", soft_wrap=True)
     if as_json:
-        print_json(found.as_json() | {"report": str(report)})
-    sys.exit(0 if found.agrees else 1)
+        beside = {} if robust is None else {"robust": robust.as_json()}
+        print_json(found.as_json() | beside | {"report": str(report)})
+    sys.exit(0 if found.agrees and (robust is None or robust.agrees) else 1)
+
+
+def _robust(board: Board, out: Path, boards: int, limit: int, progress: Progress) -> Demo | None:
+    """The robust network on emulated boards, in a folder of its own; None if none comes with the package."""
+    from stq_deploy.api import load
+    from stq_deploy.common.files import made_folder
+    from stq_deploy.evaluation.board_run import SampleFile
+    from stq_deploy.evaluation.demo import run_demo
+    from stq_deploy.report.write import build_pages, check_reports, write_reports
+    from stq_deploy.zoo.shipped import ROBUST_MODEL, robust_samples
+
+    samples = robust_samples()
+    if not samples:
+        return None
+    folder = out / "robust"
+    check_reports(folder)
+    files = [SampleFile.load(path) for path in samples.values()]
+    with made_folder(folder):
+        found = run_demo(
+            load(ROBUST_MODEL).program, board, files, folder, port=None, boards=boards, limit=limit,
+            progress=progress, pages=build_pages(),
+        )  # fmt: skip
+        write_reports(found.summary, folder, found.as_json())
+    return found
 
 
 def _shipped() -> tuple[IntegerNetwork, list[SampleFile]]:
@@ -144,7 +180,8 @@ def _print(console: Console, found: Demo) -> None:
     everything = max(score.samples for score in found.host)
     scores = [one.board_score for one in found.summary.comparisons if one.board_score is not None]
     what = scores[0].metric.capitalize() if scores else "Outputs, not scored (no labels),"
-    table = light_table(f"{what} on {on_board} samples of each kind on the board, {everything} on the host")
+    name = plain(str(found.summary.model))
+    table = light_table(f"{name}: {what} on {on_board} samples of each kind on the board, {everything} on the host")
     intervals = ["Wilson 95 %\ninterval"] if any(score.interval is not None for score in scores) else []
     table.add_column("samples")
     for column in (

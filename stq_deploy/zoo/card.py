@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from stq_deploy.common.intervals import wilson_interval
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import PREFIX, ShippedModel
 
@@ -22,6 +23,7 @@ def model_card(model: ShippedModel) -> str:
         "| | |",
         "|---|---|",
         f"| top-1 | {accuracy_text(record)} |",
+        *_robustness(record),
         f"| parameters | {record['parameters']:,} |",
         f"| bits a weight | {_bits(record)} |",
         f"| file | `{record['file']}`, {record['bytes']:,} bytes: {record['weights']} |",
@@ -52,7 +54,7 @@ def _scheme_title(config: dict[str, Any]) -> str:
     return (layers["title"] or config["scheme"]) if layers else get_scheme(config["scheme"]).title
 
 
-COLUMNS = ("model", "network", "scheme", "data set", "top-1 on its test part", "bytes of the .h5")
+COLUMNS = ("model", "network", "scheme", "data set", "top-1 on its test part", "bytes of the .keras")
 """Columns of the list of models."""
 
 
@@ -82,6 +84,27 @@ def accuracy_text(record: dict[str, Any]) -> str:
 def network_text(config: dict[str, Any]) -> str:
     """The network that a run's settings name, with its variant where there are several."""
     return f"{config['network']} ({config['variant']})" if config["network"] == "stq" else str(config["network"])
+
+
+def _robustness(record: dict[str, Any]) -> list[str]:
+    """What stands in the worst case of an attack by preset, and whether the network reaches what it was to reach."""
+    found = record.get("robustness")
+    if found is None:
+        return []
+    samples = found["samples"]
+    shares = {"clean": found["clean"], **found["worst"]}
+    counts = ", ".join(f"{budget}: {_share(right, samples)}" for budget, right in shares.items())
+    lines = [f"| worst case, Linf, preset {found['preset']}, {samples:,} samples | {counts} |"]
+    for budget, percent in found["targets"].items():
+        right = record["test_right"] / record["test_samples"] if budget == "clean" else shares[budget] / samples
+        met = "met" if 100 * right >= percent else "missed"
+        lines.append(f"| target, {budget} | at least {percent:g} %: {met}, {100 * right:.1f} % |")
+    return lines
+
+
+def _share(right: int, samples: int) -> str:
+    low, high = wilson_interval(right, samples)
+    return f"{100 * right / samples:.1f} % ({100 * low:.0f} .. {100 * high:.0f})"
 
 
 def _bits(record: dict[str, Any]) -> str:

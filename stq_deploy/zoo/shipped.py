@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 PREFIX = "zoo:"
 DEFAULT_MODEL = "zoo:stq-cifar10"
+ROBUST_MODEL = "zoo:robust-stq-cifar10"
+"""The demo runs it beside `DEFAULT_MODEL`, once it is among the shipped models."""
 LARGEST_NETWORK = 250_000
 """Most bytes of a shipped converted network; larger ones are converted on demand."""
-SAMPLE_KINDS = ("clean", "fgsm", "pgd", "square")
+ROBUST_KINDS = ("clean", "worst")
+"""Shipped sample files of `ROBUST_MODEL`."""
+SAMPLE_KINDS = ("clean", "fgsm", "pgd", "square", "worst")
 """Shipped sample files, in the order reports show them."""
 
 _ZOO = Path(__file__).parent
@@ -42,7 +46,7 @@ class ShippedModel:
     @property
     def keras(self) -> Path:
         """The Keras model."""
-        return self._file(".h5")
+        return self.folder / str(self.record["file"])
 
     @property
     def network(self) -> Path:
@@ -73,7 +77,7 @@ def resolve_model(name_or_path: str | os.PathLike[str], *, keras: bool = False) 
     """The file behind `zoo:NAME`; any other text is a path already.
 
     Args:
-        keras: for a zoo name, the Keras model (.h5) even where its converted network (.stq) comes with it.
+        keras: for a zoo name, the Keras model (.keras) even where its converted network (.stq) comes with it.
 
     Raises:
         StqError: the package has no model of this name, or the path is not a file.
@@ -102,6 +106,13 @@ def resolve_model(name_or_path: str | os.PathLike[str], *, keras: bool = False) 
 def shipped_samples() -> dict[str, Path]:
     """Kind -> sample file made for the shipped STQ CIFAR-10 network, in `SAMPLE_KINDS`' order."""
     return {kind: _ZOO / "samples" / f"{kind}.npz" for kind in SAMPLE_KINDS}
+
+
+def robust_samples() -> dict[str, Path]:
+    """Kind -> sample file made for `ROBUST_MODEL`, in `ROBUST_KINDS`' order; empty if the package has no such model."""
+    name = ROBUST_MODEL.removeprefix(PREFIX)
+    folder = _ZOO / "samples" / name
+    return {kind: folder / f"{kind}.npz" for kind in ROBUST_KINDS} if name in shipped_models() else {}
 
 
 def with_class_names(network: Network, model: str) -> Network:

@@ -174,9 +174,18 @@ def test_demo(work: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> 
     assert {"name", "op", "macs", "instructions"} <= set(found["layers"][0])
     assert found["samples_per_second"] > 0
     assert Path(found["report"]).is_file()
-    # A second demo measures anew instead of repeating what it finds.
-    again = json_of(invoke("demo", "--samples", "2", "--boards", "1", "--out", work / "demo", "--json"))
+    assert "robust" not in found
+    # A second demo measures anew instead of repeating what it finds. A robust network then runs beside the first.
+    monkeypatch.setattr("stq_deploy.zoo.shipped.ROBUST_MODEL", str(work / "net.stq"))
+    monkeypatch.setattr("stq_deploy.zoo.shipped.robust_samples", lambda: {"clean": work / "fgsm.npz"})
+    done = invoke("demo", "--samples", "2", "--boards", "1", "--out", work / "demo", "--json")
+    again = json_of(done)
     assert again["samples_run"] == 4
+    robust = again["robust"]
+    assert (robust["samples"], robust["differing_layers"]) == (2, 0)
+    assert robust["results"][0]["all_samples"] == found["results"][1]["all_samples"]
+    assert (work / "demo" / "robust" / "report.html").is_file()
+    assert done.stderr.count("Differing layers: 0") == 2
 
 
 @needs_emulator

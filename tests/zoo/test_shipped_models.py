@@ -87,6 +87,19 @@ def test_the_card_is_what_the_record_says(model: ShippedModel) -> None:
     assert shown.stdout == model_card(model)
 
 
+def test_a_card_says_what_stands_under_attack_and_which_target_is_missed() -> None:
+    model = shipped_models()["stq-cifar10"]
+    found = {
+        "preset": "quick", "samples": 200, "clean": 160, "worst": {"1/255": 100, "8/255": 30},
+        "targets": {"clean": 72.0, "8/255": 34.0},
+    }  # fmt: skip
+    lines = model_card(ShippedModel(model.name, model.record | {"robustness": found})).splitlines()
+    counts = "clean: 80.0 % (74 .. 85), 1/255: 50.0 % (43 .. 57), 8/255: 15.0 % (11 .. 21)"
+    assert f"| worst case, Linf, preset quick, 200 samples | {counts} |" in lines
+    assert "| target, clean | at least 72 %: met, 85.7 % |" in lines
+    assert "| target, 8/255 | at least 34 %: missed, 15.0 % |" in lines
+
+
 def test_all_files_stay_small() -> None:
     files = [path for model in shipped_models().values() for path in (model.keras, model.network) if path.is_file()]
     assert sum(path.stat().st_size for path in files) < MOST_BYTES

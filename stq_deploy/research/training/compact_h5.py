@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,22 @@ import numpy as np
 def compact_bytes(path: Path) -> bytes:
     """The content of the HDF5 file `path` with every array deflated, without timestamps, in name order."""
     content = io.BytesIO()
-    with h5py.File(path, "r") as source, _new_file(content) as target:
-        _copy_attributes(source, target)
-        _copy_group(source, target)
+    with h5py.File(path, "r") as source, new_file(content) as target:
+        copy_hdf5(source, target, lambda values: min(_ways(values), key=lambda way: _stored_bytes(values, way)))
     return content.getvalue()
 
 
-def _new_file(content: io.BytesIO) -> Any:
+def copy_hdf5(source: Any, target: Any, layout: Callable[[Any], dict[str, Any]]) -> None:
+    """Copy groups, arrays and attributes, in name order.
+
+    Args:
+        layout: of an array that is no scalar and not empty, as arguments of `create_dataset`.
+    """
+    _copy_attributes(source, target)
+    _copy_group(source, target, layout)
+
+
+def new_file(content: io.BytesIO) -> Any:
     """A file whose groups have no timestamps, in the format of HDF5 1.10, whose groups and indices are much smaller."""
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_fileobj_driver(h5py.h5fd.fileobj_driver, content)
@@ -33,24 +43,23 @@ def _timeless(kind: Any) -> Any:
     return properties
 
 
-def _copy_group(source: Any, target: Any) -> None:
+def _copy_group(source: Any, target: Any, layout: Callable[[Any], dict[str, Any]]) -> None:
     for name in sorted(source):
         item = source[name]
         if isinstance(item, h5py.Group):
             properties = _timeless(h5py.h5p.GROUP_CREATE)
             group = h5py.Group(h5py.h5g.create(target.id, name.encode(), gcpl=properties))
             _copy_attributes(item, group)
-            _copy_group(item, group)
+            _copy_group(item, group, layout)
         else:
-            _copy_attributes(item, _copy_array(item, target, name))
+            _copy_attributes(item, _copy_array(item, target, name, layout))
 
 
-def _copy_array(item: Any, target: Any, name: str) -> Any:
+def _copy_array(item: Any, target: Any, name: str, layout: Callable[[Any], dict[str, Any]]) -> Any:
     values = np.asarray(item[()])
     if not values.shape or not values.size:
         return target.create_dataset(name, data=values, track_times=False)
-    options = min(_ways(values), key=lambda way: _stored_bytes(values, way))
-    return target.create_dataset(name, data=values, track_times=False, **options)
+    return target.create_dataset(name, data=values, track_times=False, **layout(values))
 
 
 def _ways(values: Any) -> list[dict[str, Any]]:
@@ -69,7 +78,7 @@ def _ways(values: Any) -> list[dict[str, Any]]:
 
 def _stored_bytes(values: Any, way: dict[str, Any]) -> int:
     content = io.BytesIO()
-    with _new_file(content) as file:
+    with new_file(content) as file:
         file.create_dataset("x", data=values, track_times=False, **way)
     return len(content.getvalue())
 

@@ -23,6 +23,7 @@ from stq_deploy.frontend.keras_model import read_keras_model
 from stq_deploy.research.training import result
 from stq_deploy.research.training.compact_h5 import compact_bytes
 from stq_deploy.research.training.evaluate import Evaluator
+from stq_deploy.research.training.packed_archive import packed_bytes
 from stq_deploy.research.training.settle import round_mantissa, settle
 from stq_deploy.zoo.shipped import ShippedModel
 
@@ -32,14 +33,18 @@ KERNEL_BITS = 8
 QUANTIZED_ONLY = "quantized values only"
 ROUNDED = f"kernels rounded to {KERNEL_BITS} significant bits"
 """A record's entry about the weights in its file."""
+ARCHIVE = ".keras"
+"""Ending of shipped files; .h5 is larger."""
 
 
-def export_pretrained(run: Path, destination: Path, data: Path | None = None) -> dict[str, Any]:
-    """Write `destination` (.h5) and its record (.json beside it) from the finished run in folder `run`;
+def export_pretrained(
+    run: Path, destination: Path, data: Path | None = None, kernel_bits: int = KERNEL_BITS
+) -> dict[str, Any]:
+    """Write `destination` (.keras or .h5) and its record (.json beside it) from the finished run in folder `run`;
     return it.
 
     Quantized layers keep only the quantized values of their weights; other layers keep their weights. A model without
-    a quantized layer (the FP twin) has its kernels rounded to `KERNEL_BITS` significant bits. Accuracy is measured on
+    a quantized layer (the FP twin) has its kernels rounded to `kernel_bits` significant bits. Accuracy is measured on
     the whole test part of the run's data set, from the file as written. The same run gives the same bytes. Raises
     StqError if the run is unfinished, or if a quantized file would compute something else than the model.
     """
@@ -50,9 +55,9 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
     before = Evaluator(model).predict(dataset.x_test)
     quantized = any(getattr(layer, "get_quantizers", None) for layer in model.layers)
     for layer in model.layers:
-        _compact_layer(layer, quantized)
-    content = _model_bytes(model)
-    after = _predictions(content, dataset.x_test)
+        _compact_layer(layer, quantized, kernel_bits)
+    content = _model_bytes(model, destination.suffix)
+    after = _predictions(content, destination.suffix, dataset.x_test)
     if quantized and not np.array_equal(before, after):
         raise StqError(
             f"the compact file classifies {int(np.sum(before != after))} test samples unlike the model",
@@ -63,7 +68,7 @@ def export_pretrained(run: Path, destination: Path, data: Path | None = None) ->
     record = {
         **_measured(destination, after, dataset.y_test),
         "same_predictions_as_trained_model": int(np.sum(before == after)),
-        "weights": QUANTIZED_ONLY if quantized else ROUNDED,
+        "weights": QUANTIZED_ONLY if quantized else ROUNDED.replace(str(KERNEL_BITS), str(kernel_bits)),
         "quantizers": trained["quantizers"],
         "parameters": trained["parameters"],
         "classes": trained["classes"],
@@ -93,9 +98,9 @@ def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
     before = Evaluator(keras_model).predict(dataset.x_test)
     quantized = model.record["weights"] == QUANTIZED_ONLY
     for layer in keras_model.layers:
-        _compact_layer(layer, quantized)
-    content = _model_bytes(keras_model)
-    after = _predictions(content, dataset.x_test)
+        _compact_layer(layer, quantized, KERNEL_BITS)
+    content = _model_bytes(keras_model, model.keras.suffix)
+    after = _predictions(content, model.keras.suffix, dataset.x_test)
     same = np.array_equal(before, after)
     if quantized and not same:
         raise StqError("the smaller file classifies test samples unlike the old one", where=str(model.keras))
@@ -106,6 +111,38 @@ def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
     if not same:
         record["same_predictions_as_trained_model"] = None  # the trained model is not available
     result.write_json(model.keras.with_suffix(".json"), record)
+    return record
+
+
+def repack(model: ShippedModel) -> dict[str, Any]:
+    """Turn a shipped model's .h5 file into a .keras archive of the same numbers; return its new record.
+
+    Nothing is measured again, because no number changes: configuration and weights of the archive are compared with
+    the file's, bit by bit. The .h5 file is removed.
+
+    Raises:
+        StqError: it is an archive already, or the archive would hold something else.
+    """
+    old = model.keras
+    if old.suffix == ARCHIVE:
+        raise StqError("it is an archive already", where=str(old))
+    before = read_keras_model(str(old))
+    content = _model_bytes(before, ARCHIVE)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"model{ARCHIVE}"
+        path.write_bytes(content)
+        after = read_keras_model(str(path))
+    same = before.to_json() == after.to_json() and all(
+        a.dtype == b.dtype and a.tobytes() == b.tobytes()
+        for a, b in zip(before.get_weights(), after.get_weights(), strict=True)
+    )
+    if not same:
+        raise StqError("the archive would hold another model", where=str(old))
+    new = old.with_suffix(ARCHIVE)
+    write_whole(new, content)
+    record = {**model.record, "file": new.name, "sha256": result.sha256(new), "bytes": len(content)}
+    result.write_json(new.with_suffix(".json"), record)
+    old.unlink()
     return record
 
 
@@ -123,26 +160,26 @@ def _measured(path: Path, predictions: NDArray[np.int64], labels: NDArray[Any]) 
     }
 
 
-def _compact_layer(layer: Any, quantized: bool) -> None:
+def _compact_layer(layer: Any, quantized: bool, kernel_bits: int) -> None:
     weights = layer.get_weights()
     if not weights:
         return
     if not quantized:
-        layer.set_weights([round_mantissa(value, KERNEL_BITS) if value.ndim > 1 else value for value in weights])
+        layer.set_weights([round_mantissa(value, kernel_bits) if value.ndim > 1 else value for value in weights])
         return
     settle(layer)
 
 
-def _model_bytes(model: Any) -> bytes:
+def _model_bytes(model: Any, ending: str) -> bytes:
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.h5"
+        path = Path(folder) / f"model{ending}"
         result.save_model(model, path)
-        return compact_bytes(path)
+        return packed_bytes(path) if ending == ARCHIVE else compact_bytes(path)
 
 
-def _predictions(content: bytes, x: NDArray[Any]) -> NDArray[np.int64]:
+def _predictions(content: bytes, ending: str, x: NDArray[Any]) -> NDArray[np.int64]:
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.h5"
+        path = Path(folder) / f"model{ending}"
         path.write_bytes(content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

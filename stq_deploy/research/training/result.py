@@ -57,12 +57,15 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def save_model(model: Any, path: Path) -> None:
-    """Write the model as .h5, completely or not at all."""
-    beside = path.with_name(f".{path.name}.part.h5")  # Keras decides by the ending
+    """Write the model as .h5 or .keras, completely or not at all."""
+    beside = path.with_name(f".{path.name}.part{path.suffix}")  # Keras decides by the ending
     try:
         with warnings.catch_warnings():  # Keras warns of .h5 as legacy, and of qkeras' quantizers
             warnings.simplefilter("ignore")
-            model.save(str(beside), include_optimizer=False)
+            options = (
+                {"include_optimizer": False} if path.suffix == ".h5" else {}
+            )  # .keras: an uncompiled model has none
+            model.save(str(beside), **options)
         beside.replace(path)
     except (OSError, RuntimeError) as error:  # the HDF5 library raises either for a full disk
         full = error if isinstance(error, OSError) and error.strerror else OSError(0, str(error))
