@@ -34,7 +34,7 @@ def write_figures(path: Path, document: dict[str, Any]) -> None:
 
 
 def check_model(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Refuse a file for a Keras model that cannot be written, or that is there already and is no such model.
+    """Refuse a file for a Keras model that cannot be written, or that exists and holds something else.
 
     Args:
         inputs: files that the tool reads.

@@ -42,10 +42,10 @@ def with_figures(model: ShippedModel, path: Path, targets: dict[str, str]) -> Sh
     """The model with the worst case of the run's Linf series in its record.
 
     Raises:
-        StqError: the file is no record of a robustness run, or is of another model file.
+        StqError: the file is not the record of a robustness run, or is of another model file.
     """
     if not is_record(path, FORMAT):
-        raise StqError("it is no record of a robustness run", where=str(path))
+        raise StqError("it is another file than the record of a robustness run", where=str(path))
     found: dict[str, Any] = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
     if found["model_sha256"] != model.record["sha256"]:
         raise StqError(

@@ -23,7 +23,7 @@ def copy_hdf5(source: Any, target: Any, layout: Callable[[Any], dict[str, Any]])
     """Copy groups, arrays and attributes, in name order.
 
     Args:
-        layout: of an array that is no scalar and not empty, as arguments of `create_dataset`.
+        layout: arguments of `create_dataset` for an array with one axis or more and at least one number.
     """
     _copy_attributes(source, target)
     _copy_group(source, target, layout)
