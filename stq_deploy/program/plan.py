@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
 from stq_deploy.program.arena import arena_size, lower_bound, place
@@ -16,15 +18,18 @@ MAXIMUM_BYTES = 1 << 30
 """A plan of more memory than this is refused: offsets are int32 in the emitted C."""
 
 
-def plan_network(network: Network) -> Program:
+def plan_network(network: Network, kernels: Mapping[str, str] | None = None) -> Program:
     """Choose kernels and packing, and lay out the memory. Equal networks give equal programs.
+
+    Args:
+        kernels: layer -> C function of the kernel that shall run it, instead of the one that the estimates choose.
 
     Raises:
         StqError: the kernels cannot run the network, or it needs more memory than any target could have.
     """
     views = find_views(network)
     check_limits(network, views)
-    chosen = choose_kernels(network, views)
+    chosen = choose_kernels(network, views, kernels)
     executed = find_execution(network, views, chosen)
     lifetimes = find_lifetimes(network, executed)
     layers = tuple(_layer(i, one) for i, one in enumerate(executed.layers))

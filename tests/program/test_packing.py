@@ -106,7 +106,7 @@ def test_weight_offset(weights: list[int], bits: int, offset: int) -> None:
 
 
 def weight_rows(op: WeightedOp) -> npt.NDArray[np.int64]:
-    (spec,) = families_of(op)
+    spec = families_of(op)[0]
     assert isinstance(spec, Weighted)
     return spec.rows(op)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ from stq_deploy.network.ops import (
 from stq_deploy.program.kernels.convolve import ConvolveKernels, DepthwiseConvolveKernels
 from stq_deploy.program.kernels.dense import DenseKernels
 from stq_deploy.program.kernels.elementwise import MultiplyKernels, RescaleKernels, ScaledKernels
+from stq_deploy.program.kernels.gather import GatherKernels
 from stq_deploy.program.kernels.movement import ConcatenateKernels, CropKernels, PadKernels, UpsampleKernels
 from stq_deploy.program.kernels.pool import AveragePoolKernels, MaxPoolKernels
 from stq_deploy.program.kernels.softmax import SoftmaxKernels
@@ -40,14 +42,15 @@ from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.views import Views
 
 FAMILIES: tuple[KernelSpec[Any], ...] = (
-    ConvolveKernels(Convolve), DepthwiseConvolveKernels(DepthwiseConvolve), DenseKernels(Dense),
+    ConvolveKernels(Convolve), GatherKernels(Convolve, 1), GatherKernels(Convolve, 2),
+    DepthwiseConvolveKernels(DepthwiseConvolve), DenseKernels(Dense),
     MaxPoolKernels(MaxPool), AveragePoolKernels(AveragePool),
     TableKernels(Table), PairTableKernels(PairTable), CurveKernels(Curve), SoftmaxKernels(Softmax),
     RescaleKernels(Rescale), ScaledKernels(Add), ScaledKernels(Maximum), ScaledKernels(Minimum),
     MultiplyKernels(Multiply),
     PadKernels(Pad), CropKernels(Crop), UpsampleKernels(Upsample), ConcatenateKernels(Concatenate),
 )  # fmt: skip
-"""Every family of kernels; of those that can run an op, an earlier one is preferred."""
+"""Every family of kernels; of those that can run an op equally fast, an earlier one is preferred."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,7 @@ def families_of(op: Op) -> tuple[KernelSpec[Any], ...]:
 
 
 def candidates(work: Work[Op]) -> tuple[Candidate, ...]:
-    """Every way to run an op, the preferred one first; at least one.
+    """Every way to run an op, in the order of `FAMILIES`; at least one.
 
     Raises:
         StqError: no kernel reads these types, or none may run the op; the error has the first family's reason.
@@ -121,22 +124,52 @@ def candidates(work: Work[Op]) -> tuple[Candidate, ...]:
     )
 
 
-def choose(work: Work[Op]) -> Candidate:
-    """The preferred way to run an op.
+def choose(work: Work[Op], function: str | None = None) -> Candidate:
+    """The way to run an op that takes the fewest instructions by estimate, or the one with this C function.
 
     Raises:
         StqError: there is none.
     """
-    return candidates(work)[0]
+    found = candidates(work)
+    if function is not None:
+        return _of_function(found, function)
+    estimates = {one: estimate for one in found if (estimate := one.spec.instructions(work)) is not None}
+    return min(found, key=lambda one: estimates[one]) if len(estimates) == len(found) else found[0]
 
 
-def choose_kernels(network: Network, views: Views) -> tuple[Candidate, ...]:
-    """The preferred way to run each op that does work on the device, in the network's order.
+def _of_function(found: tuple[Candidate, ...], function: str) -> Candidate:
+    for one in found:
+        if one.kernel.function == function:
+            return one
+    able = ", ".join(one.kernel.function for one in found)
+    raise StqError(
+        f"{function} cannot run the layer",
+        where=f"layer {found[0].work.op.name!r}",
+        cause="the kernel reads other types, or the layer breaks its contract",
+        next=f"choose one of {able}",
+    )
+
+
+def choose_kernels(network: Network, views: Views, wanted: Mapping[str, str] | None = None) -> tuple[Candidate, ...]:
+    """The way to run each op that does work on the device, in the network's order.
+
+    Args:
+        wanted: layer -> C function of the kernel that shall run it, instead of the one with the smallest estimate.
 
     Raises:
-        StqError: there is none for some op.
+        StqError: there is none for some op, or `wanted` names a layer that there is not.
     """
-    return tuple(choose(work_of(network, op)) for op in network.ops if not views.is_view(op))
+    wanted = wanted or {}
+    ops = [op for op in network.ops if not views.is_view(op)]
+    unknown = sorted(wanted.keys() - {op.name for op in ops})
+    if unknown:
+        raise StqError(
+            f"no layer is named {unknown[0]!r}",
+            where="choice of kernels",
+            cause="a name was misspelled, or conversion has fused the layer with another",
+            next=f"choose one of {', '.join(op.name for op in ops)}",
+        )
+    return tuple(choose(work_of(network, op), wanted.get(op.name)) for op in ops)
 
 
 def refuse(what: str, where: str, cause: str) -> StqError:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.ops import Convolve, DepthwiseConvolve
+from stq_deploy.network.requantize import Form
 from stq_deploy.program.kernels.call import SCRATCH, CallContext, KernelCall, Struct, fields, image_dims
 from stq_deploy.program.kernels.requantized import (
     ACCUMULATOR_BYTES,
@@ -21,6 +22,9 @@ from stq_deploy.program.kernels.weighted import COLUMN_BYTES, Weighted
 from stq_deploy.program.kernels.windows import covered_bytes, covered_elements, window_note
 from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.weights import row_elements
+
+STEP_INSTRUCTIONS = {1: 56, 2: 60, 4: 34, 8: 22, 16: 12}
+"""Bits of a weight -> instructions that multiply a step of two rows by two columns (`tools/bench_kernels`)."""
 
 DEPTHWISE_BLOCK = 32
 """Channels that a depthwise kernel processes at a time (STQ_DEPTHWISE_BLOCK)."""
@@ -54,8 +58,16 @@ class ConvolveKernels(Weighted[Convolve]):
 
     def emit(self, context: CallContext[Convolve]) -> KernelCall:
         depth = context.op.weights.shape[2]
-        groups = context.inputs[0].channels // depth
-        return _call(self, context, depth, (f"{groups} groups",) if groups > 1 else ())
+        return convolution_call(self, context, depth, context.op.requantize, group_notes(context))
+
+    def instructions(self, work: Work[Convolve]) -> int:
+        op, output = work.op, work.output
+        pixels, taps = output.elements // output.channels, op.window.size[0] * op.window.size[1]
+        row: int = taps * op.weights.shape[2]
+        # Two pixels and two channels at a time take a step of a row: a word, or half of one of 1-bit weights.
+        steps: int = -(-row // 16) if op.weight_bits == 1 else -(-row * op.weight_bits // 32)
+        multiplied = steps * STEP_INSTRUCTIONS[op.weight_bits] * output.channels // 4
+        return pixels * (multiplied + 25 * output.channels + 5 * row + 15 * taps)
 
 
 class DepthwiseConvolveKernels(Weighted[DepthwiseConvolve]):
@@ -79,7 +91,7 @@ class DepthwiseConvolveKernels(Weighted[DepthwiseConvolve]):
         )
 
     def emit(self, context: CallContext[DepthwiseConvolve]) -> KernelCall:
-        return _call(self, context, context.output.channels, ())
+        return convolution_call(self, context, context.output.channels, context.op.requantize)
 
 
 def convolve_scratch(height: int, width: int, group_channels: int, bits: int, output_channels: int) -> int:
@@ -103,17 +115,28 @@ def depthwise_convolve_scratch(height: int, width: int) -> int:
     return DEPTHWISE_BLOCK * (COLUMN_BYTES * height * width + ACCUMULATOR_BYTES)
 
 
-def _call(
-    spec: Weighted[AnyConvolution], context: CallContext[AnyConvolution], filter_channels: int, notes: tuple[str, ...]
+def group_notes(context: CallContext[Convolve]) -> tuple[str, ...]:
+    """The groups of a convolution for a comment, if it has several."""
+    groups = context.inputs[0].channels // context.op.weights.shape[2]
+    return (f"{groups} groups",) if groups > 1 else ()
+
+
+def convolution_call(
+    spec: Weighted[AnyConvolution],
+    context: CallContext[AnyConvolution],
+    filter_channels: int,
+    form: Form,
+    notes: tuple[str, ...] = (),
 ) -> KernelCall:
-    """The call that both have.
+    """The call that all convolutions have.
 
     Args:
         filter_channels: depth of a convolution's filter: that of a group of input channels, or of a depthwise output.
+        form: the requantization that the kernel applies.
     """
     op, (x,) = context.op, context.inputs
     weights, layout = spec.packed(context)
-    tables, requantize = requantize_call(context, op.requantize)
+    tables, requantize = requantize_call(context, form)
     window = op.window
     params = Struct(
         "stq_conv_params",

@@ -82,6 +82,12 @@ class GatherLayer:
         rows, columns = self.units
         return rows * -(-columns // self.together)
 
+    @property
+    def fills_lanes(self) -> bool:
+        """Whether every lane of every round is a pixel of the output."""
+        height, width, _ = self.output_shape
+        return self.rounds * self.together * LANES == height * width
+
     def _steps(self, axis: int) -> tuple[int, int]:
         """Stride and dilation in rows (axis 0) or columns (1) of the table."""
         stride, dilation = self.stride[axis], self.dilation[axis]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stq_deploy.network import TensorType
-from stq_deploy.network.requantize import Requantize
+from stq_deploy.network.requantize import Form
 from stq_deploy.network.tensor import fits
 from stq_deploy.program.kernels.call import STQ_TYPES, CallContext, Constant, Struct, fields
 from stq_deploy.program.kernels.spec import HAND_MADE, Refusal
@@ -14,7 +14,7 @@ REQUANTIZE = "&requantize"
 """The argument that points to the structure."""
 
 
-def requantize_call(context: CallContext[AnyOp], form: Requantize) -> tuple[tuple[Constant, ...], Struct]:
+def requantize_call(context: CallContext[AnyOp], form: Form) -> tuple[tuple[Constant, ...], Struct]:
     """The arrays of a requantization, and the structure `requantize` that refers to them."""
     arrays = form.arrays()
     constants = tuple(context.constant(a.field, a.values, a.note) for a in arrays)
@@ -24,7 +24,7 @@ def requantize_call(context: CallContext[AnyOp], form: Requantize) -> tuple[tupl
     return constants, Struct("stq_requantize", "requantize", rows)
 
 
-def requantize_limits(form: Requantize) -> Refusal | None:
+def requantize_limits(form: Form) -> Refusal | None:
     """Why a kernel cannot take the form's settings; None if it can."""
     for name, value in form.settings().items():
         if not fits("int32", value):
@@ -32,7 +32,7 @@ def requantize_limits(form: Requantize) -> Refusal | None:
     return None
 
 
-def requantize_reads(form: Requantize, output: TensorType) -> int:
+def requantize_reads(form: Form, output: TensorType) -> int:
     """Bytes of constants that requantizing every element of `output` reads."""
     return form.read_bytes(output.elements // output.channels)
 

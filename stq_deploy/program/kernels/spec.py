@@ -142,6 +142,14 @@ class KernelSpec(ABC, Generic[AnyOp]):
                 return Refusal(f"the zero point {t.zero_point} does not fit 32 bits", HAND_MADE)
         return self.limits(work)
 
+    def instructions(self, work: Work[AnyOp]) -> int | None:
+        """Estimated instructions of one inference on a Cortex-M7; None for a family without an estimate.
+
+        It decides between families that can run the same op, and is no measurement. A test compares the estimates with
+        exact counts.
+        """
+        return None
+
     def weight_bytes(self, work: Work[AnyOp]) -> int:
         """Bytes of the packed weights."""
         layout = self.weights(work)

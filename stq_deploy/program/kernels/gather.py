@@ -1,0 +1,181 @@
+"""Gather convolutions: ternary and binary weights, of which only those that are not zero cost time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from stq_deploy.lowering.packed_form import packed_form
+from stq_deploy.network import TensorType
+from stq_deploy.network.ops import Convolve
+from stq_deploy.network.requantize import Form
+from stq_deploy.network.tensor import fits
+from stq_deploy.program.kernels.call import CallContext, KernelCall, Struct, fields
+from stq_deploy.program.kernels.convolve import convolution_call, group_notes
+from stq_deploy.program.kernels.gather_layout import LANES, GatherLayer
+from stq_deploy.program.kernels.requantized import requantize_reads
+from stq_deploy.program.kernels.spec import ELEMENT_NAMES, WEIGHT_NAMES, Kernel, Refusal, Traffic
+from stq_deploy.program.kernels.weighted import Weighted
+from stq_deploy.program.kernels.work import Work
+
+INPUT_TYPES = {1: ("int8",), 2: ("int8", "int16")}
+"""Bytes of a lane -> storage types of the levels."""
+MAXIMUM_SPAN = 31
+"""Levels above the lowest up to which lanes of bytes pay: eight of them still add up within a byte."""
+MAXIMUM_SCRATCH = 64 * 1024
+"""A layer whose table takes more than this runs on another kernel: it would displace the arena from fast memory."""
+_FULL_BYTE = 255
+_ENTRY_BYTES = 34
+"""Bytes that adding an entry reads: eight words, and its offset."""
+_SUM_BYTES = 64
+"""Bytes of the sums of a round."""
+
+
+class GatherKernels(Weighted[Convolve]):
+    """`stq_gather8_*` and `stq_gather16_*`: the weights of a row that are not zero are listed, and summed over pixels.
+
+    Attributes:
+        lane_bytes: bytes in which a pixel's level lies: 1 or 2.
+    """
+
+    def __init__(self, op: type[Convolve], lane_bytes: int) -> None:
+        super().__init__(op)
+        self.lane_bytes = lane_bytes
+
+    def kernels(self) -> tuple[Kernel, ...]:
+        return tuple(
+            Kernel(f"stq_gather{8 * self.lane_bytes}_{WEIGHT_NAMES[bits]}_{ELEMENT_NAMES[dtype]}", (dtype,), bits)
+            for dtype, bits in product(INPUT_TYPES[self.lane_bytes], (1, 2))
+        )
+
+    def rows(self, op: Convolve) -> npt.NDArray[np.int64]:
+        """A row for each output channel, in (kernel row, kernel column, input channel of the group) order."""
+        return op.weights_by_output()
+
+    def layer(self, work: Work[Convolve]) -> GatherLayer:
+        """The geometry of the op's table."""
+        window, (x,) = work.op.window, work.inputs
+        layout = self.weights(work)
+        return GatherLayer(
+            input_shape=_image(x),
+            output_shape=_image(work.output),
+            kernel=window.size,
+            stride=window.stride,
+            pad=window.pad_before,
+            dilation=window.dilation,
+            group_channels=work.op.weights.shape[2],
+            weight_bits=layout.bits,
+            weight_offset=layout.offset,
+            lane_bytes=self.lane_bytes,
+            input_bytes=x.element_bytes,
+        )
+
+    def form(self, work: Work[Convolve]) -> Form:
+        """The requantization that the kernel applies: the packed form where it equals the certified one."""
+        return _form(work.op, work.inputs[0])
+
+    def limits(self, work: Work[Convolve]) -> Refusal | None:
+        refusal = super().limits(work)
+        if refusal is not None:
+            return refusal
+        (x,), layer = work.inputs, self.layer(work)
+        low, high = work.op.accumulator_range(x)
+        # No sum of a block of entries can leave its lane: a block has at most 255 / span entries, which the kernel
+        # derives from the same two levels. What is left to prove is the whole sum.
+        if not fits("int16", int(low.min()), int(high.max())):
+            return Refusal(f"sums of {int(low.min())}..{int(high.max())} leave 16 bits", "a layer of many inputs")
+        if self.lane_bytes == 1 and x.maximum - x.minimum > MAXIMUM_SPAN:
+            return Refusal(f"its input has {x.maximum - x.minimum + 1} levels", "lanes of bytes are for few levels")
+        window = work.op.window
+        padded = any(window.pad_before + window.pad_after)
+        if padded and not x.minimum <= x.zero_point <= x.maximum:
+            return Refusal("padding is no level of its input", "the input has a zero point outside of its levels")
+        if not layer.offsets_fit:
+            return Refusal("its taps lie more than 64 Ki units apart", "a large image of many channels")
+        if layer.scratch_bytes > MAXIMUM_SCRATCH:
+            return Refusal(f"its table takes {layer.scratch_bytes:,} bytes", "a large image of many channels")
+        return None
+
+    def table_bytes(self, work: Work[Convolve]) -> int:
+        return self.form(work).nbytes
+
+    def scratch_bytes(self, work: Work[Convolve]) -> int:
+        return self.layer(work).scratch_bytes
+
+    def traffic(self, work: Work[Convolve]) -> Traffic:
+        layer, form, (x,), output = self.layer(work), self.form(work), work.inputs, work.output
+        entries, blocks = self._entries(work)
+        table = layer.table_units * LANES
+        sums = blocks * 2 * _SUM_BYTES + output.channels * 2 * _SUM_BYTES
+        lists = output.channels * layer.weights * (7 if layer.by_code else 8)
+        reads = output.channels * layer.rounds * 8 if form.kind == "packed" else requantize_reads(form, output)
+        return Traffic(
+            table * x.element_bytes + output.bytes,
+            table * self.lane_bytes + layer.rounds * (entries * _ENTRY_BYTES + sums) + lists,
+            self.weight_bytes(work) + reads,
+        )
+
+    def instructions(self, work: Work[Convolve]) -> int:
+        layer, output = self.layer(work), work.output
+        entries, blocks = self._entries(work)
+        if self.form(work).kind != "packed":
+            store = 70 * output.elements
+        elif layer.fills_lanes:
+            store = 6 * output.elements
+        else:
+            store = 22 * output.elements
+        decode = 4 if layer.by_code else 12 if layer.weight_bits == 2 else 22
+        round_once = 200 if self.lane_bytes == 1 else 140
+        summed = layer.rounds * (16 * entries + 70 * blocks + round_once * output.channels)
+        places = layer.table_units // layer.input_shape[2]
+        prepared = 250 * places + 12 * self.lane_bytes * layer.table_units + (9_000 if layer.by_code else 1_000)
+        return summed + store + decode * output.channels * layer.weights + prepared
+
+    def _entries(self, work: Work[Convolve]) -> tuple[int, int]:
+        """Entries of all lists, and the blocks in which they are summed."""
+        rows, x = self.rows(work.op), work.inputs[0]
+        if work.op.weight_bits == 1:
+            # The rarer weight is listed.
+            listed = np.minimum((rows == 1).sum(axis=1), (rows != 1).sum(axis=1))[None]
+        else:
+            listed = np.stack([np.maximum(rows, 0).sum(axis=1), np.maximum(-rows, 0).sum(axis=1)])
+        if self.lane_bytes == 2:
+            return int(listed.sum()), int((listed > 0).sum())
+        block = _FULL_BYTE // max(1, x.maximum - x.minimum)
+        return int(listed.sum()), int((-(-listed // block)).sum())
+
+    def emit(self, context: CallContext[Convolve]) -> KernelCall:
+        (x,) = context.inputs
+        depth, form = context.op.weights.shape[2], self.form(context.work)
+        call = convolution_call(self, context, depth, form, group_notes(context))
+        levels = fields(minimum=x.minimum, maximum=x.maximum)
+        structs = tuple(
+            Struct("stq_gather_params", s.name, (*(_within("window", row) for row in s.rows), levels))
+            if isinstance(s, Struct) and s.c_type == "stq_conv_params"
+            else s
+            for s in call.structs
+        )
+        share = np.count_nonzero(context.op.weights) / context.op.weights.size
+        notes = (*call.notes, f"{share:.0%} of them not 0") if context.op.weight_bits == 2 else call.notes
+        return replace(call, structs=structs, notes=notes)
+
+
+def _within(outer: str, row: tuple[tuple[str, int | str], ...]) -> tuple[tuple[str, int | str], ...]:
+    """The initializers of a structure inside another."""
+    return tuple((f"{outer}.{name}", value) for name, value in row)
+
+
+def _image(t: TensorType) -> tuple[int, int, int]:
+    height, width, channels = t.shape
+    return height, width, channels
+
+
+@lru_cache(maxsize=256)
+def _form(op: Convolve, x: TensorType) -> Form:
+    """Searched once for an op, not for each fact about its kernel. Ops are compared by identity."""
+    low, high = op.accumulator_range(x)
+    return packed_form(op.requantize, low, high) or op.requantize
