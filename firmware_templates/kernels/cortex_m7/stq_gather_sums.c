@@ -9,61 +9,66 @@ typedef struct {
 } stq_eight_words;
 
 /*
- * Where a list is read. The offset is loaded one entry ahead, because an address can use a loaded value two cycles
- * later only.
+ * Where a list is read: the words of the next entry, and where the offset of the one after it is. Words are found one
+ * entry ahead, because an address can use a loaded offset some cycles later only.
  */
 typedef struct {
-    uint32_t offset;
+    const stq_word *words;
     const stq_offset *next;
 } stq_list_place;
 
-static inline stq_list_place stq_list_start(stq_offset_list list)
+static inline stq_list_place stq_list_start(stq_offset_list list, const stq_word *base)
 {
-    const stq_list_place at = {list.first[0], list.first + 1};
+    const stq_list_place at = {base + 2 * list.first[0], list.first + 1};
     return at;
 }
 
 /* The words of one entry. */
 static inline stq_eight_words stq_entry(const stq_word *base, stq_list_place *at)
 {
-    const stq_word *words = base + 2 * at->offset;
-    const stq_two_words a = stq_load_two(words);
-    const stq_two_words b = stq_load_two(words + 2);
-    const stq_two_words c = stq_load_two(words + 4);
-    const stq_two_words d = stq_load_two(words + 6);
+    const stq_two_words a = stq_load_two(at->words);
+    const stq_two_words b = stq_load_two(at->words + 2);
+    const stq_two_words c = stq_load_two(at->words + 4);
+    const stq_two_words d = stq_load_two(at->words + 6);
     const stq_eight_words entry = {a.first, a.second, b.first, b.second, c.first, c.second, d.first, d.second};
 
-    at->offset = *at->next++;
+    at->words = base + 2 * *at->next++;
     return entry;
 }
 
 /*
  * sum + the words of one entry. Written out, because gcc would load more words ahead than it has registers for: the sum
- * takes eight of fourteen. ADD.W: the core fetches 32-bit instructions best.
+ * takes eight of fourteen. In two parts, so that neither needs more registers than any flags leave. ADD.W: the core
+ * fetches 32-bit instructions best.
  */
 static inline stq_eight_words stq_add_entry(stq_eight_words sum, const stq_word *base, stq_list_place *at)
 {
 #if STQ_HAND_WRITTEN
     uint32_t x, y;
-    __asm__("add.w %[at], %[base], %[at], lsl #3\n\t"
-            "ldrd %[x], %[y], [%[at]]\n\t"
+    const stq_word *ahead;
+    __asm__("ldrd %[x], %[y], [%[words]]\n\t"
+            "ldrh %[ahead], [%[next]], #2\n\t"
             "add.w %[w0], %[w0], %[x]\n\t"
             "add.w %[w1], %[w1], %[y]\n\t"
-            "ldrd %[x], %[y], [%[at], #8]\n\t"
+            "ldrd %[x], %[y], [%[words], #8]\n\t"
             "add.w %[w2], %[w2], %[x]\n\t"
             "add.w %[w3], %[w3], %[y]\n\t"
-            "ldrd %[x], %[y], [%[at], #16]\n\t"
+            : [w0] "+r"(sum.w0), [w1] "+r"(sum.w1), [w2] "+r"(sum.w2), [w3] "+r"(sum.w3), [next] "+r"(at->next),
+              [ahead] "=&r"(ahead), [x] "=&r"(x), [y] "=&r"(y)
+            : [words] "r"(at->words)
+            : "memory");
+    __asm__("ldrd %[x], %[y], [%[words], #16]\n\t"
+            "add.w %[ahead], %[base], %[ahead], lsl #3\n\t"
             "add.w %[w4], %[w4], %[x]\n\t"
             "add.w %[w5], %[w5], %[y]\n\t"
-            "ldrd %[x], %[y], [%[at], #24]\n\t"
-            "ldrh %[at], [%[next]], #2\n\t"
+            "ldrd %[x], %[y], [%[words], #24]\n\t"
             "add.w %[w6], %[w6], %[x]\n\t"
             "add.w %[w7], %[w7], %[y]\n\t"
-            : [w0] "+r"(sum.w0), [w1] "+r"(sum.w1), [w2] "+r"(sum.w2), [w3] "+r"(sum.w3), [w4] "+r"(sum.w4),
-              [w5] "+r"(sum.w5), [w6] "+r"(sum.w6), [w7] "+r"(sum.w7), [at] "+r"(at->offset), [next] "+r"(at->next),
+            : [w4] "+r"(sum.w4), [w5] "+r"(sum.w5), [w6] "+r"(sum.w6), [w7] "+r"(sum.w7), [ahead] "+r"(ahead),
               [x] "=&r"(x), [y] "=&r"(y)
-            : [base] "r"(base)
+            : [words] "r"(at->words), [base] "r"(base)
             : "memory");
+    at->words = ahead;
     return sum;
 #else
     const stq_eight_words e = stq_entry(base, at);
@@ -111,7 +116,7 @@ static inline void stq_spread(stq_word *sums, uint32_t bytes, int negative)
 static inline void stq_sum_list8(stq_offset_list list, const stq_word *base, int32_t block, int negative,
                                  stq_word *sums)
 {
-    stq_list_place at = stq_list_start(list);
+    stq_list_place at = stq_list_start(list, base);
 
     for (int32_t left = list.count; left > 0; left -= block) {
         const int32_t count = left < block ? left : block;
@@ -149,8 +154,8 @@ void stq_gather_sum8(const stq_gather_row *row, const stq_word *base, int32_t bl
 static inline stq_eight_words stq_sum_lists16(const stq_gather_row *row, const stq_word *base)
 {
     stq_eight_words sum = {0, 0, 0, 0, 0, 0, 0, 0};
-    stq_list_place minus = stq_list_start(row->minus);
-    stq_list_place plus = stq_list_start(row->plus);
+    stq_list_place minus = stq_list_start(row->minus, base);
+    stq_list_place plus = stq_list_start(row->plus, base);
 
     if (row->minus.count > 0) {
         const stq_eight_words taken = stq_add_entries(sum, base, &minus, row->minus.count);
