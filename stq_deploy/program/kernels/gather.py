@@ -93,7 +93,7 @@ class GatherKernels(Weighted[Convolve]):
         window = work.op.window
         padded = any(window.pad_before + window.pad_after)
         if padded and not x.minimum <= x.zero_point <= x.maximum:
-            return Refusal("no level of its input stands for padding", "the input has a zero point outside of its levels")
+            return Refusal("no level of its input stands for padding", "the input has a zero point beyond its levels")
         if not layer.offsets_fit:
             return Refusal("its taps lie more than 64 Ki units apart", "a large image of many channels")
         if layer.scratch_bytes > MAXIMUM_SCRATCH:

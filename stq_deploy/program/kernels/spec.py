@@ -145,8 +145,8 @@ class KernelSpec(ABC, Generic[AnyOp]):
     def instructions(self, work: Work[AnyOp]) -> int | None:
         """Estimated instructions of one inference on a Cortex-M7; None for a family without an estimate.
 
-        It decides between families that can run the same op, and is not a measurement. A test compares the estimates with
-        exact counts.
+        It decides between families that can run the same op, and is not a measurement. A test compares the estimates
+        with exact counts.
         """
         return None
 
