@@ -38,7 +38,7 @@ from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors import Executor
 from stq_deploy.executors.base import Levels
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.frontend.importer import Source
+from stq_deploy.frontend.importer import ModelSource
 from stq_deploy.lowering.input_domain import MOST_BITS, PIXEL_BITS, checked_range, is_assumed
 from stq_deploy.lowering.ranges import METHODS
 from stq_deploy.network import Network, load_network, save_network
@@ -87,7 +87,7 @@ class Making:
         program: of the last network, if it has been planned.
     """
 
-    source: Source | None
+    source: ModelSource | None
     steps: Rewritten
     program: Program | None
 
@@ -115,7 +115,7 @@ class IntegerNetwork:
         return Pipeline().plan(self.network) if planned is None else planned
 
     @property
-    def source(self) -> Source:
+    def source(self) -> ModelSource:
         """The model file, read, or its path. Internal: its interface may change.
 
         Raises
@@ -889,7 +889,7 @@ def _model_file(model: Any) -> AbstractContextManager[Path]:
     )
 
 
-def _made(network: Network, source: Source | None, pipeline: Pipeline, stated: Stated | None) -> IntegerNetwork:
+def _made(network: Network, source: ModelSource | None, pipeline: Pipeline, stated: Stated | None) -> IntegerNetwork:
     """A network with what the user says of its output, rewritten; planned where the plan is watched."""
     steps = pipeline.rewrite(network if stated is None else stated.on(network))
     program = pipeline.plan(steps.network) if pipeline.watch.wants(PLAN.name) else None
