@@ -341,7 +341,7 @@ def convert(
     threshold: float | None = None,
     print_after: str | Sequence[str] = (),
 ) -> IntegerNetwork:
-    """Convert a Keras or QKeras model, as `stq-deploy convert`; needs TensorFlow if its weights have quantizers.
+    """Convert a Keras or QKeras model, as `stq-deploy convert`; QKeras's Batchnorm layers need TensorFlow.
 
     Parameters
     ----------
@@ -488,7 +488,7 @@ def check_network_path(
 
 
 def load(network: PathLike) -> IntegerNetwork:
-    """Read a converted network; the larger ones of `zoo:NAME` are converted first, which needs TensorFlow.
+    """Read a converted network; the larger ones of `zoo:NAME` are converted first.
 
     Parameters
     ----------

@@ -33,8 +33,8 @@ def folded_bias(bias: FloatBias) -> FloatArray:
 
 def _factor(fold: BatchNormFold) -> FloatArray:
     """`gamma / sqrt(variance + epsilon)`, (outputs,)."""
-    tf = import_tensorflow("converting a QKeras model", instead="or give a converted .stq network")
-    # TensorFlow's reciprocal square root need not be the nearest float32; sums and products are.
+    tf = import_tensorflow("folding batch normalization into weights", instead="or give a converted .stq network")
+    # TensorFlow's reciprocal square root begins with the processor's own approximation, which NumPy cannot ask for.
     with tf.device("/CPU:0"):
         inverse = tf.math.rsqrt(tf.constant(fold.variance) + fold.epsilon)
     return np.asarray(inverse, np.float32) * fold.gamma

@@ -104,13 +104,13 @@ def half_precision_note(source: ModelSource) -> str:
 
 
 def read_source(source: ModelSource, *, post_training: bool = False) -> SourceGraph:
-    """Read, check and quantize a model file: imports TensorFlow and qkeras if any of its weights have a quantizer.
+    """Read, check and quantize a model file: imports TensorFlow if batch normalization is folded into weights.
 
     Args:
         post_training: quantize floating-point weights to int8 per channel; without it they are an error.
 
     Raises:
-        StqError: as `parse_model`; or qkeras is not installed.
+        StqError: as `parse_model`; or TensorFlow is needed and not installed.
     """
     parsed = parse_model(source, post_training=post_training)
     try:

@@ -230,7 +230,7 @@ class _LinearActivation:
         """Tensor of float32 -> quantized tensor of its shape."""
         import tensorflow as tf
 
-        from stq_deploy.frontend.quantizer_values import linear_levels
+        from stq_deploy.frontend.linear_tensors import linear_levels
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]  # tensorflow has no types
         def quantize(x: Any) -> Any:

@@ -79,7 +79,7 @@ class Pipeline:
         return self._after(LOAD, model)
 
     def convert(self, model: ModelSource) -> Network:
-        """The network of a Keras or QKeras .h5 or .keras file; imports TensorFlow if its weights have quantizers.
+        """The network of a Keras or QKeras .h5 or .keras file; imports TensorFlow for Batchnorm layers.
 
         Raises:
             UnknownInputError, StqError: as `load`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,17 @@ def batchnorm_layer(**changes: Any) -> ModelDraft:
            "kernel_quantizer": BITS, "bias_quantizer": None, **BATCH_NORM, "folding_mode": "ema_stats_folding",
            "ema_freeze_delay": None, **changes},
     )  # fmt: skip
+
+
+def test_without_tensorflow_the_error_names_the_file_and_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = batchnorm_layer().save_h5(tmp_path / "folded.h5")
+    monkeypatch.setitem(sys.modules, "qkeras", None)
+    with pytest.raises(StqError, match="folding batch normalization into weights needs TensorFlow") as caught:
+        read_source(path)
+    assert caught.value.where == str(path)
+    assert "or give a converted .stq network" in caught.value.next
 
 
 @pytest.mark.parametrize("multiplier", [0, 2])

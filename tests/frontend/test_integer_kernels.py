@@ -7,6 +7,7 @@ import pytest
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.integer_kernels import integer_kernel
+from stq_deploy.frontend.quantizer_arithmetic import Quantized
 from stq_deploy.frontend.quantizer_values import quantized_numbers
 from stq_deploy.frontend.quantizers import CONSTANT, KERNEL, read_quantizer
 from stq_deploy.frontend.source import FloatKernel, IntegerKernel
@@ -139,7 +140,9 @@ def test_bias_without_quantizer_is_exact() -> None:
 def test_not_integers_times_a_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     from stq_deploy.frontend import quantizer_values
 
-    monkeypatch.setattr(quantizer_values, "_qkeras_values", lambda v, q: (np.asarray(v, np.float64) * 0.3, np.ones(1)))
+    monkeypatch.setattr(
+        quantizer_values, "quantize", lambda v, q: Quantized(np.asarray(v, np.float64) * 0.3, np.ones(1))
+    )
     quantizer = read_quantizer("ternary(alpha='auto')", KERNEL)
     with pytest.raises(StqError, match="not integers times its scale") as caught:
         integer_kernel(FloatKernel(random(3, 4), quantizer, (3, 4)), "dense", False)
