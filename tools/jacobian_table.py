@@ -132,7 +132,7 @@ def _save(norms: JacobianNorms, path: Path, key: str) -> None:
 
 def _load(path: Path, key: str) -> JacobianNorms | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if str(file["key"]) != key:
                 return None
             return JacobianNorms(tuple(map(str, file["places"])), *(file[name] for name in _ARRAYS))

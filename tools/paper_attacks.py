@@ -217,7 +217,7 @@ def _kept(job: Job, start: int) -> Shard | None:
     """The shard that begins with sample `start`, of any size, if a run of this job wrote it."""
     path = job.path(np.asarray([start], np.int64))
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             numbers = file["numbers"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

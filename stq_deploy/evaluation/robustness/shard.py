@@ -265,7 +265,7 @@ def save_shard(shard: Shard, path: Path, key: str) -> None:
 def load_shard(path: Path, key: str) -> Shard | None:
     """The shard that a run of this key wrote, or None."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if str(file["key"]) != key:
                 return None
             arrays = {name: file[name] for name in file.files if name != "key"}
