@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from stq_deploy.network.requantize import Requantize
+from stq_deploy.network.requantize import Form
 
 Certificate = dict[str, Any]
 """JSON-able facts by name. Each has `kind`, the form, and `exact`; an inexact one has `largest_error` in real units."""
 
-Form_co = TypeVar("Form_co", bound=Requantize, covariant=True)
+Form_co = TypeVar("Form_co", bound=Form, covariant=True)
 
 
 @dataclass(frozen=True, eq=False)

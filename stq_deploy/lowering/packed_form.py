@@ -13,11 +13,12 @@ every accumulator between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.lowering.certificate import Certificate, Certified
 from stq_deploy.network.requantize import Requantize, of_channels
 from stq_deploy.network.requantize.packed import PackedRequantize
 
@@ -48,10 +49,10 @@ class _Steps:
     minimum: int
 
 
-def packed_form(form: Requantize, low: Integers, high: Integers) -> PackedRequantize | None:
+def packed_form(form: Requantize, low: Integers, high: Integers) -> Certified[PackedRequantize] | None:
     """The packed form that equals `form` at every accumulator in [low[c], high[c]] (int64 (C,) each).
 
-    Its `certificate` says how many accumulators are reachable, and how many of them were compared.
+    The certificate states how many accumulators are reachable, and how many of them were compared.
 
     Returns:
         None if sums leave int16, there are more than 256 levels, or no line has the same steps.
@@ -75,7 +76,7 @@ def packed_form(form: Requantize, low: Integers, high: Integers) -> PackedRequan
             multiplier.astype(np.int32), offset.astype(np.int32), shift, form.minimum, form.maximum
         )
         if packed.overflow_free(low, high):
-            return replace(packed, certificate=_prove(packed, form, steps))
+            return Certified(packed, _prove(packed, form, steps))
     return None
 
 
@@ -154,7 +155,7 @@ def _multipliers(least: float, most: float, shift: int, largest: int) -> Integer
     return np.unique(np.linspace(low, high, _CANDIDATES).round().astype(np.int64))
 
 
-def _prove(packed: PackedRequantize, form: Requantize, steps: _Steps) -> dict[str, object]:
+def _prove(packed: PackedRequantize, form: Requantize, steps: _Steps) -> Certificate:
     """The certificate: equal at both ends and on both sides of every step, and neither falls between."""
     low, high = np.where(steps.sign > 0, steps.low, -steps.high), np.where(steps.sign > 0, steps.high, -steps.low)
     if not packed.rises(steps.sign, low, high):

@@ -188,8 +188,7 @@ def _describe_value(value: Any, name: str, arrays: Arrays) -> Any:
     if isinstance(value, Requantize):
         described: dict[str, Any] = {"kind": value.kind}
         for f in dataclasses.fields(value):
-            if f.name != "certificate":  # a certificate is metadata: it changes no result
-                described[f.name] = _describe_value(getattr(value, f.name), f"{name}.{f.name}", arrays)
+            described[f.name] = _describe_value(getattr(value, f.name), f"{name}.{f.name}", arrays)
         return described
     if isinstance(value, tuple):
         return list(value)
@@ -269,8 +268,6 @@ def _fields(cls: type[Any], described: dict[str, Any], archive: zipfile.ZipFile,
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
     for f in dataclasses.fields(cls):
-        if f.name == "certificate":
-            continue
         raw = described[f.name]
         hint = hints[f.name]
         if hint is str:

@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 Accumulators = npt.NDArray[np.int64]
-Certificate = dict[str, Any]
-"""What conversion has proved of a form, as `lowering.proof` describes it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

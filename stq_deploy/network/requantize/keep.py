@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.requantize.form import Accumulators, Certificate, Form, FormArray
+from stq_deploy.network.requantize.form import Accumulators, Form, FormArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +16,6 @@ class KeepAccumulator(Form):
     channels: int
     minimum: int
     maximum: int
-    certificate: Certificate = field(default_factory=dict)
     kind: ClassVar[str] = "keep"
 
     def apply(self, acc: Accumulators) -> Accumulators:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.requantize.form import Accumulators, Certificate, Form, FormArray
+from stq_deploy.network.requantize.form import Accumulators, Form, FormArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,6 @@ class TableRequantize(Form):
     table: npt.NDArray[np.int8]
     base: int
     channels: int
-    certificate: Certificate = field(default_factory=dict)
     kind: ClassVar[str] = "table"
 
     @property

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.requantize.form import Accumulators, Certificate, Form, FormArray
+from stq_deploy.network.requantize.form import Accumulators, Form, FormArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,6 @@ class ThresholdRequantize(Form):
     thresholds: npt.NDArray[np.int32]
     sign: npt.NDArray[np.int8]
     minimum: int
-    certificate: Certificate = field(default_factory=dict)
     kind: ClassVar[str] = "threshold"
 
     @property

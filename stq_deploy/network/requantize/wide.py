@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.requantize.form import Accumulators, Certificate, Form, FormArray
+from stq_deploy.network.requantize.form import Accumulators, Form, FormArray
 
 _MULTIPLIER = "multiplier of each output channel"
 _OFFSET = "offset of each output channel"
@@ -32,7 +32,6 @@ class WideRequantize(Form):
     shift: npt.NDArray[np.int8]
     minimum: int
     maximum: int
-    certificate: Certificate = field(default_factory=dict)
     kind: ClassVar[str] = "wide"
 
     @property
@@ -91,7 +90,6 @@ class LongRequantize(Form):
     shift: npt.NDArray[np.int8]
     lowest: npt.NDArray[np.int32]
     highest: npt.NDArray[np.int32]
-    certificate: Certificate = field(default_factory=dict)
     kind: ClassVar[str] = "long"
 
     @property

@@ -178,4 +178,5 @@ def _image(t: TensorType) -> tuple[int, int, int]:
 def _form(op: Convolve, x: TensorType) -> Form:
     """Searched once for an op, not for each fact about its kernel. Ops are compared by identity."""
     low, high = op.accumulator_range(x)
-    return packed_form(op.requantize, low, high) or op.requantize
+    found = packed_form(op.requantize, low, high)
+    return op.requantize if found is None else found.requantize
