@@ -71,6 +71,7 @@ def demo(
     from stq_deploy.evaluation.demo import run_demo
     from stq_deploy.report.write import build_pages, check_reports, write_reports
     from stq_deploy.targets.boards import load_board
+    from stq_deploy.zoo.shipped import DEFAULT_MODEL, ROBUST_MODEL
 
     if emulated and port:
         raise StqError("which board?", next="give either --port PORT, or --emulated")
@@ -93,9 +94,9 @@ def demo(
         report = write_reports(found.summary, out, found.as_json())
         robust = _robust(board, out, boards or os.cpu_count() or 1, limit, progress) if port is None else None
     screen = result_console(as_json)
-    _print(screen, found)
+    _print(screen, found, DEFAULT_MODEL)
     if robust is not None:
-        _print(screen, robust)
+        _print(screen, robust, ROBUST_MODEL)
     print_costs(screen, found.summary)
     screen.print(f"Report: {report}", soft_wrap=True)
     if as_json:
@@ -170,7 +171,7 @@ def _advance(progress: Progress, name: str, total: int, done: int) -> None:
     progress(f"attacking: {name}", done, total)
 
 
-def _print(console: Console, found: Demo) -> None:
+def _print(console: Console, found: Demo, model: str) -> None:
 
     from stq_deploy.cli._layout import light_table, print_table
     from stq_deploy.cli._screen import plain
@@ -180,8 +181,9 @@ def _print(console: Console, found: Demo) -> None:
     everything = max(score.samples for score in found.host)
     scores = [one.board_score for one in found.summary.comparisons if one.board_score is not None]
     what = scores[0].metric.capitalize() if scores else "Outputs, not scored (no labels),"
-    name = plain(str(found.summary.model))
-    table = light_table(f"{name}: {what} on {on_board} samples of each kind on the board, {everything} on the host")
+    table = light_table(
+        f"{plain(model)}: {what} on {on_board} samples of each kind on the board, {everything} on the host"
+    )
     intervals = ["Wilson 95 %\ninterval"] if any(score.interval is not None for score in scores) else []
     table.add_column("samples")
     for column in (
