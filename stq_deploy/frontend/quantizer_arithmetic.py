@@ -29,7 +29,7 @@ class Quantized:
     """Quantized numbers.
 
     Attributes:
-        values: shaped like the numbers; each is a float32, but for `quantized_linear` a level times its step.
+        values: shaped like the numbers; each is a float32, except for `quantized_linear` a level times its step.
         unit: what integer 1 is worth, broadcastable to `values`; 0 for powers of two, which have no such unit.
     """
 

@@ -1,7 +1,7 @@
 """TensorFlow's float32 arithmetic on a CPU, in NumPy, bit for bit, where the two differ.
 
-Sums, products, quotients, square roots and rounding are the nearest float32 in both. Four things are not, and this
-module has them as the CPU kernels of TensorFlow's x86-64 wheels do (Eigen with eight float32 in a packet, no fused
+Sums, products, quotients, square roots and rounding are the nearest float32 in both. Four things are not. This module
+has them as in the CPU kernels of TensorFlow's x86-64 wheels (Eigen with eight float32 in a packet, no fused
 multiply-add):
 
 - a number below the smallest normal one counts as 0, as operand and as result (`flushed`);
