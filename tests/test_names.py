@@ -8,9 +8,6 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "stq_deploy"
 
-OF_A_CORE = {"Pipeline", "Spent", "Step", "Timing", "Unit", "Value"}
-"""Words of processor manuals that `cycles/` uses as these do; elsewhere in the package they may have one meaning."""
-
 
 def is_array(meaning: str) -> bool:
     """Whether an alias only abbreviates arrays, alone or in a tuple or a union; `Levels` may be of any integer type."""
@@ -40,8 +37,7 @@ def doubled(modules: dict[str, str]) -> dict[str, list[str]]:
     known: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for path, text in modules.items():
         for name, meaning in definitions(text):
-            if not (path.startswith("cycles/") and name in OF_A_CORE):
-                known[name].append((path, meaning))
+            known[name].append((path, meaning))
     return {
         name: [path for path, _ in places]
         for name, places in known.items()

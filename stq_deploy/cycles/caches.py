@@ -1,4 +1,4 @@
-"""A cache of one level: which of the accesses in a trace miss it."""
+"""A cache of one level, which finds the accesses of a trace that miss it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from stq_deploy.targets.boards import Cache
 class SimulatedCache:
     """A set-associative cache that starts empty and drops the line used longest ago.
 
-    The replacement of the Cortex-M7 is not known to us. A loop over a little more than the cache misses more with this
-    one than with a random one, so the estimate is then too high.
+    We do not know the replacement policy of the Cortex-M7. A loop over slightly more than the cache misses more often
+    with this policy than with a random one, so the estimate is then too high.
 
     Attributes:
         line_bytes: bytes of a line.
@@ -23,7 +23,7 @@ class SimulatedCache:
         self._sets: list[dict[int, None]] = [{} for _ in range(self._count)]
 
     def access(self, address: int) -> bool:
-        """Use the line of an address; whether it was absent."""
+        """Use the line of an address, and return whether it was absent."""
         line = address // self.line_bytes
         lines = self._sets[line % self._count]
         if line in lines:

@@ -6,12 +6,13 @@ Sources, quoted in the tests:
 - quinapalus, "Cortex-M7 instruction cycle counts, timings, and dual-issue combinations", on an STM32H730;
 - LLVM's ARMScheduleM7.td, for division alone.
 
-A value is usable at two times, because a stage before the ALU computes addresses and shifts operands: `late` for the
-ALU stage, and `early`, one cycle more, for that stage. Simple additions, moves and shifts may run in the early stage
-themselves; their result is then there one cycle sooner.
+A stage before the ALU computes addresses and shifts operands. So a value has two times: the ALU stage can read it at
+`late`, and the stage before the ALU one cycle later, at `early`. Simple additions, moves and shifts may run in that
+stage themselves. Their result is then ready one cycle sooner.
 
-Not modelled: where code lies relative to fetch blocks, the half cycles that the first source calls "slippery", and
-conflicts of the store buffer with loads. The branch predictor is in `branches.py`, caches are in `memory.py`.
+The model leaves out where code lies relative to fetch blocks, and conflicts of the store buffer with loads. It also
+leaves out the half cycles that the first source calls "slippery". `branches.py` has the branch predictor, and
+`memory.py` has the caches.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stq_deploy.cycles.operation import FLAGS, PROGRAM, Early, Operation, Unit
+from stq_deploy.cycles.operation import FLAGS, PROGRAM, CoreUnit, Early, Operation
 from stq_deploy.cycles.store_buffer import StoreBuffer
-from stq_deploy.cycles.timeline import Cause, Spent, Step, Timing, nothing_spent
+from stq_deploy.cycles.timeline import Cause, CauseCycles, CoreTiming, ExecutedOperation, nothing_spent
 
 NAME = "cortex-m7"
 _WIDTH = 2
@@ -30,22 +31,23 @@ _FPU_LATENCY = 3
 _UNALIGNED_LOAD_CYCLES = 3
 _WRONG_JUMP, _WRONG_JUMP_OF_OLD_FLAGS, _OLD_FLAGS = 8, 6, 3
 
-_ALONE = frozenset({Unit.LOAD_MANY, Unit.STORE_MANY, Unit.DIVIDE, Unit.OTHER})
-"""What issues without a partner."""
-_MEMORY = frozenset({Unit.LOAD, Unit.STORE, Unit.LOAD_MANY, Unit.STORE_MANY})
-_SHIFTS_OF_OLDER = frozenset({Unit.SHIFT})
+_ALONE = frozenset({CoreUnit.LOAD_MANY, CoreUnit.STORE_MANY, CoreUnit.DIVIDE, CoreUnit.OTHER})
+"""Units whose instructions issue without a partner."""
+_MEMORY = frozenset({CoreUnit.LOAD, CoreUnit.STORE, CoreUnit.LOAD_MANY, CoreUnit.STORE_MANY})
+_SHIFTS_OF_OLDER = frozenset({CoreUnit.SHIFT})
 
 
 @dataclass
-class _Value:
-    """When a register can be read, as cycles of issue, and what made it.
+class _ReadyTimes:
+    """Cycles from which later instructions can read a register, by the stage that reads it.
 
     Attributes:
-        made: cycle in which its instruction issued.
-        late, early: for the ALU stage, and for the one before it.
-        patient: for multiplication, and for the ALU stage of an instruction that also reads early.
-        added: for the accumulation after a multiplication.
-        cause: kind of instruction that made it.
+        made: cycle from which a store can read it; for most instructions, the cycle in which they issued.
+        late: the ALU stage.
+        early: the stage before the ALU.
+        patient: multiplication, and the ALU stage of an instruction that also reads early.
+        added: the accumulation after a multiplication.
+        cause: cause to which a wait for the register is charged.
     """
 
     made: int
@@ -56,7 +58,7 @@ class _Value:
     cause: Cause
 
 
-_OLD = _Value(-9, -9, -9, -9, -9, Cause.ALU)
+_OLD = _ReadyTimes(-9, -9, -9, -9, -9, Cause.ALU)
 
 
 class CortexM7:
@@ -65,46 +67,50 @@ class CortexM7:
     name = NAME
     has_branch_predictor = True
 
-    def time(self, parts: Sequence[Sequence[Step]]) -> Timing:
+    def time(self, parts: Sequence[Sequence[ExecutedOperation]]) -> CoreTiming:
         """See `CoreModel`."""
-        pipeline = _Pipeline()
+        state = _IssueState()
         marks, spent, wrong = [], [], []
         for part in parts:
-            before = dict(pipeline.spent)
+            before = dict(state.spent)
             for step in part:
-                pipeline.issue(step)
-            marks.append(pipeline.reached)
-            spent.append({cause: pipeline.spent[cause] - before[cause] for cause in Cause})
-            wrong.append(pipeline.wrong_jump)
-        return Timing(tuple(marks), tuple(spent), tuple(wrong))
+                state.issue(step)
+            marks.append(state.reached)
+            spent.append({cause: state.spent[cause] - before[cause] for cause in Cause})
+            wrong.append(state.wrong_jump)
+        return CoreTiming(tuple(marks), tuple(spent), tuple(wrong))
 
 
 @dataclass
-class _Pipeline:
-    """The state between two instructions.
+class _IssueState:
+    """The state of the pipeline between two instructions.
 
     Attributes:
-        cycle: in which the latest instruction issued.
-        pair: instructions that issued in it, with their addresses, the older first.
-        is_closed: whether nothing more may issue in it.
+        cycle: cycle in which the latest instruction issued.
+        pair: instructions that issued in that cycle, with their addresses, the older first.
+        is_closed: whether nothing more may issue in that cycle.
+        values: register -> when it can be read.
+        stores: the store buffer.
+        spent: cycles so far by cause.
+        wrong_jump: cycles that a wrong prediction of the latest branch costs.
     """
 
     cycle: int = 0
-    pair: list[Step] = field(default_factory=list)
+    pair: list[ExecutedOperation] = field(default_factory=list)
     is_closed: bool = False
-    values: dict[int, _Value] = field(default_factory=dict)
+    values: dict[int, _ReadyTimes] = field(default_factory=dict)
     stores: StoreBuffer = field(default_factory=StoreBuffer)
-    spent: Spent = field(default_factory=nothing_spent)
+    spent: CauseCycles = field(default_factory=nothing_spent)
     wrong_jump: int = _WRONG_JUMP
 
     @property
     def reached(self) -> float:
-        """Cycles so far; an instruction without a partner yet counts as half of one."""
+        """Cycles so far; an instruction that has no partner yet counts as half a cycle."""
         if not self.pair:
             return float(self.cycle)
         return self.cycle + (1.0 if self.is_closed or len(self.pair) == _WIDTH else 0.5)
 
-    def issue(self, step: Step) -> None:
+    def issue(self, step: ExecutedOperation) -> None:
         """Issue an instruction as soon as possible."""
         before = self.reached
         at, cause = self._earliest(step)
@@ -116,8 +122,8 @@ class _Pipeline:
         self._occupy(step)
         self.spent[cause] += self.reached - before
 
-    def _earliest(self, step: Step) -> tuple[int, Cause]:
-        """The cycle, and what kept the instruction from an earlier one."""
+    def _earliest(self, step: ExecutedOperation) -> tuple[int, Cause]:
+        """The first cycle in which the instruction can issue, and the cause that rules out an earlier one."""
         operation = step.operation
         at, cause = self.cycle, _own_cause(operation)
         if self.pair and (self.is_closed or len(self.pair) == _WIDTH or not may_pair(self.pair[-1], step)):
@@ -130,11 +136,11 @@ class _Pipeline:
         return at, cause
 
     def _ready(self, operation: Operation) -> tuple[int, Cause]:
-        """The first cycle in which all operands are there. A branch is predicted, so it waits for none."""
-        if operation.unit is Unit.BRANCH:
+        """The first cycle in which all operands are ready. A branch is predicted, so it waits for none."""
+        if operation.unit is CoreUnit.BRANCH:
             return 0, Cause.BRANCHES
         ready, cause = 0, Cause.ALU
-        patient = operation.unit is Unit.MAC or bool(operation.early and operation.late)
+        patient = operation.unit is CoreUnit.MAC or bool(operation.early and operation.late)
         needs = [
             *((self._value(r), "patient" if patient else "late") for r in operation.late),
             *((self._value(r), "early") for r in operation.early),
@@ -147,50 +153,50 @@ class _Pipeline:
                 ready, cause = when, value.cause
         return ready, cause
 
-    def _value(self, register: int) -> _Value:
+    def _value(self, register: int) -> _ReadyTimes:
         return self.values.get(register, _OLD)
 
-    def _give(self, step: Step) -> None:
-        """Note when the results can be read."""
+    def _give(self, step: ExecutedOperation) -> None:
+        """Record when later instructions can read the results."""
         operation, at = step.operation, self.cycle
         unit = operation.unit
-        if unit is Unit.BRANCH:
+        if unit is CoreUnit.BRANCH:
             flags = self._value(FLAGS)
             is_old = FLAGS in operation.late and at - flags.made >= _OLD_FLAGS
             self.wrong_jump = _WRONG_JUMP_OF_OLD_FLAGS if is_old else _WRONG_JUMP
         delay = 0
-        if unit in (Unit.LOAD, Unit.LOAD_MANY) and _is_unaligned(step):
+        if unit in (CoreUnit.LOAD, CoreUnit.LOAD_MANY) and _is_unaligned(step):
             delay = _UNALIGNED_LOAD_CYCLES
         for index, register in enumerate(operation.results):
             if register == FLAGS:
-                self.values[register] = _Value(at, at + 1, at + 2, at + 1, at + 1, Cause.ALU)
+                self.values[register] = _ReadyTimes(at, at + 1, at + 2, at + 1, at + 1, Cause.ALU)
             else:
                 self.values[register] = self._result(operation, at + delay, index)
         if operation.base >= 0:  # the address unit made it
-            self.values[operation.base] = _Value(at, at, at + 1, at, at, Cause.ALU)
+            self.values[operation.base] = _ReadyTimes(at, at, at + 1, at, at, Cause.ALU)
 
-    def _result(self, operation: Operation, at: int, index: int) -> _Value:
+    def _result(self, operation: Operation, at: int, index: int) -> _ReadyTimes:
         unit = operation.unit
-        if unit is Unit.LOAD and operation.access == 4:
-            return _Value(at, at + 1, at + 2, at + 2, at, Cause.LOADS)
-        if unit is Unit.LOAD:
-            return _Value(at, at + 2, at + 3, at + 2, at + 1, Cause.LOADS)
-        if unit is Unit.LOAD_MANY:
+        if unit is CoreUnit.LOAD and operation.access == 4:
+            return _ReadyTimes(at, at + 1, at + 2, at + 2, at, Cause.LOADS)
+        if unit is CoreUnit.LOAD:
+            return _ReadyTimes(at, at + 2, at + 3, at + 2, at + 1, Cause.LOADS)
+        if unit is CoreUnit.LOAD_MANY:
             when = at + index // _WIDTH
-            return _Value(when, when + 1, when + 2, when + 2, when, Cause.LOADS)
-        if unit is Unit.MAC:
-            return _Value(at, at + 2, at + 3, at + 2, at + 1, Cause.ALU)
-        if unit is Unit.DIVIDE:
+            return _ReadyTimes(when, when + 1, when + 2, when + 2, when, Cause.LOADS)
+        if unit is CoreUnit.MAC:
+            return _ReadyTimes(at, at + 2, at + 3, at + 2, at + 1, Cause.ALU)
+        if unit is CoreUnit.DIVIDE:
             end = at + _DIVISION_CYCLES
-            return _Value(end - 1, end, end + 1, end, end - 1, Cause.ALU)
-        if unit is Unit.FPU:
+            return _ReadyTimes(end - 1, end, end + 1, end, end - 1, Cause.ALU)
+        if unit is CoreUnit.FPU:
             end = at + _FPU_LATENCY
-            return _Value(end - 1, end, end + 1, end, end, Cause.ALU)
+            return _ReadyTimes(end - 1, end, end + 1, end, end, Cause.ALU)
         if operation.takes_early is Early.ALWAYS:
-            return _Value(at, at, at + 2, at, at, Cause.ALU)
+            return _ReadyTimes(at, at, at + 2, at, at, Cause.ALU)
         if self._runs_early(operation, at):
-            return _Value(at, at, at + 1, at, at, Cause.ALU)
-        return _Value(at, at + 1, at + 2, at + 1, at, Cause.ALU)
+            return _ReadyTimes(at, at, at + 1, at, at, Cause.ALU)
+        return _ReadyTimes(at, at + 1, at + 2, at + 1, at, Cause.ALU)
 
     def _runs_early(self, operation: Operation, at: int) -> bool:
         """Whether the early ALU takes the instruction that issues now."""
@@ -204,45 +210,45 @@ class _Pipeline:
             return not is_younger
         return not is_younger or not (older.is_shifted or older.is_bit_move)
 
-    def _occupy(self, step: Step) -> None:
-        """The cycles that the instruction takes from those after it."""
+    def _occupy(self, step: ExecutedOperation) -> None:
+        """Add the cycles in which the instruction keeps later ones from issuing."""
         operation = step.operation
         unit = operation.unit
         extra = 0
-        if unit in (Unit.LOAD_MANY, Unit.STORE_MANY):
+        if unit in (CoreUnit.LOAD_MANY, CoreUnit.STORE_MANY):
             extra = max(-(-operation.words // _WIDTH), 1) - 1
-            if unit is Unit.STORE_MANY and step.addresses and operation.words % 2 == 0 and step.addresses[0] % 8:
+            if unit is CoreUnit.STORE_MANY and step.addresses and operation.words % 2 == 0 and step.addresses[0] % 8:
                 extra += 1
-        elif unit is Unit.DIVIDE:
+        elif unit is CoreUnit.DIVIDE:
             extra = _DIVISION_CYCLES - 1
-        elif unit is Unit.LOAD and _is_unaligned(step):
+        elif unit is CoreUnit.LOAD and _is_unaligned(step):
             extra = _UNALIGNED_LOAD_CYCLES
-        if unit in (Unit.STORE, Unit.STORE_MANY):
+        if unit in (CoreUnit.STORE, CoreUnit.STORE_MANY):
             extra += self.stores.store(self.cycle, operation.access, operation.words, step.addresses)
         self.is_closed = self.is_closed or unit in _ALONE or extra > 0 or step.jumps
         self.cycle += extra
 
 
 def _own_cause(operation: Operation) -> Cause:
-    """Where the slot of an instruction belongs that waits for nothing."""
+    """The cause of an instruction's own cycle, where it waits for nothing."""
     if operation.unit in _MEMORY:
         return Cause.LOADS
-    return Cause.BRANCHES if operation.unit in (Unit.BRANCH, Unit.IT) else Cause.ALU
+    return Cause.BRANCHES if operation.unit in (CoreUnit.BRANCH, CoreUnit.IT) else Cause.ALU
 
 
-def may_pair(older_step: Step, younger_step: Step) -> bool:
-    """Whether the units allow two instructions in one cycle; operands are another matter."""
+def may_pair(older_step: ExecutedOperation, younger_step: ExecutedOperation) -> bool:
+    """Whether the units allow two instructions in one cycle; operands are not checked."""
     older, younger = older_step.operation, younger_step.operation
     units = {older.unit, younger.unit}
     if units & _ALONE:
         return False
-    if younger.unit is Unit.DSP:  # only the older of a pair
+    if younger.unit is CoreUnit.DSP:  # only the older of a pair
         return False
-    if older.unit is younger.unit and older.unit in (Unit.MAC, Unit.STORE, Unit.BRANCH, Unit.FPU):
+    if older.unit is younger.unit and older.unit in (CoreUnit.MAC, CoreUnit.STORE, CoreUnit.BRANCH, CoreUnit.FPU):
         return False
-    if Unit.MAC in units and Unit.STORE in units:
+    if CoreUnit.MAC in units and CoreUnit.STORE in units:
         return False
-    if older.unit is younger.unit is Unit.LOAD and _same_bank(older_step, younger_step):
+    if older.unit is younger.unit is CoreUnit.LOAD and _same_bank(older_step, younger_step):
         return False
     if not _shifters_fit(older, younger):
         return False
@@ -257,7 +263,7 @@ def _shifters_fit(older: Operation, younger: Operation) -> bool:
     return not (younger.is_shifted and (older.is_bit_move or older.unit in _SHIFTS_OF_OLDER))
 
 
-def _same_bank(older: Step, younger: Step) -> bool:
+def _same_bank(older: ExecutedOperation, younger: ExecutedOperation) -> bool:
     """Whether two loads need the same bank of the memory, the even or the odd words.
 
     Where the addresses are not known, equal base registers give the difference. Other loads of unknown addresses count
@@ -271,6 +277,6 @@ def _same_bank(older: Step, younger: Step) -> bool:
     return (first.offset ^ second.offset) & 4 == 0
 
 
-def _is_unaligned(step: Step) -> bool:
+def _is_unaligned(step: ExecutedOperation) -> bool:
     size = step.operation.access
     return bool(size and step.addresses and step.addresses[0] % size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stq_deploy.cycles.encoding import listed, signed
-from stq_deploy.cycles.operation import FLAGS, FPU_REGISTER, LINK, PROGRAM, Early, Operation, Unit
+from stq_deploy.cycles.operation import FLAGS, FPU_REGISTER, LINK, PROGRAM, CoreUnit, Early, Operation
 from stq_deploy.targets.emulator.instructions import Instruction, uses_fpu
 
 _DATA = {
@@ -51,7 +51,7 @@ def decode(instruction: Instruction) -> Operation:
 
 
 def _unknown(at: int) -> Operation:
-    return Operation(at, 4, "?", Unit.OTHER)
+    return Operation(at, 4, "?", CoreUnit.OTHER)
 
 
 def _several(at: int, first: int, second: int) -> Operation:
@@ -60,11 +60,11 @@ def _several(at: int, first: int, second: int) -> Operation:
     written = base if first & 0x20 else -1
     if first & 0x10:
         return Operation(
-            at, 4, "ldm", Unit.LOAD_MANY, early=(base,), results=registers, base=written, access=4,
+            at, 4, "ldm", CoreUnit.LOAD_MANY, early=(base,), results=registers, base=written, access=4,
             words=len(registers),
         )  # fmt: skip
     return Operation(
-        at, 4, "stm", Unit.STORE_MANY, early=(base,), stored=registers, base=written, access=4, words=len(registers)
+        at, 4, "stm", CoreUnit.STORE_MANY, early=(base,), stored=registers, base=written, access=4, words=len(registers)
     )
 
 
@@ -75,15 +75,15 @@ def _pair(at: int, first: int, second: int) -> Operation:
         written = base if first & 0x20 else -1
         if first & 0x10:
             return Operation(
-                at, 4, "ldrd", Unit.LOAD_MANY, early=(base,), results=registers, base=written, access=4, words=2
+                at, 4, "ldrd", CoreUnit.LOAD_MANY, early=(base,), results=registers, base=written, access=4, words=2
             )
         return Operation(
-            at, 4, "strd", Unit.STORE_MANY, early=(base,), stored=registers, base=written, access=4, words=2
+            at, 4, "strd", CoreUnit.STORE_MANY, early=(base,), stored=registers, base=written, access=4, words=2
         )
     if first & 0xFFF0 == 0xE8D0 and second & 0xFFE0 == 0xF000:
         size = 2 if second & 0x10 else 1
         return Operation(
-            at, 4, "tbh" if size == 2 else "tbb", Unit.BRANCH, early=(base, second & 0xF), access=size, words=1
+            at, 4, "tbh" if size == 2 else "tbb", CoreUnit.BRANCH, early=(base, second & 0xF), access=size, words=1
         )
     return _unknown(at)
 
@@ -97,19 +97,19 @@ def _shifted_register(at: int, first: int, second: int) -> Operation:
         name = "pkhtb" if second & 0x20 else "pkhbt"
         early = (left, right) if name == "pkhtb" else (right,)
         late = () if name == "pkhtb" else (left,)
-        return Operation(at, 4, name, Unit.DSP, late=late, early=early, results=(destination,), is_bit_move=True)
+        return Operation(at, 4, name, CoreUnit.DSP, late=late, early=early, results=(destination,), is_bit_move=True)
     if code not in _DATA:
         return _unknown(at)
     flags = (FLAGS,) if sets else ()
     if code == 2 and left == PROGRAM:  # MOV and the shifts that are written as MOV
         if not amount and not kind:
             return Operation(
-                at, 4, "mov", Unit.ALU, late=(right,), results=(destination, *flags), takes_early=Early.OLDER
+                at, 4, "mov", CoreUnit.ALU, late=(right,), results=(destination, *flags), takes_early=Early.OLDER
             )
         rotates_flags = kind == 3 and not amount
         name = "rrx" if rotates_flags else ("lsl", "lsr", "asr", "ror")[kind]
         return Operation(
-            at, 4, name, Unit.SHIFT, late=(right, *((FLAGS,) if rotates_flags else ())),
+            at, 4, name, CoreUnit.SHIFT, late=(right, *((FLAGS,) if rotates_flags else ())),
             results=(destination, *flags), takes_early=Early.NEVER if rotates_flags else Early.EITHER,
         )  # fmt: skip
     shifted = bool(amount or kind)
@@ -117,7 +117,7 @@ def _shifted_register(at: int, first: int, second: int) -> Operation:
     if name in ("adc", "sbc"):
         lefts = (*lefts, FLAGS)
     return Operation(
-        at, 4, name, Unit.ALU, late=lefts if shifted else (*lefts, right), early=(right,) if shifted else (),
+        at, 4, name, CoreUnit.ALU, late=lefts if shifted else (*lefts, right), early=(right,) if shifted else (),
         results=results, is_shifted=shifted, takes_early=_early(name, shifted),
     )  # fmt: skip
 
@@ -148,7 +148,7 @@ def _constant(at: int, first: int, second: int) -> Operation:
     if name in ("adc", "sbc"):
         late = (*late, FLAGS)
     return Operation(
-        at, 4, name, Unit.ALU, late=late, results=results, is_shifted=shifted, takes_early=_early(name, shifted)
+        at, 4, name, CoreUnit.ALU, late=late, results=results, is_shifted=shifted, takes_early=_early(name, shifted)
     )
 
 
@@ -156,21 +156,21 @@ def _plain_constant(at: int, first: int, second: int) -> Operation:
     code, source, destination = first >> 4 & 0x1F, first & 0xF, second >> 8 & 0xF
     if code in (0, 10):
         name = "sub" if code else "add"
-        return Operation(at, 4, name, Unit.ALU, late=(source,), results=(destination,), takes_early=Early.OLDER)
+        return Operation(at, 4, name, CoreUnit.ALU, late=(source,), results=(destination,), takes_early=Early.OLDER)
     if code in (4, 12):
         late = (destination,) if code == 12 else ()
         name = "movt" if code == 12 else "movw"
-        return Operation(at, 4, name, Unit.ALU, late=late, results=(destination,), takes_early=Early.OLDER)
+        return Operation(at, 4, name, CoreUnit.ALU, late=late, results=(destination,), takes_early=Early.OLDER)
     if code in (16, 18, 24, 26):
         name = "ssat" if code < 24 else "usat"
-        return Operation(at, 4, name, Unit.DSP, early=(source,), results=(destination,))
+        return Operation(at, 4, name, CoreUnit.DSP, early=(source,), results=(destination,))
     if code in (20, 28):
         name = "sbfx" if code == 20 else "ubfx"
-        return Operation(at, 4, name, Unit.DSP, early=(source,), results=(destination,), is_bit_move=True)
+        return Operation(at, 4, name, CoreUnit.DSP, early=(source,), results=(destination,), is_bit_move=True)
     if code == 22:
         clears = source == PROGRAM
         return Operation(
-            at, 4, "bfc" if clears else "bfi", Unit.DSP, late=(destination,), early=() if clears else (source,),
+            at, 4, "bfc" if clears else "bfi", CoreUnit.DSP, late=(destination,), early=() if clears else (source,),
             results=(destination,), is_bit_move=True,
         )  # fmt: skip
     return _unknown(at)
@@ -183,13 +183,13 @@ def _branch(at: int, first: int, second: int) -> Operation:
         distance = signed(sign << 23 | ones[0] << 22 | ones[1] << 21 | (first & 0x3FF) << 11 | low, 24) * 2
         links = bool(second & 0x4000)
         return Operation(
-            at, 4, "bl" if links else "b", Unit.BRANCH, results=(LINK,) if links else (), target=at + 4 + distance
+            at, 4, "bl" if links else "b", CoreUnit.BRANCH, results=(LINK,) if links else (), target=at + 4 + distance
         )
     if first >> 7 & 7 != 7:
         high = sign << 19 | (second >> 11 & 1) << 18 | (second >> 13 & 1) << 17 | (first & 0x3F) << 11
-        return Operation(at, 4, "b<c>", Unit.BRANCH, late=(FLAGS,), target=at + 4 + signed(high | low, 20) * 2)
+        return Operation(at, 4, "b<c>", CoreUnit.BRANCH, late=(FLAGS,), target=at + 4 + signed(high | low, 20) * 2)
     if first & 0xFFF0 == 0xF3A0 and second & 0xFF00 == 0x8000:
-        return Operation(at, 4, "nop", Unit.NOP)
+        return Operation(at, 4, "nop", CoreUnit.NOP)
     return _unknown(at)
 
 
@@ -212,14 +212,14 @@ def _single(at: int, first: int, second: int) -> Operation:
         addresses = (base, second & 0xF)
     if first & 0x10:
         if register == PROGRAM and size != 4:
-            return Operation(at, 4, "pld", Unit.NOP)
+            return Operation(at, 4, "pld", CoreUnit.NOP)
         name = "ldr" + ("s" if first & 0x0100 else "") + suffix
         return Operation(
-            at, 4, name, Unit.LOAD, early=addresses, results=(register,), base=written, access=size, words=1,
+            at, 4, name, CoreUnit.LOAD, early=addresses, results=(register,), base=written, access=size, words=1,
             offset=offset,
         )  # fmt: skip
     return Operation(
-        at, 4, "str" + suffix, Unit.STORE, early=addresses, stored=(register,), base=written, access=size, words=1,
+        at, 4, "str" + suffix, CoreUnit.STORE, early=addresses, stored=(register,), base=written, access=size, words=1,
         offset=offset,
     )  # fmt: skip
 
@@ -232,29 +232,29 @@ def _on_registers(at: int, first: int, second: int) -> Operation:
         name = ("lsl", "lsr", "asr", "ror")[high >> 1]
         flags = (FLAGS,) if high & 1 else ()
         return Operation(
-            at, 4, name, Unit.SHIFT, late=(left, right), results=(destination, *flags), takes_early=Early.EITHER
+            at, 4, name, CoreUnit.SHIFT, late=(left, right), results=(destination, *flags), takes_early=Early.EITHER
         )
     if high < 8 and low >= 8 and high in _EXTENSIONS:
         adds = left != PROGRAM
         name = (_EXTENSIONS_ADDED if adds else _EXTENSIONS)[high]
         late = (left,) if adds else ()
-        return Operation(at, 4, name, Unit.DSP, late=late, early=(right,), results=(destination,), is_bit_move=True)
+        return Operation(at, 4, name, CoreUnit.DSP, late=late, early=(right,), results=(destination,), is_bit_move=True)
     if high >= 8 and low < 8 and high & 7 in _LANES and low in _LANE_PREFIXES:
         name = _LANE_PREFIXES[low] + _LANES[high & 7]
         flags = (FLAGS,) if name[:1] in "su" and low in (0, 4) else ()  # GE
-        return Operation(at, 4, name, Unit.DSP, late=(left, right), results=(destination, *flags))
+        return Operation(at, 4, name, CoreUnit.DSP, late=(left, right), results=(destination, *flags))
     if high == 8 and 8 <= low < 12:
         name = ("qadd", "qdadd", "qsub", "qdsub")[low & 3]
-        return Operation(at, 4, name, Unit.DSP, late=(left, right), results=(destination,))
+        return Operation(at, 4, name, CoreUnit.DSP, late=(left, right), results=(destination,))
     if high == 9 and 8 <= low < 12:
         return Operation(
-            at, 4, _BIT_OPERATIONS[low & 3], Unit.DSP, early=(right,), results=(destination,), is_bit_move=True,
+            at, 4, _BIT_OPERATIONS[low & 3], CoreUnit.DSP, early=(right,), results=(destination,), is_bit_move=True,
             takes_early=Early.ALWAYS,
         )  # fmt: skip
     if high == 10 and low == 8:
-        return Operation(at, 4, "sel", Unit.DSP, late=(left, right, FLAGS), results=(destination,))
+        return Operation(at, 4, "sel", CoreUnit.DSP, late=(left, right, FLAGS), results=(destination,))
     if high == 11 and low == 8:
-        return Operation(at, 4, "clz", Unit.DSP, late=(right,), results=(destination,))
+        return Operation(at, 4, "clz", CoreUnit.DSP, late=(right,), results=(destination,))
     return _unknown(at)
 
 
@@ -264,10 +264,10 @@ def _multiplication(at: int, first: int, second: int) -> Operation:
     added, destination = second >> 12, second >> 8 & 0xF
     name = _BY_32[code]
     if added == PROGRAM and code in _BY_32_ALONE and not (code == 0 and second & 0x10):
-        return Operation(at, 4, _BY_32_ALONE[code], Unit.MAC, late=(left, right), results=(destination,))
+        return Operation(at, 4, _BY_32_ALONE[code], CoreUnit.MAC, late=(left, right), results=(destination,))
     if code == 0 and second & 0x10:
         name = "mls"
-    return Operation(at, 4, name, Unit.MAC, late=(left, right), added=(added,), results=(destination,))
+    return Operation(at, 4, name, CoreUnit.MAC, late=(left, right), added=(added,), results=(destination,))
 
 
 def _long_multiplication(at: int, first: int, second: int) -> Operation:
@@ -275,12 +275,12 @@ def _long_multiplication(at: int, first: int, second: int) -> Operation:
     code, left, right = first >> 4 & 7, first & 0xF, second & 0xF
     low, high = second >> 12, second >> 8 & 0xF
     if code in (1, 3):
-        return Operation(at, 4, "udiv" if code == 3 else "sdiv", Unit.DIVIDE, late=(left, right), results=(high,))
+        return Operation(at, 4, "udiv" if code == 3 else "sdiv", CoreUnit.DIVIDE, late=(left, right), results=(high,))
     if code not in _LONG:
         return _unknown(at)
     added = (low, high) if code >= 4 else ()
     name = "umaal" if code == 6 and second & 0x40 else _LONG[code]
-    return Operation(at, 4, name, Unit.MAC, late=(left, right), added=added, results=(low, high))
+    return Operation(at, 4, name, CoreUnit.MAC, late=(left, right), added=added, results=(low, high))
 
 
 def _floating_point(at: int, first: int, second: int) -> Operation:
@@ -294,8 +294,8 @@ def _floating_point(at: int, first: int, second: int) -> Operation:
         registers = tuple(start + i for i in range(words))
         written = base if not single and first & 0x20 else -1
         loads = bool(first & 0x10)
-        unit = {(True, True): Unit.LOAD, (True, False): Unit.STORE, (False, True): Unit.LOAD_MANY}.get(
-            (words == 1, loads), Unit.STORE_MANY
+        unit = {(True, True): CoreUnit.LOAD, (True, False): CoreUnit.STORE, (False, True): CoreUnit.LOAD_MANY}.get(
+            (words == 1, loads), CoreUnit.STORE_MANY
         )
         if loads:
             return Operation(at, 4, "vldr", unit, early=(base,), results=registers, base=written, access=4, words=words)
@@ -309,9 +309,9 @@ def _floating_point(at: int, first: int, second: int) -> Operation:
     if core >= 0:
         if first & 0x10:
             result = FLAGS if core == PROGRAM else core  # VMRS
-            return Operation(at, 4, "vmov", Unit.FPU, late=sources[:1], results=(result,))
-        return Operation(at, 4, "vmov", Unit.FPU, late=(core,), results=sources[:1])
-    return Operation(at, 4, "vfp", Unit.FPU, late=(*sources, destination), results=(destination,))
+            return Operation(at, 4, "vmov", CoreUnit.FPU, late=sources[:1], results=(result,))
+        return Operation(at, 4, "vmov", CoreUnit.FPU, late=(core,), results=sources[:1])
+    return Operation(at, 4, "vfp", CoreUnit.FPU, late=(*sources, destination), results=(destination,))
 
 
 def _fpu_number(four: int, one: int, is_double: bool) -> int:

@@ -1,4 +1,4 @@
-"""The blocks of a layer that take most of its cycles, instruction by instruction: for whoever writes a kernel."""
+"""The blocks that take most of a layer's cycles, instruction by instruction, for authors of kernels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Line:
     """An instruction of a block.
 
     Attributes:
-        address: its place.
+        address: its address.
         text: mnemonic, registers written, `<-` and registers read; not the assembler's syntax.
         cycles: estimated cycles that it adds to those before it: 0.5 each for a pair, more where it waits.
     """
@@ -30,11 +30,11 @@ class Line:
 
 @dataclass(frozen=True)
 class HotBlock:
-    """A block, run after the blocks that usually run before it.
+    """A block, timed after the blocks that usually run before it.
 
     Attributes:
         runs: how often it ran; exact.
-        cycles: estimated, of all its runs.
+        cycles: estimated cycles of all its runs.
         lines: its instructions.
     """
 

@@ -1,9 +1,9 @@
 """Waits for memory, from a simulation of the board's caches.
 
-It follows every fetch and every access outside of the memories beside the core. The core waits for the word of a line
-that a cache lacks. That word arrives first, and the rest of the line while the core goes on (Arm DDI0489, "L1 caches").
-A changed line that has to make room waits in a buffer, and costs nothing here. Stores do not wait for the line
-that they need either: the store buffer holds them.
+The simulation follows every fetch and access outside the tightly coupled memories. The core waits for the word of a
+line that a cache lacks. That word arrives first, and the rest of the line while the core continues (Arm DDI0489, "L1
+caches"). A changed line that the cache evicts waits in a buffer, and costs nothing here. Stores do not wait for the
+line that they need either: the store buffer holds them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class MemoryWaits:
 
     Attributes:
         cycles: core cycles.
-        misses: memory -> lines that had to be read from it, of code and of data.
-        unknown: memories that were used although their board states no `miss_cycles`: their waits are missing.
+        misses: memory -> number of lines read from it, for code and data.
+        unknown: memories in use for which the board states no `miss_cycles`; their waits are missing.
     """
 
     cycles: int = 0
@@ -36,7 +36,7 @@ class MemoryWaits:
 class MemorySystem:
     """The caches of a board and the memories behind them.
 
-    The contents of the caches stay from layer to layer; before the first they are empty.
+    The caches are empty before the first layer, and keep their contents from layer to layer.
     """
 
     def __init__(self, board: Board) -> None:
@@ -50,10 +50,10 @@ class MemorySystem:
         self.watches = tuple(
             BlockWatch(memory.origin, memory.end, self._fetcher(memory), self._accessor(memory)) for memory in slow
         )
-        """What the emulated core has to report."""
+        """The fetches and accesses that the emulated core reports."""
 
     def take_waits(self, trace: BlockTrace) -> MemoryWaits:
-        """The waits since the last call, in which one layer ran: `trace`."""
+        """The waits since the last call, in which the one layer of `trace` ran."""
         waits = MemoryWaits(self._cycles, dict(self._misses), frozenset(self._unknown(trace)))
         self._cycles = 0
         self._misses.clear()

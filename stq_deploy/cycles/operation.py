@@ -1,4 +1,4 @@
-"""An instruction as the cycle models see it: what it needs, when, what it gives, and the unit that it occupies."""
+"""An instruction as the cycle models see it: registers read by stage, registers written, and the unit it occupies."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ FPU_REGISTER = 32
 """S0 is this register; D registers are pairs of S registers."""
 
 
-class Unit(StrEnum):
-    """The kind of work that an instruction is."""
+class CoreUnit(StrEnum):
+    """The unit of the core that executes an instruction, or the kind of an instruction that needs none."""
 
     ALU = "alu"  # add, logic, compare, move of a constant or register
     SHIFT = "shift"  # a shift or rotation as an instruction of its own
@@ -69,7 +69,7 @@ class Operation:
     address: int
     size: int
     name: str
-    unit: Unit
+    unit: CoreUnit
     late: tuple[int, ...] = ()
     early: tuple[int, ...] = ()
     added: tuple[int, ...] = ()
@@ -97,4 +97,4 @@ class Operation:
     @property
     def is_jump(self) -> bool:
         """Whether the next instruction may be another than the one after it."""
-        return self.unit is Unit.BRANCH or PROGRAM in self.results
+        return self.unit is CoreUnit.BRANCH or PROGRAM in self.results

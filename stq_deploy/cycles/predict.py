@@ -1,8 +1,8 @@
 """Cycles of what a layer executed, by a model of the core: an estimate, not a measurement.
 
-A block's cycles depend on what ran before it. So each edge of the trace is timed with the blocks that usually lead to
-it, and the cycles of its last block count as often as the edge was taken. Loads and stores have the
-addresses of sampled executions; a load without one is taken to collide with its neighbour.
+A block's cycles depend on what ran before it. So the model times each edge of the trace with the blocks that usually
+lead to it. The cycles of the edge's last block count as often as the edge was taken. Loads and stores have the
+addresses of sampled executions. A load without an address counts as a conflict with the load beside it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from functools import cached_property
 
 from stq_deploy.cycles.branches import wrong_predictions
 from stq_deploy.cycles.decode import decode
-from stq_deploy.cycles.operation import Operation, Unit
-from stq_deploy.cycles.timeline import Cause, CoreModel, Spent, Step, nothing_spent
+from stq_deploy.cycles.operation import CoreUnit, Operation
+from stq_deploy.cycles.timeline import Cause, CauseCycles, CoreModel, ExecutedOperation, nothing_spent
 from stq_deploy.targets.emulator.block_trace import ENTRY, Addresses, BlockTrace
 
 _BLOCKS_BEFORE = 3
 _VARIANTS = 4
-"""Executions with different banks that are timed for an edge."""
+"""Largest number of executions with different banks that are timed for an edge."""
 _MINOR_SHARE = 1e-4
-"""An edge with less of all instructions is timed once."""
+"""An edge with a smaller share of all instructions is timed once."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,20 @@ class CoreCycles:
     """Estimated cycles of the core, without waits for memory.
 
     Attributes:
-        spent: by cause.
-        instructions: executed, exact.
-        without_rule: instructions that the model does not know, exact.
-        without_addresses: loads and stores whose addresses were not sampled, exact.
+        spent: cycles by cause.
+        instructions: executed instructions; exact.
+        without_rule: executed instructions for which the model has no rule; exact.
+        without_addresses: loads and stores whose addresses were not sampled; exact.
     """
 
-    spent: Spent
+    spent: CauseCycles
     instructions: int
     without_rule: int
     without_addresses: int
 
     @property
     def cycles(self) -> float:
-        """All of them."""
+        """Sum over all causes."""
         return sum(self.spent.values())
 
 
@@ -53,7 +53,7 @@ def predict(trace: BlockTrace, core: CoreModel) -> CoreCycles:
 
 
 class Prediction:
-    """A trace, decoded, with what runs before and after each block."""
+    """A decoded trace, with the blocks that run before and after each block."""
 
     def __init__(self, trace: BlockTrace, core: CoreModel) -> None:
         self._trace = trace
@@ -81,7 +81,7 @@ class Prediction:
         return CoreCycles(
             spent,
             self._instructions,
-            sum(n * sum(o.unit is Unit.OTHER for o in self._operations[i]) for i, n in counts.items()),
+            sum(n * sum(o.unit is CoreUnit.OTHER for o in self._operations[i]) for i, n in counts.items()),
             sum(n * sum(o.words > 0 for o in self._operations[i]) for i, n in counts.items() if not self._samples(i)),
         )
 
@@ -98,7 +98,7 @@ class Prediction:
     def _samples(self, block: int) -> Sequence[Addresses]:
         return self._trace.samples.get(block, ())
 
-    def _edge(self, first: int, second: int, count: int) -> Spent:
+    def _edge(self, first: int, second: int, count: int) -> CauseCycles:
         """Cycles that block `second` adds after block `first`, on average."""
         chain = [second] if first == ENTRY else [*self._leading_to(first), first, second]
         is_minor = count * len(self._operations[second]) < _MINOR_SHARE * self._instructions
@@ -126,26 +126,26 @@ class Prediction:
         return found
 
     def _variants(self, block: int, most: int) -> Mapping[int, int]:
-        """Number of a sampled execution -> how many are like it: loads and stores with the same banks and alignment."""
+        """Index of a sampled execution -> number of executions whose accesses have the same banks and alignment."""
         alike: dict[tuple[tuple[int, int], ...], list[int]] = defaultdict(list)
         for number, sample in enumerate(self._samples(block)):
             kind = tuple((at, address & 7) for at, addresses in sorted(sample.items()) for address in addresses[:1])
             alike[kind].append(number)
         groups = sorted(alike.values(), key=len, reverse=True)[:most]
-        # The last of a group, because those before it run before it.
+        # The last of a group, because the executions before it then have samples too.
         return {group[-1]: len(group) for group in groups} or {0: 1}
 
-    def _steps(self, block: int, following: int | None, sample: int) -> list[Step]:
+    def _steps(self, block: int, following: int | None, sample: int) -> list[ExecutedOperation]:
         operations = self._operations[block]
         samples = self._samples(block)
         addresses: Addresses = samples[min(max(sample, 0), len(samples) - 1)] if samples else {}
-        steps = [Step(operation, addresses.get(operation.address, ())) for operation in operations]
+        steps = [ExecutedOperation(operation, addresses.get(operation.address, ())) for operation in operations]
         last = operations[-1]
         if following is None:
             usual = self._after[block].most_common(1)
             following = usual[0][0] if usual else None
         if last.is_jump and (following is None or self._trace.blocks[following].address != last.end):
-            steps[-1] = Step(last, steps[-1].addresses, jumps=True)
+            steps[-1] = ExecutedOperation(last, steps[-1].addresses, jumps=True)
         return steps
 
     def _wrong_jumps(self) -> float:

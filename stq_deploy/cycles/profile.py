@@ -1,4 +1,4 @@
-"""The estimated time of a built firmware, layer by layer, and beside it what a board has counted."""
+"""The estimated time of a built firmware, layer by layer, beside the counts of a board."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from stq_deploy.targets.emulator.layer_trace import NetworkOnCore
 from stq_deploy.toolchain.built import BuiltFirmware
 
 MEMORY = "memory"
-"""What bounds a layer that waits for memory more than for anything in the core; other bounds are a `Cause`."""
+"""The bound of a layer that waits longest for memory; the other bounds are a `Cause`."""
 
 
-class Unit(StrEnum):
-    """What a board's counter counts."""
+class CounterUnit(StrEnum):
+    """The unit of a board's counter."""
 
     CYCLES = "cycles"
     INSTRUCTIONS = "instructions"  # on an emulated board
@@ -35,15 +35,15 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True)
 class Counted:
-    """What the counter of a board showed for each layer.
+    """A board's counts for each layer.
 
     Attributes:
-        unit: what it counts.
-        layers: in the order they run.
-        inferences: how many were counted; `layers` has their medians.
+        unit: unit of the counts.
+        layers: median count of each layer over the inferences, in the order they run.
+        inferences: number of inferences.
     """
 
-    unit: Unit
+    unit: CounterUnit
     layers: tuple[int, ...]
     inferences: int
 
@@ -54,7 +54,8 @@ class Alternative:
 
     Attributes:
         kernel: its function.
-        weight_bytes, scratch_bytes: what it takes.
+        weight_bytes: bytes of its packed weights.
+        scratch_bytes: bytes of its scratch memory.
     """
 
     kernel: str
@@ -97,7 +98,7 @@ class LayerProfile:
 
     @property
     def parts(self) -> dict[str, int]:
-        """Estimated cycles by what took them: the causes, and `MEMORY`."""
+        """Estimated cycles by cause, with `MEMORY` as one more cause."""
         return {str(cause): round(cycles) for cause, cycles in self.core.spent.items()} | {MEMORY: self.waits.cycles}
 
     @property
@@ -114,12 +115,12 @@ class LayerProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """The time of a network on a board, by estimate.
+    """The estimated time of a network on a board.
 
     Attributes:
         board: the board.
         layers: in the order they run.
-        counted: what a board counted for the same sample; None without one.
+        counted: a board's counts for the same sample; None without one.
     """
 
     board: Board
@@ -127,7 +128,7 @@ class Profile:
     counted: Counted | None = None
 
     def beside(self, counted: Counted) -> Profile:
-        """The same with what a board counted."""
+        """The same profile with the counts of a board."""
         return replace(self, counted=counted)
 
     @property
@@ -145,7 +146,7 @@ class Profile:
         return sum(one.cycles for one in self.layers)
 
     def milliseconds(self, cycles: float) -> float:
-        """Time of so many cycles at the board's usual clock."""
+        """Milliseconds that the cycles take at the board's usual clock."""
         return 1e3 * cycles / self.board.clock.core_hz
 
     @property
@@ -156,7 +157,7 @@ class Profile:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the estimate leaves out or assumes for this network, in sentences."""
+        """Sentences on what the estimate leaves out or assumes for this network."""
         notes = []
         unknown = sorted(set().union(*(one.waits.unknown for one in self.layers)))
         if unknown:
@@ -172,7 +173,7 @@ class Profile:
         return tuple(notes)
 
     def as_json(self) -> dict[str, Any]:
-        """For --json; every name of an estimate says so."""
+        """The profile for --json; the name of an estimated time or energy begins with `estimated`."""
         counted = self.counted
         return {
             "board": self.board.name,

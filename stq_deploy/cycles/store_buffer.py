@@ -1,8 +1,8 @@
 """The Cortex-M7's store buffer, as jnk0le measured it: four stores wait; parts of words are merged into memory slowly.
 
-"unaligned stores execute without any stalls until store buffer clogs up (5 consecutive stores)", then 4 cycles each;
-byte and halfword stores "every cycle": 4 cycles each to one bank, 2 to alternating banks, 2.4 for bytes one after the
-other.
+The source says that "unaligned stores execute without any stalls until store buffer clogs up (5 consecutive stores)".
+Each then takes 4 cycles. A byte or halfword store "every cycle" takes 4 cycles to one bank, 2 to alternating
+banks, and 2.4 for bytes one after the other.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class StoreBuffer:
         self._last_part = -1
 
     def store(self, cycle: int, size: int, count: int, addresses: tuple[int, ...]) -> int:
-        """Take the stores of an instruction that issues in `cycle`; the cycles that it has to wait for a place.
+        """Take the stores of an instruction that issues in `cycle`, and return its wait for a free entry in cycles.
 
-        Two words of one instruction, one for each bank, go together.
+        Two words of one instruction, one for each bank, take one entry.
         """
         waited = 0
         for index in range(0, count, 2):

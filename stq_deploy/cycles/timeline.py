@@ -1,4 +1,4 @@
-"""What the models of all cores share: executed operations with their addresses, and where the cycles go."""
+"""Types that the models of all cores share: executed operations, and cycles by cause."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stq_deploy.cycles.operation import Operation
 
 
 class Cause(StrEnum):
-    """What the core waited for when it issued nothing sooner."""
+    """The reason why the core issued an instruction no sooner."""
 
     ALU = "alu"  # width of the issue, arithmetic units, operands that arithmetic computes
     LOADS = "loads"  # ports and banks of the memory, the store buffer, operands that a load brings
@@ -19,13 +19,13 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class ExecutedOperation:
     """One executed operation.
 
     Attributes:
         operation: the instruction.
-        addresses: of its accesses; empty where they are not known.
-        jumps: whether execution continues elsewhere than after it.
+        addresses: addresses of its accesses; empty where they are not known.
+        jumps: whether execution continues at another place than after it.
     """
 
     operation: Operation
@@ -33,32 +33,32 @@ class Step:
     jumps: bool = False
 
 
-Spent = dict[Cause, float]
+CauseCycles = dict[Cause, float]
 """Cycles by cause."""
 
 
-def nothing_spent() -> Spent:
-    """A `Spent` of zeros."""
+def nothing_spent() -> CauseCycles:
+    """A `CauseCycles` of zeros."""
     return dict.fromkeys(Cause, 0.0)
 
 
 @dataclass(frozen=True)
-class Timing:
-    """How long a sequence takes.
+class CoreTiming:
+    """The cycles that a sequence takes.
 
     Attributes:
-        marks: cycle, counted from the first issue, before which each part of the sequence has issued completely.
+        marks: for each part of the sequence, the cycle by which all of it has issued, counted from the first issue.
         spent: cycles of each part by cause.
         wrong_jump: cycles that a wrong prediction of the last branch of each part costs.
     """
 
     marks: tuple[float, ...]
-    spent: tuple[Spent, ...]
+    spent: tuple[CauseCycles, ...]
     wrong_jump: tuple[int, ...]
 
 
 class CoreModel(Protocol):
-    """A core, which a module of this folder models.
+    """A model of a core.
 
     Attributes:
         name: as in `cpu.core` of `board.toml`.
@@ -68,6 +68,6 @@ class CoreModel(Protocol):
     name: str
     has_branch_predictor: bool
 
-    def time(self, parts: Sequence[Sequence[Step]]) -> Timing:
-        """How long the parts take one after the other, from an idle core, without any wait for memory."""
+    def time(self, parts: Sequence[Sequence[ExecutedOperation]]) -> CoreTiming:
+        """The cycles of parts that run one after the other on an idle core, without waits for memory."""
         ...

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.cycles.profile import Counted, Unit
+from stq_deploy.cycles.profile import Counted, CounterUnit
 from stq_deploy.evaluation.boards import open_board
 from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.network import Network
@@ -52,5 +52,5 @@ def count_on_board(board: Board, firmware: BuiltFirmware, port: str, levels: npt
             cause="an emulated board counts only in its counting mode",
             next="start it with `stq-deploy emulate ELF --mode counting`, or leave out --port",
         )  # fmt: skip
-    unit = Unit.INSTRUCTIONS if str(Path(port).resolve()).startswith(_EMULATED_PORTS) else Unit.CYCLES
+    unit = CounterUnit.INSTRUCTIONS if str(Path(port).resolve()).startswith(_EMULATED_PORTS) else CounterUnit.CYCLES
     return Counted(unit, tuple(int(n) for n in np.median(counts, axis=0)), len(answers))

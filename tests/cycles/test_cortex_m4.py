@@ -7,7 +7,7 @@ import pytest
 from stq_deploy.common.errors import StqError
 from stq_deploy.cycles.cores import CORES, core_model
 from stq_deploy.cycles.decode import decode
-from stq_deploy.cycles.timeline import Step
+from stq_deploy.cycles.timeline import ExecutedOperation
 from tests.helpers.assembly import Assemble
 
 SEQUENCES = {
@@ -28,14 +28,14 @@ SEQUENCES = {
 
 @pytest.mark.parametrize(("text", "cycles"), SEQUENCES.items(), ids=SEQUENCES.keys())
 def test_published_cycles(text: str, cycles: float, assemble: Assemble) -> None:
-    steps = [Step(operation) for operation in decode(0, assemble(text))]
+    steps = [ExecutedOperation(operation) for operation in decode(0, assemble(text))]
     assert core_model("cortex-m4").time([steps]).marks == (cycles,)
 
 
 @pytest.mark.parametrize(("jumps", "cycles"), [(True, 3), (False, 1)])
 def test_branches(jumps: bool, cycles: float, assemble: Assemble) -> None:
     (branch,) = decode(0, assemble("bne .-40"))
-    assert core_model("cortex-m4").time([[Step(branch, jumps=jumps)]]).marks == (cycles,)
+    assert core_model("cortex-m4").time([[ExecutedOperation(branch, jumps=jumps)]]).marks == (cycles,)
 
 
 def test_unknown_core() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from stq_deploy.cycles.cores import core_model
 from stq_deploy.cycles.decode import decode
-from stq_deploy.cycles.timeline import Step
+from stq_deploy.cycles.timeline import ExecutedOperation
 from tests.helpers.assembly import Assemble
 from tests.helpers.published_cycles import CHAINS, PAIRS, rate
 
@@ -33,7 +33,7 @@ def test_the_snippet_that_does_not_stall(assemble: Assemble) -> None:
     code = assemble("add.w r0, r0, r2\neor.w r6, r0, r6, ror #22\nldr.w r4, [r14, r0]\nldr.w r5, [r14, r1]")
     operations = decode(0, code)
     places = [(), (), (0x2000_0000,), (0x2000_0004,)]
-    steps = [Step(operation, place) for operation, place in zip(operations, places, strict=True)]
+    steps = [ExecutedOperation(operation, place) for operation, place in zip(operations, places, strict=True)]
     assert core_model("cortex-m7").time([steps]).marks == (2.0,)
 
 
@@ -41,7 +41,7 @@ def test_the_snippet_that_does_not_stall(assemble: Assemble) -> None:
 def test_banks_by_address(first: int, second: int, cycles: float, assemble: Assemble) -> None:
     """Only their addresses show whether loads through two registers collide."""
     one, two = decode(0, assemble("ldr.w r0, [r1]\nldr.w r2, [r3]"))
-    steps = [Step(one, (0x2000_0000 + first,)), Step(two, (0x2000_1000 + second,))]
+    steps = [ExecutedOperation(one, (0x2000_0000 + first,)), ExecutedOperation(two, (0x2000_1000 + second,))]
     timing = core_model("cortex-m7").time([steps] * 10)
     assert timing.marks[-1] - timing.marks[-2] == cycles
 
@@ -53,7 +53,7 @@ def test_unknown_addresses_count_as_a_conflict(assemble: Assemble) -> None:
 def test_unaligned_loads(assemble: Assemble) -> None:
     """jnk0le: "+3 cycles as older op"."""
     (load,) = decode(0, assemble("ldr.w r0, [r1]"))
-    timing = core_model("cortex-m7").time([[Step(load, (0x2000_0001,))]] * 10)
+    timing = core_model("cortex-m7").time([[ExecutedOperation(load, (0x2000_0001,))]] * 10)
     assert timing.marks[-1] - timing.marks[-2] == 4
 
 
@@ -70,7 +70,7 @@ def test_unaligned_loads(assemble: Assemble) -> None:
 )
 def test_store_buffer(store: str, places: tuple[int, int], cycles: float, assemble: Assemble) -> None:
     (operation,) = decode(0, assemble(store))
-    steps = [[Step(operation, (0x2000_0000 + places[turn % 2],))] for turn in range(64)]
+    steps = [[ExecutedOperation(operation, (0x2000_0000 + places[turn % 2],))] for turn in range(64)]
     marks = core_model("cortex-m7").time(steps).marks
     assert (marks[-1] - marks[31]) / 32 == pytest.approx(cycles, abs=0.05)
 
@@ -78,7 +78,7 @@ def test_store_buffer(store: str, places: tuple[int, int], cycles: float, assemb
 def test_bytes_stored_one_after_the_other(assemble: Assemble) -> None:
     """jnk0le: "2.4 cycles for unit stride advancing strb"."""
     (operation,) = decode(0, assemble("strb.w r0, [r1], #1"))
-    steps = [[Step(operation, (0x2000_0000 + turn,))] for turn in range(64)]
+    steps = [[ExecutedOperation(operation, (0x2000_0000 + turn,))] for turn in range(64)]
     marks = core_model("cortex-m7").time(steps).marks
     assert (marks[-1] - marks[31]) / 32 == pytest.approx(2.4, abs=0.05)
 
@@ -86,7 +86,7 @@ def test_bytes_stored_one_after_the_other(assemble: Assemble) -> None:
 def test_five_unaligned_stores_do_not_wait(assemble: Assemble) -> None:
     """jnk0le: "without any stalls until store buffer clogs up (5 consecutive stores)"."""
     (operation,) = decode(0, assemble("str.w r0, [r1]"))
-    marks = core_model("cortex-m7").time([[Step(operation, (0x2000_0001,))]] * 7).marks
+    marks = core_model("cortex-m7").time([[ExecutedOperation(operation, (0x2000_0001,))]] * 7).marks
     gaps = [after - before for before, after in pairwise(marks)]
     assert gaps[:4] == [1, 1, 1, 1]
     assert gaps[4] > 1
@@ -103,7 +103,7 @@ def test_five_unaligned_stores_do_not_wait(assemble: Assemble) -> None:
 )
 def test_wrong_predictions_cost(lines: str, cycles: int, assemble: Assemble) -> None:
     """jnk0le: "from 8 to 6 cycles", with flags "at least 3 cycles before branch"."""
-    steps = [Step(operation) for operation in decode(0, assemble(lines))]
+    steps = [ExecutedOperation(operation) for operation in decode(0, assemble(lines))]
     assert core_model("cortex-m7").time([steps]).wrong_jump == (cycles,)
 
 
@@ -122,7 +122,9 @@ def test_the_loop_of_byte_lanes(assemble: Assemble) -> None:
     )
     places = {8: 0x2000_0000, 9: 0x2000_0004}
     steps = [
-        Step(operation, (places[operation.early[0]],) if operation.early and operation.early[0] in places else (0,))
+        ExecutedOperation(
+            operation, (places[operation.early[0]],) if operation.early and operation.early[0] in places else (0,)
+        )
         for operation in decode(0, code)
     ]
     timing = core_model("cortex-m7").time([steps] * 8)
@@ -131,6 +133,6 @@ def test_the_loop_of_byte_lanes(assemble: Assemble) -> None:
 
 def test_causes_add_up(assemble: Assemble) -> None:
     code = assemble("ldr.w r0, [r0]\nmul r1, r1, r2\nadd.w r3, r3, r1\nb .-12")
-    steps = [Step(operation) for operation in decode(0, code)]
+    steps = [ExecutedOperation(operation) for operation in decode(0, code)]
     timing = core_model("cortex-m7").time([steps] * 5)
     assert sum(sum(part.values()) for part in timing.spent) == pytest.approx(timing.marks[-1])

@@ -13,7 +13,7 @@ from unicorn import UC_ARCH_ARM, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE, UC_MODE_TH
 from unicorn import arm_const as arm
 
 from stq_deploy.cycles.decode import decode
-from stq_deploy.cycles.operation import FLAGS, FPU_REGISTER, Operation, Unit
+from stq_deploy.cycles.operation import FLAGS, FPU_REGISTER, CoreUnit, Operation
 from tests.helpers.assembly import Assemble
 
 CODE, RAM, RAM_BYTES = 0x1_0000, 0x2000_0000, 0x2000
@@ -110,7 +110,7 @@ class Bench:
 
 def check_operands(code: bytes) -> None:
     (operation,) = decode(CODE, code)
-    assert operation.unit is not Unit.OTHER, operation
+    assert operation.unit is not CoreUnit.OTHER, operation
     bench, rng = Bench(code, operation), random.Random(5)
     written = {*operation.results, *((operation.base,) if operation.base >= 0 else ())}
     read = {*operation.late, *operation.early, *operation.added, *operation.stored}
@@ -134,7 +134,7 @@ def check_operands(code: bytes) -> None:
                 depends.add(number)
         check_accesses(operation, state, accesses)
     assert changed == written, operation
-    if operation.base >= 0 or operation.unit in (Unit.LOAD_MANY, Unit.STORE_MANY):
+    if operation.base >= 0 or operation.unit in (CoreUnit.LOAD_MANY, CoreUnit.STORE_MANY):
         depends -= {operation.base}
         read -= {operation.base}
     assert depends == read, operation
@@ -159,7 +159,7 @@ def test_memory(text: str, assemble: Assemble) -> None:
 
 def test_skipped_instructions_depend_on_the_flags(assemble: Assemble) -> None:
     it, taken, skipped, after = decode(0, assemble("ite eq\nmoveq r0, #1\naddne r0, r1, r2\nadds r3, r4, r5"))
-    assert it.unit is Unit.IT
+    assert it.unit is CoreUnit.IT
     assert taken.is_conditional and FLAGS in taken.late and FLAGS not in taken.results
     assert skipped.is_conditional and skipped.late == (1, 2, FLAGS) and skipped.results == (0,)
     assert not after.is_conditional and FLAGS in after.results
@@ -190,9 +190,13 @@ def test_floating_point_registers(assemble: Assemble) -> None:
     load, many, store, move, back = decode(
         0, assemble("vldr s5, [r1, #8]\nvldmia r2!, {d2-d3}\nvstr d1, [r3]\nvmov s1, r4\nvmov r5, s1")
     )
-    assert (load.unit, load.results, load.words) == (Unit.LOAD, (FPU_REGISTER + 5,), 1)
-    assert (many.unit, many.results, many.base) == (Unit.LOAD_MANY, tuple(FPU_REGISTER + n for n in (4, 5, 6, 7)), 2)
-    assert (store.unit, store.stored) == (Unit.STORE_MANY, (FPU_REGISTER + 2, FPU_REGISTER + 3))
+    assert (load.unit, load.results, load.words) == (CoreUnit.LOAD, (FPU_REGISTER + 5,), 1)
+    assert (many.unit, many.results, many.base) == (
+        CoreUnit.LOAD_MANY,
+        tuple(FPU_REGISTER + n for n in (4, 5, 6, 7)),
+        2,
+    )
+    assert (store.unit, store.stored) == (CoreUnit.STORE_MANY, (FPU_REGISTER + 2, FPU_REGISTER + 3))
     assert (move.late, move.results) == ((4,), (FPU_REGISTER + 1,))
     assert (back.late, back.results) == ((FPU_REGISTER + 1,), (5,))
 
@@ -200,7 +204,7 @@ def test_floating_point_registers(assemble: Assemble) -> None:
 @pytest.mark.parametrize("text", ["dmb", "mrs r0, primask", "ldrex r0, [r1]", "svc #1", "bkpt #0"])
 def test_what_has_no_rule_says_so(text: str, assemble: Assemble) -> None:
     (operation,) = decode(0, assemble(text))
-    assert operation.unit is Unit.OTHER
+    assert operation.unit is CoreUnit.OTHER
 
 
 def test_names_are_those_of_objdump(assemble: Assemble, tmp_path: Path) -> None:

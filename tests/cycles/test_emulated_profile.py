@@ -12,7 +12,7 @@ import pytest
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.cycles.memory import MemorySystem
-from stq_deploy.cycles.profile import Counted, Profile, Unit, profile_firmware
+from stq_deploy.cycles.profile import Counted, CounterUnit, Profile, profile_firmware
 from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.profiling import count_on_board, profiling_sample
 from stq_deploy.executors.numpy_executor import NumpyExecutor
@@ -153,7 +153,7 @@ def test_a_counting_board_beside_the_estimate(
 ) -> None:
     with EmulatedBoard(firmware.elf, mode="counting") as emulated:
         counted = count_on_board(board, firmware, emulated.port, sample)
-    assert counted.unit is Unit.INSTRUCTIONS, "an emulated board counts no cycles, and the table must not say so"
+    assert counted.unit is CounterUnit.INSTRUCTIONS, "an emulated board counts no cycles, and the table must not say so"
     assert len(counted.layers) == len(profile.layers)
     shown = profile.beside(counted).as_json()
     assert shown["counted"] == {"unit": "instructions", "sum": sum(counted.layers), "of": counted.inferences}
@@ -194,7 +194,7 @@ def test_the_table_shows_what_a_real_board_counted(profile: Profile, capsys: pyt
     from stq_deploy.cli.profile import _print
 
     counts = tuple(2 * one.cycles for one in profile.layers)
-    _print(result_console(as_json=False), profile.beside(Counted(Unit.CYCLES, counts, 5)))
+    _print(result_console(as_json=False), profile.beside(Counted(CounterUnit.CYCLES, counts, 5)))
     text = capsys.readouterr().out
     assert "cycles counted" in text and "-50.0 %" in text
 

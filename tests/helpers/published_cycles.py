@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stq_deploy.cycles.cores import core_model
 from stq_deploy.cycles.decode import decode
-from stq_deploy.cycles.timeline import Step
+from stq_deploy.cycles.timeline import ExecutedOperation
 
 _TURNS = 24
 
@@ -17,9 +17,9 @@ _TURNS = 24
 def rate(code: bytes, *, jumps: bool = False) -> float:
     """Cycles of a turn in a long loop of `code`."""
     operations = decode(0x2000, code)
-    steps = [Step(operation) for operation in operations]
+    steps = [ExecutedOperation(operation) for operation in operations]
     if jumps:
-        steps[-1] = Step(operations[-1], jumps=True)
+        steps[-1] = ExecutedOperation(operations[-1], jumps=True)
     timing = core_model("cortex-m7").time([steps] * (2 * _TURNS))
     return (timing.marks[-1] - timing.marks[_TURNS - 1]) / _TURNS
 
