@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_gather_core.h - gather convolutions for both widths of weights and lanes; each public name is one small file.
+ * stq_gather_core.h - gather convolutions for both widths of weights and lanes; STQ_DEFINE_GATHER makes the public
+ * names.
  *
  * The input is laid out anew, eight pixels to a unit. Then each row of weights is decoded to lists of offsets, once,
  * and the units at these offsets are added for 32 or 16 pixels at a time: time is proportional to the weights that
@@ -42,7 +43,7 @@ static inline int32_t stq_gather_together(const stq_gather_layer *layer)
     return STQ_GATHER_WORDS / (2 * layer->lane_bytes);
 }
 
-static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, const uint32_t *filter)
+STQ_INLINE stq_gather_row stq_gather_decode(const stq_gather_layer *layer, const uint32_t *filter)
 {
     const int32_t weights = stq_gather_weights(layer);
     const uint32_t step = (uint32_t)(layer->shape->row_units * layer->lane_bytes);
@@ -61,8 +62,8 @@ static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, co
 }
 
 /* Sums of the units from column x of row y on, whose group's channels begin at `first_channel`. */
-static inline void stq_gather_sum(const stq_gather_layer *layer, const stq_gather_row *row, int32_t first_channel,
-                                  int32_t y, int32_t x, const stq_word *totals, stq_word *sums)
+STQ_INLINE void stq_gather_sum(const stq_gather_layer *layer, const stq_gather_row *row, int32_t first_channel,
+                               int32_t y, int32_t x, const stq_word *totals, stq_word *sums)
 {
     const stq_gather_shape *s = layer->shape;
     const int32_t unit = (y * s->stride_h * s->input.c + first_channel) * s->row_units + x;
@@ -76,7 +77,7 @@ static inline void stq_gather_sum(const stq_gather_layer *layer, const stq_gathe
 }
 
 /* Sums over all weights, for every unit: what 1-bit weights that are not listed have in common. */
-static inline void stq_gather_sum_totals(const stq_gather_layer *layer, int32_t first_channel)
+STQ_INLINE void stq_gather_sum_totals(const stq_gather_layer *layer, int32_t first_channel)
 {
     const stq_offset_list all = {layer->offsets, stq_gather_weights(layer)};
     const stq_offset_list none = {layer->offsets, 0};
@@ -93,8 +94,8 @@ static inline void stq_gather_sum_totals(const stq_gather_layer *layer, int32_t 
 }
 
 /* One output channel. */
-static inline void stq_gather_channel(const stq_gather_layer *layer, const stq_gather_row *row,
-                                      const stq_requantize *rq, int32_t first_channel, int32_t channel, void *output)
+STQ_INLINE void stq_gather_channel(const stq_gather_layer *layer, const stq_gather_row *row, const stq_requantize *rq,
+                                   int32_t first_channel, int32_t channel, void *output)
 {
     const stq_word *totals = layer->totals;
 
@@ -118,8 +119,8 @@ static inline int32_t stq_gather_zero(const stq_gather_params *params)
 }
 
 /* The table, and what the decoder needs. */
-static inline void stq_gather_prepare(const stq_gather_layer *layer, const stq_gather_params *params, const void *input,
-                                      stq_type input_type, stq_word *table, void *border)
+STQ_INLINE void stq_gather_prepare(const stq_gather_layer *layer, const stq_gather_params *params, const void *input,
+                                   stq_type input_type, stq_word *table, void *border)
 {
     const stq_gather_shape *s = layer->shape;
     const stq_gather_source from = {s, &params->window, input, border};
@@ -154,10 +155,10 @@ static inline int32_t stq_gather_block(const stq_gather_params *params)
     return most < 16 ? most : (most - 1) / 4 * 4 + 1;
 }
 
-static inline stq_status stq_gather(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,
-                                    const stq_dims *input_dims, const void *input, stq_type input_type,
-                                    const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
-                                    int32_t lane_bytes, const stq_dims *output_dims, void *output)
+STQ_INLINE stq_status stq_gather(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,
+                                 const stq_dims *input_dims, const void *input, stq_type input_type,
+                                 const stq_dims *filter_dims, const uint32_t *filter, int32_t bits, int32_t lane_bytes,
+                                 const stq_dims *output_dims, void *output)
 {
     if (!stq_gather_valid(ctx, params, input_dims, filter_dims, output_dims, bits, lane_bytes, input_type) ||
         rq == NULL || input == NULL || filter == NULL || output == NULL) {

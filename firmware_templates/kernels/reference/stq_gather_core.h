@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stq_gather_core.h - the gather convolutions' contract in portable C: a plain convolution of the same weights.
+ * STQ_DEFINE_GATHER makes the public names.
  *
  * Lanes and lists are means of speed. Here every weight is multiplied, so this is what the others are compared with.
  */
 #ifndef STQ_GATHER_CORE_H
 #define STQ_GATHER_CORE_H
 
-#include "stq_convolve_core.h"
+#include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_define.h"
 #include "internal/stq_nn_gather.h"
+#include "stq_convolve_core.h"
 
 static inline stq_status stq_gather(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,
                                     const stq_dims *input_dims, const void *input, stq_type input_type,

@@ -14,11 +14,11 @@ from stq_deploy.network import TensorType
 from stq_deploy.network.ops import Convolve
 from stq_deploy.network.requantize import Form
 from stq_deploy.network.tensor import fits
-from stq_deploy.program.kernels.call import CallContext, KernelCall, Struct, fields
+from stq_deploy.program.kernels.call import STQ_TYPES, CallContext, KernelCall, Struct, fields
 from stq_deploy.program.kernels.convolve import convolution_call, group_notes
 from stq_deploy.program.kernels.gather_layout import LANES, GatherLayer
 from stq_deploy.program.kernels.requantized import requantize_reads
-from stq_deploy.program.kernels.spec import ELEMENT_NAMES, WEIGHT_NAMES, Kernel, Refusal, Traffic
+from stq_deploy.program.kernels.spec import C_TYPES, ELEMENT_NAMES, WEIGHT_NAMES, Instance, Kernel, Refusal, Traffic
 from stq_deploy.program.kernels.weighted import Weighted
 from stq_deploy.program.kernels.work import Work
 
@@ -48,7 +48,16 @@ class GatherKernels(Weighted[Convolve]):
 
     def kernels(self) -> tuple[Kernel, ...]:
         return tuple(
-            Kernel(f"stq_gather{8 * self.lane_bytes}_{WEIGHT_NAMES[bits]}_{ELEMENT_NAMES[dtype]}", (dtype,), bits)
+            Kernel(
+                f"stq_gather{8 * self.lane_bytes}_{WEIGHT_NAMES[bits]}_{ELEMENT_NAMES[dtype]}",
+                (dtype,),
+                bits,
+                Instance(
+                    "stq_gather_core.h",
+                    "STQ_DEFINE_GATHER",
+                    (str(bits), str(self.lane_bytes), C_TYPES[dtype], STQ_TYPES[dtype]),
+                ),
+            )
             for dtype, bits in product(INPUT_TYPES[self.lane_bytes], (1, 2))
         )
 

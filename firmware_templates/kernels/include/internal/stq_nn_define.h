@@ -32,15 +32,15 @@
 
 /* A public gather convolution: name, bits of a weight, bytes of a lane, C type and stq_type of an input element. */
 #define STQ_DEFINE_GATHER(name, bits, lane_bytes, input_c_type, input_type)                                            \
-    stq_status name(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,                 \
-                    const stq_dims *input_dims, const input_c_type *input, const stq_dims *filter_dims,                \
-                    const uint32_t *filter, const stq_dims *output_dims, void *output)                                 \
+    STQ_INSTANCE stq_status name(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,    \
+                                 const stq_dims *input_dims, const input_c_type *input, const stq_dims *filter_dims,   \
+                                 const uint32_t *filter, const stq_dims *output_dims, void *output)                    \
     {                                                                                                                  \
         return stq_gather(ctx, params, rq, input_dims, input, input_type, filter_dims, filter, bits, lane_bytes,       \
                           output_dims, output);                                                                        \
     }                                                                                                                  \
-    int32_t name##_get_buffer_size(const stq_gather_params *params, const stq_dims *input_dims,                        \
-                                   const stq_dims *filter_dims, const stq_dims *output_dims)                           \
+    STQ_INSTANCE int32_t name##_get_buffer_size(const stq_gather_params *params, const stq_dims *input_dims,           \
+                                                const stq_dims *filter_dims, const stq_dims *output_dims)              \
     {                                                                                                                  \
         return stq_gather_buffer_size(params, input_dims, filter_dims, output_dims, bits, lane_bytes,                  \
                                       sizeof(input_c_type));                                                           \

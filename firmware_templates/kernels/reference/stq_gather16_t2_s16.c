@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Gather convolution on lanes of 16 bits: 2-bit weights, int16 activations. */
-#include "stq_gather_core.h"
-
-STQ_DEFINE_GATHER(stq_gather16_t2_s16, 2, 2, int16_t, STQ_S16)
