@@ -16,7 +16,7 @@ from stq_deploy.network import Network
 from stq_deploy.network.input_format import InputFormat, LinearRounding, ThresholdRounding
 
 MAXIMUM_ENTRIES = 4096
-"""Most entries of a table: 16 KiB of thresholds."""
+"""Largest number of entries of a table: 16 KiB of thresholds."""
 PIXELS = 256
 
 Keys = npt.NDArray[np.int32]
@@ -29,12 +29,12 @@ class InputConversion:
     Attributes:
         rows: element i of a sample is converted by row i mod `rows`.
         thresholds: int32 (rows, levels - 1), ascending, of `float_keys`; None where the device computes.
-        falling: int8 (rows,), 1 where the level falls as the value rises.
+        falling_rows: int8 (rows,), 1 where the level falls as the value rises.
         factors, offsets: constants of type double for each row; empty where values are divided by `divisor`.
         lowest, highest: numbers, before the zero point, from which on the level is the lowest or the highest.
-        pixel_offset: level of pixel p, less p, if that is the same for all pixels; else None.
+        pixel_offset: level of pixel p minus p, if all pixels have the same difference; else None.
         pixel_levels: (rows, 256) levels of pixels; None where a pixel becomes a number of `pixel_values` first.
-        pixel_values: uint32 (256,), the bits of the model's value of each pixel; None if pixels mean nothing to it.
+        pixel_values: uint32 (256,), the bits of the model's value of each pixel; None if it takes no pixels.
     """
 
     rows: int
@@ -109,7 +109,7 @@ def _pixel_values(network: Network) -> npt.NDArray[np.float32] | None:
 
 
 def _pixel_offset(levels: npt.NDArray[np.int64]) -> int | None:
-    """What to add to each pixel to have its level, of levels (rows, 256); None if that is not the same for all."""
+    """The number added to a pixel to give its level, from levels (rows, 256); None if pixels differ in it."""
     offset = int(levels[0, 0])
     return offset if (levels == np.arange(PIXELS) + offset).all() else None
 

@@ -1,7 +1,6 @@
 """Program -> C sources and manifest, through the templates in `firmware_templates/network/`.
 
-Text of the model's (names of layers and tensors, the command line) is neutralised here, before a template
-sees it.
+Untrusted text (names of layers and tensors, the command line) is neutralized here, before a template sees it.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ TEMPLATES = {
 
 @dataclass(frozen=True, eq=False)
 class Generated:
-    """What `generate` wrote.
+    """The files that `generate` wrote.
 
     Attributes:
-        folder: holds all of it; `served/` what only the firmware's server and the host library need.
+        folder: holds all files; its `served/` holds those that only the firmware's server and the host library need.
         sources: the C files to compile.
-        include_folders: where their headers lie.
+        include_folders: folders of their headers.
         manifest: path of manifest.json.
         constants: C names of each layer's arrays.
     """
@@ -66,7 +65,7 @@ class LayerView:
     Attributes:
         function: identifier of the function that runs it.
         title: `conv2d (convolve), for conv2d, bn, act`, for a comment.
-        facts: shapes, types and the like, for a comment.
+        facts: shapes, types and other facts, for a comment.
         name, op: string literals.
         call: the statement that calls the kernel.
         structs: its parameters, each the lines of its definition.
@@ -106,14 +105,14 @@ def generate(
     tool_version: str,
     name: str = DEFAULT_NAME,
 ) -> Generated:
-    """Write the files of `TEMPLATES` and manifest.json into `out_dir`, made if need be.
+    """Write the files of `TEMPLATES` and manifest.json into `out_dir`, which is created if absent.
 
     Equal arguments give equal bytes: no dates, no paths of this machine.
 
     Args:
-        name: of the network in C, the prefix of its files and symbols.
-        command: the command line to name in the files' headers.
-        tool_version: stq-deploy's version, likewise.
+        name: the network's name in C, the prefix of its files and symbols.
+        command: the command line that the files' headers name.
+        tool_version: stq-deploy's version, which the headers name as well.
 
     Raises:
         StqError: no network can have this name, or `out_dir` cannot be written.
@@ -146,7 +145,7 @@ def _addresses(macros: dict[str, str]) -> dict[str, str]:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(  # noqa: S701 - C, not HTML; `codegen.text` neutralises
+    environment = jinja2.Environment(  # noqa: S701 - C, not HTML; `codegen.text` neutralizes
         loader=jinja2.FileSystemLoader(firmware_templates() / "network"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

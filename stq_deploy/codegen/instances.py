@@ -1,4 +1,4 @@
-"""kernels/instances.c: the kernels of a network that are made of shared code, a macro call each."""
+"""kernels/instances.c: a macro call for each of a network's kernels that is made of shared code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEAD = """\
 
 
 def instances_source(kernels: Iterable[Kernel], folder_of: Callable[[str], str]) -> str | None:
-    """The C file that defines those of `kernels` that have no file of their own; None if all have one.
+    """The C file that defines the `kernels` without a file of their own; None if each has one.
 
     Equal sets of kernels give equal bytes.
 

@@ -26,7 +26,7 @@ class InterfaceTensor:
         offset: bytes from the arena's start.
         scale: floating constant, without suffix f where float32 cannot hold the number.
         number: C expression of the number that `level` stands for.
-        rounding_note: what the scale does not say of how values become levels.
+        rounding_note: how values become levels, where the scale alone does not determine it.
     """
 
     note: str
@@ -75,7 +75,7 @@ class Threshold:
 
 
 def threshold(network: Network) -> Threshold | None:
-    """The user's threshold, or that of the model's ending; None where no threshold tells what the output means."""
+    """The user's threshold, or that of the model's last function; None for an output without a threshold."""
     form, spec = network.output_format, network.output_type
     if not form.has_threshold:
         return None
@@ -87,7 +87,7 @@ def threshold(network: Network) -> Threshold | None:
 
 
 def class_names(network: Network) -> list[str]:
-    """What the elements of the first output are called, as the metadata state it; empty if that does not fit."""
+    """Names of the first output's elements from the metadata; empty unless there is a text for each element."""
     names = network.metadata.get("class_names")
     if not isinstance(names, list) or len(names) != network.output_type.elements:
         return []

@@ -51,7 +51,7 @@ def uint32(value: int) -> str:
 
 
 def real(value: float) -> str:
-    """A floating constant of just this value: of type float where that holds it, else double."""
+    """A floating constant of exactly this value: of type float where that holds it, else double."""
     with np.errstate(over="ignore"):
         is_float = float(np.float32(value)) == value
     return f"{float(value)!r}f" if is_float else repr(float(value))

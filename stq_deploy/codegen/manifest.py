@@ -1,4 +1,4 @@
-"""manifest.json: what was generated, for programs that read a build; and whether a build's is of a program at hand."""
+"""manifest.json: facts about generated sources for programs that read a build, and the check of a former build's."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _LAID_OUT = {
     "layers": ("index", "name", "kernel", "weight_bytes", "table_bytes", "scratch_bytes", "replaces"),
     "tensors": ("bytes", "arena_offset", "first_layer", "last_layer", "view_of"),
 }
-"""What the host knows of a device's program, and so has to find in its manifest."""
+"""The facts that the host knows about a device's program, and that its manifest must state as well."""
 
 
 def is_manifest_of(manifest: object, program: Program) -> bool:
-    """Whether a manifest, which anyone may have written, describes a program with these layers and these places.
+    """Whether an untrusted manifest describes a program with these layers and these places.
 
     Raises:
-        ValueError: it is not of a manifest's form; the message names the place.
+        ValueError: the content does not have a manifest's form; the message names the place.
     """
     stated = Checked(manifest)
     layers = [{key: layer.at(key).value for key in _LAID_OUT["layers"]} for layer in stated.at("layers").entries()]

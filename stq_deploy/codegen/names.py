@@ -1,4 +1,4 @@
-"""What a generated network is called in C: the prefix of its files, functions, types and macros."""
+"""The name of a generated network in C: the prefix of its files, functions, types and macros."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from stq_deploy.common.errors import StqError
 
 DEFAULT_NAME = "stq_model"
-"""Name of a network whose user gave none."""
+"""Name of a network for which the user gives none."""
 MAXIMUM_LENGTH = 32
 
 _FORM = re.compile(rf"[a-z][a-z0-9_]{{0,{MAXIMUM_LENGTH - 1}}}")
@@ -31,7 +31,7 @@ _OWN = frozenset({"network", "host_library"})
 
 
 def checked_name(name: str) -> str:
-    """`name`, if a network can be called so.
+    """Return `name` if it can be the name of a network in C.
 
     Raises:
         StqError: it is not a prefix in C, is reserved, or would hide a header.

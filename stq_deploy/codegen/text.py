@@ -34,7 +34,7 @@ def string_literal(text: str) -> str:
 def comment(text: str) -> str:
     """`text` fit for the inside of a C block comment: one line of printable ASCII, shortened.
 
-    Neutralised are the comment's end and beginning, trigraphs (`??/` is a backslash), and backslashes, which
+    The function neutralizes the comment's end and beginning, trigraphs (`??/` is a backslash), and backslashes, which
     would join lines.
     """
     line = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
