@@ -96,7 +96,7 @@ class Making:
 class IntegerNetwork:
     """A certified integer network, from `convert` or `load`.
 
-    `print` shows a table with a line for each op. Two are equal if a saved file of both would hold the same.
+    `print` shows a table with a line for each op. Two networks are equal if their saved files have the same content.
 
     Attributes
     ----------
@@ -407,7 +407,7 @@ def convert(
 def open_network(
     model: PathLike, pipeline: Pipeline, *, keras: bool = False, stated: Stated | None = None
 ) -> IntegerNetwork:
-    """The network of any model file: what `--model` of every command names.
+    """The network of any model file that `--model` of a command can name.
 
     Parameters
     ----------
@@ -418,7 +418,7 @@ def open_network(
     keras : bool
         Take the Keras model of zoo:NAME even where its converted network comes with it.
     stated : Stated, optional
-        What the user says of the output; the network keeps it.
+        What the user states about the output; the network keeps it.
 
     Raises
     ------
@@ -443,7 +443,7 @@ def convert_network(
     conversions : iterable of Conversion
         Options to try in order; the next one where sums would leave 32 bits.
     pipeline : Pipeline
-        Says all but the conversion.
+        Gives all options except the conversion.
     stated : Stated, optional
         As for `open_network`.
 
@@ -532,7 +532,7 @@ def build(
     places : sequence of str
         `PART=MEMORY[,MEMORY...]`: where kernels, weights, arena or scratch go.
     name : str
-        What the network is called in C: the prefix of its files, functions and macros.
+        Name of the network in C: the prefix of its files, functions and macros.
     command : str, optional
         How the build was made, for a comment in the generated sources; this call by default.
     title : str
@@ -568,14 +568,14 @@ def build(
 
 
 def open_build(net: IntegerNetwork, folder: PathLike) -> BuiltFirmware:
-    """Take up a build that was made before, by `build` or a command.
+    """Open a former build, made by `build` or a command.
 
     Parameters
     ----------
     net : IntegerNetwork
-        What was built.
+        The network that was built.
     folder : path
-        Of the build.
+        The folder of the build.
 
     Raises
     ------
@@ -827,13 +827,13 @@ def attack(
     model : path or Keras model
         As for `convert`.
     x : array_like, shape (N, *input_shape)
-        Clean samples, as for `IntegerNetwork.predict`. Of uint8 pixels the result is uint8 pixels, too.
+        Clean samples, as for `IntegerNetwork.predict`. For uint8 pixels, the result is uint8 pixels as well.
     labels : array_like, shape (N,)
         True class of each sample, a whole number from 0.
     name : str
         A name of `stq-deploy attack --attack`, such as fgsm, pgd or square. `transfer` is not possible here.
     seed : int
-        Decides all that is drawn.
+        Seed of all random numbers.
     features : bool, optional
         As for `IntegerNetwork.predict`.
     **settings
@@ -890,16 +890,16 @@ def _model_file(model: Any) -> AbstractContextManager[Path]:
 
 
 def _made(network: Network, source: ModelSource | None, pipeline: Pipeline, stated: Stated | None) -> IntegerNetwork:
-    """A network with what the user says of its output, rewritten; planned where the plan is watched."""
+    """A network after its rewrites, with what the user states about its output; planned if the plan is shown."""
     steps = pipeline.rewrite(network if stated is None else stated.on(network))
     program = pipeline.plan(steps.network) if pipeline.watch.wants(PLAN.name) else None
     return IntegerNetwork(steps.network, Making(source, steps, program))
 
 
 def _printing(steps: str | Sequence[str]) -> Watch:
-    """Prints what stands after these steps."""
+    """A watch that prints the results of these steps."""
     names = (steps,) if isinstance(steps, str) else tuple(steps)
-    return Watch(names, lambda step, text: print(f"after {step}:\n{text}\n"))  # it was asked for
+    return Watch(names, lambda step, text: print(f"after {step}:\n{text}\n"))  # the caller asked for this output
 
 
 def _predicted(executor: Executor, x: npt.ArrayLike, levels: bool, features: bool | None) -> Outputs:
@@ -914,7 +914,7 @@ def _predicted(executor: Executor, x: npt.ArrayLike, levels: bool, features: boo
 def _inputs(
     network: Network, x: npt.ArrayLike, labels: npt.ArrayLike | None, features: bool | None
 ) -> tuple[SampleSet, Inputs]:
-    """Samples as a file of them would be read, and the network's input for them."""
+    """Samples as if read from a sample file, and the network's input for them."""
     taken = _takes_features(network.input_format) if features is None else features
     try:
         samples = samples_of(x, labels, features=taken)
@@ -929,7 +929,7 @@ def _inputs(
 def _with_whole_range(samples: SampleSet, format: InputFormat) -> SampleSet:
     """Samples whose features may take every value that the network was made for, as an attack moves them there."""
     if not samples.holds_features or (format.domain is None and format.rounding is not None):
-        return samples  # a curve's levels say nothing of its input's range
+        return samples  # a curve's levels do not determine its input's range
     if format.domain is not None:
         low, high = format.domain.low, format.domain.high
     else:
@@ -952,7 +952,7 @@ def _may_be_features(x: npt.ArrayLike) -> bool:
 
 
 def _takes_features(format: InputFormat) -> bool:
-    """Whether samples are features where the caller does not say it: as sample files of this shape are read."""
+    """Whether samples are features where the caller does not say it: by the same rule as for sample files."""
     made_for_features = format.domain is not None and format.domain.features
     return made_for_features or len(format.type.shape) != _PICTURE_AXES
 

@@ -1,4 +1,4 @@
-"""From a model file to a program: the steps, their options, and what stands between two of them."""
+"""The steps from a model file to a program, their options, and a view of the result of each step."""
 
 from stq_deploy.pipeline.options import Conversion, PostTraining, Rewrites
 from stq_deploy.pipeline.pipeline import Pipeline, Rewritten, convert_model, load_any

@@ -22,11 +22,11 @@ def convert_keras_model(
 ) -> Network:
     """The integer network of a Keras model, or of a model file.
 
-    The model is saved to a file because the import checks files: there is one way in and one arithmetic.
+    The function saves the model to a file, because the import checks files. So every model takes the same path.
 
     Args:
         conversions: options to try in order; the next one where sums would leave 32 bits.
-        pipeline: says all but the conversion.
+        pipeline: gives all options except the conversion.
 
     Raises:
         StqError: a layer or setting that cannot be converted, or a model that cannot be saved.
@@ -59,7 +59,7 @@ def _save(model: Any, path: Path) -> None:
     """Write a model file.
 
     Raises:
-        StqError: the model is of a kind that Keras cannot save so, or no Keras model.
+        StqError: Keras cannot save a model of this kind, or the model is not a Keras model.
     """
     try:
         with warnings.catch_warnings():

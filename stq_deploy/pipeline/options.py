@@ -1,4 +1,4 @@
-"""What is asked of the pipeline: how to convert, which rewrites to make, and which steps to show."""
+"""Options of the pipeline: how to convert, and which rewrites to make."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Rewritten:
 
     Attributes:
         lowered: as the lowering returned it, or as the .stq file holds it.
-        dropped: `lowered` without unread units; `lowered` itself if each unit is read, or the step was not asked for.
+        dropped: `lowered` without unread units; `lowered` itself if each unit is read or the option is off.
         network: `dropped` with packed activations; `dropped` itself if none was packed.
     """
 
@@ -49,10 +49,10 @@ class Rewritten:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The steps in their order, with all that is asked of them.
+    """The steps in their order, with their options.
 
     Attributes:
-        conversion: how a Keras model is converted; nothing may be asked here of a network that is converted already.
+        conversion: how a Keras model is converted; only the defaults suit a network that is converted already.
         rewrites: which rewrites are made.
         progress: listener of all steps.
         watch: steps after which the result is shown.
@@ -99,7 +99,7 @@ class Pipeline:
         return self._after(EMIT, self._after(DECIDE, self._after(QUANTIZE, graph)))
 
     def rewrite(self, network: Network) -> Rewritten:
-        """The network after the rewrites that are asked for."""
+        """The network after the rewrites that the options name."""
         dropped = self._after(DROP_UNREAD_UNITS, network)
         return Rewritten(network, dropped, self._after(PACK_ACTIVATIONS, dropped))
 

@@ -29,7 +29,7 @@ MAXIMUM_CALIBRATION = 1024
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run of the pipeline was asked for, as every step sees it."""
+    """The options of a run of the pipeline, as every step sees them."""
 
     conversion: Conversion
     rewrites: Rewrites
@@ -181,14 +181,14 @@ ONLY_MODELS = (QUANTIZE, DECIDE, EMIT)
 
 
 def is_converted(model: ModelSource) -> bool:
-    """Whether it is the path of a .stq network."""
+    """Whether the model is the path of a .stq network."""
     return not isinstance(model, ModelFile) and path_of(model).suffix.lower() == ".stq"
 
 
 def open_source(path: str | os.PathLike[str]) -> ModelSource:
-    """A model file for all that a command asks of it: of a Keras or QKeras model its content, read once.
+    """A model file for all uses within one command: the content of a Keras or QKeras model, read once.
 
-    A .stq network stays a path, as nothing but the network is ever read of it.
+    A .stq network stays a path, because commands read nothing from it except the network.
 
     Raises:
         StqError: absent, unreadable, damaged, or of another kind than its name says.

@@ -1,4 +1,4 @@
-"""Shows what stands between two steps of the pipeline: the table that `print` shows of a network, or its like."""
+"""Shows the result of a step of the pipeline as a table, such as the one that `print` shows for a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stq_deploy.pipeline.steps import ONLY_MODELS, STEPS, DecidedModel, Quantize
 from stq_deploy.program import Program
 
 Between = SourceGraph | QuantizedGraph | DecidedModel | Network | Program
-"""What a step returns."""
+"""The result of a step."""
 
 
 def step_names() -> list[str]:
@@ -23,12 +23,12 @@ def step_names() -> list[str]:
 
 
 def _show_nothing(step: str, text: str) -> None:
-    """The listener of a pipeline that nobody watches."""
+    """The listener of a pipeline whose steps are not shown."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Steps after which the pipeline shows what it has.
+    """Steps whose results the pipeline shows.
 
     Attributes:
         steps: their names.
@@ -51,7 +51,7 @@ class Watch:
         return step in self.steps
 
     def seen(self, step: str, value: Between) -> None:
-        """Show the value that a step returned, if that was asked."""
+        """Show the result of a step, if the step is among `steps`."""
         if self.wants(step):
             self.show(step, between_text(value))
 

@@ -56,7 +56,7 @@ def pack_activations(network: Network) -> Network:
 
 
 def _waits_at_the_peak(program: Program) -> Iterator[_Wait]:
-    """Tensors that can be packed and only wait while a layer runs that has the most bytes in use."""
+    """Tensors that can be packed and that no layer reads or writes while the most bytes are in use."""
     layers = [layer.op for layer in program.layers]
     in_use = [program.arena.bytes_in_use(index) for index in range(len(layers))]
     peaks = [index for index, size in enumerate(in_use) if size == max(in_use)]
@@ -77,7 +77,7 @@ def _levels(tensor: TensorType) -> int:
 
 
 def _rounds(tensor: TensorType) -> int:
-    """How often its halves can be put together."""
+    """How many times a tensor can be packed, two elements into one each time."""
     rounds, levels, elements = 0, _levels(tensor), tensor.elements
     while tensor.dtype == "int8" and levels**2 <= _BYTE_VALUES and elements % 2 == 0:
         rounds, levels, elements = rounds + 1, levels**2, elements // 2
@@ -85,7 +85,7 @@ def _rounds(tensor: TensorType) -> int:
 
 
 def _packed(network: Network, waits: Sequence[_Wait]) -> Network:
-    """The network with tensors packed from before their late readers on."""
+    """The network with each of these tensors packed, and unpacked for its late readers."""
     for wait in waits:
         network = _Packing(network, wait).apply()
     return network
