@@ -14,7 +14,7 @@ def cycles_bound(layer: Layer) -> int:
     """An upper bound on the core cycles of a Cortex-M7 kernel for the layer.
 
     It is a generous bound, not an estimate. The kernels execute 1.0 to 5.5 instructions per multiply-accumulate
-    (`tools/bench_kernels`), and at most some hundred more per output element, in a binary search of thresholds or a
+    (`tools/bench_kernels`), and at most a few hundred more per output element, in a binary search of thresholds or a
     division. A test keeps the instructions of every kernel below a quarter of the bound; the rest is for wait states.
     """
     moved = layer.traffic.activations + layer.traffic.scratch + layer.traffic.constants

@@ -93,7 +93,7 @@ class KernelCall:
 
 @dataclass(frozen=True, eq=False)
 class CallContext(Generic[AnyOp]):
-    """What a kernel family makes a call of.
+    """The facts from which a kernel family makes a call.
 
     Attributes:
         work: the op and its types.

@@ -1,4 +1,4 @@
-"""Which kernel runs an op: every family there is, those that can run the op, and the choice among them."""
+"""Chooses the kernel of an op: the one with the smallest estimate among those that can run it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Candidate:
 
 
 def work_of(network: Network, op: Op) -> Work[Op]:
-    """What a kernel of `op` has to compute."""
+    """What a kernel of `op` must compute."""
     return Work(op, tuple(network.input_types(op)), network.tensors[op.output])
 
 
@@ -157,7 +157,7 @@ def choose_kernels(network: Network, views: Views, wanted: Mapping[str, str] | N
         wanted: layer -> C function of the kernel that shall run it, instead of the one with the smallest estimate.
 
     Raises:
-        StqError: there is none for some op, or `wanted` names a layer that there is not.
+        StqError: there is none for some op, or `wanted` names a layer that the network does not have.
     """
     wanted = wanted or {}
     ops = [op for op in network.ops if not views.is_view(op)]

@@ -1,4 +1,4 @@
-"""What a family of kernels is: everything that planning and code generation have to know of it, in one object."""
+"""A family of kernels: one object with every fact about it that planning and code generation need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
 """Storage type -> its C type."""
 ANY_TYPE = tuple(ELEMENT_NAMES)
 HAND_MADE = "the .stq file is hand-made"
-"""The cause of what no conversion makes."""
+"""The cause that an error gives for an op that no conversion makes."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Instance:
     Attributes:
         core: header with the shared code; each implementation may have its own.
         macro: of that header; its first argument is the function's name.
-        arguments: the others: what varies between the functions.
+        arguments: the macro's other arguments, which vary between the functions.
     """
 
     core: str

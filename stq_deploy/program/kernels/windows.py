@@ -1,4 +1,4 @@
-"""What kernels with a window over an image share."""
+"""Facts that kernels with a window over an image share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kernel has to compute."""
+"""What a kernel must compute."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AnyOp = TypeVar("AnyOp", bound=Op)
 
 @dataclass(frozen=True, eq=False)
 class Work(Generic[AnyOp]):
-    """An op and the types of its tensors: what a kernel has to compute.
+    """An op and the types of its tensors: what a kernel must compute.
 
     Attributes:
         op: the op.
