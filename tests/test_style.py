@@ -23,7 +23,7 @@ STORED = "after_input_quantisation"
 """A name in sample files that exist, and so in the code that writes and reads it."""
 
 SPELLING = re.compile(
-    r"(?i)\b\w*(?:quanti|normali|optimi|initiali|recogni|organi|seriali|summari|minimi|maximi|regulari|randomi|ynchroni)"
+    r"(?i)\b\w*(?:quanti|normali|optimi|initiali|recogni|organi|seriali|summari|minimi|maximi|regulari|randomi|ynchroni|neutrali)"
     r"s(?:e|ed|es|er|ers|ing|ation|ations)\b"
 )
 RIDDLES = re.compile(

@@ -1,14 +1,14 @@
 """Finds a requantization that equals a given function for every reachable accumulator; `proof` checks it.
 
-Why the multiplier form's offsets are an interval: h(a) = ((a << left) * M) >> 32 is monotone in a, so level k is
-reached from accumulator f on exactly when
+The usable offsets of the multiplier form are an interval, because h(a) = ((a << left) * M) >> 32 is monotone in a.
+Level k is reached from accumulator f on exactly when
 
     h(f) + offset >= k << right   and   h(f - 1) + offset < k << right.
 
 For given M and shifts every level thus bounds the offset from below and from above. M is usable if the bounds leave
-room for an integer. Half-to-even moves alternate steps by one, so a function that meets rounding ties at even and at
-odd levels (scales that are powers of two, no batch norm) does not have that form; a rounding shift does. Any other
-function is stored as a table or as thresholds.
+room for an integer. Half-to-even moves alternate steps by one. So a function that meets rounding ties at even and at
+odd levels does not have that form, but a rounding shift has its steps. Such ties need scales that are powers of two
+and no batch norm. Any other function is stored as a table or as thresholds.
 """
 
 from __future__ import annotations

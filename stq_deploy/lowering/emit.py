@@ -1,4 +1,4 @@
-"""Emits the network that was decided: one op for each decision, in order, with unique names."""
+"""Emits the network of the decisions: one op for each, in order, with unique names."""
 
 from __future__ import annotations
 

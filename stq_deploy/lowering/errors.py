@@ -1,4 +1,4 @@
-"""Errors of lowering: what has no integer form, in which layer, and what to use instead."""
+"""Errors of lowering, which name a value without an integer form, its layer, and an alternative."""
 
 from __future__ import annotations
 

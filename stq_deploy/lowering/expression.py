@@ -58,7 +58,8 @@ class Accumulator:
     """The accumulator of an op that has no requantization yet.
 
     Attributes:
-        layer: the Keras layer. name: the future op's name.
+        layer: the Keras layer.
+        name: the future op's name.
         whole: whether the layer computes nothing else (no bias or activation, not half a separable convolution).
         op, arguments: class of the op and its constructor arguments except those common to all ops.
         low, high: int64 (C,), the reachable accumulators.
@@ -159,7 +160,7 @@ def leaves(value: Expression) -> list[TensorValue] | None:
 
 
 def layers_of(core: ExpressionCore) -> tuple[str, ...]:
-    """The Keras layers whose arithmetic the whole core is, in order."""
+    """The Keras layers whose arithmetic makes up the whole core, in order."""
     if isinstance(core, TensorValue):
         return ()
     if isinstance(core, Accumulator):
@@ -189,7 +190,7 @@ def evaluate(value: Expression, reals: dict[TensorValue, Fraction]) -> Fraction:
 
 
 Ends = tuple[Fraction, Fraction]
-"""One end and the other of what a value can be, in either order."""
+"""The two ends of a value's range, in either order."""
 
 
 def real_bounds(value: Expression) -> Ends:

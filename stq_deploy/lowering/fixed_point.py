@@ -49,8 +49,8 @@ def fixed_point(
         tuple(run_stage(clip, c, run_stage(affine, c, Fraction(int(acc)))) for acc in (low[c], high[c]))
         for c in range(channels)
     ]
-    # A constant channel (its weights are 0, or a ReLU clips all of it) needs no factor, however large that would be
-    # as a multiple of the step.
+    # A channel is constant if its weights are 0, or if a ReLU clips all of it. It needs no factor, so the factor's
+    # size as a multiple of the step does not matter.
     pairs = [(Fraction(0), a) if a == b else pair for pair, (a, b) in zip(pairs, reached, strict=True)]
     parts = [_channel(f / step, o / step) for f, o in pairs]
     multiplier, offset, shift = (list(column) for column in zip(*parts, strict=True))

@@ -106,14 +106,14 @@ def checked_range(value: Any, where: str = "") -> tuple[float, float] | None:
 
 
 def origin_of_input(network: Network) -> str:
-    """What stated the values of a network's input, as `ChosenInput.origin`; "" where the file does not say it."""
+    """The origin of the input's domain, as in `ChosenInput.origin`; "" where the file does not state it."""
     stated = network.metadata.get("input")
     origin = stated.get("from") if isinstance(stated, dict) else None
     return origin if isinstance(origin, str) else ""
 
 
 def is_assumed(network: Network) -> bool:
-    """Whether nobody stated the input's domain: it is then taken for pixels in [0, 1]."""
+    """Whether nothing states the input's domain, so that conversion assumes pixels in [0, 1]."""
     domain = network.input_domain
     pixels = domain is not None and (domain.low, domain.high) == PIXELS
     return pixels and origin_of_input(network) not in ("user", "samples")

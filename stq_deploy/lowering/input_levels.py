@@ -67,7 +67,7 @@ class InputLevels:
 
 
 def find_input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Sequence[int]) -> InputLevels | str:
-    """The input's levels; or, where a layer reads its values unquantized, that layer and why.
+    """The input's levels; or, where a layer reads its values unquantized, that layer and the reason.
 
     Args:
         live: the nodes that the outputs depend on.
@@ -91,7 +91,7 @@ def find_input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Seque
 
 
 def unknown_input(layer: str, reason: str) -> UnknownInputError:
-    """The refusal of a model whose input's values are not stated."""
+    """The error for a model whose input's values are not stated."""
     return UnknownInputError(
         f"the range of the input's values is not known: {reason}",
         where=f"input {shown(layer)}",

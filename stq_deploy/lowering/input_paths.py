@@ -76,7 +76,7 @@ class Ways:
     Attributes:
         ends: quantizer's node -> the path to it.
         walked: the nodes on the paths, moves and stages.
-        raw: for each layer that reads unquantized values, why it is neither; in the order they run.
+        raw: for each layer that reads unquantized values, the reason; in the order they run.
     """
 
     ends: dict[int, Way]
@@ -219,6 +219,6 @@ def _keeps_zero(stage: Stage) -> bool:
 
 
 def describe_raw(raw: Sequence[tuple[str, str]]) -> str:
-    """The first layer that reads the input unquantized, and why."""
+    """The first layer that reads the input unquantized, and the reason."""
     layer, reason = raw[0]
     return f"layer {shown(layer)} {reason}"

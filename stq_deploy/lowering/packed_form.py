@@ -7,8 +7,8 @@ A line with a multiplier `m` of 32 bits and an offset has the same steps exactly
     (x * m >> 16) + offset <  k << shift   at the accumulator before it.
 
 Two of these bound the slope of the line; for a slope within all bounds, each bounds the offset. The proof is that of
-`proof`: neither form falls, and they are equal at both ends and on both sides of every step, so they are equal at
-every accumulator between.
+`proof`. Neither form falls, and they are equal at both ends and on both sides of every step. So they are equal at
+every accumulator.
 """
 
 from __future__ import annotations

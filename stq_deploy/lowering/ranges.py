@@ -1,10 +1,12 @@
 """Chooses the quantizer of a tensor's 256 levels from its values on calibration samples.
 
-The quantizer is affine, `level = clip(floor(v / scale + 1/2), low, high)`: real 0 is a level (Jacob et al.,
-"Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018, arXiv:1712.05877,
-section 2.1), so zero padding stays exact. Its range is either the smallest and largest value seen ("minmax"), or the
-one that minimizes the mean squared error of quantization over the values seen ("mse": Nagel et al., "A white paper on
-neural network quantization", 2021, arXiv:2106.08295, section 3.1).
+The quantizer is affine, `level = clip(floor(v / scale + 1/2), low, high)`. Real 0 is a level, so zero padding stays
+exact [1, section 2.1]. Its range has two methods. "minmax" takes the smallest and the largest value seen. "mse" takes
+the range with the least mean squared error of quantization over the values seen [2, section 3.1].
+
+- [1] Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference",
+  2018, arXiv:1712.05877.
+- [2] Nagel et al., "A white paper on neural network quantization", 2021, arXiv:2106.08295.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ LEVELS = 256
 _MANTISSA = 256  # scales are multiples of a power of two by 128..255
 _BINS = 2048
 _NOTHING = _BINS * float(np.finfo(np.float32).tiny)
-"""A value below counts as 0: float32 cannot distinguish the bins or the levels of such a range."""
+"""A smaller value counts as 0: float32 cannot distinguish the bins or the levels of such a range."""
 _SHRUNK = np.linspace(1.0, 0.2, 81)  # parts of a range that "mse" tries
 
 

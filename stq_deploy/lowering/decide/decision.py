@@ -1,4 +1,4 @@
-"""What lowering has decided: for each tensor its form, the op that makes it, and what its levels mean.
+"""The decisions of lowering: for each tensor its form, the op that makes it, and what its levels mean.
 
 Decisions are immutable and complete: `emit` adds nothing to them. A list of them prints as a table.
 """
@@ -23,7 +23,7 @@ Facts = dict[str, Any]
 
 
 class ValueForm(StrEnum):
-    """How the values of a tensor come about."""
+    """How the values of a tensor are made."""
 
     TABLE = "table"
     """Levels, looked up by the levels of one or two tensors."""
@@ -48,7 +48,8 @@ class InputDecision:
     """The network's input.
 
     Attributes:
-        name: of the tensor. keras_layer: the Keras layer whose output it is, or "".
+        name: name of the tensor.
+        keras_layer: the Keras layer whose output it is, or "".
         rounding: see `Network.input_rounding`.
     """
 
@@ -65,7 +66,7 @@ class Decision:
     Attributes:
         op, inputs, arguments: class of the op, the tensors it reads, and its constructor arguments except those common
             to all ops.
-        name: of the op and its output; a number is appended where several decisions have the same.
+        name: name of the op and its output; a number is appended where several decisions have the same.
         sources: the Keras layers that the op computes.
         keras_layer: the Keras layer whose output this is, or "".
         certificate: the statement about its requantization or table; None for an op that rounds nothing.
@@ -102,7 +103,7 @@ class Decisions:
 
     @cached_property
     def names(self) -> dict[TensorValue, str]:
-        """The tensor's names in the network: those decided, followed by a number where they are taken."""
+        """The tensors' names in the network: those decided, with a number appended where a name is in use."""
         names, taken = {self.input.output: self.input.name}, {self.input.name}
         for step in self.steps:
             names[step.output] = _unique(step.name, taken)

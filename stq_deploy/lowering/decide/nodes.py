@@ -1,7 +1,7 @@
 """Decides the form of every value of a `SourceGraph`, node by node.
 
-A weighted layer yields an accumulator; scale, bias, batch norm and activations after it are collected as stages (an
-`Expression`) until a quantizer turns the whole into levels: one op (`quantized`). Sums and products of few-level
+A weighted layer yields an accumulator. An `Expression` collects the scale, bias, batch norm and activations after it as
+stages. A quantizer then turns the expression into levels, as one op (`quantized`). Sums and products of few-level
 tensors become tables (`tables`). Values that are read unquantized are stored exactly or in fixed point (`unquantized`).
 The expressions left at the model's outputs are the logits (`outputs`).
 """

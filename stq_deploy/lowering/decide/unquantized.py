@@ -1,8 +1,8 @@
 """Decides how a value that no quantizer rounds is stored: as exact integers, or in fixed point.
 
 The two classes of questions are `exact` (is there a tensor of exact integers?) and `fixed` (a rounded one). Both go
-down the expression to its tensors. A question has one answer, however often it is asked, and asking is free: a tensor
-that no output needs is left out of the decisions.
+down the expression to its tensors. A question has one answer, however often a caller asks it. Asking costs nothing,
+because the decisions leave out a tensor that no output needs.
 """
 
 from __future__ import annotations
