@@ -18,7 +18,7 @@ void counter_start(void)
  * inside this function, does not count. Between two calls only `bx`, `ldr`, `ldr` count: three instructions, as in the
  * STM32H743's stq_port_cycles(). That is why it is in assembly.
  *
- * A reading is less than one tick (a third of an instruction) too low, so the nearest integer is exact for up to 2^32
+ * A reading is less than one tick (a third of an instruction) too low. So the nearest integer is exact for up to 2^32
  * ticks, 1.3e9 instructions, between two calls.
  */
 __attribute__((naked)) uint32_t stq_port_cycles(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serial.h - UART 0, polled. The emulator keeps received bytes until they are read, so none is lost while the core
- * computes, and no interrupt handler adds its instructions to a layer's.
+ * computes. No interrupt handler adds its instructions to a layer's.
  */
 #ifndef SERIAL_H
 #define SERIAL_H

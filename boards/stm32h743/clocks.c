@@ -13,8 +13,8 @@ _Static_assert(BOARD_HSE_HZ % PLL_INPUT_HZ == 0 && BOARD_HSE_HZ / PLL_INPUT_HZ <
                "the external clock must be a multiple of the PLL's 8 MHz input");
 
 /*
- * A turn of a polling loop takes over 10 cycles of at most 64 MHz (the PLL is not in use yet), so this is over 30 ms.
- * The slowest step, a crystal's start, takes 2 ms.
+ * A turn of a polling loop takes over 10 cycles of at most 64 MHz, because the PLL is not in use yet. So the turns
+ * take over 30 ms. The slowest step, a crystal's start, takes 2 ms.
  */
 #define MAXIMUM_TURNS 200000u
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_cobs.h - Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999): data without a 0x00 in it, so that 0x00
- * can end a frame and a receiver that lost its place finds it again at the next 0x00.
+ * stq_cobs.h - Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999). Encoded data hold no 0x00, so 0x00 can end
+ * a frame. A receiver that lost its place finds it again at the next 0x00.
  */
 #ifndef STQ_COBS_H
 #define STQ_COBS_H

@@ -2,9 +2,9 @@
 /*
  * stq_gaussian_noise.h - seeded Gaussian noise on a network's input levels, the same as `stq_deploy/network/noise.py`.
  *
- * The noise of element i depends only on (seed, counter, i). Word i mod 4 of block i div 4 comes from
- * Philox4x32-10 with the key (seed_low, seed_high) and the counter (i div 4, counter_low, counter_high, 0). Its lowest
- * bit is the sign; the number of thresholds that the other 31 bits reach is the size, in levels.
+ * The noise of element i depends only on (seed, counter, i). It comes from word i mod 4 of block i div 4 of
+ * Philox4x32-10. The key is (seed_low, seed_high), and the counter (i div 4, counter_low, counter_high, 0). The word's
+ * lowest bit is the sign; the number of thresholds that the other 31 bits reach is the size, in levels.
  */
 #ifndef STQ_GAUSSIAN_NOISE_H
 #define STQ_GAUSSIAN_NOISE_H
