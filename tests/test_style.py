@@ -6,7 +6,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,13 +38,15 @@ RIDDLES = re.compile(
 """Phrases that docs/STYLE.md rules out, and docstrings that need the name before them to be a sentence."""
 LONGEST = 25
 """Words of a sentence."""
-PLAIN = (
-    "stq_deploy/cli", "stq_deploy/common", "stq_deploy/datasets", "stq_deploy/evaluation", "stq_deploy/executors",
-    "stq_deploy/frontend", "stq_deploy/hls4ml_backend", "stq_deploy/network", "stq_deploy/report",
-    "stq_deploy/research", "stq_deploy/sandbox", "stq_deploy/targets", "stq_deploy/toolchain", "stq_deploy/zoo",
-    "tools",
-)  # fmt: skip
+PLAIN = ("stq_deploy", "tests", "tools")
 """Folders whose Python has no longer sentence."""
+PLAIN_C = (
+    "boards", "examples", "firmware_templates/armv7m", "firmware_templates/link", "firmware_templates/network",
+    "firmware_templates/noise", "firmware_templates/runtime",
+)  # fmt: skip
+"""Folders whose C has no longer sentence in a comment."""
+PLAIN_PAGES = ("BOARDS", "DESIGN", "FORMAT", "PROTOCOL", "STYLE", "TRAINING")
+"""Pages in docs/ without a longer sentence."""
 PROSE = [path for path in FILES if path.name != "STYLE.md"]
 
 
@@ -111,16 +113,76 @@ def message(node: ast.expr) -> str:
     return ""
 
 
-@pytest.mark.parametrize("folder", PLAIN)
-def test_sentences_are_short(folder: str) -> None:
-    long = [
+def c_prose(source: str) -> Iterator[tuple[int, str]]:
+    """Line and text of each comment of a C file or of a template for one."""
+    for comment in re.finditer(r"/\*.*?\*/|(?:^[ \t]*//[^\n]*\n)+", source, re.DOTALL | re.MULTILINE):
+        text = re.sub(r"^[ \t]*(?:/\*+|\*(?!/)|//+)[ \t]{0,3}", "", comment.group(), flags=re.MULTILINE)
+        yield source.count("\n", 0, comment.start()) + 1, text.removesuffix("*/")
+
+
+def page_prose(source: str) -> Iterator[tuple[int, str]]:
+    """Line and text of each paragraph, point of a list and cell of a table of a Markdown page; not its code."""
+    without_code = re.sub(r"(?ms)^( *)```.*?^\1```$", lambda code: "\n" * code.group().count("\n"), source)
+    lines: list[str] = []
+    for number, line in enumerate([*without_code.splitlines(), ""], 1):
+        begins = re.match(r"\s*$|\s*(?:[-*]|\d+\.) |[|#]", line)
+        if begins and lines:
+            yield number - len(lines), "\n".join(lines)
+            lines = []
+        if line.startswith("|"):
+            yield from ((number, cell.strip()) for cell in line.strip("|").split("|"))
+        elif line.strip():
+            lines.append(line.strip())
+
+
+def long_sentences(paths: Iterable[Path], texts: Callable[[str], Iterator[tuple[int, str]]]) -> list[str]:
+    """Place and text of every sentence that is too long, among the texts of these files."""
+    return [
         f"{path.relative_to(TOP)}:{line}: {words_of(sentence)} words: {sentence}"
-        for path in sorted((TOP / folder).rglob("*.py"))
-        for line, text in prose(path.read_text(encoding="utf-8"))
+        for path in paths
+        for line, text in texts(path.read_text(encoding="utf-8"))
         for sentence in sentences(text)
         if words_of(sentence) > LONGEST
     ]
-    assert long == []
+
+
+@pytest.mark.parametrize("folder", PLAIN)
+def test_sentences_are_short(folder: str) -> None:
+    paths = sorted((TOP / folder).rglob("*.py"))
+    assert paths
+    assert long_sentences(paths, prose) == []
+
+
+@pytest.mark.parametrize("folder", PLAIN_C)
+def test_sentences_of_c_are_short(folder: str) -> None:
+    paths = sorted(path for path in (TOP / folder).rglob("*") if path.suffix in (".c", ".h", ".j2"))
+    assert paths
+    assert long_sentences(paths, c_prose) == []
+
+
+@pytest.mark.parametrize("name", PLAIN_PAGES)
+def test_sentences_of_pages_are_short(name: str) -> None:
+    assert long_sentences([TOP / "docs" / f"{name}.md"], page_prose) == []
+
+
+def test_comments_of_c_are_found() -> None:
+    source = "/* One. */\nint x; /*\n * Two\n * lines. Three.\n */\n// Four\n// lines.\nint y = 4 / 2;\n"
+    found_there = [(line, one) for line, text in c_prose(source) for one in sentences(text) if one]
+    assert found_there == [(1, "One."), (2, "Two lines."), (2, "Three."), (6, "Four lines.")]
+
+
+def test_texts_of_pages_are_found() -> None:
+    source = "# A head\nA first\nline.\n\n- One\n  point.\n2. Two\n\n```c\nint code;\n```\n| a | b c |\n|---|---|\nEnd."
+    found_there = [(line, one) for line, text in page_prose(source) for one in sentences(text) if words_of(one)]
+    assert found_there == [
+        (1, "# A head A first line."),
+        (5, "- One point."),
+        (7, "2."),
+        (7, "Two"),
+        (12, "a"),
+        (12, "b c"),
+        (14, "End."),
+    ]
 
 
 def test_sentences_are_told_apart() -> None:

@@ -45,7 +45,7 @@ def _first_pixel(bits: int, level: int) -> int:
 def _edge_picture(bits: int, weights: np.ndarray) -> np.ndarray:
     """A picture of class 0 with a margin of few levels. A change of 3 gray levels moves any pixel to the next level.
 
-    Pixels of weight 1 have level 2 and lie 2 above its first pixel, those of weight -1 have level 1 and lie 3 below it.
+    Pixels of weight 1 have level 2 and lie 2 above its first pixel. Those of weight -1 have level 1 and lie 3 below it.
     """
     edge = _first_pixel(bits, 2)
     return np.where(weights > 0, edge + 2, edge - 3).reshape(SHAPE).astype(np.uint8)

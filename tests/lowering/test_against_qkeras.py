@@ -178,7 +178,7 @@ def test_every_op_gives_qkeras_levels(body: Callable[[Any, Any, Any], Any], tmp_
         op.name for op in network.ops if op.sources and (body not in REORDERED or op.name == "logits")
     }
     for c in compared:
-        # In float32 QKeras may fall on the other side of a tie, by one level and rarely; with power-of-two scales and
+        # In float32 QKeras may fall on the other side of a tie, by one level and rarely. With power-of-two scales and
         # without batch norm it computes exactly.
         assert c.largest_difference <= 1, c
         assert c.differing <= (0 if body in EXACT else 1e-3 * c.elements), c

@@ -1,10 +1,13 @@
 """Networks that hls4ml simulates exactly, one entry each: `case` makes a function an entry of `CASES`.
 
-Of what hls4ml 1.3 can read, it computes these otherwise than QKeras, so no case has them: scales of alpha='auto' (no
-power of two), scales above 1 (its exponent has a bit too few), depthwise kernels with 'auto_po2' (stored in 2 bits
-without their scale), activations by symmetric quantized_bits (it saturates one level below), leaky quantized_relu (it
-does not clip at -slope * 2^integer), use_real_sigmoid and use_real_tanh (a table in fixed point), and batch norm whose
-factors are not short binary fractions.
+hls4ml 1.3 can read the following, but computes them otherwise than QKeras, so no case has them:
+
+- scales of alpha='auto' (not a power of two), and scales above 1 (its exponent has a bit too few);
+- depthwise kernels with 'auto_po2' (stored in 2 bits without their scale);
+- activations by symmetric quantized_bits (it saturates one level below);
+- leaky quantized_relu (it does not clip at -slope * 2^integer);
+- use_real_sigmoid and use_real_tanh (a table in fixed point);
+- batch norm whose factors are not short binary fractions.
 """
 
 from __future__ import annotations

@@ -16,9 +16,10 @@ from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras
 DEFAULT_TYPE = "ap_fixed<48,24>"
 """For what hls4ml infers no type of: the input, results of scales and batch norms, unquantized offsets.
 
-All other types it infers so that no sum can overflow or round. In our cases an input has 8 fractional bits, an
-activation at most 8, a kernel 7 and a power-of-two scale or a batch norm's factor at most 9: 24 are enough for a sum
-times its factor. 24 bits before the point hold any sum of fewer than 2^15 products of numbers below 2^8.
+It infers all other types so that no sum can overflow or round. In our cases an input has 8 fractional bits, an
+activation at most 8, and a kernel 7. A power-of-two scale or a batch norm's factor has at most 9. So 24 fractional bits
+are enough for a sum times its factor. 24 bits before the point hold any sum of fewer than 2^15 products of numbers
+below 2^8.
 """
 
 
