@@ -93,8 +93,8 @@ class GatherKernels(Weighted[Convolve]):
             return refusal
         (x,), layer = work.inputs, self.layer(work)
         low, high = work.op.accumulator_range(x)
-        # No sum of a block of entries can leave its lane: a block has at most 255 / span entries, which the kernel
-        # derives from the same two levels. What is left to prove is the whole sum.
+        # No sum of a block of entries can leave its lane: a block has at most 255 / span entries. The kernel derives
+        # that number from the same two levels. Only the whole sum remains to be proved.
         if not fits("int16", int(low.min()), int(high.max())):
             return Refusal(f"sums of {int(low.min())}..{int(high.max())} leave 16 bits", "a layer of many inputs")
         if self.lane_bytes == 1 and x.maximum - x.minimum > MAXIMUM_SPAN:
