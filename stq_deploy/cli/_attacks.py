@@ -79,7 +79,7 @@ def check_source(source: str | None, names: list[str]) -> None:
 
 
 def source_range_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorator: adds the option that says what --from takes."""
+    """Decorator: adds the option for the input of the model of --from."""
     return click.option(
         "--from-input-range",
         "source_range",
@@ -102,7 +102,7 @@ def threshold_option(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def checked_source_range(source: str | None, given: tuple[float, float] | None) -> tuple[float, float] | None:
-    """What --from-input-range says.
+    """The range that --from-input-range gives.
 
     Raises:
         StqError: there is no --from, or the two numbers form no range.
@@ -113,15 +113,15 @@ def checked_source_range(source: str | None, given: tuple[float, float] | None) 
     if given is None:
         return None
     if source is None:
-        raise StqError("--from-input-range is of the model of --from, and there is none", next="leave it out")
+        raise StqError("--from-input-range applies to the model of --from, and there is none", next="leave it out")
     return checked_range(given, "--from-input-range")
 
 
 def opened_source(source: str, source_range: tuple[float, float] | None, samples: SampleSet) -> TransferSource:
-    """The model of --from, of which is said what it was assumed to take.
+    """The model of --from, after a note on standard error about the input assumed for it.
 
     Args:
-        samples: that are attacked.
+        samples: the samples that are attacked.
 
     Raises:
         StqError: it cannot be read.

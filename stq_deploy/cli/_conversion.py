@@ -18,7 +18,7 @@ METHODS = ("mse", "minmax")
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """The conversion that the options ask for."""
+    """The conversion that the options name."""
 
     post_training: str | None
     calibrate: Path | None

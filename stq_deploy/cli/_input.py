@@ -41,11 +41,11 @@ def say_assumed_input(network: Network) -> None:
 
 
 def say_assumed_pixels(model: FloatModel, samples: SampleSet, option: str = "--input-range or --calibrate say") -> None:
-    """The same of a Keras model, whether an integer network can be made of it or not.
+    """Print the same note for a Keras model, whether it can be converted or not.
 
     Args:
-        samples: features are the model's values, so that nothing is assumed of them.
-        option: what says otherwise, with its verb.
+        samples: for features the note is left out, because they are the model's values.
+        option: the option that states the range, with its verb.
     """
     from stq_deploy.common.errors import printable
 

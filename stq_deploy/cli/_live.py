@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stq_deploy.research.attacks.base import Attack
 
 QUERIES = 500
-"""Asked of a sample at most, where nothing else is said."""
+"""Largest number of queries for a sample by default."""
 _SETTINGS = {"square": "max_iter", "boundary": "max_queries", "hopskipjump": "max_queries"}
 """Attack -> its setting that bounds the queries."""
 
@@ -25,7 +25,7 @@ _SETTINGS = {"square": "max_iter", "boundary": "max_queries", "hopskipjump": "ma
 class LiveOptions:
     """Where the attack runs: `board` at the serial port, or `boards` emulated ones if there is no port.
 
-    `threshold` is the user's, of a network of one unit.
+    `threshold` is the user's threshold for a network of one unit.
     """
 
     board: str
@@ -35,7 +35,7 @@ class LiveOptions:
 
 
 def live_settings(names: tuple[str, ...], queries: int, settings: tuple[str, ...]) -> tuple[str, ...]:
-    """The user's settings, with the number of queries before them."""
+    """The number of queries as a setting, and the user's settings, which override it."""
     bounds = (f"{name}.{_SETTINGS[name]}={queries}" for name in dict.fromkeys(names) if name in _SETTINGS)
     return (*bounds, *settings)
 

@@ -7,4 +7,4 @@ import click
 force_option = click.option(
     "--force", is_flag=True, help="Replace whatever file is at --out; without, only a former output of this command."
 )
-"""Decorator; `files.check_output` takes what it says."""
+"""Decorator: adds the option, whose value is for `files.check_output`."""

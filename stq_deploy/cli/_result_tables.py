@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def print_results(console: Console, summary: RunSummary) -> None:
-    """Scores side by side, how many samples differ, and what the outputs were taken to be.
+    """Print the scores side by side, the number of differing samples, and the task of the outputs.
 
     If the board differs from the reference, an error names the samples.
     """

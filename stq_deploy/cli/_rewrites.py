@@ -1,4 +1,4 @@
-"""Options of the pipeline's rewrites and of what it shows, for `convert` and `build`."""
+"""Options of the pipeline's rewrites and of the steps it shows, for `convert` and `build`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RewriteOptions:
         return Pipeline(conversion.load(), Rewrites(self.drop, self.pack), progress, watch)
 
     def print_effects(self, console: Console, net: IntegerNetwork) -> None:
-        """What the rewrites that were asked for have changed."""
+        """Print the changes that the rewrites have made."""
         from stq_deploy.api import IntegerNetwork
 
         assert net.making is not None  # the pipeline made it

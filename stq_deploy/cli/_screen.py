@@ -100,7 +100,7 @@ def _bars(console: Console) -> Iterator[Progress]:
                 tasks[stage] = bars.add_task(plain(stage), total=None, count="")
             if total > 1:
                 bars.update(tasks[stage], total=total, completed=done, count=f"{done:,} of {total:,}")
-            elif done >= total:  # until then the bar moves, as of an unknown total
+            elif done >= total:  # until then the bar moves, because the total is unknown
                 bars.update(tasks[stage], total=total, completed=done)
 
         yield update

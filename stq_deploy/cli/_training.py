@@ -12,7 +12,7 @@ import click
 from stq_deploy.cli._names import DATA_SET, NETWORK, RECIPE, SCHEME, VARIANT
 
 _FLAGS = ("epochs", "batch_size", "warm_start", "teacher")
-"""Those that are entries of the recipe."""
+"""Options that are entries of the recipe."""
 
 
 def training_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -115,8 +115,8 @@ def attack(
     float model's predictions are stored in the sample file.
 
     With --live a board's integer network is under attack instead, real or emulated, and MODEL may be a .stq network.
-    Many samples' queries are on their way at once. The same attack then runs on the host twin, the C of the board on
-    this computer: every query and every answer must be equal. Given again, the command goes on where it stopped.
+    The queries of many samples are under way at once. The same attack then runs on the host twin, the C of the board on
+    this computer: every query and every answer must be equal. Run again, the command continues where it stopped.
     """
     from stq_deploy.cli._live import QUERIES, LiveOptions, attack_live_boards, live_settings
     from stq_deploy.cli._samples import chosen_samples
@@ -221,25 +221,25 @@ def _check_live_options(
     from stq_deploy.common.errors import StqError
 
     if NONE in names:
-        raise StqError("--attack none asks nothing", next="run clean samples with `stq-deploy run`")
+        raise StqError("--attack none sends no query", next="run clean samples with `stq-deploy run`")
     if storage != "uint8":
-        raise StqError("a board is sent stored pixels", next="leave --storage out")
+        raise StqError("a board receives stored pixels", next="leave --storage out")
     if defence is not None or source is not None:
         raise StqError("--live attacks the board alone", next="leave --defence and --from out, or leave --live out")
     if unit is not None:
         raise StqError(
-            "--unit is of features, and --live attacks pixels",
+            "--unit applies to features, and --live attacks pixels",
             next="leave --unit out; or attack features without --live, and stream the file with `stq-deploy run`",
         )
     if batch is not None:
         raise StqError(
-            "--batch is of the Keras model; with --live as many queries are on their way as boards and samples allow",
+            "--batch applies to the Keras model; --live has as many queries under way as boards and samples allow",
             next="leave --batch out, and choose the number of emulated boards with --boards",
         )
 
 
 def _fresh(record: dict[str, Any]) -> str:
-    """Right under each draw, by the integer network where there is one."""
+    """Number right under each draw, by the integer network where there is one."""
     counts = record["correct"]
     name = "integer" if "integer" in counts else "float"
     clean, attacked = (" ".join(map(str, counts[name][kind])) for kind in ("clean", "attacked"))

@@ -84,7 +84,7 @@ def certify(
         raise StqError("what is to be certified?", next="give --family brightness:8, say, or --smoothing 12.75")
     if not sigmas and (draws, confidence, seed) != (1000, 0.999, 0):
         raise StqError(
-            "--draws, --confidence and --seed are of randomized smoothing, and there is none",
+            "--draws, --confidence and --seed apply to randomized smoothing, and there is none",
             next="add --smoothing SIGMA, or leave them out",
         )
     questions = Questions.parse(families, [Settings(sigma, draws, confidence, seed) for sigma in sigmas])

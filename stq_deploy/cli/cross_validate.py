@@ -1,4 +1,4 @@
-"""`stq-deploy cross-validate`: how much accuracy varies with the training data."""
+"""`stq-deploy cross-validate`: the spread of accuracy over training data."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cross_validate(
     """Train and test on every fold of a data set, as in the paper's Table V.
 
     Scikit-learn's KFold splits the whole data set, shuffled by --seed. Writes fold_01, fold_02, ... and
-    cross_validation.json into --out. Given again, it continues where it stopped. --engine ray trains folds in parallel,
+    cross_validation.json into --out. Run again, it continues where it stopped. --engine ray trains folds in parallel,
     with the package ray.
     """
     from stq_deploy.cli._attacks import chosen_attacks

@@ -1,4 +1,4 @@
-"""`stq-deploy doctor`: what is installed, what is missing, and how to get it."""
+"""`stq-deploy doctor`: a list of what is installed and what is missing, with the way to get it."""
 
 from __future__ import annotations
 

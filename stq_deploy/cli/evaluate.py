@@ -96,9 +96,9 @@ def evaluate(
     from stq_deploy.zoo.shipped import resolve_model
 
     if noise is None and (noise_seed, noise_draws) != (0, 1):
-        raise StqError("--noise-seed and --noise-draws are of a noise, and there is none", next="add --noise SIGMA")
+        raise StqError("--noise-seed and --noise-draws apply to noise, and there is none", next="add --noise SIGMA")
     source, chosen = chosen_samples(dataset, data, samples, limit)
-    resolve_model(model, keras=executor == "float")  # before any work: that there is such a file
+    resolve_model(model, keras=executor == "float")  # before any work, check that the file exists
     with progress_bars() as progress, ExitStack() as opened:
         with stage(progress, "preparing the model"):
             scored = opened.enter_context(_opened(executor, board, model, conversion.load()))
@@ -113,7 +113,7 @@ def evaluate(
     scores = [scoring.score(drawn.answers, chosen) for drawn in draws]
     score = scores[0]
     rounded = None if found.on_levels is None else scoring.score(found.on_levels, chosen)
-    assert score is not None  # it has the labels it needs
+    assert score is not None  # the samples have the labels that the score needs
     if as_json:
         print_json(
             {
@@ -147,7 +147,7 @@ def evaluate(
 
 
 def _draws(sigma: float | None, seed: int, draws: int, format: InputFormat) -> list[Disturb]:
-    """What is done to the input levels, draw by draw; one draw of nothing where there is no noise."""
+    """The change to the input levels in each draw; one draw without a change where there is no noise."""
     if sigma is None:
         return [None]
     from stq_deploy.network.noise import InputNoise
@@ -187,8 +187,8 @@ class _ModelAnswers:
     """A model's answers to samples.
 
     Attributes:
-        on_levels: of the float model, what it says of the values that the network's input levels stand for; None where
-            there are none, or a value lies outside them.
+        on_levels: the float model's answers to the values that the network's input levels stand for; None where there
+            are none, or a value lies outside them.
         outside: samples with a value outside the input's domain; None if no network has one.
     """
 
@@ -199,9 +199,9 @@ class _ModelAnswers:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A model ready to be scored: what it takes and gives, and its answers.
+    """A model ready to be scored: its input, its output, and its answers.
 
-    `model_hash` is None without a network; `note` is what to know of a model that Keras computes in 16 bits.
+    `model_hash` is None without a network; `note` is a note about a model that Keras computes in 16 bits.
     """
 
     name: str

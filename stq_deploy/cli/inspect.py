@@ -1,4 +1,4 @@
-"""`stq-deploy inspect`: what is in a model file, without converting it."""
+"""`stq-deploy inspect`: the content of a model file, without a conversion."""
 
 from __future__ import annotations
 

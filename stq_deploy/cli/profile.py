@@ -1,4 +1,4 @@
-"""`stq-deploy profile`: where the time of a network goes, by estimate and, on a board, by its counter."""
+"""`stq-deploy profile`: the time of each layer, by estimate and, on a board, by its counter."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def profile(
     """Estimate where the time of a network goes on a board, layer by layer.
 
     The layers of the built firmware run once on an emulated core. Instructions are exact. Cycles, milliseconds and
-    energy are estimates, from a model of the core and simulated caches; docs/PROFILING.md says how good it is. With
-    --port a board counts, too.
+    energy are estimates, from a model of the core and simulated caches; docs/PROFILING.md states their errors. With
+    --port, a board counts as well.
     """
     from contextlib import ExitStack
 
@@ -132,7 +132,7 @@ def _figures(found: Profile, one: LayerProfile) -> tuple[str, ...]:
 
 
 def _counted(found: Profile, index: int | None, one: LayerProfile | None) -> tuple[str, ...]:
-    """The cells of a layer, or of the sum, for what a board counted; none without a board."""
+    """The cells with a board's counts for a layer, or for the sum; none without a board."""
     counted = found.counted
     if counted is None:
         return ()
@@ -143,7 +143,7 @@ def _counted(found: Profile, index: int | None, one: LayerProfile | None) -> tup
 
 
 def _print_alternatives(console: Console, found: Profile) -> None:
-    """The other kernels of layers that have some."""
+    """Print the other kernels that can run a layer, for layers that have any."""
     from stq_deploy.cli._layout import light_table, print_table
     from stq_deploy.cli._screen import plain
 
@@ -161,7 +161,7 @@ def _print_alternatives(console: Console, found: Profile) -> None:
 
 
 def _print_listings(console: Console, found: Profile) -> None:
-    """The hottest code of the layers for which it was asked."""
+    """Print the hottest code of the layers that the user named."""
     from stq_deploy.cli._screen import plain
 
     for one in found.layers:

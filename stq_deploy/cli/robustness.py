@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @click.option("--boards", type=click.IntRange(1, 64), help="How many emulated boards.  [default: one per core]")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out/robustness"),
-    help="Folder of the results. Given again, the command continues where it stopped.",
+    help="Folder of the results. Run again, the command continues where it stopped.",
 )  # fmt: skip
 @threshold_option
 @conversion_options
@@ -83,9 +83,9 @@ def robustness(
 ) -> None:
     """Attack MODEL (a Keras or QKeras model, or zoo:NAME) by a preset; write robustness.json, .csv, .html and samples.
 
-    Of several models each has a folder of its own in OUT, and OUT/sweep.csv has the rows of all. With --engine ray all
-    parts of all models are attacked side by side. The preset device streams what was found to a board, and attacks the
-    board itself: each output must equal the reference's, each query and answer the host twin's.
+    With several models, each has a folder of its own in OUT, and OUT/sweep.csv has the rows of all. With --engine ray,
+    all parts of all models are attacked side by side. The preset device streams the worst samples to a board, and
+    attacks the board itself. Each output must equal the reference's, and each query and answer the host twin's.
 
     Each sample counts as right only if it withstands every attack, with every budget up to the one named. The
     integer network sees the same stored pictures as the float model. All figures are upper bounds on robustness.
@@ -210,7 +210,7 @@ def _attacked(
 
 
 def _say_assumed(job: Job) -> None:
-    """Say where pixels in [0, 1] were assumed, of the model and of the source."""
+    """Print where pixels in [0, 1] were assumed, for the model and for the source."""
     from stq_deploy.cli._input import say_assumed_pixels
     from stq_deploy.evaluation.robustness.record import clean_samples
     from stq_deploy.evaluation.robustness.run import opened_models

@@ -60,7 +60,7 @@ def robustness_sensitivity(
     """Measure how much adversarial noise changes each layer's activations, and propose bits by layer from it.
 
     MODEL is a Keras or QKeras model, or zoo:NAME. One step of FGSM makes the noise. The more sensitive a layer, the
-    fewer bits it gets, after QUANOS (Panda 2020); docs/ROBUSTNESS.md says what of it is verified.
+    fewer bits it gets, after QUANOS (Panda 2020); docs/ROBUSTNESS.md states which parts are verified.
     """
     from stq_deploy import __version__
     from stq_deploy.cli._input import say_assumed_pixels
@@ -84,7 +84,7 @@ def robustness_sensitivity(
         check_output(scheme_out, what="a scheme", recognize=is_scheme_file, force=force)
     source, samples = chosen_samples(None if sample_file else dataset, data, sample_file, limit)
     if samples.holds_features:
-        raise StqError("the samples are features, and the step is of pixels", where=source, next="choose pictures")
+        raise StqError("the samples are features, and the step is in pixels", where=source, next="choose pictures")
     with progress_bars() as progress, stage(progress, "measuring the layers"):
         opened = FloatModel(resolve_model(model, keras=True), conversion.load())
         check_attackable(opened.output_format)

@@ -57,12 +57,12 @@ def run(
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
-    """Stream samples to a board and score what comes back.
+    """Stream samples to a board and score its outputs.
 
     Every result is appended to a file in OUT/results as it arrives: an interrupted run continues where
     it stopped. Then the board is compared with the integer reference and the float model on the same samples;
-    OUT/run.json and OUT/report.html have all results. Every output level of every sample must equal the reference's:
-    else an error names the samples, and the exit code is 1.
+    OUT/run.json and OUT/report.html have all results. Every output level of every sample must equal the reference's.
+    Otherwise an error names the samples, and the exit code is 1.
     """
     import os
 

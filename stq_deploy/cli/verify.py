@@ -79,13 +79,13 @@ def verify(
         network, source = net.network, net.source
         say_assumed_input(network)
         if stated.task is not None:
-            scoring_of(network, None, stated)  # that it is possible shows before anything is started
+            scoring_of(network, None, stated)  # an impossible comparison shows before anything is started
         inputs = verification_inputs(network, samples, limit)
         levels = inputs.levels
         reasons = {name: why_not_here(name) for name in names} if executors == DEFAULT_EXECUTORS else {}
         skipped = {name: reason for name, reason in reasons.items() if reason}
         found = compare_levels(net, levels, [name for name in names if name not in skipped], progress=progress)
-    # Ranges are calibrated for samples such as these; noise and extremes would show what saturates.
+    # Ranges are calibrated for samples such as these; noise and extremes would only show saturation.
     typical = asked.post_training.samples.spread(limit) if asked.post_training and samples is None else None
     seen = inputs if typical is None else read_inputs(typical, network.input_format)
     with progress_bars() as progress:
@@ -163,7 +163,7 @@ def _print(console: Console, found: LayerComparison, skipped: dict[str, str], fl
 
 
 def _float_column(floats: Floats | None) -> tuple[str, dict[str, str], str]:
-    """The table's last column: its title, its cell by layer, and what it means."""
+    """The table's last column: its title, its cell by layer, and its meaning."""
     from stq_deploy.evaluation import float_comparison, quantization_noise
 
     if floats is None:

@@ -28,7 +28,7 @@ def zoo(name: str | None, as_json: bool) -> None:
         name = name.removeprefix(PREFIX)
         if name not in models and Path(name).exists():
             raise StqError(
-                "it is a file, and cards are shown of the models that come with stq-deploy",
+                "it is a file, and only models that come with stq-deploy have a card",
                 where=name,
                 next="`stq-deploy inspect FILE` shows a model file; `stq-deploy zoo` lists the models",
             )

@@ -191,7 +191,7 @@ def test_the_command_attacks_an_emulated_board_and_goes_on(
         (["--attack", "none"], "asks nothing"),
         (["--attack", "square", "--storage", "float32"], "stored pixels"),
         (["--attack", "square", "--unit", "std"], "--unit is of features"),
-        (["--attack", "square", "--batch", "16"], "--batch is of the Keras model"),
+        (["--attack", "square", "--batch", "16"], "--batch applies to the Keras model"),
         (["--attack", "square", "--threshold", "0.4"], "this model has 3 outputs"),
     ],
 )
