@@ -47,7 +47,7 @@ class ParsedModel:
 
 
 ModelSource = str | os.PathLike[str] | ModelFile
-"""A path, or a file that was read already and is not read again."""
+"""A path, or a file that was read already, which is not read again."""
 
 
 def check_model(source: ModelSource) -> CheckedModel:
@@ -93,7 +93,7 @@ def list_layers(source: ModelSource) -> tuple[str, dict[str, str], list[Inspecte
 
 
 def half_precision_note(source: ModelSource) -> str:
-    """What to know of a model whose layers Keras computes in 16 bits; "" of others, and of a .stq network.
+    """The note about a model whose layers Keras computes in 16 bits; "" for others, and for a .stq network.
 
     Raises:
         StqError: as `list_layers`.

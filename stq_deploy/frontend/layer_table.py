@@ -26,8 +26,10 @@ class InspectedLayer:
         name, type: the layer's name and Keras class. Untrusted text.
         inputs, shape: shapes of its inputs and of its output, as far as the layers before it are supported.
         quantizers: role ("kernel", "activation", ...) -> quantizer. Untrusted text if the layer is unsupported.
-        parameters: numbers stored for it. macs: multiply-accumulates per inference.
-        weight_bits: widths of its packed weights; the widest possible for powers of two. weight_bytes: their size.
+        parameters: numbers stored for it.
+        macs: multiply-accumulates per inference.
+        weight_bits: widths of its packed weights; the widest possible for powers of two.
+        weight_bytes: bytes of its packed weights.
         problem: why it cannot be converted, or "".
         floating: what to do about floating-point weights, or "" if the layer has none.
         half_precision: the policy under which Keras computes the layer in 16 bits: "mixed_float16" or "mixed_bfloat16";
@@ -70,7 +72,7 @@ def unsupported_row(layer: LayerConfig, inputs: tuple[Shape, ...], parameters: i
 
 
 def description(error: StqError | None) -> str:
-    """What is wrong, and what to do, in one line."""
+    """An error and its remedy, in one line."""
     if error is None:
         return ""
     return f"{error.what}; {error.next}" if error.next else error.what

@@ -1,7 +1,7 @@
 """Refuses classes that are not Keras's or QKeras's own.
 
 The import never instantiates a class that a file names, and Keras never gets the file (`keras_model`). But a class from
-elsewhere may mean something else than its name suggests. And if the user opens the file with Keras, Keras imports
+elsewhere may compute something else than its name suggests. And if the user opens the file with Keras, Keras imports
 whatever module the file names.
 """
 
@@ -69,6 +69,6 @@ def check_origin(entry: dict[str, Any], modules: frozenset[str], *also: str) -> 
     if module not in (None, *modules) or registered not in (None, kind) or unknown:
         raise StqError(
             f"it holds an object of class {shown(kind)} from module {shown(module)}, registered as {shown(registered)}",
-            cause="the model has a layer of somebody's own, or the file was tampered with",
+            cause="the model has a custom layer, or the file was tampered with",
             next="build the model from Keras's and QKeras's own layers",
         )

@@ -1,7 +1,7 @@
-"""What QKeras's quantizers make of weights at inference, in NumPy, with every float32 operation of qkeras 0.9.0.
+"""The weights that QKeras's quantizers give at inference, in NumPy, with every float32 operation of qkeras 0.9.0.
 
-`quantized_linear`, which that release lacks, is as in QKeras's repository at commit 4eedf1e. The tests hold qkeras
-itself as the oracle. `tensorflow_arithmetic` has what TensorFlow computes otherwise than NumPy.
+`quantized_linear`, which that release lacks, is as in QKeras's repository at commit 4eedf1e. The tests compare it
+with qkeras itself. `tensorflow_arithmetic` has the operations that TensorFlow computes otherwise than NumPy.
 
 A stochastic quantizer settles at inference: `stochastic_ternary` is then `ternary`, `stochastic_binary` is `binary`.
 """
@@ -30,7 +30,7 @@ class Quantized:
 
     Attributes:
         values: shaped like the numbers; each is a float32, except for `quantized_linear` a level times its step.
-        unit: what integer 1 is worth, broadcastable to `values`; 0 for powers of two, which have no such unit.
+        unit: the real value of integer 1, broadcastable to `values`; 0 for powers of two, which have no such unit.
     """
 
     values: Reals

@@ -24,7 +24,7 @@ LARGEST_SPAN = 14  # span of powers of two in one kernel that 16-bit integers ho
 
 
 def quantized_integers(values: FloatArray, quantizer: Quantizer, layer: str) -> tuple[npt.NDArray[np.int64], Reals]:
-    """Integers shaped like `values`, and what one of them is worth: float64 > 0, broadcastable to them.
+    """Integers shaped like `values`, and the real value of integer 1: float64 > 0, broadcastable to them.
 
     Raises:
         StqError: QKeras's values are not integers times a unit, or it cannot compute them; `layer` is named.

@@ -1,4 +1,4 @@
-"""Writes docs/SUPPORT.md, what the import accepts, from the handlers, the quantizers' table and the refusals.
+"""Writes docs/SUPPORT.md, the list of what the import accepts, from handlers, the quantizers' table and refusals.
 
 A handler takes every setting through its `LayerReader`. Here it gets a reader that answers each with an example and
 records the question. So the document states what the code checks.

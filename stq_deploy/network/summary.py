@@ -19,9 +19,14 @@ class OpRow:
     """One op.
 
     Attributes:
-        name, kind: those of the op. sources: the Keras layers it computes.
-        input, output: shapes without the batch axis; dtype, levels: those of the output.
-        weights: their number; weight_bits: width of a packed one, 0 without weights; weight_bytes: size of all.
+        name, kind: name and kind of the op.
+        sources: the Keras layers it computes.
+        input, output: shapes without the batch axis.
+        dtype: storage type of the output.
+        levels: smallest and largest level of the output.
+        weights: number of weights.
+        weight_bits: width of a packed weight; 0 without weights.
+        weight_bytes: bytes of all packed weights.
         macs: multiply-accumulates per inference.
         requantize: its form ("multiplier", "threshold", "table", "keep"), or "".
         certificate: the conversion's certificate.

@@ -122,7 +122,7 @@ def bias_shape(reader: LayerReader, outputs: int) -> dict[str, tuple[int, ...]]:
 
 
 def finish_weighted(reader: LayerReader, bias: FloatArray | None, folded: BatchNormFold | None = None) -> None:
-    """What follows the sum in every weighted layer: bias, then activation."""
+    """Add the nodes after the sum of every weighted layer: bias, then activation."""
     quantizer = None if reader.plain else reader.quantizer("bias_quantizer", CONSTANT)
     position, shape = reader.last
     if bias is None and folded is not None:
