@@ -106,7 +106,7 @@ def _same(size: int, stride: int) -> Window:
 
 
 def chain(layers: int, quantizer: str, bits: int = 8) -> s.SourceGraph:
-    """So many convolutions of 16 channels in a row, each with batch normalization and a quantizer."""
+    """A chain of convolutions of 16 channels, each with batch normalization and a quantizer."""
     g = Graph((8, 8, 3))
     at = 1
     for _ in range(layers):
@@ -139,7 +139,7 @@ def resnet(blocks: int) -> s.SourceGraph:
 
 
 def relu_before_norm() -> s.SourceGraph:
-    """What took an hour: the last layer's sums, of which every one was looked at, are of 15-bit numbers."""
+    """A model that once took an hour, because every sum of its last layer's 15-bit numbers was compared."""
     g = Graph((32,))
     at = g.norm(g.quantize(g.dense(1, 64), "quantized_relu(6,2)"))
     return g.graph(g.norm(g.dense(at, 96, bits=10)))

@@ -1,7 +1,7 @@
 """Certifies shipped networks on test samples, and writes the results as docs/CERTIFICATES.md.
 
 Every network with a converted file and pictures of 8 bits takes part. Each certificate is written as soon as it is
-there, so an interrupted run loses one at most: the same command goes on from there.
+finished, so an interrupted run loses at most one. The same command continues from there.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PAGE = DOCS / "CERTIFICATES.md"
 TEMPLATE = Path(__file__).with_name("certificates.md.jinja")
 FAMILIES = ("mirror", "brightness:8", "contrast:10", "shift:2", "pixel:extremes", "linf:0", "linf:1")
 COSTS = 256
-"""Pictures that the cost of one is measured on."""
+"""Number of pictures on which the cost of a certificate is measured."""
 
 
 @click.command()

@@ -1,9 +1,9 @@
 """Prints how far the Cortex-M7 model is from published pairs and latencies, and from another model of our kernels.
 
-The pairs and latencies follow from what others state of their measurements on silicon. The model is built from the same
-statements, so their equality shows that it is built right, and not how well it predicts other code. No kernel of ours
-has run on silicon. Their figures are by another model (llvm-mca 14 with corrections), made before ours. A kernel that
-has changed since is not compared.
+The pairs and latencies follow from what others state about their measurements on silicon. The model is built from the
+same statements. So equality shows that it is built correctly, and not how well it predicts other code. No kernel of
+ours has run on silicon. The kernels' figures are by another model (llvm-mca 14 with corrections), made before ours. A
+kernel that has changed since is not compared.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SAME_KERNEL = 0.002
 
 @dataclass(frozen=True)
 class Compared:
-    """One figure beside ours.
+    """A published figure and ours.
 
     Attributes:
         what: code, or a layer.

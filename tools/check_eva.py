@@ -25,14 +25,14 @@ _REACHED = re.compile(r"(\d+) statements reached \(out of (\d+)\)")
 
 @dataclass(frozen=True, order=True)
 class Alarm:
-    """What EVA could not prove: file without its folder, and its words on one line."""
+    """An alarm of EVA, which it could not disprove: file without its folder, and its words on one line."""
 
     file: str
     says: str
 
 
 def read_alarms(report: str) -> set[Alarm]:
-    """Those in what EVA printed."""
+    """The alarms in EVA's output."""
     return {Alarm(Path(file).name, " ".join(text.split())) for file, text in _ALARM.findall(report)}
 
 
@@ -52,7 +52,7 @@ def read_explained(path: Path = EXPLAINED) -> dict[Alarm, str]:
 
 
 def analyse(link: Path | None = None) -> str:
-    """What EVA prints of the link's sources, by default the shipped ones."""
+    """EVA's output for the link's sources, by default the shipped ones."""
     link = link or firmware_templates() / "link"
     includes = " ".join(f"-I{path}" for path in (TESTS / "c", link, firmware_templates() / "kernels" / "include"))
     command = [

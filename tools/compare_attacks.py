@@ -153,7 +153,7 @@ def compared(name: str, chosen: list[Job], samples: int, torch_python: Path, dat
 def attacked(
     victim: Victim, attack: Attack, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], budget: Budget
 ) -> npt.NDArray[np.float32]:
-    """What ours finds, with seed 0."""
+    """Our attacked samples, with seed 0."""
     search = Search(victim, x, y, budget, Streams(0, range(len(x))), attack.smallest)
     attack.run(search)
     return search.found

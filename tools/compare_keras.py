@@ -32,7 +32,7 @@ from tests.helpers.sweep.input_domains import Case, cases
 BATCH = 25
 DEFAULT_OUT = Path(__file__).resolve().parent.parent / "docs" / "figures" / "compare_keras.json"
 NOT_IN_ONEDNN = "could not create a primitive"
-"""What TensorFlow's oneDNN says of a convolution that it cannot run; TensorFlow's own kernels can."""
+"""The error of TensorFlow's oneDNN for a convolution that it cannot run; TensorFlow's own kernels can."""
 KINDS = ("samples", "rounding", "fixed_point", "input_rounding", "unexplained", "float_column")
 """Counts of `check_against_keras.Compared`."""
 
@@ -67,7 +67,7 @@ def run_batch(start: int, count: int, sweep_seed: int, only: list[int] | None = 
         with tempfile.TemporaryDirectory(prefix="stq-compare-") as folder:
             try:
                 found = check_against_keras(case, Path(folder))
-            except Exception as error:  # whatever it is, the others are compared, and the model is named
+            except Exception as error:  # whatever the error, the other models are compared, and this one is named
                 if NOT_IN_ONEDNN in str(error) and only is None:
                     again.append(number)
                     continue

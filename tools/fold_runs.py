@@ -38,9 +38,9 @@ def commands(folder: Path, data: Path | None, only: tuple[str, ...] = ()) -> Ite
 
 
 def run(command: list[str]) -> None:
-    """Run it; finished folds are passed over.
+    """Run the command; finished folds are skipped.
 
     Raises:
-        subprocess.CalledProcessError: it failed; what it said stands on stderr.
+        subprocess.CalledProcessError: it failed; its messages are on stderr.
     """
     subprocess.run([sys.executable, "-m", "stq_deploy", *command], check=True)

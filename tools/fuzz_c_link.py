@@ -1,7 +1,7 @@
 """The board's side of the link under libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer.
 
-Needs clang with libFuzzer (Debian: clang, libclang-rt-dev). `tests/link/c/fuzz_server.c` says what an input is and what
-must hold.
+Needs clang with libFuzzer (Debian: clang, libclang-rt-dev). `tests/link/c/fuzz_server.c` states what an input is and
+what must hold.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LARGEST_INPUT = 4096
 
 @dataclass(frozen=True)
 class Outcome:
-    """What fuzzing gave.
+    """The result of fuzzing.
 
     Attributes:
         executions: inputs tried.

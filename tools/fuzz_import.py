@@ -1,7 +1,7 @@
 """Model files, mutated, through the import: each gives a model or one clear error, in little time and memory.
 
-Nothing in them is executed: two of the files hold code that touches a marker, and what Python runs, imports or starts
-meanwhile is watched. Some of those that are accepted become Keras models, which have the very classes and arrays that
+Nothing in them is executed. Two of the files hold code that touches a marker, and the tool watches what Python runs,
+imports or starts meanwhile. Some accepted files become Keras models, which must have the very classes and arrays that
 were checked.
 
 The files come from tests/frontend/corpus. tf_keras and qkeras wrote those that are mutated (`keras_*`). Files found to
@@ -48,7 +48,7 @@ MAXIMUM_MEGABYTES = 1024
 START_METHOD = "spawn"
 """Processes are not forked: one that starts the tool may hold gigabytes, which would count as the import's."""
 STOPPED = {"takes too long": "out of time", "library fails": "crash", "memory": "out of memory"}
-"""What an error says that the process reading the file was stopped for -> its name in the figures."""
+"""Cause for which the process that reads the file was stopped, as the error states it -> its name in the figures."""
 
 
 def originals() -> list[bytes]:
@@ -98,7 +98,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def executed() -> str:
-    """What has happened since the last call that must not; "" if nothing has."""
+    """Forbidden events since the last call; "" if there are none."""
     happened = [*_seen, *(["the payload ran"] if Path(os.environ[MARKER]).exists() else [])]
     _seen.clear()
     Path(os.environ[MARKER]).unlink(missing_ok=True)
@@ -266,7 +266,7 @@ def merge_loaded(figures: dict[str, Any], batch: dict[str, Any]) -> None:
 
 
 def limit_memory() -> None:
-    """Make of whatever takes far too much memory an exception, and thereby a failure with a traceback."""
+    """Turn the use of far too much memory into an exception, and so into a failure with a traceback."""
     limit = 3 * MAXIMUM_MEGABYTES << 20  # addresses, of which the libraries reserve more than they use
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 

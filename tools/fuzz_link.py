@@ -44,7 +44,7 @@ DEFAULT_OUT = Path(__file__).resolve().parent.parent / "docs" / "figures" / "lin
 
 
 def samples(count: int, seed: int) -> Iterator[np.ndarray]:
-    """int8 (1024,) each, no two alike but by chance."""
+    """int8 (1024,) each; two are alike only by chance."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         yield rng.integers(-128, 127, 1024, dtype=np.int8)

@@ -1,7 +1,7 @@
 """A pytest plugin: hls4ml's own tests, with the backend STM32 in place of the one that they name.
 
-`tools/run_hls4ml_tests` gives it to pytest. Nothing of hls4ml's tests is copied: the plugin stands between them and
-`hls4ml.converters.convert_from_keras_model`, and writes down how each ends.
+`tools/run_hls4ml_tests` gives it to pytest. Nothing of hls4ml's tests is copied: the plugin intercepts their calls of
+`hls4ml.converters.convert_from_keras_model`, and records how each test ends.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Write down how a test ended, once: at its call, or where it got no further."""
+    """Record how a test ended, once: at its call, or where it got no further."""
     report: Any = yield
     if call.when == "call" or (call.when == "setup" and not report.passed):
         error = call.excinfo.value if call.excinfo is not None else None

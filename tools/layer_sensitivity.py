@@ -1,9 +1,9 @@
-"""What a network loses when one of its layers' kernels is quantized and all else is left as it is; prints a table.
+"""Prints a table of the accuracy that a network loses when one layer's kernel alone is quantized.
 
     python tools/layer_sensitivity.py [zoo:fp-cifar10] [--scheme ternary] [--data FILE]
 
-Nothing is trained; the batch-norm statistics alone are measured anew. Kernels take the scheme's quantizers, also the
-first convolution that of the other ones.
+Nothing is trained; only the batch-norm statistics are measured anew. Kernels take the scheme's quantizers. The first
+convolution takes the quantizer of the other convolutions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SEED = 0
 
 
 def quantize_kernels(layer: Any, quantizer: Any) -> None:
-    """Replace the kernels of `layer` by what `quantizer` makes of them."""
+    """Replace the kernels of `layer` by their quantized values."""
     layer.set_weights([np.asarray(quantizer(w)) if w.ndim > 1 else w for w in layer.get_weights()])
 
 

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def chosen(name: str, options: argparse.Namespace) -> Attack:
-    """The attack, held to the queries."""
+    """The attack, limited to the queries."""
     settings = {
         "square": {"eps": options.eps, "max_iter": str(options.queries)},
         "boundary": {"eps": "1", "init_size": "20", "max_queries": str(options.queries)},

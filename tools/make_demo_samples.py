@@ -1,4 +1,4 @@
-"""Make what the demo ships, from a pretrained QKeras model: the converted network and the sample files.
+"""Make the files that the demo ships from a pretrained QKeras model: the converted network and the sample files.
 
     python tools/make_demo_samples.py [--data FILE] [--samples 256] [--kind worst] [--model zoo:robust-stq-cifar10]
 

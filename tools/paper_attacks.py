@@ -42,9 +42,9 @@ from stq_deploy.zoo.shipped import PREFIX, resolve_model, shipped_models
 SHARD = 64
 SLOW_SHARD = 16
 SLOW = ("boundary", "hopskipjump", "zoo")
-"""Attacks that take CPU seconds a sample: smaller shards lose less when they are stopped."""
+"""Attacks that take CPU seconds a sample. With smaller shards, less is lost when a run is stopped."""
 COUNTS = (100, 1000)
-"""The paper's number of samples, and one that tells more."""
+"""The paper's number of samples, and a larger one with narrower intervals."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def attack(cell: Cell, state: Path, samples: int, say: Callable[[str], None]) ->
 
 
 def figures(cell: Cell, state: Path) -> dict[str, Any] | None:
-    """What the finished shards say, for the paper's count of samples and for all there are; None if there are none."""
+    """The finished shards' results, for the paper's count of samples and for all; None without a finished shard."""
     job = cell.job(state)
     shards = list(_finished(job))
     if not shards:

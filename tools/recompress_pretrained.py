@@ -1,4 +1,4 @@
-"""Make shipped model files as small as `tools/export_pretrained.py` would now, without their training runs.
+"""Make shipped model files as small as `tools/export_pretrained.py` does now, without their training runs.
 
     python tools/recompress_pretrained.py ds-cnn-speech-other-words... [--data FILE]
 

@@ -45,7 +45,7 @@ def with_figures(model: ShippedModel, path: Path, targets: dict[str, str]) -> Sh
         StqError: the file is not the record of a robustness run, or is of another model file.
     """
     if not is_record(path, FORMAT):
-        raise StqError("it is another file than the record of a robustness run", where=str(path))
+        raise StqError("the file is not the record of a robustness run", where=str(path))
     found: dict[str, Any] = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
     if found["model_sha256"] != model.record["sha256"]:
         raise StqError(

@@ -1,7 +1,7 @@
 """The paper's tables and figures, from the shipped networks; each command rewrites docs/RESULTS.md.
 
 `table3`: accuracy and bytes of flash. `table4`, `fig4`, `fig5`: accuracy under attack. `table5`: spread over folds.
-`jacobian`: the paper's theorem, measured. Long commands keep what is finished, and go on where they stopped.
+`jacobian`: the paper's theorem, measured. Long commands keep finished parts, and continue where they stopped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tools import results_page as page
 from tools.results_page import DATASETS, Figures, results_page
 
 STATE = Path("out/reproduce")
-"""Where what is finished of long commands is kept."""
+"""Folder of the finished parts of long commands."""
 
 
 @click.group()
@@ -60,7 +60,7 @@ def table3(data: Path | None, board_name: str, on_board: int, limit: int | None,
 
 
 def _attack_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorator: the options of what attacks networks."""
+    """Decorator: adds the options of commands that attack networks."""
     for option in (
         click.option("--state", type=click.Path(path_type=Path), default=STATE, help="Folder of finished shards."),
         click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.  [default: as `train`]"),
@@ -104,7 +104,7 @@ def table4(trained: tuple[str, ...], **chosen: Any) -> None:
 
 @main.command()
 def fig4() -> None:
-    """Draw Fig. 4 anew, of the figures that `table4` keeps."""
+    """Draw Fig. 4 again from the figures that `table4` keeps."""
     _draw_fig4()
     _write_page()
 
@@ -196,7 +196,7 @@ def jacobian(state: Path, data: Path | None, samples: int, train: bool, names: t
 
 @main.command("page")
 def only_page() -> None:
-    """Rewrite docs/RESULTS.md of the figures that are kept, and run nothing."""
+    """Rewrite docs/RESULTS.md from the figures that are kept, and run nothing."""
     _write_page()
 
 
@@ -229,7 +229,7 @@ def _attack_all(
     attacks: tuple[str, ...],
     names: tuple[str, ...],
 ) -> None:
-    """Attack, and merge what is finished into the figures."""
+    """Attack, and merge the finished parts into the figures."""
     from stq_deploy.research.attacks.registry import get_attack
     from tools import paper_attacks as cells
 
@@ -264,7 +264,7 @@ def _limits(texts: tuple[str, ...]) -> dict[str, int]:
 
 
 def _at_hand(subjects: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Those whose data set can be read; of the others, what is missing is said.
+    """The networks whose data set can be read; a note names what the others lack.
 
     Raises:
         StqError: there is none.

@@ -1,4 +1,4 @@
-"""hls4ml's own tests, run with our backend in place of theirs: what passes, what is refused and why, what fails."""
+"""Runs hls4ml's own tests with our backend in place of theirs; lists passes, refusals with reasons, and failures."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 `python tools/run_notebook.py docs/tutorial/first_network.ipynb` needs no Jupyter. Cells run in a temporary folder. An
 output is what a cell prints, and the repr of its last expression. Standard error is not stored, because it depends on
-the machine. The notebook also gets the SHA-256 of the code that ran, so that a test can tell stale outputs.
+the machine. The notebook also gets the SHA-256 of the code that ran, so that a test can detect stale outputs.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ def execute(notebook: dict[str, Any], report: Any = lambda number, text: None) -
 
 
 def output_text(cell: dict[str, Any]) -> str:
-    """What a cell printed and gave."""
+    """The text that a cell printed, and its value."""
     texts = [output["text"] if "text" in output else output["data"]["text/plain"] for output in cell["outputs"]]
     return "\n".join("".join(text) for text in texts)
 
 
 def _run(source: str, name: str, namespace: dict[str, Any]) -> tuple[str, Any]:
-    """What a cell prints, and the value of its last statement if that is an expression."""
+    """Run a cell; returns the text that it prints, and the value of its last statement if that is an expression."""
     tree = ast.parse(source, name)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     printed = io.StringIO()

@@ -114,7 +114,7 @@ def _conversion(model: ShippedModel, data: Path | None) -> Conversion:
 
 
 def samples_of_training(dataset: Dataset) -> SampleSet:
-    """As many training samples as are looked at, drawn once and for all."""
+    """The training samples for calibration, drawn once and with a fixed seed."""
     drawn = np.random.default_rng(0).permutation(len(dataset.x_train))[:CALIBRATION]
     y = dataset.y_train[drawn].astype(np.int64)
     return SampleSet(dataset.x_train[drawn], y, dataset_metadata(dataset))

@@ -1,4 +1,4 @@
-"""Short trainings of strided networks with several seeds: what a figure owes to chance. Each goes on where it stopped.
+"""Short trainings of strided networks with several seeds, which show chance. Each continues where it stopped.
 
 The floating-point twin is trained by the recipe `fp`, with fewer epochs. The others start from the twin of their own
 seed: few-bit networks by the recipe `quantized`, and FP + JR by the recipe `jacobian`, by input and by layer.
@@ -62,7 +62,7 @@ def train_all(folder: Path, data: Path | None, seeds: tuple[int, ...] = SEEDS) -
     """Train what is not trained yet, one seed after the other.
 
     Raises:
-        subprocess.CalledProcessError: a training failed; what it said stands on stderr.
+        subprocess.CalledProcessError: a training failed; its messages are on stderr.
     """
     for seed in seeds:
         for training in TRAININGS:
@@ -72,7 +72,7 @@ def train_all(folder: Path, data: Path | None, seeds: tuple[int, ...] = SEEDS) -
 
 
 def finished(folder: Path) -> Iterator[tuple[Training, int, Path]]:
-    """(training, seed, model file) of all that are done."""
+    """(training, seed, model file) of all finished trainings."""
     for training in TRAININGS:
         for seed in SEEDS:
             run = run_folder(folder, training, seed)

@@ -53,7 +53,7 @@ def run_batch(start: int, count: int, sweep_seed: int, emulated_every: int, boar
         with tempfile.TemporaryDirectory(prefix="stq-sweep-") as folder:
             try:
                 outcome = check_model(recipe, Path(folder), executors)
-            except Exception as error:  # whatever it is, the sweep goes on and names the model
+            except Exception as error:  # whatever the error, the sweep continues and names the model
                 counts["sanitizer findings" if "sanitized program failed" in str(error) else "errors"] += 1
                 failures.append(f"{type(error).__name__}: {error}{recipe!r}")
                 return

@@ -4,7 +4,7 @@
     stq-deploy train --recipe quantized --warm-start TWIN --teacher RUN/model.h5 ...
 
 A residual network of eight convolutions in the manner of David Page's ResNet-9 ("How to train your ResNet", 2018), at
-half its width: what gives most accuracy for the hours of two cores.
+half its width: the most accuracy for the hours of two cores.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How well ternary weights can stand for a model's kernels, by how QKeras chooses their scale; prints a table.
+"""Prints how well ternary weights approximate a model's kernels, by how QKeras chooses their scale.
 
     python tools/ternary_scales.py [zoo:fp-cifar10]
 
