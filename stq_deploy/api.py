@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -340,6 +340,7 @@ def convert(
     task: str | None = None,
     threshold: float | None = None,
     print_after: str | Sequence[str] = (),
+    kernels: Mapping[str, str] | None = None,
 ) -> IntegerNetwork:
     """Convert a Keras or QKeras model, as `stq-deploy convert`; QKeras's Batchnorm layers need TensorFlow.
 
@@ -369,6 +370,8 @@ def convert(
         The model's output above which a class or label holds; the network keeps it.
     print_after : str or sequence of str
         Steps of the pipeline, of `step_names()`, after which a table shows what the model has become.
+    kernels : mapping of str to str, optional
+        Layer -> C function of the kernel that shall run it, as for `load`. A saved network does not keep it.
 
     Warns
     -----
@@ -385,6 +388,7 @@ def convert(
         _conversion(calibrate, features, input_range, input_bits, ranges if post_training else None),
         Rewrites(drop_unread_units, pack_activations),
         watch=_printing(print_after),
+        kernels=kernels or {},
     )
     stated = Stated(_task(task), threshold)
     if isinstance(model, str | os.PathLike):
@@ -487,22 +491,25 @@ def check_network_path(
     )
 
 
-def load(network: PathLike) -> IntegerNetwork:
+def load(network: PathLike, *, kernels: Mapping[str, str] | None = None) -> IntegerNetwork:
     """Read a converted network; the larger ones of `zoo:NAME` are converted first.
 
     Parameters
     ----------
     network : path or str
         A `.stq` file, or `zoo:NAME` (docs/ZOO.md lists the names).
+    kernels : mapping of str to str, optional
+        Layer -> C function of the kernel that shall run it, instead of the fastest by estimate.
 
     Raises
     ------
     StqError
-        Absent, damaged, or another kind of file.
+        Absent, damaged, or another kind of file; or there is no such layer, or the kernel cannot run it.
     """
+    pipeline = Pipeline(kernels=kernels or {})
     if os.fspath(network).startswith(PREFIX):
-        return open_network(network, Pipeline())
-    return IntegerNetwork(load_network(resolve_model(network)))
+        return open_network(network, pipeline)
+    return _made(load_network(resolve_model(network)), None, pipeline, None)
 
 
 def build(
@@ -890,9 +897,12 @@ def _model_file(model: Any) -> AbstractContextManager[Path]:
 
 
 def _made(network: Network, source: ModelSource | None, pipeline: Pipeline, stated: Stated | None) -> IntegerNetwork:
-    """A network after its rewrites, with what the user states about its output; planned if the plan is shown."""
+    """A network after its rewrites, with what the user states about its output.
+
+    The plan is made at once if it is shown, or if kernels are asked for: a wrong name shows early.
+    """
     steps = pipeline.rewrite(network if stated is None else stated.on(network))
-    program = pipeline.plan(steps.network) if pipeline.watch.wants(PLAN.name) else None
+    program = pipeline.plan(steps.network) if pipeline.watch.wants(PLAN.name) or pipeline.kernels else None
     return IntegerNetwork(steps.network, Making(source, steps, program))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._kernels import kernel_option, kernels_command
 from stq_deploy.cli._names import BOARD, MODEL
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._rewrites import RewriteOptions, rewrite_options
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     metavar="PREFIX",
     help="What the network is called in C: the prefix of its files, functions and macros.  [default: stq_model]",
 )
+@kernel_option
 @conversion_options
 @rewrite_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
@@ -55,6 +57,7 @@ def build(
     compiler: str | None,
     places: tuple[str, ...],
     name: str | None,
+    kernels: dict[str, str],
     conversion: ConversionOptions,
     rewrites: RewriteOptions,
     as_json: bool,
@@ -65,6 +68,8 @@ def build(
     `make` builds without this tool. Prints flash and RAM by memory and by layer, what lies where and why, and the
     worst-case stack.
     """
+    from dataclasses import replace
+
     from stq_deploy.api import build as build_network
     from stq_deploy.api import open_network
     from stq_deploy.cli._input import say_assumed_input
@@ -78,10 +83,10 @@ def build(
     command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
     command += "".join(f" --place {place}" for place in places)
     command += f" --name {checked_name(name)}" if name else ""
-    command += rewrites.command
+    command += kernels_command(kernels) + rewrites.command
     kept = "a former build in the folder is as it was; the same command starts again"
     with interruptible(kept), progress_bars() as progress:
-        net = open_network(model, rewrites.pipeline(conversion, progress, as_json))
+        net = open_network(model, replace(rewrites.pipeline(conversion, progress, as_json), kernels=kernels))
         say_assumed_input(net.network)
         result = build_network(
             net,

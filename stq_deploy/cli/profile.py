@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._kernels import kernel_option
 from stq_deploy.cli._names import BOARD, MODEL
 from stq_deploy.cli._outcome import interruptible
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="A build in this folder, or in build/BOARD, is used; else one is made in it.  [default: out/BOARD]",
 )
+@kernel_option
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def profile(
@@ -41,6 +43,7 @@ def profile(
     samples: Path | None,
     listing: str | None,
     out: Path | None,
+    kernels: dict[str, str],
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
@@ -70,7 +73,7 @@ def profile(
     with interruptible("a build is kept; the same command starts again"), ExitStack() as held:
         held.enter_context(locked(held.enter_context(made_folder(folder))))
         progress = held.enter_context(progress_bars())
-        net = open_network(model, Pipeline(asked, progress=progress))
+        net = open_network(model, Pipeline(asked, progress=progress, kernels=kernels))
         say_assumed_input(net.network)
         levels = profiling_sample(net.network, samples)
         firmware = find_or_build(net, board.name, folder, progress=progress)
@@ -143,20 +146,22 @@ def _counted(found: Profile, index: int | None, one: LayerProfile | None) -> tup
 
 
 def _print_alternatives(console: Console, found: Profile) -> None:
-    """Print the other kernels that can run a layer, for layers that have any."""
+    """Print the other kernels that can run a layer, with their estimated cost, for layers that have any."""
     from stq_deploy.cli._layout import light_table, print_table
     from stq_deploy.cli._screen import plain
 
     if not any(one.alternatives for one in found.layers):
         return
-    table = light_table("Other kernels that could run a layer (bytes)")
+    table = light_table("Other kernels that could run a layer: --kernel LAYER=NAME")
     for column in ("layer", "kernel"):
         table.add_column(column, overflow="fold")
-    for column in ("weights", "scratch"):
+    for column in ("est. instructions", "weight bytes", "scratch bytes"):
         table.add_column(column, justify="right")
     for one in found.layers:
         for other in one.alternatives:
-            table.add_row(plain(one.layer.name), other.kernel, f"{other.weight_bytes:,}", f"{other.scratch_bytes:,}")
+            estimate = "" if other.instructions is None else f"{other.instructions:,}"
+            sizes = (f"{other.weight_bytes:,}", f"{other.scratch_bytes:,}")
+            table.add_row(plain(one.layer.name), other.kernel, estimate, *sizes)
     print_table(console, table)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._kernels import kernel_option
 from stq_deploy.cli._names import BOARD, MODEL
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._task import task_options
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     help="Folder for results and report. A build in it, or in build/BOARD, is used; else one is made in it.  "
     "[default: out/BOARD]",
 )
+@kernel_option
 @task_options
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
@@ -53,6 +55,7 @@ def run(
     paths: tuple[Path, ...],
     limit: int | None,
     out: Path | None,
+    kernels: dict[str, str],
     stated: Stated,
     conversion: ConversionOptions,
     as_json: bool,
@@ -90,7 +93,7 @@ def run(
     with interruptible(kept), ExitStack() as held:
         held.enter_context(locked(held.enter_context(made_folder(folder))))
         progress = held.enter_context(progress_bars())
-        net = open_network(model, Pipeline(asked, progress=progress))
+        net = open_network(model, Pipeline(asked, progress=progress, kernels=kernels))
         say_assumed_input(net.network)
         firmware = find_or_build(net, board.name, folder, progress=progress)
         held.enter_context(held_build(firmware, folder))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._kernels import kernel_option
 from stq_deploy.cli._names import EXECUTORS, MODEL
 from stq_deploy.cli._task import task_options
 
@@ -45,6 +46,7 @@ DEFAULT_EXECUTORS = "numpy,host,host-cortex-m7,host-sanitized,stm32h743,mps2-an5
     help="Sample file (.npz).  [default: the extremes, noise, and shipped samples where they fit]",
 )
 @click.option("--limit", type=click.IntRange(min=1), default=4, help="Only the first N samples.")
+@kernel_option
 @task_options
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
@@ -53,6 +55,7 @@ def verify(
     executors: str,
     samples: Path | None,
     limit: int,
+    kernels: dict[str, str],
     stated: Stated,
     conversion: ConversionOptions,
     as_json: bool,
@@ -75,7 +78,7 @@ def verify(
     names = _names(executors)
     asked = conversion.load()
     with progress_bars() as progress:
-        net = open_network(model, Pipeline(asked, progress=progress))
+        net = open_network(model, Pipeline(asked, progress=progress, kernels=kernels))
         network, source = net.network, net.source
         say_assumed_input(network)
         if stated.task is not None:

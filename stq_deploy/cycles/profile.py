@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -17,7 +16,7 @@ from stq_deploy.cycles.listing import HotBlock, hot_blocks
 from stq_deploy.cycles.memory import MemorySystem, MemoryWaits
 from stq_deploy.cycles.predict import CoreCycles, predict
 from stq_deploy.program import Layer
-from stq_deploy.program.kernels.choice import candidates
+from stq_deploy.program.kernels.choice import Candidate, candidates, choose
 from stq_deploy.targets.boards import Board
 from stq_deploy.targets.emulator.layer_trace import NetworkOnCore
 from stq_deploy.toolchain.built import BuiltFirmware
@@ -56,11 +55,13 @@ class Alternative:
         kernel: its function.
         weight_bytes: bytes of its packed weights.
         scratch_bytes: bytes of its scratch memory.
+        instructions: estimated, by the rule that chooses kernels; None for a family without an estimate.
     """
 
     kernel: str
     weight_bytes: int
     scratch_bytes: int
+    instructions: int | None
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,9 @@ class LayerProfile:
     def reason(self) -> str:
         """Why this kernel runs the layer."""
         others = len(self.alternatives)
+        usual = choose(self.layer.work).kernel.function
+        if usual != self.layer.kernel:
+            return f"asked for instead of {usual}"
         return f"preferred to {others} other{'s' * (others > 1)}" if others else "the only one that can"
 
 
@@ -206,7 +210,12 @@ class Profile:
             "cache_lines_missed": one.waits.misses,
             "counted": self.counted and self.counted.layers[index],
             "alternatives": [
-                {"kernel": other.kernel, "weight_bytes": other.weight_bytes, "scratch_bytes": other.scratch_bytes}
+                {
+                    "kernel": other.kernel,
+                    "weight_bytes": other.weight_bytes,
+                    "scratch_bytes": other.scratch_bytes,
+                    "estimated_instructions": other.instructions,
+                }
                 for other in one.alternatives
             ],
             "hot_blocks": [
@@ -262,8 +271,9 @@ def profile_firmware(
 
 
 def _alternatives(layer: Layer) -> tuple[Alternative, ...]:
-    others: Sequence[Any] = [one for one in candidates(layer.work) if one.kernel.function != layer.kernel]
-    return tuple(
-        Alternative(one.kernel.function, one.spec.weight_bytes(one.work), one.spec.scratch_bytes(one.work))
-        for one in others
-    )
+    return tuple(_alternative(one) for one in candidates(layer.work) if one.kernel.function != layer.kernel)
+
+
+def _alternative(one: Candidate) -> Alternative:
+    spec, work = one.spec, one.work
+    return Alternative(one.kernel.function, spec.weight_bytes(work), spec.scratch_bytes(work), spec.instructions(work))

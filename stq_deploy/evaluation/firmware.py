@@ -90,7 +90,8 @@ def open_build(program: Program, folder: Path, board: str | None = None) -> Buil
         here = _named(str(network.metadata.get("name", "")), model_hash)
         raise _other_build(folder, f"of another network, {other}", f"of {here}")
     if not is_built_from(folder, program):
-        raise _other_build(folder, "of another version of stq-deploy, which lays this network out otherwise", "ours")
+        other = "with other kernels or places, by other --kernel options or another version of stq-deploy"
+        raise _other_build(folder, f"of this network {other}", "ours")
     return read_build(folder, program)
 
 

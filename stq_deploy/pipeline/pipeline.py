@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -56,12 +57,14 @@ class Pipeline:
         rewrites: which rewrites are made.
         progress: listener of all steps.
         watch: steps after which the result is shown.
+        kernels: layer -> C function of the kernel that shall run it, instead of the fastest by estimate.
     """
 
     conversion: Conversion = field(default_factory=Conversion)
     rewrites: Rewrites = field(default_factory=Rewrites)
     progress: Progress = silent
     watch: Watch = field(default_factory=Watch)
+    kernels: Mapping[str, str] = field(default_factory=dict)
 
     def load(self, model: ModelSource) -> Network:
         """A .stq network, or that of a Keras or QKeras model.
@@ -107,7 +110,8 @@ class Pipeline:
         """The program of a network.
 
         Raises:
-            StqError: the kernels cannot run the network, or it needs more memory than any target could have.
+            StqError: the kernels cannot run the network, one of `kernels` cannot run its layer, or the network needs
+                more memory than any target could have.
         """
         return self._after(PLAN, network)
 
@@ -120,7 +124,7 @@ class Pipeline:
         return self.plan(self.rewrite(self.load(model)).network)
 
     def _after(self, step: Step[_Before, _After], value: _Before) -> _After:
-        result = step.apply(value, Asked(self.conversion, self.rewrites, self.progress))
+        result = step.apply(value, Asked(self.conversion, self.rewrites, self.progress, self.kernels))
         self.watch.seen(step.name, result)
         return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -34,6 +34,7 @@ class Asked:
     conversion: Conversion
     rewrites: Rewrites
     progress: Progress
+    kernels: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +156,7 @@ def _pack_activations(network: Network, asked: Asked) -> Network:
 
 
 def _plan(network: Network, asked: Asked) -> Program:
-    return plan_network(network)
+    return plan_network(network, asked.kernels)
 
 
 READ = Step("read", "read and check the model file: layers, quantizers and exact weights", _read)

@@ -141,12 +141,12 @@ def _of_function(found: tuple[Candidate, ...], function: str) -> Candidate:
     for one in found:
         if one.kernel.function == function:
             return one
-    able = ", ".join(one.kernel.function for one in found)
+    known = any(function == kernel.function for kernel in all_kernels())
     raise StqError(
         f"{function} cannot run the layer",
         where=f"layer {found[0].work.op.name!r}",
-        cause="the kernel reads other types, or the layer breaks its contract",
-        next=f"choose one of {able}",
+        cause="the kernel reads other types, or the layer breaks its contract" if known else "no kernel has this name",
+        next=f"choose one of {', '.join(one.kernel.function for one in found)}",
     )
 
 
@@ -163,10 +163,13 @@ def choose_kernels(network: Network, views: Views, wanted: Mapping[str, str] | N
     ops = [op for op in network.ops if not views.is_view(op)]
     unknown = sorted(wanted.keys() - {op.name for op in ops})
     if unknown:
+        is_view = any(op.name == unknown[0] for op in network.ops)
         raise StqError(
-            f"no layer is named {unknown[0]!r}",
+            f"no kernel runs {unknown[0]!r}" if is_view else f"no layer is named {unknown[0]!r}",
             where="choice of kernels",
-            cause="a name was misspelled, or conversion has fused the layer with another",
+            cause="the layer's output lies in memory as its input does, so nothing is computed"
+            if is_view
+            else "a name was misspelled, or conversion has fused the layer with another",
             next=f"choose one of {', '.join(op.name for op in ops)}",
         )
     return tuple(choose(work_of(network, op), wanted.get(op.name)) for op in ops)
