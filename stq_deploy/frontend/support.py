@@ -42,16 +42,16 @@ _INTRODUCTION = """\
 
 Generated from the code by `tools/write_support`; a test holds the two equal.
 
-A model file is read against an allow-list: a layer, a setting or a value that is not named here is one clear error,
-which names the layer and the nearest alternative. `stq-deploy inspect MODEL` says it of each layer of a model. Models
-may be Sequential or functional, nest others, branch, and have several outputs; they have one input. Data are in the
-order `channels_last`. Variables are `float32`; under the policies `mixed_float16` and `mixed_bfloat16` Keras computes
-with these rounded to 16 bits, and a network here computes with them as they are.
+A model file is read against an allow-list. A layer, a setting or a value that is not named here is one clear error,
+which names the layer and the nearest alternative. `stq-deploy inspect MODEL` shows the same for each layer of a model.
+Models may be Sequential or functional, nest others, branch, and have several outputs; they have one input. Data are in
+the order `channels_last`. Variables are `float32`. Under the policies `mixed_float16` and `mixed_bfloat16`, Keras
+computes with variables rounded to 16 bits; a network here computes with them as they are.
 
 Files may be of Keras 2 of any version (.keras since 2.12), and of QKeras 0.9 or its repository since. Flags are
 taken by their truth, as Keras takes them: `scale=1` is `scale=True`.
 
-"Becomes" names the arithmetic steps that a layer is read as. A step is not an op of the network yet: bias, batch
+"Becomes" names the arithmetic steps that a layer is read as. A step is not an op of the network yet. Bias, batch
 normalization and activations are folded into the op before them, and a reshape costs nothing.
 """
 _ACTIVATIONS = """\
@@ -60,7 +60,7 @@ _ACTIVATIONS = """\
 Without quantizing: {functions}.
 
 `sigmoid`, `tanh` and `softmax` may end the model, and keep its classes' order. `sigmoid` and `tanh` before a quantizer
-are exact; elsewhere, as in a gate, they give fixed-point numbers, and `softmax` numbers of 15 bits, with a certified
+are exact. Elsewhere, as in a gate, they give fixed-point numbers, and `softmax` numbers of 15 bits, with a certified
 error. `hard_sigmoid` is Keras's in a layer of Keras, and QKeras's in one of QKeras.
 
 In place of a name there may be a layer without weights, such as `ReLU(6.0)`: {layers}.
