@@ -46,7 +46,7 @@ PLAIN_C = (
 )  # fmt: skip
 """Folders whose C has no longer sentence in a comment."""
 LONGER = ("CHANGELOG.md", "RESULTS.md")
-"""Pages whose sentences may be longer: a list of changes, and a page of measured figures."""
+"""Pages whose sentences may be longer: a list of changes, and figures with the commands that made them."""
 PAGES = [path for path in sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md")]) if path.name not in LONGER]
 """Pages without a longer sentence."""
 PROSE = [path for path in FILES if path.name != "STYLE.md"]
