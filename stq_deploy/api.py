@@ -49,7 +49,7 @@ from stq_deploy.network.summary import network_title, op_rows, op_text
 from stq_deploy.pipeline import Conversion, Pipeline, PostTraining, Rewrites, Rewritten, Watch, open_source, step_names
 from stq_deploy.pipeline.model_in_memory import convert_keras_model, saved_model
 from stq_deploy.pipeline.steps import PLAN
-from stq_deploy.program import Program
+from stq_deploy.program import OPTIMIZATIONS, Optimization, Program
 from stq_deploy.report.write import build_pages
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.boards.override import parse_places
@@ -341,6 +341,7 @@ def convert(
     threshold: float | None = None,
     print_after: str | Sequence[str] = (),
     kernels: Mapping[str, str] | None = None,
+    optimize: Optimization = "size",
 ) -> IntegerNetwork:
     """Convert a Keras or QKeras model, as `stq-deploy convert`; QKeras's Batchnorm layers need TensorFlow.
 
@@ -372,6 +373,8 @@ def convert(
         Steps of the pipeline, of `step_names()`, after which a table shows what the model has become.
     kernels : mapping of str to str, optional
         Layer -> C function of the kernel that shall run it, as for `load`. A saved network does not keep it.
+    optimize : {"size", "speed"}
+        What kernels are chosen for, as for `load`. A saved network does not keep it.
 
     Warns
     -----
@@ -389,6 +392,7 @@ def convert(
         Rewrites(drop_unread_units, pack_activations),
         watch=_printing(print_after),
         kernels=kernels or {},
+        optimize=_optimization(optimize),
     )
     stated = Stated(_task(task), threshold)
     if isinstance(model, str | os.PathLike):
@@ -491,7 +495,9 @@ def check_network_path(
     )
 
 
-def load(network: PathLike, *, kernels: Mapping[str, str] | None = None) -> IntegerNetwork:
+def load(
+    network: PathLike, *, kernels: Mapping[str, str] | None = None, optimize: Optimization = "size"
+) -> IntegerNetwork:
     """Read a converted network; the larger ones of `zoo:NAME` are converted first.
 
     Parameters
@@ -499,14 +505,17 @@ def load(network: PathLike, *, kernels: Mapping[str, str] | None = None) -> Inte
     network : path or str
         A `.stq` file, or `zoo:NAME` (docs/ZOO.md lists the names).
     kernels : mapping of str to str, optional
-        Layer -> C function of the kernel that shall run it, instead of the fastest by estimate.
+        Layer -> C function of the kernel that shall run it, instead of the one that suits `optimize`.
+    optimize : {"size", "speed"}
+        The other layers' kernels are those of the smallest image, or those of the fewest instructions by estimate.
 
     Raises
     ------
     StqError
-        Absent, damaged, or another kind of file; or there is no such layer, or the kernel cannot run it.
+        Absent, damaged, or another kind of file; `optimize` is neither; or there is no such layer, or the kernel cannot
+        run it.
     """
-    pipeline = Pipeline(kernels=kernels or {})
+    pipeline = Pipeline(kernels=kernels or {}, optimize=_optimization(optimize))
     if os.fspath(network).startswith(PREFIX):
         return open_network(network, pipeline)
     return _made(load_network(resolve_model(network)), None, pipeline, None)
@@ -899,11 +908,25 @@ def _model_file(model: Any) -> AbstractContextManager[Path]:
 def _made(network: Network, source: ModelSource | None, pipeline: Pipeline, stated: Stated | None) -> IntegerNetwork:
     """A network after its rewrites, with what the user states about its output.
 
-    The plan is made at once if it is shown, or if kernels are asked for: a wrong name shows early.
+    The plan is made at once if it is shown, or if it has options: a wrong name shows early.
     """
     steps = pipeline.rewrite(network if stated is None else stated.on(network))
-    program = pipeline.plan(steps.network) if pipeline.watch.wants(PLAN.name) or pipeline.kernels else None
+    early = pipeline.watch.wants(PLAN.name) or pipeline.kernels or pipeline.optimize != Pipeline().optimize
+    program = pipeline.plan(steps.network) if early else None
     return IntegerNetwork(steps.network, Making(source, steps, program))
+
+
+def _optimization(name: str) -> Optimization:
+    """What kernels are chosen for, by its name."""
+    for known in OPTIMIZATIONS:
+        if name == known:
+            return known
+    raise StqError(
+        f"kernels are not chosen for {name!r}",
+        where="optimize",
+        cause="the name was misspelled",
+        next=f"choose one of {', '.join(OPTIMIZATIONS)}",
+    )
 
 
 def _printing(steps: str | Sequence[str]) -> Watch:

@@ -1,12 +1,42 @@
-"""The option of the commands that plan a network: which kernel runs a layer."""
+"""The options of the commands that plan a network: what kernels are chosen for, and which kernel runs a layer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from stq_deploy.pipeline.pipeline import Pipeline
+    from stq_deploy.program import Optimization
+
+SIZE = "size"
+"""The default of `--optimize`."""
+
+
+@dataclass(frozen=True)
+class KernelOptions:
+    """How the user wants kernels chosen.
+
+    Attributes:
+        kernels: layer -> C function of the kernel that shall run it.
+        optimize: what the other layers' kernels are chosen for.
+    """
+
+    kernels: dict[str, str]
+    optimize: Optimization
+
+    def applied(self, pipeline: Pipeline) -> Pipeline:
+        """The pipeline with these options."""
+        return replace(pipeline, kernels=self.kernels, optimize=self.optimize)
+
+    @property
+    def command(self) -> str:
+        """The options as on a command line, each after a blank."""
+        return (f" --optimize {self.optimize}" if self.optimize != SIZE else "") + kernels_command(self.kernels)
 
 
 def parse_kernels(texts: Sequence[str]) -> dict[str, str]:
@@ -40,18 +70,25 @@ def kernels_command(kernels: dict[str, str]) -> str:
 
 
 def kernel_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorator: adds the option, and gives the command `kernels: dict[str, str]`, layer -> C function."""
+    """Decorator: adds the options, and gives the command `kernels: KernelOptions`."""
 
     @click.option(
         "--kernel",
         "kernels",
         multiple=True,
         metavar="LAYER=NAME",
-        help="Run this layer with this kernel, instead of the fastest by estimate. May be given for each layer; "
+        help="Run this layer with this kernel, whatever --optimize says. May be given for each layer; "
         "`profile` lists a layer's kernels.",
     )
+    @click.option(
+        "--optimize",
+        type=click.Choice([SIZE, "speed"]),
+        default=SIZE,
+        show_default=True,
+        help="Choose kernels for the smallest image, or for the fewest instructions by estimate.",
+    )
     @wraps(command)
-    def wrapped(kernels: tuple[str, ...], **others: Any) -> None:
-        command(kernels=parse_kernels(kernels), **others)
+    def wrapped(kernels: tuple[str, ...], optimize: Optimization, **others: Any) -> None:
+        command(kernels=KernelOptions(parse_kernels(kernels), optimize), **others)
 
     return wrapped

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
-from stq_deploy.cli._kernels import kernel_option, kernels_command
+from stq_deploy.cli._kernels import KernelOptions, kernel_option
 from stq_deploy.cli._names import BOARD, MODEL
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._rewrites import RewriteOptions, rewrite_options
@@ -57,7 +57,7 @@ def build(
     compiler: str | None,
     places: tuple[str, ...],
     name: str | None,
-    kernels: dict[str, str],
+    kernels: KernelOptions,
     conversion: ConversionOptions,
     rewrites: RewriteOptions,
     as_json: bool,
@@ -68,8 +68,6 @@ def build(
     `make` builds without this tool. Prints flash and RAM by memory and by layer, what lies where and why, and the
     worst-case stack.
     """
-    from dataclasses import replace
-
     from stq_deploy.api import build as build_network
     from stq_deploy.api import open_network
     from stq_deploy.cli._input import say_assumed_input
@@ -83,10 +81,10 @@ def build(
     command = f"stq-deploy build --board {board.name} --model {Path(model).name}"
     command += "".join(f" --place {place}" for place in places)
     command += f" --name {checked_name(name)}" if name else ""
-    command += kernels_command(kernels) + rewrites.command
+    command += kernels.command + rewrites.command
     kept = "a former build in the folder is as it was; the same command starts again"
     with interruptible(kept), progress_bars() as progress:
-        net = open_network(model, replace(rewrites.pipeline(conversion, progress, as_json), kernels=kernels))
+        net = open_network(model, kernels.applied(rewrites.pipeline(conversion, progress, as_json)))
         say_assumed_input(net.network)
         result = build_network(
             net,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
-from stq_deploy.cli._kernels import kernel_option
+from stq_deploy.cli._kernels import KernelOptions, kernel_option
 from stq_deploy.cli._names import BOARD, MODEL
 from stq_deploy.cli._outcome import interruptible
 
@@ -43,7 +43,7 @@ def profile(
     samples: Path | None,
     listing: str | None,
     out: Path | None,
-    kernels: dict[str, str],
+    kernels: KernelOptions,
     conversion: ConversionOptions,
     as_json: bool,
 ) -> None:
@@ -73,7 +73,7 @@ def profile(
     with interruptible("a build is kept; the same command starts again"), ExitStack() as held:
         held.enter_context(locked(held.enter_context(made_folder(folder))))
         progress = held.enter_context(progress_bars())
-        net = open_network(model, Pipeline(asked, progress=progress, kernels=kernels))
+        net = open_network(model, kernels.applied(Pipeline(asked, progress=progress)))
         say_assumed_input(net.network)
         levels = profiling_sample(net.network, samples)
         firmware = find_or_build(net, board.name, folder, progress=progress)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
-from stq_deploy.cli._kernels import kernel_option
+from stq_deploy.cli._kernels import KernelOptions, kernel_option
 from stq_deploy.cli._names import BOARD, MODEL
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._task import task_options
@@ -55,7 +55,7 @@ def run(
     paths: tuple[Path, ...],
     limit: int | None,
     out: Path | None,
-    kernels: dict[str, str],
+    kernels: KernelOptions,
     stated: Stated,
     conversion: ConversionOptions,
     as_json: bool,
@@ -93,7 +93,7 @@ def run(
     with interruptible(kept), ExitStack() as held:
         held.enter_context(locked(held.enter_context(made_folder(folder))))
         progress = held.enter_context(progress_bars())
-        net = open_network(model, Pipeline(asked, progress=progress, kernels=kernels))
+        net = open_network(model, kernels.applied(Pipeline(asked, progress=progress)))
         say_assumed_input(net.network)
         firmware = find_or_build(net, board.name, folder, progress=progress)
         held.enter_context(held_build(firmware, folder))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
-from stq_deploy.cli._kernels import kernel_option
+from stq_deploy.cli._kernels import KernelOptions, kernel_option
 from stq_deploy.cli._names import EXECUTORS, MODEL
 from stq_deploy.cli._task import task_options
 
@@ -55,7 +55,7 @@ def verify(
     executors: str,
     samples: Path | None,
     limit: int,
-    kernels: dict[str, str],
+    kernels: KernelOptions,
     stated: Stated,
     conversion: ConversionOptions,
     as_json: bool,
@@ -78,7 +78,7 @@ def verify(
     names = _names(executors)
     asked = conversion.load()
     with progress_bars() as progress:
-        net = open_network(model, Pipeline(asked, progress=progress, kernels=kernels))
+        net = open_network(model, kernels.applied(Pipeline(asked, progress=progress)))
         network, source = net.network, net.source
         say_assumed_input(network)
         if stated.task is not None:

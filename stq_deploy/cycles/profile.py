@@ -113,6 +113,8 @@ class LayerProfile:
         others = len(self.alternatives)
         usual = choose(self.layer.work).kernel.function
         if usual != self.layer.kernel:
+            if self.layer.kernel == choose(self.layer.work, optimize="speed").kernel.function:
+                return f"fewer instructions than {usual} by estimate"
             return f"asked for instead of {usual}"
         return f"preferred to {others} other{'s' * (others > 1)}" if others else "the only one that can"
 

@@ -27,7 +27,7 @@ from stq_deploy.pipeline.steps import (
     is_converted,
 )
 from stq_deploy.pipeline.watch import Between, Watch
-from stq_deploy.program import Program
+from stq_deploy.program import Optimization, Program
 
 _Before = TypeVar("_Before")
 _After = TypeVar("_After", bound=Between)
@@ -57,7 +57,8 @@ class Pipeline:
         rewrites: which rewrites are made.
         progress: listener of all steps.
         watch: steps after which the result is shown.
-        kernels: layer -> C function of the kernel that shall run it, instead of the fastest by estimate.
+        kernels: layer -> C function of the kernel that shall run it, instead of the one that suits `optimize`.
+        optimize: what the other layers' kernels are chosen for, "size" or "speed".
     """
 
     conversion: Conversion = field(default_factory=Conversion)
@@ -65,6 +66,7 @@ class Pipeline:
     progress: Progress = silent
     watch: Watch = field(default_factory=Watch)
     kernels: Mapping[str, str] = field(default_factory=dict)
+    optimize: Optimization = "size"
 
     def load(self, model: ModelSource) -> Network:
         """A .stq network, or that of a Keras or QKeras model.
@@ -124,7 +126,7 @@ class Pipeline:
         return self.plan(self.rewrite(self.load(model)).network)
 
     def _after(self, step: Step[_Before, _After], value: _Before) -> _After:
-        result = step.apply(value, Asked(self.conversion, self.rewrites, self.progress, self.kernels))
+        result = step.apply(value, Asked(self.conversion, self.rewrites, self.progress, self.kernels, self.optimize))
         self.watch.seen(step.name, result)
         return result
 

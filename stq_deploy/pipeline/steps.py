@@ -20,7 +20,7 @@ from stq_deploy.lowering.post_training import insert_quantizers, quantize_graph,
 from stq_deploy.network import Network, load_network
 from stq_deploy.network.input_format import PIXELS
 from stq_deploy.pipeline.options import Conversion, Rewrites
-from stq_deploy.program import Program, plan_network
+from stq_deploy.program import Optimization, Program, plan_network
 from stq_deploy.rewrites import drop_unread_units, pack_activations
 
 MAXIMUM_CALIBRATION = 1024
@@ -35,6 +35,7 @@ class Asked:
     rewrites: Rewrites
     progress: Progress
     kernels: Mapping[str, str]
+    optimize: Optimization
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +157,7 @@ def _pack_activations(network: Network, asked: Asked) -> Network:
 
 
 def _plan(network: Network, asked: Asked) -> Program:
-    return plan_network(network, asked.kernels)
+    return plan_network(network, asked.kernels, asked.optimize)
 
 
 READ = Step("read", "read and check the model file: layers, quantizers and exact weights", _read)

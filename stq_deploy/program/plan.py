@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
 from stq_deploy.program.arena import arena_size, lower_bound, place
-from stq_deploy.program.kernels.choice import Candidate, choose_kernels
+from stq_deploy.program.kernels.choice import Candidate, Optimization, choose_kernels
 from stq_deploy.program.lifetimes import Lifetimes, find_lifetimes
 from stq_deploy.program.limits import check_limits
 from stq_deploy.program.order import find_execution
@@ -18,18 +18,21 @@ MAXIMUM_BYTES = 1 << 30
 """A plan of more memory than this is refused: offsets are int32 in the emitted C."""
 
 
-def plan_network(network: Network, kernels: Mapping[str, str] | None = None) -> Program:
+def plan_network(
+    network: Network, kernels: Mapping[str, str] | None = None, optimize: Optimization = "size"
+) -> Program:
     """Choose kernels and packing, and lay out the memory. Equal networks give equal programs.
 
     Args:
-        kernels: layer -> C function of the kernel that shall run it, instead of the one that the estimates choose.
+        kernels: layer -> C function of the kernel that shall run it, instead of the one that suits `optimize`.
+        optimize: what the other layers' kernels are chosen for, "size" or "speed".
 
     Raises:
         StqError: the kernels cannot run the network, or it needs more memory than any target could have.
     """
     views = find_views(network)
     check_limits(network, views)
-    chosen = choose_kernels(network, views, kernels)
+    chosen = choose_kernels(network, views, kernels, optimize)
     executed = find_execution(network, views, chosen)
     lifetimes = find_lifetimes(network, executed)
     layers = tuple(_layer(i, one) for i, one in enumerate(executed.layers))

@@ -12,8 +12,10 @@ import stq_deploy as stq
 from stq_deploy.cli._kernels import kernels_command, parse_kernels
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import save_network
+from stq_deploy.program import plan_network
 from stq_deploy.program.kernels.choice import candidates
 from tests.helpers.command_line import invoke, json_of
+from tests.helpers.covering_networks import FAST_SEEDS, LAYERS
 from tests.helpers.emulation import needs_emulator
 from tests.helpers.networks import random_network
 
@@ -79,6 +81,23 @@ def test_what_cannot_be_is_refused(
     text = " ".join(refused.stderr.split())
     assert said in text and all(name in text for name in listed), text
     assert not (tmp_path / "out").exists()
+
+
+def test_optimize_chooses_for_all_layers(tmp_path: Path) -> None:
+    network = random_network(FAST_SEEDS[0], LAYERS)
+    save_network(network, tmp_path / "net.stq")
+    slow, fast = stq.load(tmp_path / "net.stq"), stq.load(tmp_path / "net.stq", optimize="speed")
+    assert slow == fast and slow.program.layers != fast.program.layers
+    assert [one.kernel for one in fast.program.layers] == [
+        one.kernel for one in plan_network(network, optimize="speed").layers
+    ]
+    asked = ("--model", tmp_path / "net.stq", "--optimize", "speed")
+    assert invoke("build", *asked, "--out", tmp_path / "build").exit_code == 0
+    manifest = json.loads((tmp_path / "build" / "network" / "manifest.json").read_text())
+    assert [layer["kernel"] for layer in manifest["layers"]] == [one.kernel for one in fast.program.layers]
+    assert manifest["command"].endswith(" --optimize speed")
+    with pytest.raises(StqError, match="not chosen for 'fast'"):
+        stq.load(tmp_path / "net.stq", optimize="fast")  # type: ignore[arg-type]
 
 
 @needs_emulator

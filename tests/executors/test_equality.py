@@ -12,14 +12,15 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import Network
-from stq_deploy.program import plan_network
+from stq_deploy.program import Program, plan_network
 from stq_deploy.toolchain.host_library import KERNELS
-from tests.helpers.covering_networks import SEEDS, covering_networks, met, wanted
+from tests.helpers.covering_networks import FAST_SEEDS, SEEDS, covering_programs, met, wanted
 from tests.helpers.networks import random_levels, random_network
 
 SAMPLES = 12
-COVERING = dict(zip(SEEDS, covering_networks(), strict=True))
-SMALL = [random_network(seed) for seed in range(6)]
+NAMES = [*map(str, SEEDS), *(f"{seed}-speed" for seed in FAST_SEEDS)]
+COVERING = dict(zip(NAMES, covering_programs(), strict=True))
+SMALL = [plan_network(random_network(seed)) for seed in range(6)]
 WIDE_INPUT = [random_network(seed, input_dtype="int16") for seed in range(6)]
 
 
@@ -42,9 +43,9 @@ def assert_equal(executor: Executor) -> None:
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("network", [*COVERING.values(), *SMALL], ids=[*SEEDS, *range(len(SMALL))])
-def test_host_equals_numpy(network: Network, kernels: str, host_cache: Path) -> None:
-    with HostExecutor(plan_network(network), kernels=kernels, workers=1, cache_dir=host_cache) as host:
+@pytest.mark.parametrize("program", [*COVERING.values(), *SMALL], ids=[*NAMES, *range(len(SMALL))])
+def test_host_equals_numpy(program: Program, kernels: str, host_cache: Path) -> None:
+    with HostExecutor(program, kernels=kernels, workers=1, cache_dir=host_cache) as host:
         assert_equal(host)
 
 
@@ -59,12 +60,12 @@ def test_host_takes_levels_of_16_bits(network: Network, kernels: str, host_cache
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("network", COVERING.values(), ids=SEEDS)
-def test_sanitized_host_equals_numpy(network: Network, kernels: str, host_cache: Path) -> None:
-    with SanitizedExecutor(plan_network(network), kernels=kernels, cache_dir=host_cache) as host:
+@pytest.mark.parametrize("program", COVERING.values(), ids=NAMES)
+def test_sanitized_host_equals_numpy(program: Program, kernels: str, host_cache: Path) -> None:
+    with SanitizedExecutor(program, kernels=kernels, cache_dir=host_cache) as host:
         assert_equal(host)
 
 
 def test_the_networks_meet_every_kernel_requantization_and_output() -> None:
-    found = set().union(*(met(network) for network in COVERING.values()))
+    found = set().union(*(met(program) for program in COVERING.values()))
     assert wanted() <= found, "run `python -m tests.helpers.covering_networks` and write its seeds there"

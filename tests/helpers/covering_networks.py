@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from stq_deploy.network import Network
 from stq_deploy.network.ops import OP_KINDS, RequantizedOp, Reshape
-from stq_deploy.program import plan_network
+from stq_deploy.program import Optimization, Program, plan_network
 from stq_deploy.program.kernels.choice import all_kernels
 from tests.helpers.networks import random_network
 
 LAYERS = 40
 SEEDS = (979, 759, 231, 145, 1394, 302, 36, 568, 57, 336)
+FAST_SEEDS = (323, 15, 9, 16, 315, 1127)
+"""Seeds of networks to plan for speed. They add the kernels that only such programs have."""
 
 FORMS = {
     *(("multiplier", "int8"), ("multiplier", "int16")),
@@ -36,6 +38,12 @@ def covering_networks() -> list[Network]:
     return [random_network(seed, LAYERS) for seed in SEEDS]
 
 
+def covering_programs() -> list[Program]:
+    """The programs of `SEEDS`, planned for size, and of `FAST_SEEDS`, planned for speed."""
+    programs = [plan_network(network) for network in covering_networks()]
+    return programs + [plan_network(random_network(seed, LAYERS), optimize="speed") for seed in FAST_SEEDS]
+
+
 def wanted() -> set[tuple[str, ...]]:
     """Kernels, outputs, requantizations, and some requantizations with each kind of op, as `met` names them."""
     kinds = [kind for kind, cls in OP_KINDS.items() if issubclass(cls, RequantizedOp)]
@@ -43,13 +51,14 @@ def wanted() -> set[tuple[str, ...]]:
     return kernels | FORMS | OUTPUTS | {(kind, *form) for kind in kinds for form in FORMS_OF_EVERY_KIND}
 
 
-def met(network: Network) -> set[tuple[str, ...]]:
-    """What a network holds of that, and more."""
+def met(program: Program) -> set[tuple[str, ...]]:
+    """What a program holds of that, and more."""
+    network = program.network
     views = {op.output for op in network.ops if isinstance(op, Reshape)} | {network.input}
     others = network.outputs[1:]
     found: set[tuple[str, ...]] = {("output", network.tensors[name].dtype) for name in others}
     found |= {("output", "image" if name == network.input else "view") for name in others if name in views}
-    for layer in plan_network(network).layers:
+    for layer in program.layers:
         found.add((layer.kernel,))
         if isinstance(layer.op, RequantizedOp):
             form = (layer.op.requantize.kind, network.tensors[layer.op.output].dtype)
@@ -57,13 +66,26 @@ def met(network: Network) -> set[tuple[str, ...]]:
     return found
 
 
-def search(candidates: int = 1500) -> list[int]:
-    """Seeds that cover what is wanted; the one that adds most comes next."""
-    have = {seed: met(random_network(seed, LAYERS)) for seed in range(candidates)}
-    missing, chosen = wanted(), []
+def search(candidates: int = 1500) -> tuple[list[int], list[int]]:
+    """`SEEDS` that cover what programs for size can have, and `FAST_SEEDS` for the rest."""
+    missing = wanted()
+    slow = _search(candidates, "size", missing)
+    return slow, _search(candidates, "speed", missing)
+
+
+def _search(candidates: int, optimize: Optimization, missing: set[tuple[str, ...]]) -> list[int]:
+    """Seeds that add to what is covered; the one that adds most comes next. What they cover leaves `missing`.
+
+    Raises:
+        SystemExit: programs for speed leave something missing.
+    """
+    have = {seed: met(plan_network(random_network(seed, LAYERS), optimize=optimize)) for seed in range(candidates)}
+    chosen: list[int] = []
     while missing:
         seed = max(have, key=lambda seed: len(have[seed] & missing))
         if not have[seed] & missing:
+            if optimize == "size":
+                break
             raise SystemExit(f"no network among {candidates} has {sorted(missing)}")
         chosen.append(seed)
         missing -= have[seed]

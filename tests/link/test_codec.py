@@ -140,7 +140,7 @@ def test_c_crc_is_zlibs_also_in_pieces(c: CCodec, data: bytes, split: int) -> No
 def test_an_encoded_frame_has_these_very_bytes() -> None:
     """Pins the layout, which two sides that agree in an error would not."""
     frame = Frame(0x02, sequence=0x1234, session=0xABCD, transmission=0x0001, payload=b"\x01\x02\x03")
-    body = bytes.fromhex("01 02 34 12 cd ab 01 00 01 02 03")
+    body = bytes.fromhex("02 02 34 12 cd ab 01 00 01 02 03")
     crc = zlib.crc32(body).to_bytes(4, "little")
     assert encode_frame(frame) == cobs.encode(body + crc) + b"\0"
 

@@ -1,10 +1,10 @@
-"""Chooses the kernel of an op: the one with the smallest estimate among those that can run it."""
+"""Chooses the kernel of an op among those that can run it: for the smallest image, or for the fewest instructions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
@@ -51,6 +51,15 @@ FAMILIES: tuple[KernelSpec[Any], ...] = (
     PadKernels(Pad), CropKernels(Crop), UpsampleKernels(Upsample), ConcatenateKernels(Concatenate),
 )  # fmt: skip
 """Every family of kernels; of those that can run an op equally fast, an earlier one is preferred."""
+
+
+Optimization = Literal["size", "speed"]
+"""What kernels are chosen for.
+
+- size: the first family that can run an op. Layers share its code, so the image is smallest.
+- speed: the kernel with the fewest instructions by estimate. Gather convolutions add some KB of code to an image.
+"""
+OPTIMIZATIONS: tuple[Optimization, ...] = ("size", "speed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +133,8 @@ def candidates(work: Work[Op]) -> tuple[Candidate, ...]:
     )
 
 
-def choose(work: Work[Op], function: str | None = None) -> Candidate:
-    """The way to run an op that takes the fewest instructions by estimate, or the one with this C function.
+def choose(work: Work[Op], function: str | None = None, optimize: Optimization = "size") -> Candidate:
+    """The way to run an op that suits `optimize`, or the one with this C function.
 
     Raises:
         StqError: there is none.
@@ -133,6 +142,8 @@ def choose(work: Work[Op], function: str | None = None) -> Candidate:
     found = candidates(work)
     if function is not None:
         return _of_function(found, function)
+    if optimize == "size":
+        return found[0]
     estimates = {one: estimate for one in found if (estimate := one.spec.instructions(work)) is not None}
     return min(found, key=lambda one: estimates[one]) if len(estimates) == len(found) else found[0]
 
@@ -150,11 +161,14 @@ def _of_function(found: tuple[Candidate, ...], function: str) -> Candidate:
     )
 
 
-def choose_kernels(network: Network, views: Views, wanted: Mapping[str, str] | None = None) -> tuple[Candidate, ...]:
+def choose_kernels(
+    network: Network, views: Views, wanted: Mapping[str, str] | None = None, optimize: Optimization = "size"
+) -> tuple[Candidate, ...]:
     """The way to run each op that does work on the device, in the network's order.
 
     Args:
-        wanted: layer -> C function of the kernel that shall run it, instead of the one with the smallest estimate.
+        wanted: layer -> C function of the kernel that shall run it, instead of the one that suits `optimize`.
+        optimize: what the other layers' kernels are chosen for.
 
     Raises:
         StqError: there is none for some op, or `wanted` names a layer that the network does not have.
@@ -172,7 +186,7 @@ def choose_kernels(network: Network, views: Views, wanted: Mapping[str, str] | N
             else "a name was misspelled, or conversion has fused the layer with another",
             next=f"choose one of {', '.join(op.name for op in ops)}",
         )
-    return tuple(choose(work_of(network, op), wanted.get(op.name)) for op in ops)
+    return tuple(choose(work_of(network, op), wanted.get(op.name), optimize) for op in ops)
 
 
 def refuse(what: str, where: str, cause: str) -> StqError:
