@@ -155,6 +155,8 @@ class _EdgeCounter(Hooks):
     def add(self) -> list[int]:
         from unicorn import UC_HOOK_BLOCK, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE, UC_MEM_WRITE
 
+        from stq_deploy.targets.emulator.core import end_it_block
+
         edges, keys = self.edges, self.keys
         last: _Key | None = None
 
@@ -180,6 +182,7 @@ class _EdgeCounter(Hooks):
                 _uc: object, kind: int, address: int, size: int, _value: int, _data: object, watch: BlockWatch = watch
             ) -> None:
                 watch.accessed(address, size, kind == UC_MEM_WRITE)
+                end_it_block(self.uc)
 
             handles.append(self.uc.hook_add(UC_HOOK_BLOCK, on_fetch, None, watch.start, watch.end - 1))
             kinds = UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE
@@ -197,6 +200,8 @@ class _Sampler(Hooks):
 
     def add(self) -> list[int]:
         from unicorn import UC_HOOK_BLOCK, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE, arm_const
+
+        from stq_deploy.targets.emulator.core import end_it_block
 
         counts: Counter[_Key] = Counter()
         current: dict[int, tuple[int, ...]] | None = None
@@ -220,6 +225,7 @@ class _Sampler(Hooks):
             if current is not None:
                 at = int(self.uc.reg_read(arm_const.UC_ARM_REG_PC))
                 current[at] = (*current.get(at, ()), address)
+            end_it_block(self.uc)
             if seen >= _SAMPLED_ACCESSES:
                 self.is_done = True
                 self.uc.emu_stop()

@@ -20,6 +20,18 @@ _GENERAL = (
 _FPU_FRAME = (*(getattr(arm, f"UC_ARM_REG_S{n}") for n in range(16)), arm.UC_ARM_REG_FPSCR)
 
 
+def end_it_block(uc: Uc) -> None:
+    """Undo Unicorn's change of state for a hook on memory accesses; every such hook calls this.
+
+    Unicorn sets the state to that of the instruction within its IT block and leaves it there. The next basic block
+    would then begin with conditional instructions, which set no flags and hold no branch. The IT block itself continues
+    unchanged, as it was translated.
+    """
+    xpsr = int(uc.reg_read(arm.UC_ARM_REG_XPSR))
+    if xpsr & _IT_STATE:
+        uc.reg_write(arm.UC_ARM_REG_XPSR, xpsr & ~_IT_STATE)
+
+
 class Core:
     """One Cortex-M7. `uc` maps memory, runs and hooks."""
 
@@ -68,15 +80,8 @@ class Core:
         self.uc.reg_write(arm.UC_ARM_REG_XPSR, value)
 
     def end_it_block(self) -> None:
-        """Undo Unicorn's change of state for a hook on memory accesses.
-
-        Unicorn sets the state to that of the instruction within its IT block and leaves it there. The next basic block
-        would then begin with conditional instructions, which set no flags. The IT block itself continues unchanged, as
-        it was translated.
-        """
-        xpsr = self.xpsr
-        if xpsr & _IT_STATE:
-            self.xpsr = xpsr & ~_IT_STATE
+        """`end_it_block` of this core."""
+        end_it_block(self.uc)
 
     @property
     def is_thumb(self) -> bool:
