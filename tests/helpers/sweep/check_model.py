@@ -19,7 +19,7 @@ from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.pipeline import Conversion, PostTraining, load_any
-from stq_deploy.program import plan_network
+from stq_deploy.program import OPTIMIZATIONS, plan_network
 from tests.helpers.sweep.random_models import Recipe
 
 SAMPLES = 4
@@ -62,8 +62,9 @@ def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) 
         return Outcome(refused=error.what)
     levels = random_levels(network, recipe.seed)
     outcome = Outcome(kinds=[op.kind for op in network.ops], executors=tuple(executors))
+    program = plan_network(network, optimize=OPTIMIZATIONS[recipe.seed % len(OPTIMIZATIONS)])
     for name in executors:
-        with NumpyExecutor(plan_network(network)) as reference, open_executor(name, plan_network(network)) as executor:
+        with NumpyExecutor(program) as reference, open_executor(name, program) as executor:
             found = compare_layers(reference, [executor], levels)
             outcome.mismatches += [(d.executor, d.name) for d in found.differences]
     certificates = [c for name, c in network.metadata["certificates"].items() if name not in network.outputs]
