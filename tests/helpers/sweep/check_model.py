@@ -24,8 +24,11 @@ from tests.helpers.sweep.random_models import Recipe
 
 SAMPLES = 4
 LOCAL = ("host", "host-cortex-m7-sanitized")
-LIMITS = ("exceed 32 bits", "fit 16 bits", "so many levels")
-"""What a model may be refused for, as no recipe can foresee it: sums or levels too large for the integer types."""
+LIMITS = ("exceed 32 bits", "fit 16 bits", "so many levels", "range of the input's values is not known")
+"""What a model may be refused for, as no recipe can foresee it.
+
+Sums or levels are too large for the integer types, or an input leaves the network unquantized.
+"""
 
 
 @dataclass
