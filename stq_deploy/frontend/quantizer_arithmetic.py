@@ -107,6 +107,7 @@ def _ternary(x: Floats, quantizer: Quantizer) -> Quantized:
             raise ValueError("qkeras asserts that a fixed scale has no stochastic rounding")
         limit = _F(_TERNARY_THRESHOLD if threshold is None else threshold)
         return _times_fixed_scale(x, (np.abs(x) >= limit).astype(_F) * np.sign(x), alpha)
+    # An untyped value of the file; what is not a whole number is a TypeError.
     unrolls = operator.index(quantizer.parameters["number_of_unrolls"])  # type: ignore[arg-type]
     if threshold is not None or not unrolls:
         raise ValueError("qkeras fits a scale without a threshold, in one step or more")
@@ -199,6 +200,7 @@ def _fitted_linear_step(
 ) -> Floats:
     step: Floats
     kept = quantizer.parameters["scale_axis"]
+    # An untyped value of the file; what is not a whole number is a TypeError.
     kept = x.ndim - 1 if kept is None else kept
     axes = tuple(axis for axis in range(x.ndim) if axis != kept)
     if quantizer.flag("keep_negative"):

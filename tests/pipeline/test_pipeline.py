@@ -1,4 +1,4 @@
-"""One pipeline behind `convert`, `build` and the Python interface, and what stands between its steps."""
+"""One pipeline behind `convert`, `build` and the Python interface, and the result of each step."""
 
 from __future__ import annotations
 
