@@ -40,14 +40,9 @@ LONGEST = 25
 """Words of a sentence."""
 PLAIN = ("stq_deploy", "tests", "tools")
 """Folders whose Python has no longer sentence."""
-PLAIN_C = (
-    "boards", "examples", "firmware_templates/armv7m", "firmware_templates/link", "firmware_templates/network",
-    "firmware_templates/noise", "firmware_templates/runtime",
-)  # fmt: skip
+PLAIN_C = ("boards", "examples", "firmware_templates")
 """Folders whose C has no longer sentence in a comment."""
-LONGER = ("CHANGELOG.md", "RESULTS.md")
-"""Pages whose sentences may be longer: a list of changes, and figures with the commands that made them."""
-PAGES = [path for path in sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md")]) if path.name not in LONGER]
+PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md"), *(TOP / "examples").rglob("*.md")])
 """Pages without a longer sentence."""
 PROSE = [path for path in FILES if path.name != "STYLE.md"]
 
@@ -83,7 +78,7 @@ def sentences(text: str) -> Iterator[str]:
     at_margin = not re.search(r"\n\S", text) or re.search(r"^\S", text.partition("\n")[2], re.MULTILINE) is not None
     parts = re.sub(r"\n {4,}" if at_margin else r"\n\s*\n", "\n\n", text)
     for part in re.split(r"\n\s*\n|\n\s*(?=[\w`*][\w, `*.]*: )|\n\s*- |\n(?=\S+ {2,}\S)", parts):
-        yield from re.split(r"(?<=[.?!])\)?\s+", " ".join(part.split()))
+        yield from re.split(r"(?<=[.?!])[*)]*\s+", " ".join(part.split()))
 
 
 def prose(source: str) -> Iterator[tuple[int, str]]:
@@ -123,8 +118,12 @@ def c_prose(source: str) -> Iterator[tuple[int, str]]:
 
 
 def page_prose(source: str) -> Iterator[tuple[int, str]]:
-    """Line and text of each paragraph, point of a list and cell of a table of a Markdown page; not its code."""
+    """Line and text of each paragraph, point of a list and cell of a table of a Markdown page; not its code.
+
+    Code within a sentence is one word, as a command with its options is.
+    """
     without_code = re.sub(r"(?ms)^( *)```.*?^\1```$", lambda code: "\n" * code.group().count("\n"), source)
+    without_code = re.sub(r"`[^`\n]+`", "`code`", without_code)
     lines: list[str] = []
     for number, line in enumerate([*without_code.splitlines(), ""], 1):
         begins = re.match(r"\s*$|\s*(?:[-*]|\d+\.) |[|#]", line)

@@ -8,6 +8,7 @@ RUN is the --out folder of `stq-deploy train`; its name is the experiment's. Wit
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,8 @@ def table(records: list[dict[str, Any]]) -> str:
     for group in dict.fromkeys(record["group"] for record in records):
         members = [record for record in records if record["group"] == group]
         common = set.intersection(*(set(_entries(record)) for record in members))
-        shared = ", ".join(sorted(common - {"title"})) or "nothing"
-        lines += [f"**{group}** Common to all: {shared}.", ""]
+        shared = [entry.strip("`") for entry in sorted(common)] or ["nothing"]
+        lines += [f"**{group}** Common to all:", "", "```", *textwrap.wrap(", ".join(shared), 110), "```", ""]
         attacked = [key for key in ATTACKED if any(key in record for record in members)]
         heads = ["run", "scheme", "what differs", "train", "validation", *(ATTACKED[key] for key in attacked), "test"]
         lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]

@@ -2,8 +2,8 @@
 /*
  * stq_convolve_core.h - convolution for every weight width and input type; STQ_DEFINE_CONVOLVE makes the public names.
  *
- * Two pixels' windows are gathered as columns of int16; then two pixels x two output channels are summed at a time, so
- * that each unpacked pair of weights and each pair of levels is used twice.
+ * Two pixels' windows are gathered as columns of int16. Then two pixels x two output channels are summed at a time. So
+ * each unpacked pair of weights and each pair of levels is used twice.
  */
 #ifndef STQ_CONVOLVE_CORE_H
 #define STQ_CONVOLVE_CORE_H

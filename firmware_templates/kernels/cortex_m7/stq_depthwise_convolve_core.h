@@ -3,9 +3,9 @@
  * stq_depthwise_convolve_core.h - depthwise convolution for every weight width and input type;
  * STQ_DEFINE_DEPTHWISE_CONVOLVE makes the public names.
  *
- * Channels are processed in blocks, whose weights are unpacked once per call, and within a block in quads: one word of
- * int8 levels (two of int16) and two words of weights give four products. Only taps inside the image are visited, so
- * padding costs nothing.
+ * Channels are processed in blocks, and the weights of a block are unpacked once per call. Within a block they are
+ * processed in quads. One word of int8 levels (two of int16) and two words of weights give four products. Only taps
+ * inside the image are visited, so padding costs nothing.
  */
 #ifndef STQ_DEPTHWISE_CONVOLVE_CORE_H
 #define STQ_DEPTHWISE_CONVOLVE_CORE_H
@@ -105,8 +105,8 @@ STQ_INLINE void stq_unpack_row(const uint32_t *row, int32_t words, int32_t bits,
 
 /*
  * A block's weights, weight_offset subtracted: STQ_BLOCK_WORDS words per tap. The four channels of a quad are in two
- * words, in the order in which levels are widened: (0, 2), (1, 3) for int8, whose bytes SXTAB16 takes alternately;
- * (0, 1), (2, 3) for int16.
+ * words, in the order in which levels are widened. For int16 it is (0, 1), (2, 3). For int8 it is (0, 2), (1, 3),
+ * because SXTAB16 takes every second byte.
  */
 STQ_INLINE void stq_unpack_block(const uint32_t *filter, int32_t bits, int32_t row_words, int32_t taps, int32_t block,
                                  int32_t count, int32_t weight_offset, stq_type input_type, stq_word *weights)

@@ -3,9 +3,9 @@
  * stq_gather_core.h - gather convolutions for both widths of weights and lanes; STQ_DEFINE_GATHER makes the public
  * names.
  *
- * The input is laid out anew, eight pixels to a unit. Then each row of weights is decoded to lists of offsets, once,
- * and the units at these offsets are added for 32 or 16 pixels at a time: time is proportional to the weights that
- * are not zero.
+ * The input is laid out anew, eight pixels to a unit. Then each row of weights is decoded once to lists of offsets. The
+ * units at these offsets are added for 32 or 16 pixels at a time. Time is proportional to the number of nonzero
+ * weights.
  */
 #ifndef STQ_GATHER_CORE_H
 #define STQ_GATHER_CORE_H

@@ -4,8 +4,8 @@
  *
  * Lanes of bytes hold level - minimum, so that a word is four pixels and one ADD is four additions. A sum of at most
  * 255 / (maximum - minimum) entries stays within a byte; then it is added to or subtracted from sums of 16 bits. Lanes
- * of halfwords hold level + input_offset, as the 32-bit number high * 65536 + low: sums of such numbers are right
- * modulo 2^32 whatever their signs, and are separated at the end.
+ * of halfwords hold level + input_offset, as the 32-bit number high * 65536 + low. Sums of such numbers are right
+ * modulo 2^32 for any signs, and are separated at the end.
  *
  * Order of lanes: a word of sums holds two neighbouring lanes, the lower one in the low half. A word of bytes holds
  * lanes 0, 2, 1, 3 of its four, because UXTAB16 takes bytes 0 and 2 or bytes 1 and 3.
@@ -36,8 +36,8 @@ typedef struct {
 } stq_gather_row;
 
 /*
- * What the sums of lanes of bytes start with: `rise` for each entry, which is level + input_offset less what the lane
- * holds, and -255 for each block of minus entries, which are added as 255 - their sum.
+ * Initial value of the sums of lanes of bytes. Each entry counts `rise`: level + input_offset, less what the lane
+ * holds. Each block of minus entries counts -255, because it is added as 255 - its sum.
  */
 static inline int32_t stq_gather_start(const stq_gather_row *row, int32_t rise, int32_t block)
 {

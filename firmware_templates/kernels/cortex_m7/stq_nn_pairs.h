@@ -2,9 +2,9 @@
 /*
  * stq_nn_pairs.h - packed weights as pairs of int16, which SMLAD multiplies. Widths are constants in every caller.
  *
- * 1-bit weights are unpacked likewise, by a rotation and a mask in one AND. Picking levels by the bits (UADD8 moves
- * four bits into the flags, SEL picks bytes, USADA8 sums them) takes fewer instructions, but as many cycles by LLVM's
- * model of the core, and works only for int8.
+ * 1-bit weights are unpacked likewise, by a rotation and a mask in one AND. Levels can also be picked by the bits:
+ * UADD8 moves four bits into the flags, SEL picks bytes, USADA8 sums them. That takes fewer instructions, but as many
+ * cycles by LLVM's model of the core, and works only for int8.
  */
 #ifndef STQ_NN_PAIRS_H
 #define STQ_NN_PAIRS_H
@@ -16,7 +16,7 @@
 #define STQ_PAIRS_PER_WORD(bits) (16 / (bits))
 
 /*
- * Steps in which a row of `count` weights is multiplied: words, or half-words for 1-bit weights, because a row that
+ * Steps in which a row of `count` weights is multiplied. A step is a word, or a half-word for 1-bit weights. A row that
  * does not fill its last word seldom needs all of it.
  */
 STQ_INLINE int32_t stq_row_steps(int32_t count, int32_t bits)
@@ -88,8 +88,8 @@ STQ_INLINE uint32_t stq_next_word(const uint32_t **row)
 #define STQ_MASKED , [mask] "r"(mask)
 #define STQ_COUNTED , [steps] "+r"(*steps)
 #define STQ_NO_OPERAND
-// All pairs of a word, by a core that defines STQ_MULTIPLY(code, counted, masked), STQ_MULTIPLY_TWO_PAIRS, which is a
-// `two`, and STQ_MULTIPLY_S16_PAIR, the code for a word that is one pair.
+// All pairs of a word. The including core defines STQ_MULTIPLY(code, counted, masked), STQ_MULTIPLY_TWO_PAIRS, which is
+// a `two`, and STQ_MULTIPLY_S16_PAIR, the code for a word that is one pair.
 #define STQ_MULTIPLY_PAIRS_OF(bits)                                                                                    \
     if ((bits) == 1) {                                                                                                 \
         STQ_MULTIPLY(STQ_B1_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_COUNTED, STQ_MASKED);                                   \

@@ -12,8 +12,8 @@
  *  - Kernels own no memory. The caller passes scratch in stq_context; each kernel's `_get_buffer_size` gives its
  *    bytes, by the formula beside its prototype, which is the same for both implementations.
  *  - Scratch, packed weights and arrays of int32 are aligned to 4 bytes, int64 to 8, int16 to 2; int8 has any
- *    alignment. The Cortex-M7 kernels load int8 and int16 levels as words at any address, with LDR and STR only, which
- *    the core allows in normal memory while CCR.UNALIGN_TRP is 0.
+ *    alignment. The Cortex-M7 kernels load int8 and int16 levels as words at any address, with LDR and STR only. The
+ *    core allows that in normal memory while CCR.UNALIGN_TRP is 0.
  *  - Input and output never overlap, unless stated. Where the output may replace an input, both begin at the same byte.
  *  - The host checks arguments once, when the network is converted. Kernels only make cheap checks, and return
  *    STQ_ARGUMENT_ERROR without having written anything.
@@ -54,15 +54,20 @@ typedef enum {
 /*
  * Packed weights
  *
- * A weight w of b bits (b1: b = 1, t2: 2, s4: 4, s8: 8, s16: 16) is stored as the field w + weight_offset for t2 and s4
- * (t2: weight_offset 1 for ternary, 2 for -2..1; s4: 8), and as two's complement (weight_offset 0) for s8 and s16.
+ * A weight w has b bits (b1: b = 1, t2: 2, s4: 4, s8: 8, s16: 16). t2 and s4 store it as the field w + weight_offset.
+ * For t2, weight_offset is 1 if weights are ternary and 2 if they are -2..1; for s4 it is 8. s8 and s16 store two's
+ * complement, with weight_offset 0.
+ *
  * A row of fields is padded to whole 32-bit words with fields of weight 0. Element 2j of a word's 32/b elements is in
  * bits [b*j, b*j + b), element 2j + 1 in bits [16 + b*j, 16 + b*j + b). One shift and one mask give two neighbouring
  * weights in the two halves of a register, as SMLAD needs them.
- * A b1 weight is -1 or 1 (weight_offset 1) or 0 or 1 (weight_offset 0), so w + weight_offset is 0 or
- * 1 << weight_offset: only that bit is stored. Element 2j's is bit j + weight_offset, element 2j + 1's is bit
- * (16 + j + weight_offset) mod 32, so that a rotation and a mask give w + weight_offset in two halves. -1 and 1 have no
- * field for weight 0: b1 rows are padded with zeros, and kernels ignore the padding.
+ *
+ * A b1 weight is -1 or 1 (weight_offset 1), or 0 or 1 (weight_offset 0). Then w + weight_offset is 0 or
+ * 1 << weight_offset, and only that bit is stored. Element 2j is bit j + weight_offset. Element 2j + 1 is bit
+ * (16 + j + weight_offset) mod 32. A rotation and a mask give w + weight_offset in two halves. -1 and 1 have no field
+ * for weight 0: b1 rows are padded with zeros, and kernels ignore the padding.
+ *
+ * Rows and the order of their elements:
  *  - convolve: one row per output channel, elements in (kernel row, kernel column, input channel of the group) order.
  *  - depthwise_convolve: one row per kernel tap, in (kernel row, kernel column) order; elements are output channels.
  *  - dense: one row per output.
@@ -129,12 +134,12 @@ typedef struct {
 
 /*
  * 2-D convolution. `filter_dims` is (kernel height, kernel width, input channels of a group); output channels are
- * output_dims->c. There are input_dims->c / filter_dims->c groups, usually one: the output channels form as many
- * equal parts, and part i reads the i-th part of the input channels. The suffix names weights, then input: t2_s8 is
- * 2-bit weights on int8 activations. `output` is of rq->output_type.
+ * output_dims->c. There are input_dims->c / filter_dims->c groups, usually one. The output channels form as many equal
+ * parts, and part i reads the i-th part of the input channels. The suffix names weights, then input: t2_s8 is 2-bit
+ * weights on int8 activations. `output` is of rq->output_type.
  *
- * Scratch, with b bits a weight and K = kernel height * kernel width * filter_dims->c rounded up to a multiple of
- * 32 / b: 4 * K + 8 * (output channels, rounded up to even) bytes.
+ * Scratch: 4 * K + 8 * (output channels, rounded up to even) bytes. K is kernel height * kernel width * filter_dims->c,
+ * rounded up to a multiple of 32 / b, with b bits a weight.
  */
 #define STQ_DECLARE_CONVOLVE(name, weight_word, input_type)                                                            \
     stq_status name(const stq_context *ctx, const stq_conv_params *params, const stq_requantize *rq,                   \
@@ -154,8 +159,8 @@ STQ_DECLARE_CONVOLVE(stq_convolve_s8_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_s16_s16, uint32_t, int16_t);
 
 /*
- * 2-D convolution of 1- and 2-bit weights whose zeros cost nothing: the offsets of the weights that count are listed,
- * and the levels of eight pixels that each names are added at once. Weights, padding and groups are as in stq_convolve.
+ * 2-D convolution of 1- and 2-bit weights whose zeros cost nothing. The offsets of the weights that count are listed. Each
+ * offset names the levels of eight pixels, which are added at once. Weights, padding and groups are as in stq_convolve.
  * The suffixes name the lanes, the weights and the input: gather8_t2_s8 is lanes of bytes, 2-bit weights, int8 levels.
  *
  * The caller guarantees that
@@ -239,8 +244,10 @@ typedef struct {
 } stq_pool_params;
 
 /*
- * Max pooling. Output may replace the input if no window begins before the place of its own output: for every (y, x) of
- * the output, max(0, y * stride_h - pad_top) * input width + max(0, x * stride_w - pad_left) >= y * output width + x.
+ * Max pooling. Output may replace the input if no window begins before the place of its own output. That is, for every
+ * (y, x) of the output:
+ *
+ *     max(0, y * stride_h - pad_top) * input width + max(0, x * stride_w - pad_left) >= y * output width + x
  */
 stq_status stq_max_pool_s8(const stq_pool_params *params, const stq_dims *input_dims, const int8_t *input,
                            const stq_dims *output_dims, int8_t *output);
@@ -359,12 +366,16 @@ typedef struct {
 stq_status stq_concatenate(const stq_concatenate_params *params, const stq_concatenate_part *parts, void *output);
 
 /*
- * A smooth function of one level, by `entries` values, of levels 2^shift apart from `base` on. With u = level - base,
- * clamped to 0 .. (entries - 1) * 2^shift, u = k * 2^shift + f, and d, e the first and second difference of the entries
- * from k on (after the last one they continue in a straight line), the output is
- *     table[k] + ((f * d * 2^(shift + 1) + f * (f - 2^shift) * e + 2^(2 * shift)) >> (2 * shift + 1)),
- * a parabola through three entries, rounded, clamped to minimum .. maximum. `shift` is 0 to 20, and the differences so
- * small that every step fits int64: |d| * 2^(2 * shift + 1) + |e| * 2^(2 * shift) < 2^62.
+ * A smooth function of one level. The table has its values at `entries` levels, 2^shift apart from `base` on.
+ *
+ * Let u = level - base, clamped to 0 .. (entries - 1) * 2^shift, and u = k * 2^shift + f. Let d and e be the first and
+ * second difference of the entries from k on. After the last entry they continue in a straight line.
+ * The output is a parabola through three entries, rounded, clamped to minimum .. maximum:
+ *
+ *     table[k] + ((f * d * 2^(shift + 1) + f * (f - 2^shift) * e + 2^(2 * shift)) >> (2 * shift + 1))
+ *
+ * `shift` is 0 to 20. The differences are so small that every step fits int64:
+ * |d| * 2^(2 * shift + 1) + |e| * 2^(2 * shift) < 2^62.
  */
 typedef struct {
     stq_type input_type;
@@ -379,10 +390,10 @@ stq_status stq_curve(const stq_curve_params *params, const int32_t *table, int32
                      void *output);
 
 /*
- * Softmax over the channels of every pixel. With m the pixel's largest level and e(x) = table[m - x], or the table's
- * last entry where m - x is not among its `entries`, a level x becomes (2^15 * e(x) + sum / 2) / sum, `sum` being that
- * of e over the pixel and quotients rounded down; but at most 2^15 - 1. The table falls from 2^16 to 0 or above, and
- * channels are at most 2^15 - 1: all fits uint32.
+ * Softmax over the channels of every pixel. Let m be the pixel's largest level, and e(x) = table[m - x], or the table's
+ * last entry where m - x is not among its `entries`. A level x becomes (2^15 * e(x) + sum / 2) / sum, at most 2^15 - 1.
+ * Here `sum` is the sum of e over the pixel, and quotients are rounded down. The table falls from 2^16 to 0 or above,
+ * and channels are at most 2^15 - 1: all fits uint32.
  */
 typedef struct {
     stq_type input_type;

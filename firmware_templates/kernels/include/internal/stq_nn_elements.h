@@ -10,8 +10,8 @@
 #include "stq_nn.h"
 
 /*
- * Levels in memory. Tensors of different types share the arena, and an op may write its output over its input: a store
- * of one type must count as a change of any other, even if the optimizer sees both (inlined, or by -flto).
+ * Levels in memory. Tensors of different types share the arena, and an op may write its output over its input. So a
+ * store of one type must count as a change of any other, even if the optimizer sees both (inlined, or by -flto).
  */
 typedef int16_t __attribute__((may_alias)) stq_level_s16;
 typedef int32_t __attribute__((may_alias)) stq_level_s32;

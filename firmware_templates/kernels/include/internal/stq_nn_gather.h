@@ -3,9 +3,9 @@
  * stq_nn_gather.h - how the gather convolutions lay out their scratch memory (internal to the kernels).
  *
  * A unit is eight lanes: one input channel of eight pixels that lie far apart, a lane of one or two bytes each. Lane l
- * of the output's unit (y, x) is pixel (y + l * rows, x), so a tap of the window is another unit, the same for all
- * lanes. The table holds every unit that any tap of any output unit needs, channel by channel within a row:
- * unit (row, channel, column). With a horizontal stride, columns of equal remainder are together, so that the units of
+ * of the output's unit (y, x) is pixel (y + l * rows, x). So a tap of the window is another unit, the same for all
+ * lanes. The table holds every unit that any tap of any output unit needs, channel by channel within a row: unit (row,
+ * channel, column). With a horizontal stride, columns of equal remainder are together, so that the units of
  * neighbouring outputs are neighbours.
  *
  * The same formulas in Python are in stq_deploy/program/kernels/gather_layout.py; a test compares the sizes.
