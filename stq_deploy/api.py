@@ -343,7 +343,7 @@ def convert(
     kernels: Mapping[str, str] | None = None,
     optimize: Optimization = "size",
 ) -> IntegerNetwork:
-    """Convert a Keras or QKeras model, as `stq-deploy convert`; QKeras's Batchnorm layers need TensorFlow.
+    """Convert a Keras or QKeras model, as `stq-deploy convert`; a file needs no TensorFlow.
 
     Parameters
     ----------

@@ -76,7 +76,8 @@ def _print(console: Console, network: Network, out: Path) -> None:
     from stq_deploy.cli._input import describe_input
     from stq_deploy.cli._layout import print_table
     from stq_deploy.cli._network_tables import op_table
-    from stq_deploy.frontend.layer_table import half_precision_remark
+    from stq_deploy.frontend.errors import shown
+    from stq_deploy.frontend.layer_table import half_precision_remark, undecided_remark
     from stq_deploy.network.summary import op_rows
 
     rows = op_rows(network)
@@ -96,9 +97,13 @@ def _print(console: Console, network: Network, out: Path) -> None:
         console.print("  all layers before the logits are exact", highlight=False)
     error = rows[-1].certificate.get("largest_error", 0.0)
     console.print(f"  largest error of a logit: {error:.2g}", highlight=False)
-    half = half_precision_remark(layer.get("half_precision", "") for layer in network.metadata["layers"])
-    if half:
-        console.print(half, markup=False, highlight=False)
+    layers = network.metadata["layers"]
+    remarks = (
+        half_precision_remark(layer.get("half_precision", "") for layer in layers),
+        undecided_remark((shown(layer["name"]), layer.get("undecided", 0)) for layer in layers),
+    )
+    for remark in filter(None, remarks):
+        console.print(remark, markup=False, highlight=False)
     for dropped in network.metadata["dropped"]:
         console.print(f"left out: {dropped['layer']} ({dropped['reason']})", markup=False, highlight=False)
     console.print(f"wrote {out}, model hash {network.sha256()[:16]}", markup=False, highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from stq_deploy.common.installation import how_to_install
 _STANDARD_ERROR = 2
 
 
-def import_tensorflow(purpose: str, *, where: str = "", instead: str = "") -> Any:
+def import_tensorflow(purpose: str, *, where: str = "") -> Any:
     """The module `tensorflow`; call this before anything imports `tf_keras` or `qkeras`.
 
     A program that has already imported it keeps its own log settings.
@@ -22,7 +22,6 @@ def import_tensorflow(purpose: str, *, where: str = "", instead: str = "") -> An
     Args:
         purpose: what needs it, for the error: "training".
         where: the file it is needed for.
-        instead: what else can be done: "or give a converted network".
 
     Raises:
         StqError: TensorFlow or QKeras is not installed.
@@ -38,7 +37,7 @@ def import_tensorflow(purpose: str, *, where: str = "", instead: str = "") -> An
         raise StqError(
             f"{purpose} needs TensorFlow and QKeras ({error})",
             where=where,
-            next=f"install them: {how_to_install('train')}" + f"; {instead}" * bool(instead),
+            next=f"install them: {how_to_install('train')}",
         ) from error
     if ours:
         tensorflow.get_logger().setLevel("ERROR")  # it warns about every model that is loaded only to be run

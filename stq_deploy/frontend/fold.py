@@ -1,40 +1,54 @@
-"""Batch normalization folded into weights, as QKeras's Batchnorm layers do at inference: in float32, by TensorFlow.
+"""Batch normalization folded into weights, as QKeras's Batchnorm layers do at inference: in float32.
 
-The result equals that of QKeras's `get_folded_weights`. Its settings `folding_mode` and `ema_freeze_delay` choose the
-statistics that the layer folds in training; at inference these are always the moving ones.
+The result equals that of QKeras's `get_folded_weights`, where TensorFlow's own value does not depend on the processor
+(`tensorflow_arithmetic.rsqrt`). Where it does, `processor_dependent` counts the weights that may differ. QKeras's
+settings `folding_mode` and `ema_freeze_delay` choose the statistics that the layer folds in training; at inference
+these are always the moving ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
-from stq_deploy.common.tensorflow_import import import_tensorflow
 from stq_deploy.frontend.source import BatchNormFold, FloatArray, FloatBias, FloatKernel
+from stq_deploy.frontend.tensorflow_arithmetic import RSQRT_ULPS, flushed, shifted_rsqrt
 
 
-def folded_kernel(kernel: FloatKernel, depthwise: bool) -> FloatArray:
+def folded_kernel(kernel: FloatKernel, depthwise: bool, ulps: int = 0) -> FloatArray:
     """The kernel that QKeras quantizes, shaped like `kernel.values`.
 
     Args:
         depthwise: the kernel is (kh, kw, channels, multiplier), with an output for each of the last two.
+        ulps: as in `shifted_rsqrt`.
     """
     if kernel.fold is None:
         return kernel.values
-    factor = _factor(kernel.fold)
+    factor = _factor(kernel.fold, ulps)
     return (factor.reshape(kernel.values.shape[-2:]) if depthwise else factor) * kernel.values
 
 
-def folded_bias(bias: FloatBias) -> FloatArray:
-    """The bias that QKeras quantizes, (outputs,)."""
+def folded_bias(bias: FloatBias, ulps: int = 0) -> FloatArray:
+    """The bias that QKeras quantizes, (outputs,); `ulps` as in `shifted_rsqrt`."""
     if bias.fold is None:
         return bias.values
-    return _factor(bias.fold) * (bias.values - bias.fold.mean) + bias.fold.beta
+    return _factor(bias.fold, ulps) * (bias.values - bias.fold.mean) + bias.fold.beta
 
 
-def _factor(fold: BatchNormFold) -> FloatArray:
+def processor_dependent(integers: Callable[[int], npt.NDArray[Any]]) -> int:
+    """How many quantized numbers TensorFlow may give otherwise on another processor.
+
+    Args:
+        integers: the quantized numbers with `ulps` as in `folded_kernel`.
+    """
+    expected = integers(0)
+    others = [integers(ulps) != expected for ulps in range(-RSQRT_ULPS, RSQRT_ULPS + 1) if ulps]
+    return int(np.logical_or.reduce(others).sum())
+
+
+def _factor(fold: BatchNormFold, ulps: int) -> FloatArray:
     """`gamma / sqrt(variance + epsilon)`, (outputs,)."""
-    tf = import_tensorflow("folding batch normalization into weights", instead="or give a converted .stq network")
-    # TensorFlow's reciprocal square root begins with the processor's own approximation, which NumPy cannot ask for.
-    with tf.device("/CPU:0"):
-        inverse = tf.math.rsqrt(tf.constant(fold.variance) + fold.epsilon)
-    return np.asarray(inverse, np.float32) * fold.gamma
+    return shifted_rsqrt(flushed(fold.variance) + np.float32(fold.epsilon), ulps) * fold.gamma

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.checked import CheckedLayer, CheckedModel
 from stq_deploy.frontend.errors import damaged, located
+from stq_deploy.frontend.fold import folded_bias
+from stq_deploy.frontend.integer_kernels import integer_kernel, undecided_biases, undecided_weights
 from stq_deploy.frontend.layer_graph import LayerConfig, LayerGraph, read_layer_graph
 from stq_deploy.frontend.layer_table import (
     NOT_REACHED,
@@ -24,6 +27,7 @@ from stq_deploy.frontend.layer_table import (
 from stq_deploy.frontend.layers import LayerReader, handler_for
 from stq_deploy.frontend.model_file import ModelFile, Shapes, open_model_file
 from stq_deploy.frontend.objects import check_build, check_objects
+from stq_deploy.frontend.quantizer_values import quantized_numbers, with_quantized_numbers
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.frontend.source import DepthwiseNode, FloatBias, FloatKernel, Node, SourceGraph
 
@@ -104,20 +108,16 @@ def half_precision_note(source: ModelSource) -> str:
 
 
 def read_source(source: ModelSource, *, post_training: bool = False) -> SourceGraph:
-    """Read, check and quantize a model file: imports TensorFlow if batch normalization is folded into weights.
+    """Read, check and quantize a model file; needs no TensorFlow.
 
     Args:
         post_training: quantize floating-point weights to int8 per channel; without it they are an error.
 
     Raises:
-        StqError: as `parse_model`; or TensorFlow is needed and not installed.
+        StqError: as `parse_model`.
     """
     parsed = parse_model(source, post_training=post_training)
     try:
-        from stq_deploy.frontend.fold import folded_bias
-        from stq_deploy.frontend.integer_kernels import integer_kernel
-        from stq_deploy.frontend.quantizer_values import quantized_numbers, with_quantized_numbers
-
         kernels = {
             at: integer_kernel(kernel, parsed.nodes[at].layer, isinstance(parsed.nodes[at], DepthwiseNode))
             for at, kernel in parsed.kernels.items()
@@ -127,6 +127,7 @@ def read_source(source: ModelSource, *, post_training: bool = False) -> SourceGr
             for at, bias in parsed.biases.items()
         }
         nodes = tuple(with_quantized_numbers(node, parsed.numbers.get(at, {})) for at, node in enumerate(parsed.nodes))
+        undecided = _undecided(parsed)
     except StqError as error:
         raise located(error, str(path_of(source))) from error
     return SourceGraph(
@@ -136,8 +137,19 @@ def read_source(source: ModelSource, *, post_training: bool = False) -> SourceGr
         biases,
         parsed.name,
         parsed.file,
-        [row.to_json() for row in parsed.table],
+        [replace(row, undecided=undecided[row.name]).to_json() for row in parsed.table],
     )
+
+
+def _undecided(parsed: ParsedModel) -> Counter[str]:
+    """Numbers by layer that TensorFlow may quantize otherwise on another processor."""
+    found: Counter[str] = Counter()
+    for at, kernel in parsed.kernels.items():
+        node = parsed.nodes[at]
+        found[node.layer] += undecided_weights(kernel, node.layer, isinstance(node, DepthwiseNode))
+    for at, bias in parsed.biases.items():
+        found[parsed.nodes[at].layer] += undecided_biases(bias, parsed.nodes[at].layer)
+    return found
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from stq_deploy.frontend.errors import unsupported
-from stq_deploy.frontend.fold import folded_kernel
+from stq_deploy.frontend.fold import folded_bias, folded_kernel, processor_dependent
 from stq_deploy.frontend.int8_kernels import int8_kernel
 from stq_deploy.frontend.quantizer_values import quantized_integers
 from stq_deploy.frontend.quantizers import Quantizer, trainable
-from stq_deploy.frontend.source import FloatKernel, IntegerKernel
+from stq_deploy.frontend.source import FloatBias, FloatKernel, IntegerKernel
 
 PACKED_WIDTHS = (1, 2, 4, 8, 16)
 
@@ -42,6 +42,24 @@ def integer_kernel(kernel: FloatKernel, layer: str, depthwise: bool) -> IntegerK
     integers = integers.reshape(kernel.shape)
     stored = integers.astype(np.int16) if bits == 16 else integers.astype(np.int8)
     return IntegerKernel(stored, per_output[0].reshape(-1).copy(), bits)
+
+
+def undecided_weights(kernel: FloatKernel, layer: str, depthwise: bool) -> int:
+    """How many weights TensorFlow may quantize otherwise on another processor; see `integer_kernel`."""
+    if kernel.quantizer is None or kernel.fold is None:
+        return 0
+    quantizer = trainable(kernel.quantizer)
+    return processor_dependent(
+        lambda ulps: quantized_integers(folded_kernel(kernel, depthwise, ulps), quantizer, layer)[0]
+    )
+
+
+def undecided_biases(bias: FloatBias, layer: str) -> int:
+    """The same of a quantized bias; without a quantizer it only moves by a few units in float32's last place."""
+    quantizer = bias.quantizer
+    if quantizer is None or bias.fold is None:
+        return 0
+    return processor_dependent(lambda ulps: quantized_integers(folded_bias(bias, ulps), quantizer, layer)[0])
 
 
 def packed_bits(quantizer: Quantizer) -> int:

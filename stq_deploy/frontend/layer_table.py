@@ -34,6 +34,8 @@ class InspectedLayer:
         floating: what to do about floating-point weights, or "" if the layer has none.
         half_precision: the policy under which Keras computes the layer in 16 bits: "mixed_float16" or "mixed_bfloat16";
             else "".
+        undecided: weights and biases, once they are quantized, that TensorFlow may quantize otherwise on another
+            processor, as it folds batch normalization into them (`fold`).
     """
 
     name: str
@@ -48,6 +50,7 @@ class InspectedLayer:
     problem: str = ""
     floating: str = ""
     half_precision: str = ""
+    undecided: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The row as JSON-able values."""
@@ -87,6 +90,17 @@ def half_precision_remark(policies: Iterable[str]) -> str:
     return (
         f"{len(found)} layers have the policy {names}: Keras computes them in 16 bits, network and float model here "
         "with the float32 weights as they are, so that Keras's own predictions may differ"
+    )
+
+
+def undecided_remark(layers: Iterable[tuple[str, int]]) -> str:
+    """A note about (layer, undecided weights), or ""."""
+    found = [f"{count} of {name}" for name, count in layers if count]
+    if not found:
+        return ""
+    return (
+        f"weights at a tie of rounding: {', '.join(found)}. Batch normalization is folded into them, by a square root "
+        "whose last bits depend on TensorFlow's processor; here it is the nearest float32"
     )
 
 

@@ -1,13 +1,14 @@
 """TensorFlow's float32 arithmetic on a CPU, in NumPy, bit for bit, where the two differ.
 
-Sums, products, quotients, square roots and rounding are the nearest float32 in both. Four things are not. This module
+Sums, products, quotients, square roots and rounding are the nearest float32 in both. Five things are not. This module
 has them as in the CPU kernels of TensorFlow's x86-64 wheels (Eigen with eight float32 in a packet, no fused
 multiply-add):
 
 - a number below the smallest normal one counts as 0, as operand and as result (`flushed`);
 - a logarithm is Eigen's rational approximation in full packets, and the C library's in what is left (`log`);
 - a power of two below the smallest normal number is 0 (`exp2`);
-- a mean adds in an order that depends on the shape (`mean`).
+- a mean adds in an order that depends on the shape (`mean`);
+- a reciprocal square root begins with the processor's own approximation in full packets (`rsqrt`).
 
 The order of a sum may depend on the number of threads where one sum has more than 300,000 elements. The order here is
 that of one thread.
@@ -24,6 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 LN2 = np.float32(math.log(2.0))
 EPSILON = np.float32(1e-7)  # Keras's
+RSQRT_ULPS = 2
 _PACKET = 8
 _LEAF = 1024 * _PACKET  # Eigen halves a longer sum
 _UNROLLED = 4
@@ -58,6 +60,31 @@ def _packet_log(x: Floats) -> Floats:
     result: Floats = e * f(0.693147180559945309) + p / q
     result = np.where(x == 0, f(-np.inf), np.where(x == np.inf, x, result))
     return np.where((x < 0) | np.isnan(x), f(np.nan), result)
+
+
+def rsqrt(x: Floats) -> Floats:
+    """1 / sqrt(x): what every processor gives outside full packets, and the nearest float32 within them.
+
+    In a full packet of the flat array TensorFlow refines the instruction RSQRTPS by one Newton step. The instruction's
+    bits differ from one maker of processors to the next, so TensorFlow has no single value there. Its values lie within
+    `RSQRT_ULPS` of the nearest float32 on all of them. What is left after the packets is a rounded square root and a
+    rounded quotient.
+    """
+    flat = flushed(x).ravel()
+    packed = flat.size // _PACKET * _PACKET
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nearest = (1.0 / np.sqrt(flat[:packed].astype(np.float64))).astype(np.float32)
+        return np.concatenate([nearest, np.float32(1) / np.sqrt(flat[packed:])]).reshape(x.shape)
+
+
+def shifted_rsqrt(x: Floats, ulps: int) -> Floats:
+    """`rsqrt`, moved by so many float32 up or down where TensorFlow's value depends on the processor."""
+    found = rsqrt(x)
+    flat = found.ravel()
+    packed = flat[: flat.size // _PACKET * _PACKET]
+    for _ in range(abs(ulps)):
+        packed[:] = np.nextafter(packed, np.float32(np.copysign(np.inf, ulps)))
+    return found
 
 
 def exp2(exponents: Floats) -> Floats:
