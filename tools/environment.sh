@@ -1,5 +1,6 @@
 # Sourced by the scripts beside it. `prepare deploy|full` makes .venv hold exactly the locked, hashed packages of
-# requirements/<name>.lock and this project; it is quick when nothing has changed. Needs Python >= 3.11 and nothing else.
+# requirements/<name>.lock and this project; it is quick when nothing has changed. Needs Python >= 3.11 and nothing else:
+# where no C compiler for boards or for this computer is found, `deploy` gets requirements/compiler.lock too.
 
 stq_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 stq_venv="${STQ_DEPLOY_VENV:-$stq_top/.venv}"
@@ -64,12 +65,30 @@ install_project() {
     fi
 }
 
+has_compilers() { # for boards and for this computer: in STQ_DEPLOY_CC and CC, on the PATH, or zig in .venv
+    "$stq_venv/bin/python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("ziglang") is None)' && return
+    [ -n "${STQ_DEPLOY_CC:-}" ] || command -v arm-none-eabi-gcc >/dev/null 2>&1 ||
+        "$stq_venv/bin/python" -c 'import gcc_arm_none_eabi' 2>/dev/null || return 1
+    [ -n "${CC:-}" ] || command -v cc >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1
+}
+
+prepare_compilers() {
+    has_compilers && return
+    say "No arm-none-eabi-gcc, or no C compiler for this computer: installing zig, which is both (411 MB, once) ..."
+    beating install "$stq_top/requirements/compiler.lock" ||
+        fail "installing zig failed." "Is the package index reachable? Or install compilers yourself (Debian and Ubuntu:" \
+            "apt install gcc gcc-arm-none-eabi)."
+}
+
 prepare() {
     local lock="$stq_top/requirements/$1.lock" stamp="$stq_venv/.stq-$1" wanted
     # full.lock holds all of deploy.lock, so a full environment serves for deploying too.
     [ "$1" = deploy ] && [ -f "$stq_venv/.stq-full" ] && { prepare full; return; }
     wanted=$(cat "$lock" "$stq_top/pyproject.toml" | cksum)
-    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+        prepare_compilers
+        return
+    fi
     local python
     python=$(find_python) || exit 1
     say "Setting up $stq_venv ($1 packages; once) ..."
@@ -86,6 +105,7 @@ prepare() {
     beating install "$lock" || fail "installing $lock failed." "Is the package index reachable? Try again; finished downloads are kept."
     say "  installing stq-deploy itself ..."
     install_project || fail "installing the project into $stq_venv failed."
+    prepare_compilers
     printf '%s' "$wanted" > "$stamp"
     say "  done."
 }

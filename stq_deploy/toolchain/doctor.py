@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.installation import how_to_install
-from stq_deploy.toolchain.compilers import candidates, find_compiler, probe
+from stq_deploy.toolchain.compilers import ZIGLANG, candidates, find_compiler, probe
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 
 
@@ -53,10 +53,11 @@ EXTRAS = (
     Extra(
         "train",
         ("tensorflow", "tf_keras", "qkeras", "h5py", "sklearn", "art"),
-        "train, attack, convert of QKeras models",
+        "train, attack, QKeras models in memory",
     ),
     Extra("hls4ml", ("hls4ml",), "backend STM32 in hls4ml"),
 )
+_ZIG_IS_FOR = "boards and this computer, where no other compiler is found"
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "tf_keras": "tf-keras", "art": "adversarial-robustness-toolbox"}
 
 
@@ -88,7 +89,8 @@ def check_board_compilers() -> Iterator[Check]:
         yield Check(
             f"compiler {candidate.name}", compiler is not None,
             compiler.version if compiler else "does not run" if candidate.command else "not installed",
-            "one compiler for boards is enough", "" if compiler else candidate.advice,
+            _ZIG_IS_FOR if candidate.name == ZIGLANG else "one compiler for boards is enough",
+            "" if compiler else candidate.advice,
         )  # fmt: skip
     try:
         chosen = find_compiler()
