@@ -116,8 +116,9 @@ def test_only_its_backend_imports_hls4ml() -> None:
 
 JSON = {
     # A model file's configuration, as Keras wrote it.
-    "frontend/importer.py", "frontend/layer_graph.py", "frontend/layer_table.py", "frontend/layers/activation.py",
-    "frontend/model_config.py", "frontend/model_file.py", "frontend/normal_form.py", "frontend/objects.py",
+    "frontend/formats/keras/described.py", "frontend/formats/keras/format.py", "frontend/formats/keras/walk.py",
+    "frontend/layer_graph.py", "frontend/layer_table.py", "frontend/layers/activation.py",
+    "frontend/model_config.py", "frontend/normal_form.py", "frontend/objects.py",
     "frontend/origin.py", "frontend/quantizers.py", "frontend/source.py", "frontend/support.py", "sandbox/extract.py",
     "sandbox/process.py",
     # The .stq file: its document, its metadata and the certificates in them.

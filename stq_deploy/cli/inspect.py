@@ -65,6 +65,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
     from stq_deploy.cli._layout import print_table
     from stq_deploy.cli._network_tables import layer_table
     from stq_deploy.cli._screen import print_json, result_console
+    from stq_deploy.common.errors import printable
     from stq_deploy.frontend import list_layers
     from stq_deploy.frontend.layer_table import half_precision_remark
 
@@ -74,9 +75,12 @@ def _inspect_model(path: Path, as_json: bool) -> None:
         print_json(
             {
                 "file": str(path),
-                "form": facts["format"],
+                "form": facts.form,
+                "format": facts.format,
+                "writer": facts.writer,
+                "writer_version": facts.version,
                 "name": name,
-                "sha256": facts["sha256"],
+                "sha256": facts.sha256,
                 "layers": [row.to_json() for row in rows],
                 "convertible_layers": sum(not row.problem for row in rows),
                 "floating_point_layers": sum(bool(row.floating) for row in rows),
@@ -90,6 +94,7 @@ def _inspect_model(path: Path, as_json: bool) -> None:
         )
     else:
         console = result_console(as_json)
+        console.print(printable(str(facts)), soft_wrap=True, markup=False, highlight=False)
         print_table(console, layer_table(rows))
         half = half_precision_remark(row.half_precision for row in rows)
         for line in (*_remarks(rows), *([half] if half else []), verdict):

@@ -7,7 +7,7 @@ takes it, and the nearest way to a model. None of the content is interpreted.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +45,15 @@ class FileKind:
     next: str
     use: str = ""
 
-    def error(self, where: str = "") -> StqError:
-        """Why it is not accepted as a model."""
+    def error(self, where: str = "", read: Sequence[str] = (".h5", ".keras")) -> StqError:
+        """Why it is not accepted as a model.
+
+        Args:
+            read: endings of the names of model files that are read.
+        """
         said = f"it is {self.what}"
         if not self.form:
-            said += "; models are read from .h5, .keras and .stq files"
+            said += f"; models are read from {', '.join(read)} and .stq files"
         return StqError(said, where=where, next="; ".join(filter(None, (self.next, self.use))))
 
 

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from stq_deploy.common.errors import StqError
+from stq_deploy.frontend import source
+from stq_deploy.frontend.formats.keras.described import described, words
+from stq_deploy.frontend.formats.registry import FORMATS
 from stq_deploy.frontend.integer_kernels import PACKED_WIDTHS
-from stq_deploy.frontend.layer_graph import LayerConfig
-from stq_deploy.frontend.layers import LayerReader, handler_for, supported_kinds
+from stq_deploy.frontend.layers import handler_for, supported_kinds
 from stq_deploy.frontend.layers.activation import ACTIVATION_LAYERS, FUNCTIONS, REFUSED_FUNCTIONS
 from stq_deploy.frontend.layers.alternatives import ALTERNATIVES
 from stq_deploy.frontend.layers.reader import POST_TRAINING
-from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.normal_form import LATER_PARAMETERS
 from stq_deploy.frontend.quantizer_values import LARGEST_SPAN
 from stq_deploy.frontend.quantizers import (
@@ -29,12 +27,9 @@ from stq_deploy.frontend.quantizers import (
     KERNEL,
     PARAMETERS,
     REASONS,
-    Quantizer,
     Role,
     read_quantizer,
 )
-from stq_deploy.frontend.source import FloatArray, ReshapeNode
-from stq_deploy.frontend.values import AcceptedValues
 
 _WIDEST = 32
 _INTRODUCTION = """\
@@ -53,6 +48,12 @@ taken by their truth, as Keras takes them: `scale=1` is `scale=True`.
 
 "Becomes" names the arithmetic steps that a layer is read as. A step is not an op of the network yet. Bias, batch
 normalization and activations are folded into the op before them, and a reshape costs nothing.
+"""
+_FORMATS = """\
+## Formats
+
+A file's content decides its format, and not its name. Each format is read into the same steps: what becomes one of
+them, by its name in that format. The settings and quantizers below are those of Keras's and QKeras's layers.
 """
 _ACTIVATIONS = """\
 ## Activations
@@ -75,75 +76,36 @@ The most bits for: {roles}.
 """
 
 
+def _is_step(found: Any) -> bool:
+    return (
+        isinstance(found, type)
+        and issubclass(found, source.Node)
+        and found.__name__.endswith("Node")
+        and (found not in (source.Node, source.CombineNode))
+    )
+
+
 def support_document() -> str:
     """docs/SUPPORT.md."""
-    return "\n".join([_INTRODUCTION, *_layers(), *_refused_layers(), *_activations(), *_quantizers()])
+    return "\n".join([_INTRODUCTION, *_formats(), *_layers(), *_refused_layers(), *_activations(), *_quantizers()])
 
 
 # Layers
 
 
-class _Asking(LayerReader):
-    """Answers every setting with its example; a layer that joins branches gets two inputs.
-
-    Attributes:
-        settings: setting -> the values that are accepted.
-    """
-
-    def __init__(self, kind: str) -> None:
-        self.settings: dict[str, str] = {}
-        entry: dict[str, Any] = {"class_name": kind, "config": {}}
-        super().__init__(LayerConfig(kind, kind, {}, (), (kind,), "", entry), [], self._examples, 0)
-        shape = (16, 4) if self.in_rows else (16,) if kind.endswith("Dense") else (8, 8, 4)
-        self.inputs = [] if kind == "InputLayer" else [(0, shape)]
-
-    @staticmethod
-    def _examples(shapes: Shapes) -> dict[str, FloatArray]:
-        return {name: np.ones(shape, np.float32) for name, shape in shapes.items() if shape is not None}
-
-    def take(self, key: str, values: AcceptedValues, default: Any = None) -> Any:
-        self.settings[key] = values.shown
-        return values.example
-
-    def raw(self, key: str, shown: str) -> Any:
-        self.settings[key] = shown
-        return [None, 8, 8, 4]
-
-    def quantizer(self, key: str, role: Role, default: str | None = None) -> Quantizer | None:
-        self.settings[key] = f"None, or a quantizer of {role.what}"
-        return read_quantizer(default or role.quantizers[0], role)
-
-    def activation_setting(self) -> Any:
-        self.settings["activation"] = "None, or an activation (below)"
-        return "quantized_relu"
+def _formats() -> Iterator[str]:
+    """A row for each step, and a column for each format."""
+    yield _FORMATS
+    columns = [column for format in FORMATS for column in format.columns()]
+    rows = []
+    for step in _STEPS:
+        named = [", ".join(column.operators.get(step, ())) or "-" for column in columns]
+        if any(name != "-" for name in named):
+            rows.append((words(step), *named))
+    yield from _table(("step", *(column.title for column in columns)), rows)
 
 
-@dataclass(frozen=True)
-class _SupportedLayer:
-    """A layer: setting -> accepted values, the steps it becomes, and whether its weights have no quantizer."""
-
-    settings: dict[str, str]
-    becomes: str
-    unquantized: bool
-
-
-def _described(kind: str) -> _SupportedLayer:
-    reader = _Asking(kind)
-    try:
-        handler_for(kind, kind)(reader)
-    except StqError:  # it joins branches
-        reader = _Asking(kind)
-        reader.inputs *= 2
-        handler_for(kind, kind)(reader)
-    steps = [type(node).__name__.removesuffix("Node") for node in reader.nodes]
-    kept = [type(node) is not ReshapeNode for node in reader.nodes]
-    shown = [step for step, keep in zip(steps, kept, strict=True) if keep] or steps
-    return _SupportedLayer(reader.settings, ", ".join(_words(step) for step in shown), reader.obstacle is not None)
-
-
-def _words(name: str) -> str:
-    """BatchNorm -> batch norm."""
-    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+_STEPS = tuple(node.__name__.removesuffix("Node") for node in vars(source).values() if _is_step(node))
 
 
 def _layers() -> Iterator[str]:
@@ -152,7 +114,7 @@ def _layers() -> Iterator[str]:
     for kind in supported_kinds():
         families.setdefault(handler_for(kind, kind), []).append(kind)
     for handler, kinds in sorted(families.items(), key=lambda item: (item[0].__module__, item[1])):
-        layers = {kind: _described(kind) for kind in kinds}
+        layers = {kind: described(kind) for kind in kinds}
         yield f"### {', '.join(kinds)}\n"
         if handler.__doc__:
             yield inspect.cleandoc(handler.__doc__) + "\n"

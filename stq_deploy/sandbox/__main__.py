@@ -1,20 +1,23 @@
 """The process that reads model files, one at a time, each in a child that can do nothing else.
 
-Messages in both directions are a length (`FRAME`) and as many bytes. The input is a file's content. The answer is a
-length, as many bytes of JSON (`Extract.header`, or `error`), and the bytes of the arrays.
+Messages in both directions are a length (`FRAME`) and as many bytes. The input is two of them: the name of the module
+that reads the format, and a file's content. The answer is a length, as many bytes of JSON (`Extract.header`, `error` or
+`absent`), and the bytes of the arrays.
 """
 
 from __future__ import annotations
 
 import codecs
+import importlib
 import json
 import os
 import resource
 import signal
 import sys
 from contextlib import suppress
+from typing import cast
 
-from stq_deploy.sandbox.extract import extract
+from stq_deploy.sandbox.extract import Extractor
 from stq_deploy.sandbox.limits import Unusable
 from stq_deploy.sandbox.process import FRAME, MAXIMUM_ANSWER_BYTES
 
@@ -32,13 +35,18 @@ def main() -> None:
     for encoding in _ENCODINGS:
         codecs.lookup(encoding)
     while header := sys.stdin.buffer.read(FRAME.size):
-        content = sys.stdin.buffer.read(*FRAME.unpack(header))
-        answer = _answer(content)
+        module = sys.stdin.buffer.read(*FRAME.unpack(header)).decode()
+        content = sys.stdin.buffer.read(*FRAME.unpack(sys.stdin.buffer.read(FRAME.size)))
+        try:  # before the child begins, which can open no file, and so import nothing
+            extractor = cast(Extractor, importlib.import_module(module))
+            answer = _answer(extractor, content)
+        except ModuleNotFoundError as error:
+            answer = _message({"absent": error.name})
         sys.stdout.buffer.write(FRAME.pack(len(answer)) + answer)
         sys.stdout.buffer.flush()
 
 
-def _answer(content: bytes) -> bytes:
+def _answer(extractor: Extractor, content: bytes) -> bytes:
     """The child's answer to the content; or how the child ended, if it did not survive."""
     receive, send = os.pipe()
     child = os.fork()
@@ -47,7 +55,7 @@ def _answer(content: bytes) -> bytes:
         try:
             os.close(receive)
             _restrict(len(content))
-            answer = _read(content)
+            answer = _read(extractor, content)
             with os.fdopen(send, "wb") as pipe:
                 pipe.write(answer)
             status = 0
@@ -61,7 +69,9 @@ def _answer(content: bytes) -> bytes:
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        what = "reading it takes too long" if number in _TOO_LONG else f"the HDF5 library fails on it ({number})"
+        what = (
+            "reading it takes too long" if number in _TOO_LONG else f"the library that reads it fails on it ({number})"
+        )
         return _message({"error": what})
     return answer if status == 0 else _message({"error": "it asks for more memory than any model file needs"})
 
@@ -83,9 +93,9 @@ def _restrict(size: int) -> None:
             resource.setrlimit(limit, (value, value))
 
 
-def _read(content: bytes) -> bytes:
+def _read(extractor: Extractor, content: bytes) -> bytes:
     try:
-        found = extract(content)
+        found = extractor.extract(content)
     except Unusable as error:
         return _message({"error": str(error)})
     return _message(found.header) + b"".join(found.data)

@@ -1,51 +1,47 @@
-"""The content of a model file as plain values: its configuration's text, its arrays, and the lists of their names.
+"""What a format's extractor collects from a file: one text, names, and arrays, all of them plain values.
 
-Only this code passes a model file to the HDF5 library. It is bounded, and follows no link out of the file.
-
-Layouts, as tf_keras 2.21 writes them:
-  .h5     root attribute `model_config`; arrays in `model_weights/<layer>/<weight name>`, the names in the group's
-          attribute `weight_names`. The group of an inner model holds the arrays of all its layers, however deep.
-  .keras  a zip of `config.json` and `model.weights.h5`; arrays in `layers/<snake-case class>[_<n>]/vars/<i>`,
-          counted in the order of the configuration. An inner model's are in `layers` in its own group, and a nested
-          layer's in `<attribute>/vars/<i>` in the outer layer's. Keras 2.13 and 2.14 write
-          `_layer_checkpoint_dependencies` for `layers`, and 2.13 counts layers with weights twice.
+An extractor is a module with a function `extract(content: bytes) -> Extract`. It runs in the process of its own, and
+only there. So it may give a file to a library in C.
 """
 
 from __future__ import annotations
 
-import io
-import math
-import re
-import zipfile
-from typing import Any
+from typing import Any, Protocol
 
-import h5py
 import numpy as np
+import numpy.typing as npt
 
 from stq_deploy.sandbox.limits import (
-    HDF5_MAGIC,
     MAXIMUM_ARRAY_BYTES,
     MAXIMUM_ARRAYS,
     MAXIMUM_CONFIG_BYTES,
-    MAXIMUM_FILE_BYTES,
-    MAXIMUM_GROUPS,
-    NO_MODEL,
+    MAXIMUM_FACT_CHARACTERS,
     Unusable,
 )
 
-_MAXIMUM_PARTS = 64  # of a list that is too long for one attribute
-_OLDER_LAYERS = "_layer_checkpoint_dependencies"
-_NUMBERED = re.compile(r"(.*?)(?:_(\d{1,6}))?", re.ASCII | re.DOTALL)
-_FILTERS = frozenset({1, 2, 3})  # deflate, shuffle, fletcher32, which every HDF5 library has built in
+ARRAY_TYPES = ("<f4", "<f8", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "|b1")
+"""NumPy's names for the types of arrays that leave the process."""
+
+
+class Extractor(Protocol):
+    """The shape of a format's extractor module."""
+
+    def extract(self, content: bytes) -> Extract:
+        """Read a model file's bytes.
+
+        Raises:
+            Unusable: the whole file is. Nothing else is raised, except by a fault of a library.
+        """
 
 
 class Extract:
     """Collects what a file holds: one JSON-able object, and the bytes of its arrays one after the other.
 
     Attributes:
-        header: `config`: text. `listed`: layer -> names in the attribute `weight_names` of its group (.h5 only).
-            `arrays`: path -> `shape` and `at`, the offset in bytes of its float32 values (little endian, row-major) in
-                `data`. An array that cannot be used has `problem`, the reason, instead, as it may not be needed.
+        header: `config`: text. `facts`: word -> text. `listed`: name -> names in an order that the file states.
+            `arrays`: path -> `shape`, `type` (of ARRAY_TYPES) and `at`, the offset in bytes of its values (little
+                endian, row-major) in `data`. An array that cannot be used has `problem`, the reason, instead, as it may
+                not be needed.
         data: the arrays' bytes, in pieces.
     """
 
@@ -55,167 +51,41 @@ class Extract:
             raise Unusable("its configuration is not a text")
         if len(text) > MAXIMUM_CONFIG_BYTES:
             raise Unusable(f"its configuration is longer than the {MAXIMUM_CONFIG_BYTES} bytes allowed")
-        self.header: dict[str, Any] = {"config": text, "listed": {}, "arrays": {}}
+        self.header: dict[str, Any] = {"config": text, "facts": {}, "listed": {}, "arrays": {}}
         self.data: list[bytes] = []
         self._size = 0
 
-    def take(self, group: Any, name: str, path: str) -> None:
-        """Take the array that a group has under `name`, as `path`."""
-        arrays: dict[str, Any] = self.header["arrays"]
-        if len(arrays) == MAXIMUM_ARRAYS:
+    def state(self, word: str, value: Any) -> None:
+        """State a fact about the file, such as the version of its writer; its text is cut where it is long."""
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        self.header["facts"][word] = text[:MAXIMUM_FACT_CHARACTERS]
+
+    def room_for(self, count: int) -> None:
+        """Check that one more array of `count` bytes may be taken.
+
+        Raises:
+            Unusable: the file has more arrays, or longer ones, than any model file.
+        """
+        if len(self.header["arrays"]) == MAXIMUM_ARRAYS:
             raise Unusable(f"it has more than the {MAXIMUM_ARRAYS} arrays allowed")
-        found = _reach(group, name)
-        if not isinstance(found, h5py.Dataset):
-            arrays[path] = {"problem": "is missing, or a link, or no array"}
-        elif problem := _problem(found):
-            arrays[path] = {"problem": problem}
-        else:
-            if self._size + found.size * 4 > MAXIMUM_ARRAY_BYTES:
-                raise Unusable(f"its arrays have more than the {MAXIMUM_ARRAY_BYTES} bytes allowed")
-            values = found[()].tobytes()
-            arrays[path] = {"shape": found.shape, "at": self._size}
-            self.data.append(values)
-            self._size += len(values)
+        if self._size + count > MAXIMUM_ARRAY_BYTES:
+            raise Unusable(f"its arrays have more than the {MAXIMUM_ARRAY_BYTES} bytes allowed")
 
+    def put(self, path: str, values: npt.NDArray[Any]) -> None:
+        """Take an array as `path`.
 
-def extract(content: bytes) -> Extract:
-    """Read a model file's bytes.
+        Raises:
+            Unusable: as `room_for`; or its type is none of ARRAY_TYPES.
+        """
+        self.room_for(values.nbytes)
+        kept = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        if kept.dtype.str not in ARRAY_TYPES:
+            raise Unusable(f"an array is of the type {kept.dtype.str[:40]}")
+        self.header["arrays"][path] = {"shape": kept.shape, "type": kept.dtype.str, "at": self._size}
+        self.data.append(np.ascontiguousarray(kept).tobytes())
+        self._size += kept.nbytes
 
-    Raises:
-        Unusable: the whole file is. Nothing else is raised, except by a fault of the HDF5 library.
-    """
-    try:
-        return _from_h5(content) if content.startswith(HDF5_MAGIC) else _from_keras(content)
-    except Unusable:
-        raise
-    except MemoryError as error:
-        raise Unusable("it asks for more memory than any model file needs") from error
-    except Exception as error:  # h5py and zipfile raise nearly every kind, depending on the damage
-        if "filter returned failure" in str(error):  # HDF5 does not state which
-            raise Unusable("a part of an array is damaged, or unpacks to more memory than allowed") from error
-        raise Unusable(f"{type(error).__name__}: {str(error)[:200]}") from error
-
-
-def _from_h5(content: bytes) -> Extract:
-    with h5py.File(io.BytesIO(content), "r") as root:
-        if "model_config" not in root.attrs:
-            raise Unusable(NO_MODEL)
-        found = Extract(root.attrs["model_config"])
-        weights = _group(root, "model_weights")
-        for layer in _listed(weights, "layer_names", MAXIMUM_GROUPS) if weights else ():
-            group = _group(weights, layer)
-            if group is not None:
-                names = _listed(group, "weight_names", MAXIMUM_ARRAYS)
-                found.header["listed"][layer] = names
-                for name in names:
-                    found.take(group, name, f"{layer}/{name}")
-        return found
-
-
-def _from_keras(content: bytes) -> Extract:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        # Nothing is unpacked to disk, so the members' paths have no effect. But Keras, if the user runs the model with
-        # it, unpacks all of them.
-        members = archive.infolist()
-        if len(members) > MAXIMUM_GROUPS or sum(member.file_size for member in members) > 2 * MAXIMUM_FILE_BYTES:
-            raise Unusable("its members unpack to more than any model file holds")
-        found = Extract(_member(archive, "config.json", MAXIMUM_CONFIG_BYTES))
-        weights = _member(archive, "model.weights.h5", MAXIMUM_FILE_BYTES)
-    with h5py.File(io.BytesIO(weights), "r") as root:
-        models = [(root, "layers")]
-        groups = 0
-        while models:
-            model, path = models.pop()
-            older = _group(model, _OLDER_LAYERS)
-            layers = _group(model, "layers") if older is None else older
-            names = _names(layers) if layers else []
-            for container, counted in zip(names, names if older is None else _counted(names), strict=True):
-                groups += 1
-                if groups > MAXIMUM_GROUPS:
-                    raise Unusable(f"it has arrays of more than the {MAXIMUM_GROUPS} layers allowed")
-                layer, place = _group(layers, container), f"{path}/{counted}"
-                for member in _names(layer) if layer else ():
-                    if member in ("layers", _OLDER_LAYERS):
-                        models.append((layer, f"{place}/layers"))
-                    else:
-                        _take_variables(found, layer, "vars" if member == "vars" else f"{member}/vars", place)
-    return found
-
-
-def _counted(containers: list[str]) -> list[str]:
-    """Containers as later versions count them: `dense`, `dense_2`, `dense_4` become `dense`, `dense_1`, `dense_2`."""
-    numbers: dict[str, list[int]] = {}
-    parts = [_NUMBERED.fullmatch(name) for name in containers]
-    pairs = [(part[1], int(part[2] or 0)) if part else (name, 0) for part, name in zip(parts, containers, strict=True)]
-    for base, number in pairs:
-        numbers.setdefault(base, []).append(number)
-    places = [(base, sorted(numbers[base]).index(number)) for base, number in pairs]
-    return [f"{base}_{place}" if place else base for base, place in places]
-
-
-def _take_variables(found: Extract, layer: Any, path: str, place: str) -> None:
-    """Take all arrays of a group below a layer's."""
-    variables = _group(layer, path)
-    for name in _names(variables) if variables else ():
-        found.take(variables, name, f"{place}/{path}/{name}")
-
-
-def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    # A zip's directory may state false sizes: reading stops at the limit whatever they are.
-    with archive.open(name) as member:
-        content = member.read(limit + 1)
-    if len(content) > limit:
-        raise Unusable(f"{name} unpacks to more than the {limit} bytes allowed")
-    return content
-
-
-# HDF5
-
-
-def _reach(place: Any, path: str) -> Any:
-    """The object at `path` below a group, over hard links only, which cannot leave the file; or None."""
-    for part in path.split("/"):
-        if not isinstance(place, h5py.Group) or not isinstance(place.get(part, getlink=True), h5py.HardLink):
-            return None
-        place = place[part]
-    return place
-
-
-def _group(place: Any, path: str) -> Any:
-    """The group at `path`, or None."""
-    found = _reach(place, path)
-    return found if isinstance(found, h5py.Group) else None
-
-
-def _names(group: Any) -> list[str]:
-    """The names of a group's members."""
-    if len(group) > MAXIMUM_GROUPS:
-        raise Unusable(f"a group has {len(group)} members; {MAXIMUM_GROUPS} are allowed")
-    return list(group)
-
-
-def _listed(group: Any, attribute: str, limit: int) -> list[str]:
-    """The names listed in an attribute; if the list is long, in `<attribute>0`, `<attribute>1` ... instead."""
-    names: list[str] = []
-    for part in (attribute, *(f"{attribute}{i}" for i in range(_MAXIMUM_PARTS))):
-        if part in group.attrs:
-            values = np.ravel(group.attrs[part])
-            if len(names) + len(values) > limit:
-                raise Unusable(f"an attribute lists more than the {limit} names allowed")
-            names += [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
-    return names
-
-
-def _problem(dataset: Any) -> str:
-    """Why an array cannot be used, or ""."""
-    if dataset.dtype != np.float32:
-        return f"is stored as {str(dataset.dtype)[:40]}, not as float32"
-    properties = dataset.id.get_create_plist()
-    filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
-    if dataset.is_virtual or dataset.external or not filters <= _FILTERS:
-        return "is stored outside the file or in an unusual way"
-    # A chunk is unpacked completely, however little of it the array uses.
-    shape, chunk = dataset.shape, dataset.chunks or ()
-    if shape is None or max(math.prod(shape), math.prod(chunk)) * 4 > MAXIMUM_ARRAY_BYTES:
-        return f"has the shape {str(dataset.shape)[:80]}, more than the {MAXIMUM_ARRAY_BYTES} bytes allowed"
-    return ""
+    def refuse(self, path: str, problem: str) -> None:
+        """Keep the reason why the array `path` cannot be used."""
+        self.room_for(0)
+        self.header["arrays"][path] = {"problem": problem}

@@ -28,9 +28,10 @@ import numpy.typing as npt
 
 import stq_deploy
 from stq_deploy.common.errors import StqError
+from stq_deploy.sandbox.extract import ARRAY_TYPES
 from stq_deploy.sandbox.limits import MAXIMUM_ARRAY_BYTES, MAXIMUM_CONFIG_BYTES, Unusable
 
-_FloatArray = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 FRAME = struct.Struct("<Q")
 MAXIMUM_ANSWER_BYTES = MAXIMUM_ARRAY_BYTES + 8 * MAXIMUM_CONFIG_BYTES  # JSON escapes a character with six
@@ -42,24 +43,28 @@ class Contents:
 
     Attributes:
         config: the text of its configuration.
-        listed: .h5: layer -> the names of its arrays, in Keras's order.
-        arrays: path -> array, read-only; or why it cannot be used. Paths are `<layer>/<name>` in an .h5 file,
-            `layers/<container>/vars/<i>` in a .keras file.
+        facts: word -> text, such as the version of its writer.
+        listed: name -> names, in an order that the file states.
+        arrays: path -> array, read-only, of a type in ARRAY_TYPES; or why it cannot be used.
     """
 
     config: str
+    facts: dict[str, str]
     listed: dict[str, list[str]]
-    arrays: dict[str, _FloatArray | str]
+    arrays: dict[str, Array | str]
 
 
-def read_contents(content: bytes) -> Contents:
-    """Read the bytes of an .h5 or .keras file.
+def read_contents(content: bytes, extractor: str) -> Contents:
+    """Read a model file's bytes.
+
+    Args:
+        extractor: name of the module that reads the format there (`extract.Extractor`); never a text from a file.
 
     Raises:
         Unusable: the file is damaged, or hostile.
-        StqError: the reading process does not run.
+        StqError: the reading process does not run, or a package that it needs is not installed.
     """
-    return _parsed(_READER.ask(content))
+    return _parsed(_READER.ask(content, extractor))
 
 
 def _parsed(answer: bytes) -> Contents:
@@ -68,21 +73,33 @@ def _parsed(answer: bytes) -> Contents:
         header: Any = json.loads(answer[FRAME.size : FRAME.size + size])
         if "error" in header:
             raise Unusable(str(header["error"]))
+        if "absent" in header:
+            raise _absent(str(header["absent"]))
         data = memoryview(answer)[FRAME.size + size :]
         arrays = {str(path): _array(entry, data) for path, entry in header["arrays"].items()}
         listed = {str(layer): [str(name) for name in names] for layer, names in header["listed"].items()}
-        return Contents(str(header["config"]), listed, arrays)
+        facts = {str(word): str(text) for word, text in header["facts"].items()}
+        return Contents(str(header["config"]), facts, listed, arrays)
     except (struct.error, ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Unusable("the process that read it was led astray") from error
 
 
-def _array(entry: dict[str, Any], data: memoryview) -> _FloatArray | str:
+def _absent(package: str) -> StqError:
+    return StqError(
+        f"files of this format are read by the package {package!r}, which is not installed",
+        next=f"install it: pip install {package}",
+    )
+
+
+def _array(entry: dict[str, Any], data: memoryview) -> Array | str:
     if "problem" in entry:
         return str(entry["problem"])
     shape = entry["shape"]
     if any(type(n) is not int or n < 0 for n in shape):
         raise ValueError(f"shape {shape}")
-    return np.frombuffer(data, np.dtype("<f4"), math.prod(shape), entry["at"]).reshape(shape)
+    if entry["type"] not in ARRAY_TYPES:
+        raise ValueError(f"type {entry['type']}")
+    return np.frombuffer(data, np.dtype(entry["type"]), math.prod(shape), entry["at"]).reshape(shape)
 
 
 class _SandboxReader:
@@ -93,7 +110,7 @@ class _SandboxReader:
         self._owner = 0
         self._lock = threading.Lock()
 
-    def ask(self, content: bytes) -> bytes:
+    def ask(self, content: bytes, extractor: str) -> bytes:
         """The answer to a file's content.
 
         Raises:
@@ -104,8 +121,9 @@ class _SandboxReader:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                process.stdin.write(FRAME.pack(len(content)))
-                process.stdin.write(content)
+                for part in (extractor.encode(), content):
+                    process.stdin.write(FRAME.pack(len(part)))
+                    process.stdin.write(part)
                 process.stdin.flush()
                 (size,) = FRAME.unpack(process.stdout.read(FRAME.size))
                 answer = process.stdout.read(min(size, MAXIMUM_ANSWER_BYTES))
@@ -113,7 +131,7 @@ class _SandboxReader:
                 self.stop()
                 raise StqError(
                     "the process that reads model files has ended",
-                    cause="h5py cannot be imported there, or the process was killed",
+                    cause="a package cannot be imported there, or the process was killed",
                     next=f"see what `{sys.executable} -m stq_deploy.sandbox </dev/null` prints",
                 ) from error
             except BaseException:  # Ctrl-C between question and answer

@@ -90,7 +90,7 @@ def test_absent_folder_and_foreign_files(tmp_path: Path) -> None:
     assert_refused(tmp_path, "it is a folder")
     text = tmp_path / "text.h5"
     text.write_text("hello")
-    assert_refused(text, "neither an HDF5 file nor a .keras archive")
+    assert_refused(text, "none of the formats that are read")
 
 
 def test_devices_and_pipes_are_not_opened(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_file_name_that_is_no_text_is_written_with_escapes(tmp_path: Path) -> 
     """Python keeps a name's stray bytes as half characters, which no JSON of ours may hold."""
     path = tiny_model().save_h5(tmp_path / "m.h5")
     odd = path.rename(tmp_path / os.fsdecode(b"m\xff\xc3\xa9.h5"))
-    assert model_file.open_model_file(odd).facts["name"] == "m\\xff\u00e9.h5"
+    assert model_file.open_model_file(odd).facts.name == "m\\xff\u00e9.h5"
 
 
 @pytest.mark.parametrize("where", ["model", "layer", "setting"])
@@ -186,7 +186,7 @@ def test_listing_goes_on_after_a_problem(tmp_path: Path) -> None:
     draft.entry("bn")["class_name"] = "LayerNormalization"
     name, facts, rows = list_layers(draft.save_h5(tmp_path / "m.h5"))
     assert name == "draft"
-    assert facts["format"] == "h5"
+    assert facts.form == "h5"
     by_name = {row.name: row for row in rows}
     assert by_name["conv"].problem == ""
     assert by_name["conv"].macs == 6 * 5 * 72

@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
-from stq_deploy.sandbox import Contents, Unusable, read_contents
+from stq_deploy.sandbox import Contents, Unusable
+from tests.helpers.frontend.keras_contents import read_contents
 from tests.helpers.model_files import ModelDraft, random, tiny_model
 
 

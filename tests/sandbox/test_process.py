@@ -17,8 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.sandbox import Unusable, process, read_contents
+from stq_deploy.sandbox import Unusable, process
 from stq_deploy.sandbox.process import FRAME
+from tests.helpers.frontend.keras_contents import read_contents
 from tests.helpers.model_files import tiny_model
 
 HANGS = Path(__file__).parent.parent / "frontend" / "corpus" / "found_heap_without_end.h5"
@@ -105,7 +106,12 @@ def answer(header: object, data: bytes = b"") -> bytes:
 
 
 def test_an_answer() -> None:
-    header = {"config": "{}", "listed": {}, "arrays": {"a": {"shape": [2, 1], "at": 4}, "b": {"problem": "is odd"}}}
+    header = {
+        "config": "{}",
+        "facts": {},
+        "listed": {},
+        "arrays": {"a": {"shape": [2, 1], "type": "<f4", "at": 4}, "b": {"problem": "is odd"}},
+    }
     found = process._parsed(answer(header, np.arange(3, dtype="<f4").tobytes()))
     assert np.array_equal(found.arrays["a"], [[1], [2]])
     assert found.arrays["b"] == "is odd"
@@ -120,14 +126,30 @@ def test_an_answer() -> None:
         FRAME.pack(10) + b"{}",
         answer(7),
         answer({}),
-        answer({"config": "", "listed": [], "arrays": {}}),
-        answer({"config": "", "listed": {}, "arrays": {"a": 7}}),
-        answer({"config": "", "listed": {}, "arrays": {"a": {"shape": [2], "at": 0}}}),
-        answer({"config": "", "listed": {}, "arrays": {"a": {"shape": [1], "at": 4}}}, b"1234"),
-        answer({"config": "", "listed": {}, "arrays": {"a": {"shape": [-1], "at": 0}}}, b"1234"),
-        answer({"config": "", "listed": {}, "arrays": {"a": {"shape": "x", "at": 0}}}, b"1234"),
-        answer({"config": "", "listed": {}, "arrays": {"a": {"shape": [1], "at": -4}}}, b"1234"),
-        answer({"config": "", "listed": {}, "arrays": {"a": {"shape": [0.5, 2], "at": 0}}}, b"1234"),
+        answer({"config": "", "facts": {}, "listed": [], "arrays": {}}),
+        answer({"config": "", "facts": [], "listed": {}, "arrays": {}}),
+        answer(
+            {"config": "", "facts": {}, "listed": {}, "arrays": {"a": {"shape": [1], "type": "|O", "at": 0}}},
+            b"12345678",
+        ),
+        answer({"config": "", "facts": {}, "listed": {}, "arrays": {"a": 7}}),
+        answer({"config": "", "facts": {}, "listed": {}, "arrays": {"a": {"shape": [2], "type": "<f4", "at": 0}}}),
+        answer(
+            {"config": "", "facts": {}, "listed": {}, "arrays": {"a": {"shape": [1], "type": "<f4", "at": 4}}}, b"1234"
+        ),
+        answer(
+            {"config": "", "facts": {}, "listed": {}, "arrays": {"a": {"shape": [-1], "type": "<f4", "at": 0}}}, b"1234"
+        ),
+        answer(
+            {"config": "", "facts": {}, "listed": {}, "arrays": {"a": {"shape": "x", "type": "<f4", "at": 0}}}, b"1234"
+        ),
+        answer(
+            {"config": "", "facts": {}, "listed": {}, "arrays": {"a": {"shape": [1], "type": "<f4", "at": -4}}}, b"1234"
+        ),
+        answer(
+            {"config": "", "facts": {}, "listed": {}, "arrays": {"a": {"shape": [0.5, 2], "type": "<f4", "at": 0}}},
+            b"1234",
+        ),
     ],
 )
 def test_answers_that_are_none(wrong: bytes) -> None:
@@ -146,17 +168,24 @@ DATA = np.arange(6, dtype="<f4").tobytes()
 _SCALARS = st.none() | st.booleans() | st.floats() | st.text(max_size=3) | st.integers() | st.integers(-9, 30)
 _ANYTHING = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner))
 _NUMBERS = st.integers(-1, 7) | st.sampled_from([2**31, 2**63, 10**30, -(10**30)])
-_PLACES = st.fixed_dictionaries({"shape": st.lists(_NUMBERS, max_size=3), "at": _NUMBERS})
+_PLACES = st.fixed_dictionaries(
+    {"shape": st.lists(_NUMBERS, max_size=3), "type": st.sampled_from(["<f4", "|O"]), "at": _NUMBERS}
+)
 _ENTRIES = _PLACES | st.fixed_dictionaries({"problem": _ANYTHING}) | _ANYTHING
 _LISTS = st.dictionaries(st.text(max_size=2), st.lists(st.text(max_size=2), max_size=2))
 _HEADERS = st.fixed_dictionaries(
-    {"config": st.text(max_size=5), "listed": _LISTS, "arrays": st.dictionaries(st.text(max_size=2), _ENTRIES)}
+    {
+        "config": st.text(max_size=5),
+        "facts": st.just({}),
+        "listed": _LISTS,
+        "arrays": st.dictionaries(st.text(max_size=2), _ENTRIES),
+    }
 )
 
 
 @given(_HEADERS | _ANYTHING)
-@example({"config": "", "listed": {}, "arrays": {"a": {"shape": [10**30], "at": 0}}})
-@example({"config": "", "listed": {}, "arrays": {"a": {"shape": [1], "at": 10**30}}})
+@example({"config": "", "facts": {}, "listed": {}, "arrays": {"a": {"shape": [10**30], "type": "<f4", "at": 0}}})
+@example({"config": "", "facts": {}, "listed": {}, "arrays": {"a": {"shape": [1], "type": "<f4", "at": 10**30}}})
 def test_an_answer_holds_what_it_states_or_is_refused(header: Any) -> None:
     try:
         found = process._parsed(answer(header, DATA))

@@ -14,7 +14,7 @@ import pytest
 from stq_deploy.frontend.model_file import open_model_file
 from stq_deploy.research.training.compact_h5 import compact_bytes
 from stq_deploy.research.training.packed_archive import packed_bytes
-from stq_deploy.sandbox import read_contents
+from tests.helpers.frontend.keras_contents import read_contents
 
 pytestmark = pytest.mark.keras
 

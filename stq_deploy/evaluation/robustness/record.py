@@ -74,8 +74,8 @@ def attacked_job(
     stated_classes(output, threshold)
     # The labels may hold fewer classes: chance would then be too high for the flag that compares with it.
     names = samples.class_names or [str(c) for c in range(max(output.channels, 2))]
-    digest = file.facts["sha256"]
-    of_source = "" if source is None else open_model_file(source).facts["sha256"]
+    digest = file.facts.sha256
+    of_source = "" if source is None else open_model_file(source).facts.sha256
     return Job(
         model, digest, preset, x, y, tuple(map(str, names)), seed, out / "shards", defence, source, of_source,
         conversion, source_range, threshold,

@@ -13,10 +13,10 @@ import numpy as np
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.checked import ActivationFunction, CheckedLayer
 from stq_deploy.frontend.errors import unsupported
+from stq_deploy.frontend.formats.keras.arrays import Shapes
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers.reader import LayerReader
 from stq_deploy.frontend.layers.registry import handler_for, register
-from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.quantizers import ACTIVATION, Quantizer, make_quantizer, read_quantizer
 from stq_deploy.frontend.source import (
     AddNode,

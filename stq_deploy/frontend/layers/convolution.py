@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from stq_deploy.frontend.formats.keras.arrays import Shapes
 from stq_deploy.frontend.layers.activation import add_activation
 from stq_deploy.frontend.layers.normalization import fold, normalization_epsilon, normalization_names
 from stq_deploy.frontend.layers.reader import LayerReader
 from stq_deploy.frontend.layers.registry import register
-from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.quantizers import CONSTANT
 from stq_deploy.frontend.source import BatchNormFold, BiasNode, ConvolveNode, DepthwiseNode, FloatArray, FloatBias
 from stq_deploy.frontend.values import one_of

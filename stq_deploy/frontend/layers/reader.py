@@ -10,8 +10,8 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.checked import Setting
 from stq_deploy.frontend.errors import shown, unsupported
 from stq_deploy.frontend.fixed_point_weights import fixed_point_quantizer
+from stq_deploy.frontend.formats.keras.arrays import Shapes
 from stq_deploy.frontend.layer_graph import LayerConfig
-from stq_deploy.frontend.model_file import Shapes
 from stq_deploy.frontend.quantizers import KERNEL, Quantizer, Role, read_quantizer
 from stq_deploy.frontend.source import BatchNormFold, FloatArray, FloatBias, FloatKernel, Node, ReshapeNode
 from stq_deploy.frontend.values import AcceptedValues, flag, is_whole, one_of, real, whole
@@ -331,7 +331,7 @@ class LayerReader:
         """The layer's stored arrays, by name in Keras's order; counts the parameters.
 
         Args:
-            shapes: as for a `model_file.ArrayReader`.
+            shapes: as for a `arrays.ArrayReader`.
         """
         if sum(math.prod(shape) for shape in shapes.values() if shape) > MAXIMUM_ELEMENTS:
             raise self.error(f"its weights have the shapes {shown(shapes)}", f"stay below {MAXIMUM_ELEMENTS} weights")

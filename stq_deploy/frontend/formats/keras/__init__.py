@@ -1,0 +1,1 @@
+"""Keras's .h5 and .keras files."""

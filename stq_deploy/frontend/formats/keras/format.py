@@ -1,0 +1,112 @@
+"""Keras's .h5 and .keras files as a `ModelFormat`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from stq_deploy.common.file_kinds import KERAS, STQ, file_kind, weights_alone
+from stq_deploy.common.untrusted_json import parse_json
+from stq_deploy.frontend.checked import CheckedModel
+from stq_deploy.frontend.errors import damaged
+from stq_deploy.frontend.formats.interface import FileFacts, Form, ModelFormat, OpenedModel, SupportColumn
+from stq_deploy.frontend.formats.keras.arrays import array_reader, number_counter
+from stq_deploy.frontend.formats.keras.limits import HDF5_MAGIC, METADATA, NO_MODEL, ZIP_MAGIC
+from stq_deploy.frontend.formats.keras.walk import ImportWalk
+from stq_deploy.frontend.layer_graph import LayerGraph, read_layer_graph
+from stq_deploy.frontend.parsed import ListedModel, ParsedModel
+from stq_deploy.sandbox import Contents, Unusable, read_contents
+
+_H5 = Form("h5", "an HDF5 file", (".h5", ".hdf5"))
+_KERAS = Form("keras", "a .keras archive", (".keras",))
+_EXTRACTOR = "stq_deploy.frontend.formats.keras.extract"
+_VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
+_MEMBERS = (b"config.json", b"model.weights.h5")
+
+
+class KerasFormat(ModelFormat):
+    """Models that Keras or QKeras has saved whole."""
+
+    forms = (_H5, _KERAS)
+
+    def detect(self, content: bytes) -> Form | None:
+        if content.startswith(HDF5_MAGIC):
+            return _H5
+        return _KERAS if content.startswith(ZIP_MAGIC) and _is_archive(content) else None
+
+    def open(self, content: bytes, form: Form, name: str, sha256: str) -> KerasModel:
+        try:
+            found = read_contents(content, _EXTRACTOR)
+        except Unusable as error:
+            raise weights_alone() if NO_MODEL in str(error) else damaged(str(error)) from error
+        return KerasModel(found, FileFacts(name, sha256, form.name, "Keras 2", *_writer(found)))
+
+    def columns(self) -> tuple[SupportColumn, ...]:
+        from stq_deploy.frontend.formats.keras.described import operators
+
+        return (SupportColumn("Keras 2 and QKeras 0.9", operators()),)
+
+
+def _is_archive(content: bytes) -> bool:
+    """Whether a ZIP archive is of Keras: by the name of its first member, or where that is another, of any."""
+    kind = file_kind(content, "")
+    first = "" if kind is None else kind.form
+    return first == KERAS or (first != STQ and any(member in content for member in _MEMBERS))
+
+
+class KerasModel(OpenedModel):
+    """The content of one .h5 or .keras file.
+
+    Attributes:
+        config: `{"class_name": ..., "config": {...}}`, as parsed from JSON. Untrusted.
+    """
+
+    def __init__(self, found: Contents, facts: FileFacts) -> None:
+        self.facts = facts
+        self.config = _json(found.config)
+        self._read_arrays = array_reader(found, facts.form)
+        self._count_numbers = number_counter(found, facts.form)
+
+    def list_layers(self) -> ListedModel:
+        graph, walk = self._walk()
+        return ListedModel(graph.name, [walk.try_to_take(layer) for layer in graph.layers])
+
+    def parse(self, *, post_training: bool) -> ParsedModel:
+        graph, walk = self._walk()
+        walk.take_all(graph)
+        if walk.obstacle is not None and not post_training:
+            raise walk.obstacle
+        return walk.finish(graph, self.facts)
+
+    def check(self) -> CheckedModel:
+        graph, walk = self._walk()
+        walk.take_all(graph)
+        return CheckedModel(
+            graph.name, self.facts.to_json(), walk.input_shape, walk.obstacle, tuple(walk.checked), graph.outputs
+        )
+
+    def _walk(self) -> tuple[LayerGraph, ImportWalk]:
+        return read_layer_graph(self.config), ImportWalk(self._read_arrays, self._count_numbers)
+
+
+def _writer(found: Contents) -> tuple[str, str]:
+    """(who has written the file, in which version), as far as it states them."""
+    version = found.facts.get("keras_version", "")
+    try:
+        stated = parse_json(found.facts.get(METADATA, "{}"))
+    except (ValueError, RecursionError):
+        stated = {}
+    if isinstance(stated, dict):
+        version = stated.get("keras_version", version)
+    version = version if isinstance(version, str) and _VERSION.fullmatch(version) else ""
+    return ("Keras", version) if version else ("", "")
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        config = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(f"its configuration is not JSON ({str(error)[:200]})") from error
+    if not isinstance(config, dict):
+        raise damaged("its configuration is not an object")
+    return config

@@ -1,0 +1,27 @@
+"""The formats that are read, in the order in which they are asked; a new one is a folder here and a line below."""
+
+from __future__ import annotations
+
+from stq_deploy.frontend.formats.interface import Form, ModelFormat
+from stq_deploy.frontend.formats.keras.format import KerasFormat
+
+FORMATS: tuple[ModelFormat, ...] = (KerasFormat(),)
+
+
+def detect(content: bytes) -> tuple[ModelFormat, Form] | None:
+    """The format of a file, by its content; None if it is none of these."""
+    for format in FORMATS:
+        form = format.detect(content)
+        if form is not None:
+            return format, form
+    return None
+
+
+def form_named(ending: str) -> Form | None:
+    """The form that a file name's ending (".h5") states; None if it states none."""
+    return next((form for format in FORMATS for form in format.forms if ending.lower() in form.endings), None)
+
+
+def endings() -> tuple[str, ...]:
+    """The first ending of every form: the names that models have."""
+    return tuple(form.endings[0] for format in FORMATS for form in format.forms)
