@@ -46,6 +46,7 @@ from stq_deploy.network.archive import is_network_file
 from stq_deploy.network.input_format import InputFormat
 from stq_deploy.network.output import Task, real_values
 from stq_deploy.network.summary import network_title, op_rows, op_text
+from stq_deploy.onnx_export import Dialect, check_onnx_path, export_network
 from stq_deploy.pipeline import Conversion, Pipeline, PostTraining, Rewrites, Rewritten, Watch, open_source, step_names
 from stq_deploy.pipeline.model_in_memory import convert_keras_model, saved_model
 from stq_deploy.pipeline.steps import PLAN
@@ -192,6 +193,29 @@ class IntegerNetwork:
         """
         check_network_path(path, force=force, force_option=False)
         save_network(self.network, path)
+
+    def save_onnx(self, path: PathLike, *, dialect: Dialect = "qonnx", force: bool = False) -> None:
+        """Write the network as an ONNX file of integers, for viewers and for other programs' executors.
+
+        The input takes levels as `input_format` makes them, in this package's order of axes; the outputs give the same
+        levels as `predict` with `levels`.
+
+        Parameters
+        ----------
+        path : path
+            In a folder that exists.
+        dialect : {"qonnx", "onnx"}
+            "qonnx" states the bits of weights by QONNX's quantizers, "onnx" uses ONNX's operators alone.
+        force : bool
+            Replace a file of another kind, too.
+
+        Raises
+        ------
+        StqError
+            The package onnx is not installed, the file cannot be written, or another kind of file is there.
+        """
+        check_onnx_path(path, force=force, force_option=False)
+        export_network(self.network, path, dialect)
 
     def __repr__(self) -> str:
         shapes = ", ".join(map(str, self.output_shapes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"show_default": True})
 @click.argument("model", type=MODEL)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Network file to write (.stq).")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="File to write: .stq, or .onnx.")
+@click.option(
+    "--to",
+    type=click.Choice(("stq", "qonnx", "onnx")),
+    default="stq",
+    help="Write a network of this package; or its integers as an ONNX file, for viewers and other executors: with "
+    "QONNX's quantizers, or with ONNX's operators alone. MODEL may then be a .stq file.",
+)
 @force_option
 @task_options
 @conversion_options
@@ -32,13 +39,14 @@ if TYPE_CHECKING:
 def convert(
     model: str,
     out: Path,
+    to: Literal["stq", "qonnx", "onnx"],
     force: bool,
     stated: Stated,
     conversion: ConversionOptions,
     rewrites: RewriteOptions,
     as_json: bool,
 ) -> None:
-    """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network.
+    """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network; --to writes it as an ONNX file.
 
     Every layer's function from sum to output level is certified: for all sums that its weights and inputs allow,
     the integers equal the trained network's arithmetic. Prints how, layer by layer. --post-training first quantizes
@@ -47,23 +55,30 @@ def convert(
 
     A model that does not quantize its input needs --calibrate or --input-range, unless it takes pictures.
     """
-    from stq_deploy.api import check_network_path, open_network
+    from stq_deploy.api import check_network_path, check_onnx_path, open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.network.summary import op_rows
     from stq_deploy.zoo.shipped import resolve_model
 
     rewrites.check()
-    check_network_path(out, inputs=(resolve_model(model, keras=True), conversion.calibrate), force=force)
+    keras = to == "stq"
+    check = check_network_path if to == "stq" else check_onnx_path
+    check(out, inputs=(resolve_model(model, keras=keras), conversion.calibrate), force=force)
     with interruptible("no file was written; the same command starts again"):
         with progress_bars() as progress:
             pipeline = rewrites.pipeline(conversion, progress, as_json)
-            net = open_network(model, pipeline, keras=True, stated=stated)
-        net.save(out, force=force)
+            net = open_network(model, pipeline, keras=keras, stated=stated)
+        if to == "stq":
+            net.save(out, force=force)
+        else:
+            net.save_onnx(out, dialect=to, force=force)
     network = net.network
     say_assumed_input(network)
     if as_json:
-        facts = {key: network.metadata[key] for key in ("name", "source", "converter", "classes", "dropped", "input")}
+        facts = {
+            key: network.metadata.get(key) for key in ("name", "source", "converter", "classes", "dropped", "input")
+        }
         rows = [row.to_json() for row in op_rows(network)]
         print_json({"file": str(out), "model_hash": network.sha256(), **facts, "ops": rows})
     else:
@@ -97,13 +112,13 @@ def _print(console: Console, network: Network, out: Path) -> None:
         console.print("  all layers before the logits are exact", highlight=False)
     error = rows[-1].certificate.get("largest_error", 0.0)
     console.print(f"  largest error of a logit: {error:.2g}", highlight=False)
-    layers = network.metadata["layers"]
+    layers = network.metadata.get("layers", [])
     remarks = (
         half_precision_remark(layer.get("half_precision", "") for layer in layers),
         undecided_remark((shown(layer["name"]), layer.get("undecided", 0)) for layer in layers),
     )
     for remark in filter(None, remarks):
         console.print(remark, markup=False, highlight=False)
-    for dropped in network.metadata["dropped"]:
+    for dropped in network.metadata.get("dropped", []):
         console.print(f"left out: {dropped['layer']} ({dropped['reason']})", markup=False, highlight=False)
     console.print(f"wrote {out}, model hash {network.sha256()[:16]}", markup=False, highlight=False, soft_wrap=True)
