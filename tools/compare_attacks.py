@@ -42,11 +42,12 @@ from stq_deploy.research.attacks.square import Square
 from stq_deploy.research.attacks.streams import Streams
 from stq_deploy.research.attacks.victim import Victim
 from stq_deploy.zoo.shipped import resolve_model
+from tools.marked_block import replace_block
 
 HERE = Path(__file__).resolve().parent
 FIGURES = HERE.parent / "docs" / "figures" / "compare_attacks.json"
 PAGE = HERE.parent / "docs" / "CHECKS.md"
-BEGIN, END = "<!-- compare_attacks: written by tools/compare_attacks -->\n", "<!-- end of compare_attacks -->\n"
+BLOCK = "compare_attacks"
 NETWORKS = ("zoo:resnet-v1-cifar10", "zoo:fp-cifar10")
 SETTINGS = ("activation", "strides", "padding", "kernel_size", "pool_size", "epsilon")
 LARGEST_LOGIT_ERROR = 1e-3
@@ -105,8 +106,7 @@ def main(
     for name in () if table else names:
         found[name] = compared(name, jobs(steps, queries), samples, torch_python, data)
         write_whole(FIGURES, json.dumps(found, indent=1) + "\n")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    write_whole(PAGE, f"{before}{BEGIN}{text(found)}{END}{rest.partition(END)[2]}")
+    write_whole(PAGE, replace_block(PAGE.read_text(encoding="utf-8"), BLOCK, text(found)))
     click.echo(text(found))
 
 
