@@ -1,6 +1,6 @@
 """Certifies shipped networks on test samples, and writes the results as docs/CERTIFICATES.md.
 
-Every network with a converted file and pictures of 8 bits takes part. Each certificate is written as soon as it is
+Every quantized network for pictures of 8 bits takes part. Each certificate is written as soon as it is
 finished, so an interrupted run loses at most one. The same command continues from there.
 """
 
@@ -29,8 +29,9 @@ from stq_deploy.evaluation.certificates.nearby import Nearby
 from stq_deploy.evaluation.certificates.smoothing import Settings
 from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.task import scoring_of
-from stq_deploy.network import Network, load_network
+from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
+from stq_deploy.pipeline import convert_model
 from stq_deploy.program import plan_network
 from stq_deploy.zoo.shipped import ShippedModel, shipped_models
 
@@ -58,7 +59,7 @@ def main(
     """Certify the shipped networks, and write docs/figures/certificates.json and docs/CERTIFICATES.md."""
     rows: dict[str, Any] = json.loads(FIGURES.read_text())["networks"] if FIGURES.exists() else {}
     for name, model in () if page_only else shipped_models().items():
-        if not model.network.exists() or (names and name not in names):
+        if "network_sha256" not in model.record or (names and name not in names):
             continue
         try:
             settings = [Settings(sigma, draws) for sigma in sigmas] if smoothed else []
@@ -82,7 +83,7 @@ def certified(
 
     Certificates of a former run stay, if network and samples are the same.
     """
-    network, dataset = load_network(model.network), str(model.record["config"]["dataset"])
+    network, dataset = convert_model(model.keras), str(model.record["config"]["dataset"])
     program, pictures = plan_network(network), samples_of_dataset(dataset, data, samples)
     if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:
         return

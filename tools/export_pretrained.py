@@ -3,7 +3,7 @@
     python tools/export_pretrained.py RUN stq_deploy/zoo/pretrained/stq-cifar10.keras [--data FILE]
 
 RUN is the --out folder of `stq-deploy train`. Writes the .keras, and beside it a .json record and the model card (.md).
-For a quantized model that is not large it also writes the converted network (.stq).
+For a network of the demo it also writes the converted network (.stq).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -52,7 +52,7 @@ def main(run: Path, destination: Path, data: Path | None, kernel_bits: int) -> N
             )
         record = export_pretrained(run, destination, data, kernel_bits)
         shipped = ShippedModel(destination.stem, record, destination.parent)
-        record["weight_bits"] = export_network(shipped)
+        record |= network_facts(shipped)
         write_json(destination.with_suffix(".json"), record)
     except StqError as error:
         raise click.ClickException(str(error)) from error
@@ -60,20 +60,19 @@ def main(run: Path, destination: Path, data: Path | None, kernel_bits: int) -> N
     click.echo(json.dumps({name: value for name, value in record.items() if name != "history"}, indent=2))
 
 
-def export_network(model: ShippedModel) -> list[int]:
-    """Write a quantized model's converted network, if small enough to come along; return its weights' bits."""
+def network_facts(model: ShippedModel) -> dict[str, Any]:
+    """Bits of the weights and hash of a quantized model's network; writes the network (.stq) if the demo needs it."""
     from stq_deploy.network import save_network
     from stq_deploy.pipeline import convert_model
     from stq_deploy.zoo.scheme_file import recorded_scheme
-    from stq_deploy.zoo.shipped import LARGEST_NETWORK
+    from stq_deploy.zoo.shipped import CONVERTED, PREFIX
 
     if not recorded_scheme(model.record["config"]).quantized:
-        return []
+        return {"weight_bits": []}
     network = convert_model(model.keras)
-    save_network(network, model.network)
-    if model.network.stat().st_size > LARGEST_NETWORK:
-        model.network.unlink()
-    return network.weight_bits
+    if PREFIX + model.name in CONVERTED:
+        save_network(network, model.network)
+    return {"weight_bits": network.weight_bits, "network_sha256": network.sha256()}
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ PREFIX = "zoo:"
 DEFAULT_MODEL = "zoo:stq-cifar10"
 ROBUST_MODEL = "zoo:robust-stq-cifar10"
 """The demo runs it beside `DEFAULT_MODEL`, once it is among the shipped models."""
-LARGEST_NETWORK = 250_000
-"""Most bytes of a shipped converted network; larger ones are converted on demand."""
+CONVERTED = (DEFAULT_MODEL, ROBUST_MODEL)
+"""The demo's networks, which come converted too. Others are converted on demand, which takes seconds."""
 ROBUST_KINDS = ("clean", "worst")
 """Shipped sample files of `ROBUST_MODEL`."""
 SAMPLE_KINDS = ("clean", "fgsm", "pgd", "square", "worst")
@@ -50,10 +50,7 @@ class ShippedModel:
 
     @property
     def network(self) -> Path:
-        """The network converted from it, which needs no TensorFlow.
-
-        Floating-point models and networks larger than `LARGEST_NETWORK` have none.
-        """
+        """The network converted from it; only models in `CONVERTED` have one."""
         return self._file(".stq")
 
     @property
