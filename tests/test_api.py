@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import re
 import subprocess
@@ -73,6 +74,14 @@ def test_every_name_is_there_and_no_other() -> None:
     for name in stq.__all__:
         assert getattr(stq, name).__module__.startswith("stq_deploy.")
     assert set(stq.__all__) <= set(dir(stq))
+    assert sorted(stq.__all__) == sorted(name for names in stq._MODULES.values() for name in names)
+    tree = ast.parse(Path(stq.__file__).read_text(encoding="utf-8"))
+    typed = {
+        (node.module, alias.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    at_run_time = {(f"stq_deploy.{module}", name) for module, names in stq._MODULES.items() for name in names}
+    assert typed - at_run_time == {("importlib", "import_module"), ("typing", "TYPE_CHECKING"), ("typing", "Any")}
+    assert at_run_time <= typed
     with pytest.raises(AttributeError, match="evalute"):
         stq.evalute  # type: ignore[attr-defined]  # noqa: B018
 

@@ -207,7 +207,7 @@ BEHIND_THE_INTERFACE = {
     "stq_deploy.pipeline.model_in_memory.convert_keras_model", "stq_deploy.targets.emulator.process.EmulatedBoard",
     "stq_deploy.toolchain.build.build_firmware",
 }  # fmt: skip
-"""What `stq_deploy/api.py` does for the commands and for hls4ml's backend."""
+"""What `stq_deploy/api/` does for the commands and for hls4ml's backend."""
 
 
 def test_commands_and_hls4ml_go_through_the_python_interface() -> None:

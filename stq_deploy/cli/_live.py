@@ -56,7 +56,8 @@ def attack_live_boards(
     Raises:
         StqError: an attack needs gradients, a board fails, or it answers unlike its host twin.
     """
-    from stq_deploy.api import find_or_build, open_network
+    from stq_deploy.api.firmware import find_or_build
+    from stq_deploy.api.network import open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.common.files import locked, made_folder

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stq_deploy.api import IntegerNetwork
+    from stq_deploy.api.network import IntegerNetwork
     from stq_deploy.cli._conversion import ConversionOptions
     from stq_deploy.common.progress import Progress
     from stq_deploy.pipeline import Pipeline
@@ -56,7 +56,7 @@ class RewriteOptions:
 
     def print_effects(self, console: Console, net: IntegerNetwork) -> None:
         """Print the changes that the rewrites have made."""
-        from stq_deploy.api import IntegerNetwork
+        from stq_deploy.api.network import IntegerNetwork
 
         assert net.making is not None  # the pipeline made it
         steps = net.making.steps

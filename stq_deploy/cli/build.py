@@ -68,8 +68,8 @@ def build(
     `make` builds without this tool. Prints flash and RAM by memory and by layer, what lies where and why, and the
     worst-case stack.
     """
-    from stq_deploy.api import build as build_network
-    from stq_deploy.api import open_network
+    from stq_deploy.api.firmware import build as build_network
+    from stq_deploy.api.network import open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.codegen.names import DEFAULT_NAME, checked_name

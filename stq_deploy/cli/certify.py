@@ -68,7 +68,7 @@ def certify(
     import numpy as np
 
     from stq_deploy import __version__
-    from stq_deploy.api import open_network
+    from stq_deploy.api.network import open_network
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.common.errors import StqError

@@ -55,10 +55,11 @@ def convert(
 
     A model that does not quantize its input needs --calibrate or --input-range, unless it takes pictures.
     """
-    from stq_deploy.api import check_network_path, check_onnx_path, open_network
+    from stq_deploy.api.network import check_network_path, open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.network.summary import op_rows
+    from stq_deploy.onnx_export import check_onnx_path
     from stq_deploy.zoo.shipped import resolve_model
 
     rewrites.check()

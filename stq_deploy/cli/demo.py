@@ -14,7 +14,7 @@ from stq_deploy.cli._outcome import interruptible
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stq_deploy.api import IntegerNetwork
+    from stq_deploy.api.network import IntegerNetwork
     from stq_deploy.common.progress import Progress
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.demo import Demo
@@ -107,7 +107,7 @@ def demo(
 
 def _robust(board: Board, out: Path, boards: int, limit: int, progress: Progress) -> Demo | None:
     """The robust network on emulated boards, in a folder of its own; None if none comes with the package."""
-    from stq_deploy.api import load
+    from stq_deploy.api.network import load
     from stq_deploy.common.files import made_folder
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.evaluation.demo import run_demo
@@ -131,7 +131,7 @@ def _robust(board: Board, out: Path, boards: int, limit: int, progress: Progress
 
 def _shipped() -> tuple[IntegerNetwork, list[SampleFile]]:
     """The shipped network and samples; no TensorFlow."""
-    from stq_deploy.api import load
+    from stq_deploy.api.network import load
     from stq_deploy.evaluation.board_run import SampleFile
     from stq_deploy.zoo.shipped import DEFAULT_MODEL, shipped_samples
 
@@ -143,7 +143,7 @@ def _from_keras(limit: int, out: Path, progress: Progress) -> tuple[IntegerNetwo
     """The shipped QKeras model converted now, and the shipped clean samples attacked now."""
     from functools import partial
 
-    from stq_deploy.api import open_network
+    from stq_deploy.api.network import open_network
     from stq_deploy.common.progress import stage
     from stq_deploy.datasets.samples import CLEAN, load_samples, save_samples
     from stq_deploy.evaluation.board_run import SampleFile

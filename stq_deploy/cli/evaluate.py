@@ -232,7 +232,7 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion) -> It
         )
         return
 
-    from stq_deploy.api import open_network
+    from stq_deploy.api.network import open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.evaluation.agreement import check_none_differ
     from stq_deploy.evaluation.network_answers import network_answers

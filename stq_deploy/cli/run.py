@@ -69,7 +69,8 @@ def run(
     """
     import os
 
-    from stq_deploy.api import find_or_build, open_network
+    from stq_deploy.api.firmware import find_or_build
+    from stq_deploy.api.network import open_network
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._result_tables import print_costs, print_results
     from stq_deploy.cli._screen import print_json, progress_bars, result_console

@@ -65,7 +65,8 @@ def verify(
     Prints one row per layer, and the first layer, element and values that differ; exit code 1 if any does.
     For a QKeras model it also counts differences from TensorFlow's float32 arithmetic, which are not errors.
     """
-    from stq_deploy.api import compare_levels, open_network
+    from stq_deploy.api.network import open_network
+    from stq_deploy.api.verification import compare_levels
     from stq_deploy.cli._input import outside_text, say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.inputs import read_inputs

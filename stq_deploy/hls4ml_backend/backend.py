@@ -18,7 +18,7 @@ from hls4ml.backends.fpga.fpga_backend import FPGABackend
 from hls4ml.model.flow import get_flow, register_flow
 from hls4ml.model.optimizer import ModelOptimizerPass, optimize_model, register_pass
 
-from stq_deploy.api import convert_network
+from stq_deploy.api.conversion import convert_network
 from stq_deploy.common.errors import StqError
 from stq_deploy.hls4ml_backend.deployment import Deployment
 from stq_deploy.hls4ml_backend.environment import let_hls4ml_read_qkeras

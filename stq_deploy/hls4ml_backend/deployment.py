@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stq_deploy import api
+from stq_deploy.api.boards import RunningNetwork
+from stq_deploy.api.firmware import build
+from stq_deploy.api.network import IntegerNetwork
 from stq_deploy.common.errors import StqError
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.hls4ml_backend.values import checked_samples, real_output
 from stq_deploy.network.output import Floats
+from stq_deploy.toolchain.built import BuiltFirmware
 
 BUILD_COMMAND = "hls4ml, backend STM32"
 """The command named in generated sources, where `stq-deploy build` puts its command line."""
@@ -24,13 +27,13 @@ class Deployment:
         folder: the folder of the build.
     """
 
-    def __init__(self, net: api.IntegerNetwork, board: str, folder: str) -> None:
+    def __init__(self, net: IntegerNetwork, board: str, folder: str) -> None:
         self.net = net
         self.board = board
         self.folder = folder
-        self._running: api.RunningNetwork | None = None
+        self._running: RunningNetwork | None = None
 
-    def build(self, compiler: str | None) -> api.BuiltFirmware:
+    def build(self, compiler: str | None) -> BuiltFirmware:
         """As `stq-deploy build`: the C project and the image in `folder`.
 
         Args:
@@ -39,7 +42,7 @@ class Deployment:
         Raises:
             StqError: no compiler, the network does not fit, or the folder holds something else.
         """
-        return api.build(self.net, self.board, self.folder, compiler=compiler, command=BUILD_COMMAND)
+        return build(self.net, self.board, self.folder, compiler=compiler, command=BUILD_COMMAND)
 
     def load(self) -> Path:
         """Compile the network for this computer, with the board's kernels; returns the library's path.
@@ -48,7 +51,7 @@ class Deployment:
             StqError: no compiler for this computer.
         """
         executor = HostExecutor(self.net.program)
-        self._running = api.RunningNetwork(executor)
+        self._running = RunningNetwork(executor)
         return executor.library
 
     def predict(self, x: Any, *, logits: bool) -> Floats | list[Floats]:

@@ -97,7 +97,7 @@ def test_an_impossible_place_is_refused_before_any_work(
     (tmp_path / "file").write_text("mine")
     (tmp_path / "circle").symlink_to("circle")
     os.mkfifo("pipe")
-    monkeypatch.setattr("stq_deploy.api.open_network", lambda *_, **__: pytest.fail("work was done"))
+    monkeypatch.setattr("stq_deploy.api.network.open_network", lambda *_, **__: pytest.fail("work was done"))
     for force in ([], ["--force"]):
         done = invoke("convert", "zoo:stq-cifar10", "-o", place, *force)
         assert done.exit_code == 1 and told in done.stderr and "Traceback" not in done.output
