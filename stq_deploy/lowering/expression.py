@@ -3,7 +3,7 @@
 An `Expression` is a core with stages still to be folded. The core is a tensor, the accumulator of a weighted op, a
 combination of two expressions, or a rearrangement (pooling by maximum, concatenation, ...) of expressions. An
 expression that ends in a quantizer becomes one op per core (`decide.quantized`). One that is read unquantized is stored
-exactly, or else in fixed point (`decide.unquantized`).
+exactly, or else in fixed point (`decide.tensors`).
 """
 
 from __future__ import annotations

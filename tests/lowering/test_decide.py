@@ -11,7 +11,7 @@ from stq_deploy.frontend import source as s
 from stq_deploy.lowering import lower
 from stq_deploy.lowering.decide import Decisions, ValueForm, decide
 from stq_deploy.lowering.decide.decision import needed
-from stq_deploy.lowering.decide.unquantized import TensorDecider
+from stq_deploy.lowering.decide.tensors import Tensors
 from stq_deploy.lowering.emit import emit
 from stq_deploy.lowering.expression import Expression, TensorValue
 from stq_deploy.network import TensorType
@@ -119,7 +119,7 @@ def test_a_rounded_operand_is_computed_once(kind: type[s.Node]) -> None:
 
 
 def test_a_question_without_use_costs_nothing() -> None:
-    tensors = TensorDecider()
+    tensors = Tensors()
     x = TensorValue(TensorType((2,), "int8", -8, 7, 1.0), (ONE,))
     asked = tensors.fixed(Expression(x), Fraction(1, 8), "unused")
     used = tensors.fixed(Expression(x), Fraction(1, 4), "used")

@@ -2,7 +2,7 @@
 
 A weighted layer yields an accumulator. An `Expression` collects the scale, bias, batch norm and activations after it as
 stages. A quantizer then turns the expression into levels, as one op (`quantized`). Sums and products of few-level
-tensors become tables (`tables`). Values that are read unquantized are stored exactly or in fixed point (`unquantized`).
+tensors become tables (`tables`). Values that are read unquantized are stored exactly or in fixed point (`tensors`).
 The expressions left at the model's outputs are the logits (`outputs`).
 """
 
@@ -24,7 +24,8 @@ from stq_deploy.lowering.decide.decision import Decision, Decisions, Facts, Inpu
 from stq_deploy.lowering.decide.operation import probe
 from stq_deploy.lowering.decide.outputs import output_tensor
 from stq_deploy.lowering.decide.quantized import quantized
-from stq_deploy.lowering.decide.unquantized import FEWEST_BITS, TensorDecider, rounding_step
+from stq_deploy.lowering.decide.rounding import FEWEST_BITS, rounding_step
+from stq_deploy.lowering.decide.tensors import Tensors
 from stq_deploy.lowering.errors import lowering_error
 from stq_deploy.lowering.expression import (
     Accumulator,
@@ -99,7 +100,7 @@ def decide(source: s.SourceGraph, progress: Progress = silent) -> Decisions:
 class _NodeDecider:
     def __init__(self, source: s.SourceGraph) -> None:
         self.source = source
-        self.tensors = TensorDecider()
+        self.tensors = Tensors()
         self.values: dict[int, Expression] = {}
         self.last_of_layer = {node.layer: n for n, node in enumerate(source.nodes)}
         self.endings = [find_ending(source, n) for n in source.outputs]

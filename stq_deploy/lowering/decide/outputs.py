@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from stq_deploy.lowering.certificate import Certified
 from stq_deploy.lowering.decide.decision import ValueForm
-from stq_deploy.lowering.decide.unquantized import TensorDecider, keep_accumulators, rounding_step
+from stq_deploy.lowering.decide.exact import keep_accumulators
+from stq_deploy.lowering.decide.rounding import rounding_step
+from stq_deploy.lowering.decide.tensors import Tensors
 from stq_deploy.lowering.errors import lowering_error
 from stq_deploy.lowering.expression import Expression, Rearrangement, TensorValue
 from stq_deploy.lowering.fixed_point import BITS
@@ -16,9 +18,7 @@ from stq_deploy.network import TensorType
 from stq_deploy.network.requantize import Requantize
 
 
-def output_tensor(
-    tensors: TensorDecider, value: Expression, layer: str, reader: str, *, signs: bool = False
-) -> TensorValue:
+def output_tensor(tensors: Tensors, value: Expression, layer: str, reader: str, *, signs: bool = False) -> TensorValue:
     """The model's output: levels where it ends in a quantizer, else 32 bits.
 
     These hold the accumulators themselves if they share a scale, otherwise fixed-point numbers.

@@ -9,7 +9,7 @@ from stq_deploy.lowering.certify import certify
 from stq_deploy.lowering.decide.decision import Decision, ValueForm
 from stq_deploy.lowering.decide.rearrangement import commutes
 from stq_deploy.lowering.decide.tables import TabledFunction, tabled
-from stq_deploy.lowering.decide.unquantized import TensorDecider
+from stq_deploy.lowering.decide.tensors import Tensors
 from stq_deploy.lowering.epilogue import Epilogue
 from stq_deploy.lowering.errors import lowering_error
 from stq_deploy.lowering.expression import (
@@ -29,7 +29,7 @@ from stq_deploy.network import TensorType
 _MAXIMUM_TABLED_LEVELS = 256
 
 
-def quantized(tensors: TensorDecider, value: Expression, quantizer: Quantizer, reader: str, layer: str) -> TensorValue:
+def quantized(tensors: Tensors, value: Expression, quantizer: Quantizer, reader: str, layer: str) -> TensorValue:
     """The value quantized.
 
     Args:
@@ -63,7 +63,7 @@ def quantized(tensors: TensorDecider, value: Expression, quantizer: Quantizer, r
 
 
 def _rearranged_after(
-    tensors: TensorDecider, core: Rearrangement, value: Expression, quantizer: Quantizer, reader: str, layer: str
+    tensors: Tensors, core: Rearrangement, value: Expression, quantizer: Quantizer, reader: str, layer: str
 ) -> TensorValue:
     """Quantize each term, then rearrange: the same levels as in the other order, in a quarter of the memory."""
     terms, first = [], 0
