@@ -22,6 +22,7 @@ from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.evaluation.streaming import Levels, stream_missing
 from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
 from stq_deploy.evaluation.task import Stated, scoring_of
+from stq_deploy.executors.base import digest
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
@@ -181,6 +182,7 @@ def run_file(
         build_id=facts.build_id,
         samples_sha256=file.samples.sha256(),
         classes=network.output_type.elements,
+        outputs=len(network.outputs),
     )
     with ResultsFile(file.results_path(folder), identity, len(file.samples)) as results:
         before = len(levels) - len(results.missing(len(levels)))
@@ -190,20 +192,25 @@ def run_file(
             levels,
             results,
             layer_cycles=layer_cycles,
+            all_outputs=True,
             progress=lambda done: progress(file.name, before + done, len(levels)),
         )
         seconds = time.monotonic() - started
-        logits = results.logits(len(levels))
+        logits, others = results.logits(len(levels)), results.others(len(levels))
         cycles = [result.cycles for result in results.results.values() if result.cycles]
+    first, *further = NumpyExecutor(program).run(levels)
+    digests = [[digest(one) for one in output] for output in further]
+    expected = np.array(digests, np.uint32).reshape(len(further), len(levels)).T
     comparison = Comparison(
         samples=samples,
         source=file.name,
         board=logits.reshape(len(levels), *network.output_type.shape),
-        reference=NumpyExecutor(program).run(levels)[0],
+        reference=first,
         scoring=scoring,
         float_answers=_float_column(network, samples, inputs.values, scoring, float_answers),
         outside=inputs.outside,
         file_samples=len(file.samples),
+        differing_others=np.flatnonzero((others != expected).any(axis=1)),
     )
     return Ran(comparison, run_now, seconds, _typical(cycles), results.unchecked)
 

@@ -1,8 +1,9 @@
 """Results as they arrive, one JSON line each, so that an interrupted run goes on where it stopped.
 
 The first line ties the file to what was run: network, build, board and samples. Every further line is one
-sample: its index, its logits, and the cycles per layer where they were asked for. The last member of every line is
-`crc`, the CRC-32 (zlib's) of the bytes before it. Files of version 1 have no check sums; they are read and continued.
+sample: its index, its logits, the digests of further outputs, and the cycles per layer where they were asked for. The
+last member of every line is `crc`, the CRC-32 (zlib's) of the bytes before it. Files of version 1 have no check sums;
+they are read and continued.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -44,6 +45,7 @@ class RunIdentity:
         build_id: hex; of the firmware that computed them.
         samples_sha256: `SampleSet.sha256()`.
         classes: number of logits.
+        outputs: number of the network's outputs whose results are kept.
     """
 
     board: str
@@ -51,6 +53,7 @@ class RunIdentity:
     build_id: str
     samples_sha256: str
     classes: int
+    outputs: int = 1
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,13 @@ class Result:
         logits: output levels.
         cycles: per layer; None when not measured.
         asked: digest (hex) of the input if it is an attack's query, not a sample of a file; else None.
+        others: CRC-32 of the bytes of each output after the first.
     """
 
     logits: tuple[int, ...]
     cycles: tuple[int, ...] | None = None
     asked: str | None = None
+    others: tuple[int, ...] = ()
 
 
 class ResultsFile:
@@ -158,6 +163,8 @@ class ResultsFile:
             line["cycles"] = list(result.cycles)
         if result.asked is not None:
             line["asked"] = result.asked
+        if result.others:
+            line["others"] = list(result.others)
         self._write(line)
         self.results[index] = result
 
@@ -168,6 +175,15 @@ class ResultsFile:
             KeyError: one of them has no result yet.
         """
         return np.array([self.results[i].logits for i in range(limit)], np.int64)
+
+    def others(self, limit: int) -> npt.NDArray[np.uint32]:
+        """(limit, outputs - 1): digests of the outputs after the first, of the first `limit` samples in their order.
+
+        Raises:
+            KeyError: one of them has no result yet.
+        """
+        found = np.array([self.results[i].others for i in range(limit)], np.uint32)
+        return found.reshape(limit, self.identity.outputs - 1)
 
     @property
     def _header(self) -> dict[str, Any]:
@@ -248,7 +264,8 @@ class ResultsFile:
         if header.get("format") != FORMAT or header.get("version") not in _READABLE:
             raise self._damaged(1, "not the header of a results file of this version")
         for f in fields(self.identity):
-            ours, theirs = getattr(self.identity, f.name), header.get(f.name)
+            absent = None if f.default is MISSING else f.default
+            ours, theirs = getattr(self.identity, f.name), header.get(f.name, absent)
             if ours != theirs:
                 raise StqError(
                     f"these results are of another run: their {f.name} is {theirs!r}, this run's {ours!r}",
@@ -266,7 +283,8 @@ class ResultsFile:
                 raise ValueError(f"sample {index} occurs twice")
             if asked is not None and not isinstance(asked, str):
                 raise ValueError("what was asked is not a text")
-            result = Result(_integers(line.get("logits")), None if cycles is None else _integers(cycles), asked)
+            others = _integers(line.get("others", []))
+            result = Result(_integers(line.get("logits")), None if cycles is None else _integers(cycles), asked, others)
             self._check(index, result)
         except ValueError as error:
             raise self._damaged(number, str(error)) from error
@@ -277,6 +295,10 @@ class ResultsFile:
             raise ValueError(f"there is no sample {index}")
         if len(result.logits) != self.identity.classes:
             raise ValueError(f"{len(result.logits)} logits instead of {self.identity.classes}")
+        if len(result.others) != self.identity.outputs - 1:
+            raise ValueError(f"{len(result.others)} further outputs instead of {self.identity.outputs - 1}")
+        if any(not 0 <= digest < 2**32 for digest in result.others):
+            raise ValueError("a digest is not a number of 32 bits")
 
     def _damaged(self, number: int, detail: str) -> StqError:
         return StqError(

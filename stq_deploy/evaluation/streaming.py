@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -20,7 +21,9 @@ Levels = npt.NDArray[np.integer[Any]]
 class Streamer(Protocol):
     """The interface needed of a board: `LinkExecutor.stream`."""
 
-    def stream(self, samples: Iterable[Levels], *, layer_cycles: bool = False) -> Iterator[Inference]:
+    def stream(
+        self, samples: Iterable[Levels], *, layer_cycles: bool = False, all_outputs: bool = False
+    ) -> Iterator[Inference]:
         """Each sample's result, in order; samples (*input shape) are drawn a few ahead."""
         ...
 
@@ -43,6 +46,7 @@ def stream_missing(
     results: Recorder,
     *,
     layer_cycles: bool = False,
+    all_outputs: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Run every sample of `levels` (N, *input shape) that has no result yet; returns how many were run.
@@ -52,6 +56,7 @@ def stream_missing(
 
     Args:
         layer_cycles: ask for the cycles of every layer, and record them.
+        all_outputs: fetch every output, and record the digests of those after the first.
         progress: called with the number of results after each one.
 
     Raises:
@@ -74,11 +79,12 @@ def stream_missing(
     def work(board: Streamer) -> None:
         nonlocal done
         drawn: deque[int] = deque()  # answers come in the order of the questions
-        for inference in board.stream(feed(drawn), layer_cycles=layer_cycles):
+        for inference in board.stream(feed(drawn), layer_cycles=layer_cycles, all_outputs=all_outputs):
             cycles = inference.layer_cycles
             result = Result(
                 tuple(int(v) for v in inference.logits),
                 None if cycles is None else tuple(int(v) for v in cycles),
+                others=tuple(zlib.crc32(content) for content in inference.others),
             )
             with lock:
                 results.append(drawn.popleft(), result)

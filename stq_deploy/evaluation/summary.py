@@ -31,6 +31,7 @@ class Comparison:
         float_answers: the float model's on the samples as they are; None when not known for this model.
         file_samples: how many the file holds, of which `samples` may be the first.
         outside: samples with a value beyond the levels of the model's own input quantizer, which clips it.
+        differing_others: numbers (M,) of samples with an output after the first that differs from the reference's.
     """
 
     samples: SampleSet
@@ -41,6 +42,7 @@ class Comparison:
     float_answers: Answers | None
     outside: int = 0
     file_samples: int | None = None
+    differing_others: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def attack(self) -> str:
@@ -79,8 +81,8 @@ class Comparison:
 
     @property
     def differing_logits(self) -> npt.NDArray[np.int64]:
-        """Numbers (M,) of samples with an output level that differs from the reference's; right is an empty array."""
-        return mismatches(self.board, self.reference)
+        """Numbers (M,) of samples with a level of any output that differs from the reference's; right is none."""
+        return np.union1d(mismatches(self.board, self.reference), self.differing_others)
 
     @property
     def differing_predictions(self) -> npt.NDArray[np.int64]:
@@ -173,7 +175,7 @@ class RunSummary:
 
     @property
     def agrees(self) -> bool:
-        """Whether every logit the board sent equals the reference's."""
+        """Whether every output level of the board equals the reference's."""
         return all(len(c.differing_logits) == 0 for c in self.comparisons)
 
     @property

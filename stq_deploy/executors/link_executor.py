@@ -81,15 +81,29 @@ class LinkExecutor(Executor):
         return np.frombuffer(content, np.dtype(tensor.dtype).newbyteorder("<")).reshape(tensor.shape)
 
     def stream(
-        self, samples: Iterable[Levels], *, digests: bool = False, layer_cycles: bool = False
+        self,
+        samples: Iterable[Levels],
+        *,
+        digests: bool = False,
+        layer_cycles: bool = False,
+        all_outputs: bool = False,
     ) -> Iterator[Inference]:
         """Each sample's (*input shape) result as soon as it is there, in order; see `Session.infer`.
+
+        Args:
+            all_outputs: fetch the outputs after the first, too.
 
         Raises:
             StqError: as `run`.
         """
         checked = (checked_levels(self.program, sample[None])[0] for sample in samples)
-        return self.session.infer(checked, digests=digests, layer_cycles=layer_cycles)
+        others = self._others if all_outputs else ()
+        return self.session.infer(checked, digests=digests, layer_cycles=layer_cycles, others=others)
+
+    @property
+    def _others(self) -> list[int]:
+        """Bytes of each output after the first."""
+        return [place.type.bytes for place in self.program.outputs[1:]]
 
     def close(self) -> None:
         self.session.close()
@@ -98,7 +112,7 @@ class LinkExecutor(Executor):
         self, levels: Levels, progress: SamplesDone | None, *, digests: bool = False, all_outputs: bool = False
     ) -> Iterator[Inference]:
         samples = checked_levels(self.program, levels)
-        others = [place.type.bytes for place in self.program.outputs[1:]] if all_outputs else []
+        others = self._others if all_outputs else ()
         for done, inference in enumerate(self.session.infer(samples, digests=digests, others=others), start=1):
             yield inference
             if progress:

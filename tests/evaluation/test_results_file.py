@@ -221,3 +221,36 @@ def test_what_ends_a_run_is_not_replaced_when_the_file_is_closed(
     if failing == "fsync":
         with pytest.raises(StqError, match="cannot write a result: Input/output error"):
             ResultsFile(path, IDENTITY, 5).close()
+
+
+def test_further_outputs_are_kept_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    two = dataclasses.replace(IDENTITY, outputs=2)
+    with ResultsFile(path, two, 5) as results:
+        results.append(0, Result((1, 2), others=(2**32 - 1,)))
+        with pytest.raises(ValueError, match="0 further outputs instead of 1"):
+            results.append(1, Result((1, 2)))
+    with ResultsFile(path, two, 5) as results:
+        assert results.others(1).tolist() == [[2**32 - 1]]
+    for others in ("[]", "[1,2]", "[-1]", "[4294967296]", "[1.5]", "3"):
+        with path.open("a") as file:
+            start = file.tell()
+            file.write(checked(f'{{"index":1,"logits":[1,2],"others":{others}}}'))
+        with pytest.raises(StqError, match="line 3 is damaged"):
+            ResultsFile(path, two, 5)
+        with path.open("r+") as file:
+            file.truncate(start)
+
+
+def test_results_of_before_further_outputs_were_kept(tmp_path: Path) -> None:
+    """They continue a run of one output, and none of several."""
+    path = tmp_path / "r.jsonl"
+    header = {"format": "stq-results", "version": 2, **dataclasses.asdict(IDENTITY)}
+    del header["outputs"]
+    lines = [header, {"index": 2, "logits": [1, 2]}]
+    path.write_text("".join(checked(json.dumps(line, separators=(",", ":"))) for line in lines))
+    with pytest.raises(StqError, match="another run: their outputs is 1, this run's 2"):
+        ResultsFile(path, dataclasses.replace(IDENTITY, outputs=2), 5)
+    with ResultsFile(path, IDENTITY, 5) as results:
+        assert results.missing(5) == [0, 1, 3, 4]
+        assert results.others(0).shape == (0, 0)

@@ -1,8 +1,10 @@
 """Streaming over several boards: every sample once, in its place, whatever fails."""
 
+import dataclasses
 import itertools
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,7 +28,9 @@ class FakeBoard:
         self.window, self.seconds, self.fails_after = window, seconds, fails_after
         self.answered: list[int] = []
 
-    def stream(self, samples: Iterable[np.ndarray], *, layer_cycles: bool = False) -> Iterator[Inference]:
+    def stream(
+        self, samples: Iterable[np.ndarray], *, layer_cycles: bool = False, all_outputs: bool = False
+    ) -> Iterator[Inference]:
         source, ahead = iter(samples), deque()
         while True:
             while len(ahead) < self.window and (levels := next(source, None)) is not None:
@@ -39,7 +43,8 @@ class FakeBoard:
             level = ahead.popleft()
             self.answered.append(level)
             cycles = np.array([7, 8], np.uint32) if layer_cycles else None
-            yield Inference(np.array([level, -level], np.int32), 0, 0, None, cycles)
+            others = (bytes([level]), b"same") if all_outputs else ()
+            yield Inference(np.array([level, -level], np.int32), 0, 0, None, cycles, others)
 
 
 def _results(tmp_path: Path) -> ResultsFile:
@@ -85,3 +90,12 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     with _results(tmp_path) as results, pytest.raises(StqError):
         stream_missing([FakeBoard(fails_after=0), FakeBoard()], LEVELS, results)
     assert threading.active_count() == before
+
+
+def test_digests_of_further_outputs_are_kept(tmp_path: Path) -> None:
+    identity = dataclasses.replace(IDENTITY, outputs=3)
+    expected = [[zlib.crc32(bytes([i])), zlib.crc32(b"same")] for i in range(6)]
+    for done in (4, 6):  # the second run resumes
+        with ResultsFile(tmp_path / "r.jsonl", identity, len(LEVELS)) as results:
+            stream_missing([FakeBoard()], LEVELS[:done], results, all_outputs=True)
+            assert results.others(done).tolist() == expected[:done]

@@ -56,6 +56,10 @@ def test_logits_digests_and_layer_outputs_are_the_references(generated_board: Pa
             assert (output == wanted).all()
         streamed = list(on_board.stream(iter(LEVELS), digests=True, layer_cycles=True))
         assert [result.logits.tolist() for result in streamed] == logits.reshape(len(LEVELS), -1).tolist()
+        outputs = reference.run(LEVELS)
+        assert len(outputs) > 1
+        for i, result in enumerate(on_board.stream(iter(LEVELS), all_outputs=True)):
+            assert result.others == tuple(output[i].tobytes() for output in outputs[1:])
         assert [layer.name for layer in on_board.session.layers()] == [
             op.name for op in NETWORK.ops if op.kind != "reshape"
         ]

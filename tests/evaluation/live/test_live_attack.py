@@ -69,7 +69,9 @@ class FakeBoard:
         self.session = SimpleNamespace(facts=SimpleNamespace(board="b", model_hash="m", build_id="i"))
         self.lies_at, self.fails_at, self.answered = lies_at, fails_at, 0
 
-    def stream(self, samples: Iterable[np.ndarray], *, layer_cycles: bool = False) -> Iterator[Inference]:
+    def stream(
+        self, samples: Iterable[np.ndarray], *, layer_cycles: bool = False, all_outputs: bool = False
+    ) -> Iterator[Inference]:
         for levels in samples:
             if self.answered == self.fails_at:
                 raise StqError("the board fell silent")
