@@ -123,7 +123,7 @@ JSON = {
     "sandbox/process.py",
     # The .stq file: its document, its metadata and the certificates in them.
     "network/archive.py", "network/graph.py", "network/output.py", "network/requantize/form.py", "network/summary.py",
-    "lowering/certificate.py", "lowering/decide/decision.py", "lowering/input_domain.py", "pipeline/steps.py",
+    "lowering/decide/decision.py", "lowering/input_domain.py", "network/certificate.py", "pipeline/steps.py",
     "rewrites/unread_units.py", "toolchain/size_figures.py",
     # manifest.json and build.json.
     "codegen/manifest.py", "hls4ml_backend/backend.py", "toolchain/build_folder.py", "toolchain/built.py",
@@ -154,9 +154,8 @@ JSON = {
 """Files that read or write JSON, by what it is of."""
 ARGUMENTS = {
     "evaluation/jacobian_norms.py", "evaluation/robustness/shard.py", "frontend/keras_model.py",
-    "frontend/quantizer_values.py", "targets/link/serial_port.py", "lowering/decide/nodes.py",
-    "lowering/decide/operation.py", "lowering/decide/rearrangement.py", "lowering/expression.py",
-    "lowering/input_paths.py", "research/training/compact_h5.py", "research/training/packed_archive.py",
+    "frontend/quantizer_values.py", "targets/link/serial_port.py", "lowering/input_paths.py",
+    "research/training/compact_h5.py", "research/training/packed_archive.py",
     "network/requantize/__init__.py",
 }  # fmt: skip
 """Files that gather keyword arguments or Keras's untyped tensors by name; these do not leave the folder."""

@@ -99,20 +99,18 @@ def _print(console: Console, network: Network, out: Path) -> None:
     rows = op_rows(network)
     print_table(console, op_table(rows))
     console.print(describe_input(network), markup=False, highlight=False, soft_wrap=True)
-    certified = [row.certificate for row in rows if "accumulators" in row.certificate]
-    checked = sum(c["checked"] for c in certified)
-    reachable = sum(c["accumulators"] for c in certified)
+    certified = [row.certificate for row in rows if row.certificate is not None]
+    checked = sum(one.checked or 0 for one in certified)
+    reachable = sum(one.accumulators or 0 for one in certified)
     console.print(f"certified: all {reachable:,} reachable sums, {checked:,} compared one by one", highlight=False)
     if checked < reachable:
         console.print("  (both sides of every step among them, which proves what lies between)", highlight=False)
-    rounded = [row for row in rows[:-1] if not row.certificate.get("exact", True)]
-    for row in rounded:
-        error = row.certificate["largest_error"]
-        console.print(f"  unquantized, so rounded to fixed point: {row.name}, error at most {error:.2g}", markup=False)
+    rounded = [(row.name, row.largest_error) for row in rows[:-1] if row.largest_error is not None]
+    for name, error in rounded:
+        console.print(f"  unquantized, so rounded to fixed point: {name}, error at most {error:.2g}", markup=False)
     if not rounded:
         console.print("  all layers before the logits are exact", highlight=False)
-    error = rows[-1].certificate.get("largest_error", 0.0)
-    console.print(f"  largest error of a logit: {error:.2g}", highlight=False)
+    console.print(f"  largest error of a logit: {rows[-1].largest_error or 0.0:.2g}", highlight=False)
     layers = network.metadata.get("layers", [])
     remarks = (
         half_precision_remark(layer.get("half_precision", "") for layer in layers),

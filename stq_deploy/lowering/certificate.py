@@ -1,14 +1,12 @@
-"""Certificates: what conversion proved about a requantization. Their home is the network's metadata."""
+"""A requantization with what conversion proved about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.requantize import Form
-
-Certificate = dict[str, Any]
-"""JSON-able facts by name. Each has `kind`, the form, and `exact`; an inexact one has `largest_error` in real units."""
 
 Form_co = TypeVar("Form_co", bound=Form, covariant=True)
 

@@ -13,7 +13,7 @@ and no batch norm. Any other function is stored as a table or as thresholds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -61,7 +61,7 @@ def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Certified[Requ
     multiplier = _multiplier(target) if few and target.slope is not None else None
     if multiplier is not None:
         form, slack = multiplier
-        return Certified(form, prove(form, target, epilogue) | {"smallest_slack": slack})
+        return Certified(form, replace(prove(form, target, epilogue), smallest_slack=slack))
     other = _other_form(target, epilogue.steps.zero_point, few=few)
     return Certified(other, prove(other, target, epilogue))
 

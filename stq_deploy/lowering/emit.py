@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stq_deploy.lowering.decide.decision import Decision, Decisions
 from stq_deploy.lowering.expression import TensorValue
 from stq_deploy.network import Network
@@ -20,7 +22,7 @@ def emit(decisions: Decisions) -> Network:
         metadata=decisions.facts
         | {
             "certificates": {
-                names[step.output]: step.certificate for step in decisions.steps if step.certificate is not None
+                names[step.output]: step.certificate.as_json() for step in decisions.steps if step.certificate
             },
             "keras_outputs": {names[x]: layer for x, layer in layers if layer},
         },
@@ -30,4 +32,4 @@ def emit(decisions: Decisions) -> Network:
 
 def _op(step: Decision, names: dict[TensorValue, str]) -> Op:
     name, inputs = names[step.output], tuple(names[x] for x in step.inputs)
-    return step.op(name=name, inputs=inputs, output=name, sources=step.sources, **step.arguments)
+    return replace(step.op, name=name, inputs=inputs, output=name, sources=step.sources)

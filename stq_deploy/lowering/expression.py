@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from stq_deploy.frontend import source as s
 from stq_deploy.lowering.stages import Affine, Monotone, Stage, run_stage
-from stq_deploy.network.ops import Add, AveragePool, Maximum, Minimum, Multiply, Rescale, WeightedOp
+from stq_deploy.network.ops import Add, AveragePool, Maximum, Minimum, Multiply, WeightedOp
 from stq_deploy.network.tensor import TensorType
 
 Integers = npt.NDArray[np.int64]
@@ -61,7 +61,7 @@ class Accumulator:
         layer: the Keras layer.
         name: the future op's name.
         whole: whether the layer computes nothing else (no bias or activation, not half a separable convolution).
-        op, arguments: class of the op and its constructor arguments except those common to all ops.
+        op: the op, without names and with an open requantization.
         low, high: int64 (C,), the reachable accumulators.
         scale: real value of one accumulator step; one entry, or one per channel.
     """
@@ -69,8 +69,7 @@ class Accumulator:
     layer: str
     name: str
     whole: bool
-    op: type[WeightedOp] | type[AveragePool] | type[Rescale]
-    arguments: dict[str, Any]
+    op: WeightedOp | AveragePool
     source: TensorValue
     shape: tuple[int, ...]
     low: Integers

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from stq_deploy.lowering.certificate import Certified
 from stq_deploy.lowering.stages import Affine, Clip, run_stage
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.requantize import WideRequantize
 
 BITS = 28
@@ -67,7 +68,7 @@ def fixed_point(
         minimum = max(minimum, round(clip.low / step))
     if clip.high is not None:
         maximum = min(maximum, round(clip.high / step))
-    certificate = {"kind": "wide", "exact": False, "channels": channels, "largest_error": float(error * step)}
+    certificate = Certificate("wide", False, channels=channels, largest_error=float(error * step))
     if not -(2**31) <= minimum <= maximum < 2**31:
         raise ValueError("its values are too large for fixed point")
     form = WideRequantize(

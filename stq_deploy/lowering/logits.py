@@ -13,6 +13,7 @@ from stq_deploy.lowering.certificate import Certified
 from stq_deploy.lowering.lines import RoundedLine, float_above, largest_error
 from stq_deploy.lowering.signs import sign_shift
 from stq_deploy.lowering.stages import Affine
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.requantize import MultiplierRequantize, of_channels
 
 Integers = npt.NDArray[np.int64]
@@ -62,14 +63,14 @@ def certify_logits(
     multiplier = np.array([round(f / scale * Fraction(2) ** (32 - left)) for f, _ in pairs], np.int64)
     # >> rounds down; half a step more makes that rounding to nearest.
     offset = np.array([math.floor(o / scale + Fraction(1, 2)) for _, o in pairs], np.int64)
-    exact_signs = {}
+    exact_signs = None
     if signs:
         shifts = [
             sign_shift(pair, (int(multiplier[c]), int(offset[c]), left), int(low[c]), int(high[c]))
             for c, pair in enumerate(pairs)
         ]
         offset += np.array([shift or 0 for shift in shifts], np.int64)
-        exact_signs = {"exact_signs": None not in shifts}
+        exact_signs = None not in shifts
     form = MultiplierRequantize(multiplier.astype(np.int32), offset.astype(np.int32), left, 0, -(2**31), 2**31 - 1)
     if not form.overflow_free(low, high):
         raise ValueError("the logits overflow int32")
@@ -79,15 +80,15 @@ def certify_logits(
     ]
     # The levels rise or fall with the accumulator, so its ends give their ends.
     ends = np.concatenate([form.apply(low), form.apply(high)])
-    certificate = {
-        "kind": form.kind,
-        "exact": False,
-        "channels": channels,
-        "accumulators": int((high - low + 1).sum()),
-        "checked": _compare(form, pairs, scale, low, high, errors),
-        "largest_error": float_above(max(errors)),
-        **exact_signs,
-    }
+    certificate = Certificate(
+        form.kind,
+        False,
+        channels=channels,
+        accumulators=int((high - low + 1).sum()),
+        checked=_compare(form, pairs, scale, low, high, errors),
+        largest_error=float_above(max(errors)),
+        exact_signs=exact_signs,
+    )
     return Certified(replace(form, minimum=int(ends.min()), maximum=int(ends.max())), certificate), scale
 
 

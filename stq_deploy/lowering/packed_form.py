@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.lowering.certificate import Certificate, Certified
+from stq_deploy.lowering.certificate import Certified
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.requantize import Requantize, of_channels
 from stq_deploy.network.requantize.packed import PackedRequantize
 
@@ -164,10 +165,10 @@ def _prove(packed: PackedRequantize, form: Requantize, steps: _Steps) -> Certifi
     sides = np.clip(np.concatenate([steps.first.T - 1, steps.first.T, ends]), steps.low, steps.high)
     if not np.array_equal(packed.apply(sides * steps.sign), form.apply(sides * steps.sign)):
         raise ArithmeticError("the packed form differs from the certified one")
-    return {
-        "kind": packed.kind,
-        "exact": True,
-        "channels": packed.channels,
-        "accumulators": int((steps.high - steps.low + 1).sum()),
-        "checked": sum(len(np.unique(column)) for column in sides.T),
-    }
+    return Certificate(
+        packed.kind,
+        True,
+        channels=packed.channels,
+        accumulators=int((steps.high - steps.low + 1).sum()),
+        checked=sum(len(np.unique(column)) for column in sides.T),
+    )

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.lowering.certificate import Certificate
 from stq_deploy.lowering.epilogue import Epilogue, Thresholds
 from stq_deploy.lowering.float_evaluation import level_bounds
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.requantize import Requantize, of_channels
 
 MAXIMUM_EXHAUSTIVE = 1 << 16
@@ -54,14 +54,9 @@ def prove(form: Requantize, target: Thresholds, epilogue: Epilogue) -> Certifica
         for signed in _compared(target, c, every=reachable <= MAXIMUM_EXHAUSTIVE):
             checked += len(signed)
             near_ties += _compare(one, target, epilogue, c, signed)
-    return {
-        "kind": form.kind,
-        "exact": True,
-        "channels": target.channels,
-        "accumulators": reachable,
-        "checked": checked,
-        "near_ties": near_ties,
-    }
+    return Certificate(
+        form.kind, True, channels=target.channels, accumulators=reachable, checked=checked, near_ties=near_ties
+    )
 
 
 def _compare(one: Requantize, target: Thresholds, epilogue: Epilogue, c: int, signed: Integers) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import PurePath
 from typing import Any
 
 from stq_deploy.common.errors import printable
 from stq_deploy.common.text_table import text_table
+from stq_deploy.network.certificate import Certificate, certificates
 from stq_deploy.network.graph import Network
 from stq_deploy.network.ops import Op, WeightedOp
 
@@ -29,7 +30,7 @@ class OpRow:
         weight_bytes: bytes of all packed weights.
         macs: multiply-accumulates per inference.
         requantize: its form ("multiplier", "threshold", "table", "keep"), or "".
-        certificate: the conversion's certificate.
+        certificate: the conversion's certificate, if the network has one for the op.
     """
 
     name: str
@@ -44,11 +45,18 @@ class OpRow:
     weight_bytes: int
     macs: int
     requantize: str
-    certificate: dict[str, Any]
+    certificate: Certificate | None
+
+    @property
+    def largest_error(self) -> float | None:
+        """The largest error of an inexact form, in real units; None for an exact one."""
+        return None if self.certificate is None else self.certificate.largest_error
 
     def to_json(self) -> dict[str, Any]:
         """The row as JSON-able values."""
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        certificate = {} if self.certificate is None else self.certificate.as_json()
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()} | {"certificate": certificate}
 
 
 _NAMES_BY_DEFAULT = re.compile(r"(model|sequential|functional)(_[0-9]+)?")
@@ -64,7 +72,8 @@ def network_title(network: Network) -> str:
 
 def op_rows(network: Network) -> list[OpRow]:
     """Every op of a network, in the order they run."""
-    return [_row(network, op, macs) for op, macs in network.macs()]
+    certified = certificates(network)
+    return [_row(network, op, macs, certified.get(op.name)) for op, macs in network.macs()]
 
 
 TEXT_COLUMNS, NUMBER_COLUMNS, LAST_COLUMN = (
@@ -110,10 +119,9 @@ def count_text(n: int) -> str:
     return f"{n:,}" if n else ""
 
 
-def _row(network: Network, op: Op, macs: int) -> OpRow:
+def _row(network: Network, op: Op, macs: int, certificate: Certificate | None) -> OpRow:
     output = network.tensors[op.output]
     weights, bits = (int(op.weights.size), op.weight_bits) if isinstance(op, WeightedOp) else (0, 0)
-    certificates = network.metadata.get("certificates", {})
     return OpRow(
         name=op.name,
         kind=op.kind,
@@ -127,5 +135,5 @@ def _row(network: Network, op: Op, macs: int) -> OpRow:
         weight_bytes=(weights * bits + 7) // 8,
         macs=macs,
         requantize=getattr(getattr(op, "requantize", None), "kind", ""),
-        certificate=certificates.get(op.name, {}) if isinstance(certificates, dict) else {},
+        certificate=certificate,
     )

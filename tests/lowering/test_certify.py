@@ -104,9 +104,9 @@ def test_any_affine_epilogue_is_exact(data: st.DataObject) -> None:
     if isinstance(form, MultiplierRequantize):
         assert form.overflow_free(*arrays(low, high))
     certificate = found.certificate
-    assert certificate["exact"]
-    assert certificate["kind"] == form.kind
-    assert certificate["checked"] == certificate["accumulators"] == sum(high) - sum(low) + channels
+    assert certificate.exact
+    assert certificate.kind == form.kind
+    assert certificate.checked == certificate.accumulators == sum(high) - sum(low) + channels
 
 
 def test_levels_that_nothing_reaches_are_left_out() -> None:
@@ -180,8 +180,8 @@ def test_batch_norm_gives_a_multiplier() -> None:
     found = certify(e, *arrays(low, high))
     form = found.requantize
     assert isinstance(form, MultiplierRequantize)
-    assert found.certificate["near_ties"] == 0
-    assert found.certificate["smallest_slack"] > 0
+    assert found.certificate.near_ties == 0
+    assert found.certificate.smallest_slack > 0
 
 
 def test_falling_channels() -> None:
@@ -200,7 +200,7 @@ def test_ties_at_even_and_odd_levels_are_a_shift() -> None:
     form = found.requantize
     assert isinstance(form, ShiftRequantize)
     assert form.shift.tolist() == [3, 0]
-    assert found.certificate["near_ties"] == 13
+    assert found.certificate.near_ties == 13
     assert_exact(form, e, low, high)
 
 
@@ -220,7 +220,7 @@ def test_ties_that_round_up_are_a_multiplier() -> None:
     found = certify(e, *arrays(low, high))
     form = found.requantize
     assert isinstance(form, MultiplierRequantize)
-    assert found.certificate["near_ties"] > 0
+    assert found.certificate.near_ties > 0
     assert_exact(form, e, low, high)
 
 
@@ -258,9 +258,9 @@ def test_large_ranges_are_proved_from_both_sides_of_every_step() -> None:
     form = found.requantize
     assert isinstance(form, MultiplierRequantize)
     certificate = found.certificate
-    assert certificate["accumulators"] == 7_000_001
+    assert certificate.accumulators == 7_000_001
     # 15 steps within the range; the float64 evaluation looks between them as well, both ends included.
-    assert 2 * 15 + 2 <= certificate["checked"] <= 2 * 15 + 64
+    assert 2 * 15 + 2 <= certificate.checked <= 2 * 15 + 64
 
 
 def test_the_proof_from_steps_says_what_an_exhaustive_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,8 +269,8 @@ def test_the_proof_from_steps_says_what_an_exhaustive_one_says(monkeypatch: pyte
     form = found.requantize
     monkeypatch.setattr(proof, "MAXIMUM_EXHAUSTIVE", 1 << 26)
     oracle = certify(WIDE_RANGE, low, high)
-    assert oracle.certificate["checked"] == 4_000_001 > found.certificate["checked"]
-    assert oracle.certificate["near_ties"] == found.certificate["near_ties"]
+    assert oracle.certificate.checked == 4_000_001 > found.certificate.checked
+    assert oracle.certificate.near_ties == found.certificate.near_ties
     assert (form.minimum, form.maximum) == (oracle.requantize.minimum, oracle.requantize.maximum)
     for acc in (-2_000_000, -1, 0, 24_997, 24_998, 1_500_000, 2_000_000):
         assert form.apply(np.array([[acc]]))[0, 0] == exact_level(WIDE_RANGE, 0, acc)

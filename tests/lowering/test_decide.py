@@ -103,7 +103,7 @@ def test_emitting_adds_and_leaves_out_nothing() -> None:
         (decisions.names[step.output], step.op.kind, step.sources) for step in decisions.steps
     ]
     assert network.metadata["certificates"] == {
-        decisions.names[step.output]: step.certificate for step in decisions.steps if step.certificate is not None
+        decisions.names[step.output]: step.certificate.as_json() for step in decisions.steps if step.certificate
     }
 
 

@@ -33,9 +33,9 @@ def test_the_error_is_certified(
         levels = form.apply(acc[None])[0]
         for c, level in enumerate(levels.tolist()):
             exact = run_stage(clip, c, run_stage(affine, c, Fraction(int(acc[c]))))
-            assert abs(level * step - exact) <= Fraction(found.certificate["largest_error"]) * (1 + Fraction(1, 2**50))
+            assert abs(level * step - exact) <= Fraction(found.certificate.largest_error) * (1 + Fraction(1, 2**50))
             assert form.minimum <= level <= form.maximum
-    assert found.certificate["largest_error"] < float(step)
+    assert found.certificate.largest_error < float(step)
 
 
 @given(st.fractions(min_value=Fraction(1, 2**50), max_value=2**40))
@@ -62,7 +62,7 @@ def test_what_is_always_the_same_needs_no_factor() -> None:
     found = fixed_point(affine, Clip(None, None), zero, zero, step)
     form = found.requantize
     assert form.apply(zero[None]).tolist() == [[0, 2**26]]
-    assert found.certificate["largest_error"] == 0.5 / 2**88
+    assert found.certificate.largest_error == 0.5 / 2**88
     with pytest.raises(ValueError, match="too large"):
         fixed_point(affine, Clip(None, None), zero, zero + 1, step)
     negative = Affine((Fraction(3), Fraction(-3)), (Fraction(-100), Fraction(-1)))

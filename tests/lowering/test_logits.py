@@ -28,12 +28,12 @@ def test_largest_error_is_that_of_the_worst_accumulator(size: float) -> None:
         for c in range(6)
         for a, level in zip(acc[:, c], levels[:, c], strict=True)
     )
-    certified = found.certificate["largest_error"]
+    certified = found.certificate.largest_error
     assert float(worst) <= certified <= float(worst) * (1 + 2**-50)
     assert worst <= Fraction(certified)
     assert certified < 2 * float(scale)
-    assert found.certificate["accumulators"] == 6 * 3201
-    assert found.certificate["checked"] == 6 * 64
+    assert found.certificate.accumulators == 6 * 3201
+    assert found.certificate.checked == 6 * 64
     assert (levels.min(), levels.max()) == (form.minimum, form.maximum)
     assert form.overflow_free(low, high)
     assert max(abs(form.minimum), form.maximum) > 2**26  # the scale uses the 32 bits
@@ -50,13 +50,13 @@ def test_billions_of_accumulators() -> None:
     low, high = np.full(units, -(2**31)), np.full(units, 2**31 - 1)
     found, scale = certify_logits(affine, low, high)
     form = found.requantize
-    assert found.certificate["accumulators"] == units * 2**32
-    assert found.certificate["largest_error"] < 2 * float(scale)
+    assert found.certificate.accumulators == units * 2**32
+    assert found.certificate.largest_error < 2 * float(scale)
     for acc in [-(2**31), -12345, 0, 1, 999_999_999, 2**31 - 1]:
         levels = form.apply(np.full((1, units), acc))[0]
         for c, level in enumerate(levels):
             exact = acc * affine.factor[c] + affine.offset[c]
-            assert abs(int(level) * scale - exact) <= Fraction(found.certificate["largest_error"])
+            assert abs(int(level) * scale - exact) <= Fraction(found.certificate.largest_error)
 
 
 def test_a_wrong_error_is_noticed_by_the_float64_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def assert_equal_everywhere(form: Requantize, low: Integers, high: Integers) -> 
     found = packed_form(form, low, high)
     assert found is not None
     packed = found.requantize
-    assert found.certificate["accumulators"] == int((high - low + 1).sum())
+    assert found.certificate.accumulators == int((high - low + 1).sum())
     packed.check_constants(low, high)
     for mine, theirs in zip(levels(packed, low, high), levels(form, low, high), strict=True):
         np.testing.assert_array_equal(mine, theirs)

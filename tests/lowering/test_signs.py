@@ -30,7 +30,7 @@ def test_the_sign_is_the_logit_s(factor: Fraction, at: int, beside: Fraction) ->
     """The logit is 0 at an accumulator, just beside one, or midway between two."""
     found, exact, certificate = _signs_of_levels(factor, -factor * (at + beside))
     np.testing.assert_array_equal(found, exact)
-    assert certificate["exact_signs"] is True
+    assert certificate.exact_signs is True
 
 
 @pytest.mark.parametrize("offset", [Fraction(0), Fraction(1, 10**15), Fraction(-1, 10**15), Fraction(3)])

@@ -14,7 +14,8 @@ from stq_deploy.lowering.expression import Expression, ExpressionCore, TensorVal
 from stq_deploy.lowering.fixed_point import BITS
 from stq_deploy.lowering.stages import Affine, Clip, Monotone, Stage, chain
 from stq_deploy.network import TensorType
-from stq_deploy.network.ops import Curve
+from stq_deploy.network.certificate import Certificate
+from stq_deploy.network.ops import UNNAMED, Curve
 from stq_deploy.network.tensor import fits
 
 
@@ -86,11 +87,9 @@ def curve(value: CurvedValue, argument: Argument, x: TensorValue, step: Fraction
         raise lowering_error(reader, str(error), "put a quantizer before it") from error
     low, high = int(made.table.min()), int(made.table.max())
     dtype = "int16" if fits("int16", low, high) else "int32"
-    certificate = {
-        "kind": Curve.kind, "exact": False, "entries": len(made.table), "largest_error": float(made.error),
-    }  # fmt: skip
+    certificate = Certificate(Curve.kind, False, entries=len(made.table), largest_error=float(made.error))
     output = TensorValue(TensorType(x.type.shape, dtype, low, high, float(own)), (own,))
-    arguments = {"table": made.table, "base": made.base, "shift": made.shift}
+    op = Curve(*UNNAMED, table=made.table, base=made.base, shift=made.shift)
     sources = value.argument.sources
     name = sources[-1] if sources else reader
-    return Decision(output, ValueForm.CURVE, Curve, (x,), arguments, name, sources, "", certificate)
+    return Decision(output, ValueForm.CURVE, op, (x,), name, sources, "", certificate)

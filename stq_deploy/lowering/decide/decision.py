@@ -5,7 +5,7 @@ Decisions are immutable and complete: `emit` adds nothing to them. A list of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -13,8 +13,8 @@ from typing import Any
 
 from stq_deploy.common.errors import printable
 from stq_deploy.common.text_table import text_table
-from stq_deploy.lowering.certificate import Certificate
 from stq_deploy.lowering.expression import TensorValue
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.input_format import InputRounding
 from stq_deploy.network.ops import Op
 
@@ -64,8 +64,8 @@ class Decision:
     """How one tensor is made.
 
     Attributes:
-        op, inputs, arguments: class of the op, the tensors it reads, and its constructor arguments except those common
-            to all ops.
+        op: the op, which gets its name and those of its tensors when it is emitted.
+        inputs: the tensors it reads.
         name: name of the op and its output; a number is appended where several decisions have the same.
         sources: the Keras layers that the op computes.
         keras_layer: the Keras layer whose output this is, or "".
@@ -74,9 +74,8 @@ class Decision:
 
     output: TensorValue
     form: ValueForm
-    op: type[Op]
+    op: Op
     inputs: tuple[TensorValue, ...]
-    arguments: Mapping[str, Any]
     name: str
     sources: tuple[str, ...]
     keras_layer: str = ""
@@ -159,5 +158,7 @@ def _facts_of(x: TensorValue) -> tuple[str, str, str, str]:
 def _proved(certificate: Certificate | None) -> str:
     if certificate is None:
         return ""
-    error = certificate.get("largest_error")
-    return f"{certificate['kind']}, exact" if certificate["exact"] else f"{certificate['kind']}, error <= {error:.3g}"
+    if certificate.exact:
+        return f"{certificate.kind}, exact"
+    assert certificate.largest_error is not None
+    return f"{certificate.kind}, error <= {certificate.largest_error:.3g}"

@@ -16,6 +16,7 @@ from stq_deploy.lowering.expression import (
     TensorValue,
 )
 from stq_deploy.network import TensorType
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.requantize import KeepAccumulator
 from stq_deploy.network.tensor import smallest_type
 
@@ -36,7 +37,7 @@ def keep_accumulators(operation: UnrequantizedOp) -> Certified[KeepAccumulator]:
     """The form that stores accumulators as they are."""
     channels = len(operation.low)
     form = KeepAccumulator(channels, int(operation.low.min()), int(operation.high.max()))
-    return Certified(form, {"kind": "keep", "exact": True, "channels": channels})
+    return Certified(form, Certificate("keep", True, channels=channels))
 
 
 def kept(core: Accumulator | Combination, operation: UnrequantizedOp) -> Decision:

@@ -21,7 +21,7 @@ import stq_deploy
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.frontend import source as s
 from stq_deploy.lowering.decide.decision import Decision, Decisions, Facts, InputDecision, ValueForm, needed
-from stq_deploy.lowering.decide.operation import probe
+from stq_deploy.lowering.decide.operation import OPEN
 from stq_deploy.lowering.decide.outputs import output_tensor
 from stq_deploy.lowering.decide.quantized import quantized
 from stq_deploy.lowering.decide.rounding import FEWEST_BITS, rounding_step
@@ -46,7 +46,9 @@ from stq_deploy.lowering.softmax import LEVELS, STEP, exponentials, largest_erro
 from stq_deploy.lowering.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, shifted
 from stq_deploy.lowering.step_function import step_function
 from stq_deploy.lowering.structure import find_ending, find_last_step, find_live
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.ops import (
+    UNNAMED,
     Add,
     AveragePool,
     Convolve,
@@ -65,11 +67,6 @@ from stq_deploy.network.output import LastStep
 from stq_deploy.network.requantize import TableRequantize
 from stq_deploy.network.tensor import TensorType, fits
 
-_WEIGHTED: dict[type[s.Node], type[WeightedOp]] = {
-    s.ConvolveNode: Convolve,
-    s.DepthwiseNode: DepthwiseConvolve,
-    s.DenseNode: Dense,
-}
 _COMBINATIONS: dict[type[s.Node], tuple[CombiningOp, tuple[int, int]]] = {
     s.AddNode: (Add, (1, 1)),
     s.AverageNode: (Add, (1, 1)),
@@ -163,28 +160,28 @@ class _NodeDecider:
         value = self._padded(self.values[node.inputs[0]], node.layer)
         x = self.tensors.stored(value.core, node.layer)
         table, steps = np.array(levels.levels, np.int8), levels.steps
-        op: type[Op]
-        arguments: dict[str, Any]
+        op: Op
         if x.type.dtype == "int8":
-            op, arguments = Table, {"table": np.pad(table, (0, 256 - len(table)), mode="edge")}
+            op = Table(*UNNAMED, table=np.pad(table, (0, 256 - len(table)), mode="edge"))
         else:
             base = self.input.type.minimum - self.input.type.zero_point
-            op, arguments = Rescale, {"requantize": TableRequantize(table[None], base, x.type.channels)}
+            op = Rescale(*UNNAMED, requantize=TableRequantize(table[None], base, x.type.channels))
         type_ = TensorType(
             node.shape, steps.dtype, int(table.min()), int(table.max()), float(steps.step), steps.zero_point
         )
-        certificate = {"kind": "table", "exact": True, "entries": len(table)}
+        certificate = Certificate("table", True, entries=len(table))
         decision = Decision(
-            TensorValue(type_, (steps.step,)), ValueForm.TABLE, op, (x,), arguments, node.layer, (node.layer,),
+            TensorValue(type_, (steps.step,)), ValueForm.TABLE, op, (x,), node.layer, (node.layer,),
             self._layer_if_whole(n), certificate,
         )  # fmt: skip
         return Expression(self.tensors.add(decision))
 
     def _weighted(self, n: int, node: s.ConvolveNode | s.DepthwiseNode | s.DenseNode) -> Expression:
-        kernel, op = self.source.kernels[n], _WEIGHTED[type(node)]
-        arguments: dict[str, Any] = {"weights": kernel.integers, "weight_bits": kernel.bits}
-        value = self.values[node.inputs[0]]
-        if not isinstance(node, s.DenseNode):
+        kernel, value = self.source.kernels[n], self.values[node.inputs[0]]
+        weighted: WeightedOp
+        if isinstance(node, s.DenseNode):
+            weighted = Dense(*UNNAMED, weights=kernel.integers, weight_bits=kernel.bits, requantize=OPEN)
+        else:
             window = node.window
             if isinstance(value.core, Rearrangement) and isinstance(value.core.node, s.PadNode) and not value.stages:
                 # The convolution's own window pads with zeros.
@@ -192,8 +189,8 @@ class _NodeDecider:
                 window = replace(
                     window, pad_before=_sum(window.pad_before, pad.before), pad_after=_sum(window.pad_after, pad.after)
                 )
-            arguments["window"] = window
-        weighted = probe(op, arguments)
+            op = Convolve if isinstance(node, s.ConvolveNode) else DepthwiseConvolve
+            weighted = op(*UNNAMED, weights=kernel.integers, weight_bits=kernel.bits, requantize=OPEN, window=window)
         x = self._levels(node, value, weighted)
         low, high = weighted.accumulator_range(x.type)
         if not fits("int32", int(low.min()), int(high.max())):
@@ -206,7 +203,7 @@ class _NodeDecider:
         halves = [m for m in self.source.kernels if self.source.nodes[m].layer == node.layer]
         part = ("_depthwise", "_pointwise")[halves.index(n)] if len(halves) == 2 else ""
         name, whole = node.layer + part, self._is_whole(n)
-        return Expression(Accumulator(node.layer, name, whole, op, arguments, x, node.shape, low, high, scale))
+        return Expression(Accumulator(node.layer, name, whole, weighted, x, node.shape, low, high, scale))
 
     def _average_pool(self, n: int, node: s.AveragePoolNode) -> Expression:
         value = self.values[node.inputs[0]]
@@ -214,14 +211,14 @@ class _NodeDecider:
             x = self.tensors.stored(value.core, node.layer)  # the mean of what is scaled is the mean, scaled
         else:
             x, value = self.tensors.tensor(value, node.layer), Expression(value.core)
-        op = probe(AveragePool, {"window": node.window})
+        op = AveragePool(*UNNAMED, window=node.window, requantize=OPEN)
         multiple = op.multiple(x.type)
         if not fits("int32", *op.accumulator_range(x.type)):
             x = self.tensors.rounded(Expression(x), 30 - multiple.bit_length(), node.layer)
         ends = op.accumulator_range(x.type)
         full = np.ones(node.shape[-1], np.int64)
         core = Accumulator(
-            node.layer, node.layer, self._is_whole(n) and not value.stages, AveragePool, {"window": node.window}, x,
+            node.layer, node.layer, self._is_whole(n) and not value.stages, op, x,
             node.shape, full * ends[0], full * ends[1], tuple(scale / multiple for scale in x.scale),
         )  # fmt: skip
         return Expression(core, value.stages, value.sources)
@@ -294,10 +291,10 @@ class _NodeDecider:
         step = Fraction(1, 1 << Softmax.OUTPUT_BITS)
         type_ = TensorType(node.shape, "int16", 0, (1 << Softmax.OUTPUT_BITS) - 1, float(step))
         error = float(largest_error(rounding, type_.channels))
-        certificate = {"kind": Softmax.kind, "exact": False, "entries": len(table), "largest_error": error}
+        certificate = Certificate(Softmax.kind, False, entries=len(table), largest_error=error)
         decision = Decision(
-            TensorValue(type_, (step,)), ValueForm.SOFTMAX, Softmax, (x,), {"table": table}, node.layer, (node.layer,),
-            certificate=certificate,
+            TensorValue(type_, (step,)), ValueForm.SOFTMAX, Softmax(*UNNAMED, table=table), (x,), node.layer,
+            (node.layer,), certificate=certificate,
         )  # fmt: skip
         return Expression(self.tensors.add(decision))
 
@@ -374,7 +371,7 @@ _DECIDE: dict[type[s.Node], Callable[[_NodeDecider, int, Any], Expression]] = {
     s.AveragePoolNode: _NodeDecider._average_pool,
     s.PassNode: _NodeDecider._pass,
     s.SoftmaxNode: _NodeDecider._softmax,
-    **dict.fromkeys(_WEIGHTED, _NodeDecider._weighted),
+    **dict.fromkeys((s.ConvolveNode, s.DepthwiseNode, s.DenseNode), _NodeDecider._weighted),
     **dict.fromkeys(_COMBINATIONS, _NodeDecider._combined),
     **dict.fromkeys(
         (s.MaxPoolNode, s.ReshapeNode, s.PadNode, s.CropNode, s.UpsampleNode, s.ConcatenateNode),

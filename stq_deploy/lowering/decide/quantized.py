@@ -25,6 +25,8 @@ from stq_deploy.lowering.expression import (
 from stq_deploy.lowering.stages import chain, part, scaled
 from stq_deploy.lowering.step_function import StepFunction
 from stq_deploy.network import TensorType
+from stq_deploy.network.certificate import Certificate
+from stq_deploy.network.ops import UNNAMED
 
 _MAXIMUM_TABLED_LEVELS = 256
 
@@ -91,10 +93,10 @@ def _table(
     sources: tuple[str, ...],
     layer: str,
 ) -> Decision:
-    certificate = {"kind": function.op.kind, "exact": True, "entries": int(function.table.size)}
+    certificate = Certificate(function.op.kind, True, entries=int(function.table.size))
     output = TensorValue(_quantized_type(shape, steps, function.reached), (steps.step,))
-    arguments = {"table": function.table}
-    return Decision(output, ValueForm.TABLE, function.op, function.inputs, arguments, name, sources, layer, certificate)
+    op = function.op(*UNNAMED, table=function.table)
+    return Decision(output, ValueForm.TABLE, op, function.inputs, name, sources, layer, certificate)
 
 
 def _quantized_type(shape: tuple[int, ...], steps: StepFunction, levels: tuple[int, int]) -> TensorType:

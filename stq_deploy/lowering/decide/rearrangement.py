@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from stq_deploy.frontend import source as s
 from stq_deploy.lowering.decide.decision import Decision, ValueForm
 from stq_deploy.lowering.expression import Rearrangement, RearrangingNode, TensorValue, common_step
 from stq_deploy.lowering.stages import Affine, Stage, rises
 from stq_deploy.network import TensorType
-from stq_deploy.network.ops import Concatenate, Crop, MaxPool, Op, Pad, Reshape, Upsample
+from stq_deploy.network.ops import UNNAMED, Concatenate, Crop, MaxPool, Op, Pad, Reshape, Upsample
 from stq_deploy.network.tensor import fits
 
 
@@ -37,14 +36,13 @@ def rearrange(node: RearrangingNode, terms: Sequence[TensorValue], layer: str) -
     if isinstance(node, s.ConcatenateNode):
         return _concatenate(node, terms, layer)
     (x,) = terms
-    op, arguments = _op_of(node)
     type_ = replace(x.type, shape=node.shape)
     if isinstance(node, s.PadNode):
         zero = type_.zero_point
         type_ = replace(type_, minimum=min(type_.minimum, zero), maximum=max(type_.maximum, zero))
     output = TensorValue(type_, x.scale)
     whole = layer if x.uniform else ""
-    return Decision(output, ValueForm.REARRANGED, op, (x,), arguments, node.layer, (node.layer,), whole)
+    return Decision(output, ValueForm.REARRANGED, _op_of(node), (x,), node.layer, (node.layer,), whole)
 
 
 def joined_levels(terms: Sequence[TensorValue]) -> tuple[tuple[int, ...], int, int] | None:
@@ -55,16 +53,16 @@ def joined_levels(terms: Sequence[TensorValue]) -> tuple[tuple[int, ...], int, i
     return (factors, min(ends), max(ends)) if fits("int32", *factors, *ends) else None
 
 
-def _op_of(node: s.Node) -> tuple[type[Op], dict[str, Any]]:
+def _op_of(node: s.Node) -> Op:
     if isinstance(node, s.MaxPoolNode):
-        return MaxPool, {"window": node.window}
+        return MaxPool(*UNNAMED, window=node.window)
     if isinstance(node, s.PadNode):
-        return Pad, {"before": node.before, "after": node.after}
+        return Pad(*UNNAMED, before=node.before, after=node.after)
     if isinstance(node, s.CropNode):
-        return Crop, {"before": node.before}
+        return Crop(*UNNAMED, before=node.before)
     if isinstance(node, s.UpsampleNode):
-        return Upsample, {"size": node.size}
-    return Reshape, {}
+        return Upsample(*UNNAMED, size=node.size)
+    return Reshape(*UNNAMED)
 
 
 def _concatenate(node: s.ConcatenateNode, terms: Sequence[TensorValue], layer: str) -> Decision:
@@ -75,10 +73,8 @@ def _concatenate(node: s.ConcatenateNode, terms: Sequence[TensorValue], layer: s
     dtype, zero = (terms[0].type.dtype, terms[0].type.zero_point) if stored_alike else _storage(low, high)
     step = common_step([x.step for x in terms])
     output = TensorValue(TensorType(node.shape, dtype, low + zero, high + zero, float(step), zero), (step,))
-    arguments = {"axis": node.axis, "factors": factors}
-    return Decision(
-        output, ValueForm.REARRANGED, Concatenate, tuple(terms), arguments, node.layer, (node.layer,), layer
-    )  # fmt: skip
+    op = Concatenate(*UNNAMED, axis=node.axis, factors=factors)
+    return Decision(output, ValueForm.REARRANGED, op, tuple(terms), node.layer, (node.layer,), layer)
 
 
 def _storage(low: int, high: int) -> tuple[str, int]:

@@ -5,7 +5,7 @@ To add one, follow docs/DESIGN.md, "Adding things".
 
 from stq_deploy.network.ops.arithmetic import Add, ElementwiseOp, Maximum, Minimum, Multiply, Rescale, ScaledOp
 from stq_deploy.network.ops.average_pool import AveragePool
-from stq_deploy.network.ops.base import Batch, Op
+from stq_deploy.network.ops.base import UNNAMED, Batch, Op
 from stq_deploy.network.ops.convolve import Convolve
 from stq_deploy.network.ops.curve import Curve
 from stq_deploy.network.ops.dense import Dense
@@ -32,6 +32,7 @@ OP_KINDS: dict[str, type[Op]] = {
 
 __all__ = [
     "OP_KINDS",
+    "UNNAMED",
     "Add",
     "AveragePool",
     "Batch",

@@ -16,6 +16,10 @@ Batch = npt.NDArray[np.int64]
 """Integers (N, ...) of a batch; int64 so that no reference computation can overflow silently."""
 
 
+UNNAMED: tuple[str, tuple[str, ...], str, tuple[str, ...]] = ("", (), "", ())
+"""Name, inputs, output and sources of an op that has none yet: `Pad(*UNNAMED, before=..., after=...)`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Op:
     """One operation: reads tensors by name, writes one tensor.
