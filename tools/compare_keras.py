@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from stq_deploy import __version__
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import write_whole
 from stq_deploy.research.training.result import git_commit
+from tests.helpers.sweep.drawing import draw
 from tests.helpers.sweep.input_domains import Case, cases
 
 BATCH = 25
@@ -39,19 +39,7 @@ KINDS = ("samples", "rounding", "fixed_point", "input_rounding", "unexplained", 
 
 def draw_cases(count: int, start: int, sweep_seed: int) -> list[Case]:
     """`count` models; the same numbers give the same models."""
-    drawn: list[Case] = []
-
-    @seed(sweep_seed * 1_000_003 + start)
-    @settings(
-        max_examples=count, database=None, deadline=None, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    @given(cases())
-    def draw(case: Case) -> None:
-        drawn.append(case)
-
-    draw()
-    return drawn
+    return draw(cases(), count, start, sweep_seed)
 
 
 def run_batch(start: int, count: int, sweep_seed: int, only: list[int] | None = None) -> dict[str, Any]:

@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stq_deploy import __version__
@@ -31,6 +30,7 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.frontend.layers import supported_kinds
 from stq_deploy.frontend.quantizers import ACTIVATION, KERNEL
 from stq_deploy.research.training.result import git_commit
+from tests.helpers.sweep.drawing import draw
 from tests.helpers.sweep.random_models import Recipe, recipes
 
 BATCH = 25
@@ -70,19 +70,7 @@ def run_batch(start: int, count: int, sweep_seed: int, emulated_every: int, boar
         if outcome.mismatches or outcome.float_differences:
             failures.append(f"{outcome.mismatches} {outcome.float_differences}{recipe!r}")
 
-    drawn: list[Recipe] = []
-
-    @seed(sweep_seed * 1_000_003 + start)
-    @settings(
-        max_examples=count, database=None, deadline=None, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    @given(recipes())
-    def draw(recipe: Recipe) -> None:
-        drawn.append(recipe)
-
-    draw()
-    for i, recipe in enumerate(drawn):
+    for i, recipe in enumerate(draw(recipes(), count, start, sweep_seed)):
         check(recipe, start + i)
     return {"start": start, "counts": dict(counts), "failures": failures[:SHOWN_FAILURES]}
 

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.requantize.form import Accumulators, Form, FormArray
+from stq_deploy.network.requantize.form import Accumulators
+from stq_deploy.network.requantize.multiplying import Multiplying
 
 
 @dataclass(frozen=True, eq=False)
-class MultiplierRequantize(Form):
+class MultiplierRequantize(Multiplying):
     """`clamp(((((acc << left_shift) * multiplier[c]) >> 32) + offset[c]) >> right_shift, minimum, maximum)`.
 
     All shifts are arithmetic (towards minus infinity). On a Cortex-M7 this is LSL, SMMLA, ASR and a clamp. The caller
@@ -32,17 +33,10 @@ class MultiplierRequantize(Form):
     maximum: int
     kind: ClassVar[str] = "multiplier"
 
-    @property
-    def channels(self) -> int:
-        return len(self.multiplier)
-
     def apply(self, acc: Accumulators) -> Accumulators:
         high = ((acc << self.left_shift) * self.multiplier.astype(np.int64)) >> 32
         shifted: Accumulators = (high + self.offset.astype(np.int64)) >> self.right_shift
         return np.clip(shifted, self.minimum, self.maximum)
-
-    def rises(self, sign: Accumulators, low: Accumulators, high: Accumulators) -> bool:
-        return bool((self.multiplier.astype(np.int64) * sign >= 0).all())
 
     def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
         """Whether no intermediate leaves int32 for accumulators in [low, high] ((C,) each)."""
@@ -56,21 +50,9 @@ class MultiplierRequantize(Form):
         return True
 
     def check_constants(self, low: Accumulators, high: Accumulators) -> None:
-        same = self.multiplier.shape == self.offset.shape and self.multiplier.ndim == 1
-        require(same, "multiplier and offset differ")
-        typed = self.multiplier.dtype == np.int32 and self.offset.dtype == np.int32
-        require(typed, "multiplier or offset is not int32")
+        self.check_arrays()
         require(0 <= self.left_shift <= 31 and 0 <= self.right_shift <= 31, "a shift is outside 0..31")
         require(self.overflow_free(low, high), "requantization can overflow int32")
-
-    def arrays(self) -> tuple[FormArray, ...]:
-        return (
-            FormArray("multiplier", self.multiplier, "multiplier of each output channel"),
-            FormArray("offset", self.offset, "offset of each output channel"),
-        )
-
-    def read_bytes(self, pixels: int) -> int:
-        return pixels * self.nbytes
 
     def settings(self) -> dict[str, int]:
         return {
