@@ -52,14 +52,23 @@ def syntax(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
-    tree = syntax(path)
-    for node in tree.body if top_level_only else ast.walk(tree):
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a file."""
+    return tuple(ast.walk(syntax(path)))
+
+
+@cache
+def imports(path: Path, *, top_level_only: bool) -> frozenset[str]:
+    """Modules that a file imports, and what it imports from them."""
+    names: set[str] = set()
+    for node in syntax(path).body if top_level_only else nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
 
 
 def test_every_folder_has_its_place_in_the_order() -> None:
@@ -72,30 +81,34 @@ def test_a_roof_holds_folders_only() -> None:
         assert [path.name for path in (PACKAGE / roof).glob("*.py")] == ["__init__.py"]
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_nothing_imports_upward(path: Path) -> None:
+def test_nothing_imports_upward() -> None:
+    assert [found for path in modules() for found in upward(path)] == []
+
+
+def upward(path: Path) -> Iterator[str]:
+    """Imports of a file from a folder below its own."""
     own = owner(path)
     if own in ("__init__", "__main__") or own.endswith("/__init__"):
         return
     for name in imports(path, top_level_only=False):
         parts = tuple(name.split("."))
-        if parts[0] == "stq_deploy" and len(parts) > 1 and row_of(parts[1:]) in ORDER:
-            assert ORDER.index(row_of(parts[1:])) <= ORDER.index(own), f"{path.name} imports {name}"
+        if parts[0] != "stq_deploy" or len(parts) == 1 or row_of(parts[1:]) not in ORDER:
+            continue
+        if ORDER.index(row_of(parts[1:])) > ORDER.index(own):
+            yield f"{path.relative_to(PACKAGE)} imports {name}"
 
 
 TESTS = Path(__file__).resolve().parent
 
 
-@pytest.mark.parametrize(
-    "path", [*TESTS.rglob("*.py"), *modules()], ids=lambda path: str(path.relative_to(TESTS.parent))
-)
-def test_tests_share_helpers_and_nothing_else(path: Path) -> None:
+def test_tests_share_helpers_and_nothing_else() -> None:
     """So a helper is one module, whoever imports it, and a test can move without another one breaking."""
-    from_tests = {name for name in imports(path, top_level_only=False) if name.split(".")[0] == "tests"}
-    if PACKAGE in path.parents:
-        assert from_tests == set()
-    else:
-        assert {name for name in from_tests if not name.startswith("tests.helpers")} == set()
+    found = []
+    for path in [*TESTS.rglob("*.py"), *modules()]:
+        from_tests = {name for name in imports(path, top_level_only=False) if name.split(".")[0] == "tests"}
+        allowed = () if PACKAGE in path.parents else ("tests.helpers",)
+        found += [f"{path.relative_to(TESTS.parent)}: {name}" for name in from_tests if not name.startswith(allowed)]
+    assert found == []
 
 
 def test_helpers_hold_no_tests() -> None:
@@ -188,11 +201,10 @@ COMPOSED = {
 def test_the_pipeline_alone_composes_the_steps(step: str) -> None:
     found = set()
     for path in modules():
-        tree = ast.parse(path.read_text())
-        defined = any(isinstance(node, ast.FunctionDef) and node.name == step for node in tree.body)
+        defined = any(isinstance(node, ast.FunctionDef) and node.name == step for node in syntax(path).body)
         called = any(
             isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == step
-            for node in ast.walk(tree)
+            for node in nodes(path)
         )
         if defined or called:
             found.add(path.relative_to(PACKAGE).as_posix())
@@ -237,7 +249,7 @@ def test_keras_reads_no_model() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}: {name}"
         for path in [*modules(), *(PACKAGE.parent / "tools").glob("*.py")]
-        for node in ast.walk(syntax(path))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute | ast.Name | ast.alias)
         for name in [getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))]
         if name.rpartition(".")[2] in READS_A_MODEL and not name.startswith("stq_deploy.")
@@ -250,7 +262,7 @@ def test_nothing_is_unpickled() -> None:
     for path in modules():
         text = path.read_text()
         assert "allow_pickle=True" not in text, path
-        used = {ast.unparse(node) for node in ast.walk(syntax(path)) if isinstance(node, ast.Attribute)}
+        used = {ast.unparse(node) for node in nodes(path) if isinstance(node, ast.Attribute)}
         found = used & {"pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open"}
         assert not found or path.name == "safe_pickle.py", path
 
