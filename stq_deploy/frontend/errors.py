@@ -33,8 +33,8 @@ def damaged(detail: str) -> StqError:
     """A model file that contradicts itself; a caller that knows the path adds it with `located`."""
     return StqError(
         f"this is not a usable QKeras model file: {detail}",
-        cause="the file is truncated, damaged, or was not written by tf_keras",
-        next="save the model again with model.save('model.h5') or model.save('model.keras') under tf_keras",
+        cause="the file is truncated, damaged, or was not written by Keras",
+        next="save the model again with model.save('model.keras') or model.save('model.h5')",
     )
 
 

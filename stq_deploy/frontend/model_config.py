@@ -20,7 +20,6 @@ from stq_deploy.frontend.origin import MODEL_MODULES, check_origin
 MAXIMUM_LAYERS = 1000
 MAXIMUM_INPUTS = 256
 MAXIMUM_NAME = 256
-_MAXIMUM_SEARCHED = 1 << 16
 MODEL_KINDS = ("Sequential", "Functional", "Model")
 
 # Arguments of a call that change nothing at inference.
@@ -94,8 +93,6 @@ def read_model_config(entry: dict[str, Any], *, nested: bool) -> ModelConfig:
         StqError: anything else.
     """
     kind, settings = entry.get("class_name"), entry.get("config")
-    if is_keras_3(entry):
-        raise _keras_3(entry)
     if isinstance(kind, str) and kind not in MODEL_KINDS and not nested:
         raise _subclassed(kind)
     # Keras reads with compile=False, so it ignores how the outermost model was compiled.
@@ -127,41 +124,6 @@ def _check_settings(entry: dict[str, Any], settings: dict[str, Any], model: Mode
     # Keras would make weights for that shape, whatever its size.
     if not model.inputs and (built is not None or settings.get("build_input_shape") is not None):
         raise damaged("it has a Sequential model that was built without an input shape")
-
-
-def is_keras_3(entry: dict[str, Any]) -> bool:
-    """Whether Keras 3 has written a model's entry.
-
-    It is recognized by forms that only Keras 3 writes: module names, dtype policies, calls and input layers. Each of
-    its models has at least one of them.
-    """
-    if re.match(r"keras\.(src\.)?models(\.|$)", str(entry.get("module"))):
-        return True
-    settings = entry.get("config")
-    layers = settings.get("layers") if isinstance(settings, dict) else None
-    return isinstance(layers, list) and any(_is_keras_3_layer(layer) for layer in layers[:MAXIMUM_LAYERS])
-
-
-def _is_keras_3_layer(entry: Any) -> bool:
-    config = entry.get("config") if isinstance(entry, dict) else None
-    if not isinstance(config, dict):
-        return False
-    dtype, nodes = config.get("dtype"), entry.get("inbound_nodes")
-    policy = isinstance(dtype, dict) and dtype.get("class_name") in ("DTypePolicy", "FloatDTypePolicy")
-    called = isinstance(nodes, list) and any(isinstance(node, dict) for node in nodes)
-    return policy or called or (entry.get("class_name") == "InputLayer" and "batch_shape" in config)
-
-
-def _keras_3(entry: dict[str, Any]) -> StqError:
-    with_hgq = "'module': 'hgq" in str(entry)[:_MAXIMUM_SEARCHED]
-    return StqError(
-        "the model is of HGQ2, on Keras 3, whose form is not read"
-        if with_hgq
-        else "the model file is of Keras 3, whose form is not read",
-        cause="TensorFlow 2.16 and later save in this form, unless TF_USE_LEGACY_KERAS=1 is set before it is imported",
-        next="build the same model with tf_keras and QKeras, copy the weights (model.set_weights), and save it as .h5 "
-        "or .keras; qkeras 0.9 needs tf_keras anyway",
-    )
 
 
 def _subclassed(kind: str) -> StqError:

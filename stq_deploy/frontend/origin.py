@@ -20,6 +20,7 @@ MODEL_MODULES = frozenset(
             for package in ("keras", "keras.src", "tf_keras.src")  # Keras 2.12, 2.13 to 2.15, tf_keras
             for kind in ("functional", "sequential")
         ),
+        *("keras.src.models.functional", "keras.src.models.sequential"),  # Keras 3
     }
 )
 LAYER_MODULES = frozenset(

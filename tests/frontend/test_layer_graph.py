@@ -70,7 +70,7 @@ def test_malformed_inbound_nodes(nodes: object) -> None:
     assert "does not say what it reads" in error_of(draft.config())
 
 
-@pytest.mark.parametrize(("nodes", "what"), [([], "never applied"), ([{"args": []}], "Keras 3")])
+@pytest.mark.parametrize(("nodes", "what"), [([], "never applied"), ([{"args": []}], "does not say what it reads")])
 def test_layers_without_calls_we_know(nodes: object, what: str) -> None:
     draft = tiny_model()
     draft.entry("relu")["inbound_nodes"] = nodes

@@ -88,6 +88,7 @@ REFUSED_FUNCTIONS = {
     **dict.fromkeys(("swish", "silu", "gelu", "mish", "hard_swish", "hard_silu"), "relu6, or quantized_relu"),
     "softsign": "hard_tanh, or quantized_tanh",
     "log_softmax": "softmax",
+    "hard_sigmoid of Keras 3": "sigmoid, or hard_tanh",
 }
 """Functions that have no integer form here -> what to use instead."""
 

@@ -73,6 +73,10 @@ ALTERNATIVES: dict[str, tuple[str, str]] = {
         "use a Keras layer such as Add or Multiply; if it is QKeras's, set TF_USE_LEGACY_KERAS=1 before TensorFlow is "
         "imported",
     ),
+    "KerasOperation": (
+        "a function of keras.ops was called on a tensor",
+        "use a Keras layer such as Reshape, Concatenate or Activation",
+    ),
     "SlicingOpLambda": ("a tensor was indexed", "use Cropping1D or Cropping2D"),
     "TimeDistributed": ("it applies a layer to each step", "use QDense as it is, or the layer of one more dimension"),
     "Embedding": ("its input is a word's number, and samples are images here", "feed the model one-hot vectors"),

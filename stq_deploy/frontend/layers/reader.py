@@ -99,6 +99,11 @@ class LayerReader:
                 f"dtype={stated!r}: its variables are {stated} numbers, and float32 ones are read",
                 "train with the policy mixed_float16 or mixed_bfloat16, whose variables are float32, or with float32",
             )
+        if isinstance(stated, str) and "_from_" in stated:
+            raise self.error(
+                f"dtype={stated}: Keras 3 scales its input by the largest value of each sample; ranges here are fixed",
+                "save the model as it was before model.quantize, and convert that with --post-training int8",
+            )
         return str(self.take("dtype", one_of(*POLICIES), "float32"))
 
     # Places in the graph

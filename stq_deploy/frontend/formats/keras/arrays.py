@@ -23,6 +23,10 @@ ArrayReader = Callable[[tuple[str, ...], str, Shapes], dict[str, FloatArray]]
 """(`LayerConfig.path`, its `container`, shapes) -> arrays by name."""
 
 
+_OTHER_NAMES = {"depthwise_kernel": "kernel"}
+"""Name of an array -> how Keras 3 calls it in an .h5 file."""
+
+
 def array_reader(found: Contents, form: str) -> ArrayReader:
     """The function that gives the arrays of one layer.
 
@@ -64,6 +68,9 @@ def _h5_reader(found: Contents) -> ArrayReader:
             own = [scopes[s] for s in scopes if s == end or (inner and s.rpartition("/")[0] == end)]
         names = {what: name for scope in own for what, name in scope.items()}
         layer = shown("/".join(path))
+        for what, other in _OTHER_NAMES.items():
+            if what in map(_last, shapes) and what not in names and other in names and other not in shapes:
+                names[what] = names.pop(other)
         if set(names) != {_last(what) for what in shapes}:
             raise damaged(f"layer {layer} stores the arrays {shown(sorted(names))}, not {sorted(map(_last, shapes))}")
         stored: dict[str, Array | str] = {

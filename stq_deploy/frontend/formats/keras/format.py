@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from stq_deploy.common.file_kinds import KERAS, STQ, file_kind, weights_alone
@@ -11,6 +12,7 @@ from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.frontend.errors import damaged
 from stq_deploy.frontend.formats.interface import FileFacts, Form, ModelFormat, OpenedModel, SupportColumn
 from stq_deploy.frontend.formats.keras.arrays import array_reader, number_counter
+from stq_deploy.frontend.formats.keras.keras_3 import as_keras_2, is_keras_3
 from stq_deploy.frontend.formats.keras.limits import HDF5_MAGIC, METADATA, NO_MODEL, ZIP_MAGIC
 from stq_deploy.frontend.formats.keras.walk import ImportWalk
 from stq_deploy.frontend.layer_graph import LayerGraph, read_layer_graph
@@ -19,6 +21,7 @@ from stq_deploy.sandbox import Contents, Unusable, read_contents
 
 _H5 = Form("h5", "an HDF5 file", (".h5", ".hdf5"))
 _KERAS = Form("keras", "a .keras archive", (".keras",))
+KERAS_2, KERAS_3 = "Keras 2", "Keras 3"
 _EXTRACTOR = "stq_deploy.frontend.formats.keras.extract"
 _VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 _MEMBERS = (b"config.json", b"model.weights.h5")
@@ -39,12 +42,13 @@ class KerasFormat(ModelFormat):
             found = read_contents(content, _EXTRACTOR)
         except Unusable as error:
             raise weights_alone() if NO_MODEL in str(error) else damaged(str(error)) from error
-        return KerasModel(found, FileFacts(name, sha256, form.name, "Keras 2", *_writer(found)))
+        return KerasModel(found, FileFacts(name, sha256, form.name, KERAS_2, *_writer(found)))
 
     def columns(self) -> tuple[SupportColumn, ...]:
         from stq_deploy.frontend.formats.keras.described import operators
 
-        return (SupportColumn("Keras 2 and QKeras 0.9", operators()),)
+        found = operators()
+        return (SupportColumn("Keras 2 and QKeras 0.9", found), SupportColumn("Keras 3 and QKeras v3", found))
 
 
 def _is_archive(content: bytes) -> bool:
@@ -62,8 +66,7 @@ class KerasModel(OpenedModel):
     """
 
     def __init__(self, found: Contents, facts: FileFacts) -> None:
-        self.facts = facts
-        self.config = _json(found.config)
+        self.facts, self.config = _of_generation(facts, _json(found.config))
         self._read_arrays = array_reader(found, facts.form)
         self._count_numbers = number_counter(found, facts.form)
 
@@ -87,6 +90,13 @@ class KerasModel(OpenedModel):
 
     def _walk(self) -> tuple[LayerGraph, ImportWalk]:
         return read_layer_graph(self.config), ImportWalk(self._read_arrays, self._count_numbers)
+
+
+def _of_generation(facts: FileFacts, config: dict[str, Any]) -> tuple[FileFacts, dict[str, Any]]:
+    """The facts and the configuration in Keras 2's form, whichever Keras has written it."""
+    if not is_keras_3(config):
+        return facts, config
+    return replace(facts, format=KERAS_3), as_keras_2(config)
 
 
 def _writer(found: Contents) -> tuple[str, str]:

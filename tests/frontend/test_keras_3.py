@@ -1,0 +1,177 @@
+"""Files of Keras 3 and QKeras v3 give what Keras 3 itself predicts; `tools/make_keras3_models.py` has made them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stq_deploy as stq
+from stq_deploy.common.errors import StqError
+from stq_deploy.frontend import check_model, list_layers, parse_model, read_source
+from stq_deploy.frontend.formats.keras.keras_3 import as_keras_2
+from stq_deploy.lowering.float_graph import run_graph
+
+FOLDER = Path(__file__).parent / "keras3"
+QUANTIZED = ("quantized_layers", "quantized_sequential", "nested_models", "operations")
+PLAIN = ("plain_layers", "plain_sequential")
+
+Config = dict[str, Any]
+
+
+def expected(name: str) -> tuple[Any, list[Any]]:
+    """(inputs, Keras's outputs)."""
+    with np.load(FOLDER / f"{name}.npz") as stored:
+        return stored["x"], [stored[key] for key in sorted(stored) if key != "x"]
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_the_network_gives_the_very_numbers_of_keras_3(name: str, ending: str) -> None:
+    x, theirs = expected(name)
+    ours = stq.convert(FOLDER / f"{name}.{ending}").predict(x, features=True)
+    listed = list(ours) if isinstance(ours, tuple) else [ours]
+    assert len(listed) == len(theirs)
+    for a, b in zip(listed, theirs, strict=True):
+        assert np.array_equal(np.asarray(a, np.float32).reshape(b.shape), b)
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_layers_without_quantizers_compute_what_keras_3_computes(name: str, ending: str) -> None:
+    """Their kernels are multiples of 2**-7 that int8 holds as they are, so post-training changes none."""
+    x, (theirs,) = expected(name)
+    source = read_source(FOLDER / f"{name}.{ending}", post_training=True)
+    values = dict(run_graph(source, x.astype(np.float64)))
+    assert np.abs(values[source.outputs[0]] - theirs).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", [*QUANTIZED, *PLAIN])
+def test_both_forms_hold_the_same_model(name: str) -> None:
+    a, b = (check_model(FOLDER / f"{name}.{ending}") for ending in ("keras", "h5"))
+    assert [(layer.kind, layer.settings.keys()) for layer in a.layers] == [
+        (layer.kind, layer.settings.keys()) for layer in b.layers
+    ]
+    for one, other in zip(a.layers, b.layers, strict=True):
+        assert all(np.array_equal(array, other.arrays[what]) for what, array in one.arrays.items())
+
+
+def test_the_facts_name_the_generation_and_the_version() -> None:
+    _, facts, _ = list_layers(FOLDER / "nested_models.keras")
+    assert str(facts) == "Keras 3 (.keras), written by Keras 3.15.1"
+    assert parse_model(FOLDER / "nested_models.h5").file["version"] == "3.15.1"
+
+
+def test_layers_that_keras_3_has_quantized_are_refused_by_name() -> None:
+    with pytest.raises(StqError, match="int8_from_float32") as caught:
+        parse_model(FOLDER / "int8.keras", post_training=True)
+    assert "layer 'dense' (Dense)" in caught.value.where
+    assert "before model.quantize" in caught.value.next
+
+
+# What the configuration may hold
+
+
+def changed(folder: Path, name: str, change: Callable[[list[Config]], None]) -> Path:
+    """A copy of a .keras file whose layers' entries `change` has changed."""
+    with zipfile.ZipFile(FOLDER / f"{name}.keras") as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    config = json.loads(members["config.json"])
+    change(config["config"]["layers"])
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(folder / "changed.keras", "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    return folder / "changed.keras"
+
+
+def named(layers: list[Config], name: str) -> Config:
+    return next(layer for layer in layers if layer["config"]["name"] == name)
+
+
+def _module(layers: list[Config]) -> None:
+    named(layers, "first")["module"] = "mine.layers"
+
+
+def _registered(layers: list[Config]) -> None:
+    named(layers, "first")["registered_name"] = "mine>QConv2D"
+
+
+def _policy(layers: list[Config]) -> None:
+    named(layers, "first")["config"]["dtype"]["module"] = "mine.policies"
+
+
+def _float16(layers: list[Config]) -> None:
+    named(layers, "first")["config"]["dtype"]["config"]["name"] = "float16"
+
+
+def _training(layers: list[Config]) -> None:
+    named(layers, "normalized")["inbound_nodes"][0]["kwargs"]["training"] = True
+
+
+def _constant(layers: list[Config]) -> None:
+    named(layers, "sum")["inbound_nodes"][0]["args"][0][1] = 1.0
+
+
+def _operation(layers: list[Config]) -> None:
+    named(layers, "sum").update(module="keras.src.ops.numpy", class_name="GetItem")
+
+
+def _hard_sigmoid(layers: list[Config]) -> None:
+    entry = named(layers, "relu")
+    entry.update(module="keras.layers", class_name="Activation", registered_name=None)
+    entry["config"]["activation"] = "hard_sigmoid"
+
+
+def _lora(layers: list[Config]) -> None:
+    named(layers, "logits")["config"]["quantization_config"] = {"class_name": "Int4QuantizationConfig", "config": {}}
+
+
+def _history(layers: list[Config]) -> None:
+    named(layers, "relu")["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = ["absent", 0, 0]
+
+
+def _no_history(layers: list[Config]) -> None:
+    named(layers, "relu")["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = [["normalized"], 0, 0]
+
+
+REFUSED: list[tuple[Callable[[list[Config]], None], str]] = [
+    (_module, "mine.layers"),
+    (_registered, "mine>QConv2D"),
+    (_policy, "class 'DTypePolicy'"),
+    (_float16, "dtype='float16'"),
+    (_training, "it is called with the arguments {'training': True}"),
+    (_constant, "one of its inputs is a constant"),
+    (_operation, "a function of keras.ops"),
+    (_hard_sigmoid, "hard_sigmoid of Keras 3"),
+    (_lora, "quantization_config"),
+    (_history, "which does not exist"),
+    (_no_history, "a tensor comes from"),
+]
+
+
+@pytest.mark.parametrize(("change", "what"), REFUSED, ids=[what for _, what in REFUSED])
+def test_what_is_refused(change: Callable[[list[Config]], None], what: str, tmp_path: Path) -> None:
+    with pytest.raises(StqError) as caught:
+        parse_model(changed(tmp_path, "quantized_layers", change))
+    assert what in caught.value.what
+    assert caught.value.next
+
+
+def test_it_changes_nothing_that_it_is_given() -> None:
+    with zipfile.ZipFile(FOLDER / "nested_models.keras") as archive:
+        config = json.loads(archive.read("config.json"))
+    before = copy.deepcopy(config)
+    assert as_keras_2(config) != before
+    assert config == before
+
+
+@pytest.mark.parametrize("form", [{}, {"config": None}, {"config": {"layers": [7, {}, {"config": {}}]}}])
+def test_any_other_form_is_left_to_the_checks_behind_it(form: Config) -> None:
+    as_keras_2(form)
