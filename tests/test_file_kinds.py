@@ -38,8 +38,7 @@ def weights_file() -> bytes:
 FILES = {
     "TensorFlow Lite": ("m.tflite", b"\x1c\x00\x00\x00TFL3" + bytes(40)),
     "TensorFlow Lite ": ("renamed.h5", b"\x20\x00\x00\x00TFL3" + bytes(40)),
-    "ONNX": ("m.onnx", b"\x08\x07\x12\x07pytorch\x1a\x051.9.0:\x83\x0b"),
-    "ONNX ": ("m.keras", b"\x08\x0a:\x83\x0b\x0a\x13"),
+    "ONNX": ("m.keras", b"\x08\x0a:\x83\x0b\x0a\x13"),
     "PyTorch": ("m.pt", zipped("archive/data.pkl", "archive/data/0", "archive/version")),
     "PyTorch ": ("m.pth", zipped("net/.format_version", "net/data.pkl")),
     "pickle": ("m.pkl", b"\x80\x04\x95" + bytes(40)),

@@ -1,7 +1,7 @@
 """Names the kind of a misplaced file or folder, by its first bytes, or by its name where these are not enough.
 
-Models are Keras's .h5 and .keras files, and .stq networks. For anything else the error names the kind, the command that
-takes it, and the nearest way to a model. None of the content is interpreted.
+Models are Keras's .h5 and .keras files, ONNX files, and .stq networks. For anything else the error names the kind, the
+command that takes it, and the nearest way to a model. None of the content is interpreted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.regular_file import open_regular
 
-H5, KERAS, STQ, OTHER = "h5", "keras", "stq", ""
+H5, KERAS, ONNX, STQ, OTHER = "h5", "keras", "onnx", "stq", ""
 HEAD_BYTES = 4096
 _MAXIMUM_LISTED = 3
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -34,7 +34,7 @@ class FileKind:
     """The kind of a file or folder.
 
     Attributes:
-        form: "h5", "keras" or "stq" for files that this package reads, else "".
+        form: "h5", "keras", "onnx" or "stq" for files that this package reads, else "".
         what: its name with an article: "a TensorFlow Lite model".
         next: how to get a model that this package reads.
         use: the command that takes it as it is, else "".
@@ -82,7 +82,12 @@ def _other(what: str, next: str, use: str = "") -> FileKind:
 
 
 _TFLITE = _other("a TensorFlow Lite model", _FROM_KERAS)
-_ONNX = _other("an ONNX model", f"{_FROM_KERAS}; of a PyTorch model, {_REBUILD}")
+_ONNX = FileKind(
+    ONNX,
+    "an ONNX model",
+    "let its name end in .onnx, and convert it where a .stq network is needed",
+    "`convert` takes an ONNX model, and so do commands with --model",
+)
 _TORCH = _other("a PyTorch file", _REBUILD)
 _PICKLE = _other("a Python pickle, which can hold code and is never opened", _REBUILD)
 _FROZEN = _other("a TensorFlow graph", _FROM_KERAS)
@@ -213,7 +218,8 @@ def _protobuf_kind(content: bytes) -> FileKind | None:
     if content[:3] == b"\x08\x01\x12":
         return _SAVED_MODEL_FILE
     if (
-        content[0] == 0x08
+        len(content) > 1
+        and content[0] == 0x08
         and 3 <= content[1] <= 30
         and content[2:3] in (b"\x12", b"\x1a", b"\x22", b"\x2a", b"\x3a", b"B")
     ):

@@ -230,6 +230,7 @@ _LEADING = {
     "quantized_po2": ("bits",),
     "quantized_relu_po2": ("bits",),
     "affine": ("low", "high", "scale"),
+    "grid": ("low", "high", "scale", "rounding", "odd", "parts"),
 }
 
 _ALTERNATIVES = {
@@ -275,6 +276,31 @@ def affine_quantizer(low: int, high: int, scale: Fraction) -> Quantizer:
         scale: of one level, > 0.
     """
     return Quantizer("affine", {"low": low, "high": high, "scale": str(scale)})
+
+
+GRID_ROUNDINGS = ("half_even", "half_up", "half_down", "floor", "ceil", "up", "down")
+"""To the nearest level, ties to the even one, away from zero or towards it; down, up; away from zero, towards it."""
+
+
+def grid_quantizer(
+    low: int, high: int, scale: Fraction, rounding: str, *, odd: bool = False, parts: int = 1
+) -> Quantizer:
+    """`clip(round(v / scale), low, high) * scale`: the quantizer of a format other than Keras's.
+
+    As `affine`, it is in no list of accepted quantizers, so no Keras file can name it.
+
+    Args:
+        low, high: of the levels; all fit 16 bits with a sign, or there are up to 256.
+        scale: of one level, > 0.
+        rounding: one of GRID_ROUNDINGS.
+        odd: whether ties go to the odd level instead of the even one.
+        parts: v is first rounded to whole numbers of `scale / parts`, ties to the even one; then to levels.
+    """
+    assert rounding in GRID_ROUNDINGS
+    return Quantizer(
+        "grid",
+        {"low": low, "high": high, "scale": str(scale), "rounding": rounding, "odd": odd, "parts": parts},
+    )
 
 
 def read_quantizer(described: Any, role: Role) -> Quantizer:

@@ -89,7 +89,9 @@ def _is_step(found: Any) -> bool:
 
 def support_document() -> str:
     """docs/SUPPORT.md."""
-    return "\n".join([_INTRODUCTION, *_formats(), *_layers(), *_refused_layers(), *_activations(), *_quantizers()])
+    return "\n".join(
+        [_INTRODUCTION, *_formats(), *_layers(), *_refused_layers(), *_activations(), *_quantizers(), *_others()]
+    )
 
 
 # Layers
@@ -105,6 +107,22 @@ def _formats() -> Iterator[str]:
         if any(name != "-" for name in named):
             rows.append((words(step), *named))
     yield from _table(("step", *(column.title for column in columns)), rows)
+
+
+def _others() -> Iterator[str]:
+    """Tables of the formats other than Keras's."""
+    for format in FORMATS:
+        accepted, refused = format.accepted(), format.refused()
+        if accepted:
+            yield f"## Operators of {accepted[0].title}\n"
+            rows = [(", ".join(f"`{name}`" for name in row.names), " ".join(row.accepted.split())) for row in accepted]
+            yield from _table(("operator", "accepted"), rows)
+        if refused:
+            yield "Refused with a reason; every other operator is refused as unknown.\n"
+            yield from _table(
+                ("operator", "because", "instead"),
+                [(", ".join(f"`{name}`" for name in row.names), row.reason, row.instead) for row in refused],
+            )
 
 
 _STEPS = tuple(node.__name__.removesuffix("Node") for node in vars(source).values() if _is_step(node))

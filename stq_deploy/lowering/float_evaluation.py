@@ -7,7 +7,7 @@ between them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -108,6 +108,25 @@ def _affine(quantizer: Quantizer, v: Reals) -> Reals:
     return np.clip(np.floor(v / scale + 0.5), quantizer.integer("low"), quantizer.integer("high"))
 
 
+def _grid(quantizer: Quantizer, v: Reals) -> Reals:
+    scale = float(Fraction(str(quantizer.parameters["scale"])))
+    parts, odd = quantizer.integer("parts"), quantizer.integer("odd")
+    p = v / scale if parts == 1 else np.rint(v * parts / scale) / parts
+    rounded = _GRID_ROUNDINGS[str(quantizer.parameters["rounding"])](p + odd) - odd
+    return np.clip(rounded, quantizer.integer("low"), quantizer.integer("high"))
+
+
+_GRID_ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {
+    "half_even": np.rint,
+    "half_up": lambda p: np.copysign(np.floor(np.abs(p) + 0.5), p),
+    "half_down": lambda p: np.copysign(np.ceil(np.abs(p) - 0.5), p),
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "up": lambda p: np.copysign(np.ceil(np.abs(p)), p),
+    "down": np.trunc,
+}
+
+
 def _through(stage: Clip | Leaky | Monotone, v: Reals) -> Reals:
     if isinstance(stage, Clip):
         low = -np.inf if stage.low is None else float(stage.low)
@@ -127,4 +146,5 @@ _QUANTIZERS = {
     "ternary": _ternary,
     "binary": _binary,
     "affine": _affine,
+    "grid": _grid,
 }

@@ -128,6 +128,9 @@ def is_linear(quantizer: Quantizer) -> bool:
         return quantizer.number("negative_slope") == 0 and not quantizer.flag("use_sigmoid")
     if quantizer.name == "affine":
         return True
+    if quantizer.name == "grid":
+        plain = not quantizer.flag("odd") and quantizer.integer("parts") == 1
+        return quantizer.parameters["rounding"] == "half_even" and plain
     return quantizer.name in ("quantized_bits", "quantized_linear") and not _is_sign(quantizer)
 
 
@@ -282,6 +285,36 @@ def _affine(quantizer: Quantizer) -> StepFunction:
     )
 
 
+def _grid(quantizer: Quantizer) -> StepFunction:
+    low, high, scale = quantizer.integer("low"), quantizer.integer("high"), Fraction(str(quantizer.parameters["scale"]))
+    parts, odd, rounding = quantizer.integer("parts"), quantizer.flag("odd"), str(quantizer.parameters["rounding"])
+
+    def boundary(level: int) -> LevelBoundary:
+        at, inclusive = _rounding_boundary(rounding, odd, level)
+        if parts == 1:
+            return LevelBoundary(at * scale, inclusive)
+        # Level k is reached from the first whole number of parts on, which rounding reaches half a part before.
+        first = LevelBoundary(at * parts, inclusive).first_integer()
+        assert first is not None
+        return LevelBoundary(_tie(first) * scale / parts, _reached_at_tie(first))
+
+    return StepFunction(low, high, scale, scale, boundary)
+
+
+def _rounding_boundary(rounding: str, odd: bool, level: int) -> tuple[Fraction, bool]:
+    """(where rounding reaches `level`, in levels; whether that very number is rounded to it)."""
+    away = level > 0  # of zero; a number that rounds up to a level of 0 or below goes towards zero
+    return {
+        "half_even": (_tie(level), _reached_at_tie(level) != odd),
+        "half_up": (_tie(level), away),
+        "half_down": (_tie(level), not away),
+        "floor": (Fraction(level), True),
+        "ceil": (Fraction(level - 1), False),
+        "up": (Fraction(level - 1), False) if away else (Fraction(level), True),
+        "down": (Fraction(level), True) if away else (Fraction(level - 1), False),
+    }[rounding]
+
+
 _MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
     "quantized_relu": _relu,
     "quantized_bits": _bits,
@@ -291,6 +324,7 @@ _MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
     "ternary": _ternary,
     "binary": _binary,
     "affine": _affine,
+    "grid": _grid,
 }
 
 

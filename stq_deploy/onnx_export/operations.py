@@ -70,13 +70,17 @@ def _axis(axis: int, rank: int) -> int:
     return 1 if axis == rank - 1 else axis + 2
 
 
-def _sides(window: Window) -> dict[str, list[int]]:
-    return {
-        "kernel_shape": list(window.size),
-        "strides": list(window.stride),
-        "dilations": list(window.dilation),
-        "pads": [*window.pad_before, *window.pad_after],
-    }
+def _slide(graph: GraphBuilder, x: str, kernel: str, window: Window, groups: int) -> str:
+    """A convolution."""
+    return graph.add(
+        "Conv",
+        [x, kernel],
+        group=groups,
+        kernel_shape=list(window.size),
+        strides=list(window.stride),
+        dilations=list(window.dilation),
+        pads=[*window.pad_before, *window.pad_after],
+    )
 
 
 # Sums
@@ -87,7 +91,7 @@ def _convolve(op: Convolve, site: Site) -> str:
 
     def product(x: str, weights: Integers, bits: int) -> str:
         kernel = site.graph.weights(weights.transpose(3, 2, 0, 1), bits)
-        return site.graph.add("Conv", [x, kernel], group=groups, **_sides(op.window))
+        return _slide(site.graph, x, kernel, op.window, groups)
 
     weights = op.weights.astype(np.int64)
     total = exact_sum(site.graph, site.inputs[0], site.types[0], weights, op.weight_bits, 1, product)
@@ -99,7 +103,7 @@ def _depthwise(op: DepthwiseConvolve, site: Site) -> str:
 
     def product(x: str, weights: Integers, bits: int) -> str:
         split = weights.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, rows, columns)
-        return site.graph.add("Conv", [x, site.graph.weights(split, bits)], group=channels, **_sides(op.window))
+        return _slide(site.graph, x, site.graph.weights(split, bits), op.window, channels)
 
     weights = op.weights.astype(np.int64)
     total = exact_sum(site.graph, site.inputs[0], site.types[0], weights, op.weight_bits, 2, product)
@@ -121,7 +125,7 @@ def _average_pool(op: AveragePool, site: Site) -> str:
 
     def product(value: str, ones: Integers, bits: int) -> str:
         kernel = site.graph.constant(ones.transpose(3, 2, 0, 1), np.float32)
-        return site.graph.add("Conv", [value, kernel], group=channels, **_sides(op.window))
+        return _slide(site.graph, value, kernel, op.window, channels)
 
     ones = np.ones((*op.window.size, 1, channels), np.int64)
     total = exact_sum(site.graph, site.inputs[0], x, ones, 1, 1, product)
@@ -199,8 +203,9 @@ def _max_pool(op: MaxPool, site: Site) -> str:
     if any(pads):  # written out, since executors differ where a window begins in the padding
         lowest = STORAGE_RANGE[site.types[0].dtype][0]
         x = graph.add("Pad", [x, graph.constant(pads), graph.constant(lowest)], mode="constant")
-    sides = {key: value for key, value in _sides(op.window).items() if key != "pads"}
-    return graph.cast(graph.add("MaxPool", [graph.cast(x, np.float32)], **sides), np.int64)
+    size, stride = list(op.window.size), list(op.window.stride)
+    largest = graph.add("MaxPool", [graph.cast(x, np.float32)], kernel_shape=size, strides=stride)
+    return graph.cast(largest, np.int64)
 
 
 def _reshape(op: Reshape, site: Site) -> str:

@@ -75,6 +75,31 @@ class SupportColumn:
     operators: Mapping[str, tuple[str, ...]]
 
 
+@dataclass(frozen=True)
+class AcceptedOperators:
+    """A row of a format's own table in docs/SUPPORT.md.
+
+    Attributes:
+        title: the format, as in `SupportColumn.title`.
+        names: of operators that one handler reads.
+        accepted: which of them are accepted, in a sentence or two.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    accepted: str
+
+
+@dataclass(frozen=True)
+class RefusedOperators:
+    """Operators that are refused with a reason and the nearest way; as `AcceptedOperators`."""
+
+    title: str
+    names: tuple[str, ...]
+    reason: str
+    instead: str
+
+
 class OpenedModel(ABC):
     """The content of one model file, read and unchecked; nothing here reads the file again."""
 
@@ -138,3 +163,11 @@ class ModelFormat(ABC):
     @abstractmethod
     def columns(self) -> tuple[SupportColumn, ...]:
         """What it reads, as the code has it: a column for each generation of the format."""
+
+    def accepted(self) -> tuple[AcceptedOperators, ...]:
+        """What is accepted of each operator, where docs/SUPPORT.md has no section of its own for the format."""
+        return ()
+
+    def refused(self) -> tuple[RefusedOperators, ...]:
+        """Operators that are refused with a reason of their own, as for `accepted`."""
+        return ()

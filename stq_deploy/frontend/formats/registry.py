@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from stq_deploy.frontend.formats.interface import Form, ModelFormat
 from stq_deploy.frontend.formats.keras.format import KerasFormat
+from stq_deploy.frontend.formats.onnx.format import OnnxFormat
 
-FORMATS: tuple[ModelFormat, ...] = (KerasFormat(),)
+FORMATS: tuple[ModelFormat, ...] = (KerasFormat(), OnnxFormat())
 
 
 def detect(content: bytes) -> tuple[ModelFormat, Form] | None:
