@@ -67,7 +67,7 @@ class LayerView:
         title: `conv2d (convolve), for conv2d, bn, act`, for a comment.
         facts: shapes, types and other facts, for a comment.
         name, op: string literals.
-        call: the statement that calls the kernel.
+        call: the statements that call the kernel.
         structs: its parameters, each the lines of its definition.
         constants: its arrays.
         output_offset: where the output lies in the arena.
@@ -212,13 +212,22 @@ def _layer_view(program: Program, layer: Layer, macros: dict[str, str], prefix: 
         facts=", ".join(_facts(layer, call, shapes)),
         name=string_literal(op.name),
         op=string_literal(op.kind),
-        call=literals.call(layer.kernel, calls.arguments(call.arguments)),
+        call=_statements(layer.kernel, call),
         structs=tuple(calls.definition(struct) for struct in call.structs),
         constants=call.constants,
         output_offset=program.offset(op.output),
         output_bytes=layer.output.bytes,
         macs=layer.macs,
     )
+
+
+def _statements(kernel: str, call: KernelCall) -> str:
+    arguments = calls.arguments(call.arguments)
+    if call.finish is None:
+        return literals.call(kernel, arguments)
+    first = literals.call(kernel, arguments, before="const stq_status status = ")
+    check = "    if (status != STQ_OK) {\n        return status;\n    }"
+    return "\n".join([first, check, literals.call(call.finish.function, calls.arguments(call.finish.arguments))])
 
 
 def _title(name: str, kind: str, sources: Sequence[str]) -> str:

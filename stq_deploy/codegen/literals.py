@@ -67,9 +67,13 @@ def initializers(array: npt.NDArray[np.integer[Any]], indent: int = 4) -> str:
     return "\n".join(wrap(map(write, row), indent) for row in rows)
 
 
-def call(function: str, arguments: Sequence[str], indent: int = 4) -> str:
-    """`return function(arguments);`, broken into lines if it is long."""
-    start, end = f"{' ' * indent}return {function}(", ");"
+def call(function: str, arguments: Sequence[str], indent: int = 4, *, before: str = "return ") -> str:
+    """`return function(arguments);`, broken into lines if it is long.
+
+    Args:
+        before: what stands in place of `return `.
+    """
+    start, end = f"{' ' * indent}{before}{function}(", ");"
     on_one_line = start + ", ".join(arguments) + end
     if len(on_one_line) <= LINE_LENGTH:
         return on_one_line

@@ -128,6 +128,7 @@ GOOD: dict[str, list[Argument]] = {
     "stq_rescale": [scratch(3), arguments.rescale_params("int8"), keep(), 4, 3, IMAGE],
     "stq_pad": [arguments.pad_params("int8", (1, 0), 7), DIMS, IMAGE, arguments.dims(3, 2, 3)],
     "stq_crop": [arguments.crop_params("int8", (1, 0)), DIMS, IMAGE, arguments.dims(1, 2, 3)],
+    "stq_scatter": [arguments.scatter_params("int8", 2, 4), np.array([0, 3], np.int32), IMAGE],
     "stq_upsample": [arguments.upsample_params("int8", (2, 1)), DIMS, IMAGE],
     "stq_concatenate": [arguments.concatenate_params(2, 2, "int8"), arguments.concatenate_parts([PART, PART])],
 }  # fmt: skip
@@ -180,6 +181,9 @@ WRONG_STRUCTS: list[tuple[str, int, Argument]] = [
     ("stq_crop", 0, arguments.crop_params("int8", (2, 0))),
     ("stq_crop", 0, arguments.crop_params("int8", (0, 1))),
     ("stq_crop", 0, arguments.crop_params("int8", (0, -1))),
+    ("stq_scatter", 0, Struct((3, 2, 4))),
+    ("stq_scatter", 0, arguments.scatter_params("int8", 0, 4)),
+    ("stq_scatter", 0, arguments.scatter_params("int8", 5, 4)),
     ("stq_upsample", 0, Struct((3, 2, 1))),
     ("stq_upsample", 0, arguments.upsample_params("int8", (0, 1))),
     ("stq_upsample", 1, arguments.dims(2, 2, 0)),

@@ -10,6 +10,7 @@ from tests.helpers.kernels.movement_cases import (
     CONCATENATIONS,
     CROPS,
     PADS,
+    SCATTERS,
     TYPES,
     UPSAMPLES,
     Image,
@@ -18,6 +19,7 @@ from tests.helpers.kernels.movement_cases import (
     run_concatenate,
     run_crop,
     run_pad,
+    run_scatter,
     run_upsample,
 )
 
@@ -47,3 +49,9 @@ def test_concatenate(
     library: KernelLibrary, rows: int, parts: tuple[Part, ...], dtype: str, output_offset: int
 ) -> None:
     run_concatenate(library, rows, parts, dtype, output_offset)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(("elements", "places"), SCATTERS, ids=str)
+def test_scatter(library: KernelLibrary, elements: int, places: list[int], dtype: str) -> None:
+    run_scatter(library, elements, places, dtype)

@@ -57,12 +57,15 @@ def test_other_networks_have_no_depthwise_surcharge() -> None:
 
 
 def test_the_shipped_network_keeps_its_budget(compiler: Compiler, board: Board, tmp_path: Path) -> None:
-    """Flash below 400 KB in all, arena below 128 KB; KB = 1024, as the paper counts."""
+    """Flash below 190 KB in all, arena below 128 KB; KB = 1024, as the paper counts.
+
+    The paper's budget is 400 KB. 107 of the 128 outputs of fc1 are constants, whose weights take no flash.
+    """
     network = load_any(resolve_model("zoo:stq-cifar10"))
     built = build_firmware(plan_network(network), board, tmp_path / "out", compiler=compiler)
-    assert built.flash_bytes == built.figures.linked_bytes < 400 * KIB
+    assert built.flash_bytes == built.figures.linked_bytes < 190 * KIB
     assert plan_network(network).arena.bytes < 128 * KIB
     # What qkeras.estimate.extract_model_operations gives for the shipped .h5: 410.359375 KiB.
     assert built.figures.qstats_bytes == 410.359375 * KIB
-    assert built.figures.packed_bytes == 381_512
-    assert built.to_json()["size_figures"]["packed_bytes"] == 381_512
+    assert built.figures.packed_bytes == 162_376
+    assert built.to_json()["size_figures"]["packed_bytes"] == 162_376

@@ -235,6 +235,19 @@ STQ_DECLARE_DENSE(stq_dense_s4_s16, uint32_t, int16_t);
 STQ_DECLARE_DENSE(stq_dense_s8_s16, uint32_t, int16_t);
 STQ_DECLARE_DENSE(stq_dense_s16_s16, uint32_t, int16_t);
 
+/*
+ * Completes an output of which only some elements were computed: the first `count` elements, in their order, go to the
+ * elements places[0 .. count - 1], which ascend. Every other element i becomes constants[i], of the same type. It works
+ * in place.
+ */
+typedef struct {
+    stq_type type;
+    int32_t count;    /* elements that were computed */
+    int32_t elements; /* of the whole output */
+} stq_scatter_params;
+
+stq_status stq_scatter(const stq_scatter_params *params, const int32_t *places, const void *constants, void *output);
+
 typedef struct {
     int32_t window_h, window_w;
     int32_t stride_h, stride_w;

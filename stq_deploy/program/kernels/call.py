@@ -75,6 +75,23 @@ class StructArray:
 
 
 @dataclass(frozen=True)
+class Finish:
+    """A call that completes a layer's output, after the kernel has written a part.
+
+    Attributes:
+        constants: its arrays.
+        structs: its parameters.
+        function: its C name; it returns `stq_status`.
+        arguments: of the call, in order.
+    """
+
+    constants: tuple[Constant, ...]
+    structs: tuple[Struct, ...]
+    function: str
+    arguments: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
 class KernelCall:
     """One call of a kernel.
 
@@ -83,12 +100,14 @@ class KernelCall:
         structs: its parameters.
         arguments: of the call, in order.
         notes: facts for the comment of the layer's function; trusted text.
+        finish: the call that completes the output; None where the kernel writes all of it.
     """
 
     constants: tuple[Constant, ...]
     structs: tuple[Struct | StructArray, ...]
     arguments: tuple[Value, ...]
     notes: tuple[str, ...] = ()
+    finish: Finish | None = None
 
 
 @dataclass(frozen=True, eq=False)

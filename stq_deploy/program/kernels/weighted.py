@@ -65,7 +65,13 @@ class Weighted(KernelSpec[AnyWeighted]):
 
     def packed(self, context: CallContext[AnyWeighted]) -> tuple[Constant, WeightLayout]:
         """The array of packed weights, and its layout."""
-        rows, layout = self.rows(context.op), self.weights(context.work)
+        layout = self.weights(context.work)
+        return self.packed_rows(context, self.rows(context.op), layout), layout
+
+    def packed_rows(
+        self, context: CallContext[AnyWeighted], rows: npt.NDArray[np.int64], layout: WeightLayout
+    ) -> Constant:
+        """The array of some rows' packed weights."""
         bits = f"{layout.bits} bits each"
         note = f"{layout.rows} rows of {layout.columns} weights, {bits}"
-        return context.constant("weights", pack_weights(rows, layout), note), layout
+        return context.constant("weights", pack_weights(rows, layout), note)

@@ -103,6 +103,11 @@ def crop_params(level_type: str, before: tuple[int, int]) -> Struct:
     return Struct((TYPES[level_type], *before))
 
 
+def scatter_params(level_type: str, count: int, elements: int) -> Struct:
+    """`stq_scatter_params`."""
+    return Struct((TYPES[level_type], count, elements))
+
+
 def upsample_params(level_type: str, size: tuple[int, int]) -> Struct:
     """`stq_upsample_params`; `size` is (vertical, horizontal)."""
     return Struct((TYPES[level_type], *size))

@@ -99,6 +99,25 @@ def run_concatenate(
     np.testing.assert_array_equal(output, np.concatenate(scaled, axis=1))
 
 
+def run_scatter(library: KernelLibrary, elements: int, places: list[int], dtype: str) -> None:
+    drawn, constants = levels_of((len(places),), dtype), levels_of((elements,), dtype)
+    expected = constants.copy()
+    expected[places] = drawn
+    output = np.full(elements + 1, 7, dtype)
+    output[: len(places)] = drawn
+    status = library.call(
+        "stq_scatter", arguments.scatter_params(dtype, len(places), elements), np.array(places, np.int32),
+        constants.astype(dtype), output,
+    )  # fmt: skip
+    assert status == OK
+    np.testing.assert_array_equal(output, [*expected, 7])
+
+
+SCATTERS: list[tuple[int, list[int]]] = [
+    (1, [0]), (2, [0]), (2, [1]), (3, [1]), (5, [0, 1, 2, 3, 4]), (5, [0, 4]), (9, [3, 4, 8]), (300, [0, 131, 299]),
+]  # fmt: skip
+"""Elements of an output, and the places of those that were computed."""
+
 PADS: list[tuple[Image, Pair, Pair]] = [
     ((1, 1, 1), (0, 0), (0, 0)),
     ((1, 1, 1), (1, 1), (1, 1)),
