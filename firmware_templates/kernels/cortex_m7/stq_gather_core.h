@@ -148,12 +148,12 @@ STQ_INLINE void stq_gather_prepare(const stq_gather_layer *layer, const stq_gath
     }
 }
 
-/* Entries whose sum fits a byte. One more than a multiple of four where there are many: those are summed fastest. */
+/* Entries whose sum fits a byte. One more than a multiple of 16 where there are many: those are summed fastest. */
 static inline int32_t stq_gather_block(const stq_gather_params *params)
 {
     const int32_t span = params->maximum - params->minimum;
     const int32_t most = span > 0 ? 255 / span : 255;
-    return most < 16 ? most : (most - 1) / 4 * 4 + 1;
+    return most < 17 ? most : (most - 1) / 16 * 16 + 1;
 }
 
 STQ_INLINE stq_status stq_gather(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,

@@ -13,7 +13,7 @@ void stq_gather_offsets(const stq_gather_shape *s, const stq_dims *filter_dims, 
             }
         }
     }
-    *offsets = 0;
+    offsets[0] = offsets[1] = 0;
 }
 
 void stq_gather_bases(const stq_gather_shape *s, const stq_dims *filter_dims, int32_t lane_bytes, stq_word *bases)
@@ -44,7 +44,8 @@ void stq_gather_codes(uint32_t step, stq_word *codes)
                 four[3U - minus++] = (uint16_t)(j * step);
             }
         }
-        codes[2] = 2U * plus | (2U * minus) << 16;
+        codes[2] = 2U * plus;
+        codes[3] = 2U * minus;
         codes += STQ_GATHER_CODE_WORDS;
     }
 }
@@ -62,7 +63,7 @@ stq_gather_row stq_gather_decode_t2(const uint32_t *row, int32_t weights, int32_
                                     const stq_offset *offsets, stq_offset *list)
 {
     const uint32_t zero = (uint32_t)weight_offset;
-    stq_offset *end = list + weight_offset * weights + STQ_GATHER_LIST_SLACK - 1;
+    stq_offset *end = list + weight_offset * weights + STQ_GATHER_LIST_SLACK - STQ_GATHER_READ_AHEAD;
     stq_offset *plus = list;
     stq_offset *minus = end;
     uint32_t fields = 0; // the next one in the low half, the one after it in the high half
@@ -86,7 +87,7 @@ stq_gather_row stq_gather_decode_codes(const uint32_t *row, int32_t weights, con
                                        const stq_word *codes, uint32_t step, stq_offset *list)
 {
     const uint32_t odd = step * 0x00010001U;
-    stq_offset *end = list + weights + STQ_GATHER_LIST_SLACK - 1;
+    stq_offset *end = list + weights + STQ_GATHER_LIST_SLACK - STQ_GATHER_READ_AHEAD;
     uint8_t *plus = (uint8_t *)list;
     uint8_t *minus = (uint8_t *)end;
 
@@ -99,14 +100,21 @@ stq_gather_row stq_gather_decode_codes(const uint32_t *row, int32_t weights, con
         for (int32_t i = 0; i < 4; i++) {
             const stq_word *code = codes + ((word >> (8 * i)) & 0xFFU) * STQ_GATHER_CODE_WORDS;
             const uint32_t from = i < 2 ? base[i] : base[i - 2] + odd;
-            const uint32_t first = code[0] + from;
-            const uint32_t second = code[1] + from;
+            const stq_two_words offsets = stq_load_two(code);
+            const uint32_t first = offsets.first + from;
+            const uint32_t second = offsets.second + from;
+            const stq_two_words bytes = stq_load_two(code + 2);
+            // Few codes have more than two weights of a sign; a store at an odd halfword takes as long as four others.
             stq_store_unaligned(plus, first);
-            stq_store_unaligned(plus + 4, second);
-            stq_store_unaligned(minus - 8, first);
+            if (bytes.first > 4U) {
+                stq_store_unaligned(plus + 4, second);
+            }
             stq_store_unaligned(minus - 4, second);
-            plus += code[2] & 0xFFFFU;
-            minus -= code[2] >> 16;
+            if (bytes.second > 4U) {
+                stq_store_unaligned(minus - 8, first);
+            }
+            plus += bytes.first;
+            minus -= bytes.second;
         }
     }
     return stq_gather_lists(list, (const stq_offset *)(const void *)plus, (const stq_offset *)(const void *)minus, end);

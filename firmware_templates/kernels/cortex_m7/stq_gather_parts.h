@@ -20,7 +20,7 @@
 /* Distance of a unit from the one of the first tap, in steps of 8 bytes. */
 typedef uint16_t __attribute__((may_alias)) stq_offset;
 
-/* `count` offsets. One more may be read. */
+/* `count` offsets. STQ_GATHER_READ_AHEAD more may be read. */
 typedef struct {
     const stq_offset *first;
     int32_t count;
@@ -70,7 +70,7 @@ void stq_gather_bases(const stq_gather_shape *s, const stq_dims *filter_dims, in
 /*
  * What four ternary weights stand for, whose offsets are `step` apart: STQ_GATHER_CODE_WORDS words for each code. The
  * first two are four halfwords: offsets of the plus weights from the left, of the minus weights from the right. The
- * third has the bytes that each of these take, plus in the low half.
+ * others are the bytes that the plus and the minus weights take.
  */
 void stq_gather_codes(uint32_t step, stq_word *codes);
 

@@ -1,135 +1,220 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sums of the units that a row of weights lists: the hot loops of the gather convolutions. */
+#include <stddef.h>
+
 #include "stq_gather_parts.h"
 #include "stq_nn_pairs.h"
 
-/* Eight neighbouring words of the table, or sums of such, each in a register. */
-typedef struct {
-    uint32_t w0, w1, w2, w3, w4, w5, w6, w7;
-} stq_eight_words;
-
 /*
- * Where a list is read: the words of the next entry, and where the offset of the one after it is. Words are found one
- * entry ahead, because an address can use a loaded offset some cycles later only.
+ * A list to add to the sums of a round.
+ *
+ * The words of `block` entries at a time are added. Lanes of bytes are then spread to the sums, two words from each;
+ * lanes of halfwords are added to half as many sums as they are. `flip` is 0xFFFFFFFF for a list to subtract: 255 - lane
+ * of bytes is added then, and the caller subtracts 255 for each block.
  */
 typedef struct {
-    const stq_word *words;
-    const stq_offset *next;
-} stq_list_place;
-
-static inline stq_list_place stq_list_start(stq_offset_list list, const stq_word *base)
-{
-    const stq_list_place at = {base + 2 * list.first[0], list.first + 1};
-    return at;
-}
-
-/* The words of one entry. */
-static inline stq_eight_words stq_entry(const stq_word *base, stq_list_place *at)
-{
-    const stq_two_words a = stq_load_two(at->words);
-    const stq_two_words b = stq_load_two(at->words + 2);
-    const stq_two_words c = stq_load_two(at->words + 4);
-    const stq_two_words d = stq_load_two(at->words + 6);
-    const stq_eight_words entry = {a.first, a.second, b.first, b.second, c.first, c.second, d.first, d.second};
-
-    at->words = base + 2 * *at->next++;
-    return entry;
-}
-
-/*
- * sum + the words of one entry. Written out, because gcc would load more words ahead than it has registers for: the sum
- * takes eight of fourteen. In two parts, so that neither needs more registers than any flags leave. ADD.W: the core
- * fetches 32-bit instructions best.
- */
-static inline stq_eight_words stq_add_entry(stq_eight_words sum, const stq_word *base, stq_list_place *at)
-{
-#if STQ_HAND_WRITTEN
-    uint32_t x, y;
-    const stq_word *ahead;
-    __asm__("ldrd %[x], %[y], [%[words]]\n\t"
-            "ldrh %[ahead], [%[next]], #2\n\t"
-            "add.w %[w0], %[w0], %[x]\n\t"
-            "add.w %[w1], %[w1], %[y]\n\t"
-            "ldrd %[x], %[y], [%[words], #8]\n\t"
-            "add.w %[w2], %[w2], %[x]\n\t"
-            "add.w %[w3], %[w3], %[y]\n\t"
-            : [w0] "+r"(sum.w0), [w1] "+r"(sum.w1), [w2] "+r"(sum.w2), [w3] "+r"(sum.w3), [next] "+r"(at->next),
-              [ahead] "=&r"(ahead), [x] "=&r"(x), [y] "=&r"(y)
-            : [words] "r"(at->words)
-            : "memory");
-    __asm__("ldrd %[x], %[y], [%[words], #16]\n\t"
-            "add.w %[ahead], %[base], %[ahead], lsl #3\n\t"
-            "add.w %[w4], %[w4], %[x]\n\t"
-            "add.w %[w5], %[w5], %[y]\n\t"
-            "ldrd %[x], %[y], [%[words], #24]\n\t"
-            "add.w %[w6], %[w6], %[x]\n\t"
-            "add.w %[w7], %[w7], %[y]\n\t"
-            : [w4] "+r"(sum.w4), [w5] "+r"(sum.w5), [w6] "+r"(sum.w6), [w7] "+r"(sum.w7), [ahead] "+r"(ahead),
-              [x] "=&r"(x), [y] "=&r"(y)
-            : [words] "r"(at->words), [base] "r"(base)
-            : "memory");
-    at->words = ahead;
-    return sum;
-#else
-    const stq_eight_words e = stq_entry(base, at);
-    const stq_eight_words more = {sum.w0 + e.w0, sum.w1 + e.w1, sum.w2 + e.w2, sum.w3 + e.w3,
-                                  sum.w4 + e.w4, sum.w5 + e.w5, sum.w6 + e.w6, sum.w7 + e.w7};
-    return more;
+    const stq_offset *list;
+    int32_t count;
+    const stq_word *base;
+    stq_word *sums;
+    uint32_t flip;
+    int32_t block;
+    int32_t halfwords; /* whether a lane is a halfword */
+#if STQ_DSP
+    uint32_t room[12]; /* not used: the compiler counts no stack of the assembly, which pushes as much */
 #endif
-}
+} stq_list_sum;
 
-/* sum + the next `count` entries. */
-static inline stq_eight_words stq_add_entries(stq_eight_words sum, const stq_word *base, stq_list_place *at,
-                                              int32_t count)
-{
-    // In memory: in a register, one of the words would have to give way.
-    const stq_offset *const volatile end = at->next + count;
-    const stq_offset *const volatile end_of_fours = at->next + count / 4 * 4;
-
-    while (at->next != end_of_fours) {
-        sum = stq_add_entry(sum, base, at);
-        sum = stq_add_entry(sum, base, at);
-        sum = stq_add_entry(sum, base, at);
-        sum = stq_add_entry(sum, base, at);
-    }
-    while (at->next != end) {
-        sum = stq_add_entry(sum, base, at);
-    }
-    return sum;
-}
-
+#if STQ_DSP
 /*
- * The four lanes of a word of bytes, added to two words of sums. `negative` (a constant): 255 - lane is added instead,
- * which is one more instruction; the caller subtracts 255 for each block.
+ * In assembly, because the sums of a block take eight of the fourteen registers: compilers keep what else there is in
+ * memory, and load it again for each entry.
+ *
+ *   r4 .. r11  sums of the block              r0  words of the next entry     r2  where the offset after r1 is
+ *   r12, r14   words of an entry              r1  offset of the entry after   r3  base
+ *   [sp] the stq_list_sum, [sp, #4] entries left in the block, [sp, #8] in the list
+ *
+ * LDRD issues alone, and everything between two of them in pairs: an entry takes nine cycles. An entry is 56 bytes, and
+ * there are 16 of them; a block that needs fewer begins further behind. STQ_ENTRY needs instructions of 32 bits.
  */
-static inline void stq_spread(stq_word *sums, uint32_t bytes, int negative)
-{
-    const uint32_t added = negative ? ~bytes : bytes;
-    stq_two_words pairs = stq_load_two(sums);
+/* clang-format off: one line per instruction */
+#define STQ_ENTRY                                                                                                      \
+    "ldrd r12, lr, [r0]\n\t"                                                                                           \
+    "add.w r4, r4, r12\n\t"                                                                                            \
+    "add.w r5, r5, lr\n\t"                                                                                             \
+    "ldrd r12, lr, [r0, #8]\n\t"                                                                                       \
+    "add.w r6, r6, r12\n\t"                                                                                            \
+    "add.w r7, r7, lr\n\t"                                                                                             \
+    "ldrd r12, lr, [r0, #16]\n\t"                                                                                      \
+    "add.w r8, r8, r12\n\t"                                                                                            \
+    "add.w r9, r9, lr\n\t"                                                                                             \
+    "ldrd r12, lr, [r0, #24]\n\t"                                                                                      \
+    "add.w r10, r10, r12\n\t"                                                                                          \
+    "add.w r0, r3, r1, lsl #3\n\t"                                                                                     \
+    "add.w r11, r11, lr\n\t"                                                                                           \
+    "ldrh.w r1, [r2], #2\n\t"
+#define STQ_FOUR_ENTRIES STQ_ENTRY STQ_ENTRY STQ_ENTRY STQ_ENTRY
 
-    pairs.first = stq_uxtab16(pairs.first, added);
-    pairs.second = stq_uxtab16_ror8(pairs.second, added);
-    stq_store_two(sums, pairs);
+/* Two words of bytes to four sums. */
+#define STQ_SPREAD(first, second, at0, at1, at2, at3)                                                                  \
+    "ldr r0, [r3, #" at0 "]\n\t"                                                                                       \
+    "ldr r1, [r3, #" at1 "]\n\t"                                                                                       \
+    "uxtab16 r0, r0, " first "\n\t"                                                                                    \
+    "ldr r12, [r3, #" at2 "]\n\t"                                                                                      \
+    "uxtab16 r1, r1, " first ", ror #8\n\t"                                                                            \
+    "ldr lr, [r3, #" at3 "]\n\t"                                                                                       \
+    "uxtab16 r12, r12, " second "\n\t"                                                                                 \
+    "str r0, [r3, #" at0 "]\n\t"                                                                                       \
+    "uxtab16 lr, lr, " second ", ror #8\n\t"                                                                           \
+    "str r1, [r3, #" at1 "]\n\t"                                                                                       \
+    "str r12, [r3, #" at2 "]\n\t"                                                                                      \
+    "str lr, [r3, #" at3 "]\n\t"
+
+/* Two words of halfwords to two sums: (word ^ flip) - flip is the word, or minus the word. */
+#define STQ_ADD_HALFWORDS(first, second, at0, at1)                                                                     \
+    "ldr r0, [r3, #" at0 "]\n\t"                                                                                       \
+    "ldr r1, [r3, #" at1 "]\n\t"                                                                                       \
+    "sub.w r12, " first ", r2\n\t"                                                                                     \
+    "sub.w lr, " second ", r2\n\t"                                                                                     \
+    "add.w r0, r0, r12\n\t"                                                                                            \
+    "add.w r1, r1, lr\n\t"                                                                                             \
+    "str r0, [r3, #" at0 "]\n\t"                                                                                       \
+    "str r1, [r3, #" at1 "]\n\t"
+
+__attribute__((naked)) static void stq_add_list(stq_list_sum *task)
+{
+    (void)task;
+    __asm__ volatile(
+        "push {r0, r1, r2, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
+        "ldrd r2, r12, [r0]\n\t"
+        "ldr r3, [r0, #8]\n\t"
+        "cmp r12, #0\n\t"
+        "ble.w 5f\n\t"
+        "ldrh r4, [r2], #2\n\t"
+        "ldr r5, [r0, #20]\n\t"
+        "ldrh r1, [r2], #2\n\t"
+        "add.w r0, r3, r4, lsl #3\n"
+        // A block: the first entry's words are where the sums begin. r12 is what the list has left, r5 a full block.
+        "1:\n\t"
+        "cmp r12, r5\n\t"
+        "it lt\n\t"
+        "movlt r5, r12\n\t"
+        "sub.w r12, r12, r5\n\t"
+        "sub.w lr, r5, #1\n\t"
+        "str r12, [sp, #8]\n\t"
+        "ldmia r0, {r4, r5, r6, r7, r8, r9, r10, r11}\n\t"
+        "add.w r0, r3, r1, lsl #3\n\t"
+        "ldrh.w r1, [r2], #2\n"
+        // lr entries more, 16 of them at a time.
+        "2:\n\t"
+        "subs.w r12, lr, #16\n\t"
+        "it lt\n\t"
+        "movlt r12, #0\n\t"
+        "sub.w lr, lr, r12\n\t"
+        "str r12, [sp, #4]\n\t"
+        "rsb.w lr, lr, lr, lsl #3\n\t" // 7 * 8 is 56
+        "adr.w r12, 3f\n\t"
+        "sub.w r12, r12, lr, lsl #3\n\t"
+        "mov pc, r12\n\t"
+        ".p2align 2\n\t" STQ_FOUR_ENTRIES STQ_FOUR_ENTRIES STQ_FOUR_ENTRIES STQ_FOUR_ENTRIES "3:\n\t"
+        "ldr lr, [sp, #4]\n\t"
+        "cmp lr, #0\n\t"
+        "bgt.w 2b\n\t"
+        // The block's words to the sums.
+        "ldr r12, [sp]\n\t"
+        "str r2, [sp, #4]\n\t"
+        "ldr r0, [r12, #24]\n\t"
+        "ldrd r3, r2, [r12, #12]\n\t"
+        "eor.w r4, r4, r2\n\t"
+        "eor.w r5, r5, r2\n\t"
+        "eor.w r6, r6, r2\n\t"
+        "eor.w r7, r7, r2\n\t"
+        "eor.w r8, r8, r2\n\t"
+        "eor.w r9, r9, r2\n\t"
+        "eor.w r10, r10, r2\n\t"
+        "eor.w r11, r11, r2\n\t"
+        "cmp r0, #0\n\t"
+        "bne.w 6f\n\t" STQ_SPREAD("r4", "r5", "0", "4", "8", "12") STQ_SPREAD("r6", "r7", "16", "20", "24", "28")
+            STQ_SPREAD("r8", "r9", "32", "36", "40", "44")
+                STQ_SPREAD("r10", "r11", "48", "52", "56",
+                           "60") "4:\n\t"
+                                 "ldr r2, [sp, #4]\n\t"
+                                 "ldr r4, [sp]\n\t"
+                                 "ldrh r0, [r2, #-4]\n\t"
+                                 "ldr r3, [r4, #8]\n\t"
+                                 "ldr r12, [sp, #8]\n\t"
+                                 "ldrh r1, [r2, #-2]\n\t"
+                                 "ldr r5, [r4, #20]\n\t"
+                                 "cmp r12, #0\n\t"
+                                 "add.w r0, r3, r0, lsl #3\n\t"
+                                 "bgt.w 1b\n"
+                                 "5:\n\t"
+                                 "pop {r0, r1, r2, r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
+                                 "6:\n\t" STQ_ADD_HALFWORDS("r4", "r5", "0", "4")
+                                     STQ_ADD_HALFWORDS("r6", "r7", "8", "12") STQ_ADD_HALFWORDS("r8", "r9", "16", "20")
+                                         STQ_ADD_HALFWORDS("r10", "r11", "24", "28") "b.w 4b\n");
+}
+/* clang-format on */
+
+/* The offsets that the assembly has. */
+typedef char
+    stq_list_sum_is_laid_out[offsetof(stq_list_sum, count) == 4 && offsetof(stq_list_sum, base) == 8 &&
+                                     offsetof(stq_list_sum, sums) == 12 && offsetof(stq_list_sum, flip) == 16 &&
+                                     offsetof(stq_list_sum, block) == 20 && offsetof(stq_list_sum, halfwords) == 24
+                                 ? 1
+                                 : -1];
+#else
+/* The lanes of a block to the sums. */
+static void stq_add_block(const stq_list_sum *task, const uint32_t *block)
+{
+    for (int32_t i = 0; i < STQ_GATHER_WORDS; i++) {
+        const uint32_t word = block[i] ^ task->flip;
+        if (task->halfwords) {
+            task->sums[i] += word - task->flip;
+        } else {
+            task->sums[2 * i] = stq_uxtab16(task->sums[2 * i], word);
+            task->sums[2 * i + 1] = stq_uxtab16_ror8(task->sums[2 * i + 1], word);
+        }
+    }
 }
 
-/* The bytes of at most `block` entries at a time are summed, then spread. */
-static inline void stq_sum_list8(stq_offset_list list, const stq_word *base, int32_t block, int negative,
-                                 stq_word *sums)
+static void stq_add_list(const stq_list_sum *task)
 {
-    stq_list_place at = stq_list_start(list, base);
+    for (int32_t first = 0; first < task->count; first += task->block) {
+        const int32_t left = task->count - first;
+        const int32_t entries = left < task->block ? left : task->block;
+        uint32_t sums[STQ_GATHER_WORDS] = {0};
 
-    for (int32_t left = list.count; left > 0; left -= block) {
-        const int32_t count = left < block ? left : block;
-        const stq_eight_words bytes = stq_add_entries(stq_entry(base, &at), base, &at, count - 1);
-        stq_spread(sums, bytes.w0, negative);
-        stq_spread(sums + 2, bytes.w1, negative);
-        stq_spread(sums + 4, bytes.w2, negative);
-        stq_spread(sums + 6, bytes.w3, negative);
-        stq_spread(sums + 8, bytes.w4, negative);
-        stq_spread(sums + 10, bytes.w5, negative);
-        stq_spread(sums + 12, bytes.w6, negative);
-        stq_spread(sums + 14, bytes.w7, negative);
+        for (int32_t entry = 0; entry < entries; entry++) {
+            const stq_word *words = task->base + 2 * task->list[first + entry];
+            for (int32_t i = 0; i < STQ_GATHER_WORDS; i++) {
+                sums[i] += words[i];
+            }
+        }
+        stq_add_block(task, sums);
     }
+}
+#endif
+
+/* Both lists of a row, the minus list with its sign changed. */
+static void stq_add_lists(const stq_gather_row *row, const stq_word *base, int32_t block, int32_t halfwords,
+                          stq_word *sums)
+{
+    stq_list_sum task;
+
+    // One by one: the room stays as it is.
+    task.base = base;
+    task.sums = sums;
+    task.block = block;
+    task.halfwords = halfwords;
+    task.list = row->plus.first;
+    task.count = row->plus.count;
+    task.flip = 0;
+    stq_add_list(&task);
+    task.list = row->minus.first;
+    task.count = row->minus.count;
+    task.flip = 0xFFFFFFFFU;
+    stq_add_list(&task);
 }
 
 void stq_gather_sum8(const stq_gather_row *row, const stq_word *base, int32_t block, const stq_word *totals,
@@ -140,42 +225,33 @@ void stq_gather_sum8(const stq_gather_row *row, const stq_word *base, int32_t bl
     for (int32_t i = 0; i < STQ_GATHER_SUM_WORDS; i++) {
         sums[i] = start;
     }
-    stq_sum_list8(row->plus, base, block, 0, sums);
-    stq_sum_list8(row->minus, base, block, 1, sums);
-    for (int32_t i = 0; row->doubled && i < STQ_GATHER_SUM_WORDS; i++) {
-        sums[i] = stq_sadd16(sums[i], sums[i]);
+    stq_add_lists(row, base, block, 0, sums);
+    if (row->doubled) {
+        for (int32_t i = 0; i < STQ_GATHER_SUM_WORDS; i++) {
+            sums[i] = stq_sadd16(sums[i], sums[i]);
+        }
     }
-    for (int32_t i = 0; row->total_factor != 0 && i < STQ_GATHER_SUM_WORDS; i++) {
-        sums[i] = row->total_factor > 0 ? stq_sadd16(sums[i], totals[i]) : stq_ssub16(sums[i], totals[i]);
+    if (row->total_factor > 0) {
+        for (int32_t i = 0; i < STQ_GATHER_SUM_WORDS; i++) {
+            sums[i] = stq_sadd16(sums[i], totals[i]);
+        }
+    } else if (row->total_factor < 0) {
+        for (int32_t i = 0; i < STQ_GATHER_SUM_WORDS; i++) {
+            sums[i] = stq_ssub16(sums[i], totals[i]);
+        }
     }
-}
-
-/* The difference of two lists' sums, as numbers that hold two lanes each. */
-static inline stq_eight_words stq_sum_lists16(const stq_gather_row *row, const stq_word *base)
-{
-    stq_eight_words sum = {0, 0, 0, 0, 0, 0, 0, 0};
-    stq_list_place minus = stq_list_start(row->minus, base);
-    stq_list_place plus = stq_list_start(row->plus, base);
-
-    if (row->minus.count > 0) {
-        const stq_eight_words taken = stq_add_entries(sum, base, &minus, row->minus.count);
-        const stq_eight_words negative = {0U - taken.w0, 0U - taken.w1, 0U - taken.w2, 0U - taken.w3,
-                                          0U - taken.w4, 0U - taken.w5, 0U - taken.w6, 0U - taken.w7};
-        sum = negative;
-    }
-    return stq_add_entries(sum, base, &plus, row->plus.count);
 }
 
 void stq_gather_sum16(const stq_gather_row *row, const stq_word *base, const stq_word *totals, stq_word *sums)
 {
-    const stq_eight_words sum = stq_sum_lists16(row, base);
-    const uint32_t factor = row->doubled ? 2 : 1;
-    const uint32_t words[STQ_GATHER_WORDS] = {sum.w0, sum.w1, sum.w2, sum.w3, sum.w4, sum.w5, sum.w6, sum.w7};
-
     for (int32_t i = 0; i < STQ_GATHER_WORDS; i++) {
-        sums[i] = words[i] * factor;
+        sums[i] = 0;
     }
-    for (int32_t i = 0; row->total_factor != 0 && i < STQ_GATHER_WORDS; i++) {
-        sums[i] += (uint32_t)row->total_factor * totals[i];
+    stq_add_lists(row, base, INT32_MAX, 1, sums);
+    if (row->doubled || row->total_factor != 0) {
+        const uint32_t factor = row->doubled ? 2 : 1;
+        for (int32_t i = 0; i < STQ_GATHER_WORDS; i++) {
+            sums[i] = sums[i] * factor + (row->total_factor != 0 ? (uint32_t)row->total_factor * totals[i] : 0U);
+        }
     }
 }

@@ -29,6 +29,8 @@ MAXIMUM_SPAN = 31
 MAXIMUM_SCRATCH = 64 * 1024
 """A layer whose table takes more than this runs on another kernel: it would displace the arena from fast memory."""
 _FULL_BYTE = 255
+_FAST_BLOCK = 17
+"""Entries of the block that the kernels sum fastest; larger blocks have 16, 32 ... more (`stq_gather_block`)."""
 _ENTRY_BYTES = 34
 """Bytes that adding an entry reads: eight words, and its offset."""
 _SUM_BYTES = 64
@@ -137,9 +139,9 @@ class GatherKernels(Weighted[Convolve]):
             store = 6 * output.elements
         else:
             store = 22 * output.elements
-        decode = 4 if layer.by_code else 12 if layer.weight_bits == 2 else 22
+        decode = 5 if layer.by_code else 12 if layer.weight_bits == 2 else 22
         round_once = 200 if self.lane_bytes == 1 else 140
-        summed = layer.rounds * (16 * entries + 70 * blocks + round_once * output.channels)
+        summed = layer.rounds * (14 * entries + 80 * blocks + round_once * output.channels)
         places = layer.table_units // layer.input_shape[2]
         prepared = 250 * places + 12 * self.lane_bytes * layer.table_units + (9_000 if layer.by_code else 1_000)
         return summed + store + decode * output.channels * layer.weights + prepared
@@ -154,7 +156,8 @@ class GatherKernels(Weighted[Convolve]):
             listed = np.stack([np.maximum(rows, 0).sum(axis=1), np.maximum(-rows, 0).sum(axis=1)])
         if self.lane_bytes == 2:
             return int(listed.sum()), int((listed > 0).sum())
-        block = _FULL_BYTE // max(1, x.maximum - x.minimum)
+        most = _FULL_BYTE // max(1, x.maximum - x.minimum)
+        block = most if most < _FAST_BLOCK else (most - 1) // 16 * 16 + 1
         return int(listed.sum()), int((-(-listed // block)).sum())
 
     def emit(self, context: CallContext[Convolve]) -> KernelCall:

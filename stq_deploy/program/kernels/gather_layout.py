@@ -16,7 +16,9 @@ SUM_WORDS = 16
 """Words of the sums of as many units (STQ_GATHER_SUM_WORDS)."""
 LIST_SLACK = 16
 """Elements of a list beyond those listed (STQ_GATHER_LIST_SLACK)."""
-CODE_WORDS = 256 * 3
+READ_AHEAD = 2
+"""Elements that are read behind the last one of a list (STQ_GATHER_READ_AHEAD)."""
+CODE_WORDS = 256 * 4
 """Words of what four 2-bit weights stand for (STQ_GATHER_CODES * STQ_GATHER_CODE_WORDS)."""
 LARGEST_OFFSET = 1 << 16
 """Units of bytes that an offset reaches, less one."""
@@ -124,7 +126,7 @@ class GatherLayer:
         largest = 2 if self.weight_bits == 2 and self.weight_offset == 2 else 1
         words = self.table_units * 2 * self.lane_bytes + WORDS + SUM_WORDS
         words += -(-self.input_shape[2] * self.input_bytes // 4)
-        words += -(-(self.weights + 1) // 2) + -(-(largest * self.weights + LIST_SLACK) // 2)
+        words += -(-(self.weights + READ_AHEAD) // 2) + -(-(largest * self.weights + LIST_SLACK) // 2)
         words += CODE_WORDS if self.by_code else 0
         words += self.rounds * SUM_WORDS if self.weight_bits == 1 else 0
         return 4 * words

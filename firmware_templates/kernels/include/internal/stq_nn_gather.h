@@ -22,9 +22,11 @@
 #define STQ_GATHER_SUM_WORDS 16
 /* Elements of a list of offsets beyond those that are listed: the decoders write ahead, and the sums read ahead. */
 #define STQ_GATHER_LIST_SLACK 16
+/* Elements that are read behind the last one of a list. */
+#define STQ_GATHER_READ_AHEAD 2
 /* Codes of four 2-bit weights, and the words of what each stands for. */
 #define STQ_GATHER_CODES 256
-#define STQ_GATHER_CODE_WORDS 3
+#define STQ_GATHER_CODE_WORDS 4
 
 typedef struct {
     stq_dims input;                                     /* a pointwise layer's image is eight lanes high */
@@ -131,7 +133,7 @@ static inline stq_gather_parts stq_gather_parts_of(const stq_gather_shape *s, co
     p.sums = stq_gather_table_words(s, lane_bytes);
     p.border = p.sums + STQ_GATHER_SUM_WORDS;
     p.offsets = p.border + (s->input.c * input_bytes + 3) / 4;
-    p.list = p.offsets + stq_halfword_words(weights + 1);
+    p.list = p.offsets + stq_halfword_words(weights + STQ_GATHER_READ_AHEAD);
     p.codes = p.list + stq_halfword_words(largest * weights + STQ_GATHER_LIST_SLACK);
     p.totals = p.codes + (by_code ? STQ_GATHER_CODES * STQ_GATHER_CODE_WORDS : 0);
     p.words = p.totals + (bits == 1 ? rounds * STQ_GATHER_SUM_WORDS : 0);
