@@ -161,18 +161,18 @@ STQ_INLINE stq_status stq_gather(const stq_context *ctx, const stq_gather_params
                                  const stq_dims *filter_dims, const uint32_t *filter, int32_t bits, int32_t lane_bytes,
                                  const stq_dims *output_dims, void *output)
 {
-    if (!stq_gather_valid(ctx, params, input_dims, filter_dims, output_dims, bits, lane_bytes, input_type) ||
+    stq_gather_layout layout;
+
+    if (!stq_gather_lay_out(ctx, params, input_dims, filter_dims, output_dims, bits, lane_bytes, input_type, &layout) ||
         rq == NULL || input == NULL || filter == NULL || output == NULL) {
         return STQ_ARGUMENT_ERROR;
     }
 
     const stq_conv_params *window = &params->window;
-    const stq_gather_shape shape = stq_gather_shape_of(window, input_dims, filter_dims, output_dims);
-    const stq_gather_parts parts =
-        stq_gather_parts_of(&shape, window, filter_dims, bits, lane_bytes, stq_type_bytes(input_type));
+    const stq_gather_parts parts = layout.parts;
     stq_word *scratch = ctx->buffer;
     const stq_gather_layer layer = {
-        .shape = &shape,
+        .shape = &layout.shape,
         .filter_dims = filter_dims,
         .bits = bits,
         .lane_bytes = lane_bytes,

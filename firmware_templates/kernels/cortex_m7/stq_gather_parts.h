@@ -53,6 +53,17 @@ typedef struct {
     const void *border;
 } stq_gather_source;
 
+/* A layer's shape, and where its parts are in the scratch memory. */
+typedef struct {
+    stq_gather_shape shape;
+    stq_gather_parts parts;
+} stq_gather_layout;
+
+/* Whether the arguments are valid; then `layout` is set. */
+int stq_gather_lay_out(const stq_context *ctx, const stq_gather_params *params, const stq_dims *input_dims,
+                       const stq_dims *filter_dims, const stq_dims *output_dims, int32_t bits, int32_t lane_bytes,
+                       stq_type input_type, stq_gather_layout *layout);
+
 /* The table with lanes of bytes: level - minimum. */
 void stq_gather_fill8(const stq_gather_source *from, int32_t minimum, stq_word *table);
 

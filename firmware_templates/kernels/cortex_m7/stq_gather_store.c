@@ -53,31 +53,30 @@ static inline int stq_all_pixels(const stq_stored_units *u)
     return u->columns == u->together && last < u->shape->output_pixels;
 }
 
-/* The levels of all lanes as bytes. `levels` and `together` are constants. */
-static inline void stq_store_all(const stq_stored_units *u, const stq_packed *q, stq_levels levels, int32_t together,
-                                 int8_t *output)
+/* The levels of two lanes. `levels` is a constant. */
+static inline void stq_store_pair(const stq_packed *q, stq_levels levels, uint32_t pair, int8_t *low, int8_t *high)
+{
+    *low = (int8_t)stq_packed_level(q, levels, stq_smlawb(q->multiplier, pair, q->offset));
+    *high = (int8_t)stq_packed_level(q, levels, stq_smlawt(q->multiplier, pair, q->offset));
+}
+
+/* The levels of all lanes as bytes: two units at a time, because there are two or four. `levels` is a constant. */
+static inline void stq_store_all(const stq_stored_units *u, const stq_packed *q, stq_levels levels, int8_t *output)
 {
     const int32_t channels = u->shape->output.c;
     const int32_t lane = stq_lane_pixels(u->shape) * channels;
-    int8_t *low = output + u->pixel * channels + u->channel;
 
-    for (int32_t word = 0; word < STQ_GATHER_LANES / 2; word++) {
-        int8_t *high = low + lane;
-        for (int32_t unit = 0; unit < together; unit++) {
-            const uint32_t pair = u->sums[unit * (STQ_GATHER_LANES / 2) + word];
-            low[unit * channels] = (int8_t)stq_packed_level(q, levels, stq_smlawb(q->multiplier, pair, q->offset));
-            high[unit * channels] = (int8_t)stq_packed_level(q, levels, stq_smlawt(q->multiplier, pair, q->offset));
+    for (int32_t unit = 0; unit < u->together; unit += 2) {
+        const stq_word *pairs = u->sums + unit * (STQ_GATHER_LANES / 2);
+        int8_t *low = output + (u->pixel + unit) * channels + u->channel;
+
+        STQ_UNROLL(1)
+        for (int32_t word = 0; word < STQ_GATHER_LANES / 2; word++) {
+            stq_store_pair(q, levels, pairs[0], low, low + lane);
+            stq_store_pair(q, levels, pairs[STQ_GATHER_LANES / 2], low + channels, low + channels + lane);
+            pairs++;
+            low += 2 * lane;
         }
-        low = high + lane;
-    }
-}
-
-static inline void stq_store_bytes(const stq_stored_units *u, const stq_packed *q, stq_levels levels, int8_t *output)
-{
-    if (u->together == 4) {
-        stq_store_all(u, q, levels, 4, output);
-    } else {
-        stq_store_all(u, q, levels, 2, output);
     }
 }
 
@@ -123,10 +122,10 @@ void stq_gather_store(const stq_gather_shape *s, const stq_requantize *rq, const
     if (rq->output_type != STQ_S8 || !stq_all_pixels(&units)) {
         stq_store_some(&units, rq, &q, output);
     } else if (rq->right_shift == 16 && rq->minimum == 0 && rq->maximum == 15) {
-        stq_store_bytes(&units, &q, STQ_LEVELS_0_TO_15, output);
+        stq_store_all(&units, &q, STQ_LEVELS_0_TO_15, output);
     } else if (rq->right_shift == 16 && rq->minimum == -128 && rq->maximum == 127) {
-        stq_store_bytes(&units, &q, STQ_LEVELS_S8, output);
+        stq_store_all(&units, &q, STQ_LEVELS_S8, output);
     } else {
-        stq_store_bytes(&units, &q, STQ_LEVELS_ANY, output);
+        stq_store_all(&units, &q, STQ_LEVELS_ANY, output);
     }
 }

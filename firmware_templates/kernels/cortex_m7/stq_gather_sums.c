@@ -81,9 +81,8 @@ typedef struct {
     "str r0, [r3, #" at0 "]\n\t"                                                                                       \
     "str r1, [r3, #" at1 "]\n\t"
 
-__attribute__((naked)) static void stq_add_list(stq_list_sum *task)
+__attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__((unused)))
 {
-    (void)task;
     __asm__ volatile(
         "push {r0, r1, r2, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
         "ldrd r2, r12, [r0]\n\t"
@@ -227,15 +226,18 @@ void stq_gather_sum8(const stq_gather_row *row, const stq_word *base, int32_t bl
     }
     stq_add_lists(row, base, block, 0, sums);
     if (row->doubled) {
+        STQ_UNROLL(1)
         for (int32_t i = 0; i < STQ_GATHER_SUM_WORDS; i++) {
             sums[i] = stq_sadd16(sums[i], sums[i]);
         }
     }
     if (row->total_factor > 0) {
+        STQ_UNROLL(1)
         for (int32_t i = 0; i < STQ_GATHER_SUM_WORDS; i++) {
             sums[i] = stq_sadd16(sums[i], totals[i]);
         }
     } else if (row->total_factor < 0) {
+        STQ_UNROLL(1)
         for (int32_t i = 0; i < STQ_GATHER_SUM_WORDS; i++) {
             sums[i] = stq_ssub16(sums[i], totals[i]);
         }
