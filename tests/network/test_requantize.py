@@ -21,6 +21,7 @@ from stq_deploy.network.requantize import (
     LongRequantize,
     MultiplierRequantize,
     Requantize,
+    RoundedRequantize,
     ShiftRequantize,
     TableRequantize,
     ThresholdRequantize,
@@ -28,6 +29,7 @@ from stq_deploy.network.requantize import (
     check_form,
     of_channels,
 )
+from tests.helpers.kernels import golden
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 
@@ -61,6 +63,22 @@ def test_long(acc: int, multiplier: int, fraction: int, offset: int, shift: int)
         assert form.apply(np.array([[acc]])).tolist() == [[min(max(total >> shift, -(2**15)), 2**15 - 1)]]
     assert form.rises(np.array([1]), np.array([0]), np.array([1])) is (factor >= 0)
     assert form.rises(np.array([-1]), np.array([0]), np.array([1])) is (factor <= 0)
+
+
+@given(
+    st.integers(-(2**20), 2**20),
+    st.integers(-(2**20), 2**20),
+    st.sampled_from([2**30, 2**30 + 1, 1518500250, 2**31 - 1]),
+    st.integers(-25, 8),
+    st.integers(0, 2),
+)
+def test_rounded_rounds_twice(acc: int, offset: int, multiplier: int, shift: int, left: int) -> None:
+    arrays = np.array([multiplier], np.int32), np.array([offset], np.int32), np.array([shift], np.int8)
+    form = RoundedRequantize(*arrays, left, 3, -(2**31), 2**31 - 1)
+    expected = golden.by_rounding(acc, multiplier, offset, left + max(shift, 0), max(-shift, 0), 3)
+    assert form.apply(np.array([[acc]])).tolist() == [[expected]]
+    assert form.rises(np.array([1]), np.array([0]), np.array([1]))
+    assert not form.rises(np.array([-1]), np.array([0]), np.array([1]))
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=9), st.sampled_from([-1, 1]), st.integers(-60, 60))
@@ -100,6 +118,7 @@ def forms() -> dict[str, Requantize]:
         "threshold": ThresholdRequantize(ints(-1, 1, -2, 2, 0, 0).reshape(3, 2), ints(1, 1, -1, dtype="int8"), -1),
         "table": TableRequantize(np.arange(27, dtype=np.int8).reshape(3, 9) % 8, -4, 3),
         "keep": KeepAccumulator(3, -4, 4),
+        "rounded": RoundedRequantize(ints(2**30, 2**30, 2**31 - 1), offset, ints(0, -1, 1, dtype="int8"), 1, 0, -8, 7),
     }
 
 
@@ -126,6 +145,15 @@ def test_every_kind_has_its_example() -> None:
         ("shift", {"shift": ints(0, 1, 2)}, "shift not int8"),
         ("shift", {"shift": ints(0, 1, 31, dtype="int8")}, "outside 0..30"),
         ("shift", {"offset": ints(0, 1, 2**31 - 3)}, "overflow int32"),
+        ("rounded", {"shift": ints(0, dtype="int8")}, "multiplier, offset and shift differ"),
+        ("rounded", {"offset": ints(0, 1, -1, dtype="int64")}, "not int32"),
+        ("rounded", {"shift": ints(0, 1, 2)}, "shift is not int8"),
+        ("rounded", {"shift": ints(0, -32, 0, dtype="int8")}, "outside -31..31"),
+        ("rounded", {"left_shift": 32}, "left_shift is outside 0..31"),
+        ("rounded", {"left_shift": 31}, "a left shift is above 31"),
+        ("rounded", {"multiplier": ints(1, -1, 1)}, "a multiplier is below 0"),
+        ("rounded", {"left_shift": 29}, "overflow int32"),
+        ("rounded", {"zero_point": 2**31 - 1}, "overflow int32"),
         ("wide", {"shift": ints(0, dtype="int8")}, "multiplier, offset and shift differ"),
         ("wide", {"shift": ints(0, 1, 63, dtype="int8")}, "outside 0..62"),
         ("wide", {"offset": ints(0, 1, -1)}, "offset is not int64"),
@@ -176,7 +204,8 @@ def test_arrays_and_settings_are_fields_of_the_c_structure(kind: str) -> None:
 
 def test_bytes_of_the_arrays() -> None:
     expected = {"multiplier": 24, "shift": 15, "wide": 12 + 24 + 3, "long": 12 + 12 + 24 + 3 + 12 + 12, "threshold": 27}
-    assert {kind: form.nbytes for kind, form in forms().items()} == expected | {"table": 27, "keep": 0}
+    expected |= {"table": 27, "keep": 0, "rounded": 27}
+    assert {kind: form.nbytes for kind, form in forms().items()} == expected
 
 
 def test_a_constant_function_has_no_empty_array() -> None:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accumulators to output levels: the eight forms of stq_requantize_kind, one loop over channels for each. */
+/* Accumulators to output levels: the nine forms of stq_requantize_kind, one loop over channels for each. */
 #include "stq_intrinsics.h"
 #include "internal/stq_nn_elements.h"
 
@@ -122,6 +122,28 @@ static void by_packed(const stq_requantize *rq, const int32_t *acc, int32_t firs
     }
 }
 
+/* SMULL and its rounding, then a division by a power of two whose ties go away from 0. */
+static void by_rounding(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+{
+    const int32_t minimum = rq->minimum;
+    const int32_t maximum = rq->maximum;
+
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t shift = rq->shift[first + i];
+        const int32_t left = rq->left_shift + (shift > 0 ? shift : 0);
+        const int32_t right = shift < 0 ? -shift : 0;
+        const int32_t value = (int32_t)((uint32_t)(acc[i] + rq->offset[first + i]) << left);
+        const int32_t product = (int32_t)(((int64_t)value * rq->multiplier[first + i] + (1 << 30)) >> 31);
+        const int32_t half = right > 0 ? (int32_t)(1U << (right - 1)) + (product >> 31) : 0;
+        const int32_t level = ((product + half) >> right) + rq->zero_point;
+
+        stq_set_level(output, rq->output_type, first + i,
+                      level < minimum   ? minimum
+                      : level > maximum ? maximum
+                                        : level);
+    }
+}
+
 /* Binary search for the number of thresholds at or below the signed accumulator. `type` is a constant. */
 static inline void by_thresholds(const stq_requantize *rq, stq_type type, const int32_t *acc, int32_t first,
                                  int32_t count, void *output)
@@ -182,6 +204,9 @@ void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t 
         break;
     case STQ_REQUANTIZE_PACKED:
         by_packed(rq, acc, first, count, output);
+        break;
+    case STQ_REQUANTIZE_ROUNDED:
+        by_rounding(rq, acc, first, count, output);
         break;
     case STQ_REQUANTIZE_THRESHOLD:
         if (rq->output_type == STQ_S8) {

@@ -92,6 +92,10 @@ typedef enum {
     STQ_REQUANTIZE_LONG = 6,
     /* clamp((((int64)acc * multiplier[c] >> 16) + offset[c]) >> right_shift, minimum, maximum); acc fits int16 */
     STQ_REQUANTIZE_PACKED = 7,
+    /* clamp(quotient + zero_point, minimum, maximum). With left = left_shift + max(shift[c], 0), right =
+     * max(-shift[c], 0): product = round_half_up(((acc + offset[c]) << left) * multiplier[c] / 2^31), and quotient =
+     * round_half_away_from_zero(product / 2^right). No intermediate leaves int32, except the 64-bit product. */
+    STQ_REQUANTIZE_ROUNDED = 8,
 } stq_requantize_kind;
 
 typedef struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accumulators to output levels: the eight forms of stq_requantize_kind. */
+/* Accumulators to output levels: the nine forms of stq_requantize_kind. */
 #include "internal/stq_nn_elements.h"
 
 /* Right shifts of negative numbers are arithmetic in every compiler we build with; left shifts go through unsigned. */
@@ -52,6 +52,20 @@ static int32_t by_packed(const stq_requantize *rq, int32_t channel, int32_t acc)
     return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level;
 }
 
+static int32_t by_rounding(const stq_requantize *rq, int32_t channel, int32_t acc)
+{
+    const int32_t shift = rq->shift[channel];
+    const int32_t left = rq->left_shift + (shift > 0 ? shift : 0);
+    const int32_t right = shift < 0 ? -shift : 0;
+    const int32_t value = (int32_t)((uint32_t)(acc + rq->offset[channel]) << left);
+    const int32_t product = (int32_t)(((int64_t)value * rq->multiplier[channel] + (1 << 30)) >> 31);
+    // Half a step up, but less than half below 0: a tie goes away from 0.
+    const int32_t half = right > 0 ? (int32_t)(1U << (right - 1)) - (product < 0) : 0;
+    const int32_t level = ((product + half) >> right) + rq->zero_point;
+
+    return level < rq->minimum ? rq->minimum : level > rq->maximum ? rq->maximum : level;
+}
+
 static int32_t by_thresholds(const stq_requantize *rq, int32_t channel, int32_t acc)
 {
     const int32_t *thresholds = rq->thresholds + channel * (rq->levels - 1);
@@ -77,6 +91,8 @@ static int32_t level_of(const stq_requantize *rq, int32_t channel, int32_t acc)
         return by_long(rq, channel, acc);
     case STQ_REQUANTIZE_PACKED:
         return by_packed(rq, channel, acc);
+    case STQ_REQUANTIZE_ROUNDED:
+        return by_rounding(rq, channel, acc);
     case STQ_REQUANTIZE_THRESHOLD:
         return by_thresholds(rq, channel, acc);
     case STQ_REQUANTIZE_TABLE:

@@ -1,4 +1,4 @@
-"""How an accumulator becomes an output level: the seven forms of .stq files, defined here in NumPy.
+"""How an accumulator becomes an output level: the eight forms of .stq files, defined here in NumPy.
 
 Each form applies per channel, the last axis. `stq_deploy.lowering.certify` finds one that equals the trained network's
 function for every reachable accumulator. These classes define each form's function and the conditions on its constants.
@@ -18,6 +18,7 @@ from stq_deploy.network.checks import require
 from stq_deploy.network.requantize.form import Accumulators, Form, FormArray
 from stq_deploy.network.requantize.keep import KeepAccumulator
 from stq_deploy.network.requantize.multiplier import MultiplierRequantize
+from stq_deploy.network.requantize.rounded import RoundedRequantize
 from stq_deploy.network.requantize.shift import ShiftRequantize
 from stq_deploy.network.requantize.table import TableRequantize
 from stq_deploy.network.requantize.threshold import ThresholdRequantize
@@ -29,6 +30,7 @@ Requantize = (
     | ShiftRequantize
     | WideRequantize
     | LongRequantize
+    | RoundedRequantize
     | ThresholdRequantize
     | TableRequantize
     | KeepAccumulator
@@ -73,6 +75,7 @@ __all__ = [
     "LongRequantize",
     "MultiplierRequantize",
     "Requantize",
+    "RoundedRequantize",
     "ShiftRequantize",
     "TableRequantize",
     "ThresholdRequantize",

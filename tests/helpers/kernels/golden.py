@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -174,6 +175,13 @@ def by_wide(acc: int, multiplier: int, offset: int, shift: int, minimum: int, ma
 def by_long(acc: int, factor: int, offset: int, shift: int, minimum: int, maximum: int) -> int:
     """`factor` in units of 2**-32; Python's // rounds down."""
     return min(max((acc * factor // 2**32 + offset) // 2**shift, minimum), maximum)
+
+
+def by_rounding(acc: int, multiplier: int, offset: int, left: int, right: int, zero_point: int) -> int:
+    """The level before clamping: a product rounded half up, then a quotient rounded half away from 0."""
+    product = math.floor(Fraction((acc + offset) * 2**left * multiplier, 2**31) + Fraction(1, 2))
+    quotient = math.floor(Fraction(abs(product), 2**right) + Fraction(1, 2))
+    return (quotient if product >= 0 else -quotient) + zero_point
 
 
 def by_packed(acc: int, multiplier: int, offset: int, right_shift: int, minimum: int, maximum: int) -> int:

@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from tests.helpers.kernels.bare_metal import Argument, Struct
 
-Kind = Literal["multiplier", "threshold", "table", "keep", "shift", "wide", "long", "packed"]
+Kind = Literal["multiplier", "threshold", "table", "keep", "shift", "wide", "long", "packed", "rounded"]
 
 KINDS: dict[Kind, int] = {
     "multiplier": 0, "threshold": 1, "table": 2, "keep": 3, "shift": 4, "wide": 5, "long": 6, "packed": 7,
+    "rounded": 8,
 }  # fmt: skip
 """`stq_requantize_kind`."""
 

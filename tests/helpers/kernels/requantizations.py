@@ -30,6 +30,8 @@ FORMS = (
     "long_s32",
     "packed",
     "packed_s16",
+    "rounded",
+    "rounded_s32",
 )
 
 
@@ -207,6 +209,36 @@ def _packed(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator]
     return maker
 
 
+def _rounded(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Generator], Requantization]:
+    def maker(acc: npt.NDArray[np.int64], rng: np.random.Generator) -> Requantization:
+        channels, info = acc.shape[-1], np.iinfo(dtype)
+        largest = max(1, int(np.abs(acc).max()))
+        if largest >= LARGEST_SHIFTED:
+            return _wide(dtype)(acc, rng)
+        offset = rng.integers(-largest, largest, channels, endpoint=True).astype(np.int32)
+        room = 31 - (2 * largest).bit_length()
+        left = int(rng.integers(0, room + 1))
+        # Multipliers of TensorFlow Lite are at least 2**30. A product of 30 bits leaves room for half a divisor.
+        multiplier = rng.integers(2**30, 2**31, channels)
+        multiplier[rng.random(channels) < 0.2] = 2**30  # then ties occur
+        shift = rng.integers(-min(30, largest.bit_length() + left + 1), room - left + 1, channels).astype(np.int8)
+        zero_point = int(rng.integers(-128, 128))
+        low, high = sorted(int(v) for v in rng.integers(max(info.min, -1 << 20), min(info.max, 1 << 20), 2))
+        struct = arguments.requantize(
+            "rounded", dtype, left_shift=left, zero_point=zero_point, minimum=low, maximum=high,
+            multiplier=multiplier.astype(np.int32), offset=offset, shift=shift,
+        )  # fmt: skip
+        lefts, rights = left + np.maximum(shift, 0).astype(int), np.maximum(-shift, 0).astype(int)
+
+        def level(a: int, c: int) -> int:
+            found = golden.by_rounding(a, int(multiplier[c]), int(offset[c]), int(lefts[c]), int(rights[c]), zero_point)
+            return min(max(found, low), high)
+
+        return Requantization(struct, dtype, _each(acc, level))
+
+    return maker
+
+
 def _each(acc: npt.NDArray[np.int64], function: Callable[[int, int], int]) -> npt.NDArray[np.int64]:
     """function(accumulator, channel) of every element, in Python integers."""
     channels = acc.shape[-1]
@@ -232,4 +264,6 @@ _MAKERS = {
     "long_s32": _long("int32"),
     "packed": _packed("int8"),
     "packed_s16": _packed("int16"),
+    "rounded": _rounded("int8"),
+    "rounded_s32": _rounded("int32"),
 }
