@@ -132,6 +132,7 @@ JSON = {
     "frontend/formats/keras/described.py", "frontend/formats/keras/format.py",
     "frontend/formats/keras/keras_3.py", "frontend/formats/keras/walk.py",
     "frontend/formats/onnx/extract.py",
+    "frontend/formats/tflite/extract.py", "frontend/formats/tflite/graph.py",
     "frontend/layer_graph.py", "frontend/layer_table.py", "frontend/layers/activation.py",
     "frontend/model_config.py", "frontend/normal_form.py", "frontend/objects.py",
     "frontend/origin.py", "frontend/quantizers.py", "frontend/source.py", "frontend/support.py", "sandbox/extract.py",

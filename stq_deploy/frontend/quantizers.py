@@ -231,6 +231,7 @@ _LEADING = {
     "quantized_relu_po2": ("bits",),
     "affine": ("low", "high", "scale"),
     "grid": ("low", "high", "scale", "rounding", "odd", "parts"),
+    "stated": ("low", "high", "scale"),
 }
 
 _ALTERNATIVES = {
@@ -301,6 +302,18 @@ def grid_quantizer(
         "grid",
         {"low": low, "high": high, "scale": str(scale), "rounding": rounding, "odd": odd, "parts": parts},
     )
+
+
+def stated_quantizer(low: int, high: int, scale: Fraction) -> Quantizer:
+    """TensorFlow Lite's QUANTIZE of real numbers: `clip(round(float32(v) / float32(scale)), low, high) * scale`.
+
+    The quotient is float32, and half is rounded away from 0. No list of accepted quantizers holds it.
+
+    Args:
+        low, high: as in `affine_quantizer`.
+        scale: of one level, > 0, a float32 number.
+    """
+    return Quantizer("stated", {"low": low, "high": high, "scale": str(scale)})
 
 
 def read_quantizer(described: Any, role: Role) -> Quantizer:

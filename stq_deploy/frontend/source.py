@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.frontend.integer_functions import IntegerFunction, ScaledSum, StatedLevels
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.network.ops import Window
 
@@ -132,6 +133,42 @@ class QuantizeNode(Node):
     """A quantizing activation: its output has few levels."""
 
     quantizer: Quantizer
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNode(Node):
+    """Levels that are a stated integer function of its input's accumulators, clamped."""
+
+    function: IntegerFunction
+    levels: StatedLevels
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerSumNode(Node):
+    """Levels that are a stated integer function of two tensors of levels, clamped: a sum or a difference."""
+
+    function: ScaledSum
+    levels: StatedLevels
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerTableNode(Node):
+    """Levels that are looked up by levels.
+
+    Attributes:
+        table: int8 (256,), read at `level + 128`.
+        source: the levels that are looked up.
+        function: "sigmoid", "tanh" or "" for any other.
+    """
+
+    table: npt.NDArray[np.int8]
+    source: StatedLevels
+    levels: StatedLevels
+    function: str
+
+
+LEVELS = (QuantizeNode, IntegerNode, IntegerSumNode, IntegerTableNode)
+"""Nodes that give levels."""
 
 
 @dataclass(frozen=True, eq=False)

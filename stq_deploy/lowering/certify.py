@@ -66,6 +66,22 @@ def certify(epilogue: Epilogue, low: Integers, high: Integers) -> Certified[Requ
     return Certified(other, prove(other, target, epilogue))
 
 
+def find_form(target: Thresholds, zero_point: int, *, rounded: Requantize | None) -> Requantize:
+    """A form that has the target's steps, unproved: `rounded` if no multiplier has, and another if it is None.
+
+    Args:
+        zero_point: of the levels, for the form of shifts.
+
+    Raises:
+        ValueError: as `certify`.
+    """
+    few = target.maximum - target.minimum <= MAXIMUM_SEARCHED
+    multiplier = _multiplier(target) if few and target.slope is not None else None
+    if multiplier is not None:
+        return multiplier[0]
+    return rounded or _other_form(target, zero_point, few=few)
+
+
 def _other_form(target: Thresholds, zero_point: int, *, few: bool) -> Requantize:
     """The first form after the multiplier that equals the target; `few` levels may become a table."""
     form: Requantize | None = None

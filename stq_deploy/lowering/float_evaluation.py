@@ -127,6 +127,13 @@ _GRID_ROUNDINGS: dict[str, Callable[[Reals], Reals]] = {
 }
 
 
+def _stated(quantizer: Quantizer, v: Reals) -> Reals:
+    scale = np.float32(float(Fraction(str(quantizer.parameters["scale"]))))
+    quotient = v.astype(np.float32) / scale
+    nearest: Reals = np.sign(quotient) * np.floor(np.abs(quotient.astype(np.float64)) + 0.5)
+    return np.clip(nearest, quantizer.integer("low"), quantizer.integer("high"))
+
+
 def _through(stage: Clip | Leaky | Monotone, v: Reals) -> Reals:
     if isinstance(stage, Clip):
         low = -np.inf if stage.low is None else float(stage.low)
@@ -147,4 +154,5 @@ _QUANTIZERS = {
     "binary": _binary,
     "affine": _affine,
     "grid": _grid,
+    "stated": _stated,
 }

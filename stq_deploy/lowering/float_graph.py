@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend import source as s
+from stq_deploy.frontend.integer_functions import StatedLevels
 from stq_deploy.lowering.float_evaluation import quantized_level
 from stq_deploy.lowering.step_function import step_function
 from stq_deploy.network.ops import Window
@@ -105,6 +106,28 @@ def _quantize(node: s.QuantizeNode, inputs: list[Reals], weights: Reals) -> Real
     return quantized_level(node.quantizer, inputs[0].astype(np.float64)) * step
 
 
+def _integers(node: s.IntegerNode, inputs: list[Reals], weights: Reals) -> Reals:
+    scale = float(node.levels.scale)
+    slope = np.array([float(v) or 1.0 for v in node.function.slope(node.shape[-1])])
+    acc = np.rint(inputs[0].astype(np.float64) / (slope * scale)).astype(np.int64)
+    return _real(node.function.level(acc), node.levels)
+
+
+def _integer_sum(node: s.IntegerSumNode, inputs: list[Reals], weights: Reals) -> Reals:
+    a, b = (x.astype(np.float64) for x in inputs)
+    level = np.rint((a + node.function.terms[1].sign * b) / float(node.levels.scale)) + node.levels.zero_point
+    return _real(level, node.levels)
+
+
+def _integer_table(node: s.IntegerTableNode, inputs: list[Reals], weights: Reals) -> Reals:
+    level = np.rint(inputs[0].astype(np.float64) / float(node.source.scale)).astype(np.int64) + node.source.zero_point
+    return _real(node.table.astype(np.int64)[np.clip(level, -128, 127) + 128], node.levels)
+
+
+def _real(level: npt.NDArray[Any], levels: StatedLevels) -> Reals:
+    return np.asarray((np.clip(level, levels.low, levels.high) - levels.zero_point) * float(levels.scale))
+
+
 def _affine(node: s.AffineNode, inputs: list[Reals], weights: Reals) -> Reals:
     return inputs[0] * np.array(node.factor, np.float64) + np.array(node.offset, np.float64)
 
@@ -187,6 +210,9 @@ _RUN: dict[type[s.Node], Callable[[Any, list[Reals], Reals], Reals]] = {
     s.BiasNode: _bias,
     s.BatchNormNode: _batch_norm,
     s.QuantizeNode: _quantize,
+    s.IntegerNode: _integers,
+    s.IntegerSumNode: _integer_sum,
+    s.IntegerTableNode: _integer_table,
     s.AffineNode: _affine,
     s.ClipNode: _clip,
     s.LeakyNode: _leaky,

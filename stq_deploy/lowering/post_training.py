@@ -216,9 +216,9 @@ class _QuantizerWalk:
         node = self.nodes[n]
         if isinstance(node, s.InputNode):
             return not self.input_is_quantized
-        if self.is_transparent(n) or isinstance(node, (s.QuantizeNode, *_MOVES)):
+        if self.is_transparent(n) or isinstance(node, (*s.LEVELS, *_MOVES)):
             return False
         readers = self.readers[n]
-        if all(isinstance(reader, s.QuantizeNode) for reader in readers):
+        if all(isinstance(reader, s.LEVELS) for reader in readers):
             return bool(readers == [] and isinstance(node, _CURVES))
         return len(readers) > 1 or isinstance(node, _CURVES) or isinstance(readers[0], _READ_LEVELS)

@@ -17,7 +17,7 @@ level must then be one of the two that it allows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,34 @@ def prove(form: Requantize, target: Thresholds, epilogue: Epilogue) -> Certifica
     Raises:
         ArithmeticError: the form differs, or the steps contradict float64: a mistake in the lowering.
     """
+
+    def ties(c: int, acc: Integers, level: Integers) -> int:
+        lowest, highest = level_bounds(epilogue.stages, epilogue.quantizer, c, acc)
+        level = level - epilogue.steps.zero_point
+        if (level < lowest).any() or (level > highest).any():
+            raise ArithmeticError(f"the thresholds of channel {c} contradict the float64 evaluation")
+        return int((lowest != highest).sum())
+
+    return _prove(form, target, ties)
+
+
+def prove_at_steps(form: Requantize, target: Thresholds, stated: Callable[[int, Integers], Integers]) -> Certificate:
+    """As `prove`, for steps of a function that a file states in integers; the second opinion is that function itself.
+
+    Args:
+        stated: (channel, accumulators int64 (N,)) -> levels int64 (N,).
+    """
+
+    def ties(c: int, acc: Integers, level: Integers) -> int:
+        if not np.array_equal(stated(c, acc), level):
+            raise ArithmeticError(f"the thresholds of channel {c} contradict the stated function")
+        return 0
+
+    return _prove(form, target, ties)
+
+
+def _prove(form: Requantize, target: Thresholds, ties: Callable[[int, Integers, Integers], int]) -> Certificate:
+    """The certificate; `ties` is the second opinion about (channel, accumulators, levels), and counts near ties."""
     reachable = int((target.high - target.low + 1).sum())
     if not form.rises(target.sign, *target.accumulators()):
         raise ArithmeticError(f"the {form.kind} form is not monotone")
@@ -53,23 +81,14 @@ def prove(form: Requantize, target: Thresholds, epilogue: Epilogue) -> Certifica
         one = of_channels(form, [c])
         for signed in _compared(target, c, every=reachable <= MAXIMUM_EXHAUSTIVE):
             checked += len(signed)
-            near_ties += _compare(one, target, epilogue, c, signed)
+            acc = signed * target.sign[c]
+            level = target.level(c, signed)
+            if not np.array_equal(one.apply(acc[:, None])[:, 0], level):
+                raise ArithmeticError(f"the {one.kind} form of channel {c} is not exact")
+            near_ties += ties(c, acc, level)
     return Certificate(
         form.kind, True, channels=target.channels, accumulators=reachable, checked=checked, near_ties=near_ties
     )
-
-
-def _compare(one: Requantize, target: Thresholds, epilogue: Epilogue, c: int, signed: Integers) -> int:
-    """How many of these values of `sign * acc` of channel c are near a tie; `one` is the form of this channel."""
-    acc = signed * target.sign[c]
-    level = target.level(c, signed)
-    if not np.array_equal(one.apply(acc[:, None])[:, 0], level):
-        raise ArithmeticError(f"the {one.kind} form of channel {c} is not exact")
-    lowest, highest = level_bounds(epilogue.stages, epilogue.quantizer, c, acc)
-    level -= epilogue.steps.zero_point
-    if (level < lowest).any() or (level > highest).any():
-        raise ArithmeticError(f"the thresholds of channel {c} contradict the float64 evaluation")
-    return int((lowest != highest).sum())
 
 
 def _compared(target: Thresholds, c: int, every: bool) -> Iterator[Integers]:

@@ -315,6 +315,26 @@ def _rounding_boundary(rounding: str, odd: bool, level: int) -> tuple[Fraction, 
     }[rounding]
 
 
+def _stated(quantizer: Quantizer) -> StepFunction:
+    low, high, scale = quantizer.integer("low"), quantizer.integer("high"), Fraction(str(quantizer.parameters["scale"]))
+    return StepFunction(low, high, scale, scale, partial(_stated_boundary, np.float32(float(scale))))
+
+
+def _stated_boundary(scale: np.float32, level: int) -> LevelBoundary:
+    """The first float32 number whose float32 quotient rounds to `level` or more; half goes away from 0."""
+
+    def reaches(v: np.float32) -> bool:
+        tie = np.float32(level) - np.float32(0.5)
+        return bool(v / scale >= tie if level > 0 else v / scale > tie)
+
+    nearest = np.float32(float((level - _HALF) * Fraction(float(scale))))
+    while reaches(nearest):
+        nearest = np.nextafter(nearest, np.float32(-np.inf))
+    while not reaches(nearest):
+        nearest = np.nextafter(nearest, np.float32(np.inf))
+    return LevelBoundary(Fraction(float(nearest)), True)
+
+
 _MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
     "quantized_relu": _relu,
     "quantized_bits": _bits,
@@ -325,6 +345,7 @@ _MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
     "binary": _binary,
     "affine": _affine,
     "grid": _grid,
+    "stated": _stated,
 }
 
 

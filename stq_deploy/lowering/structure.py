@@ -66,6 +66,8 @@ def find_last_step(source: HasNodes, n: int) -> LastStep:
         return LastStep.SOFTMAX
     if isinstance(node, s.FunctionNode):
         return LastStep(node.function)
+    if isinstance(node, s.IntegerTableNode) and node.function:
+        return LastStep(node.function)
     if isinstance(node, s.ClipNode):
         return _clipped(source, node)
     if isinstance(node, s.QuantizeNode):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from stq_deploy.frontend.formats.interface import Form, ModelFormat
 from stq_deploy.frontend.formats.keras.format import KerasFormat
 from stq_deploy.frontend.formats.onnx.format import OnnxFormat
+from stq_deploy.frontend.formats.tflite.format import TfliteFormat
 
-FORMATS: tuple[ModelFormat, ...] = (KerasFormat(), OnnxFormat())
+FORMATS: tuple[ModelFormat, ...] = (KerasFormat(), OnnxFormat(), TfliteFormat())
 
 
 def detect(content: bytes) -> tuple[ModelFormat, Form] | None:

@@ -21,6 +21,7 @@ import stq_deploy
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.frontend import source as s
 from stq_deploy.lowering.decide.decision import Decision, Decisions, Facts, InputDecision, ValueForm, needed
+from stq_deploy.lowering.decide.integers import integer_levels, integer_sum, integer_table
 from stq_deploy.lowering.decide.operation import OPEN
 from stq_deploy.lowering.decide.outputs import output_tensor
 from stq_deploy.lowering.decide.quantized import quantized
@@ -267,6 +268,22 @@ class _NodeDecider:
         value = replace(value, sources=joined(value.sources, (node.layer,)))
         return Expression(quantized(self.tensors, value, node.quantizer, node.layer, self._layer_if_whole(n)))
 
+    def _integers(self, n: int, node: s.IntegerNode) -> Expression:
+        value = self.values[node.inputs[0]]
+        return Expression(integer_levels(self.tensors, value, node, self._layer_if_whole(n)))
+
+    def _integer_sum(self, n: int, node: s.IntegerSumNode) -> Expression:
+        a, b = (self._stored(m, node.layer) for m in node.inputs)
+        return Expression(integer_sum(self.tensors, a, b, node, self._layer_if_whole(n)))
+
+    def _integer_table(self, n: int, node: s.IntegerTableNode) -> Expression:
+        x = self._stored(node.inputs[0], node.layer)
+        return Expression(integer_table(self.tensors, x, node, self._layer_if_whole(n)))
+
+    def _stored(self, n: int, reader: str) -> TensorValue:
+        """Node n's levels, padded where that was left open."""
+        return self.tensors.stored(self._padded(self.values[n], reader).core, reader)
+
     def _rearrangement(self, n: int, node: RearrangingNode) -> Expression:
         terms = tuple(self._padded(self.values[m], node.layer) for m in node.inputs)
         core = Rearrangement(node, self._is_whole(n), terms)
@@ -368,6 +385,9 @@ _DECIDE: dict[type[s.Node], Callable[[_NodeDecider, int, Any], Expression]] = {
     s.LeakyNode: _NodeDecider._leaky,
     s.FunctionNode: _NodeDecider._function,
     s.QuantizeNode: _NodeDecider._quantize,
+    s.IntegerNode: _NodeDecider._integers,
+    s.IntegerSumNode: _NodeDecider._integer_sum,
+    s.IntegerTableNode: _NodeDecider._integer_table,
     s.AveragePoolNode: _NodeDecider._average_pool,
     s.PassNode: _NodeDecider._pass,
     s.SoftmaxNode: _NodeDecider._softmax,

@@ -45,7 +45,8 @@ class RoundedRequantize(Form):
 
     def apply(self, acc: Accumulators) -> Accumulators:
         quotient, right = self._halved(acc.astype(np.int64))
-        return np.clip((quotient >> right) + self.zero_point, self.minimum, self.maximum)
+        levels: Accumulators = (quotient >> right) + self.zero_point
+        return np.clip(levels, self.minimum, self.maximum)
 
     def _halved(self, acc: Accumulators) -> tuple[Accumulators, Accumulators]:
         """(the product plus half a divisor, right shift)."""

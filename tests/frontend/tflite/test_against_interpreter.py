@@ -1,0 +1,44 @@
+"""Operators of .tflite files against TensorFlow Lite's reference interpreter, byte by byte.
+
+`tools/tflite_cases.py` made the models and asked the interpreter.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from stq_deploy.network.input_format import quantize_input
+from stq_deploy.network.reference import run
+from stq_deploy.pipeline import Pipeline
+
+CASES = Path(__file__).resolve().parents[2] / "data" / "tflite_cases.npz"
+
+
+def cases() -> dict[str, tuple[bytes, npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Name -> (the file's bytes, inputs, the interpreter's outputs)."""
+    with np.load(CASES, allow_pickle=False) as file:
+        names = [name.removesuffix(".model") for name in file.files if name.endswith(".model")]
+        return {n: (file[f"{n}.model"].tobytes(), file[f"{n}.x"], file[f"{n}.y"]) for n in names}
+
+
+@pytest.mark.parametrize("name", sorted(cases()))
+def test_levels_equal_the_interpreter(name: str, tmp_path: Path) -> None:
+    content, x, expected = cases()[name]
+    path = tmp_path / "case.tflite"
+    path.write_bytes(content)
+    network = Pipeline().convert(path)
+    shape = network.tensors[network.input].shape
+    if x.dtype == np.float32:
+        levels = quantize_input(x.reshape(len(x), *shape), network.input_format)
+    else:
+        levels = x.astype(np.int64) - (128 if x.dtype == np.uint8 else 0)
+    found = run(network, levels.reshape(len(x), *shape))
+    output = network.tensors[network.outputs[0]]
+    if expected.dtype == np.float32:
+        found = (found.astype(np.float32) - output.zero_point) * np.float32(output.scale)
+    np.testing.assert_array_equal(found.reshape(len(x), -1), expected.reshape(len(x), -1))
