@@ -4,9 +4,11 @@ Nothing in them is executed. Two of the files hold code that touches a marker, a
 imports or starts meanwhile. Some accepted files become Keras models, which must have the very classes and arrays that
 were checked.
 
-The files come from tests/frontend/corpus. tf_keras and qkeras wrote those that are mutated (`keras_*`). Files found to
-be of interest are kept there, too (`found_*`), and the tests replay them. Number N of a seed is the same file on every
-computer.
+`--format tflite` does the same to the .tflite files of tests/data/tflite_cases.npz. Some accepted ones are converted.
+
+Keras's files come from tests/frontend/corpus. tf_keras and qkeras wrote those that are mutated (`keras_*`). Files
+found to be of interest are kept there, too (`found_*`), and the tests replay them. Number N of a seed is the same file
+on every computer.
 """
 
 from __future__ import annotations
@@ -37,11 +39,14 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.frontend import check_model, list_layers, parse_model
 from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.sandbox import process
+from tests.helpers.frontend import tflite_mutations
 from tests.helpers.frontend.mutations import PAYLOAD_MODULE, mutate
 
 TOP = Path(__file__).resolve().parent.parent
 CORPUS = TOP / "tests" / "frontend" / "corpus"
-DEFAULT_OUT = TOP / "docs" / "figures" / "fuzz_import.json"
+TFLITE_CASES = TOP / "tests" / "data" / "tflite_cases.npz"
+FIGURES = TOP / "docs" / "figures"
+KERAS, TFLITE = "keras", "tflite"
 BATCH = 500
 HANG_SECONDS = 60  # far beyond what the import allows a file, so that a busy computer is not taken for a hang
 MAXIMUM_MEGABYTES = 1024
@@ -51,13 +56,20 @@ STOPPED = {"takes too long": "out of time", "library fails": "crash", "memory": 
 """Cause for which the process that reads the file was stopped, as the error states it -> its name in the figures."""
 
 
-def originals() -> list[bytes]:
+def originals(format: str = KERAS) -> list[bytes]:
+    """The files that are mutated."""
+    if format == TFLITE:
+        with np.load(TFLITE_CASES, allow_pickle=False) as cases:
+            return [cases[name].tobytes() for name in cases.files if name.endswith(".model")]
     return [path.read_bytes() for path in sorted(CORPUS.glob("keras_*"))]
 
 
-def file_number(number: int, seed: int, seeds: list[bytes]) -> tuple[str, str, bytes]:
+def file_number(number: int, seed: int, seeds: list[bytes], format: str = KERAS) -> tuple[str, str, bytes]:
     """(kind of mutation, name, content) of a mutated file."""
     state = random.Random(f"{seed}:{number}")  # noqa: S311 - the same file on every computer
+    if format == TFLITE:
+        kind, content = tflite_mutations.mutate(seeds, state)
+        return kind, state.choices(("model.tflite", "model"), (6, 1))[0], content
     kind, content = mutate(seeds, state)
     endings = (".h5", ".keras") if content.startswith(b"\x89HDF") else (".keras", ".h5")
     return kind, "model" + state.choices((*endings, ""), (4, 2, 1))[0], content
@@ -78,7 +90,7 @@ def watch(folder: Path) -> None:
     os.environ[MARKER] = str(folder / "marker")
     (folder / f"{PAYLOAD_MODULE}.py").write_text(f"import os, pathlib\npathlib.Path(os.environ[{MARKER!r}]).touch()\n")
     sys.path.insert(0, str(folder))
-    for content in originals():
+    for content in (*originals(), *originals(TFLITE)):
         attempt(content, folder / "model")
     if not _watching[0]:
         sys.addaudithook(_audit)
@@ -140,9 +152,9 @@ def _hang(number: int, frame: object) -> None:
     raise TimeoutError(f"not done in {HANG_SECONDS} s")
 
 
-def run_batch(numbers: range, seed: int) -> dict[str, Any]:
+def run_batch(numbers: range, seed: int, format: str = KERAS) -> dict[str, Any]:
     """Outcomes of some files, by kind of mutation; the failures; the largest use of time and memory."""
-    seeds = originals()
+    seeds = originals(format)
     outcomes: dict[str, Counter[str]] = {}
     failures: dict[int, str] = {}
     accepted: list[int] = []
@@ -151,7 +163,7 @@ def run_batch(numbers: range, seed: int) -> dict[str, Any]:
         watch(Path(folder))
         for number in numbers:
             _watching[0] = False  # making the file is none of the import
-            kind, name, content = file_number(number, seed, seeds)
+            kind, name, content = file_number(number, seed, seeds, format)
             _watching[0] = True
             start = time.process_time()
             outcome = attempt(content, Path(folder) / name)
@@ -177,16 +189,16 @@ def run_batch(numbers: range, seed: int) -> dict[str, Any]:
     }
 
 
-def load_batch(numbers: list[int], seed: int) -> dict[str, Any]:
-    """Keras models of accepted files: (outcome -> how many, number -> what differs)."""
-    seeds = originals()
+def load_batch(numbers: list[int], seed: int, format: str = KERAS) -> dict[str, Any]:
+    """Keras models, or networks, of accepted files: (outcome -> how many, number -> what differs)."""
+    seeds, attempt_further = originals(format), attempt_to_load if format == KERAS else attempt_to_convert
     outcomes: Counter[str] = Counter()
     failures: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ[MARKER] = str(Path(folder) / "marker")
         for number in numbers:
-            _, name, content = file_number(number, seed, seeds)
-            outcome = attempt_to_load(content, Path(folder) / name)
+            _, name, content = file_number(number, seed, seeds, format)
+            outcome = attempt_further(content, Path(folder) / name)
             if Path(os.environ[MARKER]).exists():
                 outcome = "the payload ran\n"
             if "\n" in outcome:
@@ -218,6 +230,25 @@ def attempt_to_load(content: bytes, path: Path) -> str:
         import tf_keras
 
         tf_keras.backend.clear_session()
+
+
+def attempt_to_convert(content: bytes, path: Path) -> str:
+    """Convert a file that is accepted.
+
+    Returns:
+        "converted" or "refused"; or with a line break, a traceback.
+    """
+    from stq_deploy.pipeline import Pipeline
+
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    try:
+        Pipeline().convert(path)
+        return "converted"
+    except StqError:
+        return "refused"
+    except BaseException:
+        return traceback.format_exc()
 
 
 def _differences(model: Any, checked: CheckedModel) -> str:
@@ -258,10 +289,14 @@ def merge(figures: dict[str, Any], batch: dict[str, Any], size: int) -> None:
     figures["longest_processor_seconds"] = max(figures["longest_processor_seconds"], round(batch["seconds"], 2))
 
 
+_FURTHER = {KERAS: "keras_models", TFLITE: "networks"}
+"""Format -> what is made of some files that are accepted."""
+
+
 def merge_loaded(figures: dict[str, Any], batch: dict[str, Any]) -> None:
-    """Add the figures of Keras models."""
+    """Add the figures of what was made of accepted files."""
     for outcome, n in batch["outcomes"].items():
-        figures["keras_models"][outcome] = figures["keras_models"].get(outcome, 0) + n
+        figures[_FURTHER[figures["format"]]][outcome] = figures[_FURTHER[figures["format"]]].get(outcome, 0) + n
     figures["failures"] |= {str(number): text for number, text in batch["failures"].items()}
 
 
@@ -280,17 +315,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools/fuzz_import", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="files (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--format", choices=(KERAS, TFLITE), default=KERAS, help="of the files (default %(default)s)")
     parser.add_argument(
-        "--load-every", type=int, default=20, metavar="N", help="Keras models of every Nth accepted file (default 20)"
+        "--load-every", type=int, default=20, metavar="N", help="also load every Nth accepted file (default 20)"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s)")
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="JSON file (default %(default)s)")
+    parser.add_argument("--out", type=Path, help="JSON file (default: docs/figures/fuzz_import[_tflite].json)")
     parser.add_argument("--again", type=int, metavar="N", help="only file number N: print what becomes of it")
     parser.add_argument("--save", type=Path, help="with --again: write the file there")
     options = parser.parse_args(arguments)
+    format = options.format
     if options.again is not None:
-        return again(options.again, options.seed, options.save)
-    figures = unfinished(options.out, options.seed)
+        return again(options.again, options.seed, options.save, format)
+    out = options.out or FIGURES / f"fuzz_import{'' if format == KERAS else '_' + format}.json"
+    figures = unfinished(out, options.seed, format)
     if figures["files"]:
         print(f"going on after {figures['files']} files")
     context = multiprocessing.get_context(START_METHOD)
@@ -299,25 +337,35 @@ def main(arguments: list[str] | None = None) -> int:
         ProcessPoolExecutor(1, context) as loading,  # TensorFlow takes more memory than the import may
     ):
         todo = list(batches(figures["files"], options.count))
-        for numbers, batch in zip(todo, pool.map(run_batch, todo, [options.seed] * len(todo)), strict=True):
+        for numbers, batch in zip(
+            todo, pool.map(run_batch, todo, *([value] * len(todo) for value in (options.seed, format))), strict=True
+        ):
             merge(figures, batch, len(numbers))
             chosen = [number for number in batch["accepted"] if number % options.load_every == 0]
-            merge_loaded(figures, loading.submit(load_batch, chosen, options.seed).result())
-            write_whole(options.out, json.dumps(figures, indent=1) + "\n")
+            merge_loaded(figures, loading.submit(load_batch, chosen, options.seed, format).result())
+            write_whole(out, json.dumps(figures, indent=1) + "\n")
             print(f"{figures['files']} files, {len(figures['failures'])} failures", flush=True)
     report(figures)
     return 1 if figures["failures"] or figures["largest_megabytes"] > MAXIMUM_MEGABYTES else 0
 
 
-def unfinished(path: Path, seed: int) -> dict[str, Any]:
+_WHAT = {
+    KERAS: "mutated model files, polyglots among them, through the import (list_layers, parse_model), watched for "
+    "anything executed; of some that are accepted, a Keras model made of the checked values",
+    TFLITE: "mutated .tflite files through the import (list_layers, parse_model), watched for anything executed; some "
+    "that are accepted are converted",
+}
+
+
+def unfinished(path: Path, seed: int, format: str) -> dict[str, Any]:
     """The figures so far of a run that was interrupted; those of a new run if there is none of its kind and seed."""
     figures: dict[str, Any] = {
-        "what": "mutated model files, polyglots among them, through the import (list_layers, parse_model), watched for "
-        "anything executed; of some that are accepted, a Keras model made of the checked values",
+        "what": _WHAT[format],
+        "format": format,
         "seed": seed,
         "files": 0,
         "outcomes": {},
-        "keras_models": {},
+        _FURTHER[format]: {},
         "failures": {},
         "longest_processor_seconds": 0.0,
         "largest_megabytes": 0,
@@ -329,13 +377,15 @@ def unfinished(path: Path, seed: int) -> dict[str, Any]:
     return figures
 
 
-def again(number: int, seed: int, save: Path | None) -> int:
+def again(number: int, seed: int, save: Path | None, format: str) -> int:
     """Repeat one file of a run."""
-    kind, name, content = file_number(number, seed, originals())
+    kind, name, content = file_number(number, seed, originals(format), format)
     if save is not None:
         write_whole(save, content)
     with tempfile.TemporaryDirectory() as folder:
         outcome = attempt(content, Path(folder) / name)
+        if format == TFLITE and outcome == "accepted":
+            outcome = attempt_to_convert(content, Path(folder) / name)
     print(f"{kind}: {outcome}")
     return int("\n" in outcome)
 
@@ -345,7 +395,8 @@ def report(figures: dict[str, Any]) -> None:
     print(f"{'':10}", *(f"{column:>14}" for column in columns))
     for kind, outcomes in sorted(figures["outcomes"].items()):
         print(f"{kind:10}", *(f"{outcomes.get(column, 0):>14,}" for column in columns))
-    print("Keras models:", *(f"{n:,} {outcome}" for outcome, n in sorted(figures["keras_models"].items())))
+    made = _FURTHER[figures["format"]]
+    print(f"{made.replace('_', ' ')}:", *(f"{n:,} {outcome}" for outcome, n in sorted(figures[made].items())))
     print(
         f"{figures['files']:,} files; {len(figures['failures'])} failures; at most {figures['largest_megabytes']} MB"
         f" and {figures['longest_processor_seconds']} s of the importing process"

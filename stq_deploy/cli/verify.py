@@ -129,7 +129,7 @@ def _compare_with_float(
     from stq_deploy.evaluation.quantization_noise import measure_noise
     from stq_deploy.frontend.model_file import ModelFile
 
-    if not isinstance(source, ModelFile):  # a .stq network holds no float model
+    if not isinstance(source, ModelFile) or not source.model.runs_in_keras:  # there is no float model
         return None
     compare = measure_noise if "post_training" in network.metadata else compare_with_float
     with stage(progress, "comparing with the float model"):

@@ -101,9 +101,14 @@ class RefusedOperators:
 
 
 class OpenedModel(ABC):
-    """The content of one model file, read and unchecked; nothing here reads the file again."""
+    """The content of one model file, read and unchecked; nothing here reads the file again.
+
+    Attributes:
+        runs_in_keras: whether Keras computes such models, so that `check` may give one.
+    """
 
     facts: FileFacts
+    runs_in_keras: bool = False
 
     @abstractmethod
     def list_layers(self) -> ListedModel:

@@ -65,6 +65,8 @@ class KerasModel(OpenedModel):
         config: `{"class_name": ..., "config": {...}}`, as parsed from JSON. Untrusted.
     """
 
+    runs_in_keras = True
+
     def __init__(self, found: Contents, facts: FileFacts) -> None:
         self.facts, self.config = _of_generation(facts, _json(found.config))
         self._read_arrays = array_reader(found, facts.form)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stq_deploy.common.errors import printable
 from stq_deploy.frontend.errors import damaged
 from stq_deploy.frontend.formats.interface import FileFacts, Form, ModelFormat, OpenedModel, SupportColumn
@@ -31,7 +33,7 @@ class TfliteFormat(ModelFormat):
             found = read_contents(content, _EXTRACTOR)
         except Unusable as error:
             raise damaged(str(error)) from error
-        return TfliteModel(found, FileFacts(name, sha256, form.name, NAME), name)
+        return TfliteModel(found, FileFacts(name, sha256, form.name, NAME))
 
     def columns(self) -> tuple[SupportColumn, ...]:
         found: dict[str, list[str]] = {}
@@ -44,12 +46,12 @@ class TfliteFormat(ModelFormat):
 class TfliteModel(OpenedModel):
     """The content of one .tflite file."""
 
-    def __init__(self, found: Contents, facts: FileFacts, name: str) -> None:
+    def __init__(self, found: Contents, facts: FileFacts) -> None:
         self.graph: Graph = read_graph(found)
         if self.graph.version != VERSION:
             raise damaged(f"it is of version {self.graph.version} of TensorFlow Lite's files, not {VERSION}")
-        writer = printable(self.graph.description)[:_SHOWN_WRITER]
-        self.facts = FileFacts(name, facts.sha256, facts.form, facts.format, writer, f"schema {VERSION}")
+        writer = printable(self.graph.description)[:_SHOWN_WRITER].rstrip(".")
+        self.facts = replace(facts, writer=writer)
 
     def list_layers(self) -> ListedModel:
         return Walk(self.graph, HANDLERS).listed()
