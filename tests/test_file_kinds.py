@@ -36,8 +36,6 @@ def weights_file() -> bytes:
 
 
 FILES = {
-    "TensorFlow Lite": ("m.tflite", b"\x1c\x00\x00\x00TFL3" + bytes(40)),
-    "TensorFlow Lite ": ("renamed.h5", b"\x20\x00\x00\x00TFL3" + bytes(40)),
     "ONNX": ("m.keras", b"\x08\x0a:\x83\x0b\x0a\x13"),
     "PyTorch": ("m.pt", zipped("archive/data.pkl", "archive/data/0", "archive/version")),
     "PyTorch ": ("m.pth", zipped("net/.format_version", "net/data.pkl")),
@@ -121,12 +119,35 @@ def test_a_keras_model_where_a_network_is_needed(form: str, tmp_path: Path) -> N
     assert f".{form}" in refused.value.what and "convert it" in refused.value.next
 
 
-@pytest.mark.parametrize("what", ["TensorFlow Lite", "pickle", "empty"])
+@pytest.mark.parametrize("what", ["ExecuTorch", "pickle", "empty"])
 def test_other_files_where_a_network_is_needed(what: str, tmp_path: Path) -> None:
     path = tmp_path / "net.stq"
     path.write_bytes(FILES[what][1])
     with pytest.raises(StqError, match=what):
         load_network(path)
+
+
+def test_a_tflite_file_where_a_network_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "net.stq"
+    path.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(40))
+    with pytest.raises(StqError, match="it is a TensorFlow Lite model") as refused:
+        load_network(path)
+    assert "convert it" in refused.value.next
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("m.tflite", "damaged"),
+        ("m.h5", "its name is that of an HDF5 file, its content that of a TensorFlow Lite model"),
+    ],
+)
+def test_a_damaged_or_renamed_tflite_file(name: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\x20\x00\x00\x00TFL3" + bytes(40))
+    with pytest.raises(StqError, match=said) as refused:
+        list_layers(path)
+    assert refused.value.where == str(path) and refused.value.next
 
 
 def test_what_is_read_is_not_refused(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Names the kind of a misplaced file or folder, by its first bytes, or by its name where these are not enough.
 
-Models are Keras's .h5 and .keras files, ONNX files, and .stq networks. For anything else the error names the kind, the
-command that takes it, and the nearest way to a model. None of the content is interpreted.
+Models are Keras's .h5 and .keras files, ONNX and .tflite files, and .stq networks. For anything else the error names
+the kind, the command that takes it, and the nearest way to a model. None of the content is interpreted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.regular_file import open_regular
 
-H5, KERAS, ONNX, STQ, OTHER = "h5", "keras", "onnx", "stq", ""
+H5, KERAS, ONNX, TFLITE, STQ, OTHER = "h5", "keras", "onnx", "tflite", "stq", ""
 HEAD_BYTES = 4096
 _MAXIMUM_LISTED = 3
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -34,7 +34,7 @@ class FileKind:
     """The kind of a file or folder.
 
     Attributes:
-        form: "h5", "keras", "onnx" or "stq" for files that this package reads, else "".
+        form: "h5", "keras", "onnx", "tflite" or "stq" for files that this package reads, else "".
         what: its name with an article: "a TensorFlow Lite model".
         next: how to get a model that this package reads.
         use: the command that takes it as it is, else "".
@@ -81,7 +81,12 @@ def _other(what: str, next: str, use: str = "") -> FileKind:
     return FileKind(OTHER, what, next, use)
 
 
-_TFLITE = _other("a TensorFlow Lite model", _FROM_KERAS)
+_TFLITE = FileKind(
+    TFLITE,
+    "a TensorFlow Lite model",
+    "let its name end in .tflite, and convert it where a .stq network is needed",
+    "`convert` takes it; a floating-point one with --post-training int8 --calibrate SAMPLES.npz",
+)
 _ONNX = FileKind(
     ONNX,
     "an ONNX model",

@@ -29,7 +29,7 @@ KINDS = {
     "certificate.json": ("a certificate that `certify` wrote", ""),
     "other.json": ("a JSON file", ""),
     "recipe.toml": ("a text file (TOML)", "`train --recipe` takes recipes"),
-    "m.tflite": ("a TensorFlow Lite model", ""),
+    "m.pte": ("an ExecuTorch program", ""),
     "empty": ("an empty file", ""),
     "trained": ("a folder", ""),
 }
@@ -72,7 +72,7 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (work / folder).mkdir()
         (work / folder / name).write_bytes(b"{}")
     (work / "recipe.toml").write_text("epochs = 3\n")
-    (work / "m.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(40))
+    (work / "m.pte").write_bytes(b"\x20\0\0\0ET12" + bytes(40))
     (work / "empty").touch()
     return work
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stq_deploy.common.errors import printable
-from stq_deploy.frontend.errors import damaged
 from stq_deploy.frontend.formats.interface import FileFacts, Form, ModelFormat, OpenedModel, SupportColumn
+from stq_deploy.frontend.formats.tflite.errors import damaged
 from stq_deploy.frontend.formats.tflite.graph import Graph, read_graph
 from stq_deploy.frontend.formats.tflite.operators import HANDLERS
 from stq_deploy.frontend.formats.tflite.schema import IDENTIFIER, VERSION

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.untrusted_json import parse_json
-from stq_deploy.frontend.errors import damaged, shown
+from stq_deploy.frontend.errors import shown
+from stq_deploy.frontend.formats.tflite.errors import damaged
 from stq_deploy.network.tensor import MAXIMUM_ELEMENTS, fits
 from stq_deploy.sandbox import Contents
 

@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.frontend.errors import damaged
 from stq_deploy.frontend.formats.tflite import arithmetic
+from stq_deploy.frontend.formats.tflite.errors import damaged
 from stq_deploy.frontend.formats.tflite.graph import Tensor
 from stq_deploy.frontend.formats.tflite.walk import Handler, Step
 from stq_deploy.frontend.integer_functions import IntegerFunction, Integers, RoundedMean, RoundedProduct

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.frontend.errors import damaged, shown
+from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.formats.interface import FileFacts
 from stq_deploy.frontend.formats.tflite.arithmetic import ACTIVATIONS, Grid, Unusable
+from stq_deploy.frontend.formats.tflite.errors import damaged
 from stq_deploy.frontend.formats.tflite.graph import Graph, Operator, Tensor
 from stq_deploy.frontend.formats.tflite.schema import ACTIVATIONS as ACTIVATION_NAMES
 from stq_deploy.frontend.formats.tflite.schema import PADDINGS
