@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stq_deploy.datasets.samples import SampleSet
-    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.float_model_file import FloatModelFile
     from stq_deploy.network import Network
 
 _ORIGINS = {"user": "--input-range", "samples": "--calibrate", "pictures": "pixels"}
@@ -40,7 +40,9 @@ def say_assumed_input(network: Network) -> None:
         _say_assumed("No quantizer reads the model's input: it is", "--input-range or --calibrate say")
 
 
-def say_assumed_pixels(model: FloatModel, samples: SampleSet, option: str = "--input-range or --calibrate say") -> None:
+def say_assumed_pixels(
+    model: FloatModelFile, samples: SampleSet, option: str = "--input-range or --calibrate say"
+) -> None:
     """Print the same note for a Keras model, whether it can be converted or not.
 
     Args:

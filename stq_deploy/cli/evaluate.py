@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._float_engine import float_engine_option
 from stq_deploy.cli._names import BOARD, DATA_SET, MODEL
 from stq_deploy.cli._task import task_options
 
 if TYPE_CHECKING:
     from stq_deploy.common.progress import Progress
     from stq_deploy.datasets.samples import SampleSet
-    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.float_model_file import FloatModelFile
     from stq_deploy.evaluation.scores import Score
     from stq_deploy.evaluation.scoring import Answers, Scoring
     from stq_deploy.evaluation.task import Stated
@@ -48,7 +49,7 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
     "--executor",
     type=click.Choice(EXECUTORS),
     default="host",
-    help="float: the Keras model in TensorFlow; numpy: the integer reference; host: the generated C here; "
+    help="float: the Keras model in float32; numpy: the integer reference; host: the generated C here; "
     "emulated: the firmware on an emulated board, every sample compared with the reference.",
 )
 @click.option("--board", type=BOARD, default="stm32h743", help="Board to emulate.")
@@ -59,6 +60,7 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
 )  # fmt: skip
 @click.option("--noise-seed", type=click.IntRange(0, 2**64 - 1), default=0, help="Seed of the noise.")
 @click.option("--noise-draws", type=click.IntRange(1, 1000), default=1, help="Score so many draws of the noise.")
+@float_engine_option
 @task_options
 @conversion_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
@@ -73,6 +75,7 @@ def evaluate(
     noise: float | None,
     noise_seed: int,
     noise_draws: int,
+    float_engine: str,
     stated: Stated,
     conversion: ConversionOptions,
     as_json: bool,
@@ -81,8 +84,8 @@ def evaluate(
 
     Classes give top-1 accuracy with its Wilson 95 % interval; other outputs what --task names.
 
-    `--executor float` scores Keras's answers to the samples unchanged, neither clipped nor rounded. Where the network's
-    input is rounded more coarsely, a second figure is the float model's score on the rounded samples.
+    `--executor float` scores the Keras model's answers to the samples unchanged, neither clipped nor rounded. Where
+    the network's input is rounded more coarsely, a second figure is the float model's score on the rounded samples.
 
     With --noise, every executor gets the same noisy input levels, as a board that draws them does.
     """
@@ -91,6 +94,7 @@ def evaluate(
     from stq_deploy.cli._screen import print_json, progress_bars
     from stq_deploy.common.errors import StqError, printable
     from stq_deploy.common.progress import stage
+    from stq_deploy.evaluation.float_engine import NAMES
     from stq_deploy.evaluation.task import choose
     from stq_deploy.report.titles import reading_lines
     from stq_deploy.zoo.shipped import resolve_model
@@ -101,7 +105,7 @@ def evaluate(
     resolve_model(model, keras=executor == "float")  # before any work, check that the file exists
     with progress_bars() as progress, ExitStack() as opened:
         with stage(progress, "preparing the model"):
-            scored = opened.enter_context(_opened(executor, board, model, conversion.load()))
+            scored = opened.enter_context(_opened(executor, board, model, conversion.load(), float_engine))
         scoring = choose(scored.output_format, scored.input_format, scored.output_type, chosen, stated)
         _check_labelled(scoring, chosen, source)
         started = time.monotonic()
@@ -120,6 +124,7 @@ def evaluate(
                 "model": scored.name,
                 "model_hash": scored.model_hash,
                 "executor": executor,
+                "float_engine": scored.engine,
                 "source": source,
                 "attack": chosen.attack,
                 "samples": len(chosen),
@@ -135,7 +140,8 @@ def evaluate(
         )
     else:
         kind = "" if chosen.attack == "unknown" else f" ({printable(chosen.attack)})"
-        what = f"{printable(source)}{kind}, {executor}"
+        by = "" if scored.engine is None else f" by {NAMES[scored.engine]}"
+        what = f"{printable(source)}{kind}, {executor}{by}"
         for draw, one in enumerate(scores, 1):
             drawn = "" if noise is None else f", noise of {noise:g} levels, draw {draw} of seed {noise_seed}"
             click.echo(f"{what}{drawn}: {score.metric} {one}, {len(chosen)} samples, {seconds:.1f} s")
@@ -201,7 +207,8 @@ class _ModelAnswers:
 class _Scored:
     """A model ready to be scored: its input, its output, and its answers.
 
-    `model_hash` is None without a network; `note` is a note about a model that Keras computes in 16 bits.
+    `model_hash` is None without a network; `note` is a note about a model that Keras computes in 16 bits; `engine`
+    computes the float model, and is None for a network.
     """
 
     name: str
@@ -211,16 +218,17 @@ class _Scored:
     output_type: TensorType | None
     answer: Answerer
     note: str
+    engine: str | None = None
 
 
 @contextmanager
-def _opened(executor: str, board: str, model: str, conversion: Conversion) -> Iterator[_Scored]:
+def _opened(executor: str, board: str, model: str, conversion: Conversion, engine: str) -> Iterator[_Scored]:
     """The model in the named executor: built, started and ready."""
     if executor == "float":
-        from stq_deploy.evaluation.float_model import FloatModel
+        from stq_deploy.evaluation.float_engine import open_float_model
         from stq_deploy.zoo.shipped import resolve_model
 
-        floats = FloatModel(resolve_model(model, keras=True), conversion)
+        floats = open_float_model(resolve_model(model, keras=True), conversion, engine)
         yield _Scored(
             floats.name,
             floats.model_hash,
@@ -229,6 +237,7 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion) -> It
             None,
             lambda samples, scoring, _, disturb: _float_answers(floats, samples, scoring, disturb),
             floats.note,
+            floats.engine,
         )
         return
 
@@ -265,7 +274,7 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion) -> It
         )
 
 
-def _float_answers(model: FloatModel, samples: SampleSet, scoring: Scoring, disturb: Disturb) -> _ModelAnswers:
+def _float_answers(model: FloatModelFile, samples: SampleSet, scoring: Scoring, disturb: Disturb) -> _ModelAnswers:
     """Keras's answers to the samples unchanged, and to the values of their input levels.
 
     With noise, Keras answers the values of the noisy levels alone.

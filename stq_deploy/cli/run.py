@@ -127,10 +127,10 @@ def _float_answers(source: ModelSource) -> FloatAnswers | None:
     """The float model, for files without its predictions; loaded on first use."""
     from functools import cache
 
-    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.float_engine import open_float_model
     from stq_deploy.frontend.model_file import ModelFile
 
     if not isinstance(source, ModelFile):  # a .stq network holds no float model
         return None
-    load = cache(lambda: FloatModel(source))
+    load = cache(lambda: open_float_model(source))
     return lambda scoring, values: load().answers(scoring, values)

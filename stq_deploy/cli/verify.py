@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stq_deploy.cli._conversion import ConversionOptions, conversion_options
+from stq_deploy.cli._float_engine import float_engine_option
 from stq_deploy.cli._kernels import KernelOptions, kernel_option
 from stq_deploy.cli._names import EXECUTORS, MODEL
 from stq_deploy.cli._task import task_options
@@ -46,6 +47,7 @@ DEFAULT_EXECUTORS = "numpy,host,host-cortex-m7,host-sanitized,stm32h743,mps2-an5
     help="Sample file (.npz).  [default: the extremes, noise, and shipped samples where they fit]",
 )
 @click.option("--limit", type=click.IntRange(min=1), default=4, help="Only the first N samples.")
+@float_engine_option
 @kernel_option
 @task_options
 @conversion_options
@@ -55,6 +57,7 @@ def verify(
     executors: str,
     samples: Path | None,
     limit: int,
+    float_engine: str,
     kernels: KernelOptions,
     stated: Stated,
     conversion: ConversionOptions,
@@ -63,12 +66,13 @@ def verify(
     """Compare every layer's output between NumPy, host C, sanitized C and emulated boards.
 
     Prints one row per layer, and the first layer, element and values that differ; exit code 1 if any does.
-    For a QKeras model it also counts differences from TensorFlow's float32 arithmetic, which are not errors.
+    For a QKeras model it also counts differences from float32 arithmetic, which are not errors.
     """
     from stq_deploy.api.network import open_network
     from stq_deploy.api.verification import compare_levels
     from stq_deploy.cli._input import outside_text, say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
+    from stq_deploy.evaluation.float_engine import NAMES
     from stq_deploy.evaluation.inputs import read_inputs
     from stq_deploy.evaluation.open_executor import why_not_here
     from stq_deploy.evaluation.task import scoring_of
@@ -93,15 +97,19 @@ def verify(
     typical = asked.post_training.samples.spread(limit) if asked.post_training and samples is None else None
     seen = inputs if typical is None else read_inputs(typical, network.input_format)
     with progress_bars() as progress:
-        floats = _compare_with_float(source, network, seen, stated, progress)
+        floats, engine = _compare_with_float(source, network, seen, stated, float_engine, progress)
     console = result_console(as_json)
     _print(console, found, skipped, floats)
+    if engine is not None:
+        console.print(f"The float model is computed by {NAMES[engine]}.")
     note = half_precision_note(source)
     if note:
         console.print(f"note: {note}", soft_wrap=True, markup=False)
     console.print(f"{outside_text(inputs.outside, len(levels))}.")
     if as_json:
-        print_json(_as_json(network, found, skipped, floats) | inputs.as_json() | {"note": note})
+        print_json(
+            _as_json(network, found, skipped, floats) | inputs.as_json() | {"float_engine": engine, "note": note}
+        )
     sys.exit(1 if found.differing_layers else 0)
 
 
@@ -121,19 +129,21 @@ def _names(executors: str) -> list[str]:
 
 
 def _compare_with_float(
-    source: ModelSource, network: Network, inputs: Inputs, stated: Stated, progress: Progress
-) -> Floats | None:
+    source: ModelSource, network: Network, inputs: Inputs, stated: Stated, engine: str, progress: Progress
+) -> tuple[Floats | None, str | None]:
+    """The comparison and the engine that computed the float model; None where there is no float model, as for a .stq network."""
     from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.float_comparison import compare_with_float
-    from stq_deploy.evaluation.float_model import FloatModel
+    from stq_deploy.evaluation.float_engine import open_float_model
     from stq_deploy.evaluation.quantization_noise import measure_noise
     from stq_deploy.frontend.model_file import ModelFile
 
-    if not isinstance(source, ModelFile) or not source.model.runs_in_keras:  # there is no float model
-        return None
+    if not isinstance(source, ModelFile) or not source.model.runs_in_keras:
+        return None, None
     compare = measure_noise if "post_training" in network.metadata else compare_with_float
     with stage(progress, "comparing with the float model"):
-        return compare(FloatModel(source), network, inputs, stated)
+        model = open_float_model(source, engine=engine)
+        return compare(model, network, inputs, stated), model.engine
 
 
 def _print(console: Console, found: LayerComparison, skipped: dict[str, str], floats: Floats | None) -> None:

@@ -1,4 +1,4 @@
-"""Compares the integer network with the QKeras model as TensorFlow computes it, in float32."""
+"""Compares the integer network with the QKeras model in float32, as TensorFlow or NumPy computes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.float_model_file import FloatModelFile
 from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.predictions import Predictions, PredictionTally
 from stq_deploy.evaluation.task import Stated, scoring_of
@@ -20,8 +20,8 @@ BATCH = 32
 
 EXPLANATION = (
     "The integer network equals the QKeras model in exact arithmetic, except where `convert` reports rounding to fixed "
-    "point. TensorFlow computes in float32, so an activation within its error of a rounding step may fall on the other "
-    "side (rounding), and what follows with it (inherited)."
+    "point. The float model computes in float32, so an activation within its error of a rounding step may fall on the "
+    "other side (rounding), and what follows with it (inherited)."
 )
 
 Levels = npt.NDArray[np.integer[Any]]
@@ -93,7 +93,7 @@ class FloatComparison:
 
 
 def compare_with_float(
-    model: FloatModel, network: Network, inputs: Inputs, stated: Stated | None = None
+    model: FloatModelFile, network: Network, inputs: Inputs, stated: Stated | None = None
 ) -> FloatComparison:
     """Run both on the same samples, count the differences, and classify their causes.
 

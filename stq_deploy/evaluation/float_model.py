@@ -1,177 +1,55 @@
-"""A Keras model in TensorFlow: the one a network was converted from, or one from which no network can be made."""
+"""A model file in TensorFlow, as Keras computes it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.common.errors import StqError
-from stq_deploy.evaluation.scores import Classes, classes_of
-from stq_deploy.evaluation.scoring import Answers, Scoring
-from stq_deploy.frontend import check_model, parse_model
-from stq_deploy.frontend.importer import ModelSource, half_precision_note, path_of
+from stq_deploy.evaluation.float_model_file import FloatModelFile, no_such_layer
+from stq_deploy.frontend.importer import ModelSource
 from stq_deploy.frontend.keras_model import build_keras_model
-from stq_deploy.frontend.model_file import ModelFile, open_model_file
-from stq_deploy.lowering import UnknownInputError
-from stq_deploy.lowering.input_domain import is_assumed
-from stq_deploy.lowering.structure import find_ending, find_last_step
-from stq_deploy.network import Network
-from stq_deploy.network.input_format import PIXELS, InputFormat, Values
-from stq_deploy.network.output import OutputFormat, Task
-from stq_deploy.network.tensor import TensorType
-from stq_deploy.pipeline import Conversion, Pipeline
-from stq_deploy.program import Program
+from stq_deploy.network.input_format import Values
+from stq_deploy.pipeline import Conversion
 
 BATCH = 128
 
 
-def pixel_input(shape: tuple[int, ...]) -> TensorType:
-    """Input type of a model without a network: the 256 values u/255 of a pixel, 0 .. 1."""
-    return TensorType(shape, "int8", -128, 127, 1 / 255, -128)
-
-
-def model_output(file: ModelFile) -> OutputFormat:
-    """The first output of a Keras model.
-
-    Raises:
-        StqError: as `parse_model`.
-    """
-    parsed = parse_model(file, post_training=True)
-    first = parsed.outputs[0]
-    functions = find_ending(parsed, first).functions
-    return OutputFormat(parsed.nodes[first].shape, find_last_step(parsed, first), functions, count=len(parsed.outputs))
-
-
-class FloatModel:
-    """A Keras or QKeras model file, as TensorFlow computes it: made of what the import has checked.
-
-    Args:
-        source: a path, .h5 or .keras; or such a file after it was read.
-        conversion: the options that convert it into a network.
+class FloatModel(FloatModelFile):
+    """A Keras or QKeras model file, as TensorFlow computes it.
 
     Attributes:
         keras: the tf_keras Model.
-        path: of the file.
-        name: its name.
-        file_sha256: SHA-256 (hex) of the file.
 
     Raises:
         StqError: the file is unusable or not supported, or TensorFlow is not installed.
     """
 
+    engine = "keras"
+
     def __init__(self, source: ModelSource, conversion: Conversion | None = None) -> None:
-        path = path_of(source)
-        if path.suffix.lower() == ".stq":
-            raise StqError(
-                "a converted network holds no float model",
-                where=str(path),
-                next="give the QKeras model (.h5 or .keras) it was converted from",
-            )
-        self._file = source if isinstance(source, ModelFile) else open_model_file(path)
-        checked = check_model(self._file)
-        self.keras = build_keras_model(checked, str(path))
-        self.path = path
-        self.name = checked.name
-        self.file_sha256 = checked.file["sha256"]
-        self._convertible = checked.obstacle is None or (
-            conversion is not None and conversion.post_training is not None
-        )
-        self._conversion = conversion
-        self._pipeline = Pipeline(conversion or Conversion())
-        self._input_shape = checked.input_shape
-
-    @cached_property
-    def network(self) -> Network | None:
-        """The integer network converted from it.
-
-        None if the model has floating-point weights that `conversion` does not quantize, or if nothing states the
-        input's values.
-
-        Raises:
-            StqError: it cannot be converted for another reason.
-        """
-        try:
-            return self._pipeline.convert(self._file) if self._convertible else None
-        except UnknownInputError:
-            return None
-
-    @cached_property
-    def program(self) -> Program | None:
-        """The program of `network`; None if there is none.
-
-        Raises:
-            StqError: it cannot be converted, or the kernels cannot run it.
-        """
-        return None if self.network is None else self._pipeline.plan(self.network)
-
-    @property
-    def input_format(self) -> InputFormat:
-        """Its input format: the integer network's; if there is none, pixels are its values."""
-        if self.network is not None:
-            return self.network.input_format
-        asked = None if self._conversion is None else self._conversion.input_range
-        return InputFormat(pixel_input(self._input_shape), *(asked or PIXELS))
-
-    @property
-    def assumes_pixels(self) -> bool:
-        """Whether nobody stated the values of its input, which are then taken for pixels in [0, 1]."""
-        if self.network is not None:
-            return is_assumed(self.network)
-        asked = self._conversion or Conversion()
-        return asked.input_range is None and asked.calibration is None
-
-    @property
-    def note(self) -> str:
-        """A note for its figures if Keras itself computes layers in 16 bits; else ""."""
-        return half_precision_note(self._file)
-
-    @property
-    def model_hash(self) -> str | None:
-        """`Network.sha256()` of the integer network; None if there is none."""
-        return None if self.network is None else self.network.sha256()
-
-    @property
-    def output_format(self) -> OutputFormat:
-        """Its first output, as for the integer network if there is one."""
-        return model_output(self._file) if self.network is None else self.network.output_format
+        super().__init__(source, conversion)
+        self.keras = build_keras_model(self.checked, str(self.path))
 
     def logits(self, values: Values) -> npt.NDArray[np.float32]:
-        """The first output before its softmax, (N, ...), of the model's input values (N, *input shape), as they are."""
+        """See `FloatModelFile.logits`."""
         from stq_deploy.research.attacks.classifier import logits_model
 
         parts = list(self._run(logits_model(self.keras), values))
         return np.concatenate(parts)
 
     def outputs(self, values: Values) -> npt.NDArray[np.float32]:
-        """The first output as Keras gives it, (N, ...), of values as for `logits`."""
+        """See `FloatModelFile.outputs`."""
         import tf_keras
 
         model = self.keras
         first = model if len(model.outputs) == 1 else tf_keras.Model(model.input, model.outputs[0])
         return np.concatenate(list(self._run(first, values)))
 
-    def answers(self, scoring: Scoring, values: Values) -> Answers:
-        """Its answers (N, ...) to values as for `logits`, read by `scoring`.
-
-        The classes come from the logits: a saturated softmax gives several classes the same float32 output.
-        """
-        found = self.logits if scoring.task is Task.CLASSES else self.outputs
-        return scoring.answers(found(values))
-
-    def classes(self, values: Values) -> Classes:
-        """Classes (N,) of a model of several classes, of values as for `logits`."""
-        return classes_of(self.logits(values))
-
     def layer_outputs(self, values: Values, layers: Sequence[str]) -> list[npt.NDArray[np.float32]]:
-        """The outputs (N, ...) of the Keras layers named, in their order, for values as for `logits`.
-
-        Raises:
-            StqError: the model has no such layer.
-        """
+        """See `FloatModelFile.layer_outputs`."""
         if not layers:
             return []
         import tf_keras
@@ -179,11 +57,7 @@ class FloatModel:
         known = {layer.name: layer for layer in self.keras.layers}
         for name in layers:
             if name not in known:
-                raise StqError(
-                    f"the QKeras model has no layer {name!r}",
-                    cause="the network was converted from another model",
-                    next="convert the model again",
-                )
+                raise no_such_layer(name)
         outputs = [known[name].output for name in layers]
         view = tf_keras.Model(self.keras.input, outputs)
         batches = list(self._run(view, values))

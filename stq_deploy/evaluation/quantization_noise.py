@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stq_deploy.evaluation.float_model import FloatModel
+from stq_deploy.evaluation.float_model_file import FloatModelFile
 from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.predictions import Predictions, PredictionTally
 from stq_deploy.evaluation.task import Stated, scoring_of
@@ -60,7 +60,7 @@ class QuantizationNoise:
 
 
 def measure_noise(
-    model: FloatModel, network: Network, inputs: Inputs, stated: Stated | None = None
+    model: FloatModelFile, network: Network, inputs: Inputs, stated: Stated | None = None
 ) -> QuantizationNoise:
     """Run both on the same samples; the float model gets their values unchanged.
 

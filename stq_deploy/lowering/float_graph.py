@@ -1,7 +1,8 @@
-"""Runs a `SourceGraph` in floating point, node by node: for calibration, and as a second opinion on `lower`.
+"""Runs a graph in floating point, node by node: for calibration, as a second opinion on `lower`, as the float model.
 
 Weights are the quantized ones, `integers * scale`; a QuantizeNode rounds. So a graph whose every tensor is quantized
-gives the integer network's values, up to floating point's error.
+gives the integer network's values, up to floating point's error. A `FloatGraph` has its own weights, and its layers
+compute in float32 with Keras's operations (`float32_operations`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend import source as s
+from stq_deploy.frontend.float_graph_reader import FloatGraph
 from stq_deploy.frontend.integer_functions import StatedLevels
+from stq_deploy.lowering.float32_operations import FLOAT32_OPERATIONS
 from stq_deploy.lowering.float_evaluation import quantized_level
 from stq_deploy.lowering.step_function import step_function
 from stq_deploy.network.ops import Window
@@ -23,19 +26,23 @@ from stq_deploy.network.ops import Window
 Reals = npt.NDArray[np.floating[Any]]
 
 
-def run_graph(source: s.SourceGraph, x: Reals, nodes: Sequence[int] | None = None) -> Iterator[tuple[int, Reals]]:
+def run_graph(
+    source: s.SourceGraph | FloatGraph, x: Reals, nodes: Sequence[int] | None = None
+) -> Iterator[tuple[int, Reals]]:
     """(position, values (N, *shape)) of every node in order, for inputs (N, *input shape), in x's precision.
 
     Args:
         nodes: run only these; every node that one of them reads must be among them. Default: all.
     """
     order = range(len(source.nodes)) if nodes is None else sorted(nodes)
+    operations = _RUN | FLOAT32_OPERATIONS if isinstance(source, FloatGraph) else _RUN
     unread = Counter(read for n in order for read in source.nodes[n].inputs)
     values: dict[int, Reals] = {}
     for n in order:
         node = source.nodes[n]
         inputs = [values[read] for read in node.inputs]
-        values[n] = x if isinstance(node, s.InputNode) else _RUN[type(node)](node, inputs, _weights(source, n, x.dtype))
+        operation = operations[type(node)] if not isinstance(node, s.InputNode) else None
+        values[n] = x if operation is None else operation(node, inputs, _weights(source, n, x.dtype))
         values[n] = values[n].astype(x.dtype, copy=False)
         yield n, values[n]
         unread.subtract(node.inputs)
@@ -43,8 +50,10 @@ def run_graph(source: s.SourceGraph, x: Reals, nodes: Sequence[int] | None = Non
             del values[done]
 
 
-def _weights(source: s.SourceGraph, n: int, dtype: npt.DTypeLike) -> Reals:
+def _weights(source: s.SourceGraph | FloatGraph, n: int, dtype: npt.DTypeLike) -> Reals:
     """A node's kernel or bias as real numbers, empty for a node that has neither."""
+    if isinstance(source, FloatGraph):
+        return source.weights[n].astype(dtype) if n in source.weights else np.zeros(0, dtype)
     if n in source.biases:
         return source.biases[n].astype(dtype)
     if n not in source.kernels:

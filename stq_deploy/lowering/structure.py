@@ -96,7 +96,7 @@ def _clipped(source: HasNodes, node: s.ClipNode) -> LastStep:
     return LastStep.SIGMOID if rises else LastStep.LINEAR
 
 
-def find_live(source: s.SourceGraph, outputs: tuple[int, ...]) -> set[int]:
+def find_live(source: HasNodes, outputs: tuple[int, ...]) -> set[int]:
     """The nodes that the outputs depend on, and the input."""
     live, waiting = {0}, list(outputs)
     while waiting:

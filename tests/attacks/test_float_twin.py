@@ -90,7 +90,7 @@ def test_samples_of_another_shape_are_refused(work: Path) -> None:
 
 
 def test_pixels_reach_the_model_exactly() -> None:
-    from stq_deploy.evaluation.float_model import pixel_input
+    from stq_deploy.evaluation.float_model_file import pixel_input
     from stq_deploy.network.input_format import InputFormat, quantize_input, unit_interval
 
     format = InputFormat(pixel_input((256,)))

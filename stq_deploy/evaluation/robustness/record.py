@@ -16,7 +16,7 @@ from stq_deploy.common.files import MAXIMUM_JSON_BYTES, check_output, is_record,
 from stq_deploy.common.intervals import wilson_interval
 from stq_deploy.datasets.samples import SampleSet, is_own_sample_file, load_samples, save_samples
 from stq_deploy.evaluation.board_run import SampleFile
-from stq_deploy.evaluation.float_model import model_output
+from stq_deploy.evaluation.float_model_file import model_output
 from stq_deploy.evaluation.robustness.device import OnDevice
 from stq_deploy.evaluation.robustness.flags import Flag
 from stq_deploy.evaluation.robustness.presets import Preset, Series
