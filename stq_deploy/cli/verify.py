@@ -131,7 +131,7 @@ def _names(executors: str) -> list[str]:
 def _compare_with_float(
     source: ModelSource, network: Network, inputs: Inputs, stated: Stated, engine: str, progress: Progress
 ) -> tuple[Floats | None, str | None]:
-    """The comparison and the engine that computed the float model; None where there is no float model, as for a .stq network."""
+    """The comparison and the engine that computed the float model; None for a .stq or .tflite file."""
     from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.float_comparison import compare_with_float
     from stq_deploy.evaluation.float_engine import open_float_model

@@ -19,7 +19,7 @@ def open_float_model(source: ModelSource, conversion: Conversion | None = None, 
     """The float model of a Keras or QKeras file.
 
     Args:
-        source, conversion: as of `FloatModelFile`.
+        source, conversion: see `FloatModelFile`.
         engine: one of `ENGINES`; "auto" is Keras where its packages are installed, and NumPy elsewhere.
 
     Raises:

@@ -196,9 +196,10 @@ class LeakyNode(Node):
 
 @dataclass(frozen=True, eq=False)
 class FunctionNode(Node):
-    """A rising activation that no rational number describes: "sigmoid" or "tanh"."""
+    """An activation that no rational number describes: one of `lowering.functions.FUNCTIONS`, with its parameters."""
 
     function: str
+    parameters: tuple[Fraction, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,9 +62,10 @@ _ACTIVATIONS = """\
 
 Without quantizing: {functions}.
 
-`sigmoid`, `tanh` and `softmax` may end the model, and keep its classes' order. `sigmoid` and `tanh` before a quantizer
-are exact. Elsewhere, as in a gate, they give fixed-point numbers, and `softmax` numbers of 15 bits, with a certified
-error. `hard_sigmoid` is Keras's in a layer of Keras, and QKeras's in one of QKeras.
+`sigmoid`, `tanh` and `softmax` may end the model, and keep its classes' order. A function that rises is exact before a
+quantizer, and so is every function of one int8 tensor. Elsewhere, as in a gate, functions give fixed-point numbers, and
+`softmax` numbers of 15 bits, with a certified error. `hard_sigmoid` is Keras's in a layer of Keras, and QKeras's in one
+of QKeras.
 
 In place of a name there may be a layer without weights, such as `ReLU(6.0)`: {layers}.
 """

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.lowering.stages import Affine, Leaky, Monotone, Stage, run_stage
+from stq_deploy.lowering.stages import Affine, Curved, Leaky, Monotone, Stage, run_stage
 from stq_deploy.lowering.step_function import (
     ALWAYS,
     NEVER,
@@ -100,6 +100,7 @@ class Epilogue:
                 factor, offset = stage.at(channel)
                 found = [_before_affine(condition, factor, offset) for condition in found]
             else:
+                assert not isinstance(stage, Curved)  # it has no threshold
                 found = [Condition(pull_back(c.boundary, stage), c.falling) for c in found]
         return tuple(found)
 
@@ -167,7 +168,7 @@ class Epilogue:
         low: Fraction | None = None
         high: Fraction | None = None
         for stage in self.stages:
-            if isinstance(stage, Leaky | Monotone):
+            if isinstance(stage, Leaky | Monotone | Curved):
                 return None
             if isinstance(stage, Affine):
                 f, o = stage.at(channel)
@@ -186,7 +187,7 @@ class Epilogue:
 
     def _slope(self, channels: int) -> tuple[Fraction, ...] | None:
         # A relu before a quantizer only clips, as the quantizer itself does.
-        if not is_linear(self.quantizer) or any(isinstance(stage, Leaky | Monotone) for stage in self.stages):
+        if not is_linear(self.quantizer) or any(isinstance(stage, Leaky | Monotone | Curved) for stage in self.stages):
             return None
         slope = [1 / self.steps.spacing] * channels
         for stage in self.stages:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend import source as s
-from stq_deploy.lowering.stages import Affine, Monotone, Stage, run_stage
+from stq_deploy.lowering.stages import Affine, Curved, Monotone, Stage, run_stage, stage_ends
 from stq_deploy.network.ops import Add, AveragePool, Maximum, Minimum, Multiply, WeightedOp
 from stq_deploy.network.tensor import TensorType
 
@@ -143,7 +143,7 @@ def shape_of(value: Expression) -> tuple[int, ...]:
 def leaves(value: Expression) -> list[TensorValue] | None:
     """The distinct tensors whose levels determine the value, in order; None if it cannot be tabulated so."""
     core = value.core
-    if any(isinstance(stage, Monotone) or not _uniform(stage) for stage in value.stages):
+    if any(isinstance(stage, Monotone | Curved) or not _uniform(stage) for stage in value.stages):
         return None
     if isinstance(core, TensorValue):
         return [core] if core.uniform else None
@@ -174,7 +174,7 @@ def joined(*names: Iterable[str]) -> tuple[str, ...]:
 
 
 def evaluate(value: Expression, reals: dict[TensorValue, Fraction]) -> Fraction:
-    """Exact value of an expression that has `leaves`, given each tensor's real value."""
+    """Value of an expression that has `leaves`, given each tensor's real value; see `run_stage`."""
     core = value.core
     if isinstance(core, TensorValue):
         result = reals[core]
@@ -199,7 +199,7 @@ def real_bounds(value: Expression) -> Ends:
     for c in range(shape_of(value)[-1]):
         first, last = ends[c if len(ends) > 1 else 0]
         for stage in value.stages:
-            first, last = run_stage(stage, c, first), run_stage(stage, c, last)
+            first, last = stage_ends(stage, c, (first, last))
         bounds += [first, last]
     return min(bounds), max(bounds)
 

@@ -17,7 +17,7 @@ _OF_AN_IMAGE = 3
 
 
 def _batch_norm(node: s.BatchNormNode, inputs: list[Reals], weights: Reals) -> Reals:
-    """Of images by TensorFlow's fused kernel, of others by `tf.nn.batch_normalization`, which sums in another order."""
+    """Images go through TensorFlow's fused kernel, others through `tf.nn.batch_normalization`, with another order."""
     gamma, beta, mean, variance = (x.astype(_F) for x in (node.gamma, node.beta, node.mean, node.variance))
     factor = rsqrt(variance + _F(node.epsilon)) * gamma
     if len(node.shape) == _OF_AN_IMAGE:

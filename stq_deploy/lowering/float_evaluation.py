@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.lowering.stages import Affine, Clip, Leaky, Monotone, Stage
+from stq_deploy.lowering.functions import FUNCTIONS
+from stq_deploy.lowering.stages import Affine, Clip, Curved, Leaky, Monotone, Stage
 
 Reals = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -134,14 +135,17 @@ def _stated(quantizer: Quantizer, v: Reals) -> Reals:
     return np.clip(nearest, quantizer.integer("low"), quantizer.integer("high"))
 
 
-def _through(stage: Clip | Leaky | Monotone, v: Reals) -> Reals:
+def _through(stage: Clip | Leaky | Monotone | Curved, v: Reals) -> Reals:
     if isinstance(stage, Clip):
         low = -np.inf if stage.low is None else float(stage.low)
         high = np.inf if stage.high is None else float(stage.high)
         return np.clip(v, low, high)
     if isinstance(stage, Leaky):
         return np.where(v < 0, v * float(stage.slope), v)
-    return _sigmoid_function(v) if stage.function == "sigmoid" else np.tanh(v)
+    if stage.function == "sigmoid":
+        return _sigmoid_function(v)
+    with np.errstate(over="ignore"):  # an exponential beyond every level
+        return FUNCTIONS[stage.function].floats(v, stage.parameters).astype(np.float64)
 
 
 _QUANTIZERS = {

@@ -20,6 +20,7 @@ from stq_deploy.frontend.float_graph_reader import FloatGraph
 from stq_deploy.frontend.integer_functions import StatedLevels
 from stq_deploy.lowering.float32_operations import FLOAT32_OPERATIONS
 from stq_deploy.lowering.float_evaluation import quantized_level
+from stq_deploy.lowering.functions import FUNCTIONS
 from stq_deploy.lowering.step_function import step_function
 from stq_deploy.network.ops import Window
 
@@ -151,9 +152,7 @@ def _leaky(node: s.LeakyNode, inputs: list[Reals], weights: Reals) -> Reals:
 
 
 def _function(node: s.FunctionNode, inputs: list[Reals], weights: Reals) -> Reals:
-    if node.function == "tanh":
-        return np.tanh(inputs[0])
-    return np.asarray(0.5 * np.tanh(0.5 * inputs[0]) + 0.5)  # sigmoid, without overflow
+    return FUNCTIONS[node.function].floats(inputs[0], node.parameters)
 
 
 def _softmax(node: s.SoftmaxNode, inputs: list[Reals], weights: Reals) -> Reals:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.errors import shown
+from stq_deploy.lowering.functions import FUNCTIONS, is_rising
 from stq_deploy.lowering.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, rises, run_stage, shifted
 from stq_deploy.network.ops import Window
 
@@ -190,7 +191,9 @@ def _stage(source: s.SourceGraph, n: int, node: s.Node) -> Stage:
     if isinstance(node, s.LeakyNode):
         return Leaky(node.slope)
     assert isinstance(node, s.FunctionNode)
-    return Monotone(node.function)
+    if not is_rising(node.function):
+        raise Blocked(f"applies {node.function} to it, which falls and rises")
+    return Monotone(node.function, node.parameters)
 
 
 def _applied(way: Way, stage: Stage, node: s.Node) -> ElementStage:
@@ -213,7 +216,7 @@ def _applied(way: Way, stage: Stage, node: s.Node) -> ElementStage:
 
 def _keeps_zero(stage: Stage) -> bool:
     if isinstance(stage, Monotone):
-        return stage.function == "tanh"
+        return FUNCTIONS[stage.function].keeps_zero
     channels = len(stage.factor) if isinstance(stage, Affine) else 1
     return all(run_stage(stage, c, Fraction(0)) == 0 for c in range(channels))
 

@@ -172,7 +172,7 @@ def _known_range(node: s.Node, grid: Quantizer | None) -> Range | None:
         return Range(grid.integer("low") * scale, grid.integer("high") * scale)
     if isinstance(node, s.SoftmaxNode):
         return _UNIT
-    return _FUNCTION_RANGES[node.function] if isinstance(node, s.FunctionNode) else None
+    return _FUNCTION_RANGES.get(node.function) if isinstance(node, s.FunctionNode) else None
 
 
 def _live(source: s.SourceGraph) -> set[int]:

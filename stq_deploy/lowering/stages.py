@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.lowering.functions import Parameters, function_ends, function_value, is_rising
+
 _DIGITS = 60
 
 
@@ -53,16 +55,25 @@ class Leaky:
 
 @dataclass(frozen=True)
 class Monotone:
-    """A rising activation that no rational number describes: "sigmoid" or "tanh"."""
+    """A rising activation of `functions.FUNCTIONS`, such as "sigmoid", with its parameters."""
 
     function: str
+    parameters: Parameters = ()
 
 
-Stage = Affine | Clip | Leaky | Monotone
+@dataclass(frozen=True)
+class Curved:
+    """An activation of `functions.FUNCTIONS` that falls and rises, such as "swish"."""
+
+    function: str
+    parameters: Parameters = ()
+
+
+Stage = Affine | Clip | Leaky | Monotone | Curved
 
 
 def run_stage(stage: Stage, channel: int, v: Fraction) -> Fraction:
-    """The stage's value at v; for a sigmoid or tanh only a bound on its magnitude, 1 or -1."""
+    """The stage's value at v: exact, or to 60 digits where it is not rational."""
     if isinstance(stage, Affine):
         factor, offset = stage.at(channel)
         return factor * v + offset
@@ -71,12 +82,27 @@ def run_stage(stage: Stage, channel: int, v: Fraction) -> Fraction:
         return v if stage.high is None else min(v, stage.high)
     if isinstance(stage, Leaky):
         return v if v > 0 else stage.slope * v
-    return Fraction(1 if v > 0 else -1)
+    return function_value(stage.function, stage.parameters, v)
+
+
+def stage_ends(stage: Stage, channel: int, ends: tuple[Fraction, Fraction]) -> tuple[Fraction, Fraction]:
+    """Bounds of the stage's values for arguments between two numbers, in either order."""
+    if isinstance(stage, Monotone | Curved):
+        return function_ends(stage.function, stage.parameters, ends)
+    first, last = ends
+    return run_stage(stage, channel, first), run_stage(stage, channel, last)
 
 
 def rises(stage: Stage) -> bool:
     """Whether no channel's value falls where its input rises."""
+    if isinstance(stage, Curved):
+        return False
     return not isinstance(stage, Affine) or all(factor >= 0 for factor in stage.factor)
+
+
+def function_stage(function: str, parameters: Parameters) -> Monotone | Curved:
+    """The stage of a function of `FUNCTIONS`."""
+    return (Monotone if is_rising(function) else Curved)(function, parameters)
 
 
 def part(stage: Stage, channels: slice) -> Stage:

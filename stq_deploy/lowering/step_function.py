@@ -2,13 +2,12 @@
 
 An activation's quantizer gives level >= k exactly where its input v is beyond a boundary b_k. The boundaries are
 rational, so "round half to even" only decides whether a boundary is inclusive. The boundaries of the true sigmoid and
-tanh are logarithms, computed here to 60 digits. No accumulator equals one of these: by the Lindemann-Weierstrass
-theorem ln(q) of a rational q > 0 other than 1 is not rational.
+tanh are logarithms, computed in `functions` to 60 digits. No accumulator equals one of these: by the
+Lindemann-Weierstrass theorem ln(q) of a rational q > 0 other than 1 is not rational.
 """
 
 from __future__ import annotations
 
-import decimal
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ from functools import cached_property, partial
 import numpy as np
 
 from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.lowering.functions import inverse
 from stq_deploy.lowering.stages import Clip, Leaky, Monotone
 from stq_deploy.network.tensor import fits
 
-_DIGITS = 60
-_GUARD = Fraction(1, 10**40)  # far above the error of 60 digits, far below any real distance
+GUARD = Fraction(1, 10**40)  # far above the error of 60 digits, far below any real distance
 _HALF = Fraction(1, 2)
 
 
@@ -44,7 +43,7 @@ class LevelBoundary:
         if self.value is None:
             return None
         nearest = round(self.value)
-        if not self.exact and abs(self.value - nearest) < _GUARD:
+        if not self.exact and abs(self.value - nearest) < GUARD:
             raise ArithmeticError("a logarithm lies within 1e-40 of an integer")
         floor = self.value.numerator // self.value.denominator
         return floor if self.inclusive and floor == self.value else floor + 1
@@ -143,7 +142,10 @@ def pull_back(boundary: LevelBoundary, stage: Clip | Leaky | Monotone) -> LevelB
         return _through_clip(boundary, stage)
     if isinstance(stage, Leaky):
         return boundary if value >= 0 else LevelBoundary(value / stage.slope, boundary.inclusive, boundary.exact)
-    return _THROUGH[stage.function](boundary, value)
+    found = inverse(stage.function, stage.parameters, value)
+    if isinstance(found, bool):
+        return ALWAYS if found else NEVER
+    return LevelBoundary(found[0], boundary.inclusive, found[1] and boundary.exact)
 
 
 def rounded(
@@ -253,13 +255,13 @@ def _signed_levels(quantizer: Quantizer) -> tuple[int, int, Fraction]:
 def _sigmoid(quantizer: Quantizer) -> StepFunction:
     assert quantizer.flag("use_real_sigmoid")
     m = 2 ** quantizer.integer("bits")
-    return rounded(int(quantizer.flag("symmetric")), m - 1, Fraction(1, m), _logit)
+    return rounded(int(quantizer.flag("symmetric")), m - 1, Fraction(1, m), _reached_by("sigmoid"))
 
 
 def _tanh(quantizer: Quantizer) -> StepFunction:
     assert quantizer.flag("use_real_tanh")
     m = 2 ** (quantizer.integer("bits") - 1)
-    return rounded(-m + quantizer.flag("symmetric"), m - 1, Fraction(1, m), _atanh)
+    return rounded(-m + quantizer.flag("symmetric"), m - 1, Fraction(1, m), _reached_by("tanh"))
 
 
 def _ternary(quantizer: Quantizer) -> StepFunction:
@@ -349,24 +351,15 @@ _MAKERS: dict[str, Callable[[Quantizer], StepFunction]] = {
 }
 
 
-def _logarithm(q: Fraction) -> Fraction:
-    with decimal.localcontext() as context:
-        context.prec = _DIGITS
-        return Fraction((decimal.Decimal(q.numerator) / decimal.Decimal(q.denominator)).ln())
+def _reached_by(function: str) -> Callable[[Fraction], LevelBoundary]:
+    """The argument where a function reaches a value within its range."""
 
+    def reached(t: Fraction) -> LevelBoundary:
+        found = inverse(function, (), t)
+        assert not isinstance(found, bool)
+        return LevelBoundary(found[0], True, found[1])
 
-def _logit(t: Fraction) -> LevelBoundary:
-    """The argument where sigmoid reaches t, 0 < t < 1."""
-    return LevelBoundary(Fraction(0), True) if t == _HALF else LevelBoundary(_logarithm(t / (1 - t)), True, exact=False)
-
-
-def _atanh(t: Fraction) -> LevelBoundary:
-    """The argument where tanh reaches t, -1 < t < 1."""
-    return (
-        LevelBoundary(Fraction(0), True)
-        if t == 0
-        else LevelBoundary(_logarithm((1 + t) / (1 - t)) / 2, True, exact=False)
-    )
+    return reached
 
 
 def _through_clip(boundary: LevelBoundary, clip: Clip) -> LevelBoundary:
@@ -375,23 +368,3 @@ def _through_clip(boundary: LevelBoundary, clip: Clip) -> LevelBoundary:
     if clip.high is not None and not boundary.holds(clip.high):
         return NEVER
     return boundary
-
-
-def _through_sigmoid(boundary: LevelBoundary, t: Fraction) -> LevelBoundary:
-    if t <= 0 or t >= 1:
-        return ALWAYS if t <= 0 else NEVER
-    found = _logit(t)
-    return LevelBoundary(found.value, boundary.inclusive, found.exact and boundary.exact)
-
-
-def _through_tanh(boundary: LevelBoundary, t: Fraction) -> LevelBoundary:
-    if abs(t) >= 1:
-        return ALWAYS if t <= -1 else NEVER
-    found = _atanh(t)
-    return LevelBoundary(found.value, boundary.inclusive, found.exact and boundary.exact)
-
-
-_THROUGH: dict[str, Callable[[LevelBoundary, Fraction], LevelBoundary]] = {
-    "sigmoid": _through_sigmoid,
-    "tanh": _through_tanh,
-}

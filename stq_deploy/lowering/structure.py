@@ -41,6 +41,7 @@ class Ending:
 def find_ending(source: HasNodes, n: int) -> Ending:
     """The ending of the output that is node `n`."""
     functions, dropped = tuple[str, ...](), dict[str, dict[str, str]]()
+    last = n
     while True:
         node = source.nodes[n]
         if isinstance(node, s.PassNode):
@@ -48,10 +49,20 @@ def find_ending(source: HasNodes, n: int) -> Ending:
         elif isinstance(node, s.SoftmaxNode) or (isinstance(node, s.FunctionNode) and node.function in _RISING):
             reason = "keeps the order of the logits"
             functions = ("softmax" if isinstance(node, s.SoftmaxNode) else node.function, *functions)
+        elif functions and not _is_computed(source, n):
+            return Ending(last, (), {})  # without its functions the network would compute nothing
         else:
             return Ending(n, functions, dropped)
         dropped = {node.layer: {"layer": node.layer, "reason": reason}} | dropped
         n = node.inputs[0]
+
+
+def _is_computed(source: HasNodes, n: int) -> bool:
+    """Whether node `n` is more than the model's input, rounded or under another shape."""
+    node = source.nodes[n]
+    while isinstance(node, s.PassNode | s.ReshapeNode | s.QuantizeNode):
+        node = source.nodes[node.inputs[0]]
+    return not isinstance(node, s.InputNode)
 
 
 def find_last_step(source: HasNodes, n: int) -> LastStep:
@@ -65,7 +76,7 @@ def find_last_step(source: HasNodes, n: int) -> LastStep:
     if isinstance(node, s.SoftmaxNode):
         return LastStep.SOFTMAX
     if isinstance(node, s.FunctionNode):
-        return LastStep(node.function)
+        return LastStep(node.function) if node.function in _RISING else LastStep.LINEAR
     if isinstance(node, s.IntegerTableNode) and node.function:
         return LastStep(node.function)
     if isinstance(node, s.ClipNode):

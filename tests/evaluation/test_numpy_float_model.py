@@ -17,7 +17,7 @@ from tests.helpers.float_models import float_draft, float_pixels
 from tests.helpers.model_files import tiny_model
 
 LAST_PLACES = 2.0**-20
-"""Of a value's magnitude: sums of a few hundred float32 products in two orders."""
+"""Relative error of a sum of a few hundred float32 products in another order."""
 
 
 @pytest.fixture(name="without_tensorflow")

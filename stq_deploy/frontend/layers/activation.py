@@ -25,6 +25,7 @@ from stq_deploy.frontend.source import (
     FloatArray,
     FunctionNode,
     LeakyNode,
+    MultiplyNode,
     Node,
     PassNode,
     QuantizeNode,
@@ -50,6 +51,7 @@ def _line(factor: Fraction, offset: Fraction, low: int, high: int) -> tuple[_Mak
 
 
 _LARGEST = 2.0**16
+_LARGEST_ELU = 64.0
 _UPPER_BOUND = AcceptedValues(
     f"None, or a number from 0 to {_LARGEST:g}", lambda v: v is None or (is_real(v) and 0 <= v <= _LARGEST), None
 )
@@ -64,6 +66,16 @@ _KERAS: dict[str, tuple[_MakeNode, ...]] = {
     "sigmoid": (partial(FunctionNode, function="sigmoid"),),
     "tanh": (partial(FunctionNode, function="tanh"),),
     "softmax": (SoftmaxNode,),
+    "elu": (partial(FunctionNode, function="elu", parameters=(Fraction(1),)),),
+    "selu": (
+        partial(FunctionNode, function="elu", parameters=(_float32(1.6732632423543772),)),
+        partial(AffineNode, factor=(_float32(1.0507009873554805),), offset=(Fraction(0),)),
+    ),
+    **{
+        name: (partial(FunctionNode, function=name),)
+        for name in ("softplus", "softsign", "exponential", "swish", "gelu", "mish")
+    },
+    "silu": (partial(FunctionNode, function="swish"),),
 }
 _ABOVE_ZERO = (
     partial(AffineNode, factor=(_HALF,), offset=(_HALF,)),
@@ -84,16 +96,16 @@ FUNCTIONS = frozenset({*_KERAS, *_QKERAS})
 """Names of activations without a quantizer."""
 
 REFUSED_FUNCTIONS = {
-    **dict.fromkeys(("elu", "selu", "softplus", "exponential"), "relu, or quantized_relu"),
-    **dict.fromkeys(("swish", "silu", "gelu", "mish", "hard_swish", "hard_silu"), "relu6, or quantized_relu"),
-    "softsign": "hard_tanh, or quantized_tanh",
+    **dict.fromkeys(("hard_swish", "hard_silu"), "swish, or relu6"),
     "log_softmax": "softmax",
     "hard_sigmoid of Keras 3": "sigmoid, or hard_tanh",
 }
 """Functions that have no integer form here -> what to use instead."""
 
 
-ACTIVATION_LAYERS = frozenset({"Activation", "QActivation", "ReLU", "LeakyReLU", "Softmax", "Identity"})
+ACTIVATION_LAYERS = frozenset(
+    {"Activation", "QActivation", "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Softmax", "Identity"}
+)
 """Layers that another layer's `activation` setting may hold: those without weights and with one input."""
 
 
@@ -114,23 +126,93 @@ def import_relu(reader: LayerReader) -> None:
     """A clip where the slope is 0."""
     position, shape = reader.only_input()
     slope = reader.number("negative_slope", 0.0, 0, _LARGEST)
-    reader.fixed("threshold", 0.0)
+    threshold = reader.number("threshold", 0.0, 0, _LARGEST)
     largest = reader.take("max_value", _UPPER_BOUND)
     high = None if largest is None else _float32(largest)
+    if threshold:
+        above = _add_thresholded(reader, position, shape, threshold)
+        if high is not None:
+            above = reader.add(ClipNode(reader.name, (above,), shape, Fraction(0), high))
+        if slope:
+            below = reader.add(AffineNode(reader.name, (position,), shape, (Fraction(1),), (-_float32(threshold),)))
+            below = reader.add(ClipNode(reader.name, (below,), shape, None, Fraction(0)))
+            below = reader.add(AffineNode(reader.name, (below,), shape, (_float32(slope),), (Fraction(0),)))
+            reader.add(AddNode(reader.name, (above, below), shape))
+        return
     if slope:
         position = reader.add(LeakyNode(reader.name, (position,), shape, _float32(slope)))
     if not slope or high is not None:
         reader.add(ClipNode(reader.name, (position,), shape, None if slope else Fraction(0), high))
 
 
+@register("ThresholdedReLU")
+def import_thresholded_relu(reader: LayerReader) -> None:
+    """The number above the threshold, and 0 elsewhere."""
+    position, shape = reader.only_input()
+    _add_thresholded(reader, position, shape, reader.number("theta", 1.0, 0, _LARGEST))
+
+
+def _add_thresholded(reader: LayerReader, position: int, shape: tuple[int, ...], threshold: float) -> int:
+    """Add `x * (x > threshold)`; returns the product's position."""
+    if not threshold:
+        return reader.add(ClipNode(reader.name, (position,), shape, Fraction(0), None))
+    above = reader.add(AffineNode(reader.name, (position,), shape, (Fraction(1),), (-_float32(threshold),)))
+    for make in _ABOVE_ZERO:
+        above = reader.add(make(reader.name, (above,), shape))
+    return reader.add(MultiplyNode(reader.name, (position, above), shape))
+
+
+@register("ELU")
+def import_elu(reader: LayerReader) -> None:
+    """Its exponential below 0 is a table of fixed-point numbers, or exact before a quantizer."""
+    position, shape = reader.only_input()
+    alpha = reader.number("alpha", 1.0, 0, _LARGEST_ELU)
+    if alpha:
+        reader.add(FunctionNode(reader.name, (position,), shape, "elu", (_float32(alpha),)))
+    else:
+        reader.add(ClipNode(reader.name, (position,), shape, Fraction(0), None))
+
+
+@register("PReLU")
+def import_prelu(reader: LayerReader) -> None:
+    """One slope below 0 for each channel, or one for all: of images, `shared_axes=[1, 2]`."""
+    position, shape = reader.only_input()
+    axes = range(1, len(shape) + 1)
+    known = AcceptedValues(
+        "None, or a list of the input's axes from 1 on",
+        lambda v: v is None or (isinstance(v, list | tuple) and len(v) <= len(axes) and all(n in axes for n in v)),
+        None,
+    )
+    shared = reader.take("shared_axes", known) or ()
+    stored = tuple(1 if axis in shared else size for axis, size in zip(axes, shape, strict=True))
+    alpha = reader.arrays({"alpha": stored})["alpha"]
+    slopes = np.broadcast_to(alpha, shape).reshape(-1, shape[-1])
+    if not np.isfinite(slopes).all() or (slopes != slopes[0]).any():
+        raise reader.error(
+            "its slopes differ within a channel, or are not finite",
+            "train it with shared_axes that names every axis but the last",
+        )
+    factors = tuple(Fraction(float(slope)) for slope in slopes[0])
+    if len(set(factors)) == 1 and factors[0] >= 0:
+        _add_leaky(reader, position, shape, factors[0])
+        return
+    above = reader.add(ClipNode(reader.name, (position,), shape, Fraction(0), None))
+    below = reader.add(ClipNode(reader.name, (position,), shape, None, Fraction(0)))
+    bent = reader.add(AffineNode(reader.name, (below,), shape, factors, (Fraction(0),) * len(factors)))
+    reader.add(AddNode(reader.name, (above, bent), shape))
+
+
+def _add_leaky(reader: LayerReader, position: int, shape: tuple[int, ...], slope: Fraction) -> None:
+    if slope:
+        reader.add(LeakyNode(reader.name, (position,), shape, slope))
+    else:
+        reader.add(ClipNode(reader.name, (position,), shape, Fraction(0), None))
+
+
 @register("LeakyReLU")
 def import_leaky_relu(reader: LayerReader) -> None:
     position, shape = reader.only_input()
-    slope = reader.number("alpha", 0.3, 0, _LARGEST)
-    if slope:
-        reader.add(LeakyNode(reader.name, (position,), shape, _float32(slope)))
-    else:
-        reader.add(ClipNode(reader.name, (position,), shape, Fraction(0), None))
+    _add_leaky(reader, position, shape, _float32(reader.number("alpha", 0.3, 0, _LARGEST)))
 
 
 @register("Softmax")

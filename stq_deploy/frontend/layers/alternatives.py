@@ -18,7 +18,6 @@ _USE_CONV1D = "use QConv1D with padding='causal' over a window of the sequence"
 _USE_CONV2D = "use the 2-D layer of the same name on slices"
 _USE_UPSAMPLING = "use UpSampling2D followed by QConv2D"
 _USE_BATCH_NORM = "use BatchNormalization: it is folded exactly"
-_USE_RELU = "use QActivation('quantized_relu(8,3)'), or LeakyReLU"
 _STRIP_PRUNING = "call tfmot.sparsity.keras.strip_pruning(model), and save what it returns"
 _STRIP_CLUSTERING = "call tfmot.clustering.keras.strip_clustering(model), and save what it returns"
 _INT8 = "convert the model as it was before, with --post-training int8 --calibrate SAMPLES.npz, or train with QKeras"
@@ -43,9 +42,6 @@ ALTERNATIVES: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("LocallyConnected1D", "LocallyConnected2D"), (_LOCAL, "use QConv2D")),
     **dict.fromkeys(("LayerNormalization", "GroupNormalization", "UnitNormalization"), (_STATISTICS, _USE_BATCH_NORM)),
-    "ELU": ("it is an exponential below 0", _USE_RELU),
-    "PReLU": ("its slope below 0 differs from element to element", _USE_RELU),
-    "ThresholdedReLU": ("it jumps at its threshold", _USE_RELU),
     **dict.fromkeys(
         ("Rescaling", "Normalization", "Resizing", "CenterCrop", "RandomFlip", "RandomCrop", "RandomRotation",
          "RandomTranslation", "RandomZoom", "RandomContrast", "RandomBrightness", "CategoryEncoding", "Hashing"),

@@ -27,7 +27,7 @@ _WITHOUT_EFFECT = frozenset(
     }  # deprecated in QKeras, which ignores them
     | {
         f"{part}_{what}"
-        for part in ("kernel", "bias", "depthwise", "pointwise", "gamma", "beta")
+        for part in ("kernel", "bias", "depthwise", "pointwise", "gamma", "beta", "alpha")
         for what in ("initializer", "regularizer", "constraint")
     }
 )

@@ -44,7 +44,7 @@ from stq_deploy.lowering.fixed_point import BITS, power_of_two
 from stq_deploy.lowering.input_levels import LevelMap, find_input_levels, unknown_input
 from stq_deploy.lowering.input_paths import STAGES
 from stq_deploy.lowering.softmax import LEVELS, STEP, exponentials, largest_error
-from stq_deploy.lowering.stages import Affine, Clip, Leaky, Monotone, Stage, batch_norm, chain, shifted
+from stq_deploy.lowering.stages import Affine, Clip, Leaky, Stage, batch_norm, chain, function_stage, shifted
 from stq_deploy.lowering.step_function import step_function
 from stq_deploy.lowering.structure import find_ending, find_last_step, find_live
 from stq_deploy.network.certificate import Certificate
@@ -240,7 +240,7 @@ class _NodeDecider:
         return self._append(node, Leaky(node.slope))
 
     def _function(self, n: int, node: s.FunctionNode) -> Expression:
-        return self._append(node, Monotone(node.function))
+        return self._append(node, function_stage(node.function, node.parameters))
 
     def _append(self, node: s.Node, stage: Stage) -> Expression:
         value = self.values[node.inputs[0]]

@@ -22,7 +22,8 @@ from stq_deploy.lowering.expression import (
     leaves,
     shape_of,
 )
-from stq_deploy.lowering.stages import chain, part, scaled
+from stq_deploy.lowering.fixed_point import BITS
+from stq_deploy.lowering.stages import Curved, chain, part, scaled
 from stq_deploy.lowering.step_function import StepFunction
 from stq_deploy.network import TensorType
 from stq_deploy.network.certificate import Certificate
@@ -52,6 +53,12 @@ def quantized(tensors: Tensors, value: Expression, quantizer: Quantizer, reader:
         name = reader if isinstance(core, TensorValue) else core.layer
         sources = joined(layers_of(core), value.sources)
         return tensors.add(_table(function, epilogue.steps, shape_of(value), name, sources, layer))
+    curved = next((i for i, stage in enumerate(value.stages) if isinstance(stage, Curved)), None)
+    if curved is not None:
+        # A requantization rises or falls: the function that does both is rounded to fixed point first.
+        begun = Expression(core, value.stages[: curved + 1], value.sources)
+        fine = tensors.tensor_of(begun, BITS, reader)
+        return quantized(tensors, Expression(fine, value.stages[curved + 1 :], value.sources), quantizer, reader, layer)
     operation = tensors.operation(core, value.sources, reader)
     try:
         found = certify(

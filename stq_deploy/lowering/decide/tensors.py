@@ -13,7 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from stq_deploy.frontend import source as s
-from stq_deploy.lowering.decide.curve import CurvedValue, argument_of, curve, curved
+from stq_deploy.lowering.decide.curve import CurvedValue, argument_of, curve, curved, with_line
 from stq_deploy.lowering.decide.decision import Decision
 from stq_deploy.lowering.decide.exact import kept, may_be_exact
 from stq_deploy.lowering.decide.operands import (
@@ -183,6 +183,9 @@ class Tensors:
         return self._rounded(later, reader, bounds or real_bounds(value))
 
     def _curved(self, value: CurvedValue, step: Fraction, reader: str) -> TensorValue:
+        split = with_line(value, reader)
+        if split is not None:
+            return self.fixed(split, step, reader)
         argument = argument_of(value)
         if isinstance(argument.x, Rounding):
             x = self.fixed(argument.x.value, argument.x.step, reader)
