@@ -15,6 +15,7 @@ IN_A_TEMPORARY_FOLDER = {
     "compare_attacks_torch.py": {"savez", "write_text"},
     "fuzz_c_link.py": {"write_text", "write_bytes"},  # what is compiled, and the fuzzer's first inputs
     "fuzz_import.py": {"write_text", "write_bytes"},  # mutated files
+    "make_hgq2_models.py": {"save"},
     "make_keras3_models.py": {"save"},  # Keras's own, of models and arrays for tests, into a folder of the checkout
 }
 """Tools whose files are not results, or are the tests' own, and the functions that write the files."""

@@ -22,6 +22,7 @@ from stq_deploy.frontend.checked import ActivationFunction, CheckedLayer, Checke
 from stq_deploy.frontend.errors import located, shown, unsupported
 from stq_deploy.frontend.importer import check_model
 from stq_deploy.frontend.layers import supported_kinds
+from stq_deploy.frontend.layers.hgq2 import PREFIX as HGQ2
 from stq_deploy.frontend.quantizers import PARAMETERS, Quantizer
 
 _INPUT = "InputLayer"
@@ -144,11 +145,11 @@ def _assign(layer: CheckedLayer, built: Any) -> None:
 
 @cache
 def _classes() -> Mapping[str, Callable[..., Any]]:
-    """Every Keras and QKeras class that a layer may have: exactly those with a handler in the import."""
+    """Every Keras and QKeras class that a layer may have: those with a handler in the import, except HGQ2's."""
     import qkeras
     import tf_keras
 
-    kinds = [kind for kind in supported_kinds() if kind != _INPUT]
+    kinds = [kind for kind in supported_kinds() if kind != _INPUT and not kind.startswith(HGQ2)]
     return {kind: getattr(qkeras if kind.startswith("Q") else tf_keras.layers, kind) for kind in kinds}
 
 

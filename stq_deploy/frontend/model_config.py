@@ -162,8 +162,8 @@ def _layer(described: Any, counts: Counter[str]) -> LayerEntry:
 
 
 def _snake_case(kind: str) -> str:
-    """Keras's rule for container names: QDepthwiseConv2D -> q_depthwise_conv2d."""
-    name = re.sub(r"\W+", "", kind)
+    """Keras's rule for container names: QDepthwiseConv2D -> q_depthwise_conv2d; `hgq>QDense` is of a class QDense."""
+    name = re.sub(r"\W+", "", kind.rpartition(">")[2])
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 

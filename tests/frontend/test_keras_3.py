@@ -1,4 +1,7 @@
-"""Files of Keras 3 and QKeras v3 give what Keras 3 itself predicts; `tools/make_keras3_models.py` has made them."""
+"""Files of Keras 3, QKeras v3 and HGQ2 give what Keras 3 itself predicts.
+
+`tools/make_keras3_models.py` and `tools/make_hgq2_models.py` have made them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -20,6 +24,7 @@ from stq_deploy.lowering.float_graph import run_graph
 
 FOLDER = Path(__file__).parent / "keras3"
 QUANTIZED = ("quantized_layers", "quantized_sequential", "nested_models", "operations")
+HGQ2 = ("hgq2_images", "hgq2_rows")
 PLAIN = ("plain_layers", "plain_sequential")
 
 Config = dict[str, Any]
@@ -31,11 +36,13 @@ def expected(name: str) -> tuple[Any, list[Any]]:
         return stored["x"], [stored[key] for key in sorted(stored) if key != "x"]
 
 
-@pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize("name", QUANTIZED)
-def test_the_network_gives_the_very_numbers_of_keras_3(name: str, ending: str) -> None:
-    x, theirs = expected(name)
-    ours = stq.convert(FOLDER / f"{name}.{ending}").predict(x, features=True)
+EXACT = [*(f"{name}.{ending}" for name in QUANTIZED for ending in ("keras", "h5")), *(f"{name}.keras" for name in HGQ2)]
+
+
+@pytest.mark.parametrize("file", EXACT)
+def test_the_network_gives_the_very_numbers_of_keras_3(file: str) -> None:
+    x, theirs = expected(file.partition(".")[0])
+    ours = stq.convert(FOLDER / file).predict(x, features=True)
     listed = list(ours) if isinstance(ours, tuple) else [ours]
     assert len(listed) == len(theirs)
     for a, b in zip(listed, theirs, strict=True):
@@ -164,6 +171,60 @@ def test_what_is_refused(change: Callable[[list[Config]], None], what: str, tmp_
     assert caught.value.next
 
 
+# HGQ2
+
+
+def _quantizer(**settings: Any) -> Callable[[list[Config]], None]:
+    def change(layers: list[Config]) -> None:
+        named(layers, "first")["config"]["iq_conf"]["config"].update(settings)
+
+    return change
+
+
+def _own_module(layers: list[Config]) -> None:
+    named(layers, "first")["module"] = "mine.layers"
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "next"),
+    [
+        (_quantizer(overflow_mode="WRAP"), "overflow_mode='WRAP'", "overflow_mode='SAT'"),
+        (_quantizer(round_mode="RND_ZERO"), "input_quantizer='kif RND_ZERO SAT True'", "RND, RND_CONV or TRN"),
+        (_quantizer(q_type="flt"), "input_quantizer='flt RND SAT True'", "kif or kbi"),
+        (_quantizer(scaler=2.0), "input_quantizer='another quantizer'", "fixed-point"),
+        (_own_module, "registered as 'hgq>QConv2D'", "Keras's and QKeras's own layers"),
+    ],
+)
+def test_quantizers_of_hgq2_that_are_refused(
+    change: Callable[[list[Config]], None], what: str, next: str, tmp_path: Path
+) -> None:
+    with pytest.raises(StqError) as caught:
+        parse_model(changed(tmp_path, "hgq2_images", change))
+    assert what in caught.value.what
+    assert next in caught.value.next
+
+
+def test_widths_that_differ_between_activations_are_refused() -> None:
+    with pytest.raises(StqError, match="its widths differ from element to element, from 0 to 1 bits") as caught:
+        parse_model(FOLDER / "hgq2_refused.keras")
+    assert "heterogeneous_axis=()" in caught.value.next
+
+
+def test_weights_of_hgq2_have_widths_of_their_own() -> None:
+    """Stored numbers are normal ones. A weight of no bits is 0, and others have as few bits as their width."""
+    kernels = read_source(FOLDER / "hgq2_images.keras").kernels
+    first = kernels[min(kernels)]
+    lowest_bits = [int(n) & -int(n) for n in first.integers.ravel()]
+    assert lowest_bits.count(0) > 0
+    assert len(set(lowest_bits)) > 4
+    assert first.bits == 16 and first.scale[0] == 2.0**-7
+
+
+def test_keras_does_not_run_hgq2() -> None:
+    with pytest.raises(StqError, match="tf_keras has no such layers"):
+        check_model(FOLDER / "hgq2_images.keras")
+
+
 def test_it_changes_nothing_that_it_is_given() -> None:
     with zipfile.ZipFile(FOLDER / "nested_models.keras") as archive:
         config = json.loads(archive.read("config.json"))
@@ -175,3 +236,13 @@ def test_it_changes_nothing_that_it_is_given() -> None:
 @pytest.mark.parametrize("form", [{}, {"config": None}, {"config": {"layers": [7, {}, {"config": {}}]}}])
 def test_any_other_form_is_left_to_the_checks_behind_it(form: Config) -> None:
     as_keras_2(form)
+
+
+def test_hgq2_in_an_h5_file_is_refused_by_name(tmp_path: Path) -> None:
+    """Its arrays would be found by name, and several have one name."""
+    path = tmp_path / "model.h5"
+    path.write_bytes((FOLDER / "operations.h5").read_bytes())
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = str(file.attrs["model_config"]).replace('"qkeras>QDense"', '"hgq>QDense"')
+    with pytest.raises(StqError, match=r"of HGQ2, which is read from \.keras files only"):
+        parse_model(path)

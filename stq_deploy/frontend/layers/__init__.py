@@ -9,6 +9,7 @@ from stq_deploy.frontend.layers import (  # noqa: F401 - imported to register th
     borders,
     convolution,
     dense,
+    hgq2,
     merge,
     normalization,
     pooling,

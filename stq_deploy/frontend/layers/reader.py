@@ -160,6 +160,19 @@ class LayerReader:
         self.nodes.append(node)
         return self._first + len(self.nodes) - 1
 
+    def part(self, layer: LayerConfig, inputs: list[tuple[int, tuple[int, ...]]], arrays: ReadArrays) -> LayerReader:
+        """A reader for the handler of another layer class, which does a part of this one; see `take_over`."""
+        return LayerReader(layer, inputs, arrays, self.next_position)
+
+    def take_over(self, within: LayerReader) -> None:
+        """Take all that the handler of another layer has added, which is a part of this one."""
+        self.nodes += within.nodes
+        self.kernels |= within.kernels
+        self.biases |= within.biases
+        self.quantizers |= within.quantizers
+        self.macs += within.macs
+        self._unquantized |= within._unquantized
+
     # Settings
 
     def error(self, what: str, next: str) -> StqError:

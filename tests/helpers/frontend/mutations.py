@@ -167,12 +167,30 @@ def _mutate_zip(seed: bytes, state: random.Random, seeds: list[bytes]) -> bytes:
 
 
 def _mutate_config(seed: bytes, state: random.Random, seeds: list[bytes]) -> bytes:
+    def change(config: Any) -> None:
+        for _ in range(state.choice((1, 1, 1, 2, 3, 8))):
+            _twist(config, state, seeds)
+
+    def damage(text: str) -> str:
+        if state.random() < 0.02:
+            return state.choice((text[:-1], text * 2, "[" * 5000 + text, f'{{"a":{text}}}', text.replace('"', "'")))
+        return text
+
+    return mutate_configuration(seed, change, damage)
+
+
+def mutate_configuration(
+    seed: bytes, change: Callable[[Any], None], damage: Callable[[str], str] = lambda text: text
+) -> bytes:
+    """The file with another configuration.
+
+    Args:
+        change: changes the parsed configuration in place.
+        damage: gives another text for the configuration's JSON.
+    """
     config = json.loads(_config_of(seed))
-    for _ in range(state.choice((1, 1, 1, 2, 3, 8))):
-        _twist(config, state, seeds)
-    text = json.dumps(config)
-    if state.random() < 0.02:
-        text = state.choice((text[:-1], text * 2, "[" * 5000 + text, f'{{"a":{text}}}', text.replace('"', "'")))
+    change(config)
+    text = damage(json.dumps(config))
     if not _is_h5(seed):
         return _zip(text.encode(), _unzip(seed)[1])
 

@@ -19,6 +19,14 @@ Shapes = Mapping[str, tuple[int, ...] | None]
 
 The arrays of a layer inside the layer are named `inner/name`, after the attribute that holds it.
 """
+
+
+class Broadcast(tuple[int, ...]):
+    """A shape in `Shapes` of an array that is to be spread over it: each size is this one's, or 1."""
+
+    __slots__ = ()
+
+
 ArrayReader = Callable[[tuple[str, ...], str, Shapes], dict[str, FloatArray]]
 """(`LayerConfig.path`, its `container`, shapes) -> arrays by name."""
 
@@ -112,7 +120,8 @@ def _checked(stored: Array | str, shape: tuple[int, ...], layer: str, what: str)
         raise damaged(f"array {what!r} of layer {layer} {stored}")
     if stored.dtype != np.float32:
         raise damaged(f"array {what!r} of layer {layer} is not of float32 numbers")
-    if stored.shape != shape:
+    spread = isinstance(shape, Broadcast) and len(stored.shape) == len(shape)
+    if not ((spread and all(n in (1, of) for n, of in zip(stored.shape, shape, strict=True))) or stored.shape == shape):
         raise damaged(f"array {what!r} of layer {layer} has shape {stored.shape}, the configuration asks for {shape}")
     if not np.isfinite(stored).all():
         raise StqError(

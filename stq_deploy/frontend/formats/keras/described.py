@@ -16,6 +16,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.formats.keras.arrays import Shapes
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers import LayerReader, handler_for, supported_kinds
+from stq_deploy.frontend.layers.reader import ReadArrays
 from stq_deploy.frontend.quantizers import Quantizer, Role, read_quantizer
 from stq_deploy.frontend.source import FloatArray
 from stq_deploy.frontend.values import AcceptedValues
@@ -34,6 +35,15 @@ class _Asking(LayerReader):
         super().__init__(LayerConfig(kind, kind, {}, (), (kind,), "", entry), [], self._examples, 0)
         shape = (16, 4) if self.in_rows else (16,) if kind.endswith("Dense") else (8, 8, 4)
         self.inputs = [] if kind == "InputLayer" else [(0, shape)]
+
+    def part(self, layer: LayerConfig, inputs: list[tuple[int, tuple[int, ...]]], arrays: ReadArrays) -> LayerReader:
+        found = _Asking(layer.kind)
+        found.inputs, found._arrays, found._first = inputs, arrays, self.next_position
+        return found
+
+    def take_over(self, within: LayerReader) -> None:
+        super().take_over(within)
+        self.settings = (within.settings if isinstance(within, _Asking) else {}) | self.settings
 
     @staticmethod
     def _examples(shapes: Shapes) -> dict[str, FloatArray]:

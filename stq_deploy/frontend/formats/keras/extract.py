@@ -105,6 +105,11 @@ def _from_keras(content: bytes) -> Extract:
                         models.append((layer, f"{place}/layers"))
                     else:
                         _take_variables(found, layer, "vars" if member == "vars" else f"{member}/vars", place)
+                        inner = None if member == "vars" else _group(layer, member)
+                        for part in _names(inner) if inner else ():  # a quantizer of HGQ2 is two levels down
+                            groups += 1
+                            if part != "vars" and groups <= MAXIMUM_GROUPS:
+                                _take_variables(found, layer, f"{member}/{part}/vars", place)
     return found
 
 
@@ -135,7 +140,7 @@ def _take(found: Extract, group: Any, name: str, path: str) -> None:
         found.refuse(path, problem)
     else:
         found.room_for(array.size * 4)
-        found.put(path, array[()])
+        found.put(path, array[()].astype(np.float32))
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -186,7 +191,7 @@ def _listed(group: Any, attribute: str, limit: int) -> list[str]:
 
 def _problem(dataset: Any) -> str:
     """Why an array cannot be used, or ""."""
-    if dataset.dtype != np.float32:
+    if dataset.dtype not in (np.float32, np.uint8):  # HGQ2 stores sign bits as bytes
         return f"is stored as {str(dataset.dtype)[:40]}, not as float32"
     properties = dataset.id.get_create_plist()
     filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}

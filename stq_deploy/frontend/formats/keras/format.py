@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.common.file_kinds import KERAS, STQ, file_kind, weights_alone
 from stq_deploy.common.untrusted_json import parse_json
 from stq_deploy.frontend.checked import CheckedModel
@@ -16,6 +17,7 @@ from stq_deploy.frontend.formats.keras.keras_3 import as_keras_2, is_keras_3
 from stq_deploy.frontend.formats.keras.limits import HDF5_MAGIC, METADATA, NO_MODEL, ZIP_MAGIC
 from stq_deploy.frontend.formats.keras.walk import ImportWalk
 from stq_deploy.frontend.layer_graph import LayerGraph, read_layer_graph
+from stq_deploy.frontend.layers.hgq2 import PREFIX as HGQ2
 from stq_deploy.frontend.parsed import ListedModel, ParsedModel
 from stq_deploy.sandbox import Contents, Unusable, read_contents
 
@@ -48,7 +50,8 @@ class KerasFormat(ModelFormat):
         from stq_deploy.frontend.formats.keras.described import operators
 
         found = operators()
-        return (SupportColumn("Keras 2 and QKeras 0.9", found), SupportColumn("Keras 3 and QKeras v3", found))
+        of_keras_2 = {step: tuple(kind for kind in kinds if not kind.startswith(HGQ2)) for step, kinds in found.items()}
+        return (SupportColumn("Keras 2 and QKeras 0.9", of_keras_2), SupportColumn("Keras 3, QKeras v3, HGQ2", found))
 
 
 def _is_archive(content: bytes) -> bool:
@@ -69,6 +72,12 @@ class KerasModel(OpenedModel):
 
     def __init__(self, found: Contents, facts: FileFacts) -> None:
         self.facts, self.config = _of_generation(facts, _json(found.config))
+        if facts.form == "h5" and f'"{HGQ2}' in found.config:
+            raise StqError(
+                "the model is of HGQ2, which is read from .keras files only",
+                cause="an .h5 file does not say which quantizer a width belongs to",
+                next="save it with model.save('model.keras')",
+            )
         self._read_arrays = array_reader(found, facts.form)
         self._count_numbers = number_counter(found, facts.form)
 
@@ -86,6 +95,11 @@ class KerasModel(OpenedModel):
     def check(self) -> CheckedModel:
         graph, walk = self._walk()
         walk.take_all(graph)
+        if any(layer.kind.startswith(HGQ2) for layer in graph.layers):
+            raise StqError(
+                "the model is of HGQ2, and tf_keras has no such layers",
+                next="convert it, and give the network (.stq)",
+            )
         return CheckedModel(
             graph.name, self.facts.to_json(), walk.input_shape, walk.obstacle, tuple(walk.checked), graph.outputs
         )

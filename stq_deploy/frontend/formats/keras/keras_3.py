@@ -28,6 +28,15 @@ _POLICIES = ("DTypePolicy", "FloatDTypePolicy")
 _POLICY_MODULES = (None, "keras", "keras.dtype_policies")
 _MAXIMUM_DEPTH = 32
 _OF_QKERAS = "qkeras>"
+_OF_HGQ2 = "hgq>"
+_CONFIGURED = {
+    "iq_conf": "input_quantizer",
+    "kq_conf": "kernel_quantizer",
+    "bq_conf": "bias_quantizer",
+    "oq_conf": "output_quantizer",
+    "config": "own_quantizer",
+}
+"""Settings of HGQ2 that hold a quantizer's configuration -> what they are called here."""
 _OPERATIONS = "keras.src.ops."
 _JOINING = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
 _FUNCTIONS = {"Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Tanh": "tanh"}
@@ -166,6 +175,9 @@ def _registered(entry: dict[str, Any]) -> dict[str, Any]:
     module, kind = entry.get("module"), entry.get("class_name")
     if isinstance(kind, str) and kind.startswith(_OF_QKERAS) and module is None:
         return entry | {"class_name": kind.removeprefix(_OF_QKERAS)}
+    registered = entry.get("registered_name")
+    if isinstance(module, str) and module.startswith("hgq.") and registered == f"{_OF_HGQ2}{kind}":
+        return entry | {"module": None, "class_name": registered, "registered_name": None}
     own = isinstance(module, str) and module.startswith("qkeras.")
     if own and entry.get("registered_name") == f"{_OF_QKERAS}{kind}":
         return entry | {"registered_name": None}
@@ -174,7 +186,10 @@ def _registered(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _settings(kind: str, config: Mapping[str, Any], depth: int) -> dict[str, Any]:
     renamed = _RENAMED.get(kind, {})
-    found = {}
+    found: dict[str, Any] = {}
+    if kind.startswith(_OF_HGQ2):
+        found |= {of: _hgq2_quantizer(config[key]) for key, of in _CONFIGURED.items() if key in config}
+        config = {key: value for key, value in config.items() if key not in _CONFIGURED}
     for key, value in config.items():
         if key in _WITHOUT_VALUE and value is None:
             continue
@@ -183,6 +198,20 @@ def _settings(kind: str, config: Mapping[str, Any], depth: int) -> dict[str, Any
     if policy := policy_of(config.get("dtype")):  # what else it holds says how it was quantized
         found = {key: value for key, value in found.items() if key not in _WITHOUT_VALUE} | {"dtype": policy}
     return found
+
+
+def _hgq2_quantizer(value: Any) -> str | None:
+    """A quantizer's configuration as the words that decide what it computes; None without.
+
+    Constraints and regularizers act in training only. Where there is something else, the words are none that are known.
+    """
+    config = value.get("config") if isinstance(value, dict) else None
+    if value is None:
+        return None
+    words = ("q_type", "round_mode", "overflow_mode", "trainable")
+    if not isinstance(config, dict) or any(config.get(key) is not None for key in ("scaler", "affine", "bw_mapper")):
+        return "another quantizer"
+    return " ".join(shown(config.get(word)).strip("'") for word in words)
 
 
 def _value(value: Any, depth: int) -> Any:
