@@ -5,6 +5,7 @@ imports or starts meanwhile. Some accepted files become Keras models, which must
 were checked.
 
 `--format tflite` does the same to the .tflite files of tests/data/tflite_cases.npz. Some accepted ones are converted.
+`--format keras3` does it to the files of Keras 3, QKeras v3 and HGQ2 in tests/frontend/keras3.
 
 Keras's files come from tests/frontend/corpus. tf_keras and qkeras wrote those that are mutated (`keras_*`). Files
 found to be of interest are kept there, too (`found_*`), and the tests replay them. Number N of a seed is the same file
@@ -39,20 +40,21 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.frontend import check_model, list_layers, parse_model
 from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.sandbox import process
-from tests.helpers.frontend import tflite_mutations
+from tests.helpers.frontend import keras_3_mutations, tflite_mutations
 from tests.helpers.frontend.mutations import PAYLOAD_MODULE, mutate
 
 TOP = Path(__file__).resolve().parent.parent
 CORPUS = TOP / "tests" / "frontend" / "corpus"
 TFLITE_CASES = TOP / "tests" / "data" / "tflite_cases.npz"
 FIGURES = TOP / "docs" / "figures"
-KERAS, TFLITE = "keras", "tflite"
+KERAS_3_FILES = TOP / "tests" / "frontend" / "keras3"
+KERAS, KERAS_3, TFLITE = "keras", "keras3", "tflite"
 BATCH = 500
 HANG_SECONDS = 60  # far beyond what the import allows a file, so that a busy computer is not taken for a hang
 MAXIMUM_MEGABYTES = 1024
 START_METHOD = "spawn"
 """Processes are not forked: one that starts the tool may hold gigabytes, which would count as the import's."""
-STOPPED = {"takes too long": "out of time", "library fails": "crash", "memory": "out of memory"}
+STOPPED = {"takes too long": "out of time", "that reads it fails": "crash", "memory": "out of memory"}
 """Cause for which the process that reads the file was stopped, as the error states it -> its name in the figures."""
 
 
@@ -61,6 +63,9 @@ def originals(format: str = KERAS) -> list[bytes]:
     if format == TFLITE:
         with np.load(TFLITE_CASES, allow_pickle=False) as cases:
             return [cases[name].tobytes() for name in cases.files if name.endswith(".model")]
+    if format == KERAS_3:
+        files = [path for path in sorted(KERAS_3_FILES.iterdir()) if path.suffix in (".h5", ".keras")]
+        return [path.read_bytes() for path in (*files, CORPUS / "keras_payload.h5")]
     return [path.read_bytes() for path in sorted(CORPUS.glob("keras_*"))]
 
 
@@ -70,7 +75,7 @@ def file_number(number: int, seed: int, seeds: list[bytes], format: str = KERAS)
     if format == TFLITE:
         kind, content = tflite_mutations.mutate(seeds, state)
         return kind, state.choices(("model.tflite", "model"), (6, 1))[0], content
-    kind, content = mutate(seeds, state)
+    kind, content = (keras_3_mutations.mutate if format == KERAS_3 else mutate)(seeds, state)
     endings = (".h5", ".keras") if content.startswith(b"\x89HDF") else (".keras", ".h5")
     return kind, "model" + state.choices((*endings, ""), (4, 2, 1))[0], content
 
@@ -90,7 +95,7 @@ def watch(folder: Path) -> None:
     os.environ[MARKER] = str(folder / "marker")
     (folder / f"{PAYLOAD_MODULE}.py").write_text(f"import os, pathlib\npathlib.Path(os.environ[{MARKER!r}]).touch()\n")
     sys.path.insert(0, str(folder))
-    for content in (*originals(), *originals(TFLITE)):
+    for content in (*originals(), *originals(KERAS_3), *originals(TFLITE)):
         attempt(content, folder / "model")
     if not _watching[0]:
         sys.addaudithook(_audit)
@@ -191,7 +196,7 @@ def run_batch(numbers: range, seed: int, format: str = KERAS) -> dict[str, Any]:
 
 def load_batch(numbers: list[int], seed: int, format: str = KERAS) -> dict[str, Any]:
     """Keras models, or networks, of accepted files: (outcome -> how many, number -> what differs)."""
-    seeds, attempt_further = originals(format), attempt_to_load if format == KERAS else attempt_to_convert
+    seeds, attempt_further = originals(format), attempt_to_convert if format == TFLITE else attempt_to_load
     outcomes: Counter[str] = Counter()
     failures: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -289,7 +294,7 @@ def merge(figures: dict[str, Any], batch: dict[str, Any], size: int) -> None:
     figures["longest_processor_seconds"] = max(figures["longest_processor_seconds"], round(batch["seconds"], 2))
 
 
-_FURTHER = {KERAS: "keras_models", TFLITE: "networks"}
+_FURTHER = {KERAS: "keras_models", KERAS_3: "keras_models", TFLITE: "networks"}
 """Format -> what is made of some files that are accepted."""
 
 
@@ -315,12 +320,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools/fuzz_import", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="files (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--format", choices=(KERAS, TFLITE), default=KERAS, help="of the files (default %(default)s)")
+    parser.add_argument(
+        "--format", choices=(KERAS, KERAS_3, TFLITE), default=KERAS, help="of the files (default %(default)s)"
+    )
     parser.add_argument(
         "--load-every", type=int, default=20, metavar="N", help="also load every Nth accepted file (default 20)"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s)")
-    parser.add_argument("--out", type=Path, help="JSON file (default: docs/figures/fuzz_import[_tflite].json)")
+    parser.add_argument("--out", type=Path, help="JSON file (default: docs/figures/fuzz_import[_FORMAT].json)")
     parser.add_argument("--again", type=int, metavar="N", help="only file number N: print what becomes of it")
     parser.add_argument("--save", type=Path, help="with --again: write the file there")
     options = parser.parse_args(arguments)
@@ -352,6 +359,8 @@ def main(arguments: list[str] | None = None) -> int:
 _WHAT = {
     KERAS: "mutated model files, polyglots among them, through the import (list_layers, parse_model), watched for "
     "anything executed; of some that are accepted, a Keras model made of the checked values",
+    KERAS_3: "mutated files of Keras 3, QKeras v3 and HGQ2, polyglots among them, through the import (list_layers, "
+    "parse_model), watched for anything executed; of some that are accepted, a tf_keras model of the checked values",
     TFLITE: "mutated .tflite files through the import (list_layers, parse_model), watched for anything executed; some "
     "that are accepted are converted",
 }

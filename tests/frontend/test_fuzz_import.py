@@ -117,3 +117,12 @@ def test_any_other_exception_is_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(fuzz_import, "HANG_SECONDS", 1)
     monkeypatch.setattr(fuzz_import, "list_layers", lambda path: [None for _ in iter(int, 1)])
     assert "not done in 1 s" in fuzz_import.attempt(b"", tmp_path / "m")
+
+
+def test_a_sample_of_keras_3() -> None:
+    """In a process of its own, as above."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context(fuzz_import.START_METHOD)) as pool:
+        batch = pool.submit(fuzz_import.run_batch, range(100), 7, fuzz_import.KERAS_3).result()
+    assert not batch["failures"]
+    assert "keras 3" in batch["outcomes"]
+    assert batch["megabytes"] < fuzz_import.MAXIMUM_MEGABYTES
