@@ -9,17 +9,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.frontend.errors import located
-from stq_deploy.frontend.fold import folded_bias
+from stq_deploy.frontend.fixed_types import StatedTypes
+from stq_deploy.frontend.fold import folded_bias, folded_kernel
 from stq_deploy.frontend.formats.interface import FileFacts, OpenedModel
 from stq_deploy.frontend.integer_kernels import integer_kernel, undecided_biases, undecided_weights
 from stq_deploy.frontend.layer_table import InspectedLayer, half_precision_remark
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.frontend.parsed import ParsedModel
 from stq_deploy.frontend.quantizer_values import quantized_numbers, with_quantized_numbers
-from stq_deploy.frontend.source import DepthwiseNode, SourceGraph
+from stq_deploy.frontend.source import DepthwiseNode, IntegerKernel, SourceGraph
 
 ModelSource = str | os.PathLike[str] | ModelFile
 """A path, or a file that was read already, which is not read again."""
@@ -72,16 +76,17 @@ def half_precision_note(source: ModelSource) -> str:
     return half_precision_remark(row.half_precision for row in list_layers(source)[2])
 
 
-def read_source(source: ModelSource, *, post_training: bool = False) -> SourceGraph:
+def read_source(source: ModelSource, *, post_training: bool = False, fixed: StatedTypes | None = None) -> SourceGraph:
     """Read, check and quantize a model file; needs no TensorFlow.
 
     Args:
         post_training: quantize floating-point weights to int8 per channel; without it they are an error.
+        fixed: round floating-point weights and biases to these types instead.
 
     Raises:
         StqError: as `parse_model`.
     """
-    parsed = parse_model(source, post_training=post_training)
+    parsed = parse_model(source, post_training=post_training or fixed is not None)
     try:
         kernels = parsed.integer_kernels | {
             at: integer_kernel(kernel, parsed.nodes[at].layer, isinstance(parsed.nodes[at], DepthwiseNode))
@@ -91,6 +96,9 @@ def read_source(source: ModelSource, *, post_training: bool = False) -> SourceGr
             at: quantized_numbers(folded_bias(bias), bias.quantizer, parsed.nodes[at].layer)
             for at, bias in parsed.biases.items()
         }
+        if fixed is not None and not post_training:
+            kernels |= _fixed_kernels(parsed, fixed)
+            biases |= _fixed_biases(parsed, fixed)
         nodes = tuple(with_quantized_numbers(node, parsed.numbers.get(at, {})) for at, node in enumerate(parsed.nodes))
         undecided = _undecided(parsed)
     except StqError as error:
@@ -104,6 +112,29 @@ def read_source(source: ModelSource, *, post_training: bool = False) -> SourceGr
         parsed.file,
         [replace(row, undecided=undecided[row.name]).to_json() for row in parsed.table],
     )
+
+
+def _fixed_kernels(parsed: ParsedModel, fixed: StatedTypes) -> dict[int, IntegerKernel]:
+    """The kernels without a quantizer, rounded to the types stated."""
+    found, seen = {}, Counter[str]()
+    for at, kernel in sorted(parsed.kernels.items()):
+        node = parsed.nodes[at]
+        depthwise = isinstance(node, DepthwiseNode)
+        if kernel.quantizer is None:
+            values = folded_kernel(kernel, depthwise).reshape(kernel.shape)
+            found[at] = fixed.kernel(node.layer, seen[node.layer], values, depthwise)
+        seen[node.layer] += 1
+    return found
+
+
+def _fixed_biases(parsed: ParsedModel, fixed: StatedTypes) -> dict[int, npt.NDArray[np.float64]]:
+    """The biases of layers whose kernels have no quantizer, rounded to the types stated."""
+    plain = {parsed.nodes[at].layer for at, kernel in parsed.kernels.items() if kernel.quantizer is None}
+    return {
+        at: fixed.bias(parsed.nodes[at].layer, folded_bias(bias))
+        for at, bias in parsed.biases.items()
+        if bias.quantizer is None and parsed.nodes[at].layer in plain
+    }
 
 
 def _undecided(parsed: ParsedModel) -> Counter[str]:

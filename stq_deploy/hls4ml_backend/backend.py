@@ -31,6 +31,7 @@ from stq_deploy.targets.boards import load_board
 
 NAME = "STM32"
 DEFAULT_BOARD = "stm32h743"
+_OPTIONS = "board, compiler, input_range, input_precision and calibrate"
 COARSE = 2.0**-10
 """Step of ap_fixed<16,6>, hls4ml's default type."""
 
@@ -58,6 +59,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         compiler: str | None = None,
         input_range: Any = None,
         input_precision: str | None = None,
+        calibrate: Any = None,
         **others: Any,
     ) -> dict[str, Any]:
         """Our options of `convert_from_keras_model`.
@@ -68,11 +70,13 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
             input_range: (low, high), the smallest and largest value of an input that the model does not quantize; by
                 default the numbers of the input's type in `hls_config`.
             input_precision: that type, if `hls_config` has another for other purposes: "fixed<16,6>".
+            calibrate: floats like those trained on, (N, *input shape): layers without quantizers then become int8, with
+                ranges seen on these, instead of the types of `hls_config`.
 
         Raises:
             StqError: an unknown board or option, no range, or tf_keras is not installed.
         """
-        _refuse(others, "convert_from_keras_model", "board, compiler, input_range and input_precision")
+        _refuse(others, "convert_from_keras_model", _OPTIONS)
         load_board(board)
         let_hls4ml_read_qkeras()
         checked = checked_range(input_range, "hls4ml")
@@ -81,6 +85,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
             "Compiler": compiler,
             "InputRange": checked,
             "InputPrecision": input_precision,
+            "Calibrate": calibrate,
             "HLSConfig": {},
         }
 
@@ -148,7 +153,11 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         Raises:
             StqError: any option was given; otherwise see `Deployment.build`.
         """
-        _refuse(others, "build", "those of convert_from_keras_model: board, compiler, input_range and input_precision")
+        _refuse(
+            others,
+            "build",
+            f"those of convert_from_keras_model: {_OPTIONS}",
+        )
         result = self._deployment(model).build(model.config.get_config_value("Compiler"))
         paths = {"folder": result.folder, "elf": result.elf, "bin": result.bin, "hex": result.hex, "map": result.map}
         return result.to_json() | {name: str(path) for name, path in paths.items()}

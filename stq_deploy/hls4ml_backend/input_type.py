@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
+from stq_deploy.datasets.samples import samples_of
+from stq_deploy.hls4ml_backend.layer_types import stated_types
 from stq_deploy.lowering.input_domain import MOST_BITS
-from stq_deploy.pipeline import Conversion
+from stq_deploy.pipeline import Conversion, PostTraining
 
 FEWEST_BITS = 8
 
@@ -20,13 +24,18 @@ def conversions(graph: Any) -> Iterator[Conversion]:
             applies, and where `hls_config` leaves that open ("auto"), the model's default precision.
     """
     stated = graph.config.config.get("InputRange")
+    given = graph.config.config.get("Calibrate")
+    samples = None if given is None else samples_of(np.asarray(given, np.float32), features=True)
+    fixed = stated_types(graph) if samples is None else None
     precision = None if stated is not None else _precision(graph)
     for bits in range(MOST_BITS, FEWEST_BITS - 1, -1):
-        if stated is not None:
-            yield Conversion(input_range=stated, input_bits=bits)
+        if samples is not None:
+            yield Conversion(input_range=stated, input_bits=bits, post_training=PostTraining(samples))
+        elif stated is not None:
+            yield Conversion(input_range=stated, input_bits=bits, fixed=fixed)
         else:
             low, high, step = _fixed_point(precision, bits)
-            yield Conversion(input_range=(float(low), float(high)), input_bits=bits, input_step=step)
+            yield Conversion(input_range=(float(low), float(high)), input_bits=bits, input_step=step, fixed=fixed)
 
 
 def _precision(graph: Any) -> Any:

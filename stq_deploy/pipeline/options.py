@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from stq_deploy.datasets.samples import SampleSet
+from stq_deploy.frontend.fixed_types import StatedTypes
 from stq_deploy.lowering.input_domain import PIXEL_BITS
 
 
@@ -35,6 +36,8 @@ class Conversion:
             its calibration samples instead.
         input_bits: bits of the input's levels there, 8 to 16.
         input_step: real value of one such level; None: as fine as the bits allow.
+        fixed: fixed-point types of layers without quantizers; None: such layers are refused, or quantized to int8
+            after training.
     """
 
     input_range: tuple[float, float] | None = None
@@ -42,6 +45,7 @@ class Conversion:
     samples: SampleSet | None = None
     input_bits: int = PIXEL_BITS
     input_step: Fraction | None = None
+    fixed: StatedTypes | None = None
 
     @property
     def calibration(self) -> SampleSet | None:

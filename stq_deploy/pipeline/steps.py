@@ -15,6 +15,7 @@ from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.frontend.source import SourceGraph
 from stq_deploy.lowering.decide import Decisions, decide
 from stq_deploy.lowering.emit import emit
+from stq_deploy.lowering.fixed_results import round_results
 from stq_deploy.lowering.input_domain import ChosenInput, calibration_values, choose_input
 from stq_deploy.lowering.post_training import insert_quantizers, quantize_graph, quantizes_input
 from stq_deploy.network import Network, load_network
@@ -98,7 +99,8 @@ def _load(model: ModelSource, asked: Asked) -> Network:
 
 def _read(model: ModelSource, asked: Asked) -> SourceGraph:
     with stage(asked.progress, "reading the model"):
-        return read_source(model, post_training=asked.conversion.post_training is not None)
+        conversion = asked.conversion
+        return read_source(model, post_training=conversion.post_training is not None, fixed=conversion.fixed)
 
 
 def _quantize(graph: SourceGraph, asked: Asked) -> QuantizedGraph:
@@ -124,6 +126,8 @@ def _quantize(graph: SourceGraph, asked: Asked) -> QuantizedGraph:
     else:
         if conversion.samples is not None:
             calibration_values(conversion.samples, conversion.input_range)  # for its checks
+        if conversion.fixed is not None:
+            graph = round_results(graph, conversion.fixed)
         if grid is not None:
             graph = insert_quantizers(graph, {0: grid})
     if conversion.calibration is not None and conversion.calibration.class_names:

@@ -161,7 +161,7 @@ def test_a_layer_that_we_do_not_support_is_named(tmp_path: Path) -> None:
     from tf_keras import layers
 
     with pytest.raises(StqError) as caught:
-        convert(build_model(layers.ELU(name="curve")), output_dir=str(tmp_path / "out"))
+        convert(build_model(layers.ELU(100.0, name="curve")), output_dir=str(tmp_path / "out"))
     assert_says(caught.value, r"^Keras model 'small': layer 'curve' \(ELU\): .*not supported")
     assert not list(tmp_path.iterdir())
 
@@ -293,3 +293,25 @@ def test_raw_features_take_hls4mls_type_or_the_range_that_the_call_gives(tmp_pat
     assert (ranged.predict(x).argmax(axis=1) == model.predict(x, verbose=0).argmax(axis=1)).all()
     with pytest.raises(StqError, match="is not a range"):
         convert(model, input_range=(3, -3), output_dir=str(tmp_path / "none"))
+
+
+def test_layers_without_quantizers_take_the_types_of_hls_config(tmp_path: Path) -> None:
+    import tf_keras
+    from tf_keras import layers
+
+    inputs = tf_keras.Input((6,))
+    hidden = layers.Dense(5, activation="relu", name="first")(inputs)
+    plain = tf_keras.Model(inputs, layers.Dense(3, name="last")(hidden))
+    types = {"weight": "fixed<8,2,RND,SAT>", "bias": "fixed<8,2,RND,SAT>", "result": "fixed<12,4,RND,SAT>"}
+    config = {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}, "LayerName": {"first": {"Precision": types}}}
+    deployed = convert(plain, hls_config=config, output_dir=str(tmp_path / "out"))
+    deployed.compile()
+    x = (np.random.default_rng(0).integers(-1024, 1024, (50, 6)) / 1024).astype(np.float32)
+    first, last = (plain.get_layer(name) for name in ("first", "last"))
+    weights, bias = (np.clip(np.floor(w * 64 + 0.5), -128, 127) / 64 for w in first.get_weights())
+    y = np.clip(np.floor(np.maximum(x @ weights.astype(np.float64) + bias, 0) * 256 + 0.5), -2048, 2047) / 256
+    weights, bias = (np.floor(w.astype(np.float64) * 1024) / 1024 for w in last.get_weights())
+    assert np.array_equal(deployed.predict(x), (y @ weights + bias).reshape(50, 3))
+    calibrated = convert(plain, calibrate=x, output_dir=str(tmp_path / "int8"))
+    calibrated.compile()
+    assert np.abs(calibrated.predict(x) - plain.predict(x, verbose=0)).max() < 0.1
