@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from stq_deploy.common.errors import StqError
 from stq_deploy.network.archive import load_network
 from stq_deploy.network.ops import Convolve
-from stq_deploy.program.kernels.choice import Candidate, candidates, choose, work_of
+from stq_deploy.program.kernels.candidate import Candidate
+from stq_deploy.program.kernels.choice import candidates, choose, work_of
 from stq_deploy.toolchain.compilers import find_compiler
 from stq_deploy.zoo.shipped import resolve_model
 from tests.helpers.kernels.bare_metal import BareMetalProgram

@@ -42,7 +42,7 @@ def convert(
     threshold: float | None = None,
     print_after: str | Sequence[str] = (),
     kernels: Mapping[str, str] | None = None,
-    optimize: Optimization = "size",
+    optimize: Optimization = "balanced",
 ) -> IntegerNetwork:
     """Convert a Keras or QKeras model, as `stq-deploy convert`; a file needs no TensorFlow.
 
@@ -74,7 +74,7 @@ def convert(
         Steps of the pipeline, of `step_names()`, after which a table shows what the model has become.
     kernels : mapping of str to str, optional
         Layer -> C function of the kernel that shall run it, as for `load`. A saved network does not keep it.
-    optimize : {"size", "speed"}
+    optimize : {"balanced", "speed", "size"}
         What kernels are chosen for, as for `load`. A saved network does not keep it.
 
     Warns

@@ -179,7 +179,7 @@ class IntegerNetwork:
 
 
 def load(
-    network: PathLike, *, kernels: Mapping[str, str] | None = None, optimize: Optimization = "size"
+    network: PathLike, *, kernels: Mapping[str, str] | None = None, optimize: Optimization = "balanced"
 ) -> IntegerNetwork:
     """Read a converted network; the larger ones of `zoo:NAME` are converted first.
 
@@ -189,7 +189,7 @@ def load(
         A `.stq` file, or `zoo:NAME` (docs/ZOO.md lists the names).
     kernels : mapping of str to str, optional
         Layer -> C function of the kernel that shall run it, instead of the one that suits `optimize`.
-    optimize : {"size", "speed"}
+    optimize : {"balanced", "speed", "size"}
         The other layers' kernels are those of the smallest image, or those of the fewest instructions by estimate.
 
     Raises

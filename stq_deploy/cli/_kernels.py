@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from stq_deploy.pipeline.pipeline import Pipeline
     from stq_deploy.program import Optimization
 
-SIZE = "size"
+BALANCED = "balanced"
 """The default of `--optimize`."""
 
 
@@ -36,7 +36,7 @@ class KernelOptions:
     @property
     def command(self) -> str:
         """The options as on a command line, each after a blank."""
-        return (f" --optimize {self.optimize}" if self.optimize != SIZE else "") + kernels_command(self.kernels)
+        return (f" --optimize {self.optimize}" if self.optimize != BALANCED else "") + kernels_command(self.kernels)
 
 
 def parse_kernels(texts: Sequence[str]) -> dict[str, str]:
@@ -82,10 +82,11 @@ def kernel_option(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option(
         "--optimize",
-        type=click.Choice([SIZE, "speed"]),
-        default=SIZE,
+        type=click.Choice([BALANCED, "speed", "size"]),
+        default=BALANCED,
         show_default=True,
-        help="Choose kernels for the smallest image, or for the fewest instructions by estimate.",
+        help="Choose kernels by estimate: for time as well as flash, for the shortest time, or for the least flash. "
+        "`build` prints what was possible.",
     )
     @wraps(command)
     def wrapped(kernels: tuple[str, ...], optimize: Optimization, **others: Any) -> None:

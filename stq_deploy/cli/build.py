@@ -73,6 +73,7 @@ def build(
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
+    from stq_deploy.program.options import kernel_options
     from stq_deploy.report.write import MEMORY_PAGE
     from stq_deploy.targets.boards import load_board
 
@@ -106,7 +107,8 @@ def build(
             "order_lower_bound": program.arena.order_lower_bound,
             "scratch_bytes": program.scratch_bytes,
         }
-        print_json(result.to_json() | {"folder": str(result.folder), "arena": arena})
+        choices = [option.as_json() for option in kernel_options(program)]
+        print_json(result.to_json() | {"folder": str(result.folder), "arena": arena, "kernel_choices": choices})
     else:
         console = result_console(as_json)
         rewrites.print_effects(console, net)
@@ -132,6 +134,7 @@ def _print(console: Console, result: BuiltFirmware) -> None:
     console.print(layers)
     kernels = {layer.kernel: layer.kernel_bytes for layer in result.layers}
     console.print("Kernels: " + ", ".join(f"{name} {size:,}" for name, size in sorted(kernels.items())))
+    console.print(_choices(result))
 
     memories = light_table("Memories (bytes)")
     memories.add_column("memory")
@@ -178,6 +181,24 @@ def _sizes(result: BuiltFirmware) -> Table:
         ("this firmware: link, start-up, stack, copies", result.flash_bytes, result.ram_bytes, result.stack_bytes),
     ):
         table.add_row(name, f"{flash:,}", f"{ram:,}", *memory, "no bound" if stack is None else f"{stack:,}")
+    return table
+
+
+def _choices(result: BuiltFirmware) -> Table:
+    from stq_deploy.cli._layout import light_table
+    from stq_deploy.program.options import kernel_options
+    from stq_deploy.targets.boards import load_board
+
+    clock = load_board(result.board).clock.core_hz
+    table = light_table("Choices of kernels, by estimate: flash of constants and kernels, time of an inference")
+    for column in ("flash", "ms"):
+        table.add_column(column, justify="right")
+    table.add_column("--optimize")
+    table.add_column("kernels that differ", overflow="fold")
+    for option in kernel_options(result.program):
+        names = [*option.suits, *(["taken"] if option.is_chosen else [])]
+        kernels = ", ".join(f"{_plain(layer)} {function}" for layer, function in option.kernels.items())
+        table.add_row(f"{option.flash_bytes:,}", f"{1e3 * option.cycles / clock:,.1f}", ", ".join(names), kernels)
     return table
 
 

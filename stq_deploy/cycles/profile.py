@@ -16,7 +16,8 @@ from stq_deploy.cycles.listing import HotBlock, hot_blocks
 from stq_deploy.cycles.memory import MemorySystem, MemoryWaits
 from stq_deploy.cycles.predict import CoreCycles, predict
 from stq_deploy.program import Layer
-from stq_deploy.program.kernels.choice import Candidate, candidates, choose
+from stq_deploy.program.kernels.candidate import Candidate
+from stq_deploy.program.kernels.choice import candidates, choose
 from stq_deploy.targets.boards import Board
 from stq_deploy.targets.emulator.layer_trace import NetworkOnCore
 from stq_deploy.toolchain.built import BuiltFirmware
@@ -110,13 +111,15 @@ class LayerProfile:
     @property
     def reason(self) -> str:
         """Why this kernel runs the layer."""
-        others = len(self.alternatives)
-        usual = choose(self.layer.work).kernel.function
-        if usual != self.layer.kernel:
-            if self.layer.kernel == choose(self.layer.work, optimize="speed").kernel.function:
-                return f"fewer instructions than {usual} by estimate"
-            return f"asked for instead of {usual}"
-        return f"preferred to {others} other{'s' * (others > 1)}" if others else "the only one that can"
+        work = self.layer.work
+        if not self.alternatives:
+            return "the only one that can"
+        fastest, smallest = (choose(work, optimize=aim).kernel.function for aim in ("speed", "size"))
+        if self.layer.kernel == fastest:
+            return "the fastest by estimate" if fastest != smallest else "the fastest and smallest by estimate"
+        if self.layer.kernel == smallest:
+            return f"less flash than {fastest} by estimate"
+        return f"asked for instead of {fastest}, or its code is shared"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from stq_deploy.pipeline.steps import (
     is_converted,
 )
 from stq_deploy.pipeline.watch import Between, Watch
-from stq_deploy.program import Optimization, Program
+from stq_deploy.program import DEFAULT, Optimization, Program
 
 _Before = TypeVar("_Before")
 _After = TypeVar("_After", bound=Between)
@@ -58,7 +58,7 @@ class Pipeline:
         progress: listener of all steps.
         watch: steps after which the result is shown.
         kernels: layer -> C function of the kernel that shall run it, instead of the one that suits `optimize`.
-        optimize: what the other layers' kernels are chosen for, "size" or "speed".
+        optimize: what the other layers' kernels are chosen for, "balanced", "speed" or "size".
     """
 
     conversion: Conversion = field(default_factory=Conversion)
@@ -66,7 +66,7 @@ class Pipeline:
     progress: Progress = silent
     watch: Watch = field(default_factory=Watch)
     kernels: Mapping[str, str] = field(default_factory=dict)
-    optimize: Optimization = "size"
+    optimize: Optimization = DEFAULT
 
     def load(self, model: ModelSource) -> Network:
         """A .stq network, or that of a Keras or QKeras model.

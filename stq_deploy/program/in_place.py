@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stq_deploy.program.kernels.choice import Candidate
+from stq_deploy.program.kernels.candidate import Candidate
 from stq_deploy.program.views import Views
 
 

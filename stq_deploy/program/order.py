@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from stq_deploy.network import Network
 from stq_deploy.program.buffers import aligned
 from stq_deploy.program.in_place import replaceable_inputs
-from stq_deploy.program.kernels.choice import Candidate
+from stq_deploy.program.kernels.candidate import Candidate
 from stq_deploy.program.views import Views
 
 BUDGET = 10_000

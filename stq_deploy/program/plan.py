@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
 from stq_deploy.program.arena import arena_size, lower_bound, place
-from stq_deploy.program.kernels.choice import Candidate, Optimization, choose_kernels
+from stq_deploy.program.kernels.candidate import Candidate
+from stq_deploy.program.kernels.choice import choose_kernels
+from stq_deploy.program.kernels.trade import DEFAULT, Optimization
 from stq_deploy.program.lifetimes import Lifetimes, find_lifetimes
 from stq_deploy.program.limits import check_limits
 from stq_deploy.program.order import find_execution
@@ -19,13 +21,13 @@ MAXIMUM_BYTES = 1 << 30
 
 
 def plan_network(
-    network: Network, kernels: Mapping[str, str] | None = None, optimize: Optimization = "size"
+    network: Network, kernels: Mapping[str, str] | None = None, optimize: Optimization = DEFAULT
 ) -> Program:
     """Choose kernels and packing, and lay out the memory. Equal networks give equal programs.
 
     Args:
         kernels: layer -> C function of the kernel that shall run it, instead of the one that suits `optimize`.
-        optimize: what the other layers' kernels are chosen for, "size" or "speed".
+        optimize: what the other layers' kernels are chosen for, "balanced", "speed" or "size".
 
     Raises:
         StqError: the kernels cannot run the network, or it needs more memory than any target could have.

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from stq_deploy import __version__
+from stq_deploy.program.options import kernel_options
 from stq_deploy.report.memory_charts import arena_chart, region_chart
 from stq_deploy.report.page_templates import page_environment
+from stq_deploy.report.trade_chart import trade_chart
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.placement import Placed
 
@@ -28,6 +30,7 @@ def memory_context(firmware: BuiltFirmware) -> dict[str, object]:
         "placed": [_row(placed) for placed in _together(firmware.placement.placed)],
         "memory_charts": {
             "regions": Markup(region_chart(firmware.memories)),  # noqa: S704 - our own SVG, its text escaped
+            "choices": Markup(trade_chart(kernel_options(program))),  # noqa: S704
             "arena": Markup(arena_chart(program.arena, [layer.name for layer in program.layers])),  # noqa: S704
         },
     }

@@ -40,7 +40,7 @@ def covering_networks() -> list[Network]:
 
 def covering_programs() -> list[Program]:
     """The programs of `SEEDS`, planned for size, and of `FAST_SEEDS`, planned for speed."""
-    programs = [plan_network(network) for network in covering_networks()]
+    programs = [plan_network(network, optimize="size") for network in covering_networks()]
     return programs + [plan_network(random_network(seed, LAYERS), optimize="speed") for seed in FAST_SEEDS]
 
 

@@ -93,14 +93,16 @@ def test_estimates_are_near_the_exact_counts(program: BareMetalProgram, layer: L
     (x,), rng = work.inputs, np.random.default_rng(2)
     levels = rng.integers(x.minimum, x.maximum + 1, x.shape)
     expected = work.op.run([levels[None].astype(np.int64)], work.inputs, work.output)[0]
-    counted = {}
+    counted, cycles = {}, {}
     for candidate in candidates(work):
-        output, counted[candidate.kernel.function], _ = run_convolution(program, candidate, levels, trace=False)
+        function = candidate.kernel.function
+        output, counted[function], cycles[function] = run_convolution(program, candidate, levels)
         np.testing.assert_array_equal(output, expected)
         estimate = candidate.spec.instructions(work)
-        assert estimate == pytest.approx(counted[candidate.kernel.function], rel=1 / 3), candidate.kernel.function
+        assert estimate == pytest.approx(counted[function], rel=1 / 3), function
+        assert candidate.cycles == pytest.approx(cycles[function], rel=0.4), function
     assert len(counted) >= 2
-    assert counted[choose(work, optimize="speed").kernel.function] <= 1.1 * min(counted.values()), counted
+    assert cycles[choose(work, optimize="speed").kernel.function] <= 1.1 * min(cycles.values()), cycles
 
 
 def functions(work: Work[Any]) -> list[str]:
@@ -149,10 +151,12 @@ def test_steps_on_no_line_keep_their_form() -> None:
     assert gather.form(even).kind == "packed"
 
 
-def test_for_size_the_shared_kernel_runs_each_layer() -> None:
-    work = Layer((8, 8, 64), 64).work()
+@pytest.mark.parametrize(("shape", "balanced"), [((4, 4, 16), "stq_convolve_t2_s8"), ((8, 8, 64), "stq_gather8_t2_s8")])
+def test_balanced_pays_for_code_where_it_saves_as_much_time(shape: tuple[int, int, int], balanced: str) -> None:
+    work = Layer(shape, 8).work()
     assert choose(work, optimize="speed").kernel.function == "stq_gather8_t2_s8"
-    assert choose(work, optimize="size").kernel.function == choose(work).kernel.function == "stq_convolve_t2_s8"
+    assert choose(work, optimize="size").kernel.function == "stq_convolve_t2_s8"
+    assert choose(work).kernel.function == choose(work, optimize="balanced").kernel.function == balanced
 
 
 def test_a_kernel_can_be_demanded() -> None:

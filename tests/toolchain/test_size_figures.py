@@ -12,6 +12,7 @@ from stq_deploy.network.ops import DepthwiseConvolve, Window
 from stq_deploy.network.requantize import KeepAccumulator
 from stq_deploy.pipeline import load_any
 from stq_deploy.program import plan_network
+from stq_deploy.program.options import kernel_options
 from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
@@ -57,14 +58,20 @@ def test_other_networks_have_no_depthwise_surcharge() -> None:
 
 
 def test_the_shipped_network_keeps_its_budget(compiler: Compiler, board: Board, tmp_path: Path) -> None:
-    """Flash below 190 KB in all, arena below 128 KB; KB = 1024, as the paper counts.
+    """Flash below 195 KB in all, arena below 128 KB; KB = 1024, as the paper counts.
 
-    The paper's budget is 400 KB. 107 of the 128 outputs of fc1 are constants, whose weights take no flash.
+    The paper's budget is 400 KB. 107 of the 128 outputs of fc1 are constants, whose weights take no flash. For size it
+    links to less, by about what the trade of kernels estimates.
     """
     network = load_any(resolve_model("zoo:stq-cifar10"))
     built = build_firmware(plan_network(network), board, tmp_path / "out", compiler=compiler)
-    assert built.flash_bytes == built.figures.linked_bytes < 190 * KIB
+    assert built.flash_bytes == built.figures.linked_bytes < 195 * KIB
     assert plan_network(network).arena.bytes < 128 * KIB
+    small = build_firmware(plan_network(network, optimize="size"), board, tmp_path / "small", compiler=compiler)
+    options = {name: one for one in kernel_options(built.program) for name in one.suits}
+    expected = options["balanced"].flash_bytes - options["size"].flash_bytes
+    assert built.flash_bytes - small.flash_bytes == pytest.approx(expected, rel=1 / 3)
+    assert options["balanced"].is_chosen and options["balanced"].cycles < options["size"].cycles / 3
     # What qkeras.estimate.extract_model_operations gives for the shipped .h5: 410.359375 KiB.
     assert built.figures.qstats_bytes == 410.359375 * KIB
     assert built.figures.packed_bytes == 162_376

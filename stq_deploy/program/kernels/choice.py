@@ -1,10 +1,9 @@
-"""Chooses the kernel of an op among those that can run it: for the smallest image, or for the fewest instructions."""
+"""Chooses the kernel of each op among those that can run it: for time, for flash, or for both."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
@@ -29,6 +28,7 @@ from stq_deploy.network.ops import (
     Table,
     Upsample,
 )
+from stq_deploy.program.kernels.candidate import Candidate
 from stq_deploy.program.kernels.convolve import ConvolveKernels, DepthwiseConvolveKernels
 from stq_deploy.program.kernels.dense import DenseKernels
 from stq_deploy.program.kernels.elementwise import MultiplyKernels, RescaleKernels, ScaledKernels
@@ -38,6 +38,7 @@ from stq_deploy.program.kernels.pool import AveragePoolKernels, MaxPoolKernels
 from stq_deploy.program.kernels.softmax import SoftmaxKernels
 from stq_deploy.program.kernels.spec import Kernel, KernelSpec
 from stq_deploy.program.kernels.table import CurveKernels, PairTableKernels, TableKernels
+from stq_deploy.program.kernels.trade import DEFAULT, Choice, Optimization, best_choices, suited
 from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.views import Views
 
@@ -51,30 +52,6 @@ FAMILIES: tuple[KernelSpec[Any], ...] = (
     PadKernels(Pad), CropKernels(Crop), UpsampleKernels(Upsample), ConcatenateKernels(Concatenate),
 )  # fmt: skip
 """Every family of kernels; of those that can run an op equally fast, an earlier one is preferred."""
-
-
-Optimization = Literal["size", "speed"]
-"""What kernels are chosen for.
-
-- size: the first family that can run an op. Layers share its code, so the image is smallest.
-- speed: the kernel with the fewest instructions by estimate. Gather convolutions add some KB of code to an image.
-"""
-OPTIMIZATIONS: tuple[Optimization, ...] = ("size", "speed")
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """One way to run an op.
-
-    Attributes:
-        spec: the family.
-        kernel: its function.
-        work: the op and its types.
-    """
-
-    spec: KernelSpec[Any]
-    kernel: Kernel
-    work: Work[Op]
 
 
 def work_of(network: Network, op: Op) -> Work[Op]:
@@ -133,19 +110,23 @@ def candidates(work: Work[Op]) -> tuple[Candidate, ...]:
     )
 
 
-def choose(work: Work[Op], function: str | None = None, optimize: Optimization = "size") -> Candidate:
-    """The way to run an op that suits `optimize`, or the one with this C function.
+def choose(work: Work[Op], function: str | None = None, optimize: Optimization = DEFAULT) -> Candidate:
+    """The way to run an op that suits `optimize` where it is the only layer, or the one with this C function.
+
+    Raises:
+        StqError: there is none.
+    """
+    return suited(best_choices([_options(work, function)]), optimize).chosen[0]
+
+
+def _options(work: Work[Op], function: str | None) -> tuple[Candidate, ...]:
+    """The candidates, or only the one with this C function.
 
     Raises:
         StqError: there is none.
     """
     found = candidates(work)
-    if function is not None:
-        return _of_function(found, function)
-    if optimize == "size":
-        return found[0]
-    estimates = {one: estimate for one in found if (estimate := one.spec.instructions(work)) is not None}
-    return min(found, key=lambda one: estimates[one]) if len(estimates) == len(found) else found[0]
+    return found if function is None else (_of_function(found, function),)
 
 
 def _of_function(found: tuple[Candidate, ...], function: str) -> Candidate:
@@ -162,13 +143,24 @@ def _of_function(found: tuple[Candidate, ...], function: str) -> Candidate:
 
 
 def choose_kernels(
-    network: Network, views: Views, wanted: Mapping[str, str] | None = None, optimize: Optimization = "size"
+    network: Network, views: Views, wanted: Mapping[str, str] | None = None, optimize: Optimization = DEFAULT
 ) -> tuple[Candidate, ...]:
     """The way to run each op that does work on the device, in the network's order.
 
     Args:
-        wanted: layer -> C function of the kernel that shall run it, instead of the one that suits `optimize`.
-        optimize: what the other layers' kernels are chosen for.
+        wanted, optimize: as for `plan_network`.
+
+    Raises:
+        StqError: as `kernel_choices`.
+    """
+    return suited(kernel_choices(network, views, wanted), optimize).chosen
+
+
+def kernel_choices(network: Network, views: Views, wanted: Mapping[str, str] | None = None) -> tuple[Choice, ...]:
+    """The choices of kernels for the ops that do work that no other choice beats in both time and flash.
+
+    Args:
+        wanted: layer -> C function of the kernel that shall run it.
 
     Raises:
         StqError: there is none for some op, or `wanted` names a layer that the network does not have.
@@ -186,7 +178,7 @@ def choose_kernels(
             else "a name was misspelled, or conversion has fused the layer with another",
             next=f"choose one of {', '.join(op.name for op in ops)}",
         )
-    return tuple(choose(work_of(network, op), wanted.get(op.name), optimize) for op in ops)
+    return best_choices([_options(work_of(network, op), wanted.get(op.name)) for op in ops])
 
 
 def refuse(what: str, where: str, cause: str) -> StqError:

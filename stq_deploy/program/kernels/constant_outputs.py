@@ -8,6 +8,7 @@ the program leaves its row of weights out.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,8 +66,8 @@ class LiveOutputs:
 def constant_outputs(op: Dense, x: TensorType) -> npt.NDArray[np.bool_]:
     """bool (outputs,): which outputs are proved to be one level for every input with the levels of `x`.
 
-    An output is proved if its level is the same at both ends of what its sum can reach, and its requantization either
-    never falls or never rises between them.
+    An output is proved if its level is the same at both ends of what its sum can reach. Its requantization must also
+    never fall, or never rise, between them.
     """
     low, high = op.accumulator_range(x)
     equal = op.requantize.apply(low[None])[0] == op.requantize.apply(high[None])[0]
@@ -92,9 +93,8 @@ def live_outputs(work: Work[Dense]) -> LiveOutputs:
     saved = int(constant.sum()) * row_bytes
     if saved <= constants.nbytes + _PLACE_BYTES * len(places) + _CODE_BYTES:
         return LiveOutputs(work, np.arange(outputs, dtype=np.int32), np.zeros_like(constants))
-    kept = replace(
-        op, weights=np.ascontiguousarray(op.weights[:, places]), requantize=of_channels(op.requantize, places)
-    )
+    weights: Any = np.ascontiguousarray(op.weights[:, places])
+    kept = replace(op, weights=weights, requantize=of_channels(op.requantize, places))
     output = replace(work.output, shape=(len(places),))
     return LiveOutputs(Work(kept, work.inputs, output), places.astype(np.int32), constants)
 

@@ -17,7 +17,7 @@ from stq_deploy.program.kernels.requantized import (
     requantize_call,
     requantize_reads,
 )
-from stq_deploy.program.kernels.spec import Traffic
+from stq_deploy.program.kernels.spec import Kernel, Traffic
 from stq_deploy.program.kernels.weighted import COLUMN_BYTES, Weighted
 from stq_deploy.program.kernels.windows import covered_bytes, covered_elements, window_note
 from stq_deploy.program.kernels.work import Work
@@ -68,6 +68,13 @@ class ConvolveKernels(Weighted[Convolve]):
         steps: int = -(-row // 16) if op.weight_bits == 1 else -(-row * op.weight_bits // 32)
         multiplied = steps * STEP_INSTRUCTIONS[op.weight_bits] * output.channels // 4
         return pixels * (multiplied + 25 * output.channels + 5 * row + 15 * taps)
+
+    def code(self, kernel: Kernel) -> dict[str, int]:
+        return {
+            kernel.function: 650,
+            f"convolve, {kernel.weight_bits}-bit weights": 500,
+            f"convolve, windows of {kernel.input_types[0]}": 650,
+        }
 
 
 class DepthwiseConvolveKernels(Weighted[DepthwiseConvolve]):

@@ -44,6 +44,8 @@ class GatherKernels(Weighted[Convolve]):
         lane_bytes: bytes in which a pixel's level lies: 1 or 2.
     """
 
+    cycles_per_instruction = 0.68
+
     def __init__(self, op: type[Convolve], lane_bytes: int) -> None:
         super().__init__(op)
         self.lane_bytes = lane_bytes
@@ -145,6 +147,15 @@ class GatherKernels(Weighted[Convolve]):
         places = layer.table_units // layer.input_shape[2]
         prepared = 250 * places + 12 * self.lane_bytes * layer.table_units + (9_000 if layer.by_code else 1_000)
         return summed + store + decode * output.channels * layer.weights + prepared
+
+    def code(self, kernel: Kernel) -> dict[str, int]:
+        return {
+            kernel.function: 850,
+            "gather": 4_700,
+            f"gather, lanes of {self.lane_bytes}": 220,
+            f"gather, fill {self.lane_bytes} {kernel.input_types[0]}": 800,
+            f"gather, {kernel.weight_bits}-bit weights": 550 if kernel.weight_bits == 2 else 300,
+        }
 
     def _entries(self, work: Work[Convolve]) -> tuple[int, int]:
         """Entries of all lists, and the blocks in which they are summed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 from stq_deploy.network.tensor import fits
 from stq_deploy.program.kernels.call import CallContext, KernelCall
@@ -20,6 +20,12 @@ C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
 ANY_TYPE = tuple(ELEMENT_NAMES)
 HAND_MADE = "the .stq file is hand-made"
 """The cause that an error gives for an op that no conversion makes."""
+
+
+_PER_ELEMENT = 10
+"""Instructions for each output element of an op without an estimate."""
+_FUNCTION_BYTES = 700
+"""Bytes of code of a function without an estimate."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,10 @@ class KernelSpec(ABC, Generic[AnyOp]):
 
     Attributes:
         op: the class of ops that it runs.
+        cycles_per_instruction: estimated, on a Cortex-M7.
     """
+
+    cycles_per_instruction: ClassVar[float] = 0.85
 
     def __init__(self, op: type[AnyOp]) -> None:
         self.op = op
@@ -149,6 +158,20 @@ class KernelSpec(ABC, Generic[AnyOp]):
         with exact counts.
         """
         return None
+
+    def cycles(self, work: Work[AnyOp]) -> int:
+        """Estimated cycles of one inference on a Cortex-M7, from the instructions.
+
+        A family without an estimate has no rival, so its time only stands beside that of other layers.
+        """
+        instructions = self.instructions(work)
+        if instructions is None:
+            instructions = work.op.macs(work.inputs, work.output) + _PER_ELEMENT * work.output.elements
+        return round(self.cycles_per_instruction * instructions)
+
+    def code(self, kernel: Kernel) -> dict[str, int]:
+        """Estimated bytes of code that a function needs, by part; kernels share the parts of equal names."""
+        return {kernel.function: _FUNCTION_BYTES}
 
     def weight_bytes(self, work: Work[AnyOp]) -> int:
         """Bytes of the packed weights."""

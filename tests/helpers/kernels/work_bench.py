@@ -10,7 +10,7 @@ import numpy.typing as npt
 from stq_deploy.cycles.cores import core_model
 from stq_deploy.cycles.predict import predict
 from stq_deploy.network.ops import Convolve
-from stq_deploy.program.kernels.choice import Candidate
+from stq_deploy.program.kernels.candidate import Candidate
 from stq_deploy.program.kernels.convolve import ConvolveKernels
 from stq_deploy.program.kernels.gather import GatherKernels
 from stq_deploy.program.weights import pack_weights

@@ -1,0 +1,114 @@
+"""The trade of time against flash: every undominated choice is found, and shared code counts once."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stq_deploy.network import TensorType
+from stq_deploy.network.ops import Table
+from stq_deploy.program.kernels.candidate import Candidate
+from stq_deploy.program.kernels.spec import Kernel
+from stq_deploy.program.kernels.table import TableKernels
+from stq_deploy.program.kernels.trade import best_choices, choice_of, suited
+from stq_deploy.program.kernels.work import Work
+
+LEVELS = TensorType((4,), "int8", 0, 3, 1.0)
+
+
+class PricedKernels(TableKernels):
+    """A family that states its price."""
+
+    def __init__(self, cycles: int, constants: int, code: dict[str, int]) -> None:
+        super().__init__(Table)
+        self.price, self.constants, self.parts = cycles, constants, code
+
+    def cycles(self, work: Work[Table]) -> int:
+        return self.price
+
+    def table_bytes(self, work: Work[Table]) -> int:
+        return self.constants
+
+    def code(self, kernel: Kernel) -> dict[str, int]:
+        return self.parts
+
+
+def candidate(function: str, cycles: int, constants: int, code: dict[str, int]) -> Candidate:
+    work: Any = Work(Table("t", ("x",), "y", (), np.zeros(256, np.int8)), (LEVELS,), LEVELS)
+    return Candidate(cast(Any, PricedKernels(cycles, constants, code)), Kernel(function, ("int8",)), work)
+
+
+def slow(cycles: int = 100) -> Candidate:
+    return candidate("slow", cycles, 10, {"slow": 50})
+
+
+def fast(cycles: int = 10) -> Candidate:
+    return candidate("fast", cycles, 10, {"fast": 80, "shared": 20})
+
+
+def functions(options: list[list[Candidate]]) -> list[tuple[list[str], int, int]]:
+    found = best_choices(options)
+    return [([one.kernel.function for one in choice.chosen], choice.cycles, choice.flash_bytes) for choice in found]
+
+
+def test_code_counts_once_however_many_layers_use_it() -> None:
+    assert functions([[slow(), fast()]] * 3) == [(["slow"] * 3, 300, 80), (["fast"] * 3, 30, 130)]
+    also = candidate("other", 5, 0, {"other": 7, "shared": 20})
+    assert functions([[fast()], [also]]) == [(["fast", "other"], 15, 10 + 80 + 20 + 7)]
+
+
+def test_a_layer_that_needs_the_code_anyway_makes_it_free_for_others() -> None:
+    assert functions([[fast()], [slow(), fast()]]) == [(["fast", "fast"], 20, 120)]
+
+
+def test_a_choice_between_the_smallest_and_the_fastest_is_kept() -> None:
+    little = candidate("slow", 20, 10, {"slow": 50})
+    found = functions([[slow(), fast()], [little, fast(19)]])
+    assert found == [(["slow", "slow"], 120, 70), (["fast", "fast"], 29, 120)]
+
+
+def test_what_each_aim_takes() -> None:
+    choices = best_choices([[slow(), fast()]] * 2)
+    assert [suited(choices, aim).cycles for aim in ("size", "speed", "balanced")] == [200, 20, 20]
+    close = best_choices([[slow(), fast(70)]] * 2)  # 200 x 70 bytes, 140 x 120 bytes
+    assert [suited(close, aim).cycles for aim in ("size", "speed", "balanced")] == [200, 140, 200]
+
+
+def test_one_candidate_leaves_no_choice() -> None:
+    (choice,) = best_choices([[slow()], [fast()]])
+    assert suited([choice], "speed") is suited([choice], "size") is choice
+
+
+PRICES = st.tuples(st.integers(1, 9), st.integers(0, 9))
+
+
+@given(st.lists(st.lists(PRICES, min_size=3, max_size=3), min_size=1, max_size=4))
+def test_no_other_assignment_beats_the_smallest_and_the_fastest(prices: list[list[tuple[int, int]]]) -> None:
+    code: list[dict[str, int]] = [{"a": 5}, {"b": 9, "bc": 3}, {"c": 2, "bc": 3}]
+    options = [
+        [candidate("abc"[i], cycles, constants, code[i]) for i, (cycles, constants) in enumerate(layer)]
+        for layer in prices
+    ]
+    every = [choice_of(chosen) for chosen in product(*options)]
+    found = best_choices(options)
+    assert found[-1].cycles == min(one.cycles for one in every)
+    for one, other in pairwise(found):
+        assert one.flash_bytes < other.flash_bytes and one.cycles > other.cycles
+    for one in found:
+        faster = [other for other in every if other.cycles < one.cycles]
+        same_functions = {c.kernel.function for c in one.chosen}
+        assert all({c.kernel.function for c in other.chosen} - same_functions for other in faster)
+
+
+@pytest.mark.parametrize("count", [12, 13])
+def test_many_functions_are_tried_by_family(count: int) -> None:
+    options = [
+        [candidate(f"f{i}", 10 + i, 1, {f"f{i}": 1}), candidate(f"g{i}", 5, 1, {f"g{i}": 2})] for i in range(count // 2)
+    ]
+    options.append([candidate("extra", 3, 1, {"extra": 1}), candidate("f0", 2, 1, {"f0": 1})])
+    assert best_choices(options)[-1].cycles == 5 * (count // 2) + 2
