@@ -23,14 +23,14 @@ FIGURES = ["bench_convert", "bench_kernels", "build_schemes", "check_cycles", "c
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("tool", [*FIGURES, "run_hls4ml_tests", "ds_cnn_from_tflite"])
+@pytest.mark.parametrize("tool", [*FIGURES, "run_hls4ml_tests", "tflite_cases"])
 def test_a_foreign_file_stays(tool: str, tmp_path: Path) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("mine")
     arguments = {
         "mlperf_tiny": ["--data", tmp_path, "--json", notes],
         "run_hls4ml_tests": [tmp_path, "--out", notes],
-        "ds_cnn_from_tflite": [notes, notes],
+        "tflite_cases": [notes],
     }.get(tool, ["--json", notes])
     command = [sys.executable, TOOLS / f"{tool}.py", *arguments]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)

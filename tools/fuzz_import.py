@@ -382,7 +382,7 @@ def unfinished(path: Path, seed: int, format: str) -> dict[str, Any]:
     if path.is_file():
         found = json.loads(path.read_text())
         if (found["seed"], found["what"]) == (seed, figures["what"]):
-            return figures | found
+            return {**figures, **found}
     return figures
 
 

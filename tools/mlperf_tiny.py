@@ -1,10 +1,16 @@
-"""MLPerf Tiny's ResNetV1 and DS-CNN, quantized after training, on the emulated board: accuracy beside their references.
+"""MLPerf Tiny's models: ours beside the publishers'.
+
+ResNetV1 and DS-CNN are quantized after training and run on the emulated board: accuracy beside the references. The
+published int8 files are also read as they are. Their levels must equal TensorFlow Lite's reference interpreter's in
+every byte; its other kernels round otherwise, and the bytes that then differ are counted.
 
 The data folder holds, under the names that their publishers gave them,
   mlperf_tiny/pretrainedResnet.h5, pretrainedResnet_quant.tflite, kws_ref_model_float32.tflite, kws_ref_model.tflite
       (mlcommons/tiny), and the test samples of image classification and keyword spotting as ic01_perf_rgb.npz (x uint8
       (N, 32, 32, 3), y) and kws01_mfcc_int8.npz (x int8 (N, 49, 10) on the int8 model's input grid, y);
   cifar10_gray.npz and gsc12_mfcc.npz: calibration samples, none of them among the test samples.
+`--more` names a folder with vww_96_int8.tflite and ad01_int8.tflite (mlcommons/tiny), whose own samples are not here.
+They get CIFAR-10's test pictures, three times as large, and random levels.
 
 ResNetV1 was trained on RGB images, of which only the 200 test samples are available here. So it is calibrated on gray
 training images, with their one channel three times, and also scored on the gray test images. Calibration takes the
@@ -38,11 +44,16 @@ from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, mismatches
 from stq_deploy.executors.host_executor import HostExecutor
+from stq_deploy.frontend.importer import read_source
+from stq_deploy.lowering.float_graph import run_graph
+from stq_deploy.lowering.structure import find_ending
+from stq_deploy.network import Network
+from stq_deploy.network.ops import RequantizedOp
+from stq_deploy.network.reference import run as run_in_numpy
 from stq_deploy.pipeline import Conversion, PostTraining, load_any, open_source
 from stq_deploy.program import plan_network
-from stq_deploy.research.training.result import save_model
 from stq_deploy.targets.boards import load_board
-from tools import ds_cnn_from_tflite as tflite
+from tools import tflite_interpreter as tflite
 from tools.figures_file import check_figures, write_figures
 
 CALIBRATION = 256
@@ -58,7 +69,7 @@ class Task:
     """One benchmark.
 
     Attributes:
-        model: Keras file. conversion: how it becomes a network.
+        model: Keras or .tflite file. conversion: how it becomes a network.
         samples: to score on, on the board as well. more: sets to score on in C on the host alone, by name.
         int8: the reference .tflite file.
     """
@@ -79,22 +90,100 @@ class Task:
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the figures to this file.")
 @click.option("--gray", default=10_000, help="Gray test images for ResNetV1.")
 @click.option("--ranges", default="mse", help="Ranges of activations, mse or minmax.")
-def main(data: Path, json_path: Path | None, gray: int, ranges: str) -> None:
-    """Score MLPerf Tiny's ResNetV1 and DS-CNN in int8 on the emulated STM32H743, beside their references."""
+@click.option(
+    "--more", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder of further int8 files."
+)
+def main(data: Path, json_path: Path | None, gray: int, ranges: str, more: Path | None) -> None:
+    """Score MLPerf Tiny's models in int8, on the emulated STM32H743 and beside TensorFlow Lite."""
     try:
         check_figures(json_path)
+        published = {file.path.name: _as_published(file) for file in _published(data, more)}
         with tempfile.TemporaryDirectory(prefix="stq-mlperf-") as folder:
-            tasks = (_resnet(data, gray, ranges), _ds_cnn(data, Path(folder), ranges))
+            tasks = (_resnet(data, gray, ranges), _ds_cnn(data, ranges))
             found = {task.name: _score(task, Path(folder)) for task in tasks}
     except StqError as error:
         raise click.ClickException(str(error)) from error
     if json_path is not None:
-        write_figures(json_path, found)
+        write_figures(json_path, {"published_int8": published, **found})
     scored = [part for result in found.values() for part in (result, *result["more"].values())]
     worst = max(abs(part["points_from_reference"]) for part in scored)
     differing = sum(result["board_mismatches"] + result["host_mismatches"] for result in found.values())
     click.echo(f"At most {worst:.1f} points from the int8 references; logits that differ from NumPy's: {differing}.")
-    sys.exit(1 if worst > ALLOWED_POINTS or differing else 0)
+    unequal = sum(row["bytes_differing_from_reference_kernels"] for row in published.values())
+    click.echo(f"Bytes of the published int8 models that differ from TensorFlow Lite's reference kernels: {unequal}.")
+    sys.exit(1 if worst > ALLOWED_POINTS or differing or unequal else 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Published:
+    """An int8 file that is read as it is.
+
+    Attributes:
+        x: int8 (N, *input shape), levels of its input. y: (N,), or None where no labels are known.
+        samples: what the samples are.
+    """
+
+    path: Path
+    x: npt.NDArray[np.int8]
+    y: Classes | None
+    samples: str
+
+
+def _published(data: Path, more: Path | None) -> Iterator[Published]:
+    folder = data / "mlperf_tiny"
+    words, labels = _arrays(folder / "kws01_mfcc_int8.npz", "x", "y")
+    yield Published(folder / "kws_ref_model.tflite", words[..., None], labels, "its own")
+    pictures, classes = _arrays(folder / "ic01_perf_rgb.npz", "x", "y")
+    levels = (pictures.astype(np.int16) - 128).astype(np.int8)
+    yield Published(folder / "pretrainedResnet_quant.tflite", levels, classes, "its own")
+    if more is None:
+        return
+    large = levels[:50].repeat(3, axis=1).repeat(3, axis=2)
+    yield Published(more / "vww_96_int8.tflite", large, None, "CIFAR-10's test pictures, three times as large")
+    drawn = np.random.default_rng(0).integers(-128, 128, (200, 640)).astype(np.int8)
+    yield Published(more / "ad01_int8.tflite", drawn, None, "random levels")
+
+
+def _as_published(file: Published) -> dict[str, Any]:
+    """A published file against both kinds of TensorFlow Lite's kernels, printed as a row."""
+    network, content = load_any(open_source(file.path)), file.path.read_bytes()
+    with HostExecutor(plan_network(network)) as host:
+        ours = host.run(file.x)[0].reshape(len(file.x), -1)
+    flat = (len(file.x), -1)
+    theirs = tflite.run(content, file.x, reference=True, before_softmax=True).reshape(flat)
+    other = tflite.run(content, file.x).reshape(flat)
+    # These kernels allow no look at the numbers before the softmax, so only the classes are compared.
+    numpy_differs = int((run_in_numpy(network, file.x[:20]).reshape(20, -1) != ours[:20]).sum())
+    found = {
+        "samples": len(file.x),
+        "samples_are": file.samples,
+        "bytes": int(ours.size),
+        "bytes_differing_from_reference_kernels": int((ours != theirs).sum()) + numpy_differs,
+        "predictions_differing_from_other_kernels": int((ours.argmax(1) != other.argmax(1)).sum()),
+        "requantizations": _requantizations(network),
+        "model_hash": network.sha256(),
+        "macs": sum(count for _, count in network.macs()),
+    }
+    if file.y is not None:
+        found["right"] = int((ours.argmax(1) == file.y).sum())
+        found["right_by_tensorflow_lite"] = int((theirs.argmax(1) == file.y).sum())
+    click.echo(
+        f"{file.path.name}: {found['samples']} samples ({file.samples}), {found['bytes']:,} bytes, "
+        f"{found['bytes_differing_from_reference_kernels']} differ from the reference kernels, "
+        f"{found['predictions_differing_from_other_kernels']} predictions from the other kernels"
+        + (
+            f"; right: {found['right']}, TensorFlow Lite {found['right_by_tensorflow_lite']}"
+            if "right" in found
+            else ""
+        )
+    )
+    return found
+
+
+def _requantizations(network: Network) -> dict[str, int]:
+    """Form -> number of ops that have it."""
+    kinds = [op.requantize.kind for op in network.ops if isinstance(op, RequantizedOp)]
+    return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
 
 def _resnet(data: Path, gray: int, ranges: str) -> Task:
@@ -122,10 +211,8 @@ def _rgb(gray: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.repeat(gray, 3, axis=-1).astype(np.uint8)
 
 
-def _ds_cnn(data: Path, made: Path, ranges: str) -> Task:
+def _ds_cnn(data: Path, ranges: str) -> Task:
     folder = data / "mlperf_tiny"
-    model, _ = tflite.rebuild(folder / "kws_ref_model_float32.tflite")
-    save_model(model, made / "ds_cnn.h5")
     reference = folder / "kws_ref_model.tflite"
     scale, zero_point = tflite.input_grid(reference.read_bytes())
     x, y = _arrays(folder / "kws01_mfcc_int8.npz", "x", "y")
@@ -138,7 +225,7 @@ def _ds_cnn(data: Path, made: Path, ranges: str) -> Task:
     calibration = _features(mfcc[drawn][..., None].astype(np.float32), np.zeros(CALIBRATION, np.int64), spanned)
     return Task(
         "ds_cnn",
-        made / "ds_cnn.h5",
+        folder / "kws_ref_model_float32.tflite",
         Conversion(post_training=PostTraining(calibration, ranges)),
         _features(features, y.astype(np.int64), spanned),
         {},
@@ -165,7 +252,7 @@ def _score(task: Task, folder: Path) -> dict[str, Any]:
     macs = sum(count for _, count in network.macs())
     click.echo(f"{task.name}: {macs:,} multiply-accumulates")
     firmware = build_afresh(plan_network(network), board, folder / task.name)
-    floats = FloatModel(source, task.conversion)
+    floats = _float_model(task)
     file = SampleFile(task.name, task.samples)
     summary = run_files(board, firmware, [file], folder / task.name, port=None, boards=os.cpu_count() or 1)
     (comparison,) = summary.comparisons
@@ -198,6 +285,20 @@ def _score(task: Task, folder: Path) -> dict[str, Any]:
     }
 
 
+def _float_model(task: Task) -> Callable[[Values], Values]:
+    """The float model's logits or probabilities. A .tflite file's weights are integers, so its graph is exact."""
+    if task.model.suffix == ".h5":
+        predict = FloatModel(open_source(task.model), task.conversion).keras.predict
+        return lambda values: np.asarray(predict(values, batch_size=128, verbose=0))
+    graph = read_source(task.model, post_training=True)
+    logits = find_ending(graph, graph.outputs[0]).logits
+
+    def run(values: Values) -> Values:
+        return np.concatenate([dict(run_graph(graph, values[i : i + 100]))[logits] for i in range(0, len(values), 100)])
+
+    return run
+
+
 class _Shown:
     """Predictions by executor, each printed when it is known; the float model's come first."""
 
@@ -228,14 +329,13 @@ class _Shown:
 
 
 def _score_on_host(
-    task: Task, host: HostExecutor, floats: FloatModel, samples: SampleSet
+    task: Task, host: HostExecutor, floats: Callable[[Values], Values], samples: SampleSet
 ) -> tuple[_Shown, npt.NDArray[Any]]:
     """The float model, the int8 reference, and the network in C on the host, whose logits (N, K) come besides."""
     shown, inputs = _Shown(samples.y), read_inputs(samples, host.program.network.input_format)
     # The float model sees the samples themselves, the reference their places on its own grid: not the network's levels.
     values = inputs.values
-    predict: Callable[..., npt.NDArray[Any]] = floats.keras.predict
-    shown.add(FLOAT, classes_of(predict(values, batch_size=128, verbose=0)))
+    shown.add(FLOAT, classes_of(floats(values)))
     reference = task.int8.read_bytes()
     scale, zero_point = tflite.input_grid(reference)
     levels = np.clip(np.rint(values / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)

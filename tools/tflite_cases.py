@@ -24,6 +24,10 @@ import numpy.typing as npt
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from stq_deploy.common.errors import StqError
+from stq_deploy.common.file_kinds import ARRAYS, kind_of_file
+from stq_deploy.common.files import check_output, write_whole
+
 INT8, INT4, INT32, FLOAT, UINT8 = 9, 17, 2, 0, 3
 _CODES = {
     "ADD": 0, "AVERAGE_POOL_2D": 1, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 4, "DEQUANTIZE": 6,
@@ -305,6 +309,13 @@ CASES: dict[str, Callable[[Case], tuple[int, int]]] = {
 @click.option("--seed", default=20)
 def main(destination: Path, seed: int) -> None:
     """Write DESTINATION (.npz)."""
+    try:
+        check_output(
+            destination, what="a file of cases (.npz)", recognize=lambda path: kind_of_file(path) is ARRAYS,
+            force_option=False,
+        )  # fmt: skip
+    except StqError as error:
+        raise click.ClickException(str(error)) from error
     import tensorflow as tf
 
     arrays: dict[str, npt.NDArray[Any]] = {}
@@ -334,7 +345,7 @@ def main(destination: Path, seed: int) -> None:
     memory = io.BytesIO()
     save: Any = np.savez_compressed  # its keywords are the arrays
     save(memory, **arrays)
-    destination.write_bytes(memory.getvalue())
+    write_whole(destination, memory.getvalue())
     click.echo(f"{destination}: {len(CASES)} cases, {len(memory.getvalue()):,} bytes")
 
 
