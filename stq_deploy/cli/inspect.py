@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=MODEL, default="zoo:stq-cifar10")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, all else on stderr.")
 def inspect(model: str, as_json: bool) -> None:
-    """Show MODEL as a table: a QKeras .h5 or .keras file, or a converted .stq network.
+    """Show MODEL as a table: a Keras, TensorFlow Lite or ONNX file, or a converted .stq network.
 
     Lists every layer of a Keras model, with the reason for those that cannot be converted; bytes are those of the
     packed weights. Exit code 1 if a layer is not supported. Needs no TensorFlow.

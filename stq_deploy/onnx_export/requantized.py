@@ -14,6 +14,7 @@ from stq_deploy.network.requantize import (
     KeepAccumulator,
     LongRequantize,
     MultiplierRequantize,
+    RoundedRequantize,
     ShiftRequantize,
     TableRequantize,
     ThresholdRequantize,
@@ -74,6 +75,19 @@ def _long(graph: GraphBuilder, acc: Accumulator, form: LongRequantize) -> str:
     return graph.add("Min", [above, graph.constant(acc.rows(form.highest))])
 
 
+def _rounded(graph: GraphBuilder, acc: Accumulator, form: RoundedRequantize) -> str:
+    shift = acc.rows(form.shift)
+    left, right = form.left_shift + np.maximum(shift, 0), np.maximum(-shift, 0)
+    value = graph.sum(acc.name, acc.rows(form.offset))
+    scaled = graph.times(value, acc.rows(form.multiplier) << left)
+    product = graph.shift_right(graph.sum(scaled, 2**30), 31)
+    if (right > 0).any():
+        half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
+        below = graph.times(graph.shift_right(product, 40), (right > 0).astype(np.int64))  # -1 below 0
+        product = graph.shift_right(graph.add("Add", [graph.sum(product, half), below]), right)
+    return graph.clip(graph.sum(product, form.zero_point), form.minimum, form.maximum)
+
+
 def _threshold(graph: GraphBuilder, acc: Accumulator, form: ThresholdRequantize) -> str:
     signed = graph.times(acc.name, acc.rows(form.sign))
     count = form.thresholds.shape[1]
@@ -101,6 +115,7 @@ FORMS: dict[type[Form], Callable[[GraphBuilder, Accumulator, Any], str]] = {
     ShiftRequantize: _shift,
     WideRequantize: _wide,
     LongRequantize: _long,
+    RoundedRequantize: _rounded,
     ThresholdRequantize: _threshold,
     TableRequantize: _table,
     KeepAccumulator: _keep,

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from stq_deploy.network import Network, load_network, save_network
-from stq_deploy.network.ops import OP_KINDS
+from stq_deploy.network.ops import OP_KINDS, RequantizedOp
 from stq_deploy.network.reference import run_outputs
 from stq_deploy.network.requantize import REQUANTIZE_KINDS
 from stq_deploy.onnx_export import network_model
 from stq_deploy.onnx_export.operations import OPERATIONS
 from stq_deploy.onnx_export.requantized import FORMS
+from stq_deploy.pipeline import Pipeline
 from stq_deploy.zoo.shipped import resolve_model
 from tests.helpers.command_line import invoke
 from tests.helpers.covering_networks import SEEDS, covering_networks
+from tests.helpers.frontend.tflite_cases import cases
 from tests.helpers.networks import random_levels, random_network
 
 onnx = pytest.importorskip("onnx")
@@ -64,6 +66,16 @@ def assert_witnessed(network: Network, dialect: Any, samples: int = 2) -> None:
 @pytest.mark.parametrize("at", range(len(SEEDS)))
 def test_every_op_and_form_gives_the_same_levels(at: int) -> None:
     assert_witnessed(covering_networks()[at], "onnx" if at % 2 else "qonnx")
+
+
+@pytest.mark.parametrize("case", ["conv", "add_far", "mean"])
+def test_levels_that_a_file_defines_are_the_same(case: str, tmp_path: Path) -> None:
+    path = tmp_path / "case.tflite"
+    path.write_bytes(cases()[case][0])
+    network = Pipeline().convert(path)
+    forms = {op.requantize.kind for op in network.ops if isinstance(op, RequantizedOp)}
+    assert "rounded" in forms
+    assert_witnessed(network, "onnx", 4)
 
 
 def test_a_shipped_network_gives_the_same_logits() -> None:

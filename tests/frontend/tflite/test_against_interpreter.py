@@ -6,24 +6,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.network.reference import run
 from stq_deploy.pipeline import Pipeline
-
-CASES = Path(__file__).resolve().parents[2] / "data" / "tflite_cases.npz"
-
-
-def cases() -> dict[str, tuple[bytes, npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Name -> (the file's bytes, inputs, the interpreter's outputs)."""
-    with np.load(CASES, allow_pickle=False) as file:
-        names = [name.removesuffix(".model") for name in file.files if name.endswith(".model")]
-        return {n: (file[f"{n}.model"].tobytes(), file[f"{n}.x"], file[f"{n}.y"]) for n in names}
+from tests.helpers.frontend.tflite_cases import cases
 
 
 @pytest.mark.parametrize("name", sorted(cases()))
