@@ -99,6 +99,8 @@ def watch(folder: Path) -> None:
     sys.path.insert(0, str(folder))
     for content in (*originals(), *originals(KERAS_3), *originals(TFLITE)):
         attempt(content, folder / "model")
+    for content in originals(TFLITE):
+        attempt_here(content)
     if not _watching[0]:
         sys.addaudithook(_audit)
     _watching[0] = True

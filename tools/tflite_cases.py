@@ -343,8 +343,8 @@ def main(destination: Path, seed: int) -> None:
             f"{name}.y": np.stack(found),
         }
     memory = io.BytesIO()
-    save: Any = np.savez_compressed  # its keywords are the arrays
-    save(memory, **arrays)
+    compress: Any = np.savez_compressed  # its keywords are the arrays
+    compress(memory, **arrays)
     write_whole(destination, memory.getvalue())
     click.echo(f"{destination}: {len(CASES)} cases, {len(memory.getvalue()):,} bytes")
 
