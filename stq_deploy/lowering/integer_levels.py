@@ -31,7 +31,7 @@ from stq_deploy.lowering.certify import find_form
 from stq_deploy.lowering.epilogue import Thresholds
 from stq_deploy.lowering.proof import prove_at_steps
 from stq_deploy.network.certificate import Certificate
-from stq_deploy.network.requantize import Requantize, RoundedRequantize
+from stq_deploy.network.requantize import Requantize, RoundedRequantize, ThresholdRequantize
 from stq_deploy.network.tensor import TensorType
 
 _NEIGHBOURS = (0, 1, -1, 2, -2, 3, -3)
@@ -127,7 +127,7 @@ def certify_sum(
     """(factors of the two inputs, the requantization of their sum) that give the stated level at every pair of levels.
 
     Returns:
-        None if none of the factors tried does.
+        None if none of the factors tried does, and the level does not rise with the nearest factors' sum either.
     """
     first, second = (np.arange(x.minimum, x.maximum + 1, dtype=np.int64) - x.zero_point for x in (a, b))
     stated = np.clip(function.level(first[:, None], second), levels.low, levels.high)
@@ -141,7 +141,30 @@ def certify_sum(
             )  # fmt: skip
             certificate = Certificate(form.kind, True, channels=channels, entries=stated.size, checked=stated.size)
             return factors, Certified(full, certificate)
-    return None
+    return _by_steps(function, first, second, stated, channels)
+
+
+def _by_steps(
+    function: ScaledSum, first: Integers, second: Integers, stated: Integers, channels: int
+) -> tuple[tuple[int, int], Certified[Requantize]] | None:
+    """As `certify_sum`, by thresholds; None unless the stated level never falls as the sum of multiples rises."""
+    factors = round(function.terms[0].factor), round(function.terms[1].factor)
+    if 0 in factors or max(map(abs, factors)) > _MAXIMUM_FACTOR:
+        return None
+    acc = (first[:, None] * factors[0] + second * factors[1]).reshape(-1)
+    order = np.argsort(acc, kind="stable")
+    acc, levels = acc[order], stated.reshape(-1)[order]
+    if (np.diff(levels) < 0).any() or ((np.diff(acc) == 0) & (np.diff(levels) != 0)).any():
+        return None
+    minimum = int(levels[0])
+    steps = acc[np.searchsorted(levels, np.arange(minimum + 1, int(levels[-1]) + 1))].astype(np.int32)
+    form = ThresholdRequantize(np.tile(steps, (channels, 1)), np.ones(channels, np.int8), minimum)
+    one = ThresholdRequantize(steps[None], np.ones(1, np.int8), minimum)
+    if not np.array_equal(one.apply(acc[:, None])[:, 0], levels):
+        raise ArithmeticError("the thresholds of a sum are not exact")
+    return factors, Certified(
+        form, Certificate(form.kind, True, channels=channels, entries=levels.size, checked=levels.size)
+    )
 
 
 def _candidates(function: ScaledSum, minimum: int, maximum: int) -> Iterator[tuple[tuple[int, int], RoundedRequantize]]:
