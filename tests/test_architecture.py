@@ -148,9 +148,9 @@ JSON = {
     "datasets/samples.py", "report/page.py",
     # Records of trainings and of shipped models.
     "cli/cross_validate.py", "evaluation/cross_validation.py", "research/training/__init__.py",
-    "research/training/checkpoint.py", "research/training/config.py", "research/training/early_stop.py",
-    "research/training/pretrained.py", "research/training/progress.py", "research/training/recipe.py",
-    "research/training/result.py", "research/training/tensorboard.py", "research/training/trainer.py", "zoo/card.py",
+    "research/training/checkpoint.py", "research/training/config.py", "research/training/epoch_record.py",
+    "research/training/pretrained.py", "research/training/recipe.py",
+    "research/training/result.py", "research/training/trainer.py", "zoo/card.py",
     "zoo/shipped.py",
     # Scheme files, as TOML.
     "zoo/scheme_file.py",
@@ -169,12 +169,10 @@ JSON = {
 }  # fmt: skip
 """Files that read or write JSON, by what it is of."""
 ARGUMENTS = {
-    "evaluation/jacobian_norms.py", "evaluation/robustness/shard.py", "frontend/keras_model.py",
-    "frontend/quantizer_values.py", "targets/link/serial_port.py", "lowering/input_paths.py",
-    "research/training/compact_h5.py", "research/training/packed_archive.py",
-    "network/requantize/__init__.py",
+    "evaluation/robustness/shard.py", "frontend/quantizer_values.py", "network/requantize/__init__.py",
+    "research/training/compact_h5.py",
 }  # fmt: skip
-"""Files that gather keyword arguments or Keras's untyped tensors by name; these do not leave the folder."""
+"""Files that gather keyword arguments by name; these do not leave the file."""
 
 
 def test_dictionaries_of_anything_are_json_or_arguments() -> None:

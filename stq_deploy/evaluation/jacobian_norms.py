@@ -19,6 +19,9 @@ from stq_deploy.research.attacks.classifier import logits_model
 from stq_deploy.research.attacks.freeze import freeze, pass_gradient_through_input_quantizer
 from stq_deploy.research.attacks.search import margins_of
 
+KerasTensor = Any
+"""A symbolic tensor; Keras comes without types."""
+
 INPUT = "input"
 """The name of the first place, the input."""
 STEP = 4 / 255
@@ -172,7 +175,7 @@ class JacobianMeter:
         )
 
 
-def _kernel_inputs(model: Any) -> dict[str, Any]:
+def _kernel_inputs(model: Any) -> dict[str, KerasTensor]:
     """The inputs of the layers with a kernel, by the layer's name, without the first; each tensor once."""
     found: dict[int, tuple[str, Any]] = {}
     for layer in model.layers:

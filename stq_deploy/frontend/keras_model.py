@@ -25,6 +25,9 @@ from stq_deploy.frontend.layers import supported_kinds
 from stq_deploy.frontend.layers.hgq2 import PREFIX as HGQ2
 from stq_deploy.frontend.quantizers import PARAMETERS, Quantizer
 
+KerasTensor = Any
+"""A symbolic tensor; Keras comes without types."""
+
 _INPUT = "InputLayer"
 _NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9_.-]")  # what TensorFlow takes in the name of a model
 _WORD = re.compile(r"\w{0,64}", re.ASCII)
@@ -59,7 +62,7 @@ def build_keras_model(checked: CheckedModel, where: str) -> Any:
     from stq_deploy.research.quantizers.exact import keep_order_of_additions
 
     keep_order_of_additions()
-    values: dict[str, Any] = {}
+    values: dict[str, KerasTensor] = {}
     made: dict[tuple[str, ...], Any] = {}
     try:
         for layer in checked.layers:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -122,7 +121,7 @@ def _through(source: s.SourceGraph, n: int, node: s.Node, known: list[Way]) -> W
     if isinstance(node, s.ConcatenateNode):
         return _joined(node, known)
     if isinstance(node, _MOVES):
-        return replace(known[0], **_moved(node, known[0]))
+        return _moved(node, known[0])
     if isinstance(node, STAGES):
         way, stage = known[0], _stage(source, n, node)
         return replace(way, stages=(*way.stages, _applied(way, stage, node)))
@@ -143,11 +142,11 @@ def _filled(origin: Integers, candidates: int) -> Integers:
     return np.pad(origin, missing, constant_values=_NOTHING)
 
 
-def _moved(node: s.Node, way: Way) -> dict[str, Any]:
+def _moved(node: s.Node, way: Way) -> Way:
     """A path after a movement."""
     origin = way.origin
     if isinstance(node, s.ReshapeNode):
-        return {"origin": origin.reshape(*node.shape, origin.shape[-1])}
+        return replace(way, origin=origin.reshape(*node.shape, origin.shape[-1]))
     if isinstance(node, s.PadNode):
         sides = (*zip(node.before, node.after, strict=True), (0, 0), (0, 0))
         moved = np.pad(origin, sides, constant_values=_NOTHING)
@@ -162,7 +161,7 @@ def _moved(node: s.Node, way: Way) -> dict[str, Any]:
     else:
         assert isinstance(node, s.MaxPoolNode)
         moved = _pooled(origin, node.window)
-    return {"origin": moved, "ordered": False}
+    return replace(way, origin=moved, ordered=False)
 
 
 def _pooled(origin: Integers, window: Window) -> Integers:

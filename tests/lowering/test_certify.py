@@ -297,7 +297,7 @@ def test_steps_alone_find_every_wrong_form(data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(proof, "MAXIMUM_EXHAUSTIVE", 0)
         if equal:
-            assert proof.prove(form, target, e)["exact"]
+            assert proof.prove(form, target, e).exact
         else:
             with pytest.raises(ArithmeticError, match=r"not exact|not monotone"):
                 proof.prove(form, target, e)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stq_deploy.common.errors import StqError
 from stq_deploy.research.training import TrainingConfig, train
 from stq_deploy.research.training.early_stop import EarlyStop
+from stq_deploy.research.training.epoch_record import EpochRecord, Validation
 from stq_deploy.research.training.recipe import Recipe
 from stq_deploy.research.training.schedule import ramp
 
@@ -239,10 +240,11 @@ def test_the_epoch_that_holds_out_best_is_kept() -> None:
 
     weight = tf.Variable(0.0)
     keeper = EarlyStop([weight], 0, keep_best=True)
-    history: list[dict[str, Any]] = []
+    history: list[EpochRecord] = []
     for number, (clean, attacked) in enumerate([(0.5, 0.1), (0.6, 0.3), (0.9, 0.2), (0.7, 0.3)]):
         weight.assign(float(number))
-        history.append({"validation_accuracy": clean, "robust_accuracy": attacked})
+        validated = Validation(clean, robust_accuracy=attacked)
+        history.append(EpochRecord(number + 1, 1.0, 0.5, 0.1, None, None, None, validated, 1.0))
         keeper.watch(history)
         assert not keeper.is_due(history)
     keeper.adopt_best()

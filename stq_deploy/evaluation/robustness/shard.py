@@ -271,7 +271,7 @@ def load_shard(path: Path, key: str) -> Shard | None:
             arrays = {name: file[name] for name in file.files if name != "key"}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    series: dict[str, dict[str, Any]] = {}
+    series: dict[str, dict[str, npt.NDArray[Any]]] = {}
     for name in [n for n in arrays if "/" in n]:
         owner, _, part = name.rpartition("/")
         value = arrays.pop(name)

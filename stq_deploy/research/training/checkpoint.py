@@ -19,6 +19,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import write_whole
 from stq_deploy.common.npy_member import read_arrays
 from stq_deploy.research.quantizers import noise
+from stq_deploy.research.training.epoch_record import EpochRecord
 
 MAXIMUM_ARRAY_BYTES = 1 << 32
 VariableGroups = Mapping[str, Sequence[Any]]
@@ -31,7 +32,7 @@ class TrainingState:
 
     epochs_done: int
     settings: dict[str, Any]
-    history: list[dict[str, Any]]
+    history: list[EpochRecord]
 
 
 def save(path: Path, groups: VariableGroups, progress: TrainingState) -> None:
@@ -41,7 +42,12 @@ def save(path: Path, groups: VariableGroups, progress: TrainingState) -> None:
         for group, variables in groups.items()
         for number, variable in enumerate(variables)
     }
-    record = {**asdict(progress), "noise": asdict(noise.get_state())}
+    record = {
+        "epochs_done": progress.epochs_done,
+        "settings": progress.settings,
+        "history": [one.as_json() for one in progress.history],
+        "noise": asdict(noise.get_state()),
+    }
     content = io.BytesIO()
     np.savez(content, record=np.array(json.dumps(record)), **arrays)
     write_whole(path, content.getvalue())
@@ -51,8 +57,8 @@ def read_progress(path: Path) -> TrainingState:
     """Everything except the arrays. Raises StqError if the file is not a checkpoint."""
     try:
         record = json.loads(str(read_arrays(path, MAXIMUM_ARRAY_BYTES)["record"]))
-        del record["noise"]
-        return TrainingState(**record)
+        history = [EpochRecord.read(line) for line in record["history"]]
+        return TrainingState(record["epochs_done"], record["settings"], history)
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
 

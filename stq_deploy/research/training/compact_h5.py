@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array is stored in HDF5.
+
+    Attributes:
+        chunks: shape of a chunk; None: the array is one piece.
+        shuffle: store the first bytes of all numbers, then the second ones, and so on.
+        deflate: level of compression, 1 to 9; None: none.
+    """
+
+    chunks: tuple[int, ...] | None = None
+    shuffle: bool = False
+    deflate: int | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `create_dataset`."""
+        if self.chunks is None:
+            return {}
+        compressed = {} if self.deflate is None else {"compression": "gzip", "compression_opts": self.deflate}
+        return {"chunks": self.chunks, "shuffle": self.shuffle, **compressed}
 
 
 def compact_bytes(path: Path) -> bytes:
@@ -19,11 +42,11 @@ def compact_bytes(path: Path) -> bytes:
     return content.getvalue()
 
 
-def copy_hdf5(source: Any, target: Any, layout: Callable[[Any], dict[str, Any]]) -> None:
+def copy_hdf5(source: Any, target: Any, layout: Callable[[Any], Layout]) -> None:
     """Copy groups, arrays and attributes, in name order.
 
     Args:
-        layout: arguments of `create_dataset` for an array with one axis or more and at least one number.
+        layout: how an array with one axis or more and at least one number is stored.
     """
     _copy_attributes(source, target)
     _copy_group(source, target, layout)
@@ -43,7 +66,7 @@ def _timeless(kind: Any) -> Any:
     return properties
 
 
-def _copy_group(source: Any, target: Any, layout: Callable[[Any], dict[str, Any]]) -> None:
+def _copy_group(source: Any, target: Any, layout: Callable[[Any], Layout]) -> None:
     for name in sorted(source):
         item = source[name]
         if isinstance(item, h5py.Group):
@@ -55,31 +78,30 @@ def _copy_group(source: Any, target: Any, layout: Callable[[Any], dict[str, Any]
             _copy_attributes(item, _copy_array(item, target, name, layout))
 
 
-def _copy_array(item: Any, target: Any, name: str, layout: Callable[[Any], dict[str, Any]]) -> Any:
+def _copy_array(item: Any, target: Any, name: str, layout: Callable[[Any], Layout]) -> Any:
     values = np.asarray(item[()])
     if not values.shape or not values.size:
         return target.create_dataset(name, data=values, track_times=False)
-    return target.create_dataset(name, data=values, track_times=False, **layout(values))
+    return target.create_dataset(name, data=values, track_times=False, **layout(values).arguments())
 
 
-def _ways(values: Any) -> list[dict[str, Any]]:
+def _ways(values: Any) -> list[Layout]:
     """Ways to deflate an array.
 
     An array has one chunk, or one per output channel (the last axis) if these have few values each or are empty. Its
     bytes are shuffled, or left in place for very few values.
     """
-    deflated = {"compression": "gzip", "compression_opts": 9}
-    ways = [{"chunks": values.shape, "shuffle": True, **deflated}]
+    ways = [Layout(values.shape, shuffle=True, deflate=9)]
     if values.ndim > 1:
         by_channel = (*values.shape[:-1], 1)
-        ways += [{"chunks": by_channel, "shuffle": shuffle, **deflated} for shuffle in (False, True)]
+        ways += [Layout(by_channel, shuffle=shuffle, deflate=9) for shuffle in (False, True)]
     return ways
 
 
-def _stored_bytes(values: Any, way: dict[str, Any]) -> int:
+def _stored_bytes(values: Any, way: Layout) -> int:
     content = io.BytesIO()
     with new_file(content) as file:
-        file.create_dataset("x", data=values, track_times=False, **way)
+        file.create_dataset("x", data=values, track_times=False, **way.arguments())
     return len(content.getvalue())
 
 

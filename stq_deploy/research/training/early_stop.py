@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from stq_deploy.research.training.epoch_record import EpochRecord
+
 
 class EarlyStop:
     """Keeps a copy of the best epoch's weights, and detects `patience` epochs without a better one.
@@ -21,13 +23,13 @@ class EarlyStop:
         self.variables = [tf.Variable(weight, trainable=False) for weight in weights] if patience or keep_best else []
         """The best weights, part of a checkpoint."""
 
-    def watch(self, history: Sequence[dict[str, Any]]) -> None:
+    def watch(self, history: Sequence[EpochRecord]) -> None:
         """Keep the present weights if the last epoch of `history` is the best one."""
         if self.variables and _best_epoch(history) == len(history) - 1:
             for kept, weight in zip(self.variables, self._weights, strict=True):
                 kept.assign(weight)
 
-    def is_due(self, history: Sequence[dict[str, Any]]) -> bool:
+    def is_due(self, history: Sequence[EpochRecord]) -> bool:
         """Whether the last `patience` epochs brought no improvement."""
         return bool(self._patience and history) and len(history) - 1 - _best_epoch(history) >= self._patience
 
@@ -37,12 +39,6 @@ class EarlyStop:
             weight.assign(kept)
 
 
-def _best_epoch(history: Sequence[dict[str, Any]]) -> int:
+def _best_epoch(history: Sequence[EpochRecord]) -> int:
     """Number of the best epoch, from 0."""
-    return max(range(len(history)), key=lambda number: _score(history[number]))
-
-
-def _score(record: dict[str, Any]) -> float:
-    kinds = ("certified_accuracy", "robust_accuracy", "validation_accuracy")
-    score: float = next(record[kind] for kind in kinds if record.get(kind) is not None)
-    return score
+    return max(range(len(history)), key=lambda number: history[number].validated.score)

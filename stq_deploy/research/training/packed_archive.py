@@ -19,7 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stq_deploy.research.training.compact_h5 import copy_hdf5, new_file
+from stq_deploy.research.training.compact_h5 import Layout, copy_hdf5, new_file
 
 WEIGHTS = "model.weights.h5"
 _MEMBERS = ("config.json", "metadata.json", WEIGHTS)
@@ -55,16 +55,16 @@ def _arranged(weights: bytes) -> bytes:
     return content.getvalue()
 
 
-def _layout(values: Any) -> dict[str, Any]:
+def _layout(values: Any) -> Layout:
     """Few values, as quantizers give, lie channel by channel (the last axis); others byte by byte (shuffled).
 
     Chunks have a cost of their own, so that small arrays are left as they are.
     """
     if values.size < 1024:
-        return {}
+        return Layout()
     if values.ndim > 1 and _is_of_few_values(values):
-        return {"chunks": (*values.shape[:-1], 1)}
-    return {"chunks": values.shape, "shuffle": True}
+        return Layout((*values.shape[:-1], 1))
+    return Layout(values.shape, shuffle=True)
 
 
 def _is_of_few_values(values: Any) -> bool:

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any, Protocol
 
+from stq_deploy.research.training.epoch_record import EpochRecord
+
 
 class Reporter(Protocol):
     """The interface that the trainer calls. Every method may be a no-op."""
@@ -16,7 +18,7 @@ class Reporter(Protocol):
     def step(self, epoch: int, step: int, loss: float) -> None:
         """Step number `step` (from 0) of epoch `epoch` (from 0) is done."""
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """An epoch is done; `record` is its history line."""
 
     def note(self, text: str) -> None:
@@ -31,22 +33,23 @@ class Silent:
 
     def start(self, title: str, epochs: int, steps: int) -> None: ...
     def step(self, epoch: int, step: int, loss: float) -> None: ...
-    def epoch(self, record: dict[str, Any]) -> None: ...
+    def epoch(self, record: EpochRecord) -> None: ...
     def note(self, text: str) -> None: ...
     def close(self) -> None: ...
 
 
-def epoch_line(record: dict[str, Any], epochs: int) -> str:
+def epoch_line(record: EpochRecord, epochs: int) -> str:
     """One epoch in one line."""
-    validation = record.get("validation_accuracy")
-    shown = "" if validation is None else f"  validation {100 * validation:5.2f} %"
-    robust = record.get("robust_accuracy")
-    shown += "" if robust is None else f"  attacked {100 * robust:5.2f} %"
-    certified = record.get("certified_accuracy")
-    shown += "" if certified is None else f"  certified {100 * certified:5.2f} %"
+    validated = record.validated
+    columns = {
+        "validation": validated.validation_accuracy,
+        "attacked": validated.robust_accuracy,
+        "certified": validated.certified_accuracy,
+    }
+    shown = "".join(f"  {name} {100 * share:5.2f} %" for name, share in columns.items() if share is not None)
     return (
-        f"epoch {record['epoch']:>4}/{epochs}  loss {record['train_loss']:.4f}  "
-        f"train {100 * record['train_accuracy']:5.2f} %{shown}  {record['seconds']:.0f} s"
+        f"epoch {record.epoch:>4}/{epochs}  loss {record.train_loss:.4f}  "
+        f"train {100 * record.train_accuracy:5.2f} %{shown}  {record.seconds:.0f} s"
     )
 
 
@@ -69,7 +72,7 @@ class PlainProgress(Silent):
             self._last = time.monotonic()
             self.note(f"  epoch {epoch + 1}/{self._epochs}, step {step + 1}/{self._steps}, loss {loss:.4f}")
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         self._last = time.monotonic()
         self.note(epoch_line(record, self._epochs))
 
@@ -108,7 +111,7 @@ class Rich(Silent):
             description=f"epoch {epoch + 1}/{self._epochs} loss {loss:.3f}",
         )
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         self._progress.console.print(epoch_line(record, self._epochs), highlight=False)
 
     def note(self, text: str) -> None:
@@ -132,7 +135,7 @@ class Several(Silent):
         for reporter in self._reporters:
             reporter.step(epoch, step, loss)
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         for reporter in self._reporters:
             reporter.epoch(record)
 

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import warnings
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from stq_deploy import __version__
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import cannot_write, write_whole
+from stq_deploy.research.training.epoch_record import EpochRecord
 
 MODEL_FILE = "model.h5"
 RESULT_FILE = "result.json"
@@ -51,9 +53,9 @@ def write_json(path: Path, record: dict[str, Any]) -> None:
     write_whole(path, json.dumps(record, indent=2) + "\n")
 
 
-def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
     """One JSON object per line, one line per epoch."""
-    write_whole(path, "".join(json.dumps(record) + "\n" for record in history))
+    write_whole(path, "".join(json.dumps(record.as_json()) + "\n" for record in history))
 
 
 def save_model(model: Any, path: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
+from stq_deploy.research.training.epoch_record import EpochRecord
 from stq_deploy.research.training.progress import Silent
 
 FOLDER = "tensorboard"
@@ -20,9 +20,9 @@ class TensorBoard(Silent):
     def __init__(self, run: Path) -> None:
         self._writer = tf.summary.create_file_writer(str(run / FOLDER))
 
-    def epoch(self, record: dict[str, Any]) -> None:
-        with self._writer.as_default(step=record["epoch"]):
-            for name, value in record.items():
+    def epoch(self, record: EpochRecord) -> None:
+        with self._writer.as_default(step=record.epoch):
+            for name, value in record.as_json().items():
                 if isinstance(value, float):
                     tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
         self._writer.flush()

@@ -28,6 +28,7 @@ from stq_deploy.research.training.config import TrainingConfig
 from stq_deploy.research.training.data import split
 from stq_deploy.research.training.early_stop import EarlyStop
 from stq_deploy.research.training.epoch import run_epoch
+from stq_deploy.research.training.epoch_record import EpochRecord
 from stq_deploy.research.training.inputs import GRAY_LEVELS, to_input
 from stq_deploy.research.training.objective import make_objective
 from stq_deploy.research.training.progress import Reporter, Several, Silent
@@ -89,7 +90,7 @@ class _TrainingRun:
                 next="continue it with --resume, or choose another --out",
             )
         result.check_free(config.out)
-        self.history: list[dict[str, Any]] = []
+        self.history: list[EpochRecord] = []
         if self.checkpoint.exists():
             self._check_settings()
         config.out.mkdir(parents=True, exist_ok=True)
@@ -228,21 +229,20 @@ class _TrainingRun:
             lambda step, loss: self.reporter.step(epoch, step, loss),
             eps if has_budget else None,
         )
-        record: dict[str, Any] = {
-            "epoch": epoch + 1,
-            "train_loss": trained.loss,
-            "train_accuracy": trained.accuracy,
-            "learning_rate": rate(steps - 1),
-            "temperature": temperature if self._draws() else None,
-            "quantized_share": self.gradual.quantized_share() if self.gradual else None,
-        }
-        if has_budget:
-            record["adversary_eps"] = round(GRAY_LEVELS * eps(steps - 1), 3)
         with self.average.in_place():
-            record |= self.validator.validate()
+            record = EpochRecord(
+                epoch=epoch + 1,
+                train_loss=trained.loss,
+                train_accuracy=trained.accuracy,
+                learning_rate=rate(steps - 1),
+                temperature=temperature if self._draws() else None,
+                quantized_share=self.gradual.quantized_share() if self.gradual else None,
+                adversary_eps=round(GRAY_LEVELS * eps(steps - 1), 3) if has_budget else None,
+                validated=self.validator.validate(),
+                seconds=round(time.monotonic() - started, 1),
+            )
             self.history.append(record)
             self.early_stop.watch(self.history)
-        record["seconds"] = round(time.monotonic() - started, 1)
         progress = checkpoint.TrainingState(epoch + 1, config.as_record(), self.history)
         checkpoint.save(self.checkpoint, self._state(), progress)
         result.write_history(config.out / result.HISTORY_FILE, self.history)
@@ -288,8 +288,8 @@ class _TrainingRun:
             "quantizers": self._scheme().quantizers,
             "parameters": self.model.count_params(),
             "epochs_done": len(self.history),
-            "last_epoch": self.history[-1],
-            "training_seconds": round(sum(line["seconds"] for line in self.history), 1),
+            "last_epoch": self.history[-1].as_json(),
+            "training_seconds": round(sum(record.seconds for record in self.history), 1),
             "config": config.as_record(),
             "model_sha256": result.sha256(path),
             "built_on_sha256": self._built_on(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from stq_deploy.research.training import batch_norm
 from stq_deploy.research.training.adversary import Adversary
 from stq_deploy.research.training.certified_accuracy import CertifiedEvaluator
 from stq_deploy.research.training.data import Split
+from stq_deploy.research.training.epoch_record import Validation
 from stq_deploy.research.training.evaluate import Evaluator
 from stq_deploy.research.training.inputs import GRAY_LEVELS, add_noise, to_input
 from stq_deploy.research.training.recipe import Recipe
@@ -46,28 +48,27 @@ class Validator:
         harmed = self._adversary is not None or self._recipe.noise > 0
         self._estimator.estimate(self._data.x_train[:samples], self._harmed if harmed else None)
 
-    def validate(self) -> dict[str, float | None]:
-        """`validation_accuracy`, and by the recipe `noisy_accuracy`, `robust_accuracy` and `certified_accuracy`: 0..1.
+    def validate(self) -> Validation:
+        """The accuracies that the recipe measures.
 
         The model's training statistics are restored afterwards.
         """
         data, recipe = self._data, self._recipe
         if not len(data.y_validation):
-            return {"validation_accuracy": None}
+            return Validation()
         kept = batch_norm.get_statistics(self._model)
         try:
             self.estimate_batch_norm(recipe.batch_norm_samples)
-            found: dict[str, float | None] = {
-                "validation_accuracy": self.accuracy(data.x_validation, data.y_validation)
-            }
+            found = Validation(self.accuracy(data.x_validation, data.y_validation))
             if recipe.noise:
                 noisy = add_noise(to_input(tf.constant(data.x_validation)), recipe.noise).numpy()
-                found["noisy_accuracy"] = self.accuracy(noisy, data.y_validation)
+                found = replace(found, noisy_accuracy=self.accuracy(noisy, data.y_validation))
             if count := recipe.robust_validation_samples:
                 x, y = data.x_validation[:count], data.y_validation[:count]
-                found["robust_accuracy"] = self._robust_evaluator.accuracy(x, y, self._eps)
+                found = replace(found, robust_accuracy=self._robust_evaluator.accuracy(x, y, self._eps))
                 if self._certified_evaluator is not None:
-                    found["certified_accuracy"] = self._certified_evaluator.accuracy(x, y, self._eps)
+                    certified = self._certified_evaluator.accuracy(x, y, self._eps)
+                    found = replace(found, certified_accuracy=certified)
             return found
         finally:
             batch_norm.set_statistics(self._model, kept)

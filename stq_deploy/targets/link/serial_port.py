@@ -80,15 +80,13 @@ def open_serial(port: str, baud: int, *, timeouts: Timeouts = TIMEOUTS) -> Seria
     """
     import serial
 
-    settings: dict[str, Any] = {
-        "baudrate": baud,
-        "timeout": _POLL_SECONDS,
-        "write_timeout": timeouts.write,
-    }
-    if "://" not in port and os.name == "posix":
-        settings["exclusive"] = True  # two programs on one port would take each other's bytes
+    # Two programs on one port would take each other's bytes.
+    exclusive = {"exclusive": True} if "://" not in port and os.name == "posix" else {}
     try:
-        return SerialPort(serial.serial_for_url(port, **settings), port)
+        opened = serial.serial_for_url(
+            port, baudrate=baud, timeout=_POLL_SECONDS, write_timeout=timeouts.write, **exclusive
+        )
+        return SerialPort(opened, port)
     except (OSError, ValueError) as error:
         raise _cannot_open(port, baud, error) from error
 
