@@ -16,13 +16,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import stq_deploy as stq
 from stq_deploy.common.errors import StqError
-from stq_deploy.network.archive import load_network
 from stq_deploy.network.ops import Convolve
 from stq_deploy.program.kernels.candidate import Candidate
 from stq_deploy.program.kernels.choice import candidates, choose, work_of
 from stq_deploy.toolchain.compilers import find_compiler
-from stq_deploy.zoo.shipped import resolve_model
 from tests.helpers.kernels.bare_metal import BareMetalProgram
 from tests.helpers.kernels.kernel_program import build_kernel_program
 from tests.helpers.kernels.work_bench import run_convolution
@@ -49,7 +48,7 @@ def main() -> int:
 
 def bench(model: str, json_path: Path | None) -> None:
     check_figures(json_path)
-    network = load_network(resolve_model(model))
+    network = stq.load(model).network
     compiler = find_compiler()
     print(f"{model}, {compiler.version}, {' '.join(compiler.compile_flags)}")
     print(ROW.format(*COLUMNS))

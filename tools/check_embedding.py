@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import stq_deploy as stq
 from stq_deploy.common.errors import StqError
-from stq_deploy.network import load_network
 from stq_deploy.toolchain.compilers import GCC, find_compiler
-from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
+from stq_deploy.zoo.shipped import DEFAULT_MODEL
 from tests.helpers.embedding.own_firmware import (
     BOARD,
     NAMES,
@@ -51,7 +51,7 @@ def main() -> int:
 
 def check(options: argparse.Namespace) -> int:
     models = dict(zip(NAMES, (options.first, options.second), strict=True))
-    networks = {name: load_network(resolve_model(model)) for name, model in models.items()}
+    networks = {name: stq.load(model).network for name, model in models.items()}
     with tempfile.TemporaryDirectory(prefix="stq-embedding-") as work:
         folder = Path(work)
         build_networks(networks, folder, find_compiler(GCC))

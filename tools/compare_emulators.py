@@ -15,13 +15,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import stq_deploy as stq
 from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.instruction_counts import LayerCounts, instruction_counts
-from stq_deploy.network import Network, load_network
+from stq_deploy.network import Network
 from stq_deploy.program import plan_network
 from stq_deploy.targets.boards import load_board
 from stq_deploy.toolchain.compilers import find_compiler
-from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model
+from stq_deploy.zoo.shipped import DEFAULT_MODEL
 from tests.helpers.covering_networks import LAYERS, SEEDS
 from tests.helpers.networks import random_levels, random_network
 from tools.figures_file import check_figures, write_figures
@@ -73,7 +74,7 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def networks(options: argparse.Namespace) -> Iterator[tuple[str, Network]]:
-    yield options.model, load_network(resolve_model(options.model))
+    yield options.model, stq.load(options.model).network
     for seed in options.seeds:
         yield f"random network {seed}", random_network(seed, LAYERS)
 
