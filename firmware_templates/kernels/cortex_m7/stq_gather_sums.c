@@ -27,12 +27,18 @@ typedef struct {
 
 #if STQ_DSP
 /*
- * In assembly, because the sums of a block take eight of the fourteen registers: compilers keep what else there is in
- * memory, and load it again for each entry.
+ * In assembly, because the sums of a block take eight of the fourteen registers. Compilers keep the rest in memory, and
+ * load it again for each entry.
  *
- *   r4 .. r11  sums of the block              r0  words of the next entry     r2  where the offset after r1 is
- *   r12, r14   words of an entry              r1  offset of the entry after   r3  base
- *   [sp] the stq_list_sum, [sp, #4] entries left in the block, [sp, #8] in the list
+ *   r4..r11   sums of the block
+ *   r12,r14   words of an entry
+ *   r0        words of the next entry
+ *   r1        offset of the entry after that
+ *   r2        where the offset after r1 is
+ *   r3        base
+ *   [sp]      the stq_list_sum
+ *   [sp,#4]   entries left in the block
+ *   [sp,#8]   entries left in the list
  *
  * LDRD issues alone, and everything between two of them in pairs: an entry takes nine cycles. An entry is 56 bytes, and
  * there are 16 of them; a block that needs fewer begins further behind. STQ_ENTRY needs instructions of 32 bits.

@@ -1,7 +1,7 @@
 """What a name of an ONNX graph stands for while the graph is read: numbers, weights on a grid, or a tensor.
 
-A tensor of the network keeps the order in which its node stores it, with channels last, and says by an index array
-which stored element each element of ONNX's tensor is. So transposing and reshaping only change that array. A weight is
+A tensor of the network keeps the order in which its node stores it, with channels last. An index array states which
+stored element each element of ONNX's tensor is. So transposing and reshaping only change that array. A weight is
 put into the stored order once, at import, and nothing is transposed when the network runs.
 """
 

@@ -1,7 +1,7 @@
 """The constants of TensorFlow Lite's integer kernels, from the scales that a file states.
 
-Each follows the kernel's own preparation, in the order and the precision of its operations: where it multiplies two
-float32 scales as float32, so does this (tensorflow/lite/kernels/kernel_util.cc, add.cc, mul.cc and others).
+Each follows the kernel's own preparation, in the order and the precision of its operations. Where the kernel multiplies
+two float32 scales as float32, so does this (tensorflow/lite/kernels/kernel_util.cc, add.cc, mul.cc and others).
 """
 
 from __future__ import annotations

@@ -1,13 +1,18 @@
 """The content of a .tflite file as plain values: a description in JSON, and the constants' bytes.
 
-It runs in the process of its own, although it is Python that checks every offset (`flatbuffer`): a hostile file may
+It runs in the process of its own, although it is Python that checks every offset (`flatbuffer`). A hostile file may
 still ask for much time or memory.
 
 The description is an object:
-  description  text of the writer; version: of the schema; subgraphs: their number
-  inputs, outputs: positions of tensors
+
+  description  text of the writer
+  version      of the schema
+  subgraphs    their number
+  inputs       positions of tensors
+  outputs      positions of tensors
   operators    list of {code, name, version, inputs, outputs, options, options_kind}
   tensors      list of {name, type, shape, signature, buffer, scale, zero_point, axis, sparse, variable}
+
 The bytes of buffer n are the array "n", uint8.
 """
 

@@ -2,11 +2,11 @@
 
 The `flatbuffers` package follows offsets without checks, as its files are trusted. It also reads whole vectors of any
 stated length. So the few kinds of values that a model holds are read here instead. A schema names every table by its
-path from the root, so no reader follows a cycle. `Buffer.charge` bounds the work: a small file may refer to one table
+path from the root, so no reader follows a cycle. `Buffer.charge` bounds the work. A small file may refer to one table
 many times, but what is read is at most a few times the file's size.
 
-The layout is that of https://flatbuffers.dev/internals: a table begins with its distance from its vtable, which lists
-the place of each field within the table, or 0 for a field that is absent.
+The layout is that of https://flatbuffers.dev/internals. A table begins with its distance from its vtable. The vtable
+lists the place of each field within the table, or 0 for a field that is absent.
 """
 
 from __future__ import annotations
