@@ -72,7 +72,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Of its folder and for `--only`."""
+        """The name of its folder, which `--only` takes."""
         return "-".join((self.training, *self.options)).replace(":", "").replace("--", "")
 
 

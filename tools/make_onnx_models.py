@@ -67,7 +67,7 @@ class FixedPoint(nn.Module):
 
 
 class Ternary(nn.Module):
-    """Ternary weights, batch normalization, scales that are no powers of two; strides and a 1-pixel convolution."""
+    """Ternary weights, batch normalization, scales that are not powers of two; strides and a 1-pixel convolution."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -100,7 +100,7 @@ def layers_of_functions() -> dict[str, Any]:
 @pytest.mark.keras
 @pytest.mark.parametrize("kind", ["levels", "sum", "unquantized"])
 def test_networks_answer_as_keras(kind: str, tmp_path: Path) -> None:
-    """Of levels, of a sum before a quantizer, and unquantized within the certified error."""
+    """Functions of levels, of a sum before a quantizer, and unquantized within the certified error."""
     import qkeras
     import tf_keras
 

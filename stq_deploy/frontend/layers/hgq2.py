@@ -74,7 +74,7 @@ class _Widths:
 
 @register(*(f"{PREFIX}{kind}" for kind in ("QConv1D", "QConv2D", "QDense")))
 def import_weighted(reader: LayerReader) -> None:
-    """Of HGQ2. Weights may have any widths; a data quantizer has one width and saturates. Read from .keras files."""
+    """A layer of HGQ2, read from .keras files. Weights may have any widths; a data quantizer has one and saturates."""
     position, shape = reader.only_input()
     inputs = _data_quantizer(reader, "input", "iq", position, shape)
     kernel = _setting(reader, "kernel_quantizer")
@@ -105,7 +105,7 @@ def import_weighted(reader: LayerReader) -> None:
 
 @register(f"{PREFIX}Quantizer")
 def import_quantizer(reader: LayerReader) -> None:
-    """Of HGQ2. It has one width for all of its input, and saturates. Read from .keras files."""
+    """A layer of HGQ2, read from .keras files. It has one width for all of its input, and saturates."""
     position, shape = reader.only_input()
     _data_quantizer(reader, "quantizer", "", position, shape, key="own_quantizer")
 

@@ -25,7 +25,7 @@ def integer_levels(tensors: Tensors, value: Expression, node: s.IntegerNode, lay
         layer: the layer whose output this is, or "".
 
     Raises:
-        StqError: the value before it is no such accumulator, or its steps have no form.
+        StqError: the value before it is not such an accumulator, or its steps have no form.
     """
     if value.stages or not isinstance(value.core, Accumulator | Combination):
         raise lowering_error(node.layer, "the integers that its levels are made of are not known", "convert it again")

@@ -20,7 +20,7 @@ from stq_deploy.program.kernels.call import STQ_TYPES, CallContext, Finish, Stru
 from stq_deploy.program.kernels.work import Work
 
 SCATTER = "stq_scatter"
-"""The C function that adds the constants. It runs no op of its own, so it is no kernel of a family."""
+"""The C function that adds the constants. It runs no op of its own, so it is not a kernel of a family."""
 _PLACE_BYTES = 4
 _CODE_BYTES = 128
 """Bytes that a layer which saves fewer would not be worth: about those of `stq_scatter` and its call."""

@@ -89,7 +89,7 @@ def read_arithmetic(reader: NodeReader) -> tuple[Value, ...]:
 
 @register("Neg", becomes=(AffineNode,))
 def read_negation(reader: NodeReader) -> tuple[Value, ...]:
-    """Of a tensor."""
+    """Reads a tensor."""
     tensor = reader.tensor()
     node = AffineNode(reader.name, (tensor.position,), reader.node_shape(tensor), (-_ONE,), (_ZERO,))
     return (reader.elementwise(tensor, node),)
@@ -98,14 +98,14 @@ def read_negation(reader: NodeReader) -> tuple[Value, ...]:
 @register("Sum", becomes=(AddNode,))
 @register("Mean", becomes=(AverageNode,))
 def read_sum(reader: NodeReader) -> tuple[Value, ...]:
-    """Of two or more tensors of one shape."""
+    """Reads two or more tensors of one shape."""
     return (_combined(reader),)
 
 
 @register("Max", becomes=(MaximumNode, ClipNode))
 @register("Min", becomes=(MinimumNode, ClipNode))
 def read_extreme(reader: NodeReader) -> tuple[Value, ...]:
-    """Of tensors; or of a tensor and a constant that has one number."""
+    """Reads tensors; or a tensor and a constant that has one number."""
     if len(reader.values) == 2 and not all(isinstance(value, Tensor) for value in reader.values):
         swapped = isinstance(reader.value(1), Tensor)
         tensor, bound = reader.tensor(1 if swapped else 0), Fraction(reader.scalar(0 if swapped else 1))
@@ -228,7 +228,7 @@ def _clipped(reader: NodeReader, tensor: Tensor, low: Fraction | None, high: Fra
 
 @register("Relu", becomes=(ClipNode,))
 def read_relu(reader: NodeReader) -> tuple[Value, ...]:
-    """Of a tensor."""
+    """Reads a tensor."""
     return (_clipped(reader, reader.tensor(), _ZERO, None),)
 
 

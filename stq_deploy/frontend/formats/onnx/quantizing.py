@@ -57,7 +57,7 @@ def _in_qonnx(*names: str, becomes: tuple[type[Node], ...], of_constants: bool =
 
 @_in_qonnx("Quant", "IntQuant", becomes=(QuantizeNode,), of_constants=True)
 def read_quant(reader: NodeReader) -> tuple[Value, ...]:
-    """Of weights: a scale per tensor or per output channel. Of tensors: one scale, and levels that fit 16 bits."""
+    """Weights have a scale per tensor or per output channel. Tensors have one scale, and levels that fit 16 bits."""
     bits = _bits(reader, 3)
     signed, narrow = bool(reader.whole("signed", 1)), bool(reader.whole("narrow", 0))
     rounding = _rounding(reader, "ROUND")
@@ -93,7 +93,7 @@ def _bipolar(reader: NodeReader, what: str) -> Value:
 
 @_in_qonnx("Trunc", becomes=(QuantizeNode, AffineNode))
 def read_trunc(reader: NodeReader) -> tuple[Value, ...]:
-    """Of tensors, with zero point 0: in its first version, and in its second, which states the output's scale."""
+    """Reads tensors with zero point 0. Both versions are read; the second states the output's scale."""
     tensor, scale, rounding = reader.tensor(), _scale(reader, 1), _rounding(reader, "FLOOR")
     if _zero_point(reader, 2) != 0:
         raise reader.error("its zero point is not 0", "truncate numbers whose zero point is 0")
@@ -123,7 +123,8 @@ def read_trunc(reader: NodeReader) -> tuple[Value, ...]:
 
 @register("QuantizeLinear", becomes=(QuantizeNode,), of_constants=True)
 def read_quantize_linear(reader: NodeReader) -> tuple[Value, ...]:
-    """Of tensors: one scale and zero point, to int4, uint4, int8, uint8, int16 or uint16. Of weights: per channel."""
+    """Tensors have one scale and zero point; their type is int4, uint4, int8, uint8, int16 or uint16. Weights may have
+    one per channel."""
     reader.at_most(3)
     kind = _quantized_type(reader)
     if kind not in _TYPES:
@@ -145,14 +146,14 @@ def read_quantize_linear(reader: NodeReader) -> tuple[Value, ...]:
 
 @register("DequantizeLinear", of_constants=True)
 def read_dequantize_linear(reader: NodeReader) -> tuple[Value, ...]:
-    """Of tensors: with the scale and zero point of the QuantizeLinear before it. Of constants: per channel."""
+    """Tensors have the scale and zero point of the QuantizeLinear before it. Constants may have one per channel."""
     reader.at_most(3)
     _check_linear(reader)
     value = reader.value(0)
     if not isinstance(value, Tensor):
         scale, zero = _along_axis(reader)
         if isinstance(value, GridNumbers) or value.values.dtype.kind not in "iu":
-            raise reader.error("it reads constants that are no integers", "export the model again")
+            raise reader.error("it reads constants that are not integers", "export the model again")
         integers = value.values.astype(np.int64) - zero
         kind = str(value.values.dtype)
         what = f"DequantizeLinear({kind}{_scales(reader, 1)})"

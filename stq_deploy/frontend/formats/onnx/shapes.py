@@ -302,7 +302,7 @@ def read_constant(reader: NodeReader) -> tuple[Value, ...]:
 
 @register("Shape", of_constants=True)
 def read_shape(reader: NodeReader) -> tuple[Value, ...]:
-    """Of any value; the batch counts as 1."""
+    """Reads any value; the batch counts as 1."""
     shape = reader.value(0).shape
     start, end = reader.whole("start", 0), reader.attribute("end")
     return (Numbers(np.array(shape[start:end], np.int64)),)
@@ -310,7 +310,7 @@ def read_shape(reader: NodeReader) -> tuple[Value, ...]:
 
 @register("Gather", "Slice", "ConstantOfShape", "Range", of_constants=True)
 def read_shape_arithmetic(reader: NodeReader) -> tuple[Value, ...]:
-    """Of constants, as exporters compute shapes with them."""
+    """Reads constants, as exporters compute shapes with them."""
     op = reader.node.op
     try:
         if op == "Gather":

@@ -62,7 +62,7 @@ class OnnxWalk:
         """Add the model's only input.
 
         Raises:
-            StqError: there are several, or it is no float32 tensor of a fixed shape.
+            StqError: there are several, or it is not a float32 tensor of a fixed shape.
         """
         found = [each for each in self.graph.inputs if each.name not in self._constants]
         if len(found) != 1:

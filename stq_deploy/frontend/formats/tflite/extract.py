@@ -5,13 +5,13 @@ still ask for much time or memory.
 
 The description is an object:
 
-  description  text of the writer
-  version      of the schema
-  subgraphs    their number
-  inputs       positions of tensors
-  outputs      positions of tensors
-  operators    list of {code, name, version, inputs, outputs, options, options_kind}
-  tensors      list of {name, type, shape, signature, buffer, scale, zero_point, axis, sparse, variable}
+description  text of the writer
+version      of the schema
+subgraphs    their number
+inputs       positions of tensors
+outputs      positions of tensors
+operators    list of {code, name, version, inputs, outputs, options, options_kind}
+tensors      list of {name, type, shape, signature, buffer, scale, zero_point, axis, sparse, variable}
 
 The bytes of buffer n are the array "n", uint8.
 """

@@ -256,7 +256,7 @@ class Step:
             raise damaged("two operators compute the same tensor")
 
     def _values(self) -> list[Tensor]:
-        """The inputs that are no constants."""
+        """The inputs that are not constants."""
         tensors = self.walk.graph.tensors
         return [tensors[n] for n in self.operator.inputs if n >= 0 and tensors[n].data is None]
 
@@ -269,7 +269,7 @@ class Step:
 
     @property
     def shape(self) -> Shape:
-        """Of the output, without the batch's axis."""
+        """Shape of the output, without the batch's axis."""
         return self.walk.shape(self.output, "its output")
 
     @property
