@@ -21,6 +21,8 @@ from stq_deploy.common.errors import StqError
 
 RESULTS = "STQ_HLS4ML_RESULTS"
 """Environment variable: the file that gets one JSON line a test."""
+REFERENCE = "STQ_HLS4ML_REFERENCE"
+"""Environment variable: if set, predictions come from the NumPy reference, and `compile` compiles nothing."""
 _SAME_MODEL = frozenset({"backend", "io_type", "strategy"})
 """Parameters of tests that choose among FPGA backends, and leave the model as it is."""
 _KEPT = frozenset({"hls_config", "model"})
@@ -40,6 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
     import hls4ml
 
     hls4ml.converters.convert_from_keras_model = _substituted(hls4ml.converters.convert_from_keras_model)
+    if REFERENCE in os.environ:
+        hls4ml.model.graph.ModelGraph.compile = _run_by_reference
+
+
+def _run_by_reference(graph: Any) -> None:
+    from stq_deploy.api.boards import RunningNetwork
+    from stq_deploy.executors.numpy_executor import NumpyExecutor
+
+    deployed = graph.config.backend._deployment(graph)
+    deployed._running = RunningNetwork(NumpyExecutor(deployed.net.program))
 
 
 _CONVERTED: set[str] = set()

@@ -112,7 +112,7 @@ def test_one_layer_without_a_quantizer_is_enough(tmp_path: Path) -> None:
     [
         ("conv", "kernel_quantizer", "ternary()"),  # Keras's own layer has no such setting
         ("fc", "bias_quantizer", None),
-        ("conv", "activation", "elu"),
+        ("conv", "activation", "log_softmax"),
         ("conv", "activation", {"class_name": "function", "config": "x"}),
         ("conv", "activation", {"module": "os", "class_name": "system", "config": {}}),
         ("conv", "kernel_initializer", {"module": "os", "class_name": "system", "config": {}}),
@@ -123,7 +123,7 @@ def test_one_layer_without_a_quantizer_is_enough(tmp_path: Path) -> None:
         ("fc", "dtype", "float16"),
         ("relu", "max_value", -6.0),
         ("relu", "negative_slope", -0.1),
-        ("relu", "threshold", 1.0),
+        ("relu", "threshold", -1.0),
         ("relu", "surprise", 1),
     ],
 )
