@@ -16,6 +16,7 @@ from tests.helpers.durations import (
     merge,
     processor_seconds,
     read_durations,
+    wholly_slow,
     write_durations,
 )
 
@@ -42,6 +43,32 @@ def test_a_measurement_replaces_what_was_measured_again() -> None:
     measured = [(f"{OWN}[a::b]", 1.24), (f"{OWN}[c]", 0.5)]
     assert merge(known, measured) == {OTHER: Duration(2, 3), OWN: Duration(1.2, 1.7)}
     assert merge(known, [(OWN, KEPT / 2)]) == {OTHER: Duration(2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("text", "slow"),
+    [
+        ("import pytest\n\npytestmark = pytest.mark.keras\n\n\ndef test_x() -> None: ...\n", True),
+        ("def test_x() -> None: ...\n", False),
+        ("@pytest.mark.keras\ndef test_x() -> None: ...\n\n\ndef test_y() -> None: ...\n", False),
+        ("X = 1\n", False),
+    ],
+)
+def test_files_of_slow_tests_alone(text: str, slow: bool, tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text(text)
+    (tmp_path / "helper.py").write_text(text)
+    assert wholly_slow(tmp_path / "test_some.py", {}) is slow
+    assert not wholly_slow(tmp_path / "helper.py", {})
+
+
+def test_a_file_is_wholly_slow_if_every_function_was_measured_so() -> None:
+    file = Path(__file__)
+    names = [name for name in globals() if name.startswith("test_")]
+    known = {f"{HERE}::{name}": Duration(9, 9) for name in names}
+    assert wholly_slow(file, known)
+    assert not wholly_slow(file, known | {f"{HERE}::{names[0]}": Duration(0.1, 0.1)})
+    del known[f"{HERE}::{names[0]}"]
+    assert not wholly_slow(file, known)
 
 
 def test_a_file_comes_back(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_svhn_digits_come_gray_as_another_program_made_them() -> None:
 
 
 @pytest.mark.keras
-def test_svhn_digits_go_all_the_way(tmp_path: Path) -> None:
+def test_svhn_digits_go_all_the_way(tmp_path: Path, host_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written as SVHN's MATLAB files, read, trained on for a little, converted, and the same on every executor here."""
     savemat = pytest.importorskip("scipy.io").savemat
     digits = _digits()
@@ -81,5 +81,6 @@ def test_svhn_digits_go_all_the_way(tmp_path: Path) -> None:
     ]
     trained = invoke("train", "--dataset", "svhn", "--data", tmp_path, "--scheme", "stq", "--out", out, *arguments)
     assert trained.exit_code == 0, trained.output
+    monkeypatch.setenv("XDG_CACHE_HOME", str(host_cache.parent))  # whose kernels are compiled already
     found = json_of(invoke("verify", "--model", out / "model.h5", "--executors", "numpy,host", "--json"))
     assert found["differing_layers"] == 0

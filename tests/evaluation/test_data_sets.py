@@ -20,9 +20,9 @@ pytestmark = pytest.mark.keras
 
 
 @pytest.fixture(autouse=True)
-def _no_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_other_data(host_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STQ_DEPLOY_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(host_cache.parent))  # it holds compiled kernels, and no data
 
 
 def _scores(model: Path, *samples: object, executors: tuple[str, ...] = ("float", "numpy", "host")) -> list[float]:

@@ -2,7 +2,8 @@
 
 Processor time is that of the test's process and of the children that it waited for. A busy computer makes a test wait,
 but hardly changes this figure. A test function is *slow* if one of its cases took more than `SLOW_CASE` seconds, or all
-of them more than `SLOW_FUNCTION`. The set-up of a case counts, so the first user of an expensive fixture pays for it.
+of them more than `SLOW_FUNCTION`. The set-up of a case counts, so the first user of an expensive fixture pays for it. A
+test that needs TensorFlow is slow whatever it takes: the import alone takes five seconds in each process.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ SLOW_CASE = 1.0
 SLOW_FUNCTION = 4.0
 KEPT = 0.5
 """Functions that take less than this many seconds are not written down."""
+
+_TEST = re.compile(r"^ *def (test_\w+)", re.MULTILINE)
+_NEEDS_TENSORFLOW = re.compile(r"^pytestmark = pytest\.mark\.keras$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,18 @@ class Duration:
 def function_of(node: str) -> str:
     """The test function of a pytest node, without the case: `tests/test_x.py::test_y`."""
     return node.partition("[")[0]
+
+
+def wholly_slow(file: Path, known: Mapping[str, Duration]) -> bool:
+    """Whether all tests of a file are slow, as its text shows: all need TensorFlow, or all were measured so."""
+    if not file.name.startswith("test_") or file.suffix != ".py":
+        return False
+    text = file.read_text(encoding="utf-8")
+    if _NEEDS_TENSORFLOW.search(text):
+        return True
+    path = file.relative_to(TOP).as_posix() if file.is_relative_to(TOP) else ""
+    durations = [known.get(f"{path}::{name}") for name in _TEST.findall(text)]
+    return bool(durations) and all(duration is not None and duration.slow for duration in durations)
 
 
 def processor_seconds() -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +24,8 @@ def process_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def own_cache(host_cache: object) -> Iterator[None]:
+def own_cache(host_cache: Path) -> Iterator[None]:
     """Host libraries go to the session's cache instead of the user's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(host_cache))
+        patch.setenv("XDG_CACHE_HOME", str(host_cache.parent))
         yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,8 @@ from stq_deploy.network.requantize import MultiplierRequantize, ThresholdRequant
 from stq_deploy.program.kernels.choice import candidates, choose
 from stq_deploy.program.kernels.gather import GatherKernels
 from stq_deploy.program.kernels.work import Work
-from stq_deploy.toolchain.compilers import find_compiler
+from stq_deploy.toolchain.compilers import Compiler, find_compiler
 from tests.helpers.kernels.bare_metal import BareMetalProgram
-from tests.helpers.kernels.kernel_program import build_kernel_program
 from tests.helpers.kernels.kernel_settings import SANITIZE
 from tests.helpers.kernels.work_bench import run_convolution
 
@@ -78,12 +79,12 @@ LAYERS = [
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> BareMetalProgram:
+def program(kernel_program: Callable[[Compiler], Path]) -> BareMetalProgram:
     try:
         compiler = find_compiler()
     except StqError as error:
         pytest.skip(str(error))
-    return BareMetalProgram(build_kernel_program(compiler, "cortex_m7", tmp_path_factory.mktemp("choice")))
+    return BareMetalProgram(kernel_program(compiler))
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.toolchain.compilers import find_compiler
+from stq_deploy.toolchain.compilers import Compiler, find_compiler
 from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels.bare_metal import BareMetalProgram
 from tests.helpers.kernels.kernel_bench import STQ_LAYERS, Layer, compared_layers, measure
-from tests.helpers.kernels.kernel_program import build_kernel_program
 from tests.helpers.kernels.kernel_settings import SANITIZE
 
 pytest.importorskip("unicorn")
@@ -38,12 +38,12 @@ def test_committed_figures_are_of_these_layers() -> None:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> BareMetalProgram:
+def program(kernel_program: Callable[[Compiler], Path]) -> BareMetalProgram:
     try:
         compiler = find_compiler()
     except StqError as error:
         pytest.skip(str(error))
-    return BareMetalProgram(build_kernel_program(compiler, "cortex_m7", tmp_path_factory.mktemp("bench")))
+    return BareMetalProgram(kernel_program(compiler))
 
 
 @pytest.mark.parametrize("layer", [layer for layer in STQ_LAYERS if layer.macs < 5_000], ids=lambda layer: layer.name)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from stq_deploy.toolchain.compilers import candidates, probe
+from stq_deploy.toolchain.compilers import Compiler, candidates, probe
 from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels import requantizations
 from tests.helpers.kernels.bare_metal import Struct
@@ -19,7 +22,6 @@ from tests.helpers.kernels.elementwise_cases import (
 )
 from tests.helpers.kernels.gather_cases import EVERY_CASE, run_gather
 from tests.helpers.kernels.kernel_library import EmulatedLibrary
-from tests.helpers.kernels.kernel_program import build_kernel_program
 from tests.helpers.kernels.kernel_settings import SANITIZE
 from tests.helpers.kernels.movement_cases import (
     CONCATENATIONS,
@@ -53,12 +55,11 @@ COMPILERS = {candidate.name: candidate for candidate in candidates()}
 
 
 @pytest.fixture(scope="module", params=COMPILERS)
-def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EmulatedLibrary:
+def library(request: pytest.FixtureRequest, kernel_program: Callable[[Compiler], Path]) -> EmulatedLibrary:
     compiler = probe(COMPILERS[request.param])
     if compiler is None:
         pytest.skip(f"{request.param} is not installed")
-    folder = tmp_path_factory.mktemp(request.param)
-    return EmulatedLibrary(build_kernel_program(compiler, "cortex_m7", folder))
+    return EmulatedLibrary(kernel_program(compiler))
 
 
 def test_convolve(library: EmulatedLibrary) -> None:

@@ -135,6 +135,7 @@ def test_what_measures_the_stack_is_not_in_the_image(built: BuiltFirmware) -> No
     assert STACK_SIZES not in {section.name for section in read_image(built.elf).sections}
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_the_same_bytes_in_another_folder(built: BuiltFirmware, board: Board, network: Network, tmp_path: Path) -> None:
     out = tmp_path / "deeper" / "in another place"
     again = build_firmware(plan_network(network), board, out, compiler=compiler_of(built))
@@ -185,6 +186,7 @@ def test_a_folder_of_something_else_is_left_alone(board: Board, network: Network
         build_firmware(plan_network(network), board, tmp_path / "thesis.txt")
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_a_source_that_does_not_compile(gcc: Compiler, board: Board, tiny: Network, tmp_path: Path) -> None:
     folder = tmp_path / "boards" / board.name
     shutil.copytree(board.folder, folder)
@@ -206,6 +208,7 @@ def test_a_source_that_does_not_compile(gcc: Compiler, board: Board, tiny: Netwo
     assert sorted(p.name for p in tmp_path.iterdir()) == ["boards", "out", "out.log"]
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_a_compiler_that_disappears(board: Board, tiny: Network, tmp_path: Path, gcc: Compiler) -> None:
     gone = Compiler("gcc", (str(tmp_path / "gone"),), gcc.version, "test")
     with pytest.raises(StqError, match="does not start"):

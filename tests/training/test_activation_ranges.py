@@ -12,6 +12,7 @@ qkeras = pytest.importorskip("qkeras")
 
 from stq_deploy.research.training.activation_ranges import fit_activations  # noqa: E402
 
+pytestmark = pytest.mark.keras
 layers = tf_keras.layers
 FINE = "quantized_relu(24,2)"  # 0 .. 4 as good as continuous
 

@@ -13,6 +13,7 @@ tf_keras = pytest.importorskip("tf_keras")
 from stq_deploy.research.training.recipe import Recipe  # noqa: E402
 from stq_deploy.research.training.teacher import Teacher  # noqa: E402
 
+pytestmark = pytest.mark.keras
 SHAPE = (6, 5, 1)
 RECIPE = Recipe(distillation=0.5)
 Batches = list[NDArray[np.uint8]]

@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.research.training import TrainingConfig, train
+from stq_deploy.research.training.progress import Silent
 from stq_deploy.research.training.recipe import Recipe
 from stq_deploy.zoo.shipped import ShippedModel
 from tests.helpers.command_line import invoke
@@ -101,6 +103,32 @@ train(pickle.load(sys.stdin.buffer), Killer())
 """
 
 
+class Ended(BaseException):
+    """Nothing that trains handles it."""
+
+
+class Ender(Silent):
+    """Ends a run within this process, at the step at which `KILLER` kills its own."""
+
+    def step(self, epoch: int, step: int, loss: float) -> None:
+        if (epoch, step) == (2, 1):
+            raise Ended
+
+
+def _kill(config: TrainingConfig) -> None:
+    """Train in a process of its own, which dies by SIGKILL in the third epoch."""
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLER], input=pickle.dumps(config), capture_output=True, check=False, timeout=300
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+
+
+def _end(config: TrainingConfig) -> None:
+    """Train in this process, and stop in the third epoch; that takes no second TensorFlow."""
+    with pytest.raises(Ended):
+        train(config, Ender())
+
+
 @pytest.fixture(scope="module")
 def small(config: TrainingConfig) -> TrainingConfig:
     """A run of a network of the user's own, a few seconds long."""
@@ -119,18 +147,23 @@ def teacher(small: TrainingConfig) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "changes"),
+    ("end", "scheme", "changes"),
     [
-        ("s-binary", {"stochastic": "draws", "jacobian": 0.01, "jacobian_layers": 0.01, "optimizer": "sgd"}),
-        ("stq", {"stochastic": "gradual", "gradual_shares": [0.5, 1.0], "mixup": 0.4, "precision": "bfloat16"}),
-        ("stq", {"adversary": "pgd", "clean_share": 0.2, "eps_ramp": 0.5, "robust_validation_samples": 8}),
-        ("fp", {"adversary": "n-fgsm", "trades": 2.0, "precision": "bfloat16", "awp": 0.01, "noise": 5.0}),
+        (_kill, "s-binary", {"stochastic": "draws", "jacobian": 0.01, "jacobian_layers": 0.01, "optimizer": "sgd"}),
+        (_end, "stq", {"stochastic": "gradual", "gradual_shares": [0.5, 1.0], "mixup": 0.4, "precision": "bfloat16"}),
+        (_end, "stq", {"adversary": "pgd", "clean_share": 0.2, "eps_ramp": 0.5, "robust_validation_samples": 8}),
+        (_end, "fp", {"adversary": "n-fgsm", "trades": 2.0, "precision": "bfloat16", "awp": 0.01, "noise": 5.0}),
     ],
 )
-def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
-    scheme: str, changes: dict[str, object], small: TrainingConfig, teacher: str, tmp_path: Path
+def test_ended_and_resumed_is_bit_for_bit_the_straight_run(
+    end: Callable[[TrainingConfig], None],
+    scheme: str,
+    changes: dict[str, object],
+    small: TrainingConfig,
+    teacher: str,
+    tmp_path: Path,
 ) -> None:
-    """SIGKILL in the middle of the third epoch, with everything on that has a state: averages, the best weights, a
+    """Ended in the middle of the third epoch, with everything on that has a state: averages, the best weights, a
     teacher, draws, momentum.
     """
     from stq_deploy.research.training.result import sha256
@@ -139,10 +172,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_straight_run(
     straight = dataclasses.replace(small, out=tmp_path / "straight", scheme=scheme, recipe=recipe)
     killed = dataclasses.replace(straight, out=tmp_path / "killed")
     train(straight)
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLER], input=pickle.dumps(killed), capture_output=True, check=False, timeout=300
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    end(killed)
     assert len((killed.out / "history.jsonl").read_text().splitlines()) == 2
     assert not (killed.out / "model.h5").exists()
     result = train(killed, resume=True, keep_teaching=tmp_path / "kept")
@@ -400,54 +430,77 @@ def test_batch_norm_estimate_is_deterministic_and_exact(straight: TrainingConfig
     np.testing.assert_allclose(first[1], conv1.var((0, 1, 2)), rtol=1e-3)
 
 
-def test_export_keeps_every_prediction_and_repeats_its_bytes(straight: TrainingConfig, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def exported(straight: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> ShippedModel:
+    """`straight`, exported once for all tests; they change copies of it."""
     from stq_deploy.research.training.pretrained import export_pretrained
 
-    first = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
+    folder = tmp_path_factory.mktemp("exported")
+    return ShippedModel("a", export_pretrained(straight.out, folder / "a.h5", straight.data), folder)
+
+
+def _copy(exported: ShippedModel, folder: Path) -> Path:
+    """The exported model and its record in another folder; returns the model's path."""
+    for suffix in ("h5", "json"):
+        (folder / f"a.{suffix}").write_bytes((exported.folder / f"a.{suffix}").read_bytes())
+    return folder / "a.h5"
+
+
+def test_export_keeps_every_prediction_and_repeats_its_bytes(
+    straight: TrainingConfig, exported: ShippedModel, tmp_path: Path
+) -> None:
+    from stq_deploy.research.training.pretrained import export_pretrained
+
+    first = exported.record
     second = export_pretrained(straight.out, tmp_path / "b.h5", straight.data)
     assert first["sha256"] == second["sha256"]
     assert first["same_predictions_as_trained_model"] == first["test_samples"] == 20
     assert first["bytes"] < 0.2 * (straight.out / "model.h5").stat().st_size
-    assert json.loads((tmp_path / "a.json").read_text())["test_right"] == first["test_right"]
+    assert json.loads((exported.folder / "a.json").read_text())["test_right"] == first["test_right"]
     with pytest.raises(StqError, match="no finished training run"):
         export_pretrained(tmp_path, tmp_path / "c.h5", straight.data)
     assert not (tmp_path / "c.h5").exists()
 
 
-def test_recompressing_what_is_small_already_changes_nothing(straight: TrainingConfig, tmp_path: Path) -> None:
-    from stq_deploy.research.training.pretrained import export_pretrained, recompress
+def test_recompressing_what_is_small_already_changes_nothing(
+    straight: TrainingConfig, exported: ShippedModel, tmp_path: Path
+) -> None:
+    from stq_deploy.research.training.pretrained import recompress
 
-    exported = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
-    content = (tmp_path / "a.h5").read_bytes()
-    assert recompress(ShippedModel("a", exported, tmp_path), straight.data) == exported
-    assert (tmp_path / "a.h5").read_bytes() == content
+    model = _copy(exported, tmp_path)
+    content = model.read_bytes()
+    assert recompress(ShippedModel("a", exported.record, tmp_path), straight.data) == exported.record
+    assert model.read_bytes() == content
 
 
-def test_recompressing_restores_what_an_older_export_left_large(straight: TrainingConfig, tmp_path: Path) -> None:
+def test_recompressing_restores_what_an_older_export_left_large(
+    straight: TrainingConfig, exported: ShippedModel, tmp_path: Path
+) -> None:
     """The same weights, not deflated, stand for it; nothing of the run is needed."""
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.research.training.pretrained import export_pretrained, recompress
+    from stq_deploy.research.training.pretrained import recompress
     from stq_deploy.research.training.result import save_model
 
-    exported = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
-    content = (tmp_path / "a.h5").read_bytes()
-    save_model(read_keras_model(str(tmp_path / "a.h5")), tmp_path / "a.h5")
-    assert (tmp_path / "a.h5").stat().st_size > 2 * len(content)
-    assert recompress(ShippedModel("a", exported, tmp_path), straight.data)["bytes"] == len(content)
+    model = _copy(exported, tmp_path)
+    content = model.read_bytes()
+    save_model(read_keras_model(str(model)), model)
+    assert model.stat().st_size > 2 * len(content)
+    assert recompress(ShippedModel("a", exported.record, tmp_path), straight.data)["bytes"] == len(content)
 
 
-def test_recompressing_a_floating_point_model_rounds_its_kernels(straight: TrainingConfig, tmp_path: Path) -> None:
+def test_recompressing_a_floating_point_model_rounds_its_kernels(
+    straight: TrainingConfig, exported: ShippedModel, tmp_path: Path
+) -> None:
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.research.training.pretrained import ROUNDED, export_pretrained, recompress
+    from stq_deploy.research.training.pretrained import ROUNDED, recompress
     from stq_deploy.research.training.result import save_model
     from stq_deploy.research.training.settle import round_mantissa
     from stq_deploy.zoo.networks import build_network
 
-    record = export_pretrained(straight.out, tmp_path / "a.h5", straight.data)
     model = build_network(scheme="fp", variant=straight.variant, classes=10, input_shape=(8, 8, 1))
     save_model(model, tmp_path / "a.h5")
     large = (tmp_path / "a.h5").stat().st_size
-    found = recompress(ShippedModel("a", record | {"weights": "as trained"}, tmp_path), straight.data)
+    found = recompress(ShippedModel("a", exported.record | {"weights": "as trained"}, tmp_path), straight.data)
     assert found["weights"] == ROUNDED
     assert found["bytes"] == (tmp_path / "a.h5").stat().st_size < large
     assert json.loads((tmp_path / "a.json").read_text()) == found

@@ -23,7 +23,8 @@ from stq_deploy.executors.base import checked_levels
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network
-from stq_deploy.toolchain.kernel_sources import every_kernel
+from stq_deploy.program.kernels.spec import Kernel
+from stq_deploy.toolchain.kernel_sources import kernel_files, write_instances
 from tests.helpers.networks import random_levels
 
 COMPILERS = ("gcc", "clang")
@@ -80,20 +81,22 @@ def differences(configuration: Configuration, networks: Sequence[Network]) -> li
     found = []
     with tempfile.TemporaryDirectory(prefix="stq-flags-") as work:
         folder = Path(work)
-        objects = _compile_kernels(configuration, folder)
+        called = {layer.function for network in networks for layer in plan_network(network).layers}
+        objects = _compile_kernels(configuration, called, folder)
         for index, network in enumerate(networks):
             program = _link(configuration, network, folder / str(index), objects)
             found += [f"network {index}: {line}" for line in _compare(program, network)]
     return found
 
 
-def _compile_kernels(configuration: Configuration, folder: Path) -> list[Path]:
-    kernels = every_kernel(configuration.kernels, folder)
-    includes = [f"-I{path}" for path in kernels.include_folders]
+def _compile_kernels(configuration: Configuration, called: set[Kernel], folder: Path) -> list[Path]:
+    """Objects of the kernels that the networks call; each configuration compiles them anew."""
+    kernels = firmware_templates() / "kernels"
+    written = write_instances(folder, kernels, configuration.kernels, called)
     objects = []
-    for source in kernels.files:
+    for source in (*kernel_files(kernels, configuration.kernels), *written):
         objects.append(folder / f"{source.stem}.o")
-        _compiler(configuration, *includes, "-c", source, "-o", objects[-1])
+        _compiler(configuration, f"-I{kernels / 'include'}", f"-I{kernels}", "-c", source, "-o", objects[-1])
     return objects
 
 

@@ -16,7 +16,6 @@ from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run
 from stq_deploy.pipeline import Conversion, convert_model
-from stq_deploy.research.quantizers.exact import keep_order_of_additions
 from tests.helpers.sweep.check_model import LIMITS
 from tests.helpers.sweep.input_domains import Case
 
@@ -53,6 +52,8 @@ def check_against_keras(case: Case, folder: Path) -> Compared:
     Raises:
         StqError: refused for another reason than sums or levels too large for the integer types.
     """
+    from stq_deploy.research.quantizers.exact import keep_order_of_additions
+
     keep_order_of_additions()  # else TensorFlow moves activations off their grid, from call to call otherwise
     model, x = case.recipe.build(), case.samples()
     path = folder / "model.h5"
