@@ -42,10 +42,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltFirmware:
     )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_every_source_names_its_licence(path: Path) -> None:
-    licence = GENERATED if path.name.endswith(".j2") else "Apache-2.0"
-    assert path.read_text().startswith(f"/* SPDX-License-Identifier: {licence} */\n")
+def test_every_source_names_its_licence() -> None:
+    assert len(SOURCES) > 50
+    for path in SOURCES:
+        licence = GENERATED if path.name.endswith(".j2") else "Apache-2.0"
+        assert path.read_text().startswith(f"/* SPDX-License-Identifier: {licence} */\n"), path
 
 
 def test_a_project_states_its_licences(built: BuiltFirmware) -> None:

@@ -14,6 +14,9 @@ from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.project import Project
 from tests.helpers.object_cache import ObjectCache
 
+pytestmark = pytest.mark.usefixtures("compiled_anew")
+"""The cache of this run is not asked, so that each test sees its own."""
+
 COMPILER = """#!/bin/sh
 echo "$@" >> {calls}
 for last; do :; done
