@@ -14,6 +14,8 @@ from tests.helpers.command_line import invoke, json_of
 from tests.helpers.emulation import needs_emulator
 from tests.helpers.evaluation.output_models import CASES, Array, Case, build, pixels
 
+pytestmark = pytest.mark.keras
+
 
 @dataclass(frozen=True)
 class Made:

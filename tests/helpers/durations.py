@@ -19,8 +19,8 @@ from stq_deploy.common.files import write_whole
 
 FILE = Path(__file__).resolve().parent.parent / "durations.json"
 TOP = FILE.parent.parent
-SLOW_CASE = 1.0
-SLOW_FUNCTION = 4.0
+SLOW_CASE = 0.8
+SLOW_FUNCTION = 3.0
 KEPT = 0.5
 """Functions that take less than this many seconds are not written down."""
 

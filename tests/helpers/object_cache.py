@@ -106,7 +106,7 @@ class ObjectCache:
 def _closure(folder: Path, source: str, include_folders: tuple[str, ...]) -> dict[str, bytes] | None:
     """Path -> content of a source and of all project files that it may include, whatever conditions say.
 
-    Headers of the compiler are no project files: the compiler's version stands for them. None if an include is not
+    The version of the compiler stands for its own headers. None if an include is not
     written out.
     """
     found: dict[str, bytes] = {}

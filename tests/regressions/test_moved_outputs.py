@@ -13,6 +13,8 @@ from stq_deploy.network.input_format import quantize_input
 from stq_deploy.pipeline import convert_model
 from stq_deploy.program import plan_network
 
+pytestmark = pytest.mark.keras
+
 
 def _moves() -> dict[str, Any]:
     from tf_keras import layers
