@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import time
 from collections.abc import Mapping
@@ -18,7 +20,6 @@ from stq_deploy.network.input_format import quantize_input
 from stq_deploy.program import plan_network
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.emulator.process import EmulatedBoard
-from stq_deploy.targets.link.serial_port import open_serial
 from stq_deploy.toolchain.build import build_firmware
 from stq_deploy.toolchain.compilers import Compiler
 
@@ -73,19 +74,20 @@ def run_emulated(elf: Path) -> str:
         StqError: the board stopped; the error says why.
         TimeoutError: the last line did not come.
     """
-    board = load_board(BOARD)
     text = b""
     with EmulatedBoard(elf, BOARD) as emulated:
-        port = open_serial(emulated.port, board.serial.baud)
+        # The board does not wait to be asked, and pyserial drops what came before it opened the port.
+        port = os.open(emulated.port, os.O_RDONLY | os.O_NOCTTY)
         try:
             deadline = time.monotonic() + RUN_SECONDS
             while not text.endswith((b"done\n", b"failed\n")):
-                text += port.read(1.0)
+                if select.select([port], [], [], 1.0)[0]:
+                    text += os.read(port, 4096)
                 emulated.check()
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"the firmware printed only {text!r}")
         finally:
-            port.close()
+            os.close(port)
         if emulated.refusals:
             raise AssertionError(f"the hardware would refuse: {emulated.refusals[0]}")
     return text.decode()
