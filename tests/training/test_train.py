@@ -386,7 +386,7 @@ def test_warm_start_takes_every_weight(straight: TrainingConfig, tmp_path: Path)
     with pytest.raises(StqError, match="no such model"):
         take_weights(twin, str(tmp_path / "absent.h5"))
     (tmp_path / "junk.h5").write_bytes(b"junk")
-    with pytest.raises(StqError, match="not a usable QKeras model file"):
+    with pytest.raises(StqError, match="not a usable model file"):
         take_weights(twin, str(tmp_path / "junk.h5"))
 
 
