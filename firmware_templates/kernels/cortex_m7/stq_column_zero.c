@@ -10,8 +10,10 @@ void stq_column_zero(stq_word *column, int32_t stride, int32_t first, int32_t co
     if ((element & 1) != 0 && element < end) {
         stq_column_put(column, stride, element++, 0);
     }
+    stq_word *pair = column + (element >> 1) * stride;
     for (; element + 2 <= end; element += 2) {
-        column[(element >> 1) * stride] = 0;
+        *pair = 0;
+        pair += stride;
     }
     if (element < end) {
         stq_column_put(column, stride, element, 0);

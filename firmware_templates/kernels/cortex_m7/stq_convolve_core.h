@@ -9,11 +9,11 @@
 #define STQ_CONVOLVE_CORE_H
 
 #include "stq_convolve_parts.h"
+#include "stq_convolve_rows.h"
 #include "internal/stq_nn_arguments.h"
 #include "stq_nn_columns.h"
 #include "internal/stq_nn_define.h"
 #include "internal/stq_nn_elements.h"
-#include "stq_nn_pairs.h"
 #include "internal/stq_nn_scratch.h"
 
 static inline stq_position stq_next_position(stq_position at, int32_t width)
@@ -22,61 +22,6 @@ static inline stq_position stq_next_position(stq_position at, int32_t width)
     return next;
 }
 
-#if STQ_HAND_WRITTEN
-// Pairs of weights of each row times pairs of levels of each pixel. Written out, because gcc moves the loads and
-// unpacks more pairs ahead than it has registers for. The order is the fastest by LLVM's model of the core.
-/* clang-format off: one line per instruction */
-#define STQ_MULTIPLY_TWO_PAIRS(unpack, first, second) STQ_MULTIPLY_PAIR(unpack, first) STQ_MULTIPLY_PAIR(unpack, second)
-#define STQ_MULTIPLY_PAIR(unpack, from)                                                                                \
-    unpack(a, word0, from) STQ_LOAD_LEVELS unpack(b, word1, from) STQ_MULTIPLY_LEVELS(a, b)
-#define STQ_LOAD_LEVELS "ldrd %[x0], %[x1], [%[columns]], #8\n\t"
-#define STQ_MULTIPLY_LEVELS(weights0, weights1)                                                                        \
-    "smlad %[acc00], %[x0], %[" #weights0 "], %[acc00]\n\t"                                                            \
-    "smlad %[acc01], %[x1], %[" #weights0 "], %[acc01]\n\t"                                                            \
-    "smlad %[acc10], %[x0], %[" #weights1 "], %[acc10]\n\t"                                                            \
-    "smlad %[acc11], %[x1], %[" #weights1 "], %[acc11]\n\t"
-#define STQ_MULTIPLY_S16_PAIR STQ_LOAD_LEVELS STQ_MULTIPLY_LEVELS(word0, word1)
-#define STQ_MULTIPLY(code, counted, masked)                                                                            \
-    __asm__(code                                                                                                       \
-            : [acc00] "+r"(acc.row0_pixel0), [acc01] "+r"(acc.row0_pixel1), [acc10] "+r"(acc.row1_pixel0),             \
-              [acc11] "+r"(acc.row1_pixel1), [columns] "+r"(*columns), [x0] "=&r"(x0), [x1] "=&r"(x1), [a] "=&r"(a),   \
-              [b] "=&r"(b)counted                                                                                      \
-            : [word0] "r"(word0), [word1] "r"(word1)masked                                                             \
-            : "memory", "cc")
-/* clang-format on */
-#endif
-
-#define STQ_BLOCK stq_block
-#define STQ_ROWS(name) stq_convolve_##name
-
-/* See stq_nn_rows.h. */
-STQ_INLINE stq_block stq_convolve_multiply_word(stq_block acc, const stq_word **columns, uint32_t word0, uint32_t word1,
-                                                int32_t bits, uint32_t mask, int32_t *steps)
-{
-#if STQ_HAND_WRITTEN
-    uint32_t x0, x1, a, b;
-    STQ_MULTIPLY_PAIRS_OF(bits);
-#else
-    const int32_t pairs = bits == 1 && *steps == 1 ? 8 : STQ_PAIRS_PER_WORD(bits);
-    *steps -= bits == 1 ? 2 : 0;
-    for (int32_t j = 0; j < pairs; j++) {
-        const uint32_t weights0 = stq_weight_pair(word0, bits, mask, j);
-        const uint32_t weights1 = stq_weight_pair(word1, bits, mask, j);
-        acc.row0_pixel0 = stq_smlad((*columns)[0], weights0, acc.row0_pixel0);
-        acc.row0_pixel1 = stq_smlad((*columns)[1], weights0, acc.row0_pixel1);
-        acc.row1_pixel0 = stq_smlad((*columns)[0], weights1, acc.row1_pixel0);
-        acc.row1_pixel1 = stq_smlad((*columns)[1], weights1, acc.row1_pixel1);
-        *columns += 2;
-    }
-#endif
-    return acc;
-}
-
-#include "stq_nn_rows.h"
-#undef STQ_MULTIPLY_TWO_PAIRS
-#undef STQ_MULTIPLY_S16_PAIR
-#undef STQ_MULTIPLY
-
 /*
  * All output channels of two pixels: `channels` accumulators of the first pixel, then those of the second, which start
  * at an even word.
@@ -84,21 +29,23 @@ STQ_INLINE stq_block stq_convolve_multiply_word(stq_block acc, const stq_word **
 STQ_INLINE void stq_multiply_columns(const stq_word *columns, const uint32_t *filter, int32_t row_weights, int32_t bits,
                                      int32_t weight_offset, int32_t channels, int32_t *accumulators)
 {
-    const uint32_t mask = stq_field_mask(bits, weight_offset);
     const int32_t words = stq_row_words(row_weights, bits);
-    const int32_t steps = stq_row_steps(row_weights, bits);
-    const stq_block initial = stq_initial_block(columns, words * STQ_PAIRS_PER_WORD(bits), weight_offset);
-    int32_t *second_pixel = accumulators + channels + channels % 2;
+    const stq_two_words initial = stq_initial_sums(columns, words * STQ_PAIRS_PER_WORD(bits), weight_offset);
+    stq_rows rows = {
+        .columns = columns,
+        .pitch = 4 * words,
+        .row = filter,
+        .end = filter + words,
+        .initial = {(int32_t)initial.first, (int32_t)initial.second},
+        .sums = {accumulators, accumulators + channels + channels % 2},
+        .mask = stq_field_mask(bits, weight_offset),
+    };
 
     for (int32_t left = channels; left > 0; left -= 2) {
-        const uint32_t *next = left > 1 ? filter + words : filter; // an odd last channel is done twice
-        const stq_block acc = stq_convolve_multiply_rows(initial, columns, filter, next, steps, bits, mask);
-
-        *accumulators++ = acc.row0_pixel0;
-        *accumulators++ = acc.row1_pixel0;
-        *second_pixel++ = acc.row0_pixel1;
-        *second_pixel++ = acc.row1_pixel1;
-        filter += 2 * words;
+        if (left == 1) {
+            rows.pitch = 0; // an odd last channel is done twice
+        }
+        stq_multiply_rows(&rows, bits);
     }
 }
 

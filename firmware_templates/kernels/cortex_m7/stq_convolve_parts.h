@@ -22,19 +22,11 @@ typedef struct {
     int32_t x;
 } stq_position;
 
-/* Accumulators of two output channels (rows of weights) x two pixels. */
-typedef struct {
-    int32_t row0_pixel0;
-    int32_t row0_pixel1;
-    int32_t row1_pixel0;
-    int32_t row1_pixel1;
-} stq_block;
-
 /* The window of output pixel `at` as a column of stride 2; taps outside the image are zero. */
 void stq_gather_window_s8(const stq_convolve_input *in, stq_position at, stq_word *column);
 void stq_gather_window_s16(const stq_convolve_input *in, stq_position at, stq_word *column);
 
-/* Initial accumulators of two interleaved columns. */
-stq_block stq_initial_block(const stq_word *columns, int32_t pairs, int32_t weight_offset);
+/* Initial accumulators of two interleaved columns, as int32. */
+stq_two_words stq_initial_sums(const stq_word *columns, int32_t pairs, int32_t weight_offset);
 
 #endif /* STQ_CONVOLVE_PARTS_H */

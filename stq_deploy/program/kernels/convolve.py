@@ -23,8 +23,8 @@ from stq_deploy.program.kernels.windows import covered_bytes, covered_elements, 
 from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.weights import row_elements
 
-STEP_INSTRUCTIONS = {1: 56, 2: 60, 4: 34, 8: 22, 16: 12}
-"""Bits of a weight -> instructions that multiply a step of two rows by two columns (`tools/bench_kernels`)."""
+WORD_INSTRUCTIONS = {1: 135, 2: 71, 4: 39, 8: 20, 16: 12}
+"""Bits of a weight -> instructions that multiply a word of two rows by two columns (`tools/bench_kernels`)."""
 
 DEPTHWISE_BLOCK = 32
 """Channels that a depthwise kernel processes at a time (STQ_DEPTHWISE_BLOCK)."""
@@ -64,9 +64,9 @@ class ConvolveKernels(Weighted[Convolve]):
         op, output = work.op, work.output
         pixels, taps = output.elements // output.channels, op.window.size[0] * op.window.size[1]
         row: int = taps * op.weights.shape[2]
-        # Two pixels and two channels at a time take a step of a row: a word, or half of one of 1-bit weights.
-        steps: int = -(-row // 16) if op.weight_bits == 1 else -(-row * op.weight_bits // 32)
-        multiplied = steps * STEP_INSTRUCTIONS[op.weight_bits] * output.channels // 4
+        # Two pixels and two channels at a time take a word of a row.
+        words: int = -(-row * op.weight_bits // 32)
+        multiplied = words * WORD_INSTRUCTIONS[op.weight_bits] * output.channels // 4
         return pixels * (multiplied + 25 * output.channels + 5 * row + 15 * taps)
 
     def code(self, kernel: Kernel) -> dict[str, int]:

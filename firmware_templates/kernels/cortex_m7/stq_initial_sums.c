@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Initial accumulators of a convolution's block. */
+/* Initial accumulators of two pixels of a convolution. */
 #include "stq_convolve_parts.h"
 #include "stq_nn_columns.h"
 #include "stq_nn_pairs.h"
 
-stq_block stq_initial_block(const stq_word *columns, int32_t pairs, int32_t weight_offset)
+stq_two_words stq_initial_sums(const stq_word *columns, int32_t pairs, int32_t weight_offset)
 {
     int32_t sum0 = 0;
     int32_t sum1 = 0;
@@ -20,8 +20,6 @@ stq_block stq_initial_block(const stq_word *columns, int32_t pairs, int32_t weig
             sum1 = stq_smlad(second.second, 0x00010001U, sum1);
         }
     }
-    const int32_t initial0 = stq_initial_accumulator(weight_offset, sum0);
-    const int32_t initial1 = stq_initial_accumulator(weight_offset, sum1);
-    const stq_block block = {initial0, initial1, initial0, initial1};
-    return block;
+    return (stq_two_words){(uint32_t)stq_initial_accumulator(weight_offset, sum0),
+                           (uint32_t)stq_initial_accumulator(weight_offset, sum1)};
 }

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stq_convolve_rows.h - two rows of packed weights times two columns of activations (internal to the kernels).
+ *
+ * The hand-written loops keep the multiplier busy: a SMLAD starts in nearly every cycle, beside an instruction that
+ * loads or unpacks what a later SMLAD needs. The order follows the rules of the core that docs/PROFILING.md names:
+ *  - two SMLAD never start together, and an instruction that moves bits (SXTB16) starts only as the first of two;
+ *  - SMLAD can use a loaded word two cycles later, and an unpacked pair one cycle later.
+ * They need 13 registers and take all they need from memory, so that the compiler may keep a frame pointer. What a word
+ * needs only once waits in 16 bytes on the stack. That is less than the caller's other calls take there.
+ */
+#ifndef STQ_CONVOLVE_ROWS_H
+#define STQ_CONVOLVE_ROWS_H
+
+#include "stq_convolve_parts.h"
+#include "stq_nn_pairs.h"
+
+/* The next two rows, two columns, and where the sums of their products go. The assembly knows the order. */
+typedef struct {
+    const stq_word *columns; /* pairs of the two pixels in turn: see stq_nn_columns.h */
+    int32_t pitch;           /* bytes from the first row to the second */
+    const uint32_t *row;     /* the first row, which is not empty */
+    const uint32_t *end;     /* after it */
+    int32_t initial[2];      /* a sum of each pixel begins with this */
+    int32_t *sums[2];        /* the next two sums of each pixel */
+    uint32_t mask;           /* of fields of up to 4 bits */
+} stq_rows;
+
+#if STQ_HAND_WRITTEN
+
+// One line for each cycle: the instructions in it start together.
+// clang-format off
+// Take a row pair's place and initial sums from the structure at `y`.
+#define STQ_BEGIN_ROWS                                                                                                 \
+    "ldrd %[a], %[b], [%[y], #4]\n\t"                                                                                  \
+    "ldr %[w0], [%[y], #12]\n\t"                "mov %[row], %[b]\n\t"                                                 \
+    "strd %[a], %[w0], [sp, #-16]!\n\t"                                                                                \
+    "ldr %[columns], [%[y]]\n\t"                                                                                       \
+    "ldrd %[s00], %[s01], [%[y], #16]\n\t"                                                                             \
+    "str %[y], [sp, #8]\n\t"                    "ldr %[w1], [%[row], %[a]]\n\t"                                        \
+    "mov %[s10], %[s00]\n\t"                    "mov %[s11], %[s01]\n\t"
+// Store the sums, and put the next pair of rows into the structure.
+#define STQ_END_ROWS                                                                                                   \
+    "ldr %[y], [sp, #8]\n\t"                    "ldr %[a], [sp], #16\n\t"                                              \
+    "ldrd %[w0], %[w1], [%[y], #24]\n\t"                                                                               \
+    "add %[row], %[row], %[a]\n\t"              "strd %[s00], %[s10], [%[w0]], #8\n\t"                                 \
+    "add %[b], %[row], %[a]\n\t"                "strd %[s01], %[s11], [%[w1]], #8\n\t"                                 \
+    "strd %[row], %[b], [%[y], #8]\n\t"                                                                                \
+    "strd %[w0], %[w1], [%[y], #24]\n\t"
+
+// Fields of up to 4 bits: the first pair of weights of each row, and the first levels.
+#define STQ_FIRST_FIELDS                                                                                               \
+    STQ_BEGIN_ROWS                                                                                                     \
+    "ldr %[w0], [%[row]], #4\n\t"               "ldr %[mask], [%[y], #32]\n\t"                                         \
+    "ldr %[x], [%[columns]], #4\n\t"                                                                                   \
+    "and %[b], %[mask], %[w1]\n\t"                                                                                     \
+    "and %[a], %[mask], %[w0]\n\t"
+// The products of a pair of weights of each row, while the next pair is shifted into place.
+#define STQ_NEXT_FIELDS(shift)                                                                                         \
+    "smlad %[s00], %[x], %[a], %[s00]\n\t"      "ldr %[y], [%[columns]], #4\n\t"                                       \
+    "smlad %[s10], %[x], %[b], %[s10]\n\t"      "ldr %[x], [%[columns]], #4\n\t"                                       \
+    "smlad %[s11], %[y], %[b], %[s11]\n\t"      "and %[b], %[mask], %[w1], " shift "\n\t"                              \
+    "smlad %[s01], %[y], %[a], %[s01]\n\t"      "and %[a], %[mask], %[w0], " shift "\n\t"
+// The products of a word's last pair, while the next words are loaded if there are any.
+#define STQ_NEXT_WORDS                                                                                                 \
+    "smlad %[s00], %[x], %[a], %[s00]\n\t"      "ldr %[w0], [sp, #4]\n\t"                                              \
+    "smlad %[s10], %[x], %[b], %[s10]\n\t"      "ldr %[y], [%[columns]], #4\n\t"                                       \
+    "cmp %[row], %[w0]\n\t"                     "ldr %[w1], [sp]\n\t"                                                  \
+    "smlad %[s11], %[y], %[b], %[s11]\n\t"      "beq.w 2f\n\t"                                                         \
+    "smlad %[s01], %[y], %[a], %[s01]\n\t"      "ldr %[w1], [%[row], %[w1]]\n\t"                                       \
+    "ldr %[w0], [%[row]], #4\n\t"               "ldr %[x], [%[columns]], #4\n\t"                                       \
+    "and %[b], %[mask], %[w1]\n\t"                                                                                     \
+    "and %[a], %[mask], %[w0]\n\t"              "b.w 1b\n\t"                                                           \
+    "2:\n\t"                                                                                                           \
+    "smlad %[s01], %[y], %[a], %[s01]\n\t"                                                                             \
+    STQ_END_ROWS
+#define STQ_B1_ROWS                                                                                                    \
+    STQ_FIRST_FIELDS                                                                                                   \
+    "1:\n\t"                                                                                                           \
+    STQ_NEXT_FIELDS("ror #1") STQ_NEXT_FIELDS("ror #2") STQ_NEXT_FIELDS("ror #3") STQ_NEXT_FIELDS("ror #4")            \
+    STQ_NEXT_FIELDS("ror #5") STQ_NEXT_FIELDS("ror #6") STQ_NEXT_FIELDS("ror #7") STQ_NEXT_FIELDS("ror #8")            \
+    STQ_NEXT_FIELDS("ror #9") STQ_NEXT_FIELDS("ror #10") STQ_NEXT_FIELDS("ror #11") STQ_NEXT_FIELDS("ror #12")         \
+    STQ_NEXT_FIELDS("ror #13") STQ_NEXT_FIELDS("ror #14") STQ_NEXT_FIELDS("ror #15")                                   \
+    STQ_NEXT_WORDS
+#define STQ_T2_ROWS                                                                                                    \
+    STQ_FIRST_FIELDS                                                                                                   \
+    "1:\n\t"                                                                                                           \
+    STQ_NEXT_FIELDS("lsr #2") STQ_NEXT_FIELDS("lsr #4") STQ_NEXT_FIELDS("lsr #6") STQ_NEXT_FIELDS("lsr #8")            \
+    STQ_NEXT_FIELDS("lsr #10") STQ_NEXT_FIELDS("lsr #12") STQ_NEXT_FIELDS("lsr #14")                                   \
+    STQ_NEXT_WORDS
+#define STQ_S4_ROWS                                                                                                    \
+    STQ_FIRST_FIELDS                                                                                                   \
+    "1:\n\t"                                                                                                           \
+    STQ_NEXT_FIELDS("lsr #4") STQ_NEXT_FIELDS("lsr #8") STQ_NEXT_FIELDS("lsr #12")                                     \
+    STQ_NEXT_WORDS
+
+// 8-bit weights: the products of a word of each row, up to the last but three.
+#define STQ_S8_WORD                                                                                                    \
+    "sxtb16 %[a], %[w0]\n\t"                    "smlad %[s10], %[x], %[b], %[s10]\n\t"                                 \
+    "smlad %[s00], %[x], %[a], %[s00]\n\t"      "ldr %[x], [%[columns]], #4\n\t"                                       \
+    "sxtb16 %[w1], %[w1], ror #8\n\t"           "smlad %[s11], %[y], %[b], %[s11]\n\t"                                 \
+    "smlad %[s01], %[y], %[a], %[s01]\n\t"      "ldr %[y], [%[columns]], #4\n\t"                                       \
+    "sxtb16 %[w0], %[w0], ror #8\n\t"           "smlad %[s10], %[x], %[w1], %[s10]\n\t"
+// The rest of a word that is not the last.
+#define STQ_S8_NEXT_WORD                                                                                               \
+    "smlad %[s00], %[x], %[w0], %[s00]\n\t"     "ldr %[x], [%[columns]], #4\n\t"                                       \
+    "smlad %[s11], %[y], %[w1], %[s11]\n\t"     "ldr %[w1], [%[row], %[mask]]\n\t"                                     \
+    "smlad %[s01], %[y], %[w0], %[s01]\n\t"     "ldr %[w0], [%[row]], #4\n\t"                                          \
+    "sxtb16 %[b], %[w1]\n\t"                    "ldr %[y], [%[columns]], #4\n\t"
+// Four words a turn. A row enters where a multiple of four is left, which depends on two bits of its words.
+#define STQ_S8_ROWS                                                                                                    \
+    STQ_BEGIN_ROWS                                                                                                     \
+    "sub %[b], %[w0], %[row]\n\t"               "mov %[mask], %[a]\n\t"                                                \
+    "ldr %[w0], [%[row]], #4\n\t"               "lsls %[b], %[b], #29\n\t"                                             \
+    "ldrd %[x], %[y], [%[columns]], #8\n\t"                                                                            \
+    "sxtb16 %[b], %[w1]\n\t"                                                                                           \
+    "bcs.w 5f\n\t"                                                                                                     \
+    "bmi.w 4f\n\t"                                                                                                     \
+    "1:\n\t"                                                                                                           \
+    STQ_S8_WORD STQ_S8_NEXT_WORD                                                                                       \
+    "2:\n\t"                                                                                                           \
+    STQ_S8_WORD STQ_S8_NEXT_WORD                                                                                       \
+    "3:\n\t"                                                                                                           \
+    STQ_S8_WORD STQ_S8_NEXT_WORD                                                                                       \
+    "4:\n\t"                                                                                                           \
+    STQ_S8_WORD                                                                                                        \
+    "smlad %[s00], %[x], %[w0], %[s00]\n\t"     "ldr %[b], [sp, #4]\n\t"                                               \
+    "smlad %[s11], %[y], %[w1], %[s11]\n\t"     "cmp %[row], %[b]\n\t"                                                 \
+    "smlad %[s01], %[y], %[w0], %[s01]\n\t"     "beq.w 6f\n\t"                                                         \
+    "ldr %[w1], [%[row], %[mask]]\n\t"                                                                                 \
+    "ldr %[x], [%[columns]], #4\n\t"            "ldr %[y], [%[columns]], #4\n\t"                                       \
+    "ldr %[w0], [%[row]], #4\n\t"               "sxtb16 %[b], %[w1]\n\t"                                               \
+    "b.w 1b\n\t"                                                                                                       \
+    "5:\n\t"                                                                                                           \
+    "bmi.w 2b\n\t"                                                                                                     \
+    "b.w 3b\n\t"                                                                                                       \
+    "6:\n\t"                                                                                                           \
+    STQ_END_ROWS
+
+// 16-bit weights are pairs as they are.
+#define STQ_S16_ROWS                                                                                                   \
+    STQ_BEGIN_ROWS                                                                                                     \
+    "mov %[mask], %[a]\n\t"                     "mov %[b], %[w0]\n\t"                                                  \
+    "ldr %[w0], [%[row]], #4\n\t"                                                                                      \
+    "ldr %[x], [%[columns]], #4\n\t"            "ldr %[y], [%[columns]], #4\n\t"                                       \
+    "1:\n\t"                                                                                                           \
+    "smlad %[s10], %[x], %[w1], %[s10]\n\t"     "cmp %[row], %[b]\n\t"                                                 \
+    "smlad %[s11], %[y], %[w1], %[s11]\n\t"     "beq.w 2f\n\t"                                                         \
+    "smlad %[s00], %[x], %[w0], %[s00]\n\t"     "ldr %[w1], [%[row], %[mask]]\n\t"                                     \
+    "smlad %[s01], %[y], %[w0], %[s01]\n\t"     "ldr %[w0], [%[row]], #4\n\t"                                          \
+    "ldr %[x], [%[columns]], #4\n\t"            "ldr %[y], [%[columns]], #4\n\t"                                       \
+    "b.w 1b\n\t"                                                                                                       \
+    "2:\n\t"                                                                                                           \
+    "smlad %[s00], %[x], %[w0], %[s00]\n\t"                                                                            \
+    "smlad %[s01], %[y], %[w0], %[s01]\n\t"                                                                            \
+    STQ_END_ROWS
+// clang-format on
+#define STQ_MULTIPLY_ROWS(code)                                                                                        \
+    __asm__ volatile(code                                                                                              \
+                     : [y] "+r"(y), [x] "=&r"(x), [a] "=&r"(a), [b] "=&r"(b), [w0] "=&r"(w0), [w1] "=&r"(w1),          \
+                       [s00] "=&r"(s00), [s01] "=&r"(s01), [s10] "=&r"(s10), [s11] "=&r"(s11),                         \
+                       [columns] "=&r"(columns), [row] "=&r"(row), [mask] "=&r"(mask)                                  \
+                     :                                                                                                 \
+                     : "memory", "cc")
+
+/* The sums of two rows and two columns. */
+STQ_INLINE void stq_multiply_rows(stq_rows *rows, int32_t bits)
+{
+    uint32_t x, a, b, w0, w1, s00, s01, s10, s11, columns, row, mask;
+    stq_rows *y = rows;
+
+    if (bits == 1) {
+        STQ_MULTIPLY_ROWS(STQ_B1_ROWS);
+    } else if (bits == 2) {
+        STQ_MULTIPLY_ROWS(STQ_T2_ROWS);
+    } else if (bits == 4) {
+        STQ_MULTIPLY_ROWS(STQ_S4_ROWS);
+    } else if (bits == 8) {
+        STQ_MULTIPLY_ROWS(STQ_S8_ROWS);
+    } else {
+        STQ_MULTIPLY_ROWS(STQ_S16_ROWS);
+    }
+}
+
+#else
+
+/* Accumulators of two output channels (rows of weights) x two pixels. */
+typedef struct {
+    int32_t row0_pixel0;
+    int32_t row0_pixel1;
+    int32_t row1_pixel0;
+    int32_t row1_pixel1;
+} stq_block;
+
+/* The sums of two rows and two columns. */
+STQ_INLINE void stq_multiply_rows(stq_rows *rows, int32_t bits)
+{
+    const uint32_t *row0 = rows->row;
+    const uint32_t *row1 = rows->row + rows->pitch / 4;
+    const stq_word *columns = rows->columns;
+    stq_block sums = {rows->initial[0], rows->initial[1], rows->initial[0], rows->initial[1]};
+
+    for (; row0 < rows->end; row0++, row1++) {
+        for (int32_t j = 0; j < STQ_PAIRS_PER_WORD(bits); j++) {
+            const uint32_t weights0 = stq_weight_pair(*row0, bits, rows->mask, j);
+            const uint32_t weights1 = stq_weight_pair(*row1, bits, rows->mask, j);
+            sums.row0_pixel0 = stq_smlad(columns[0], weights0, sums.row0_pixel0);
+            sums.row0_pixel1 = stq_smlad(columns[1], weights0, sums.row0_pixel1);
+            sums.row1_pixel0 = stq_smlad(columns[0], weights1, sums.row1_pixel0);
+            sums.row1_pixel1 = stq_smlad(columns[1], weights1, sums.row1_pixel1);
+            columns += 2;
+        }
+    }
+    *rows->sums[0]++ = sums.row0_pixel0;
+    *rows->sums[0]++ = sums.row1_pixel0;
+    *rows->sums[1]++ = sums.row0_pixel1;
+    *rows->sums[1]++ = sums.row1_pixel1;
+    rows->row = row1;
+    rows->end = row1 + rows->pitch / 4;
+}
+
+#endif
+
+#endif /* STQ_CONVOLVE_ROWS_H */
