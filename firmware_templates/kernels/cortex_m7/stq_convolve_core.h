@@ -16,12 +16,6 @@
 #include "internal/stq_nn_elements.h"
 #include "internal/stq_nn_scratch.h"
 
-static inline stq_position stq_next_position(stq_position at, int32_t width)
-{
-    const stq_position next = {at.x + 1 < width ? at.y : at.y + 1, at.x + 1 < width ? at.x + 1 : 0};
-    return next;
-}
-
 /*
  * All output channels of two pixels: `channels` accumulators of the first pixel, then those of the second, which start
  * at an even word.
@@ -93,12 +87,12 @@ STQ_INLINE void stq_convolve_group(const stq_convolve_input *in, stq_type input_
     for (int32_t pixel = 0; pixel < pixels; pixel += 2) {
         const int32_t gathered = pixel + 1 < pixels ? 2 : 1;
 
+        if (input_type == STQ_S8) {
+            stq_gather_windows_s8(in, position, gathered, output_dims->w, columns);
+        } else {
+            stq_gather_windows_s16(in, position, gathered, output_dims->w, columns);
+        }
         for (int32_t i = 0; i < gathered; i++) {
-            if (input_type == STQ_S8) {
-                stq_gather_window_s8(in, position, columns + i);
-            } else {
-                stq_gather_window_s16(in, position, columns + i);
-            }
             position = stq_next_position(position, output_dims->w);
         }
         stq_multiply_columns_of(columns, filter, row_weights, bits, in->params->weight_offset, count, accumulators);

@@ -50,7 +50,6 @@ typedef struct {
 
 // Fields of up to 4 bits: the first pair of weights of each row, and the first levels.
 #define STQ_FIRST_FIELDS                                                                                               \
-    STQ_BEGIN_ROWS                                                                                                     \
     "ldr %[w0], [%[row]], #4\n\t"               "ldr %[mask], [%[y], #32]\n\t"                                         \
     "ldr %[x], [%[columns]], #4\n\t"                                                                                   \
     "and %[b], %[mask], %[w1]\n\t"                                                                                     \
@@ -75,7 +74,7 @@ typedef struct {
     "smlad %[s01], %[y], %[a], %[s01]\n\t"                                                                             \
     STQ_END_ROWS
 #define STQ_B1_ROWS                                                                                                    \
-    STQ_FIRST_FIELDS                                                                                                   \
+    STQ_BEGIN_ROWS STQ_FIRST_FIELDS                                                                                    \
     "1:\n\t"                                                                                                           \
     STQ_NEXT_FIELDS("ror #1") STQ_NEXT_FIELDS("ror #2") STQ_NEXT_FIELDS("ror #3") STQ_NEXT_FIELDS("ror #4")            \
     STQ_NEXT_FIELDS("ror #5") STQ_NEXT_FIELDS("ror #6") STQ_NEXT_FIELDS("ror #7") STQ_NEXT_FIELDS("ror #8")            \
@@ -83,14 +82,28 @@ typedef struct {
     STQ_NEXT_FIELDS("ror #13") STQ_NEXT_FIELDS("ror #14") STQ_NEXT_FIELDS("ror #15")                                   \
     STQ_NEXT_WORDS
 #define STQ_T2_ROWS                                                                                                    \
-    STQ_FIRST_FIELDS                                                                                                   \
+    STQ_BEGIN_ROWS STQ_FIRST_FIELDS                                                                                    \
     "1:\n\t"                                                                                                           \
     STQ_NEXT_FIELDS("lsr #2") STQ_NEXT_FIELDS("lsr #4") STQ_NEXT_FIELDS("lsr #6") STQ_NEXT_FIELDS("lsr #8")            \
     STQ_NEXT_FIELDS("lsr #10") STQ_NEXT_FIELDS("lsr #12") STQ_NEXT_FIELDS("lsr #14")                                   \
     STQ_NEXT_WORDS
+// Two words a turn. A row of an odd number of words enters at the second.
 #define STQ_S4_ROWS                                                                                                    \
+    STQ_BEGIN_ROWS                                                                                                     \
+    "sub %[b], %[w0], %[row]\n\t"                                                                                      \
+    "lsls %[b], %[b], #29\n\t"                                                                                         \
     STQ_FIRST_FIELDS                                                                                                   \
+    "bmi.w 3f\n\t"                                                                                                     \
     "1:\n\t"                                                                                                           \
+    STQ_NEXT_FIELDS("lsr #4") STQ_NEXT_FIELDS("lsr #8") STQ_NEXT_FIELDS("lsr #12")                                     \
+    "smlad %[s00], %[x], %[a], %[s00]\n\t"      "ldr %[y], [%[columns]], #4\n\t"                                       \
+    "smlad %[s10], %[x], %[b], %[s10]\n\t"      "ldr %[w1], [sp]\n\t"                                                  \
+    "smlad %[s11], %[y], %[b], %[s11]\n\t"      "ldr %[x], [%[columns]], #4\n\t"                                       \
+    "smlad %[s01], %[y], %[a], %[s01]\n\t"      "ldr %[w1], [%[row], %[w1]]\n\t"                                       \
+    "ldr %[w0], [%[row]], #4\n\t"                                                                                      \
+    "and %[b], %[mask], %[w1]\n\t"                                                                                     \
+    "and %[a], %[mask], %[w0]\n\t"                                                                                     \
+    "3:\n\t"                                                                                                           \
     STQ_NEXT_FIELDS("lsr #4") STQ_NEXT_FIELDS("lsr #8") STQ_NEXT_FIELDS("lsr #12")                                     \
     STQ_NEXT_WORDS
 
@@ -137,21 +150,28 @@ typedef struct {
     "6:\n\t"                                                                                                           \
     STQ_END_ROWS
 
-// 16-bit weights are pairs as they are.
+// 16-bit weights are pairs as they are. The levels behind the last ones are read, and not used.
 #define STQ_S16_ROWS                                                                                                   \
     STQ_BEGIN_ROWS                                                                                                     \
-    "mov %[mask], %[a]\n\t"                     "mov %[b], %[w0]\n\t"                                                  \
+    "sub %[b], %[w0], %[row]\n\t"               "mov %[mask], %[a]\n\t"                                                \
+    "lsls %[b], %[b], #29\n\t"                  "mov %[b], %[w0]\n\t"                                                  \
     "ldr %[w0], [%[row]], #4\n\t"                                                                                      \
     "ldr %[x], [%[columns]], #4\n\t"            "ldr %[y], [%[columns]], #4\n\t"                                       \
+    "bmi.w 3f\n\t"                                                                                                     \
     "1:\n\t"                                                                                                           \
-    "smlad %[s10], %[x], %[w1], %[s10]\n\t"     "cmp %[row], %[b]\n\t"                                                 \
-    "smlad %[s11], %[y], %[w1], %[s11]\n\t"     "beq.w 2f\n\t"                                                         \
-    "smlad %[s00], %[x], %[w0], %[s00]\n\t"     "ldr %[w1], [%[row], %[mask]]\n\t"                                     \
+    "smlad %[s10], %[x], %[w1], %[s10]\n\t"                                                                            \
+    "smlad %[s00], %[x], %[w0], %[s00]\n\t"     "ldr %[x], [%[columns]], #4\n\t"                                       \
+    "smlad %[s11], %[y], %[w1], %[s11]\n\t"     "ldr %[w1], [%[row], %[mask]]\n\t"                                     \
     "smlad %[s01], %[y], %[w0], %[s01]\n\t"     "ldr %[w0], [%[row]], #4\n\t"                                          \
-    "ldr %[x], [%[columns]], #4\n\t"            "ldr %[y], [%[columns]], #4\n\t"                                       \
+    "ldr %[y], [%[columns]], #4\n\t"                                                                                   \
+    "3:\n\t"                                                                                                           \
+    "smlad %[s10], %[x], %[w1], %[s10]\n\t"     "cmp %[row], %[b]\n\t"                                                 \
+    "smlad %[s00], %[x], %[w0], %[s00]\n\t"     "ldr %[x], [%[columns]], #4\n\t"                                       \
+    "smlad %[s11], %[y], %[w1], %[s11]\n\t"     "beq.w 2f\n\t"                                                         \
+    "smlad %[s01], %[y], %[w0], %[s01]\n\t"     "ldr %[w1], [%[row], %[mask]]\n\t"                                     \
+    "ldr %[w0], [%[row]], #4\n\t"               "ldr %[y], [%[columns]], #4\n\t"                                       \
     "b.w 1b\n\t"                                                                                                       \
     "2:\n\t"                                                                                                           \
-    "smlad %[s00], %[x], %[w0], %[s00]\n\t"                                                                            \
     "smlad %[s01], %[y], %[w0], %[s01]\n\t"                                                                            \
     STQ_END_ROWS
 // clang-format on

@@ -20,6 +20,19 @@ STQ_INLINE void stq_column_put(stq_word *column, int32_t stride, int32_t element
 /* Elements first .. first + count - 1 of the column = 0. */
 void stq_column_zero(stq_word *column, int32_t stride, int32_t first, int32_t count);
 
+/* Four levels plus offsets, as two pairs. */
+STQ_INLINE stq_two_words stq_widen_four(const void *levels, stq_type type, uint32_t offsets)
+{
+    if (type == STQ_S8) {
+        const uint32_t bytes = stq_load_unaligned(levels);
+        const uint32_t even = stq_sxtab16(offsets, bytes);
+        const uint32_t odd = stq_sxtab16_ror8(offsets, bytes);
+        return (stq_two_words){stq_pack_low(even, odd), stq_pack_high(even, odd)};
+    }
+    return (stq_two_words){stq_sadd16(stq_load_unaligned(levels), offsets),
+                           stq_sadd16(stq_load_unaligned(stq_level_address(levels, type, 2)), offsets)};
+}
+
 /* Elements first .. first + count - 1 of the column = levels + offset; `offsets` is the offset in both halves. */
 STQ_INLINE void stq_column_widen(stq_word *column, int32_t stride, int32_t first, const void *levels, stq_type type,
                                  int32_t count, uint32_t offsets)
@@ -34,23 +47,44 @@ STQ_INLINE void stq_column_widen(stq_word *column, int32_t stride, int32_t first
         left--;
     }
     stq_word *pair = column + (element >> 1) * stride;
-    for (; left >= 4; left -= 4) {
-        if (type == STQ_S8) {
-            const uint32_t bytes = stq_load_unaligned(levels);
-            const uint32_t even = stq_sxtab16(offsets, bytes);
-            const uint32_t odd = stq_sxtab16_ror8(offsets, bytes);
-            pair[0] = stq_pack_low(even, odd);
-            pair[stride] = stq_pack_high(even, odd);
-        } else {
-            pair[0] = stq_sadd16(stq_load_unaligned(levels), offsets);
-            pair[stride] = stq_sadd16(stq_load_unaligned(stq_level_address(levels, type, 2)), offsets);
-        }
-        pair += 2 * stride;
+    for (; left >= 8; left -= 8) {
+        // The second word is loaded before the first is stored, so that neither waits.
+        const stq_two_words four = stq_widen_four(levels, type, offsets);
+        const stq_two_words next = stq_widen_four(stq_level_address(levels, type, 4), type, offsets);
+        pair[0] = four.first;
+        pair[stride] = four.second;
+        pair[2 * stride] = next.first;
+        pair[3 * stride] = next.second;
+        pair += 4 * stride;
+        levels = stq_level_address(levels, type, 8);
+        element += 8;
+    }
+    if (left >= 4) {
+        const stq_two_words four = stq_widen_four(levels, type, offsets);
+        pair[0] = four.first;
+        pair[stride] = four.second;
         levels = stq_level_address(levels, type, 4);
         element += 4;
+        left -= 4;
     }
     for (int32_t i = 0; i < left; i++) {
         stq_column_put(column, stride, element + i, stq_level(levels, type, i) + offset);
+    }
+}
+
+/* The same for two columns of stride 2 at once, from an even element of each on; `count` is a multiple of four. */
+STQ_INLINE void stq_column_widen_twice(stq_word *pair, stq_word *other, const void *levels, stq_type type,
+                                       int32_t count, uint32_t offsets)
+{
+    for (int32_t left = count; left > 0; left -= 4) {
+        const stq_two_words four = stq_widen_four(levels, type, offsets);
+        pair[0] = four.first;
+        pair[2] = four.second;
+        other[0] = four.first;
+        other[2] = four.second;
+        pair += 4;
+        other += 4;
+        levels = stq_level_address(levels, type, 4);
     }
 }
 

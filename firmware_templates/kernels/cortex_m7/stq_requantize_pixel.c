@@ -25,11 +25,12 @@ static void by_multiplier(const stq_requantize *rq, const int32_t *acc, int32_t 
     }
 }
 
-/* int8 levels, four at a time: saturated to a byte each, then clamped together. */
+/* int8 levels, four at a time: saturated to a byte each, then clamped together unless that changes nothing. */
 static void by_multiplier_s8(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
 {
     const uint32_t minimum = ((uint32_t)rq->minimum & 0xFFU) * 0x01010101U;
     const uint32_t maximum = ((uint32_t)rq->maximum & 0xFFU) * 0x01010101U;
+    const int clamps = rq->minimum > INT8_MIN || rq->maximum < INT8_MAX;
     const int32_t left_shift = rq->left_shift;
     const int32_t right_shift = rq->right_shift;
     const int32_t *multiplier = rq->multiplier + first;
@@ -44,8 +45,11 @@ static void by_multiplier_s8(const stq_requantize *rq, const int32_t *acc, int32
             const int32_t shifted = (int32_t)((uint32_t)acc[j] << left_shift);
             bytes[j] = stq_ssat8(stq_smmla(shifted, multiplier[j], offset[j]) >> right_shift);
         }
-        const uint32_t levels = stq_pack_bytes(bytes[0], bytes[1], bytes[2], bytes[3]);
-        stq_store_unaligned(level, stq_max_bytes(stq_min_bytes(levels, maximum), minimum));
+        uint32_t levels = stq_pack_bytes(bytes[0], bytes[1], bytes[2], bytes[3]);
+        if (clamps) {
+            levels = stq_max_bytes(stq_min_bytes(levels, maximum), minimum);
+        }
+        stq_store_unaligned(level, levels);
         acc += 4;
         multiplier += 4;
         offset += 4;
