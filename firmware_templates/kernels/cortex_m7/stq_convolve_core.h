@@ -36,9 +36,7 @@ STQ_INLINE void stq_multiply_columns(const stq_word *columns, const uint32_t *fi
     };
 
     for (int32_t left = channels; left > 0; left -= 2) {
-        if (left == 1) {
-            rows.pitch = 0; // an odd last channel is done twice
-        }
+        rows.pitch &= -(int32_t)(left > 1); // an odd last channel is done twice; a branch would double the assembly
         stq_multiply_rows(&rows, bits);
     }
 }

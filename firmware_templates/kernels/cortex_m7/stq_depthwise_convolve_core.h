@@ -265,6 +265,13 @@ STQ_ONE_OF_MANY void stq_multiply_quads_3x3_s8(const stq_depthwise_layer *layer,
     stq_multiply_quads(layer, window, 3, 3, 3, STQ_S8, input_channel, count, accumulators);
 }
 
+/* At the left and right edge of the image. */
+STQ_ONE_OF_MANY void stq_multiply_quads_3x2_s8(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                               int32_t input_channel, int32_t count, int32_t *accumulators)
+{
+    stq_multiply_quads(layer, window, 3, 2, 3, STQ_S8, input_channel, count, accumulators);
+}
+
 STQ_ONE_OF_MANY void stq_multiply_quads_3x3_s16(const stq_depthwise_layer *layer, const stq_visible_window *window,
                                                 int32_t input_channel, int32_t count, int32_t *accumulators)
 {
@@ -295,6 +302,8 @@ STQ_INLINE void stq_multiply_quads_of(const stq_depthwise_layer *layer, const st
         } else {
             stq_multiply_quads_3x3_s16(layer, window, input_channel, count, accumulators);
         }
+    } else if (taps == 9 && layer->tap_row_step == 3 && window->rows == 3 && window->columns == 2 && type == STQ_S8) {
+        stq_multiply_quads_3x2_s8(layer, window, input_channel, count, accumulators);
     } else if (type == STQ_S8) {
         stq_multiply_quads_any_s8(layer, window, input_channel, count, accumulators);
     } else {

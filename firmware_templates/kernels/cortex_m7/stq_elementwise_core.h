@@ -39,14 +39,48 @@ STQ_INLINE int32_t stq_combine(stq_elementwise_op op, const stq_elementwise_para
     return (op == STQ_ELEMENTWISE_MAXIMUM) == (x > y) ? x : y;
 }
 
+/*
+ * Sums of int8 levels, a word of each input at a time, where the factors fit 16 bits. Returns the number of elements
+ * that it has done.
+ */
+STQ_INLINE int32_t stq_add_words(const stq_elementwise_params *params, const void *a, const void *b, int32_t count,
+                                 int32_t *acc)
+{
+    const int32_t a_factor = params->a_factor;
+    const int32_t b_factor = params->b_factor;
+    if (a_factor != (int16_t)a_factor || b_factor != (int16_t)b_factor) {
+        return 0;
+    }
+    const uint32_t a_factors = stq_pair(a_factor, a_factor);
+    const uint32_t b_factors = stq_pair(b_factor, b_factor);
+    const int32_t constant =
+        (int32_t)((uint32_t)params->a_offset * (uint32_t)a_factor + (uint32_t)params->b_offset * (uint32_t)b_factor);
+    int32_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        const uint32_t a_word = stq_load_unaligned(stq_level_address(a, STQ_S8, i));
+        const uint32_t b_word = stq_load_unaligned(stq_level_address(b, STQ_S8, i));
+        const uint32_t a_even = stq_sxtb16(a_word);
+        const uint32_t b_even = stq_sxtb16(b_word);
+        const uint32_t a_odd = stq_sxtb16_ror8(a_word);
+        const uint32_t b_odd = stq_sxtb16_ror8(b_word);
+        acc[i] = stq_smlabb(b_even, b_factors, stq_smlabb(a_even, a_factors, constant));
+        acc[i + 1] = stq_smlabb(b_odd, b_factors, stq_smlabb(a_odd, a_factors, constant));
+        acc[i + 2] = stq_smlatt(b_even, b_factors, stq_smlatt(a_even, a_factors, constant));
+        acc[i + 3] = stq_smlatt(b_odd, b_factors, stq_smlatt(a_odd, a_factors, constant));
+    }
+    return i;
+}
+
 /* `op` and the types are constants in every call, so that the loop has no branches. */
 STQ_INLINE void stq_accumulate(stq_elementwise_op op, const stq_elementwise_params *params, stq_type a_type,
                                const void *a, stq_type b_type, const void *b, int32_t count, int32_t *acc)
 {
     const stq_elementwise_params constants = *params; // `acc` cannot alias a copy
 
+    const int has_words = op == STQ_ELEMENTWISE_ADD && a_type == STQ_S8 && b_type == STQ_S8;
+    int32_t i = has_words ? stq_add_words(&constants, a, b, count, acc) : 0;
     STQ_UNROLL(4)
-    for (int32_t i = 0; i < count; i++) {
+    for (; i < count; i++) {
         acc[i] = stq_combine(op, &constants, (uint32_t)stq_level(a, a_type, i), (uint32_t)stq_level(b, b_type, i));
     }
 }

@@ -25,37 +25,85 @@ static void by_multiplier(const stq_requantize *rq, const int32_t *acc, int32_t 
     }
 }
 
+/* What four neighbouring channels need; the pointers move on. */
+typedef struct {
+    const int32_t *acc;
+    const int32_t *multiplier;
+    const int32_t *offset;
+    int32_t left_shift;
+    int32_t right_shift;
+} four_channels;
+
+#if STQ_DSP && defined(__OPTIMIZE__)
+// One line for each cycle: the instructions in it start together.
+// clang-format off
+#define STQ_FOUR_BYTES                                                                                                 \
+    "ldrd %[p], %[q], [%[acc]], #8\n\t"                                                                                \
+    "ldrd %[m], %[n], [%[multiplier]], #8\n\t"                                                                         \
+    "ldrd %[o], %[r], [%[offset]], #8\n\t"                                                                             \
+    "lsl %[p], %[p], %[left]\n\t"                   "lsl %[q], %[q], %[left]\n\t"                                      \
+    "smmla %[p], %[p], %[m], %[o]\n\t"                                                                                 \
+    "smmla %[q], %[q], %[n], %[r]\n\t"                                                                                 \
+    "ldrd %[m], %[n], [%[acc]], #8\n\t"                                                                                \
+    "asr %[p], %[p], %[right]\n\t"                  "asr %[q], %[q], %[right]\n\t"                                     \
+    "ssat %[p], #8, %[p]\n\t"                       "lsl %[m], %[m], %[left]\n\t"                                      \
+    "ssat %[q], #8, %[q]\n\t"                       "lsl %[n], %[n], %[left]\n\t"                                      \
+    "ldrd %[o], %[r], [%[multiplier]], #8\n\t"                                                                         \
+    "bfi %[p], %[q], #8, #8\n\t"                                                                                       \
+    "ldrd %[q], %[t], [%[offset]], #8\n\t"                                                                             \
+    "smmla %[m], %[m], %[o], %[q]\n\t"                                                                                 \
+    "smmla %[n], %[n], %[r], %[t]\n\t"                                                                                 \
+    "asr %[m], %[m], %[right]\n\t"                  "asr %[n], %[n], %[right]\n\t"                                     \
+    "ssat %[m], #8, %[m]\n\t"                                                                                          \
+    "ssat %[n], #8, %[n]\n\t"                                                                                          \
+    "bfi %[p], %[m], #16, #8\n\t"                                                                                      \
+    "bfi %[p], %[n], #24, #8\n\t"
+// clang-format on
+#endif
+
+/* Four levels, each saturated to a byte. */
+static inline uint32_t four_bytes(four_channels *from)
+{
+#if STQ_DSP && defined(__OPTIMIZE__)
+    uint32_t p, q, m, n, o, r, t;
+    __asm__(STQ_FOUR_BYTES
+            : [acc] "+r"(from->acc), [multiplier] "+r"(from->multiplier), [offset] "+r"(from->offset), [p] "=&r"(p),
+              [q] "=&r"(q), [m] "=&r"(m), [n] "=&r"(n), [o] "=&r"(o), [r] "=&r"(r), [t] "=&r"(t)
+            : [left] "r"(from->left_shift), [right] "r"(from->right_shift)
+            : "memory");
+    return p;
+#else
+    int32_t bytes[4];
+    STQ_UNROLL(4)
+    for (int32_t j = 0; j < 4; j++) {
+        const int32_t shifted = (int32_t)((uint32_t)*from->acc++ << from->left_shift);
+        bytes[j] = stq_ssat8(stq_smmla(shifted, *from->multiplier++, *from->offset++) >> from->right_shift);
+    }
+    return stq_pack_bytes(bytes[0], bytes[1], bytes[2], bytes[3]);
+#endif
+}
+
 /* int8 levels, four at a time: saturated to a byte each, then clamped together unless that changes nothing. */
 static void by_multiplier_s8(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
 {
     const uint32_t minimum = ((uint32_t)rq->minimum & 0xFFU) * 0x01010101U;
     const uint32_t maximum = ((uint32_t)rq->maximum & 0xFFU) * 0x01010101U;
     const int clamps = rq->minimum > INT8_MIN || rq->maximum < INT8_MAX;
-    const int32_t left_shift = rq->left_shift;
-    const int32_t right_shift = rq->right_shift;
-    const int32_t *multiplier = rq->multiplier + first;
-    const int32_t *offset = rq->offset + first;
+    four_channels next = {acc, rq->multiplier + first, rq->offset + first, rq->left_shift, rq->right_shift};
     int8_t *level = (int8_t *)output + first;
-    int32_t i = 0;
+    int8_t *const end = level + (count & ~3);
 
-    for (; i + 4 <= count; i += 4) {
-        int32_t bytes[4];
-        STQ_UNROLL(4)
-        for (int32_t j = 0; j < 4; j++) {
-            const int32_t shifted = (int32_t)((uint32_t)acc[j] << left_shift);
-            bytes[j] = stq_ssat8(stq_smmla(shifted, multiplier[j], offset[j]) >> right_shift);
-        }
-        uint32_t levels = stq_pack_bytes(bytes[0], bytes[1], bytes[2], bytes[3]);
+    while (level < end) {
+        uint32_t levels = four_bytes(&next);
         if (clamps) {
             levels = stq_max_bytes(stq_min_bytes(levels, maximum), minimum);
         }
         stq_store_unaligned(level, levels);
-        acc += 4;
-        multiplier += 4;
-        offset += 4;
         level += 4;
     }
-    by_multiplier(rq, acc, first + i, count - i, output);
+    if ((count & 3) != 0) {
+        by_multiplier(rq, next.acc, first + (count & ~3), count & 3, output);
+    }
 }
 
 static void by_shift(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)

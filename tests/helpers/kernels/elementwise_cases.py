@@ -131,6 +131,11 @@ ELEMENTWISE = (
         for offsets, factors in [((1 - 2**31, 2**31 - 1), (1000, -999)), ((0, 0), (1, -1)), ((2**30, -(2**30)), (1, 1))]
     ]
     + [
+        # Factors at the ends of int16, and one beyond.
+        ElementwiseCase("add", ("int8", "int8"), 2, 11, (-5, 128), factors, form="keep_s32")
+        for factors in [(-(1 << 15), (1 << 15) - 1), (1 << 15, 1), (1, -(1 << 15) - 1)]
+    ]
+    + [
         ElementwiseCase(op, ("int8", "int8"), 3, 5, (2, -1), (3, 4), bound=10_000, form=form)
         for op in OPS
         for form in ("table", "shared_table", "shift", "threshold")

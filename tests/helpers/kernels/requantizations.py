@@ -64,6 +64,8 @@ def _multiplier(dtype: str) -> Callable[[npt.NDArray[np.int64], np.random.Genera
         low, high = sorted(int(v) for v in rng.integers(max(info.min, -(1 << 20)), min(info.max, 1 << 20), 2))
         multiplier = rng.integers(-(2**31), 2**31, channels).astype(np.int32)
         offset = rng.integers(-min(reach, 1 << 29), min(reach, 1 << 29) + 1, channels).astype(np.int32)
+        if dtype == "int8" and rng.random() < 0.3:
+            low, high = info.min, info.max  # nothing is left to clamp
         struct = arguments.requantize(
             "multiplier", dtype, left_shift=left, right_shift=right, minimum=low, maximum=high,
             multiplier=multiplier, offset=offset,

@@ -221,6 +221,9 @@ SHAPES = [
     WindowCase(4, 4, 3, 3, pad=(1, 1), pad_after=(1, 1), input_offset=5, groups=3),
     WindowCase(1, 1, 34, 2, kernel=(1, 1), input_offset=1, groups=2),
     WindowCase(5, 4, 8, 20, kernel=(2, 2), dilation=(2, 1), pad=(1, 1), input_offset=128, groups=4),
+    # Neighbouring windows that overlap inside the image.
+    WindowCase(5, 8, 4, 3, pad=(1, 1), pad_after=(1, 1), input_offset=128),
+    WindowCase(5, 11, 8, 2, stride=(1, 2), pad_after=(0, 1), input_offset=-5),
 ]
 
 CONVOLUTIONS = every_kind(SHAPES)
