@@ -122,20 +122,25 @@ static void by_shift(const stq_requantize *rq, const int32_t *acc, int32_t first
     }
 }
 
-/* SMLAL, then a shift of two words. */
-static void by_wide(const stq_requantize *rq, const int32_t *acc, int32_t first, int32_t count, void *output)
+/* SMLAL, then a shift of two words: of the upper one alone where nothing else is left. `type` is a constant for int8. */
+static inline void by_wide(const stq_requantize *rq, stq_type type, const int32_t *acc, int32_t first, int32_t count,
+                           void *output)
 {
     const int32_t minimum = rq->minimum;
     const int32_t maximum = rq->maximum;
 
     for (int32_t i = 0; i < count; i++) {
         const int64_t total = (int64_t)acc[i] * rq->multiplier[first + i] + rq->wide_offset[first + i];
-        const int64_t level = total >> rq->shift[first + i];
+        const int32_t shift = rq->shift[first + i];
+        int32_t level;
 
-        stq_set_level(output, rq->output_type, first + i,
-                      level < minimum   ? minimum
-                      : level > maximum ? maximum
-                                        : (int32_t)level);
+        if (shift >= 32) {
+            level = (int32_t)(total >> 32) >> (shift - 32);
+        } else {
+            const int64_t shifted = total >> shift;
+            level = shifted < minimum ? minimum : shifted > maximum ? maximum : (int32_t)shifted;
+        }
+        stq_set_level(output, type, first + i, level < minimum ? minimum : level > maximum ? maximum : level);
     }
 }
 
@@ -249,7 +254,11 @@ void stq_requantize_pixel(const stq_requantize *rq, const int32_t *acc, int32_t 
         by_shift(rq, acc, first, count, output);
         break;
     case STQ_REQUANTIZE_WIDE:
-        by_wide(rq, acc, first, count, output);
+        if (rq->output_type == STQ_S8) {
+            by_wide(rq, STQ_S8, acc, first, count, output);
+        } else {
+            by_wide(rq, rq->output_type, acc, first, count, output);
+        }
         break;
     case STQ_REQUANTIZE_LONG:
         by_long(rq, acc, first, count, output);
