@@ -35,8 +35,10 @@ STQ_INLINE void stq_multiply_columns(const stq_word *columns, const uint32_t *fi
         .mask = stq_field_mask(bits, weight_offset),
     };
 
-    for (int32_t left = channels; left > 0; left -= 2) {
-        rows.pitch &= -(int32_t)(left > 1); // an odd last channel is done twice; a branch would double the assembly
+    // All pairs of channels at once; then an odd last channel, which is done twice.
+    for (int32_t left = channels; left > 0; left = left > 1 ? left & 1 : 0) {
+        rows.pairs = left > 1 ? left >> 1 : 1;
+        rows.pitch &= -(int32_t)(left > 1);
         stq_multiply_rows(&rows, bits);
     }
 }

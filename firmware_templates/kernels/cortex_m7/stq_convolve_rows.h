@@ -15,7 +15,7 @@
 #include "stq_convolve_parts.h"
 #include "stq_nn_pairs.h"
 
-/* The next two rows, two columns, and where the sums of their products go. The assembly knows the order. */
+/* The next rows, two columns, and where the sums of their products go. The assembly knows the order. */
 typedef struct {
     const stq_word *columns; /* pairs of the two pixels in turn: see stq_nn_columns.h */
     int32_t pitch;           /* bytes from the first row to the second */
@@ -23,6 +23,7 @@ typedef struct {
     const uint32_t *end;     /* after it */
     int32_t initial[2];      /* a sum of each pixel begins with this */
     int32_t *sums[2];        /* the next two sums of each pixel */
+    int32_t pairs;           /* of rows that follow; at least 1 */
     uint32_t mask;           /* of fields of up to 4 bits */
 } stq_rows;
 
@@ -30,27 +31,34 @@ typedef struct {
 
 // One line for each cycle: the instructions in it start together.
 // clang-format off
-// Take a row pair's place and initial sums from the structure at `y`.
+// Take the first row pair's place from the structure at `y`, and each pair's initial sums.
 #define STQ_BEGIN_ROWS                                                                                                 \
-    "ldrd %[a], %[b], [%[y], #4]\n\t"                                                                                  \
-    "ldr %[w0], [%[y], #12]\n\t"                "mov %[row], %[b]\n\t"                                                 \
-    "strd %[a], %[w0], [sp, #-16]!\n\t"                                                                                \
-    "ldr %[columns], [%[y]]\n\t"                                                                                       \
+    "ldrd %[a], %[row], [%[y], #4]\n\t"                                                                                \
+    "ldr %[w0], [%[y], #12]\n\t"                                                                                       \
+    "str %[y], [sp, #-8]!\n\t"                                                                                         \
+    "strd %[a], %[w0], [sp, #-8]!\n\t"                                                                                 \
+    "7:\n\t"                                                                                                           \
+    "str %[w0], [sp, #4]\n\t"                   "ldr %[w1], [%[row], %[a]]\n\t"                                        \
     "ldrd %[s00], %[s01], [%[y], #16]\n\t"                                                                             \
-    "str %[y], [sp, #8]\n\t"                    "ldr %[w1], [%[row], %[a]]\n\t"                                        \
-    "mov %[s10], %[s00]\n\t"                    "mov %[s11], %[s01]\n\t"
-// Store the sums, and put the next pair of rows into the structure.
+    "ldr %[columns], [%[y]]\n\t"                "mov %[s10], %[s00]\n\t"                                               \
+    "mov %[s11], %[s01]\n\t"
+// Store the sums, and go on with the next pair of rows.
 #define STQ_END_ROWS                                                                                                   \
-    "ldr %[y], [sp, #8]\n\t"                    "ldr %[a], [sp], #16\n\t"                                              \
+    "ldr %[y], [sp, #8]\n\t"                    "ldr %[a], [sp]\n\t"                                                   \
     "ldrd %[w0], %[w1], [%[y], #24]\n\t"                                                                               \
-    "add %[row], %[row], %[a]\n\t"              "strd %[s00], %[s10], [%[w0]], #8\n\t"                                 \
-    "add %[b], %[row], %[a]\n\t"                "strd %[s01], %[s11], [%[w1]], #8\n\t"                                 \
-    "strd %[row], %[b], [%[y], #8]\n\t"                                                                                \
-    "strd %[w0], %[w1], [%[y], #24]\n\t"
+    "ldr %[b], [%[y], #32]\n\t"                 "add %[row], %[row], %[a]\n\t"                                         \
+    "strd %[s00], %[s10], [%[w0]], #8\n\t"                                                                             \
+    "subs %[b], %[b], #1\n\t"                                                                                          \
+    "strd %[s01], %[s11], [%[w1]], #8\n\t"                                                                             \
+    "strd %[w0], %[w1], [%[y], #24]\n\t"                                                                               \
+    "add %[w0], %[row], %[a]\n\t"               "str %[b], [%[y], #32]\n\t"                                            \
+    "bne.w 7b\n\t"                                                                                                     \
+    "strd %[row], %[w0], [%[y], #8]\n\t"                                                                               \
+    "add sp, sp, #16\n\t"
 
 // Fields of up to 4 bits: the first pair of weights of each row, and the first levels.
 #define STQ_FIRST_FIELDS                                                                                               \
-    "ldr %[w0], [%[row]], #4\n\t"               "ldr %[mask], [%[y], #32]\n\t"                                         \
+    "ldr %[w0], [%[row]], #4\n\t"               "ldr %[mask], [%[y], #36]\n\t"                                         \
     "ldr %[x], [%[columns]], #4\n\t"                                                                                   \
     "and %[b], %[mask], %[w1]\n\t"                                                                                     \
     "and %[a], %[mask], %[w0]\n\t"
@@ -183,7 +191,7 @@ typedef struct {
                      :                                                                                                 \
                      : "memory", "cc")
 
-/* The sums of two rows and two columns. */
+/* The sums of `pairs` pairs of rows and two columns; the structure then has the next rows, and 0 pairs. */
 STQ_INLINE void stq_multiply_rows(stq_rows *rows, int32_t bits)
 {
     uint32_t x, a, b, w0, w1, s00, s01, s10, s11, columns, row, mask;
@@ -212,8 +220,8 @@ typedef struct {
     int32_t row1_pixel1;
 } stq_block;
 
-/* The sums of two rows and two columns. */
-STQ_INLINE void stq_multiply_rows(stq_rows *rows, int32_t bits)
+/* The sums of the next pair of rows and two columns. */
+STQ_INLINE void stq_multiply_row_pair(stq_rows *rows, int32_t bits)
 {
     const uint32_t *row0 = rows->row;
     const uint32_t *row1 = rows->row + rows->pitch / 4;
@@ -237,6 +245,14 @@ STQ_INLINE void stq_multiply_rows(stq_rows *rows, int32_t bits)
     *rows->sums[1]++ = sums.row1_pixel1;
     rows->row = row1;
     rows->end = row1 + rows->pitch / 4;
+}
+
+/* The sums of `pairs` pairs of rows and two columns; the structure then has the next rows, and 0 pairs. */
+STQ_INLINE void stq_multiply_rows(stq_rows *rows, int32_t bits)
+{
+    for (; rows->pairs > 0; rows->pairs--) {
+        stq_multiply_row_pair(rows, bits);
+    }
 }
 
 #endif
