@@ -99,7 +99,7 @@ def main(data: Path, json_path: Path | None, gray: int, ranges: str, more: Path 
         check_figures(json_path)
         published = {file.path.name: _as_published(file) for file in _published(data, more)}
         with tempfile.TemporaryDirectory(prefix="stq-mlperf-") as folder:
-            tasks = (_resnet(data, gray, ranges), _ds_cnn(data, ranges))
+            tasks = (resnet(data, gray, ranges), ds_cnn(data, ranges))
             found = {task.name: _score(task, Path(folder)) for task in tasks}
     except StqError as error:
         raise click.ClickException(str(error)) from error
@@ -186,7 +186,8 @@ def _requantizations(network: Network) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
 
-def _resnet(data: Path, gray: int, ranges: str) -> Task:
+def resnet(data: Path, gray: int = 10_000, ranges: str = "mse") -> Task:
+    """ResNetV1 of the data folder, quantized after training."""
     folder = data / "mlperf_tiny"
     x, y = _arrays(folder / "ic01_perf_rgb.npz", "x", "y")
     images = load_dataset("cifar10", data)
@@ -211,7 +212,8 @@ def _rgb(gray: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.repeat(gray, 3, axis=-1).astype(np.uint8)
 
 
-def _ds_cnn(data: Path, ranges: str) -> Task:
+def ds_cnn(data: Path, ranges: str = "mse") -> Task:
+    """DS-CNN of the data folder, quantized after training."""
     folder = data / "mlperf_tiny"
     reference = folder / "kws_ref_model.tflite"
     scale, zero_point = tflite.input_grid(reference.read_bytes())
