@@ -2,7 +2,7 @@
 /*
  * stq_convolve_rows.h - two rows of packed weights times two columns of activations (internal to the kernels).
  *
- * The hand-written loops keep the multiplier busy: a SMLAD starts in nearly every cycle, beside an instruction that
+ * The hand-written loops keep the multiplier busy. A SMLAD starts in nearly every cycle, beside an instruction that
  * loads or unpacks what a later SMLAD needs. The order follows the rules of the core that docs/PROFILING.md names:
  *  - two SMLAD never start together, and an instruction that moves bits (SXTB16) starts only as the first of two;
  *  - SMLAD can use a loaded word two cycles later, and an unpacked pair one cycle later.
