@@ -29,6 +29,32 @@ FOLDER = Path(__file__).resolve().parent.parent / "tests" / "frontend" / "keras3
 SAMPLES = 16
 L = keras.layers
 PO2 = "quantized_bits(4,0,1,alpha='auto_po2')"
+QUANTIZERS = (
+    "quantized_bits(4,0,1,alpha=1)",
+    "quantized_bits(4,0,0,alpha=1)",
+    "quantized_bits(4,1,1)",
+    "quantized_bits(4,0,1,alpha='auto')",
+    "quantized_bits(8,2,0,alpha='auto_po2')",
+    "quantized_bits(1,0,1,alpha=1)",
+    "quantized_bits(6,1,keep_negative=False,alpha=1)",
+    "quantized_linear(4,0,1,alpha=1)",
+    "quantized_linear(4,0,1,alpha='auto')",
+    "quantized_linear(8,2,0,alpha='auto_po2')",
+    *(
+        f"{name}({alpha})"
+        for name in ("ternary", "binary")
+        for alpha in ("", "alpha=1", "alpha='auto'", "alpha='auto_po2'")
+    ),
+    "ternary(alpha=0.5,threshold=0.2)",
+    "binary(use_01=True,alpha=1)",
+    "stochastic_ternary(alpha='auto')",
+    "stochastic_ternary(alpha='auto_po2')",
+    "stochastic_binary(alpha='auto')",
+    "quantized_po2(4)",
+    "quantized_po2(6,max_value=2)",
+    "quantized_po2(4,quadratic_approximation=True)",
+    "quantized_relu_po2(4,max_value=4)",
+)
 FIXED = "quantized_bits(8,1,1,alpha=1)"
 
 
@@ -41,10 +67,23 @@ def main() -> None:
         model = make()
         randomize(model, as_int8=make in (plain_layers, plain_sequential))
         record(model, make.__name__)
+    np.savez_compressed(FOLDER / "quantizers.npz", **quantizers())
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     integer_layers().save(FOLDER / "int8.keras")
     compress(FOLDER / "int8.keras")
+
+
+def quantizers() -> dict[str, Any]:
+    """What QKeras v3's quantizers of weights make of a kernel, one channel of which is 0: text -> float32."""
+    weights = np.random.default_rng(5).normal(0, 0.5, (3, 3, 2, 5)).astype(np.float32)
+    weights[..., 3] = 0
+    weights[0, 0, 0, :3] = (0.5, -0.5, 0.25)
+    found = {"weights": weights}
+    for text in QUANTIZERS:
+        quantizer = qkeras.QDense(1, kernel_quantizer=text).kernel_quantizer_internal  # as a layer sets it up
+        found[text] = np.asarray(quantizer(weights), np.float32)
+    return found
 
 
 def record(model: Any, name: str) -> None:

@@ -20,6 +20,8 @@ import stq_deploy as stq
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import check_model, list_layers, parse_model, read_source
 from stq_deploy.frontend.formats.keras.keras_3 import as_keras_2
+from stq_deploy.frontend.quantizer_arithmetic import quantize
+from stq_deploy.frontend.quantizers import KERNEL, read_quantizer, trainable
 from stq_deploy.lowering.float_graph import run_graph
 
 FOLDER = Path(__file__).parent / "keras3"
@@ -80,6 +82,18 @@ def test_layers_that_keras_3_has_quantized_are_refused_by_name() -> None:
         parse_model(FOLDER / "int8.keras", post_training=True)
     assert "layer 'dense' (Dense)" in caught.value.where
     assert "before model.quantize" in caught.value.next
+
+
+def _of_qkeras_3() -> dict[str, np.ndarray]:
+    with np.load(FOLDER / "quantizers.npz") as stored:
+        return {text: stored[text] for text in stored}
+
+
+@pytest.mark.parametrize("text", sorted(_of_qkeras_3().keys() - {"weights"}))
+def test_quantizers_of_qkeras_3_are_those_of_qkeras(text: str) -> None:
+    stored = _of_qkeras_3()
+    ours = quantize(stored["weights"], trainable(read_quantizer(text, KERNEL))).values
+    assert np.array_equal(ours.astype(np.float32), stored[text])
 
 
 # What the configuration may hold
