@@ -44,7 +44,7 @@ from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, mismatches
 from stq_deploy.executors.host_executor import HostExecutor
-from stq_deploy.frontend.importer import read_source
+from stq_deploy.frontend.float_graph_reader import read_float_graph
 from stq_deploy.lowering.float_graph import run_graph
 from stq_deploy.lowering.structure import find_ending
 from stq_deploy.network import Network
@@ -288,11 +288,11 @@ def _score(task: Task, folder: Path) -> dict[str, Any]:
 
 
 def _float_model(task: Task) -> Callable[[Values], Values]:
-    """The float model's logits or probabilities. A .tflite file's weights are integers, so its graph is exact."""
+    """The float model's logits or probabilities."""
     if task.model.suffix == ".h5":
         predict = FloatModel(open_source(task.model), task.conversion).keras.predict
         return lambda values: np.asarray(predict(values, batch_size=128, verbose=0))
-    graph = read_source(task.model, post_training=True)
+    graph = read_float_graph(task.model)
     logits = find_ending(graph, graph.outputs[0]).logits
 
     def run(values: Values) -> Values:

@@ -35,7 +35,7 @@ class FloatGraph:
 
 
 def read_float_graph(source: ModelSource) -> FloatGraph:
-    """Read and check a Keras or QKeras model file; needs no TensorFlow.
+    """Read and check a model file; weights that it stores as integers are taken as the numbers they stand for.
 
     Raises:
         StqError: unreadable, damaged, or with a layer or setting that is not on the allow-list.
@@ -47,6 +47,12 @@ def read_float_graph(source: ModelSource) -> FloatGraph:
         weights[at] = _quantized(values, kernel.quantizer and trainable(kernel.quantizer)).reshape(kernel.shape)
     for at, bias in parsed.biases.items():
         weights[at] = _quantized(folded_bias(bias), bias.quantizer)
+    for at, stored in parsed.integer_kernels.items():
+        scale = stored.scale
+        if isinstance(parsed.nodes[at], DepthwiseNode):
+            scale = scale.reshape(stored.integers.shape[-2:])
+        weights[at] = (stored.integers * scale).astype(np.float32)
+    weights |= {at: numbers.astype(np.float32) for at, numbers in parsed.exact_biases.items()}
     try:
         nodes = tuple(with_quantized_numbers(node, parsed.numbers.get(at, {})) for at, node in enumerate(parsed.nodes))
     except StqError as error:
