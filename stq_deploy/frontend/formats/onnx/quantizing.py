@@ -106,9 +106,9 @@ def read_trunc(reader: NodeReader) -> tuple[Value, ...]:
     else:
         bits, out_scale = _bits(reader, 4), scale
         parts = 2 ** max(first - bits, 0)
-        low, high = -(2 ** (bits - 1)), 2**bits - 1
-        if reader.is_never_negative(tensor):
-            low = 0
+        # It clips nothing: these are the levels that numbers of `first` bits reach, whichever their sign.
+        low = 0 if reader.is_never_negative(tensor) else -(2 ** (bits - 1))
+        high = 2**bits - (rounding == "floor")
     if bits > first:
         raise reader.error(f"it truncates {first} bits to {bits}", "truncate to fewer bits")
     reader.quantizers["activation"] = f"Trunc({first} to {bits} bits, scale {float(out_scale):.6g})"

@@ -177,7 +177,8 @@ def read_pad(reader: NodeReader) -> tuple[Value, ...]:
     if any(before.get(a, 0) or after.get(a, 0) for a in (0, 1)):
         raise reader.error("it pads the channels or the batch", "pad height and width only")
     place = (2, 3) if rank == IMAGE_RANK else (None, 2)
-    (top, left), (bottom, right) = ((sides.get(a, 0) if a else 0 for a in place) for sides in (before, after))
+    top, left = (before.get(a, 0) if a else 0 for a in place)
+    bottom, right = (after.get(a, 0) if a else 0 for a in place)
     return (_bordered(reader, tensor, (height, width, channels), (top, left), (bottom, right)),)
 
 

@@ -253,17 +253,17 @@ class OnnxWalk:
             )
         if isinstance(self.built.nodes[tensor.position], InputNode):
             raise StqError("the model returns its own input", where=where, next="return what the layers compute")
-        rank = len(tensor.shape)
+        # An image lies with its channels last, whether they are first or last in ONNX's tensor.
         in_order = np.array_equal(tensor.index.ravel(), np.arange(tensor.index.size))
-        stored = is_stored_so(tensor) if rank in (ROW_RANK, IMAGE_RANK) else in_order
-        if not stored:
+        image = len(tensor.shape) in (ROW_RANK, IMAGE_RANK) and is_stored_so(tensor)
+        if not (in_order or image):
             raise StqError(
                 "the model returns its values in another order than the network stores them in",
                 where=where,
                 cause="an image is flattened, or transposed, at the end",
                 next="return the image itself: its channels are last in the network",
             )
-        shape = stored_shape(tensor.shape) if rank in (ROW_RANK, IMAGE_RANK) else (tensor.index.size,)
+        shape = stored_shape(tensor.shape) if image else tensor.shape[1:] or (1,)
         if self.built.nodes[tensor.position].shape == shape:
             return tensor.position
         self.built.nodes.append(ReshapeNode(self.built.nodes[tensor.position].layer, (tensor.position,), shape))
