@@ -4,7 +4,8 @@ Nothing in them is executed. Two of the files hold code that touches a marker, a
 imports or starts meanwhile. Some accepted files become Keras models, which must have the very classes and arrays that
 were checked.
 
-`--format tflite` does the same to the .tflite files of tests/data/tflite_cases.npz. Some accepted ones are converted.
+`--format tflite` does the same to the .tflite files of tests/data/tflite_cases.npz, and `--format onnx` to the ONNX
+files of tests/frontend/onnx/models. Some accepted ones are converted.
 `--format keras3` does it to the files of Keras 3, QKeras v3 and HGQ2 in tests/frontend/keras3.
 
 Keras's files come from tests/frontend/corpus. tf_keras and qkeras wrote those that are mutated (`keras_*`). Files
@@ -40,15 +41,16 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.frontend import check_model, list_layers, parse_model
 from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.sandbox import process
-from tests.helpers.frontend import keras_3_mutations, tflite_mutations
+from tests.helpers.frontend import keras_3_mutations, onnx_mutations, tflite_mutations
 from tests.helpers.frontend.mutations import PAYLOAD_MODULE, mutate
 
 TOP = Path(__file__).resolve().parent.parent
 CORPUS = TOP / "tests" / "frontend" / "corpus"
+ONNX_MODELS = TOP / "tests" / "frontend" / "onnx" / "models"
 TFLITE_CASES = TOP / "tests" / "data" / "tflite_cases.npz"
 FIGURES = TOP / "docs" / "figures"
 KERAS_3_FILES = TOP / "tests" / "frontend" / "keras3"
-KERAS, KERAS_3, TFLITE = "keras", "keras3", "tflite"
+KERAS, KERAS_3, ONNX, TFLITE = FORMATS = ("keras", "keras3", "onnx", "tflite")
 APART = 20
 """Of .tflite files every 20th goes the whole way, through the process that reads files."""
 BATCH = 500
@@ -68,7 +70,8 @@ def originals(format: str = KERAS) -> list[bytes]:
     if format == KERAS_3:
         files = [path for path in sorted(KERAS_3_FILES.iterdir()) if path.suffix in (".h5", ".keras")]
         return [path.read_bytes() for path in (*files, CORPUS / "keras_payload.h5")]
-    return [path.read_bytes() for path in sorted(CORPUS.glob("keras_*"))]
+    folder, names = (ONNX_MODELS, "*.onnx") if format == ONNX else (CORPUS, "keras_*")
+    return [path.read_bytes() for path in sorted(folder.glob(names))]
 
 
 def file_number(number: int, seed: int, seeds: list[bytes], format: str = KERAS) -> tuple[str, str, bytes]:
@@ -77,6 +80,9 @@ def file_number(number: int, seed: int, seeds: list[bytes], format: str = KERAS)
     if format == TFLITE:
         kind, content = tflite_mutations.mutate(seeds, state)
         return kind, state.choices(("model.tflite", "model"), (6, 1))[0], content
+    if format == ONNX:
+        kind, content = onnx_mutations.mutate(seeds, state)
+        return kind, state.choices(("model.onnx", "model"), (6, 1))[0], content
     kind, content = (keras_3_mutations.mutate if format == KERAS_3 else mutate)(seeds, state)
     endings = (".h5", ".keras") if content.startswith(b"\x89HDF") else (".keras", ".h5")
     return kind, "model" + state.choices((*endings, ""), (4, 2, 1))[0], content
@@ -97,7 +103,7 @@ def watch(folder: Path) -> None:
     os.environ[MARKER] = str(folder / "marker")
     (folder / f"{PAYLOAD_MODULE}.py").write_text(f"import os, pathlib\npathlib.Path(os.environ[{MARKER!r}]).touch()\n")
     sys.path.insert(0, str(folder))
-    for content in (*originals(), *originals(KERAS_3), *originals(TFLITE)):
+    for content in (content for format in FORMATS for content in originals(format)):
         attempt(content, folder / "model")
     for content in originals(TFLITE):
         attempt_here(content)
@@ -234,7 +240,8 @@ def run_batch(numbers: range, seed: int, format: str = KERAS) -> dict[str, Any]:
 
 def load_batch(numbers: list[int], seed: int, format: str = KERAS) -> dict[str, Any]:
     """Keras models, or networks, of accepted files: (outcome -> how many, number -> what differs)."""
-    seeds, attempt_further = originals(format), attempt_to_convert if format == TFLITE else attempt_to_load
+    seeds = originals(format)
+    attempt_further = attempt_to_convert if _FURTHER[format] == "networks" else attempt_to_load
     outcomes: Counter[str] = Counter()
     failures: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -332,7 +339,7 @@ def merge(figures: dict[str, Any], batch: dict[str, Any], size: int) -> None:
     figures["longest_processor_seconds"] = max(figures["longest_processor_seconds"], round(batch["seconds"], 2))
 
 
-_FURTHER = {KERAS: "keras_models", KERAS_3: "keras_models", TFLITE: "networks"}
+_FURTHER = {KERAS: "keras_models", KERAS_3: "keras_models", ONNX: "networks", TFLITE: "networks"}
 """Format -> what is made of some files that are accepted."""
 
 
@@ -358,9 +365,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools/fuzz_import", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="files (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--format", choices=(KERAS, KERAS_3, TFLITE), default=KERAS, help="of the files (default %(default)s)"
-    )
+    parser.add_argument("--format", choices=FORMATS, default=KERAS, help="of the files (default %(default)s)")
     parser.add_argument(
         "--load-every", type=int, default=20, metavar="N", help="also load every Nth accepted file (default 20)"
     )
@@ -399,6 +404,8 @@ _WHAT = {
     "anything executed; of some that are accepted, a Keras model made of the checked values",
     KERAS_3: "mutated files of Keras 3, QKeras v3 and HGQ2, polyglots among them, through the import (list_layers, "
     "parse_model), watched for anything executed; of some that are accepted, a tf_keras model of the checked values",
+    ONNX: "mutated ONNX files, polyglots among them, through the import (list_layers, parse_model), watched for "
+    "anything executed; some that are accepted are converted",
     TFLITE: "mutated .tflite files through the import (list_layers, parse_model), watched for anything executed; some "
     "that are accepted are converted",
 }
@@ -431,7 +438,7 @@ def again(number: int, seed: int, save: Path | None, format: str) -> int:
         write_whole(save, content)
     with tempfile.TemporaryDirectory() as folder:
         outcome = attempt(content, Path(folder) / name)
-        if format == TFLITE and outcome == "accepted":
+        if _FURTHER[format] == "networks" and outcome == "accepted":
             outcome = attempt_to_convert(content, Path(folder) / name)
     print(f"{kind}: {outcome}")
     return int("\n" in outcome)

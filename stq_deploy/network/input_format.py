@@ -163,6 +163,13 @@ class InputFormat:
         """
         shape = self.type.shape
         if x.ndim != len(shape) + 1 or x.shape[1:] != shape:
+            if len(shape) > 1 and x.shape[1:] == (shape[-1], *shape[:-1]):
+                order = (0, *range(2, len(shape) + 1), 1)
+                raise StqError(
+                    f"samples have shape {x.shape[1:]}, the network takes {shape}",
+                    cause="the samples have their channels first, as PyTorch and ONNX have them",
+                    next=f"put the channels last: numpy.transpose(x, {order})",
+                )
             raise StqError(
                 f"samples have shape {x.shape[1:]}, the network takes {shape}",
                 cause="the samples were made for another network or data set",

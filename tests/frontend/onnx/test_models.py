@@ -98,3 +98,11 @@ def test_inspect_names_the_format_and_the_layout() -> None:
     rows = list_layers(MODELS / "branches.onnx")[2]
     assert rows[0].inputs == ((3, 6, 6),) and rows[0].shape == (6, 6, 3)
     assert rows[0].quantizers == {"layout": "channels first in the file, last here"}
+
+
+def test_samples_with_channels_first_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    path, x, y = case("branches")
+    np.savez(tmp_path / "first.npz", x=x.transpose(0, 3, 1, 2), y=y.argmax(axis=1))
+    result = invoke("evaluate", "--model", path, "--samples", tmp_path / "first.npz")
+    assert result.exit_code == 1
+    assert "numpy.transpose(x, (0, 2, 3, 1))" in result.stderr

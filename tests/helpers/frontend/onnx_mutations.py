@@ -15,7 +15,19 @@ import numpy as np
 
 _NUMBERS = (-(2**63), -(2**31), -7, -1, 0, 1, 2, 3, 4, 16, 255, 4097, 2**20, 2**31 - 1, 2**40, 2**63 - 1)
 _REALS = (0.0, -0.0, 1e-45, 1e-30, 0.5, 1.0, 3.0, 1e30, float("inf"), float("-inf"), float("nan"))
-_TEXTS = ("", "x" * 5000, "../../etc/passwd", "\0", "\u202e", "名", "SAME_UPPER", "FLOOR", "nearest", "NOTSET", "{{7*7}}")
+_TEXTS = (
+    "",
+    "x" * 5000,
+    "../../etc/passwd",
+    "\0",
+    "\u202e",
+    "名",
+    "SAME_UPPER",
+    "FLOOR",
+    "nearest",
+    "NOTSET",
+    "{{}}",
+)
 _OPERATORS = (
     "Conv", "Gemm", "MatMul", "Relu", "Clip", "Add", "Mul", "Div", "Sub", "Concat", "Reshape", "Flatten", "Transpose",
     "Pad", "Resize", "MaxPool", "AveragePool", "GlobalAveragePool", "Softmax", "BatchNormalization", "Quant", "Trunc",

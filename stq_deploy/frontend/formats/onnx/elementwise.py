@@ -365,10 +365,10 @@ def read_batch_normalization(reader: NodeReader) -> tuple[Value, ...]:
 
 
 def _per_channel(reader: NodeReader, i: int, channels: int) -> npt.NDArray[np.float32]:
-    values = reader.reals(i)
+    values = reader.floats(i)
     if values.shape != (channels,):
         raise reader.error(f"its input {i} has shape {values.shape} instead of ({channels},)", "export the model again")
-    return values.astype(np.float32)
+    return values
 
 
 def _reordered(values: npt.NDArray[np.float32], order: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:

@@ -84,8 +84,11 @@ def read_bipolar_quant(reader: NodeReader) -> tuple[Value, ...]:
 def _bipolar(reader: NodeReader, what: str) -> Value:
     value = reader.value(0)
     if not isinstance(value, Tensor):
-        signs = np.where(_floats(reader, 0) >= 0, 1, -1)
-        scale = np.broadcast_to(_scale_array(reader, 1), signs.shape)
+        signs = np.where(reader.floats(0) >= 0, 1, -1)
+        try:
+            scale = np.broadcast_to(_scale_array(reader, 1), signs.shape)
+        except ValueError:
+            raise reader.error("its scale does not fit its input's shape", "export the model again") from None
         return GridNumbers(signs.astype(np.int64), scale, what, bipolar=True)
     reader.quantizers["activation"] = what
     return _quantized(reader, reader.tensor(), make_quantizer("binary", alpha=float(_scale(reader, 1))))
@@ -134,7 +137,7 @@ def read_quantize_linear(reader: NodeReader) -> tuple[Value, ...]:
     if not isinstance(reader.value(0), Tensor):
         scales, zeros = _along_axis(reader)
         with np.errstate(all="ignore"):
-            levels = np.rint(_floats(reader, 0) / scales.astype(np.float32))
+            levels = np.rint(reader.floats(0) / scales.astype(np.float32))
         integers = np.clip(levels.astype(np.float64) + zeros, low, high)
         return (Numbers(_finite(reader, integers).astype(np.int64)),)
     scale, zero = _scale(reader, 1), int(reader.scalar(2, 0.0))
@@ -203,7 +206,7 @@ def _along_axis(reader: NodeReader) -> tuple[npt.NDArray[np.float64], npt.NDArra
 
 def _quantized_constant(reader: NodeReader, low: int, high: int, rounding: str, what: str) -> GridNumbers:
     """Weights through Quant: float32, in its order of operations."""
-    values, scale = _floats(reader, 0), _scale_array(reader, 1)
+    values, scale = reader.floats(0), _scale_array(reader, 1)
     zero = reader.reals(2)
     try:
         with np.errstate(all="ignore"):
@@ -227,10 +230,6 @@ _ROUND: dict[str, Callable[[Float32], Float32]] = {
     "half_up": lambda x: np.sign(x) * np.floor(np.abs(x) + np.float32(0.5)),
     "half_down": lambda x: np.sign(x) * np.ceil(np.abs(x) - np.float32(0.5)),
 }
-
-
-def _floats(reader: NodeReader, i: int) -> Float32:
-    return reader.reals(i).astype(np.float32)
 
 
 def _finite(reader: NodeReader, integers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -269,13 +268,13 @@ def _zero_point(reader: NodeReader, i: int) -> int:
 
 def _scale(reader: NodeReader, i: int) -> Fraction:
     """A tensor's only scale."""
-    return Fraction(float(_scale_array(reader, i, reader.scalar(i))))
+    reader.scalar(i)
+    return Fraction(float(_scale_array(reader, i).reshape(())))
 
 
-def _scale_array(reader: NodeReader, i: int, only: float | None = None) -> npt.NDArray[np.float64]:
+def _scale_array(reader: NodeReader, i: int) -> npt.NDArray[np.float64]:
     """A scale per tensor or channel, each a float32 above 0."""
-    scale = reader.reals(i) if only is None else np.array(only)
-    found: npt.NDArray[np.float64] = scale.astype(np.float32).astype(np.float64)
+    found = reader.floats(i).astype(np.float64)
     if (found <= 0).any():
         raise reader.error("a scale is not above 0", "use scales above 0")
     return found

@@ -226,6 +226,14 @@ class NodeReader:
             )
         return values
 
+    def floats(self, i: int) -> npt.NDArray[np.float32]:
+        """A constant input of real numbers as float32, finite."""
+        with np.errstate(over="ignore"):
+            values = self.reals(i).astype(np.float32)
+        if not np.isfinite(values).all():
+            raise self.error(f"its input {i} holds numbers beyond float32", "export the model in float32")
+        return values
+
     def scalar(self, i: int, default: float | None = None) -> float:
         """A constant input of one element."""
         if not self.has(i) and default is not None:

@@ -78,7 +78,7 @@ def weights_of(reader: NodeReader, i: int) -> Weights:
     if isinstance(found, GridNumbers):
         reader.quantizers["kernel"] = found.quantizer
         return Weights(found, np.zeros(0, np.float32))
-    floats = reader.reals(i).astype(np.float32)
+    floats = reader.floats(i)
     reader.obstacle = reader.error("its weights are floating-point numbers without a quantizer", _POST_TRAINING)
     return Weights(None, floats)
 
