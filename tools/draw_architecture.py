@@ -54,7 +54,7 @@ STEPS = (
 BESIDE = (
     ("Networks, data, attacks", ("research/quantizers", "datasets", "zoo", "research/attacks", "research/training")),
     ("Shared by all steps", ("common", "network", "targets/boards")),
-    ("Composing and using the steps", ("pipeline", "onnx_export", "cycles", "api", "cli", "hls4ml_backend")),
+    ("Composing and using the steps", ("onnx_export", "pipeline", "cycles", "api", "cli", "hls4ml_backend")),
 )
 """Folders beside the pipeline: what each group is, and the folders. Single modules carry no step and are not drawn."""
 
