@@ -39,7 +39,7 @@ class Step:
     beside: str = ""
 
 
-SOURCE = "model.h5, model.keras"
+SOURCE = "model.h5, .keras, .onnx, .tflite"
 STEPS = (
     Step(("sandbox", "frontend"), "check against an allow-list; execute nothing", "SourceGraph"),
     Step(("lowering",), "quantize, fold, fuse, certify", "Network (.stq): the definition of right"),

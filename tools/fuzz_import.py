@@ -52,7 +52,7 @@ FIGURES = TOP / "docs" / "figures"
 KERAS_3_FILES = TOP / "tests" / "frontend" / "keras3"
 KERAS, KERAS_3, ONNX, TFLITE = FORMATS = ("keras", "keras3", "onnx", "tflite")
 APART = 20
-"""Of .tflite files every 20th goes the whole way, through the process that reads files."""
+"""Every 20th .tflite file goes the whole way, through the process that reads files."""
 BATCH = 500
 HANG_SECONDS = 60  # far beyond what the import allows a file, so that a busy computer is not taken for a hang
 MAXIMUM_MEGABYTES = 1024

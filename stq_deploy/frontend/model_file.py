@@ -14,7 +14,7 @@ from stq_deploy.common.file_kinds import STQ, file_kind, folder_kind
 from stq_deploy.common.regular_file import read_regular
 from stq_deploy.common.untrusted_json import writable
 from stq_deploy.frontend.errors import damaged, located
-from stq_deploy.frontend.formats.interface import FileFacts, Form, ModelFormat, OpenedModel
+from stq_deploy.frontend.formats.interface import FileFacts, FileForm, ModelFormat, OpenedModel
 from stq_deploy.frontend.formats.registry import detect, endings, form_named
 from stq_deploy.sandbox import MAXIMUM_FILE_BYTES
 
@@ -81,7 +81,7 @@ def read_model(content: bytes, path: Path) -> ModelFile:
     return ModelFile(path, format.open(content, form, writable(path.name), hashlib.sha256(content).hexdigest()))
 
 
-def _recognized(content: bytes, path: Path) -> tuple[ModelFormat, Form]:
+def _recognized(content: bytes, path: Path) -> tuple[ModelFormat, FileForm]:
     found = detect(content)
     if found is not None:
         return found

@@ -6,6 +6,7 @@ other by position, so that no name in the file can collide with another.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -86,6 +87,10 @@ class Node:
     layer: str
     inputs: tuple[int, ...]
     shape: tuple[int, ...]
+
+
+MakeNode = Callable[[str, tuple[int, ...], tuple[int, ...]], Node]
+"""(layer, inputs, shape) -> a node."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,7 +47,7 @@ def stated_types(graph: Any) -> StatedTypes:
 
 
 def fixed_type(precision: Any, graph: Any) -> FixedType | None:
-    """A type of hls4ml's, given as an object or a text; None where it is left open ("auto") or is no fixed point."""
+    """A type of hls4ml's, given as an object or a text; None where it is open ("auto"), or not in fixed point."""
     if isinstance(precision, str):
         if precision == "auto":
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -47,10 +46,7 @@ def round_results(graph: s.SourceGraph, types: StatedTypes) -> s.SourceGraph:
     )
 
 
-_MakeNode = Callable[[str, tuple[int, ...], tuple[int, ...]], s.Node]
-
-
-def _rounding(layer: str, type_: FixedType) -> list[_MakeNode]:
+def _rounding(layer: str, type_: FixedType) -> list[s.MakeNode]:
     """The nodes that round to a type, first to last."""
     low, high = type_.levels
     if type_.bits - type_.signed >= MOST_BITS or type_.saturation == "SAT_ZERO" or type_.rounding == "RND_MIN_INF":
@@ -58,7 +54,7 @@ def _rounding(layer: str, type_: FixedType) -> list[_MakeNode]:
             layer, f"its result has the type {type_}", "state a type of at most 16 bits with a sign, or of 15 without"
         )
 
-    def quantize(quantizer: Quantizer) -> _MakeNode:
+    def quantize(quantizer: Quantizer) -> s.MakeNode:
         return lambda name, inputs, shape: s.QuantizeNode(name, inputs, shape, quantizer)
 
     if type_.rounding in _GRIDS:

@@ -31,7 +31,7 @@ _PI = Decimal("3.141592653589793238462643383279502884197169399375105820974944592
 
 
 @dataclass(frozen=True)
-class Elementwise:
+class ElementwiseFunction:
     """A function of one number.
 
     Attributes:
@@ -240,32 +240,32 @@ def _exponential_third(parameters: Parameters, high: Fraction) -> Fraction:
 _AT_ZERO = {"sigmoid": Fraction(1, 2), "exponential": Fraction(1)}
 
 FUNCTIONS = {
-    "sigmoid": Elementwise(
+    "sigmoid": ElementwiseFunction(
         _sigmoid, _sigmoid_floats, _logit, _constant(Fraction(1, 8)), flat=20, largest=1, keeps_zero=False
     ),
-    "tanh": Elementwise(_tanh, lambda x, _: np.tanh(x), _atanh, _constant(2), flat=11, largest=1),
-    "softsign": Elementwise(
+    "tanh": ElementwiseFunction(_tanh, lambda x, _: np.tanh(x), _atanh, _constant(2), flat=11, largest=1),
+    "softsign": ElementwiseFunction(
         _softsign, lambda x, _: np.asarray(x / (1 + np.abs(x))), _softsign_inverse, _constant(6),
         jumps=lambda _: (Fraction(0), Fraction(4)), largest=1,
     ),
-    "elu": Elementwise(
+    "elu": ElementwiseFunction(
         _elu, _elu_floats, _elu_inverse, lambda parameters, _: parameters[0], line=24,
         jumps=lambda parameters: (abs(1 - parameters[0]), parameters[0]),
     ),
-    "softplus": Elementwise(
+    "softplus": ElementwiseFunction(
         _softplus, _softplus_floats, _softplus_inverse, _constant(Fraction(1, 10)), line=24, keeps_zero=False
     ),
-    "exponential": Elementwise(
+    "exponential": ElementwiseFunction(
         _exponential, lambda x, _: np.exp(x), _exponential_inverse, _exponential_third, keeps_zero=False
     ),
-    "swish": Elementwise(
+    "swish": ElementwiseFunction(
         _swish, lambda x, _: np.asarray(x * _sigmoid_floats(x)), None, _constant(Fraction(2, 5)), line=26,
         lowest=lambda _: Fraction(-2785, 10_000),
     ),
-    "gelu": Elementwise(
+    "gelu": ElementwiseFunction(
         _gelu, _gelu_floats, None, _constant(Fraction(4, 5)), line=8, lowest=lambda _: Fraction(-17_000, 100_000)
     ),
-    "mish": Elementwise(
+    "mish": ElementwiseFunction(
         _mish, _mish_floats, None, _constant(1), line=26, lowest=lambda _: Fraction(-3089, 10_000)
     ),
 }  # fmt: skip

@@ -38,7 +38,7 @@ from stq_deploy.network.ops import (
 )
 from stq_deploy.network.tensor import STORAGE_RANGE, TensorType
 from stq_deploy.onnx_export.builder import GraphBuilder
-from stq_deploy.onnx_export.requantized import Accumulator, requantized
+from stq_deploy.onnx_export.requantized import SumTensor, requantized
 from stq_deploy.onnx_export.sums import Integers, exact_sum
 
 
@@ -51,8 +51,8 @@ class Site:
     types: Sequence[TensorType]
     output: TensorType
 
-    def accumulator(self, name: str) -> Accumulator:
-        return Accumulator(name, len(self.output.shape) - 1)
+    def accumulator(self, name: str) -> SumTensor:
+        return SumTensor(name, len(self.output.shape) - 1)
 
 
 def to_channels_first(graph: GraphBuilder, name: str, rank: int) -> str:

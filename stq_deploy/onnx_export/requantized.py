@@ -24,7 +24,7 @@ from stq_deploy.onnx_export.builder import GraphBuilder
 
 
 @dataclass(frozen=True)
-class Accumulator:
+class SumTensor:
     """An int64 accumulator in a graph.
 
     Attributes:
@@ -40,18 +40,18 @@ class Accumulator:
         return values.astype(np.int64).reshape(-1, *(1,) * self.axes)
 
 
-def requantized(graph: GraphBuilder, acc: Accumulator, form: Form) -> str:
+def requantized(graph: GraphBuilder, acc: SumTensor, form: Form) -> str:
     """The level, int64."""
     return FORMS[type(form)](graph, acc, form)
 
 
-def _multiplier(graph: GraphBuilder, acc: Accumulator, form: MultiplierRequantize) -> str:
+def _multiplier(graph: GraphBuilder, acc: SumTensor, form: MultiplierRequantize) -> str:
     scaled = graph.times(acc.name, acc.rows(form.multiplier) << form.left_shift)
     total = graph.sum(graph.shift_right(scaled, 32), acc.rows(form.offset))
     return graph.clip(graph.shift_right(total, form.right_shift), form.minimum, form.maximum)
 
 
-def _shift(graph: GraphBuilder, acc: Accumulator, form: ShiftRequantize) -> str:
+def _shift(graph: GraphBuilder, acc: SumTensor, form: ShiftRequantize) -> str:
     value, shift = graph.sum(acc.name, acc.rows(form.offset)), acc.rows(form.shift)
     if (shift > 0).any():
         below_half = np.where(shift > 0, (np.int64(1) << np.maximum(shift - 1, 0)) - 1, 0)
@@ -61,12 +61,12 @@ def _shift(graph: GraphBuilder, acc: Accumulator, form: ShiftRequantize) -> str:
     return graph.clip(graph.sum(value, form.zero_point), form.minimum, form.maximum)
 
 
-def _wide(graph: GraphBuilder, acc: Accumulator, form: WideRequantize) -> str:
+def _wide(graph: GraphBuilder, acc: SumTensor, form: WideRequantize) -> str:
     total = graph.sum(graph.times(acc.name, acc.rows(form.multiplier)), acc.rows(form.offset))
     return graph.clip(graph.shift_right(total, acc.rows(form.shift)), form.minimum, form.maximum)
 
 
-def _long(graph: GraphBuilder, acc: Accumulator, form: LongRequantize) -> str:
+def _long(graph: GraphBuilder, acc: SumTensor, form: LongRequantize) -> str:
     fine = graph.shift_right(graph.times(acc.name, acc.rows(form.fraction)), 32)
     whole = graph.times(acc.name, acc.rows(form.multiplier))
     total = graph.sum(graph.add("Add", [whole, fine]), acc.rows(form.offset))
@@ -75,7 +75,7 @@ def _long(graph: GraphBuilder, acc: Accumulator, form: LongRequantize) -> str:
     return graph.add("Min", [above, graph.constant(acc.rows(form.highest))])
 
 
-def _rounded(graph: GraphBuilder, acc: Accumulator, form: RoundedRequantize) -> str:
+def _rounded(graph: GraphBuilder, acc: SumTensor, form: RoundedRequantize) -> str:
     shift = acc.rows(form.shift)
     left, right = form.left_shift + np.maximum(shift, 0), np.maximum(-shift, 0)
     value = graph.sum(acc.name, acc.rows(form.offset))
@@ -88,7 +88,7 @@ def _rounded(graph: GraphBuilder, acc: Accumulator, form: RoundedRequantize) -> 
     return graph.clip(graph.sum(product, form.zero_point), form.minimum, form.maximum)
 
 
-def _threshold(graph: GraphBuilder, acc: Accumulator, form: ThresholdRequantize) -> str:
+def _threshold(graph: GraphBuilder, acc: SumTensor, form: ThresholdRequantize) -> str:
     signed = graph.times(acc.name, acc.rows(form.sign))
     count = form.thresholds.shape[1]
     if count == 0:
@@ -99,18 +99,18 @@ def _threshold(graph: GraphBuilder, acc: Accumulator, form: ThresholdRequantize)
     return graph.sum(graph.add("ReduceSum", [reached, graph.constant([-1])], keepdims=0), form.minimum)
 
 
-def _table(graph: GraphBuilder, acc: Accumulator, form: TableRequantize) -> str:
+def _table(graph: GraphBuilder, acc: SumTensor, form: TableRequantize) -> str:
     rows, entries = form.table.shape
     starts = np.arange(form.channels) * (entries if rows > 1 else 0)
     places = graph.sum(acc.name, acc.rows(starts) - form.base)
     return graph.add("Gather", [graph.constant(form.table.astype(np.int64).ravel()), places], axis=0)
 
 
-def _keep(graph: GraphBuilder, acc: Accumulator, form: KeepAccumulator) -> str:
+def _keep(graph: GraphBuilder, acc: SumTensor, form: KeepAccumulator) -> str:
     return acc.name
 
 
-FORMS: dict[type[Form], Callable[[GraphBuilder, Accumulator, Any], str]] = {
+FORMS: dict[type[Form], Callable[[GraphBuilder, SumTensor, Any], str]] = {
     MultiplierRequantize: _multiplier,
     ShiftRequantize: _shift,
     WideRequantize: _wide,

@@ -16,7 +16,7 @@ from stq_deploy.frontend.parsed import ListedModel, ParsedModel
 
 
 @dataclass(frozen=True)
-class Form:
+class FileForm:
     """A kind of file that a format is stored in.
 
     Attributes:
@@ -37,7 +37,7 @@ class FileFacts:
     Attributes:
         name: of the file, without its folder.
         sha256: of its bytes.
-        form: `Form.name`.
+        form: `FileForm.name`.
         format: the format with its generation, for people: "Keras 2".
         writer: the program that wrote it, "" if the file does not state one.
         version: of the writer, or of the format; "" if the file does not state one.
@@ -148,14 +148,14 @@ class ModelFormat(ABC):
         forms: the kinds of files that it is stored in.
     """
 
-    forms: tuple[Form, ...]
+    forms: tuple[FileForm, ...]
 
     @abstractmethod
-    def detect(self, content: bytes) -> Form | None:
+    def detect(self, content: bytes) -> FileForm | None:
         """The form of a file of this format, by its first bytes; None for any other file. Reads nothing else of it."""
 
     @abstractmethod
-    def open(self, content: bytes, form: Form, name: str, sha256: str) -> OpenedModel:
+    def open(self, content: bytes, form: FileForm, name: str, sha256: str) -> OpenedModel:
         """Read a file, in the process of its own.
 
         Args:

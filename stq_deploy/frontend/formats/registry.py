@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stq_deploy.frontend.formats.interface import Form, ModelFormat
+from stq_deploy.frontend.formats.interface import FileForm, ModelFormat
 from stq_deploy.frontend.formats.keras.format import KerasFormat
 from stq_deploy.frontend.formats.onnx.format import OnnxFormat
 from stq_deploy.frontend.formats.tflite.format import TfliteFormat
@@ -10,7 +10,7 @@ from stq_deploy.frontend.formats.tflite.format import TfliteFormat
 FORMATS: tuple[ModelFormat, ...] = (KerasFormat(), OnnxFormat(), TfliteFormat())
 
 
-def detect(content: bytes) -> tuple[ModelFormat, Form] | None:
+def detect(content: bytes) -> tuple[ModelFormat, FileForm] | None:
     """The format of a file, by its content; None if it is none of these."""
     for format in FORMATS:
         form = format.detect(content)
@@ -19,7 +19,7 @@ def detect(content: bytes) -> tuple[ModelFormat, Form] | None:
     return None
 
 
-def form_named(ending: str) -> Form | None:
+def form_named(ending: str) -> FileForm | None:
     """The form that a file name's ending (".h5") states; None if it states none."""
     return next((form for format in FORMATS for form in format.forms if ending.lower() in form.endings), None)
 

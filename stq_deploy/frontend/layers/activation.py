@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -25,16 +24,13 @@ from stq_deploy.frontend.source import (
     FloatArray,
     FunctionNode,
     LeakyNode,
+    MakeNode,
     MultiplyNode,
-    Node,
     PassNode,
     QuantizeNode,
     SoftmaxNode,
 )
 from stq_deploy.frontend.values import AcceptedValues, is_real
-
-_MakeNode = Callable[[str, tuple[int, ...], tuple[int, ...]], Node]
-"""(layer, inputs, shape) -> a node."""
 
 
 def _float32(value: float) -> Fraction:
@@ -42,7 +38,7 @@ def _float32(value: float) -> Fraction:
     return Fraction(float(np.float32(value)))
 
 
-def _line(factor: Fraction, offset: Fraction, low: int, high: int) -> tuple[_MakeNode, ...]:
+def _line(factor: Fraction, offset: Fraction, low: int, high: int) -> tuple[MakeNode, ...]:
     """`clip(factor * x + offset, low, high)`."""
     return (
         partial(AffineNode, factor=(factor,), offset=(offset,)),
@@ -57,7 +53,7 @@ _UPPER_BOUND = AcceptedValues(
 )
 _HALF = Fraction(1, 2)
 _SMOOTH = Fraction(3, 16)
-_KERAS: dict[str, tuple[_MakeNode, ...]] = {
+_KERAS: dict[str, tuple[MakeNode, ...]] = {
     "linear": (),
     "relu": (partial(ClipNode, low=Fraction(0), high=None),),
     "relu6": (partial(ClipNode, low=Fraction(0), high=Fraction(6)),),
@@ -82,7 +78,7 @@ _ABOVE_ZERO = (
     partial(QuantizeNode, quantizer=make_quantizer("quantized_relu", bits=1, integer=1)),
 )
 """1 above zero, and 0 at zero and below: QKeras rounds its hard sigmoid, half to even."""
-_QKERAS: dict[str, tuple[_MakeNode, ...]] = {
+_QKERAS: dict[str, tuple[MakeNode, ...]] = {
     "hard_sigmoid": _line(_HALF, _HALF, 0, 1),
     "smooth_sigmoid": _line(_SMOOTH, _HALF, 0, 1),
     "hard_tanh": (partial(ClipNode, low=Fraction(-1), high=Fraction(1)),),
@@ -252,7 +248,7 @@ def add_activation(reader: LayerReader, position: int, shape: tuple[int, ...]) -
 _MOST_TABLED_BITS = 8
 
 
-def _two_lines(quantizer: Quantizer) -> tuple[tuple[_MakeNode, ...], ...]:
+def _two_lines(quantizer: Quantizer) -> tuple[tuple[MakeNode, ...], ...]:
     """The two terms of a leaky quantized_relu of many levels: above zero and below. Empty for other quantizers.
 
     Each term is a linear quantizer, which may have many levels: of `v`, and of `min(slope * v, 0)`, with one step.
@@ -277,7 +273,7 @@ def _two_lines(quantizer: Quantizer) -> tuple[tuple[_MakeNode, ...], ...]:
 
 
 def _add_sum(
-    reader: LayerReader, position: int, shape: tuple[int, ...], terms: tuple[tuple[_MakeNode, ...], ...]
+    reader: LayerReader, position: int, shape: tuple[int, ...], terms: tuple[tuple[MakeNode, ...], ...]
 ) -> bool:
     """Add the terms, each applied to the value at `position`, and their sum."""
     ends = []
@@ -308,14 +304,14 @@ def _add_layer(reader: LayerReader, entry: dict[str, Any], position: int, shape:
     return bool(within.nodes)
 
 
-def _quantizing(quantizer: Quantizer) -> tuple[_MakeNode, ...]:
+def _quantizing(quantizer: Quantizer) -> tuple[MakeNode, ...]:
     """The quantizer's nodes. A quantizer that is linear under another name becomes a linear quantizer.
 
     QKeras's hard sigmoid and tanh are lines, so quantizing them is quantizing a scaled and shifted number. (Its
     `set_internal_sigmoid` would change these functions, but a model file does not record it.)
     """
     bits, symmetric = quantizer.parameters.get("bits"), quantizer.parameters.get("symmetric")
-    before: tuple[_MakeNode, ...] = ()
+    before: tuple[MakeNode, ...] = ()
     if quantizer.name == "quantized_sigmoid" and not quantizer.flag("use_real_sigmoid"):
         before = (partial(AffineNode, factor=(_HALF,), offset=(_HALF,)),)
         if symmetric:

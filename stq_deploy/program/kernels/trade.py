@@ -1,7 +1,7 @@
 """The trade of time against flash: all choices of kernels for a network that no other choice beats in both.
 
-Layers share the code of kernels. So a choice is made for the whole network: a set of functions may run, and each layer
-takes the fastest of them that can run it. Code counts once, however many layers use it. Times and bytes are estimates;
+Layers share the code of kernels. So a choice is made for the whole network. A set of functions may run, and each layer
+takes the fastest one that can run it. Code counts once, however many layers use it. Times and bytes are estimates;
 tests compare them with exact counts and linked sizes.
 """
 
@@ -75,7 +75,7 @@ def best_choices(options: Sequence[Sequence[Candidate]]) -> tuple[Choice, ...]:
 
 
 def suited(choices: Sequence[Choice], optimize: Optimization) -> Choice:
-    """Of `best_choices`, the one that suits `optimize`."""
+    """The one among `best_choices` that suits `optimize`."""
     if optimize == "size":
         return choices[0]
     if optimize == "speed":

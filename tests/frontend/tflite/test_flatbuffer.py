@@ -9,7 +9,7 @@ import struct
 import pytest
 
 from stq_deploy.frontend.formats.tflite.extract import extract
-from stq_deploy.frontend.formats.tflite.flatbuffer import Table
+from stq_deploy.frontend.formats.tflite.flatbuffer import FlatTable
 from stq_deploy.sandbox import Unusable
 from tests.helpers.frontend.tflite_cases import cases
 from tests.helpers.frontend.tflite_mutations import MUTATIONS
@@ -29,7 +29,7 @@ def word(value: int) -> bytes:
 
 
 def test_fields_that_are_there_and_absent() -> None:
-    found = Table.root(table(word(7), word(4), after=word(3) + struct.pack("<3i", 1, -2, 3)))
+    found = FlatTable.root(table(word(7), word(4), after=word(3) + struct.pack("<3i", 1, -2, 3)))
     assert found.integer(0, "uint32") == 7
     assert found.integers(1, "int32", 3) == [1, -2, 3]
     assert found.integer(9, "int32", 5) == 5
@@ -52,7 +52,7 @@ def test_fields_that_are_there_and_absent() -> None:
 )
 def test_a_root_that_is_no_table(content: bytes) -> None:
     with pytest.raises(Unusable):
-        Table.root(content)
+        FlatTable.root(content)
 
 
 @pytest.mark.parametrize(
@@ -67,25 +67,25 @@ def test_a_root_that_is_no_table(content: bytes) -> None:
 )
 def test_a_vector_that_leaves_the_file(field: bytes, after: bytes, limit: int) -> None:
     with pytest.raises(Unusable):
-        Table.root(table(field, after=after)).numbers(0, "int32", limit)
+        FlatTable.root(table(field, after=after)).numbers(0, "int32", limit)
 
 
 def test_a_field_outside_its_table() -> None:
     for place in (2, 5, 8, 4000):
         with pytest.raises(Unusable):
-            Table.root(table(word(1), vtable=struct.pack("<3H", 6, 8, place))).integer(0, "uint32")
+            FlatTable.root(table(word(1), vtable=struct.pack("<3H", 6, 8, place))).integer(0, "uint32")
 
 
 def test_an_offset_that_would_point_back_is_refused() -> None:
     """Offsets are unsigned, so a table can contain itself only if they wrap around, and they do not."""
     with pytest.raises(Unusable, match="outside the file"):
-        Table.root(table(word(-4))).table(0)
+        FlatTable.root(table(word(-4))).table(0)
 
 
 def test_the_same_part_cannot_be_read_without_end() -> None:
     """A small file whose tables all refer to one large vector."""
     entry = table(word(4), after=word(1 << 20) + bytes(1 << 20))
-    found = Table.root(entry)
+    found = FlatTable.root(entry)
     with pytest.raises(Unusable, match="more often"):
         for _ in range(100):
             found.data(0, 1 << 20)

@@ -11,7 +11,7 @@ from stq_deploy.common.file_kinds import KERAS, STQ, file_kind, weights_alone
 from stq_deploy.common.untrusted_json import parse_json
 from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.frontend.errors import damaged
-from stq_deploy.frontend.formats.interface import FileFacts, Form, ModelFormat, OpenedModel, SupportColumn
+from stq_deploy.frontend.formats.interface import FileFacts, FileForm, ModelFormat, OpenedModel, SupportColumn
 from stq_deploy.frontend.formats.keras.arrays import array_reader, number_counter
 from stq_deploy.frontend.formats.keras.keras_3 import as_keras_2, is_keras_3
 from stq_deploy.frontend.formats.keras.limits import HDF5_MAGIC, METADATA, NO_MODEL, ZIP_MAGIC
@@ -21,8 +21,8 @@ from stq_deploy.frontend.layers.hgq2 import PREFIX as HGQ2
 from stq_deploy.frontend.parsed import ListedModel, ParsedModel
 from stq_deploy.sandbox import Contents, Unusable, read_contents
 
-_H5 = Form("h5", "an HDF5 file", (".h5", ".hdf5"))
-_KERAS = Form("keras", "a .keras archive", (".keras",))
+_H5 = FileForm("h5", "an HDF5 file", (".h5", ".hdf5"))
+_KERAS = FileForm("keras", "a .keras archive", (".keras",))
 KERAS_2, KERAS_3 = "Keras 2", "Keras 3"
 _EXTRACTOR = "stq_deploy.frontend.formats.keras.extract"
 _VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
@@ -34,12 +34,12 @@ class KerasFormat(ModelFormat):
 
     forms = (_H5, _KERAS)
 
-    def detect(self, content: bytes) -> Form | None:
+    def detect(self, content: bytes) -> FileForm | None:
         if content.startswith(HDF5_MAGIC):
             return _H5
         return _KERAS if content.startswith(ZIP_MAGIC) and _is_archive(content) else None
 
-    def open(self, content: bytes, form: Form, name: str, sha256: str) -> KerasModel:
+    def open(self, content: bytes, form: FileForm, name: str, sha256: str) -> KerasModel:
         try:
             found = read_contents(content, _EXTRACTOR)
         except Unusable as error:

@@ -16,8 +16,8 @@ from stq_deploy.frontend.formats.onnx.values import (
     ROW_RANK,
     LevelScale,
     Numbers,
+    OnnxValue,
     Tensor,
-    Value,
     is_stored_so,
     stored_shape,
 )
@@ -58,7 +58,7 @@ _ARITHMETIC = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.
 @register("Sub", becomes=(AffineNode, SubtractNode), of_constants=True)
 @register("Mul", becomes=(AffineNode, MultiplyNode), of_constants=True)
 @register("Div", becomes=(AffineNode,), of_constants=True)
-def read_arithmetic(reader: NodeReader) -> tuple[Value, ...]:
+def read_arithmetic(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Two tensors; or a tensor and a constant that has one number, or one a channel. No division by a tensor."""
     left, right = reader.value(0), reader.value(1)
     if not isinstance(left, Tensor) and not isinstance(right, Tensor):
@@ -88,7 +88,7 @@ def read_arithmetic(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("Neg", becomes=(AffineNode,))
-def read_negation(reader: NodeReader) -> tuple[Value, ...]:
+def read_negation(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Reads a tensor."""
     tensor = reader.tensor()
     node = AffineNode(reader.name, (tensor.position,), reader.node_shape(tensor), (-_ONE,), (_ZERO,))
@@ -97,14 +97,14 @@ def read_negation(reader: NodeReader) -> tuple[Value, ...]:
 
 @register("Sum", becomes=(AddNode,))
 @register("Mean", becomes=(AverageNode,))
-def read_sum(reader: NodeReader) -> tuple[Value, ...]:
+def read_sum(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Reads two or more tensors of one shape."""
     return (_combined(reader),)
 
 
 @register("Max", becomes=(MaximumNode, ClipNode))
 @register("Min", becomes=(MinimumNode, ClipNode))
-def read_extreme(reader: NodeReader) -> tuple[Value, ...]:
+def read_extreme(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Reads tensors; or a tensor and a constant that has one number."""
     if len(reader.values) == 2 and not all(isinstance(value, Tensor) for value in reader.values):
         swapped = isinstance(reader.value(1), Tensor)
@@ -227,13 +227,13 @@ def _clipped(reader: NodeReader, tensor: Tensor, low: Fraction | None, high: Fra
 
 
 @register("Relu", becomes=(ClipNode,))
-def read_relu(reader: NodeReader) -> tuple[Value, ...]:
+def read_relu(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Reads a tensor."""
     return (_clipped(reader, reader.tensor(), _ZERO, None),)
 
 
 @register("Clip", becomes=(ClipNode, QuantizeNode), of_constants=True)
-def read_clip(reader: NodeReader) -> tuple[Value, ...]:
+def read_clip(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """The bounds are constants. Behind QuantizeLinear, it leaves the quantizer fewer levels."""
     reader.at_most(3)
     value = reader.value(0)
@@ -293,7 +293,7 @@ def _finite_bound(values: npt.NDArray[Any]) -> float:
 
 
 @register("LeakyRelu", "PRelu", becomes=(LeakyNode, ClipNode, PassNode))
-def read_leaky_relu(reader: NodeReader) -> tuple[Value, ...]:
+def read_leaky_relu(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """A slope from 0 to 65536, one for the whole tensor."""
     tensor = reader.tensor()
     slope = reader.number("alpha", 0.01) if reader.node.op == "LeakyRelu" else Fraction(_slope(reader))
@@ -313,7 +313,7 @@ def _slope(reader: NodeReader) -> float:
 
 
 @register("HardSigmoid", becomes=(AffineNode, ClipNode))
-def read_hard_sigmoid(reader: NodeReader) -> tuple[Value, ...]:
+def read_hard_sigmoid(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Any alpha and beta."""
     tensor = reader.tensor()
     alpha, beta = reader.number("alpha", 0.2), reader.number("beta", 0.5)
@@ -322,7 +322,7 @@ def read_hard_sigmoid(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("Sigmoid", "Tanh", becomes=(FunctionNode,))
-def read_function(reader: NodeReader) -> tuple[Value, ...]:
+def read_function(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """At the end, before a quantizer, or in a gate, as in a Keras model."""
     tensor = reader.tensor()
     node = FunctionNode(reader.name, (tensor.position,), reader.node_shape(tensor), reader.node.op.lower())
@@ -330,7 +330,7 @@ def read_function(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("Softmax", becomes=(SoftmaxNode,))
-def read_softmax(reader: NodeReader) -> tuple[Value, ...]:
+def read_softmax(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Over the features, or over the channels of an image."""
     tensor = reader.tensor()
     rank = len(tensor.shape)
@@ -344,7 +344,7 @@ def read_softmax(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("BatchNormalization", becomes=(BatchNormNode,))
-def read_batch_normalization(reader: NodeReader) -> tuple[Value, ...]:
+def read_batch_normalization(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """In evaluation mode."""
     tensor = reader.tensor()
     reader.fixed("training_mode", 0, "export the model in evaluation mode: model.eval()")
@@ -379,7 +379,7 @@ def _reordered(values: npt.NDArray[np.float32], order: npt.NDArray[np.int32]) ->
 
 
 @register("Identity", "Dropout", "Cast", becomes=(PassNode,), of_constants=True)
-def read_identity(reader: NodeReader) -> tuple[Value, ...]:
+def read_identity(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Cast: between floating-point types; of constants, to any number."""
     value = reader.value(0)
     if reader.node.op == "Cast":
@@ -411,7 +411,7 @@ def _cast(reader: NodeReader, values: npt.NDArray[Any], to: int) -> Numbers:
         return Numbers(values.astype(_CASTS[to]))
 
 
-def _passed(reader: NodeReader, reason: str) -> tuple[Value, ...]:
+def _passed(reader: NodeReader, reason: str) -> tuple[OnnxValue, ...]:
     tensor = reader.moved_tensor()
     at = reader.add(PassNode(reader.name, (tensor.position,), reader.node_shape(tensor), reason))
     return (replace(tensor, position=at),)

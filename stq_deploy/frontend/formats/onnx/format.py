@@ -12,7 +12,7 @@ from stq_deploy.common.installation import how_to_install
 from stq_deploy.frontend.formats.interface import (
     AcceptedOperators,
     FileFacts,
-    Form,
+    FileForm,
     ModelFormat,
     OpenedModel,
     RefusedOperators,
@@ -20,12 +20,12 @@ from stq_deploy.frontend.formats.interface import (
 )
 from stq_deploy.frontend.formats.onnx.errors import damaged_onnx
 from stq_deploy.frontend.formats.onnx.graph import OnnxGraph, read_graph
-from stq_deploy.frontend.formats.onnx.operators import OPERATORS, QONNX_DOMAINS, REFUSED, Handler
+from stq_deploy.frontend.formats.onnx.operators import OPERATORS, QONNX_DOMAINS, REFUSED, OnnxHandler
 from stq_deploy.frontend.formats.onnx.walk import OnnxWalk
 from stq_deploy.frontend.parsed import ListedModel, ParsedModel
 from stq_deploy.sandbox import Unusable, read_contents
 
-_FORM = Form(ONNX_FORM, "an ONNX file", (".onnx",))
+_FORM = FileForm(ONNX_FORM, "an ONNX file", (".onnx",))
 _EXTRACTOR = "stq_deploy.frontend.formats.onnx.extract"
 _MOST_WRITER = 40
 _TITLE = "ONNX and QONNX"
@@ -36,11 +36,11 @@ class OnnxFormat(ModelFormat):
 
     forms = (_FORM,)
 
-    def detect(self, content: bytes) -> Form | None:
+    def detect(self, content: bytes) -> FileForm | None:
         kind = file_kind(content, "")
         return _FORM if kind is not None and kind.form == ONNX_FORM else None
 
-    def open(self, content: bytes, form: Form, name: str, sha256: str) -> OnnxModel:
+    def open(self, content: bytes, form: FileForm, name: str, sha256: str) -> OnnxModel:
         if importlib.util.find_spec("onnx") is None:
             raise StqError(
                 "reading an ONNX file needs the package onnx, which is not installed", next=how_to_install("onnx")
@@ -61,7 +61,7 @@ class OnnxFormat(ModelFormat):
         return (SupportColumn(_TITLE, operators),)
 
     def accepted(self) -> tuple[AcceptedOperators, ...]:
-        names: dict[Handler, list[str]] = {}
+        names: dict[OnnxHandler, list[str]] = {}
         for (domain, op), operator in sorted(OPERATORS.items()):
             if domain in ("", QONNX_DOMAINS[0]):
                 names.setdefault(operator.handler, []).append(op)
@@ -80,7 +80,7 @@ class OnnxFormat(ModelFormat):
 class OnnxModel(OpenedModel):
     """The content of one ONNX file."""
 
-    def __init__(self, graph: OnnxGraph, form: Form, name: str, sha256: str) -> None:
+    def __init__(self, graph: OnnxGraph, form: FileForm, name: str, sha256: str) -> None:
         self._graph = graph
         self.facts = FileFacts(
             name, sha256, form.name, _format_name(graph), _plain(graph.producer), _plain(graph.producer_version)

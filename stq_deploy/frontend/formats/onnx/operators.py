@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stq_deploy.frontend.formats.onnx.reader import NodeReader
-from stq_deploy.frontend.formats.onnx.values import Value
+from stq_deploy.frontend.formats.onnx.values import OnnxValue
 from stq_deploy.frontend.source import Node
 
-Handler = Callable[[NodeReader], tuple[Value, ...]]
+OnnxHandler = Callable[[NodeReader], tuple[OnnxValue, ...]]
 """Reads one node and gives its outputs."""
 
 ONNX = ""
@@ -28,7 +28,7 @@ class Operator:
         of_constants: whether it also takes constants alone, which it computes at import.
     """
 
-    handler: Handler
+    handler: OnnxHandler
     becomes: tuple[type[Node], ...]
     of_constants: bool
 
@@ -38,10 +38,10 @@ OPERATORS: dict[tuple[str, str], Operator] = {}
 
 def register(
     *names: str, becomes: tuple[type[Node], ...] = (), domain: str = ONNX, of_constants: bool = False
-) -> Callable[[Handler], Handler]:
+) -> Callable[[OnnxHandler], OnnxHandler]:
     """Put a handler on the allow-list under these operators' names."""
 
-    def add(handler: Handler) -> Handler:
+    def add(handler: OnnxHandler) -> OnnxHandler:
         for name in names:
             OPERATORS[domain, name] = Operator(handler, becomes, of_constants)
         return handler

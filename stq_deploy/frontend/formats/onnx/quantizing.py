@@ -14,9 +14,9 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.frontend.formats.onnx.operators import QONNX_DOMAINS, Handler, register
+from stq_deploy.frontend.formats.onnx.operators import QONNX_DOMAINS, OnnxHandler, register
 from stq_deploy.frontend.formats.onnx.reader import NodeReader
-from stq_deploy.frontend.formats.onnx.values import GridNumbers, LevelScale, Numbers, Tensor, Value
+from stq_deploy.frontend.formats.onnx.values import GridNumbers, LevelScale, Numbers, OnnxValue, Tensor
 from stq_deploy.frontend.quantizers import Quantizer, grid_quantizer, make_quantizer
 from stq_deploy.frontend.source import AffineNode, Node, QuantizeNode
 
@@ -44,10 +44,12 @@ _TYPES = {
 _TYPE_NUMBERS = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4"}
 
 
-def _in_qonnx(*names: str, becomes: tuple[type[Node], ...], of_constants: bool = False) -> Callable[[Handler], Handler]:
+def _in_qonnx(
+    *names: str, becomes: tuple[type[Node], ...], of_constants: bool = False
+) -> Callable[[OnnxHandler], OnnxHandler]:
     """`register` for all names that QONNX's domain has."""
 
-    def add(handler: Handler) -> Handler:
+    def add(handler: OnnxHandler) -> OnnxHandler:
         for domain in QONNX_DOMAINS:
             register(*names, becomes=becomes, domain=domain, of_constants=of_constants)(handler)
         return handler
@@ -56,7 +58,7 @@ def _in_qonnx(*names: str, becomes: tuple[type[Node], ...], of_constants: bool =
 
 
 @_in_qonnx("Quant", "IntQuant", becomes=(QuantizeNode,), of_constants=True)
-def read_quant(reader: NodeReader) -> tuple[Value, ...]:
+def read_quant(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Weights have a scale per tensor or per output channel. Tensors have one scale, and levels that fit 16 bits."""
     bits = _bits(reader, 3)
     signed, narrow = bool(reader.whole("signed", 1)), bool(reader.whole("narrow", 0))
@@ -76,12 +78,12 @@ def read_quant(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @_in_qonnx("BipolarQuant", becomes=(QuantizeNode,), of_constants=True)
-def read_bipolar_quant(reader: NodeReader) -> tuple[Value, ...]:
+def read_bipolar_quant(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """-1 below zero and 1 from zero on, times the scale."""
     return (_bipolar(reader, f"BipolarQuant{_scales(reader, 1)}"),)
 
 
-def _bipolar(reader: NodeReader, what: str) -> Value:
+def _bipolar(reader: NodeReader, what: str) -> OnnxValue:
     value = reader.value(0)
     if not isinstance(value, Tensor):
         signs = np.where(reader.floats(0) >= 0, 1, -1)
@@ -95,7 +97,7 @@ def _bipolar(reader: NodeReader, what: str) -> Value:
 
 
 @_in_qonnx("Trunc", becomes=(QuantizeNode, AffineNode))
-def read_trunc(reader: NodeReader) -> tuple[Value, ...]:
+def read_trunc(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Reads tensors with zero point 0. Both versions are read; the second states the output's scale."""
     tensor, scale, rounding = reader.tensor(), _scale(reader, 1), _rounding(reader, "FLOOR")
     if _zero_point(reader, 2) != 0:
@@ -125,7 +127,7 @@ def read_trunc(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("QuantizeLinear", becomes=(QuantizeNode,), of_constants=True)
-def read_quantize_linear(reader: NodeReader) -> tuple[Value, ...]:
+def read_quantize_linear(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Tensors have one scale and zero point; their type is int4, uint4, int8, uint8, int16 or uint16. Weights may have
     one per channel."""
     reader.at_most(3)
@@ -148,7 +150,7 @@ def read_quantize_linear(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("DequantizeLinear", of_constants=True)
-def read_dequantize_linear(reader: NodeReader) -> tuple[Value, ...]:
+def read_dequantize_linear(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Tensors have the scale and zero point of the QuantizeLinear before it. Constants may have one per channel."""
     reader.at_most(3)
     _check_linear(reader)

@@ -20,8 +20,8 @@ from stq_deploy.frontend.formats.onnx.values import (
     GridNumbers,
     LevelScale,
     Numbers,
+    OnnxValue,
     Tensor,
-    Value,
     is_stored_so,
     stored_index,
     stored_shape,
@@ -74,7 +74,7 @@ class NodeReader:
         self,
         node: OnnxNode,
         opset: int,
-        values: Sequence[Value | None],
+        values: Sequence[OnnxValue | None],
         arrays: Callable[[str], npt.NDArray[Any]],
         built: Built,
         batch: int | None = None,
@@ -164,7 +164,7 @@ class NodeReader:
 
     # Inputs
 
-    def value(self, i: int) -> Value:
+    def value(self, i: int) -> OnnxValue:
         found = self.values[i] if i < len(self.values) else None
         if found is None:
             self.damaged(f"its input {i} is missing")

@@ -17,8 +17,8 @@ from stq_deploy.frontend.formats.onnx.values import (
     ROW_RANK,
     GridNumbers,
     Numbers,
+    OnnxValue,
     Tensor,
-    Value,
     is_stored_so,
 )
 from stq_deploy.frontend.source import ConcatenateNode, CropNode, PadNode, ReshapeNode, UpsampleNode
@@ -26,7 +26,7 @@ from stq_deploy.frontend.source import ConcatenateNode, CropNode, PadNode, Resha
 _MOVED = npt.NDArray[Any]
 
 
-def _rearranged(reader: NodeReader, change: Any) -> tuple[Value, ...]:
+def _rearranged(reader: NodeReader, change: Any) -> tuple[OnnxValue, ...]:
     """The first input after `change`, a function of an array that only moves its elements."""
     value = reader.value(0)
     try:
@@ -49,14 +49,14 @@ def _rearranged(reader: NodeReader, change: Any) -> tuple[Value, ...]:
 
 
 @register("Transpose", becomes=(ReshapeNode,), of_constants=True)
-def read_transpose(reader: NodeReader) -> tuple[Value, ...]:
+def read_transpose(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Resolved at import: weights are put into the order in which tensors are stored. The batch axis stays first."""
     order = reader.wholes("perm")
     return _rearranged(reader, lambda array: np.transpose(array, order))
 
 
 @register("Reshape", becomes=(ReshapeNode,), of_constants=True)
-def read_reshape(reader: NodeReader) -> tuple[Value, ...]:
+def read_reshape(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """To a constant shape, resolved at import."""
     shape = reader.wholes("shape") if "shape" in reader.node.attributes else reader.integers(1)
     assert shape is not None
@@ -80,7 +80,7 @@ def _with_batch(reader: NodeReader, target: list[int], array: _MOVED) -> list[in
 
 
 @register("Flatten", becomes=(ReshapeNode,), of_constants=True)
-def read_flatten(reader: NodeReader) -> tuple[Value, ...]:
+def read_flatten(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """From axis 1, resolved at import."""
     axis = reader.whole("axis", 1)
 
@@ -94,7 +94,7 @@ def read_flatten(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("Squeeze", "Unsqueeze", becomes=(ReshapeNode,), of_constants=True)
-def read_squeeze(reader: NodeReader) -> tuple[Value, ...]:
+def read_squeeze(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Resolved at import. The batch axis stays."""
     axes = reader.integers(1) if reader.has(1) else reader.wholes("axes")
     if reader.node.op == "Unsqueeze":
@@ -111,7 +111,7 @@ def read_squeeze(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("Concat", becomes=(ConcatenateNode,), of_constants=True)
-def read_concatenate(reader: NodeReader) -> tuple[Value, ...]:
+def read_concatenate(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Along any axis except the batch's."""
     axis = reader.whole("axis", 0)
     values = [reader.value(i) for i in range(len(reader.values))]
@@ -160,7 +160,7 @@ def _joined_rows(reader: NodeReader, tensors: Sequence[Tensor], axis: int) -> Te
 
 
 @register("Pad", becomes=(PadNode, CropNode))
-def read_pad(reader: NodeReader) -> tuple[Value, ...]:
+def read_pad(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Zeros around an image's height and width; negative numbers cut off."""
     reader.fixed("mode", "constant", "pad with zeros: mode constant")
     tensor, (height, width, channels) = reader.image()
@@ -206,7 +206,7 @@ def _bordered(
 
 
 @register("Resize", "Upsample", becomes=(UpsampleNode,))
-def read_resize(reader: NodeReader) -> tuple[Value, ...]:
+def read_resize(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Nearest neighbours, by whole factors, so that every pixel is repeated."""
     tensor, (height, width, channels) = reader.image()
     reader.fixed("mode", "nearest", "use mode nearest", default="nearest")
@@ -282,7 +282,7 @@ def _repeats(size: int, factor: int, coordinates: str, nearest: str) -> bool:
 
 
 @register("Constant", of_constants=True)
-def read_constant(reader: NodeReader) -> tuple[Value, ...]:
+def read_constant(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """A tensor, a number or a list of numbers."""
     values = reader.array("value")
     if values is None:
@@ -302,7 +302,7 @@ def read_constant(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("Shape", of_constants=True)
-def read_shape(reader: NodeReader) -> tuple[Value, ...]:
+def read_shape(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Reads any value; the batch counts as 1."""
     shape = reader.value(0).shape
     start, end = reader.whole("start", 0), reader.attribute("end")
@@ -310,7 +310,7 @@ def read_shape(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("Gather", "Slice", "ConstantOfShape", "Range", of_constants=True)
-def read_shape_arithmetic(reader: NodeReader) -> tuple[Value, ...]:
+def read_shape_arithmetic(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Reads constants, as exporters compute shapes with them."""
     op = reader.node.op
     try:

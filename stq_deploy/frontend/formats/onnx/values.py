@@ -101,7 +101,7 @@ class Tensor:
         return replace(self, index=index)
 
 
-Value = Numbers | GridNumbers | Tensor
+OnnxValue = Numbers | GridNumbers | Tensor
 
 
 def stored_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

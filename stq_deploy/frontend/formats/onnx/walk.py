@@ -20,8 +20,8 @@ from stq_deploy.frontend.formats.onnx.values import (
     IMAGE_RANK,
     ROW_RANK,
     Numbers,
+    OnnxValue,
     Tensor,
-    Value,
     is_stored_so,
     stored_index,
     stored_shape,
@@ -50,7 +50,7 @@ class OnnxWalk:
         self.rows: list[InspectedLayer] = []
         self.obstacle: StqError | None = None
         self.batch: int | None = None
-        self._values: dict[str, Value] = {}
+        self._values: dict[str, OnnxValue] = {}
         self._constants = {
             path.removeprefix(_INITIALIZER): path for path in graph.arrays if path.startswith(_INITIALIZER)
         }
@@ -184,7 +184,7 @@ class OnnxWalk:
             self._list(reader, values, results)
         self._forget(node)
 
-    def _list(self, reader: NodeReader, values: list[Value | None], results: tuple[Value, ...]) -> None:
+    def _list(self, reader: NodeReader, values: list[OnnxValue | None], results: tuple[OnnxValue, ...]) -> None:
         inputs = tuple(self.built.nodes[v.position].shape for v in values if isinstance(v, Tensor))
         result = results[0]
         shape = self.built.nodes[result.position].shape if isinstance(result, Tensor) else None
@@ -203,7 +203,7 @@ class OnnxWalk:
             if self._unread[name] <= 0:
                 self._values.pop(name, None)
 
-    def _value(self, node: OnnxNode, name: str) -> Value | None:
+    def _value(self, node: OnnxNode, name: str) -> OnnxValue | None:
         if not name:
             return None
         if name in self._values:

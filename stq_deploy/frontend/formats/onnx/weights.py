@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stq_deploy.frontend.formats.onnx.operators import register
 from stq_deploy.frontend.formats.onnx.reader import NodeReader
-from stq_deploy.frontend.formats.onnx.values import GridNumbers, Tensor, Value
+from stq_deploy.frontend.formats.onnx.values import GridNumbers, OnnxValue, Tensor
 from stq_deploy.frontend.source import BiasNode, DenseNode, FloatKernel, IntegerKernel
 
 _WIDTHS = (2, 4, 8, 16)
@@ -101,7 +101,7 @@ def add_bias(reader: NodeReader, at: int, i: int, outputs: int) -> int:
 
 
 @register("Gemm", becomes=(DenseNode, BiasNode))
-def read_gemm(reader: NodeReader) -> tuple[Value, ...]:
+def read_gemm(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """A dense layer: weights and bias are constants; alpha and beta are 1."""
     reader.at_most(3)
     for name in ("alpha", "beta"):
@@ -118,7 +118,7 @@ def read_gemm(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("MatMul", becomes=(DenseNode,))
-def read_matmul(reader: NodeReader) -> tuple[Value, ...]:
+def read_matmul(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """A dense layer without bias: features times constant weights."""
     reader.at_most(2)
     weights = weights_of(reader, 1)

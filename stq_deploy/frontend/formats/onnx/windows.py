@@ -6,7 +6,7 @@ import math
 
 from stq_deploy.frontend.formats.onnx.operators import register
 from stq_deploy.frontend.formats.onnx.reader import NodeReader
-from stq_deploy.frontend.formats.onnx.values import IMAGE_RANK, Tensor, Value
+from stq_deploy.frontend.formats.onnx.values import IMAGE_RANK, OnnxValue, Tensor
 from stq_deploy.frontend.formats.onnx.weights import add_bias, weights_of
 from stq_deploy.frontend.source import (
     AveragePoolNode,
@@ -61,7 +61,7 @@ def _onnx_shape(rank: int, channels: int, size: tuple[int, int]) -> tuple[int, .
 
 
 @register("Conv", becomes=(ConvolveNode, DepthwiseNode, BiasNode))
-def read_convolution(reader: NodeReader) -> tuple[Value, ...]:
+def read_convolution(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """1-D and 2-D, with groups; of one input channel a group it is depthwise. Weights and bias are constants."""
     reader.at_most(3)
     tensor, (height, width, channels) = reader.image()
@@ -91,7 +91,7 @@ def read_convolution(reader: NodeReader) -> tuple[Value, ...]:
 
 
 @register("MaxPool", "GlobalMaxPool", becomes=(MaxPoolNode,))
-def read_max_pool(reader: NodeReader) -> tuple[Value, ...]:
+def read_max_pool(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Padding never is the largest value. The indices of the largest values are not read."""
     tensor, (height, width, channels) = reader.image(levels=True)
     rank = len(tensor.shape)
@@ -106,7 +106,7 @@ def read_max_pool(reader: NodeReader) -> tuple[Value, ...]:
 
 @register("AveragePool", becomes=(AveragePoolNode, PadNode))
 @register("GlobalAveragePool", becomes=(AveragePoolNode,))
-def read_average_pool(reader: NodeReader) -> tuple[Value, ...]:
+def read_average_pool(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """With count_include_pad, the zeros are put around the image first."""
     tensor, (height, width, channels) = reader.image()
     rank, position = len(tensor.shape), tensor.position
@@ -145,7 +145,7 @@ def _divides(window: Window, image: tuple[int, int]) -> bool:
 
 
 @register("ReduceMean", becomes=(AveragePoolNode,))
-def read_mean(reader: NodeReader) -> tuple[Value, ...]:
+def read_mean(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Over height and width: the global average."""
     tensor, (height, width, channels) = reader.image()
     rank = len(tensor.shape)

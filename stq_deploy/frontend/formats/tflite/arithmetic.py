@@ -25,18 +25,18 @@ from stq_deploy.frontend.integer_functions import (
 )
 
 Integers = npt.NDArray[np.int64]
-Table = npt.NDArray[np.int8]
+LevelTable = npt.NDArray[np.int8]
 
 LOW, HIGH = -128, 127
 _SLOPES = {"": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
 
 
-class Unusable(Exception):
+class UnusableScale(Exception):
     """A scale leads to constants that the kernels refuse; the text says which."""
 
 
 @dataclass(frozen=True)
-class Grid:
+class LevelGrid:
     """The levels of an int8 tensor: a float32 scale, held as float64, and a zero point."""
 
     scale: float
@@ -52,7 +52,7 @@ class Grid:
         low = LOW if least is None else max(LOW, self.level(least))
         high = HIGH if most is None else min(HIGH, self.level(most))
         if low > high:
-            raise Unusable(f"{activation} leaves no level of the scale {self.scale:g}")
+            raise UnusableScale(f"{activation} leaves no level of the scale {self.scale:g}")
         return StatedLevels(low, high, Fraction(self.scale), self.zero_point)
 
 
@@ -70,10 +70,10 @@ def quantized_multiplier(real: float) -> tuple[int, int]:
     """(multiplier, shift) with `multiplier * 2**(shift - 31)` next to a real number >= 0.
 
     Raises:
-        Unusable: it is too large, or no number.
+        UnusableScale: it is too large, or no number.
     """
     if not math.isfinite(real) or real < 0:
-        raise Unusable(f"a ratio of scales is {real}")
+        raise UnusableScale(f"a ratio of scales is {real}")
     if real == 0:
         return 0, 0
     fraction, shift = math.frexp(real)
@@ -83,7 +83,7 @@ def quantized_multiplier(real: float) -> tuple[int, int]:
     if shift < -31:
         return 0, 0
     if shift > 30:
-        raise Unusable(f"a ratio of scales is {real:g}")
+        raise UnusableScale(f"a ratio of scales is {real:g}")
     return multiplier, shift
 
 
@@ -115,13 +115,13 @@ def product_ratio(a: float, b: float, output: float) -> float:
     return float(np.float32(a) * np.float32(b) / np.float32(output))
 
 
-def scaled_sum(a: Grid, b: Grid, output: Grid, sign: int) -> ScaledSum:
+def scaled_sum(a: LevelGrid, b: LevelGrid, output: LevelGrid, sign: int) -> ScaledSum:
     """A sum (sign 1) or a difference (-1)."""
     largest = float(np.float32(2) * np.float32(max(a.scale, b.scale)))
     terms = [quantized_multiplier(grid.scale / largest) for grid in (a, b)]
     multiplier, shift = quantized_multiplier(largest / float(np.float32(2**LEFT_SHIFT) * np.float32(output.scale)))
     if shift > 0:
-        raise Unusable(f"the output's scale {output.scale:g} is too fine for the inputs' {largest / 2:g}")
+        raise UnusableScale(f"the output's scale {output.scale:g} is too fine for the inputs' {largest / 2:g}")
     return ScaledSum((ScaledTerm(*terms[0]), ScaledTerm(*terms[1], sign)), multiplier, shift, output.zero_point)
 
 
@@ -130,26 +130,26 @@ def every_level() -> Integers:
     return np.arange(LOW, HIGH + 1, dtype=np.int64)
 
 
-def rescaled_table(x: Grid, output: Grid, levels: StatedLevels, ratio: float) -> Table:
+def rescaled_table(x: LevelGrid, output: LevelGrid, levels: StatedLevels, ratio: float) -> LevelTable:
     """Requantization from one grid to another, clamped."""
     multiplier, shift = quantized_multiplier(ratio)
     moved = multiplied(every_level() - x.zero_point, multiplier, shift) + output.zero_point
-    table: Table = np.clip(moved, levels.low, levels.high).astype(np.int8)
+    table: LevelTable = np.clip(moved, levels.low, levels.high).astype(np.int8)
     return table
 
 
-def leaky_table(x: Grid, output: Grid, alpha: float) -> Table:
+def leaky_table(x: LevelGrid, output: LevelGrid, alpha: float) -> LevelTable:
     """Leaky ReLU: another multiplier below 0."""
     scales = np.float32(x.scale), np.float32(output.scale)
     identity = quantized_multiplier(float(scales[0] / scales[1]))
     below = quantized_multiplier(float(scales[0] * np.float32(alpha) / scales[1]))
     values = every_level() - x.zero_point
     moved = np.where(values >= 0, multiplied(values, *identity), multiplied(values, *below)) + output.zero_point
-    table: Table = np.clip(moved, LOW, HIGH).astype(np.int8)
+    table: LevelTable = np.clip(moved, LOW, HIGH).astype(np.int8)
     return table
 
 
-def curve_table(x: Grid, output: Grid, function: Callable[[float], float]) -> Table:
+def curve_table(x: LevelGrid, output: LevelGrid, function: Callable[[float], float]) -> LevelTable:
     """A function of real numbers, as the kernels tabulate it in float32.
 
     Args:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from stq_deploy.frontend.formats.tflite.flatbuffer import Table
+from stq_deploy.frontend.formats.tflite.flatbuffer import FlatTable
 from stq_deploy.frontend.formats.tflite.schema import CUSTOM, IDENTIFIER, OPERATORS, OPTIONS, TYPES
 from stq_deploy.sandbox.extract import Extract
 from stq_deploy.sandbox.limits import MAXIMUM_ARRAY_BYTES, MAXIMUM_ARRAYS, Unusable
@@ -44,7 +44,7 @@ def extract(content: bytes) -> Extract:
     """
     if content[4:8] != IDENTIFIER:
         raise Unusable(f"it lacks the mark {IDENTIFIER.decode()} of TensorFlow Lite")
-    model = Table.root(content)
+    model = FlatTable.root(content)
     graphs = model.tables(2, _MAXIMUM_OPERATORS)
     if not graphs:
         raise Unusable("it holds no graph")
@@ -72,14 +72,14 @@ def extract(content: bytes) -> Extract:
     return found
 
 
-def _code(table: Table) -> dict[str, Any]:
+def _code(table: FlatTable) -> dict[str, Any]:
     # Files of early writers have only the field of one byte. Later ones have both, and the larger one holds.
     code = max(table.integer(0, "int8"), table.integer(3, "int32"))
     name = table.text(1) if code == CUSTOM else OPERATORS.get(code, f"operator {code}")
     return {"code": code, "name": name, "version": table.integer(2, "int32", 1)}
 
 
-def _operator(table: Table, codes: list[dict[str, Any]]) -> dict[str, Any]:
+def _operator(table: FlatTable, codes: list[dict[str, Any]]) -> dict[str, Any]:
     index = table.integer(0, "uint32")
     if index >= len(codes):
         raise Unusable(f"an operator is of kind {index}, of which there are {len(codes)}")
@@ -101,7 +101,7 @@ def _operator(table: Table, codes: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _tensor(table: Table) -> dict[str, Any]:
+def _tensor(table: FlatTable) -> dict[str, Any]:
     quantization = table.table(4)
     scale: list[int | float] = []
     zero_point: list[int] = []
@@ -125,7 +125,7 @@ def _tensor(table: Table) -> dict[str, Any]:
     }
 
 
-def _take(found: Extract, buffers: list[Table], n: int) -> None:
+def _take(found: Extract, buffers: list[FlatTable], n: int) -> None:
     """Take buffer n, if it has data."""
     if n >= len(buffers):
         found.refuse(str(n), f"is absent: the file has {len(buffers)} buffers")

@@ -2,8 +2,8 @@
 
 The `flatbuffers` package follows offsets without checks, as its files are trusted. It also reads whole vectors of any
 stated length. So the few kinds of values that a model holds are read here instead. A schema names every table by its
-path from the root, so no reader follows a cycle. `Buffer.charge` bounds the work. A small file may refer to one table
-many times, but what is read is at most a few times the file's size.
+path from the root, so no reader follows a cycle. `FlatBuffer.charge` bounds the work. A small file may refer to one
+table many times, but what is read is at most a few times the file's size.
 
 The layout is that of https://flatbuffers.dev/internals. A table begins with its distance from its vtable. The vtable
 lists the place of each field within the table, or 0 for a field that is absent.
@@ -26,7 +26,7 @@ _SIZES = {kind: struct.calcsize(form) for kind, form in FORMATS.items()}
 
 
 @dataclass(eq=False)
-class Buffer:
+class FlatBuffer:
     """A file's content, and how many more bytes may be read of it."""
 
     content: bytes
@@ -75,7 +75,7 @@ class Buffer:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class FlatTable:
     """A table of fields, each of which may be absent.
 
     Attributes:
@@ -84,19 +84,19 @@ class Table:
         size: of the table, in bytes.
     """
 
-    buffer: Buffer
+    buffer: FlatBuffer
     at: int
     places: tuple[int, ...]
     size: int
 
     @staticmethod
-    def root(content: bytes) -> Table:
+    def root(content: bytes) -> FlatTable:
         """The table that a file begins with."""
-        buffer = Buffer(content)
-        return Table.found(buffer, buffer.follow(0))
+        buffer = FlatBuffer(content)
+        return FlatTable.found(buffer, buffer.follow(0))
 
     @staticmethod
-    def found(buffer: Buffer, at: int) -> Table:
+    def found(buffer: FlatBuffer, at: int) -> FlatTable:
         """The table at a position.
 
         Raises:
@@ -109,7 +109,7 @@ class Table:
         buffer.check(vtable, length)
         buffer.check(at, size)
         places = struct.unpack_from(f"<{length // 2 - 2}H", buffer.content, vtable + 4)
-        return Table(buffer, at, places, size)
+        return FlatTable(buffer, at, places, size)
 
     def _place(self, slot: int, count: int) -> int | None:
         """Position of a field of `count` bytes, or None if it is absent."""
@@ -129,10 +129,10 @@ class Table:
         """A field that is a number without a fraction."""
         return int(self.number(slot, kind, default))
 
-    def table(self, slot: int) -> Table | None:
+    def table(self, slot: int) -> FlatTable | None:
         """A field that is a table."""
         at = self._place(slot, 4)
-        return None if at is None else Table.found(self.buffer, self.buffer.follow(at))
+        return None if at is None else FlatTable.found(self.buffer, self.buffer.follow(at))
 
     def _vector(self, slot: int, size: int, limit: int) -> tuple[int, int] | None:
         """(position of its first element, their number) of a field that is a vector of elements of `size` bytes."""
@@ -146,13 +146,13 @@ class Table:
         self.buffer.check(start + 4, count * size)
         return start + 4, count
 
-    def tables(self, slot: int, limit: int) -> list[Table]:
+    def tables(self, slot: int, limit: int) -> list[FlatTable]:
         """A field that is a vector of tables, at most `limit`; [] if it is absent."""
         found = self._vector(slot, 4, limit)
         if found is None:
             return []
         start, count = found
-        return [Table.found(self.buffer, self.buffer.follow(start + 4 * i)) for i in range(count)]
+        return [FlatTable.found(self.buffer, self.buffer.follow(start + 4 * i)) for i in range(count)]
 
     def numbers(self, slot: int, kind: str, limit: int) -> list[int | float] | None:
         """A field that is a vector of numbers, at most `limit`."""

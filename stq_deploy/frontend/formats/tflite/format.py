@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stq_deploy.common.errors import printable
-from stq_deploy.frontend.formats.interface import FileFacts, Form, ModelFormat, OpenedModel, SupportColumn
+from stq_deploy.frontend.formats.interface import FileFacts, FileForm, ModelFormat, OpenedModel, SupportColumn
 from stq_deploy.frontend.formats.tflite.errors import damaged
 from stq_deploy.frontend.formats.tflite.graph import Graph, read_graph
 from stq_deploy.frontend.formats.tflite.operators import HANDLERS
@@ -14,7 +14,7 @@ from stq_deploy.frontend.formats.tflite.walk import Walk
 from stq_deploy.frontend.parsed import ListedModel, ParsedModel
 from stq_deploy.sandbox import Contents, Unusable, read_contents
 
-_FORM = Form("tflite", "a TensorFlow Lite model", (".tflite", ".lite"))
+_FORM = FileForm("tflite", "a TensorFlow Lite model", (".tflite", ".lite"))
 _EXTRACTOR = "stq_deploy.frontend.formats.tflite.extract"
 _SHOWN_WRITER = 80
 NAME = "TensorFlow Lite"
@@ -25,10 +25,10 @@ class TfliteFormat(ModelFormat):
 
     forms = (_FORM,)
 
-    def detect(self, content: bytes) -> Form | None:
+    def detect(self, content: bytes) -> FileForm | None:
         return _FORM if content[4:8] == IDENTIFIER else None
 
-    def open(self, content: bytes, form: Form, name: str, sha256: str) -> TfliteModel:
+    def open(self, content: bytes, form: FileForm, name: str, sha256: str) -> TfliteModel:
         try:
             found = read_contents(content, _EXTRACTOR)
         except Unusable as error:

@@ -24,7 +24,7 @@ _ABSENT = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Tensor:
+class TfliteTensor:
     """A tensor of the graph.
 
     Attributes:
@@ -53,7 +53,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Operator:
+class TfliteOperator:
     """An operator of the graph.
 
     Attributes:
@@ -94,8 +94,8 @@ class Graph:
     name: str
     description: str
     version: int
-    tensors: tuple[Tensor, ...]
-    operators: tuple[Operator, ...]
+    tensors: tuple[TfliteTensor, ...]
+    operators: tuple[TfliteOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
@@ -130,17 +130,17 @@ def _positions(values: Any, count: int, least: int = 0) -> tuple[int, ...]:
     return positions
 
 
-def _operator(index: int, entry: dict[str, Any], count: int) -> Operator:
+def _operator(index: int, entry: dict[str, Any], count: int) -> TfliteOperator:
     options = {str(key): float(value) for key, value in entry["options"].items()}
     if not all(math.isfinite(value) for value in options.values()):
         raise damaged(f"an option of operator {index} is not a finite number")
-    return Operator(
+    return TfliteOperator(
         index, str(entry["name"]), entry["code"] == 32, _positions(entry["inputs"], count, _ABSENT),
         _positions(entry["outputs"], count), options,
     )  # fmt: skip
 
 
-def _tensor(entry: dict[str, Any], found: Contents) -> Tensor:
+def _tensor(entry: dict[str, Any], found: Contents) -> TfliteTensor:
     shape = tuple(int(n) for n in entry["shape"])
     if not all(0 <= n < 2**31 for n in shape) or math.prod(shape) > MAXIMUM_ELEMENTS:
         raise damaged(f"a tensor has the shape {shown(list(shape))}")
@@ -152,7 +152,7 @@ def _tensor(entry: dict[str, Any], found: Contents) -> Tensor:
         data, problem = None, "its weights are stored as sparse ones"
     if entry["variable"]:
         problem = "it keeps its value from one inference to the next"
-    return Tensor(
+    return TfliteTensor(
         str(entry["name"]), str(entry["type"]), shape, scale, zero_point or (0,) * len(scale), int(entry["axis"]),
         data, problem,
     )  # fmt: skip

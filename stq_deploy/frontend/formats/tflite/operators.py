@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from stq_deploy.frontend.formats.tflite import arithmetic
 from stq_deploy.frontend.formats.tflite.errors import damaged
-from stq_deploy.frontend.formats.tflite.graph import Tensor
-from stq_deploy.frontend.formats.tflite.walk import Handler, Step
+from stq_deploy.frontend.formats.tflite.graph import TfliteTensor
+from stq_deploy.frontend.formats.tflite.walk import OperatorReader, TfliteHandler
 from stq_deploy.frontend.integer_functions import IntegerFunction, Integers, RoundedMean, RoundedProduct
 from stq_deploy.frontend.quantizers import stated_quantizer
 from stq_deploy.frontend.source import (
@@ -47,7 +47,7 @@ _LARGEST_SUM = 2**31 - 1
 # Weights
 
 
-def _convolve(step: Step) -> None:
+def _convolve(step: OperatorReader) -> None:
     x, weights = step.value(), step.constant(1, "its weights", *_WEIGHTS)
     image = step.image(x)
     outputs, height, width, inputs = _four(weights)
@@ -61,7 +61,7 @@ def _convolve(step: Step) -> None:
     _finish(step, n, weights, outputs)
 
 
-def _depthwise(step: Step) -> None:
+def _depthwise(step: OperatorReader) -> None:
     x, weights = step.value(), step.constant(1, "its weights", *_WEIGHTS)
     image = step.image(x)
     one, height, width, outputs = _four(weights)
@@ -75,7 +75,7 @@ def _depthwise(step: Step) -> None:
     _finish(step, n, weights, outputs)
 
 
-def _fully_connected(step: Step) -> None:
+def _fully_connected(step: OperatorReader) -> None:
     x, weights = step.value(), step.constant(1, "its weights", *_WEIGHTS)
     if step.option("weights_format"):
         raise step.error("its weights are shuffled for one processor", "convert the model again, without that")
@@ -96,13 +96,13 @@ def _fully_connected(step: Step) -> None:
     _finish(step, n, weights, outputs)
 
 
-def _four(weights: Tensor) -> tuple[int, int, int, int]:
+def _four(weights: TfliteTensor) -> tuple[int, int, int, int]:
     if len(weights.shape) != 4:
         raise damaged(f"the weights of a convolution have the shape {list(weights.shape)}")
     return weights.shape[0], weights.shape[1], weights.shape[2], weights.shape[3]
 
 
-def _finish(step: Step, n: int, weights: Tensor, outputs: int) -> None:
+def _finish(step: OperatorReader, n: int, weights: TfliteTensor, outputs: int) -> None:
     """Bias, activation and levels after the sum of node n."""
     activation = step.activation()
     shape = step.node_shape(n)
@@ -135,7 +135,7 @@ def _finish(step: Step, n: int, weights: Tensor, outputs: int) -> None:
     step.give(step.reshaped(n, step.shape))
 
 
-def _vector(tensor: Tensor, count: int) -> npt.NDArray[np.generic]:
+def _vector(tensor: TfliteTensor, count: int) -> npt.NDArray[np.generic]:
     assert tensor.data is not None
     if tensor.data.size != count:
         raise damaged(f"a bias has {tensor.data.size} numbers for {count} channels")
@@ -145,13 +145,13 @@ def _vector(tensor: Tensor, count: int) -> npt.NDArray[np.generic]:
 # Pools
 
 
-def _average_pool(step: Step) -> None:
+def _average_pool(step: OperatorReader) -> None:
     x = step.value()
     window = step.window(step.image(x), (step.option("filter_h"), step.option("filter_w")))
     _mean(step, x, window, step.activation())
 
 
-def _mean(step: Step, x: int, window: Window, activation: str) -> None:
+def _mean(step: OperatorReader, x: int, window: Window, activation: str) -> None:
     image = step.image(x)
     n = step.add(AveragePoolNode, (x,), (*window.output_size(*image[:2]), image[2]), window=window)
     if step.is_float:
@@ -170,7 +170,7 @@ def _mean(step: Step, x: int, window: Window, activation: str) -> None:
     step.give(step.reshaped(n, step.shape))
 
 
-def _mean_function(step: Step, x: Tensor, count: int) -> IntegerFunction:
+def _mean_function(step: OperatorReader, x: TfliteTensor, count: int) -> IntegerFunction:
     """MEAN divides by multiplying: the ratio of scales over the count, rounded down at a power of two near it."""
     source, output = step.grid(x), step.grid(step.output)
     multiplier, shift = arithmetic.quantized_multiplier(source.scale / output.scale)
@@ -180,7 +180,7 @@ def _mean_function(step: Step, x: Tensor, count: int) -> IntegerFunction:
     return RoundedProduct(one * multiplier, one * shift, one * 0, output.zero_point)
 
 
-def _reduce_mean(step: Step) -> None:
+def _reduce_mean(step: OperatorReader) -> None:
     x, axes = step.value(), step.constant(1, "its axes", "int32")
     assert axes.data is not None
     tensor = step.tensor(0)
@@ -199,7 +199,7 @@ def _reduce_mean(step: Step) -> None:
     _mean(step, x, Window((image[0], image[1])), "")
 
 
-def _max_pool(step: Step) -> None:
+def _max_pool(step: OperatorReader) -> None:
     x = step.value()
     window = step.window(step.image(x), (step.option("filter_h"), step.option("filter_w")))
     activation = step.activation()
@@ -217,15 +217,15 @@ def _max_pool(step: Step) -> None:
 # Two tensors
 
 
-def _add(step: Step) -> None:
+def _add(step: OperatorReader) -> None:
     _sum(step, AddNode, 1)
 
 
-def _subtract(step: Step) -> None:
+def _subtract(step: OperatorReader) -> None:
     _sum(step, SubtractNode, -1)
 
 
-def _sum(step: Step, kind: type[CombineNode], sign: int) -> None:
+def _sum(step: OperatorReader, kind: type[CombineNode], sign: int) -> None:
     if step.is_float:
         _float_pair(step, kind, sign)
         return
@@ -237,7 +237,7 @@ def _sum(step: Step, kind: type[CombineNode], sign: int) -> None:
     step.give(n)
 
 
-def _multiply(step: Step) -> None:
+def _multiply(step: OperatorReader) -> None:
     if step.is_float:
         _float_pair(step, MultiplyNode, 0)
         return
@@ -252,7 +252,7 @@ def _multiply(step: Step) -> None:
     step.give(n)
 
 
-def _same_shapes(step: Step) -> tuple[int, int]:
+def _same_shapes(step: OperatorReader) -> tuple[int, int]:
     """The nodes of both inputs.
 
     Raises:
@@ -267,7 +267,7 @@ def _same_shapes(step: Step) -> tuple[int, int]:
     return a, b
 
 
-def _float_pair(step: Step, kind: type[CombineNode], sign: int) -> None:
+def _float_pair(step: OperatorReader, kind: type[CombineNode], sign: int) -> None:
     """A sum, difference or product in floating point; a constant of one number a channel is a factor or an offset."""
     activation = step.activation()
     step.need_calibration()
@@ -305,14 +305,14 @@ def _affine(numbers: tuple[Fraction, ...], sign: int, at: int) -> tuple[tuple[Fr
 # One tensor
 
 
-def _table(step: Step, n: int, table: arithmetic.Table, function: str = "") -> int:
+def _table(step: OperatorReader, n: int, table: arithmetic.Table, function: str = "") -> int:
     source, output = (grid.stated() for grid in _grids(step))
     return step.add(
         IntegerTableNode, (n,), step.node_shape(n), table=table, source=source, levels=output, function=function
     )
 
 
-def _rectify(step: Step) -> None:
+def _rectify(step: OperatorReader) -> None:
     x, kind = step.value(), step.operator.kind
     if step.is_float:
         step.need_calibration()
@@ -323,7 +323,7 @@ def _rectify(step: Step) -> None:
     step.give(_table(step, x, arithmetic.rescaled_table(source, output, output.stated(kind), ratio)))
 
 
-def _leaky(step: Step) -> None:
+def _leaky(step: OperatorReader) -> None:
     x, alpha = step.value(), float(step.operator.options["alpha"])
     if not 0 < alpha <= 1:
         raise step.error(f"its slope is {alpha:g}", "use a slope above 0, at most 1")
@@ -334,7 +334,7 @@ def _leaky(step: Step) -> None:
     step.give(_table(step, x, arithmetic.leaky_table(*_grids(step), alpha)))
 
 
-def _curve(step: Step) -> None:
+def _curve(step: OperatorReader) -> None:
     x = step.value()
     name = {"LOGISTIC": "sigmoid", "TANH": "tanh"}[step.operator.kind]
     if step.is_float:
@@ -346,13 +346,13 @@ def _curve(step: Step) -> None:
     step.give(_table(step, x, arithmetic.curve_table(source, output, curve), name))
 
 
-def _grids(step: Step) -> tuple[arithmetic.Grid, arithmetic.Grid]:
+def _grids(step: OperatorReader) -> tuple[arithmetic.LevelGrid, arithmetic.LevelGrid]:
     x = step.tensor(0)
     assert x is not None
     return step.grid(x), step.grid(step.output)
 
 
-def _softmax(step: Step) -> None:
+def _softmax(step: OperatorReader) -> None:
     x, beta = step.value(), float(step.operator.options["beta"])
     if beta != 1:
         raise step.error(f"its factor beta is {beta:g}", "use a softmax of factor 1")
@@ -366,7 +366,7 @@ def _softmax(step: Step) -> None:
     step.give(step.add(SoftmaxNode, (x,), step.shape))
 
 
-def _quantize(step: Step) -> None:
+def _quantize(step: OperatorReader) -> None:
     x, source = step.value(), step.tensor(0)
     assert source is not None
     if step.output.type != "int8":
@@ -382,7 +382,7 @@ def _quantize(step: Step) -> None:
         return None
     if source.type == "uint8":
         own = step.grid(source)
-        if own != arithmetic.Grid(output.scale, output.zero_point + 128):
+        if own != arithmetic.LevelGrid(output.scale, output.zero_point + 128):
             raise step.error("it changes the scale of the input's bytes", "convert the model with an int8 input")
         step.give(x)
         return None
@@ -392,14 +392,14 @@ def _quantize(step: Step) -> None:
     return None
 
 
-def _to_unsigned(step: Step, x: int, source: Tensor) -> None:
+def _to_unsigned(step: OperatorReader, x: int, source: TfliteTensor) -> None:
     own, output = step.grid(source), step.grid(step.output)
-    if output != arithmetic.Grid(own.scale, own.zero_point + 128):
+    if output != arithmetic.LevelGrid(own.scale, own.zero_point + 128):
         raise step.error("it changes the scale of the output's bytes", "convert the model with an int8 output")
     step.give(step.add(PassNode, (x,), step.shape, reason="the same levels, counted from 0"))
 
 
-def _dequantize(step: Step) -> None:
+def _dequantize(step: OperatorReader) -> None:
     x, source = step.value(), step.tensor(0)
     assert source is not None
     if source.type != "int8" or step.operator.outputs[0] not in step.walk.graph.outputs:
@@ -413,7 +413,7 @@ def _dequantize(step: Step) -> None:
 # Movements
 
 
-def _reshape(step: Step) -> None:
+def _reshape(step: OperatorReader) -> None:
     x = step.value()
     if step.is_float:
         step.need_calibration()
@@ -424,7 +424,7 @@ def _reshape(step: Step) -> None:
     step.give(step.reshaped(x, step.shape))
 
 
-def _pad(step: Step) -> None:
+def _pad(step: OperatorReader) -> None:
     x, amounts = step.value(), step.constant(1, "its sizes", "int32", "int64")
     image = step.image(x)
     assert amounts.data is not None
@@ -444,7 +444,7 @@ def _pad(step: Step) -> None:
     step.give(step.add(PadNode, (x,), shape, before=before, after=after))
 
 
-def _check_filling(step: Step) -> None:
+def _check_filling(step: OperatorReader) -> None:
     """Check that the padding stands for 0."""
     filling = step.constant(2, "its filling", "float32", "int8")
     assert filling.data is not None
@@ -453,7 +453,7 @@ def _check_filling(step: Step) -> None:
         raise step.error("it pads with other numbers than 0", "pad with 0")
 
 
-def _concatenate(step: Step) -> None:
+def _concatenate(step: OperatorReader) -> None:
     if step.activation():
         raise step.error("its activation is fused", "apply the activation before the concatenation")
     inputs = tuple(step.value(i) for i in range(len(step.operator.inputs)))
@@ -484,30 +484,32 @@ def _steps(*nodes: type) -> tuple[str, ...]:
 
 _WEIGHTED = _steps(BiasNode, ClipNode)
 _MOVES = ("Reshape",)
-HANDLERS: dict[str, Handler] = {
-    "CONV_2D": Handler(_convolve, ("Convolve", *_WEIGHTED), ("Convolve", "Integer")),
-    "DEPTHWISE_CONV_2D": Handler(_depthwise, ("Depthwise", *_WEIGHTED), ("Depthwise", "Integer")),
-    "FULLY_CONNECTED": Handler(_fully_connected, ("Dense", "Convolve", *_WEIGHTED), ("Dense", "Convolve", "Integer")),
-    "AVERAGE_POOL_2D": Handler(_average_pool, ("AveragePool", "Clip"), ("AveragePool", "Integer")),
-    "MEAN": Handler(_reduce_mean, ("AveragePool",), ("AveragePool", "Integer")),
-    "MAX_POOL_2D": Handler(_max_pool, ("MaxPool", "Clip"), ("MaxPool", "IntegerTable")),
-    "ADD": Handler(_add, ("Add", "Affine", "Clip"), ("IntegerSum",)),
-    "SUB": Handler(_subtract, ("Subtract", "Affine", "Clip"), ("IntegerSum",)),
-    "MUL": Handler(_multiply, ("Multiply", "Affine", "Clip"), ("Multiply", "Integer")),
-    "RELU": Handler(_rectify, ("Clip",), ("IntegerTable",)),
-    "RELU6": Handler(_rectify, ("Clip",), ("IntegerTable",)),
-    "RELU_N1_TO_1": Handler(_rectify, ("Clip",), ("IntegerTable",)),
-    "LEAKY_RELU": Handler(_leaky, ("Leaky",), ("IntegerTable",)),
-    "LOGISTIC": Handler(_curve, ("Function",), ("IntegerTable",)),
-    "TANH": Handler(_curve, ("Function",), ("IntegerTable",)),
-    "SOFTMAX": Handler(_softmax, ("Softmax",), ("Softmax",)),
-    "QUANTIZE": Handler(_quantize, ("Quantize",), ("Quantize", "IntegerTable", "Pass")),
-    "DEQUANTIZE": Handler(_dequantize, ("Pass",), ("Pass",)),
-    "RESHAPE": Handler(_reshape, _MOVES, _MOVES),
-    "SQUEEZE": Handler(_reshape, _MOVES, _MOVES),
-    "EXPAND_DIMS": Handler(_reshape, _MOVES, _MOVES),
-    "PAD": Handler(_pad, ("Pad",), ("Pad",)),
-    "PADV2": Handler(_pad, ("Pad",), ("Pad",)),
-    "CONCATENATION": Handler(_concatenate, ("Concatenate",), ("Concatenate",)),
+HANDLERS: dict[str, TfliteHandler] = {
+    "CONV_2D": TfliteHandler(_convolve, ("Convolve", *_WEIGHTED), ("Convolve", "Integer")),
+    "DEPTHWISE_CONV_2D": TfliteHandler(_depthwise, ("Depthwise", *_WEIGHTED), ("Depthwise", "Integer")),
+    "FULLY_CONNECTED": TfliteHandler(
+        _fully_connected, ("Dense", "Convolve", *_WEIGHTED), ("Dense", "Convolve", "Integer")
+    ),
+    "AVERAGE_POOL_2D": TfliteHandler(_average_pool, ("AveragePool", "Clip"), ("AveragePool", "Integer")),
+    "MEAN": TfliteHandler(_reduce_mean, ("AveragePool",), ("AveragePool", "Integer")),
+    "MAX_POOL_2D": TfliteHandler(_max_pool, ("MaxPool", "Clip"), ("MaxPool", "IntegerTable")),
+    "ADD": TfliteHandler(_add, ("Add", "Affine", "Clip"), ("IntegerSum",)),
+    "SUB": TfliteHandler(_subtract, ("Subtract", "Affine", "Clip"), ("IntegerSum",)),
+    "MUL": TfliteHandler(_multiply, ("Multiply", "Affine", "Clip"), ("Multiply", "Integer")),
+    "RELU": TfliteHandler(_rectify, ("Clip",), ("IntegerTable",)),
+    "RELU6": TfliteHandler(_rectify, ("Clip",), ("IntegerTable",)),
+    "RELU_N1_TO_1": TfliteHandler(_rectify, ("Clip",), ("IntegerTable",)),
+    "LEAKY_RELU": TfliteHandler(_leaky, ("Leaky",), ("IntegerTable",)),
+    "LOGISTIC": TfliteHandler(_curve, ("Function",), ("IntegerTable",)),
+    "TANH": TfliteHandler(_curve, ("Function",), ("IntegerTable",)),
+    "SOFTMAX": TfliteHandler(_softmax, ("Softmax",), ("Softmax",)),
+    "QUANTIZE": TfliteHandler(_quantize, ("Quantize",), ("Quantize", "IntegerTable", "Pass")),
+    "DEQUANTIZE": TfliteHandler(_dequantize, ("Pass",), ("Pass",)),
+    "RESHAPE": TfliteHandler(_reshape, _MOVES, _MOVES),
+    "SQUEEZE": TfliteHandler(_reshape, _MOVES, _MOVES),
+    "EXPAND_DIMS": TfliteHandler(_reshape, _MOVES, _MOVES),
+    "PAD": TfliteHandler(_pad, ("Pad",), ("Pad",)),
+    "PADV2": TfliteHandler(_pad, ("Pad",), ("Pad",)),
+    "CONCATENATION": TfliteHandler(_concatenate, ("Concatenate",), ("Concatenate",)),
 }
 """Operator -> its handler."""

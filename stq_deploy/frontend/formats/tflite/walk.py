@@ -1,4 +1,4 @@
-"""Translates a graph's operators, one after the other, into nodes; each handler gets a `Step`."""
+"""Translates a graph's operators, one after the other, into nodes; each handler gets an `OperatorReader`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy.typing as npt
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.formats.interface import FileFacts
-from stq_deploy.frontend.formats.tflite.arithmetic import ACTIVATIONS, Grid, Unusable
+from stq_deploy.frontend.formats.tflite.arithmetic import ACTIVATIONS, LevelGrid, UnusableScale
 from stq_deploy.frontend.formats.tflite.errors import damaged
-from stq_deploy.frontend.formats.tflite.graph import Graph, Operator, Tensor
+from stq_deploy.frontend.formats.tflite.graph import Graph, TfliteOperator, TfliteTensor
 from stq_deploy.frontend.formats.tflite.schema import ACTIVATIONS as ACTIVATION_NAMES
 from stq_deploy.frontend.formats.tflite.schema import PADDINGS
 from stq_deploy.frontend.layer_table import NOT_REACHED, InspectedLayer, description
@@ -46,7 +46,7 @@ N = TypeVar("N", bound=Node)
 
 
 @dataclass(frozen=True)
-class Handler:
+class TfliteHandler:
     """How operators of a kind are read.
 
     Attributes:
@@ -55,7 +55,7 @@ class Handler:
             it is refused.
     """
 
-    read: Callable[[Step], None]
+    read: Callable[[OperatorReader], None]
     floats: tuple[str, ...] | None
     integers: tuple[str, ...] | None
 
@@ -67,7 +67,7 @@ class Walk:
         obstacle: the first operator whose weights or values are floating-point numbers, as an error.
     """
 
-    def __init__(self, graph: Graph, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, graph: Graph, handlers: Mapping[str, TfliteHandler]) -> None:
         self.graph = graph
         self.handlers = handlers
         self.nodes: list[Node] = []
@@ -119,13 +119,13 @@ class Walk:
             raise StqError(f"the input is of the type {tensor.type}", next=INT8)
         self.rows.append(InspectedLayer(layer, "input", (), self.nodes[0].shape, quantizers))
 
-    def take(self, operator: Operator) -> None:
+    def take(self, operator: TfliteOperator) -> None:
         """Translate one operator whose inputs have been translated.
 
         Raises:
             StqError: it cannot be converted; the error says where it is.
         """
-        step = Step(self, operator)
+        step = OperatorReader(self, operator)
         try:
             handler = self.handlers.get(operator.kind) if not operator.custom else None
             if handler is None:
@@ -133,14 +133,14 @@ class Walk:
             step.check(handler)
             try:
                 handler.read(step)
-            except Unusable as error:
+            except UnusableScale as error:
                 raise step.error(str(error), "quantize the model again, with a representative data set") from error
         except StqError as error:
             raise replace_where(error, operator) from error
         self.obstacle = self.obstacle or step.obstacle
         self.rows.append(step.row())
 
-    def try_to_take(self, operator: Operator) -> None:
+    def try_to_take(self, operator: TfliteOperator) -> None:
         """As `take`, but an error goes into the row."""
         inputs = [n for n in operator.inputs if n >= 0 and self.graph.tensors[n].data is None]
         try:
@@ -154,7 +154,7 @@ class Walk:
         kind = f"CUSTOM {operator.kind}" if operator.custom else operator.kind
         self.rows.append(InspectedLayer(operator.name, kind, shapes, None, problem=problem))
 
-    def shape(self, tensor: Tensor, what: str) -> Shape:
+    def shape(self, tensor: TfliteTensor, what: str) -> Shape:
         """A tensor's shape without the batch's axis.
 
         Raises:
@@ -193,12 +193,12 @@ class Walk:
         return ListedModel(self.graph.name or "tflite", self.rows)
 
 
-def replace_where(error: StqError, operator: Operator) -> StqError:
+def replace_where(error: StqError, operator: TfliteOperator) -> StqError:
     """The error with the operator as its place."""
     return type(error)(error.what, where=operator.where(), cause=error.cause, next=error.next)
 
 
-def _unknown(operator: Operator) -> tuple[str, str]:
+def _unknown(operator: TfliteOperator) -> tuple[str, str]:
     if operator.custom:
         return "the operator is not of TensorFlow Lite itself", "rebuild the model from built-in operators"
     return f"the operator {operator.kind} is not supported", _INSTEAD.get(operator.kind, _ELSE)
@@ -219,14 +219,14 @@ _INSTEAD = {
 }
 
 
-class Step:
+class OperatorReader:
     """One operator while it is read.
 
     Attributes:
         obstacle: an error where it has floating-point weights or values.
     """
 
-    def __init__(self, walk: Walk, operator: Operator) -> None:
+    def __init__(self, walk: Walk, operator: TfliteOperator) -> None:
         self.walk, self.operator, self.layer = walk, operator, operator.name
         self.obstacle: StqError | None = None
         self._quantizers: dict[str, str] = {}
@@ -240,7 +240,7 @@ class Step:
         """An error about the operator."""
         return StqError(what, where=self.operator.where(), cause=cause, next=next)
 
-    def check(self, handler: Handler) -> None:
+    def check(self, handler: TfliteHandler) -> None:
         """Check types, and that there is one output.
 
         Raises:
@@ -255,7 +255,7 @@ class Step:
         if self.operator.outputs[0] in self.walk.position:
             raise damaged("two operators compute the same tensor")
 
-    def _values(self) -> list[Tensor]:
+    def _values(self) -> list[TfliteTensor]:
         """The inputs that are not constants."""
         tensors = self.walk.graph.tensors
         return [tensors[n] for n in self.operator.inputs if n >= 0 and tensors[n].data is None]
@@ -263,7 +263,7 @@ class Step:
     # Tensors
 
     @property
-    def output(self) -> Tensor:
+    def output(self) -> TfliteTensor:
         """The tensor that it computes."""
         return self.walk.graph.tensors[self.operator.outputs[0]]
 
@@ -277,7 +277,7 @@ class Step:
         """Whether it computes floating-point numbers."""
         return self.output.type == "float32"
 
-    def tensor(self, i: int) -> Tensor | None:
+    def tensor(self, i: int) -> TfliteTensor | None:
         """Input i, or None where it is left out."""
         inputs = self.operator.inputs
         return None if i >= len(inputs) or inputs[i] < 0 else self.walk.graph.tensors[inputs[i]]
@@ -300,7 +300,7 @@ class Step:
             raise damaged(f"no operator before operator {self.operator.index} computes its input {i}")
         return self.walk.position[n]
 
-    def constant(self, i: int, what: str, *types: str) -> Tensor:
+    def constant(self, i: int, what: str, *types: str) -> TfliteTensor:
         """Input i, which is a constant of one of these types.
 
         Raises:
@@ -333,11 +333,11 @@ class Step:
             raise damaged(f"operator {self.operator.index} takes images, not the shape {list(shape)}")
         return shape[0], shape[1], shape[2]
 
-    def grid(self, tensor: Tensor) -> Grid:
+    def grid(self, tensor: TfliteTensor) -> LevelGrid:
         """The levels of an int8 tensor."""
         return _grid(tensor, f"the tensor {shown(tensor.name)}")
 
-    def same_grid(self, tensor: Tensor) -> Grid:
+    def same_grid(self, tensor: TfliteTensor) -> LevelGrid:
         """The output's levels, which are those of an input.
 
         Raises:
@@ -424,7 +424,7 @@ class Step:
         ends = Fraction(low), None if high is None else Fraction(high)
         return self.add(ClipNode, (n,), self.node_shape(n), low=ends[0], high=ends[1])
 
-    def weigh(self, n: int, weights: Tensor, values: npt.NDArray[Any], depthwise: bool = False) -> None:
+    def weigh(self, n: int, weights: TfliteTensor, values: npt.NDArray[Any], depthwise: bool = False) -> None:
         """Give node n its kernel: `values` are those of the file in our order of axes.
 
         Raises:
@@ -449,7 +449,7 @@ class Step:
         self._bits.append(bits)
         self._weight_bytes += -(-values.size * bits // 8)
 
-    def weight_scales(self, weights: Tensor, outputs: int) -> npt.NDArray[np.float64]:
+    def weight_scales(self, weights: TfliteTensor, outputs: int) -> npt.NDArray[np.float64]:
         """The scale of each output channel, float64 (outputs,).
 
         Raises:
@@ -488,11 +488,11 @@ class Step:
         )  # fmt: skip
 
 
-def _described(tensor: Tensor) -> str:
+def _described(tensor: TfliteTensor) -> str:
     return f"{tensor.type}, scale {tensor.scale[0]:.6g}, zero point {tensor.zero_point[0]}"
 
 
-def _grid(tensor: Tensor, what: str) -> Grid:
+def _grid(tensor: TfliteTensor, what: str) -> LevelGrid:
     """The levels of a tensor.
 
     Raises:
@@ -503,4 +503,4 @@ def _grid(tensor: Tensor, what: str) -> Grid:
     low, high = (0, 255) if tensor.type == "uint8" else (-128, 127)
     if not low <= tensor.zero_point[0] <= high:
         raise StqError(f"{what} has the zero point {tensor.zero_point[0]}", next=INT8)
-    return Grid(tensor.scale[0], tensor.zero_point[0])
+    return LevelGrid(tensor.scale[0], tensor.zero_point[0])
