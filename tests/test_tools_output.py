@@ -17,6 +17,7 @@ IN_A_TEMPORARY_FOLDER = {
     "fuzz_import.py": {"write_text", "write_bytes"},  # mutated files
     "make_hgq2_models.py": {"save"},
     "make_keras3_models.py": {"save"},  # Keras's own, of models and arrays for tests, into a folder of the checkout
+    "make_onnx_models.py": {"save"},  # onnx's own, likewise
 }
 """Tools whose files are not results, or are the tests' own, and the functions that write the files."""
 FIGURES = ["bench_convert", "bench_kernels", "build_schemes", "check_cycles", "compare_emulators", "mlperf_tiny"]

@@ -78,7 +78,7 @@ def test_a_build_says_what_lies_where_and_can_be_told(work: Path, tmp_path: Path
     assert memories == {"arena": "sram1_2_3", "scratch": "dtcm", "weights": "flash_bank2", "kernels": "itcm"}
     assert all(part["reason"] and part["bytes"] >= 0 and part["accesses"] >= 0 for part in report["placement"])
     page = (tmp_path / "build" / "memory.html").read_text()
-    assert "asked for sram1_2_3" in page and page.count("<svg") == 2
+    assert "asked for sram1_2_3" in page and page.count("<svg") == 3
     arena = json_of(invoke(*usual, "--json"))["arena"]
     assert arena["order_lower_bound"] <= arena["lower_bound"] <= arena["bytes"]
     assert f"Arena {arena['bytes']:,} bytes; at least {arena['lower_bound']:,} with" in text
@@ -158,6 +158,7 @@ def test_demo(work: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("stq_deploy.zoo.shipped.DEFAULT_MODEL", str(work / "net.stq"))
     files = {kind: work / f"{kind}.npz" for kind in ("clean", "fgsm")}
     monkeypatch.setattr("stq_deploy.zoo.shipped.shipped_samples", lambda: files)
+    monkeypatch.setattr("stq_deploy.zoo.shipped.robust_samples", lambda: {})
     done = invoke("demo", "--samples", "2", "--boards", "1", "--out", work / "demo", "--json")
     assert done.exit_code == 0, done.stderr
     found = json_of(done)

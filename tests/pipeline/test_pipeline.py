@@ -18,6 +18,7 @@ from stq_deploy.pipeline import STEPS, Conversion, Pipeline, PostTraining, Watch
 from stq_deploy.pipeline.watch import between_text
 from stq_deploy.program import plan_network
 from stq_deploy.toolchain.former_build import read_identity
+from stq_deploy.zoo.shipped import DEFAULT_MODEL
 from tests.helpers.command_line import invoke, json_of
 from tests.helpers.model_files import ModelDraft, random
 
@@ -141,7 +142,7 @@ def test_an_unknown_step_is_an_error_that_lists_the_steps(step: str, files: tupl
 
 @pytest.mark.parametrize("step", ["quantize-after-training", "decide", "emit"])
 def test_a_step_that_a_converted_network_skips_is_an_error(step: str) -> None:
-    result = invoke("build", "--model", "zoo:s-binary-cifar10", "--print-after", step)
+    result = invoke("build", "--model", DEFAULT_MODEL, "--print-after", step)
     assert result.exit_code == 1
     assert "converted already" in result.output and "drop-unread-units" in result.output
 

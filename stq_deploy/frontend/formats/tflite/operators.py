@@ -305,7 +305,7 @@ def _affine(numbers: tuple[Fraction, ...], sign: int, at: int) -> tuple[tuple[Fr
 # One tensor
 
 
-def _table(step: OperatorReader, n: int, table: arithmetic.Table, function: str = "") -> int:
+def _table(step: OperatorReader, n: int, table: arithmetic.LevelTable, function: str = "") -> int:
     source, output = (grid.stated() for grid in _grids(step))
     return step.add(
         IntegerTableNode, (n,), step.node_shape(n), table=table, source=source, levels=output, function=function
