@@ -23,8 +23,10 @@ from stq_deploy.program.kernels.windows import covered_bytes, covered_elements, 
 from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.weights import row_elements
 
-WORD_INSTRUCTIONS = {1: 135, 2: 71, 4: 38, 8: 20, 16: 12}
-"""Bits of a weight -> instructions that multiply a word of two rows by two columns (`tools/bench_kernels`)."""
+WORD_INSTRUCTIONS = {1: 135, 2: 71, 4: 37, 8: 19, 16: 9.5}
+"""Bits of a weight -> instructions that multiply a word of two rows by two columns (`stq_convolve_rows.h`)."""
+WORD_CYCLES = {1: 68, 2: 36, 4: 19, 8: 9.75, 16: 5.5}
+"""Bits of a weight -> cycles that these take: the lines of `stq_convolve_rows.h`, shared out among a turn's words."""
 
 DEPTHWISE_BLOCK = 32
 """Channels that a depthwise kernel processes at a time (STQ_DEPTHWISE_BLOCK)."""
@@ -61,13 +63,12 @@ class ConvolveKernels(Weighted[Convolve]):
         return convolution_call(self, context, depth, context.op.requantize, group_notes(context))
 
     def instructions(self, work: Work[Convolve]) -> int:
-        op, output = work.op, work.output
-        pixels, taps = output.elements // output.channels, op.window.size[0] * op.window.size[1]
-        row: int = taps * op.weights.shape[2]
-        # Two pixels and two channels at a time take a word of a row.
-        words: int = -(-row * op.weight_bits // 32)
-        multiplied = words * WORD_INSTRUCTIONS[op.weight_bits] * output.channels // 4
-        return pixels * (multiplied + 25 * output.channels + 5 * row + 15 * taps)
+        return round(WORD_INSTRUCTIONS[work.op.weight_bits] * _word_blocks(work) + _other_instructions(work))
+
+    def cycles(self, work: Work[Convolve]) -> int:
+        """Estimated cycles; the hand-written loops run two instructions in nearly each, and the rest fewer."""
+        others = self.cycles_per_instruction * _other_instructions(work)
+        return round(WORD_CYCLES[work.op.weight_bits] * _word_blocks(work) + others)
 
     def code(self, kernel: Kernel) -> dict[str, int]:
         return {
@@ -75,6 +76,22 @@ class ConvolveKernels(Weighted[Convolve]):
             f"convolve, {kernel.weight_bits}-bit weights": 500,
             f"convolve, windows of {kernel.input_types[0]}": 650,
         }
+
+
+def _word_blocks(work: Work[Convolve]) -> float:
+    """How often a word of two rows is multiplied by two columns."""
+    op, output = work.op, work.output
+    row = int(np.prod(op.window.size)) * op.weights.shape[2]
+    words: int = -(-row * op.weight_bits // 32)
+    return words * output.elements / 4
+
+
+def _other_instructions(work: Work[Convolve]) -> int:
+    """Instructions that gather the columns, begin and end the rows, and requantize: fitted to exact counts."""
+    op, output = work.op, work.output
+    taps = int(np.prod(op.window.size))
+    row: int = taps * op.weights.shape[2]
+    return output.elements // output.channels * (400 + 7 * output.channels + 3 * row + 18 * taps)
 
 
 class DepthwiseConvolveKernels(Weighted[DepthwiseConvolve]):
