@@ -13,7 +13,13 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 
 from stq_deploy.toolchain.stack_graph import CallGraph
-from stq_deploy.toolchain.stack_objects import add_calls, reachable_through_pointers, read_object, symbols_of
+from stq_deploy.toolchain.stack_objects import (
+    add_calls,
+    count_pushes,
+    reachable_through_pointers,
+    read_object,
+    symbols_of,
+)
 
 STACK_SIZES = ".stack_sizes"
 _ADDRESS_BYTES = 4
@@ -47,6 +53,7 @@ def read_clang(objects: Iterable[Path]) -> CallGraph:
             graph.frames[function] = stated.get(section, 0)
             if section not in stated or (stated[section] and function in code.moves_stack):
                 graph.unbounded.add(function)
+        count_pushes(graph, code)
     graph.indirect = reachable_through_pointers(codes)
     for helper in _MEMORY_HELPERS.keys() & set[str]().union(*graph.calls.values()):
         graph.calls[helper] = {_MEMORY_HELPERS[helper]}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stq_deploy.toolchain.stack_graph import CallGraph
-from stq_deploy.toolchain.stack_objects import ObjectCode, reachable_through_pointers, read_object
+from stq_deploy.toolchain.stack_objects import ObjectCode, count_pushes, reachable_through_pointers, read_object
 
 _SOURCE = re.compile(r'^graph: \{ title: "([^"]+)"')
 _NODE = re.compile(r'^node: \{ title: "([^"]+)" label: "([^"]*)"')
@@ -16,7 +16,7 @@ _FRAME = re.compile(r"\\n(\d+) bytes \(([a-z,]+)\)")
 
 
 def read_gcc(objects: Iterable[Path]) -> CallGraph:
-    """The joint call graph of `objects`; only the functions whose address is taken come from the objects.
+    """The joint call graph of `objects`; addresses taken, and what assembly pushes, come from the objects.
 
     Raises:
         UnboundedStackError: an object's code cannot be read.
@@ -29,6 +29,7 @@ def read_gcc(objects: Iterable[Path]) -> CallGraph:
         source = next((match.group(1) for line in lines if (match := _SOURCE.match(line))), "")
         code = read_object(path, source)
         _add_functions(lines, _weak_titles(code, source), graph)
+        count_pushes(graph, code)
         codes.append(code)
     for code in codes:
         graph.places |= code.places

@@ -18,6 +18,7 @@ from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import Section, Symbol, SymbolTableSection
 
 from stq_deploy.toolchain.stack_graph import INDIRECT_CALL, CallGraph, FunctionPlace, UnboundedStackError
+from stq_deploy.toolchain.stack_pushes import lowered_by, moved_by_register
 
 R_ARM_NONE = 0
 CALLS = frozenset({10, 28, 29, 30, 51, 102, 103})
@@ -40,6 +41,8 @@ class ObjectCode:
         variables: names of the variables defined here.
         places: function -> its section.
         moves_stack: functions that set SP from a register: their frame is aligned or sized when they run.
+        grows_by_register: functions that add a register to SP, or subtract one.
+        pushed: function -> sum of the bytes by which its instructions lower SP by constants.
     """
 
     functions: dict[int, str] = field(default_factory=dict)
@@ -48,6 +51,8 @@ class ObjectCode:
     variables: set[str] = field(default_factory=set)
     places: dict[str, FunctionPlace] = field(default_factory=dict)
     moves_stack: set[str] = field(default_factory=set)
+    grows_by_register: set[str] = field(default_factory=set)
+    pushed: dict[str, int] = field(default_factory=dict)
 
 
 def read_object(path: Path, source: str) -> ObjectCode:
@@ -84,6 +89,18 @@ def add_calls(graph: CallGraph, code: ObjectCode) -> None:
     """Add an object's calls to `graph`."""
     for caller, callees in code.calls.items():
         graph.calls.setdefault(caller, set()).update(callees)
+
+
+def count_pushes(graph: CallGraph, code: ObjectCode) -> None:
+    """Raise an object's frames in `graph` to what its instructions push, which a compiler does not see in assembly.
+
+    Where a register sets SP, the instructions do not tell how much of the frame they are. They are added to it then.
+    """
+    unclear = code.moves_stack | code.grows_by_register
+    for function, pushed in code.pushed.items():
+        if function in graph.frames:
+            stated = graph.frames[function]
+            graph.frames[function] = stated + pushed if stated and function in unclear else max(stated, pushed)
 
 
 def symbols_of(elf: ELFFile) -> list[Symbol]:
@@ -143,7 +160,9 @@ def _read_instructions(
     elf: ELFFile, index: int, function: str, symbols: list[Symbol], call_sites: set[tuple[int, int]], code: ObjectCode
 ) -> None:
     section = elf.get_section(index)
+    code.pushed[function] = 0
     for offset, first, second in _instructions(section, index, symbols):
+        code.pushed[function] += lowered_by(first, second)
         # bl without a relocation: the target is in this section, so it is the function itself.
         if first & 0xF800 == 0xF000 and second & 0xD000 == 0xD000 and (index, offset) not in call_sites:
             code.calls.setdefault(function, set()).add(function)
@@ -152,6 +171,8 @@ def _read_instructions(
             code.calls.setdefault(function, set()).add(INDIRECT_CALL)
         elif first & 0xFF87 == 0x4685:  # mov sp, register
             code.moves_stack.add(function)
+        elif moved_by_register(first, second):
+            code.grows_by_register.add(function)
 
 
 def _instructions(section: Section, index: int, symbols: list[Symbol]) -> Iterator[tuple[int, int, int]]:

@@ -233,3 +233,70 @@ def test_every_function_of_the_firmware_has_a_frame(built: BuiltFirmware, object
     jumps = {name for name in linked if name.endswith("_veneer") or "LongThunk" in name}  # the linkers' own
     assert linked - library - jumps <= ours
     assert not graph.unbounded
+
+
+PUSHES = {
+    "push {r4, lr}": 8,
+    "push.w {r4, r8, lr}": 12,
+    "str r8, [sp, #-4]!": 4,
+    "str r1, [sp, #-8]!": 8,
+    "strb r1, [sp, #-1]!": 1,
+    "str r1, [sp], #-4": 4,
+    "strd r0, r1, [sp, #-16]!": 16,
+    "strd r0, r1, [sp], #-8": 8,
+    "stmdb sp!, {r0-r3}": 16,
+    "vpush {d8-d9}": 16,
+    "vpush {s1}": 4,
+    "sub sp, sp, #508": 508,
+    "sub.w sp, sp, #512": 512,
+    "sub.w sp, sp, #0x00120012": 0x120012,
+    "sub.w sp, sp, #0x3FC00": 0x3FC00,
+    "subw sp, sp, #2052": 2052,
+    "pop {r4}": 0,
+    "str r1, [sp, #-4]": 0,
+    "str r1, [sp, #8]!": 0,
+    "ldr r1, [sp], #8": 0,
+    "strd r0, r1, [sp, #-8]": 0,
+    "strd r0, r1, [sp, #8]!": 0,
+    "strd r0, r1, [r2, #-8]!": 0,
+    "str r1, [r2, #-8]!": 0,
+    "str r1, [sp, r2]": 0,
+    "add sp, sp, #8": 0,
+    "sub.w r0, sp, #512": 0,
+    "sub.w r0, r0, #512": 0,
+    "cmp sp, #512": 0,
+    "vpop {d8}": 0,
+}
+
+
+def test_what_assembly_pushes_is_counted(compiler: Compiler, board: Board, tmp_path: Path) -> None:
+    """The assembler encodes each instruction, alone in a naked function, whose frame compilers state as 0."""
+    source = "".join(
+        f'__attribute__((naked)) void f{i}(void) {{ __asm volatile("{text}\\n bx lr"); }}\n'
+        for i, text in enumerate(PUSHES)
+    )
+    graph = graph_of(source, compiler, board, tmp_path)
+    assert {text: graph.frames[f"f{i}"] for i, text in enumerate(PUSHES)} == PUSHES
+
+
+@pytest.mark.parametrize("room", [200, 2000, 6000, 70_000])
+def test_pushes_of_assembly_come_on_top_of_the_compilers_frame(
+    room: int, compiler: Compiler, board: Board, tmp_path: Path
+) -> None:
+    """A large frame may be made by a register; the bound is then more than needed."""
+    push = '__asm volatile("push {r0-r3}\\n add sp, sp, #16" ::: "memory");'
+    body = f"void f(int n); void f(int n) {{ volatile char room[{room}]; room[n] = 1; PUSH }}"
+    frames = [graph_of(body.replace("PUSH", text), compiler, board, tmp_path).frames["f"] for text in ("", push)]
+    assert near(frames[0], room)
+    if room < 1000:
+        assert frames[1] == frames[0] + 16
+    else:
+        assert frames[0] + 16 <= frames[1] <= frames[0] + 64
+
+
+@pytest.mark.parametrize("text", ["add sp, r1", "sub.w sp, sp, r1", "add.w sp, sp, r1, lsl #1"])
+def test_assembly_that_moves_sp_by_a_register_is_noticed(
+    text: str, compiler: Compiler, board: Board, tmp_path: Path
+) -> None:
+    source = f'__attribute__((naked)) void f(void) {{ __asm volatile("{text}\\n bx lr"); }}'
+    assert read_object(compiled(source, compiler, board, tmp_path), "x.c").grows_by_register == {"f"}

@@ -7,7 +7,7 @@
  *  - two SMLAD never start together, and an instruction that moves bits (SXTB16) starts only as the first of two;
  *  - SMLAD can use a loaded word two cycles later, and an unpacked pair one cycle later.
  * They need 13 registers and take all they need from memory, so that the compiler may keep a frame pointer. What a word
- * needs only once waits in 16 bytes on the stack. That is less than the caller's other calls take there.
+ * needs only once waits in 16 bytes that they push. The stack analysis counts them from the instructions.
  */
 #ifndef STQ_CONVOLVE_ROWS_H
 #define STQ_CONVOLVE_ROWS_H

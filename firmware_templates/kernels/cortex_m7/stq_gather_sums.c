@@ -20,9 +20,6 @@ typedef struct {
     uint32_t flip;
     int32_t block;
     int32_t halfwords; /* whether a lane is a halfword */
-#if STQ_DSP
-    uint32_t room[12]; /* not used: the compiler counts no stack of the assembly, which pushes as much */
-#endif
 } stq_list_sum;
 
 #if STQ_DSP
@@ -207,7 +204,6 @@ static void stq_add_lists(const stq_gather_row *row, const stq_word *base, int32
 {
     stq_list_sum task;
 
-    // One by one: the room stays as it is.
     task.base = base;
     task.sums = sums;
     task.block = block;
