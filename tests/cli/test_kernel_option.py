@@ -19,11 +19,11 @@ from tests.helpers.covering_networks import FAST_SEEDS, LAYERS
 from tests.helpers.emulation import needs_emulator
 from tests.helpers.networks import random_network
 
-LAYER, USUAL, OTHER = "convolve_0", "stq_convolve_b1_s8", "stq_gather16_b1_s8"
-ABLE = {USUAL, "stq_gather8_b1_s8", OTHER}
+LAYER, USUAL, FASTEST, OTHER = "convolve_0", "stq_convolve_b1_s8", "stq_gather8_b1_s8", "stq_gather16_b1_s8"
+ABLE = {USUAL, FASTEST, OTHER}
 VIEW = "reshape_9"
 NETWORK = random_network(8)
-"""`LAYER` runs with each of `ABLE`, by estimate fastest with `USUAL`; `VIEW` computes nothing."""
+"""`LAYER` runs with each of `ABLE`. `FASTEST` costs more flash than it gains. `VIEW` computes nothing."""
 
 
 @pytest.fixture(scope="module", name="model")
@@ -112,7 +112,10 @@ def test_a_layer_runs_with_the_kernel_that_is_asked_for(model: Path, tmp_path: P
     found = json_of(invoke("profile", "--model", model, "--out", out, *asked, "--json"))
     assert Path(found["build"]) == out
     (layer,) = (one for one in found["layers"] if one["layer"] == LAYER)
-    assert (layer["kernel"], layer["kernel_reason"]) == (OTHER, f"asked for instead of {USUAL}, or its code is shared")
+    assert (layer["kernel"], layer["kernel_reason"]) == (
+        OTHER,
+        f"asked for instead of {FASTEST}, or its code is shared",
+    )
     work = next(one.work for one in stq.load(model).program.layers if one.name == LAYER)
     assert {one["kernel"]: one["estimated_instructions"] for one in layer["alternatives"]} == {
         one.kernel.function: one.spec.instructions(work) for one in candidates(work) if one.kernel.function != OTHER
