@@ -19,9 +19,9 @@ from stq_deploy.common.files import write_whole
 
 FILE = Path(__file__).resolve().parent.parent / "durations.json"
 TOP = FILE.parent.parent
-SLOW_CASE = 0.8
-SLOW_FUNCTION = 3.0
-KEPT = 0.5
+SLOW_CASE = 0.4
+SLOW_FUNCTION = 1.0
+KEPT = 0.3
 """Functions that take less than this many seconds are not written down."""
 
 _TEST = re.compile(r"^ *def (test_\w+)", re.MULTILINE)
