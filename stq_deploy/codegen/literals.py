@@ -71,7 +71,7 @@ def call(function: str, arguments: Sequence[str], indent: int = 4, *, before: st
     """`return function(arguments);`, broken into lines if it is long.
 
     Args:
-        before: what stands in place of `return `.
+        before: text in front of the call, such as `return ` or an assignment.
     """
     start, end = f"{' ' * indent}{before}{function}(", ");"
     on_one_line = start + ", ".join(arguments) + end

@@ -1,8 +1,8 @@
 """Fixed-point types as hls4ml states them, and weights rounded to them.
 
-`fixed<W,I,Q,O>` has W bits, I of them before the point (the sign's among them). Q says how a number is rounded to the
-step 2**(I - W), and O what becomes of one outside the range. The meaning of both is that of `ap_fixed` in AMD's Vitis
-HLS user guide (UG1399), "Arbitrary Precision Fixed-Point Data Types".
+`fixed<W,I,Q,O>` has W bits, I of them before the point (the sign's among them). Q is the rounding
+to the step 2**(I - W). O is the treatment of numbers outside the range: saturation or wrapping. Both are defined as for
+`ap_fixed` in AMD's Vitis HLS user guide (UG1399), "Arbitrary Precision Fixed-Point Data Types".
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def _ternary(x: Floats, quantizer: Quantizer) -> Quantized:
         limit = _F(_TERNARY_THRESHOLD if threshold is None else threshold)
         return _times_fixed_scale(x, (np.abs(x) >= limit).astype(_F) * np.sign(x), alpha)
     # An untyped value of the file; what is not a whole number is a TypeError.
-    unrolls = operator.index(quantizer.parameters["number_of_unrolls"])  # type: ignore[arg-type]
+    unrolls = operator.index(quantizer.parameters["number_of_unrolls"])  # type: ignore[arg-type]  # as above
     if threshold is not None or not unrolls:
         raise ValueError("qkeras fits a scale without a threshold, in one step or more")
     axes = None if x.ndim == 1 else tuple(range(x.ndim - 1))
@@ -238,7 +238,7 @@ def _reduced(x: Floats, scale_axis: object) -> tuple[int, ...]:
     Raises:
         ValueError, TypeError: not an axis of `x`.
     """
-    kept = x.ndim - 1 if scale_axis is None else operator.index(scale_axis)  # type: ignore[arg-type]
+    kept = x.ndim - 1 if scale_axis is None else operator.index(scale_axis)  # type: ignore[arg-type]  # untyped
     axes = (*range(kept), *range(kept + 1, x.ndim))
     if axes and axes[-1] >= x.ndim:
         raise ValueError(f"no axis {kept}")

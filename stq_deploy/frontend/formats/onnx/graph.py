@@ -140,7 +140,7 @@ def _scalar(value: Any) -> Scalar:
         raise ValueError("an attribute is not a finite number")
     if type(value) not in (int, float, str):
         raise TypeError("an attribute is neither a number nor a text")
-    return value  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return]  # mypy does not follow `type(value)`
 
 
 def _text(value: Any) -> str:
