@@ -8,5 +8,6 @@ float_engine_option = click.option(
     "--float-engine",
     type=click.Choice(("auto", "keras", "numpy")),
     default="auto",
-    help="What computes the float model: Keras in TensorFlow, or NumPy in float32; auto: Keras where it is installed.",
+    help="What computes the float model: Keras in TensorFlow, or NumPy in float32; auto: Keras for its own models, "
+    "where it is installed.",
 )

@@ -131,14 +131,14 @@ def _names(executors: str) -> list[str]:
 def _compare_with_float(
     source: ModelSource, network: Network, inputs: Inputs, stated: Stated, engine: str, progress: Progress
 ) -> tuple[Floats | None, str | None]:
-    """The comparison and the engine that computed the float model; None for a .stq or .tflite file."""
+    """The comparison and the engine that computed the float model; None for a .stq network."""
     from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.float_comparison import compare_with_float
     from stq_deploy.evaluation.float_engine import open_float_model
     from stq_deploy.evaluation.quantization_noise import measure_noise
     from stq_deploy.frontend.model_file import ModelFile
 
-    if not isinstance(source, ModelFile) or not source.model.runs_in_keras:
+    if not isinstance(source, ModelFile):
         return None, None
     compare = measure_noise if "post_training" in network.metadata else compare_with_float
     with stage(progress, "comparing with the float model"):

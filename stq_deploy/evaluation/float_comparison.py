@@ -19,7 +19,7 @@ from stq_deploy.network.reference import run_layers
 BATCH = 32
 
 EXPLANATION = (
-    "The integer network equals the QKeras model in exact arithmetic, except where `convert` reports rounding to fixed "
+    "The integer network equals the model in exact arithmetic, except where `convert` reports rounding to fixed "
     "point. The float model computes in float32, so an activation within its error of a rounding step may fall on the "
     "other side (rounding), and what follows with it (inherited)."
 )
@@ -97,8 +97,8 @@ def compare_with_float(
 ) -> FloatComparison:
     """Run both on the same samples, count the differences, and classify their causes.
 
-    A float model without an input quantizer of its own gets the levels' real values, layer by layer. Layers within a
-    nested model are not compared, as Keras does not give their outputs.
+    A float model without an input quantizer of its own gets the levels' real values, layer by layer. Layers whose
+    output the float model does not give are not compared.
 
     Raises:
         StqError: the model is not the one the network was converted from (a layer is missing).
@@ -108,7 +108,7 @@ def compare_with_float(
     tensors = {op.name: op.output for op in network.ops if op.output not in network.outputs}
     if network.input_domain is None:  # the model's own quantizer makes the levels, which Keras may round otherwise
         tensors = {network.input: network.input} | tensors
-    compared = [name for name in tensors if "/" not in pairs.get(name, "/")]
+    compared = [name for name in tensors if name in pairs and model.gives(pairs[name])]
     counts = {name: np.zeros(3, np.int64) for name in compared}
     scoring = scoring_of(network, None, stated)
     tally, on_levels = PredictionTally(scoring), PredictionTally(scoring)

@@ -1,12 +1,14 @@
-"""Chooses what computes the float model: Keras where TensorFlow is installed, else NumPy."""
+"""Chooses what computes the float model: Keras for its own models where TensorFlow is installed, else NumPy."""
 
 from __future__ import annotations
 
 import importlib.util
 
 from stq_deploy.evaluation.float_model_file import FloatModelFile
-from stq_deploy.frontend.importer import ModelSource
+from stq_deploy.frontend.importer import ModelSource, path_of
+from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.pipeline import Conversion
+from stq_deploy.pipeline.steps import is_converted
 
 AUTO, KERAS, NUMPY = "auto", "keras", "numpy"
 ENGINES = (AUTO, KERAS, NUMPY)
@@ -16,22 +18,29 @@ _NEEDED = ("tensorflow", "tf_keras", "qkeras")
 
 
 def open_float_model(source: ModelSource, conversion: Conversion | None = None, engine: str = AUTO) -> FloatModelFile:
-    """The float model of a Keras or QKeras file.
+    """The float model of a model file of any format.
 
     Args:
         source, conversion: see `FloatModelFile`.
-        engine: one of `ENGINES`; "auto" is Keras where its packages are installed, and NumPy elsewhere.
+        engine: one of `ENGINES`; "auto" is Keras for its models where its packages are installed, and NumPy elsewhere.
 
     Raises:
-        StqError: the file is unusable or not supported, or Keras was asked for and is not installed.
+        StqError: the file is unusable or not supported; or Keras was asked for, and is absent or does not run it.
     """
-    if engine == KERAS or (engine == AUTO and keras_is_installed()):
+    opened = _opened(source)
+    keras_runs_it = not isinstance(opened, ModelFile) or opened.model.runs_in_keras
+    if engine == KERAS or (engine == AUTO and keras_runs_it and keras_is_installed()):
         from stq_deploy.evaluation.float_model import FloatModel
 
-        return FloatModel(source, conversion)
+        return FloatModel(opened, conversion)
     from stq_deploy.evaluation.numpy_float_model import NumpyFloatModel
 
-    return NumpyFloatModel(source, conversion)
+    return NumpyFloatModel(opened, conversion)
+
+
+def _opened(source: ModelSource) -> ModelSource:
+    """The file, read once; the path of a .stq network stays one, because its refusal says more."""
+    return source if isinstance(source, ModelFile) or is_converted(source) else open_model_file(path_of(source))
 
 
 def keras_is_installed() -> bool:

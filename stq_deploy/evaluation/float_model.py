@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.evaluation.float_model_file import FloatModelFile, no_such_layer
-from stq_deploy.frontend.importer import ModelSource
+from stq_deploy.frontend.importer import ModelSource, check_model
 from stq_deploy.frontend.keras_model import build_keras_model
 from stq_deploy.network.input_format import Values
 from stq_deploy.pipeline import Conversion
@@ -21,6 +21,7 @@ class FloatModel(FloatModelFile):
     """A Keras or QKeras model file, as TensorFlow computes it.
 
     Attributes:
+        checked: its layers.
         keras: the tf_keras Model.
 
     Raises:
@@ -31,6 +32,7 @@ class FloatModel(FloatModelFile):
 
     def __init__(self, source: ModelSource, conversion: Conversion | None = None) -> None:
         super().__init__(source, conversion)
+        self.checked = check_model(self._file)
         self.keras = build_keras_model(self.checked, str(self.path))
 
     def logits(self, values: Values) -> npt.NDArray[np.float32]:
@@ -64,6 +66,10 @@ class FloatModel(FloatModelFile):
         if len(layers) == 1:  # Keras gives a single output without a list around it
             batches = [[batch] for batch in batches]
         return [np.concatenate([np.asarray(batch[i]) for batch in batches]) for i in range(len(layers))]
+
+    def gives(self, layer: str) -> bool:
+        """Keras does not give the outputs of layers within a nested model."""
+        return "/" not in layer
 
     def _run(self, model: Any, x: Values) -> Any:
         import tensorflow as tf

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.scores import Classes, classes_of
 from stq_deploy.evaluation.scoring import Answers, Scoring
-from stq_deploy.frontend import check_model, parse_model
+from stq_deploy.frontend import parse_model
 from stq_deploy.frontend.importer import ModelSource, half_precision_note, path_of
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.lowering import UnknownInputError
@@ -35,7 +35,7 @@ def pixel_input(shape: tuple[int, ...]) -> TensorType:
 
 
 def model_output(file: ModelFile) -> OutputFormat:
-    """The first output of a Keras model.
+    """The first output of a model.
 
     Raises:
         StqError: as `parse_model`.
@@ -46,17 +46,26 @@ def model_output(file: ModelFile) -> OutputFormat:
     return OutputFormat(parsed.nodes[first].shape, find_last_step(parsed, first), functions, count=len(parsed.outputs))
 
 
+def _has_quantizers(file: ModelFile) -> bool:
+    """Whether every layer with weights has a quantizer: a model that can be parsed at all fails for nothing else."""
+    try:
+        parse_model(file, post_training=False)
+    except StqError:
+        return False
+    return True
+
+
 class FloatModelFile(ABC):
-    """A Keras or QKeras model file and its answers in floating point: made of what the import has checked.
+    """A model file of any format and its answers in floating point: made of what the import has checked.
 
     Args:
-        source: a path, .h5 or .keras; or such a file after it was read.
+        source: a path; or a model file after it was read.
         conversion: the options that convert it into a network.
 
     Attributes:
-        checked: its layers.
         path: of the file.
-        name: its name.
+        name: the model's name.
+        input_shape: of the model's only input, without the batch axis.
         file_sha256: SHA-256 (hex) of the file.
         engine: what computes the answers: "keras" or "numpy".
 
@@ -72,19 +81,16 @@ class FloatModelFile(ABC):
             raise StqError(
                 "a converted network holds no float model",
                 where=str(path),
-                next="give the QKeras model (.h5 or .keras) it was converted from",
+                next="give the model file it was converted from",
             )
         self._file = source if isinstance(source, ModelFile) else open_model_file(path)
-        self.checked = checked = check_model(self._file)
+        parsed = parse_model(self._file, post_training=True)
         self.path = path
-        self.name = checked.name
-        self.file_sha256 = checked.file["sha256"]
-        self._convertible = checked.obstacle is None or (
-            conversion is not None and conversion.post_training is not None
-        )
+        self.name = parsed.name
+        self.file_sha256 = parsed.file["sha256"]
+        self.input_shape = parsed.nodes[0].shape
         self._conversion = conversion
         self._pipeline = Pipeline(conversion or Conversion())
-        self._input_shape = checked.input_shape
 
     @cached_property
     def network(self) -> Network | None:
@@ -96,8 +102,9 @@ class FloatModelFile(ABC):
         Raises:
             StqError: it cannot be converted for another reason.
         """
+        after_training = self._conversion is not None and self._conversion.post_training is not None
         try:
-            return self._pipeline.convert(self._file) if self._convertible else None
+            return self._pipeline.convert(self._file) if after_training or _has_quantizers(self._file) else None
         except UnknownInputError:
             return None
 
@@ -116,7 +123,7 @@ class FloatModelFile(ABC):
         if self.network is not None:
             return self.network.input_format
         asked = None if self._conversion is None else self._conversion.input_range
-        return InputFormat(pixel_input(self._input_shape), *(asked or PIXELS))
+        return InputFormat(pixel_input(self.input_shape), *(asked or PIXELS))
 
     @property
     def assumes_pixels(self) -> bool:
@@ -151,11 +158,15 @@ class FloatModelFile(ABC):
 
     @abstractmethod
     def layer_outputs(self, values: Values, layers: Sequence[str]) -> list[npt.NDArray[np.float32]]:
-        """The outputs (N, ...) of the Keras layers named, in their order, for values as for `logits`.
+        """The outputs (N, ...) of the layers named, in their order, for values as for `logits`.
 
         Raises:
             StqError: the model has no such layer.
         """
+
+    def gives(self, layer: str) -> bool:
+        """Whether `layer_outputs` gives the output of a layer of the model."""
+        return True
 
     def answers(self, scoring: Scoring, values: Values) -> Answers:
         """Its answers (N, ...) to values as for `logits`, read by `scoring`.
@@ -173,7 +184,7 @@ class FloatModelFile(ABC):
 def no_such_layer(name: str) -> StqError:
     """The error of `layer_outputs`."""
     return StqError(
-        f"the QKeras model has no layer {name!r}",
+        f"the model has no layer {name!r}",
         cause="the network was converted from another model",
         next="convert the model again",
     )

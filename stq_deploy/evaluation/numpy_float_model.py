@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class NumpyFloatModel(FloatModelFile):
-    """A Keras or QKeras model file, as float32 NumPy computes it.
+    """A model file of any format, as float32 NumPy computes it.
 
     Attributes:
         graph: its nodes and weights.

@@ -69,7 +69,10 @@ def measure_noise(
     """
     named = network.metadata.get("keras_outputs")
     pairs = named if isinstance(named, dict) else {}
-    compared = [op for op in network.ops if "/" not in pairs.get(op.name, "/") and op.output not in network.outputs]
+    compared = [
+        op for op in network.ops
+        if op.name in pairs and model.gives(pairs[op.name]) and op.output not in network.outputs
+    ]  # fmt: skip
     powers = {op.name: np.zeros(2) for op in compared}
     scoring = scoring_of(network, None, stated)
     tally = PredictionTally(scoring)

@@ -39,6 +39,9 @@ class FaultyFloatModel:
         )
         return [(found[name] - specs[name].zero_point) * specs[name].scale for name in layers]
 
+    def gives(self, layer: str) -> bool:
+        return True
+
     def answers(self, scoring: Scoring, values: np.ndarray) -> np.ndarray:
         *_, logits = self._outputs(self._levels(values)).values()
         return scoring.answers_of_levels(logits)

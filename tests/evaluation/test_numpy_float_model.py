@@ -35,7 +35,7 @@ def test_layers_are_those_of_keras_to_the_last_places(kind: str, tmp_path: Path)
     draft = tiny_model() if kind == "quantized" else float_draft()
     path = draft.save_h5(tmp_path / "m.h5")
     keras, ours = FloatModel(path), NumpyFloatModel(path)
-    shape = ours.checked.input_shape
+    shape = ours.input_shape
     x = np.random.default_rng(0).random((70, *shape)).astype(np.float32)
     layers = [layer.name for layer in keras.keras.layers[1:]]
     pairs = list(zip(keras.layer_outputs(x, layers), ours.layer_outputs(x, layers), strict=True))
@@ -53,7 +53,7 @@ def test_layers_are_those_of_keras_to_the_last_places(kind: str, tmp_path: Path)
 @pytest.mark.usefixtures("without_tensorflow")
 def test_evaluate_and_verify_name_numpy(tmp_path: Path) -> None:
     path = tiny_model().save_h5(tmp_path / "m.h5")
-    shape = NumpyFloatModel(path).checked.input_shape
+    shape = NumpyFloatModel(path).input_shape
     pixels = np.random.default_rng(1).integers(0, 256, (9, *shape)).astype(np.uint8)
     save_samples(SampleSet(pixels, np.zeros(9, np.int64)), tmp_path / "s.npz")
     asked = ("evaluate", "--model", path, "--samples", tmp_path / "s.npz", "--executor")

@@ -104,7 +104,7 @@ class OpenedModel(ABC):
     """The content of one model file, read and unchecked; nothing here reads the file again.
 
     Attributes:
-        runs_in_keras: whether Keras computes such models, so that `check` may give one.
+        runs_in_keras: whether Keras computes this model, so that `check` may give one.
     """
 
     facts: FileFacts
@@ -137,7 +137,7 @@ class OpenedModel(ABC):
         """
         raise StqError(
             f"the file is of the format {self.facts.format}, and Keras runs models of Keras only",
-            next="convert it, and give the network (.stq)",
+            next="convert it, and give the network (.stq); its float model runs in NumPy (--float-engine numpy)",
         )
 
 

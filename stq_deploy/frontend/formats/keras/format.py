@@ -68,8 +68,6 @@ class KerasModel(OpenedModel):
         config: `{"class_name": ..., "config": {...}}`, as parsed from JSON. Untrusted.
     """
 
-    runs_in_keras = True
-
     def __init__(self, found: Contents, facts: FileFacts) -> None:
         self.facts, self.config = _of_generation(facts, _json(found.config))
         if facts.form == "h5" and f'"{HGQ2}' in found.config:
@@ -78,6 +76,7 @@ class KerasModel(OpenedModel):
                 cause="an .h5 file does not say which quantizer a width belongs to",
                 next="save it with model.save('model.keras')",
             )
+        self.runs_in_keras = f'"{HGQ2}' not in found.config
         self._read_arrays = array_reader(found, facts.form)
         self._count_numbers = number_counter(found, facts.form)
 
@@ -98,7 +97,7 @@ class KerasModel(OpenedModel):
         if any(layer.kind.startswith(HGQ2) for layer in graph.layers):
             raise StqError(
                 "the model is of HGQ2, and tf_keras has no such layers",
-                next="convert it, and give the network (.stq)",
+                next="convert it, and give the network (.stq); its float model runs in NumPy (--float-engine numpy)",
             )
         return CheckedModel(
             graph.name, self.facts.to_json(), walk.input_shape, walk.obstacle, tuple(walk.checked), graph.outputs
