@@ -152,6 +152,7 @@ def teacher(small: TrainingConfig) -> str:
         (_kill, "s-binary", {"stochastic": "draws", "jacobian": 0.01, "jacobian_layers": 0.01, "optimizer": "sgd"}),
         (_end, "stq", {"stochastic": "gradual", "gradual_shares": [0.5, 1.0], "mixup": 0.4, "precision": "bfloat16"}),
         (_end, "stq", {"adversary": "pgd", "clean_share": 0.2, "eps_ramp": 0.5, "robust_validation_samples": 8}),
+        (_end, "stq", {"sparsity": {"conv1": 0.9, "fc": 0.5}, "sparsity_ramp": 0.9, "stochastic": "gradual"}),
         (_end, "fp", {"adversary": "n-fgsm", "trades": 2.0, "precision": "bfloat16", "awp": 0.01, "noise": 5.0}),
     ],
 )
@@ -179,7 +180,8 @@ def test_ended_and_resumed_is_bit_for_bit_the_straight_run(
 
     expected, found = _arrays(straight), _arrays(killed)
     assert expected.keys() == found.keys()
-    assert {name.partition("_")[0] for name in expected} == {"weight", "optimizer", "average", "best"}
+    groups = {"weight", "optimizer", "average", "best"} | ({"mask"} if "sparsity" in changes else set())
+    assert {name.partition("_")[0] for name in expected} == groups
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
     reference = json.loads((straight.out / "result.json").read_text())
@@ -188,7 +190,7 @@ def test_ended_and_resumed_is_bit_for_bit_the_straight_run(
     assert result["last_epoch"]["train_loss"] == reference["last_epoch"]["train_loss"]
     assert result["built_on_sha256"] == dict.fromkeys(("warm_start", "teacher"), sha256(Path(teacher)))
     assert len(list((tmp_path / "kept").iterdir())) == 2  # the teacher's answers, of the two epochs that were left
-    if changes.get("stochastic") == "gradual":
+    if "gradual_shares" in changes:
         history = [json.loads(line) for line in (killed.out / "history.jsonl").read_text().splitlines()]
         assert [line["quantized_share"] for line in history] == [0.5, 0.5, 1.0, 1.0]
 

@@ -49,6 +49,7 @@ class EpochRecord:
         adversary_eps: the adversary's budget at the last step, in gray levels; None without one.
         validated: accuracies after the epoch.
         seconds: wall-clock time, validation included.
+        nonzero_share: of the weights of kernels that are made sparse, as deployed; None without sparsity.
     """
 
     epoch: int
@@ -60,6 +61,7 @@ class EpochRecord:
     adversary_eps: float | None
     validated: Validation
     seconds: float
+    nonzero_share: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The line of history.jsonl; what only some recipes measure is absent from others' lines."""

@@ -118,6 +118,12 @@ class Recipe(BaseModel):
     temperature_end: float = Field(default=8.0, gt=0)
     """Last temperature, reached by equal factors."""
 
+    # Zeros
+    sparsity: float | dict[str, float] = 0.0
+    """Share of zeros to reach in every convolution with ternary kernels, or layer -> share; 0 for none."""
+    sparsity_ramp: float = Field(default=0.5, gt=0, le=1)
+    """Share of all steps over which the zeros grow to it."""
+
     # Averaging and statistics
     average_decay: float = Field(default=0.0, ge=0, lt=1)
     """Decay of the exponential moving average of the (latent) weights, which is validated and kept; 0 for none."""
@@ -161,6 +167,14 @@ class Recipe(BaseModel):
         if self.robust_validation_samples and not self.validation_samples:
             raise ValueError("robust_validation_samples needs validation_samples to take them from")
         return self
+
+    @field_validator("sparsity")
+    @classmethod
+    def _check_sparsity(cls, value: float | dict[str, float]) -> float | dict[str, float]:
+        shares = list(value.values()) if isinstance(value, dict) else [value]
+        if len(shares) > _LONGEST or not all(0 <= share < 1 for share in shares):
+            raise ValueError("a share of zeros is at least 0 and below 1")
+        return value
 
     @field_validator("gradual_shares")
     @classmethod

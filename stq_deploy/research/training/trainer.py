@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from stq_deploy.research.quantizers import noise
 from stq_deploy.research.quantizers.bfloat16 import allow_bfloat16
 from stq_deploy.research.quantizers.fast import use_fast_activations
 from stq_deploy.research.quantizers.gradual import GradualQuantization
+from stq_deploy.research.quantizers.sparse import SparseKernels
 from stq_deploy.research.quantizers.straight_input import pass_gradient_through_input
 from stq_deploy.research.training import checkpoint, result
 from stq_deploy.research.training.activation_ranges import fit_activations
@@ -155,16 +157,31 @@ class _TrainingRun:
             pass_gradient_through_input(self.model)
         # Created before anything is traced, so that the step sees the quantizers it installs.
         self.gradual = GradualQuantization(self.model) if recipe.stochastic == "gradual" else None
+        self.sparse = self._sparse_kernels()
         self.optimizer = make_optimizer(self.model, recipe)
         self.average = WeightAverage(self.model, recipe.average_decay)
         self.early_stop = EarlyStop(
-            self.model.trainable_variables, recipe.patience, keep_best=recipe.robust_validation_samples > 0
+            self.model.trainable_variables,
+            recipe.patience,
+            keep_best=recipe.robust_validation_samples > 0,
+            first=0 if self.sparse is None else math.ceil(recipe.sparsity_ramp * recipe.epochs) - 1,
         )
         objective = make_objective(self.model, recipe)
         self.adversary = None if recipe.adversary == "none" else Adversary(self.model, objective, recipe)
         self.step = make_step(self.model, self.optimizer, objective, self.average, recipe, self.adversary)
         self.validator = Validator(self.model, self.data, recipe, self.adversary, self.teacher)
         self.augmenter = Augmenter(self.data.x_train, self.data.y_train, classes, recipe)
+
+    def _sparse_kernels(self) -> SparseKernels | None:
+        recipe = self.recipe
+        if not recipe.sparsity:
+            return None
+        steps = recipe.epochs * self._steps()
+        return SparseKernels(self.model, recipe.sparsity, math.ceil(recipe.sparsity_ramp * steps))
+
+    def _steps(self) -> int:
+        """Steps of an epoch."""
+        return max(len(self.data.y_train) // self.recipe.batch_size, 1)
 
     def _teacher(self) -> Teacher | None:
         if not self.recipe.distillation:
@@ -184,11 +201,12 @@ class _TrainingRun:
             "optimizer": self.optimizer.variables,
             "average": self.average.variables,
             "best": self.early_stop.variables,
+            "mask": self.sparse.variables if self.sparse else [],
         }
 
     def go(self, stop_after: int | None) -> dict[str, Any]:
         config, recipe = self.config, self.recipe
-        steps = max(len(self.augmenter) // recipe.batch_size, 1)
+        steps = self._steps()
         self.reporter.start(
             f"training {config.network}/{config.variant}, scheme {config.scheme}"
             f"{'' if config.fold is None else f', fold {config.fold}'}: {recipe.epochs} epochs "
@@ -221,12 +239,17 @@ class _TrainingRun:
         def eps(step: int) -> float:
             return recipe.adversary_eps / GRAY_LEVELS * ramp((epoch * steps + step + 1) / total, recipe.eps_ramp)
 
+        def stepped(step: int, loss: float) -> None:
+            if self.sparse is not None:
+                self.sparse.after(epoch * steps + step + 1)
+            self.reporter.step(epoch, step, loss)
+
         trained = run_epoch(
             self.step,
             epoch_batches(self.augmenter, recipe.batch_size, config.seed, epoch),
             self.teacher,
             rate,
-            lambda step, loss: self.reporter.step(epoch, step, loss),
+            stepped,
             eps if has_budget else None,
         )
         with self.average.in_place():
@@ -240,6 +263,7 @@ class _TrainingRun:
                 adversary_eps=round(GRAY_LEVELS * eps(steps - 1), 3) if has_budget else None,
                 validated=self.validator.validate(),
                 seconds=round(time.monotonic() - started, 1),
+                nonzero_share=self.sparse.nonzero_share() if self.sparse else None,
             )
             self.history.append(record)
             self.early_stop.watch(self.history)
@@ -269,6 +293,8 @@ class _TrainingRun:
         config = self.config
         self.average.adopt()
         self.early_stop.adopt_best()
+        if self.sparse:
+            self.sparse.remove()
         if self.gradual:
             self.gradual.remove()
         # Before the statistics and the test, because a scale fitted to a file's weights errs by a rounding.
