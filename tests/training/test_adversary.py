@@ -251,6 +251,21 @@ def test_the_epoch_that_holds_out_best_is_kept() -> None:
     assert float(weight) == 1.0
 
 
+def test_epochs_before_the_first_that_counts_are_not_the_best() -> None:
+    import tensorflow as tf
+
+    weight = tf.Variable(0.0)
+    keeper = EarlyStop([weight], 2, first=2)
+    history: list[EpochRecord] = []
+    for number, clean in enumerate([0.9, 0.8, 0.5, 0.6, 0.4, 0.4]):
+        weight.assign(float(number))
+        history.append(EpochRecord(number + 1, 1.0, 0.5, 0.1, None, None, None, Validation(clean), 1.0))
+        keeper.watch(history)
+        assert keeper.is_due(history) == (number == 5)
+    keeper.adopt_best()
+    assert float(weight) == 3.0
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> TrainingConfig:
     rng = np.random.default_rng(0)

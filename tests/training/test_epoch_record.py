@@ -11,6 +11,7 @@ from stq_deploy.research.training.epoch_record import EpochRecord, Validation
 
 PLAIN = EpochRecord(3, 0.5, 0.25, 0.001, None, None, None, Validation(0.75), 12.5)
 WHOLE = EpochRecord(1, 0.5, 0.25, 0.001, 8.0, 0.5, 4.0, Validation(0.75, 0.7, 0.5, 0.0), 12.5)
+SPARSE = EpochRecord(2, 0.5, 0.25, 0.001, None, None, None, Validation(0.75), 12.5, nonzero_share=0.125)
 NO_SAMPLES = EpochRecord(1, 0.5, 0.25, 0.001, None, None, None, Validation(), 12.5)
 
 
@@ -19,6 +20,7 @@ NO_SAMPLES = EpochRecord(1, 0.5, 0.25, 0.001, None, None, None, Validation(), 12
     [
         (PLAIN, set()),
         (NO_SAMPLES, set()),
+        (SPARSE, {"nonzero_share"}),
         (WHOLE, {"adversary_eps", "noisy_accuracy", "robust_accuracy", "certified_accuracy"}),
     ],
 )

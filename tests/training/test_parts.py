@@ -38,6 +38,9 @@ def test_the_manual_names_every_recipe_and_every_entry() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("sparsity = 1.0", r"line 1: sparsity: a share of zeros is at least 0 and below 1, not 1\.0"),
+        ("[sparsity]\nconv2 = -0.1", "a share of zeros is at least 0"),
+        ('sparsity = "much"', "sparsity"),
         ("epochs = 3\n  epoks = 4", r"recipe\.toml, line 2: a recipe has no entry 'epoks'[\s\S]*slip for 'epochs'"),
         ("\n\nbatch_size = 'many'", r"line 3: batch_size: .*valid integer.*'many'"),
         ("epochs = 0", r"line 1: epochs: .*greater than or equal to 1, not 0"),

@@ -190,6 +190,11 @@ def test_ended_and_resumed_is_bit_for_bit_the_straight_run(
     assert result["last_epoch"]["train_loss"] == reference["last_epoch"]["train_loss"]
     assert result["built_on_sha256"] == dict.fromkeys(("warm_start", "teacher"), sha256(Path(teacher)))
     assert len(list((tmp_path / "kept").iterdir())) == 2  # the teacher's answers, of the two epochs that were left
+    if "sparsity" in changes:
+        last = json.loads((killed.out / "history.jsonl").read_text().splitlines()[-1])
+        assert 0 < last["nonzero_share"] <= 0.5
+        kernels = [weights for weights in _model_weights(killed) if weights.ndim in (2, 4)]
+        assert [np.mean(kernel == 0) >= share for kernel, share in zip(kernels, (0.9, 0.5), strict=True)] == [True] * 2
     if "gradual_shares" in changes:
         history = [json.loads(line) for line in (killed.out / "history.jsonl").read_text().splitlines()]
         assert [line["quantized_share"] for line in history] == [0.5, 0.5, 1.0, 1.0]
