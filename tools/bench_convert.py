@@ -182,8 +182,8 @@ def measure(name: str) -> Figures:
     start = time.process_time()
     network = lower(source)
     seconds = time.process_time() - start
-    certificates = list(network.metadata["certificates"].values())
-    reachable, compared = (sum(c.get(key, 0) for c in certificates) for key in ("accumulators", "checked"))
+    certificates = list(network.metadata.certificates.values())
+    reachable, compared = (sum(getattr(c, key) or 0 for c in certificates) for key in ("accumulators", "checked"))
     return Figures(name, len(certificates), reachable, compared, round(seconds, 2))
 
 

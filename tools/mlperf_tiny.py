@@ -276,7 +276,7 @@ def _score(task: Task, folder: Path) -> dict[str, Any]:
         "host_mismatches": len(mismatches(host_logits, comparison.reference)),
         "more": more,
         "model_hash": network.sha256(),
-        "post_training": network.metadata["post_training"],
+        "post_training": network.metadata.post_training and network.metadata.post_training.to_json(),
         "input_range": list(network.input_range),
         "macs": macs,
         "compiler": firmware.compiler_version,

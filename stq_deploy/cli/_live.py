@@ -107,4 +107,4 @@ def attack_live_boards(
                 soft_wrap=True,
             )
     if as_json:
-        print_json({"model": str(net.network.metadata.get("name", "")), "attacks": written})
+        print_json({"model": net.network.name, "attacks": written})

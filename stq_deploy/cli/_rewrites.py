@@ -60,7 +60,7 @@ class RewriteOptions:
 
         assert net.making is not None  # the pipeline made it
         steps = net.making.steps
-        kept_units = steps.dropped.metadata.get("kept_units", {}) if self.drop else {}
+        kept_units = (steps.dropped.metadata.kept_units or {}) if self.drop else {}
         for op in steps.lowered.ops:
             kept = kept_units.get(op.name)
             if kept is not None:

@@ -106,7 +106,7 @@ def certify(
     record = {
         "format": FORMAT,
         "stq_deploy": __version__,
-        "model": str(network.metadata.get("name", "")),
+        "model": network.name,
         "model_hash": network.sha256(),
         "source": source,
         "source_indices": pictures.metadata.get("source_indices"),

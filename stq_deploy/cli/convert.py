@@ -77,9 +77,8 @@ def convert(
     network = net.network
     say_assumed_input(network)
     if as_json:
-        facts = {
-            key: network.metadata.get(key) for key in ("name", "source", "converter", "classes", "dropped", "input")
-        }
+        metadata = network.metadata.to_json()
+        facts = {key: metadata.get(key) for key in ("name", "source", "converter", "classes", "dropped", "input")}
         rows = [row.to_json() for row in op_rows(network)]
         print_json({"file": str(out), "model_hash": network.sha256(), **facts, "ops": rows})
     else:
@@ -111,13 +110,13 @@ def _print(console: Console, network: Network, out: Path) -> None:
     if not rounded:
         console.print("  all layers before the logits are exact", highlight=False)
     console.print(f"  largest error of a logit: {rows[-1].largest_error or 0.0:.2g}", highlight=False)
-    layers = network.metadata.get("layers", [])
+    layers = network.metadata.layers or ()
     remarks = (
-        half_precision_remark(layer.get("half_precision", "") for layer in layers),
-        undecided_remark((shown(layer["name"]), layer.get("undecided", 0)) for layer in layers),
+        half_precision_remark(layer.half_precision for layer in layers),
+        undecided_remark((shown(layer.name), layer.undecided) for layer in layers),
     )
     for remark in filter(None, remarks):
         console.print(remark, markup=False, highlight=False)
-    for dropped in network.metadata.get("dropped", []):
-        console.print(f"left out: {dropped['layer']} ({dropped['reason']})", markup=False, highlight=False)
+    for dropped in network.metadata.dropped or ():
+        console.print(f"left out: {dropped.layer} ({dropped.reason})", markup=False, highlight=False)
     console.print(f"wrote {out}, model hash {network.sha256()[:16]}", markup=False, highlight=False, soft_wrap=True)

@@ -264,7 +264,7 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion, engin
             return _ModelAnswers(found.answers, None, found.outside)
 
         yield _Scored(
-            str(network.metadata.get("name", "")),
+            network.name,
             network.sha256(),
             network.input_format,
             network.output_format,

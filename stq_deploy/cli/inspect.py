@@ -50,7 +50,7 @@ def _inspect_network(path: Path, as_json: bool) -> None:
                 "file": str(path),
                 "form": "stq",
                 "model_hash": network.sha256(),
-                "metadata": network.metadata,
+                "metadata": network.metadata.to_json(),
                 "ops": [row.to_json() for row in rows],
             }
         )

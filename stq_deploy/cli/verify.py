@@ -140,7 +140,7 @@ def _compare_with_float(
 
     if not isinstance(source, ModelFile):
         return None, None
-    compare = measure_noise if "post_training" in network.metadata else compare_with_float
+    compare = measure_noise if network.metadata.post_training is not None else compare_with_float
     with stage(progress, "comparing with the float model"):
         model = open_float_model(source, engine=engine)
         return compare(model, network, inputs, stated), model.engine

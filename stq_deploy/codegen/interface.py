@@ -88,10 +88,8 @@ def threshold(network: Network) -> Threshold | None:
 
 def class_names(network: Network) -> list[str]:
     """Names of the first output's elements from the metadata; empty unless there is a text for each element."""
-    names = network.metadata.get("class_names")
-    if not isinstance(names, list) or len(names) != network.output_type.elements:
-        return []
-    return names if all(isinstance(name, str) for name in names) else []
+    names = network.metadata.class_names or ()
+    return list(names) if len(names) == network.output_type.elements else []
 
 
 def _port(program: Program, name: str, tensors: Mapping[str, str], rounding_note: str = "") -> InterfaceTensor:

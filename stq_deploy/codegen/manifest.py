@@ -41,7 +41,7 @@ def describe_program(
         "arena_lower_bound_bytes": arena.lower_bound,
         "order_lower_bound_bytes": arena.order_lower_bound,
         "scratch_bytes": program.scratch_bytes,
-        "network_metadata": network.metadata,
+        "network_metadata": network.metadata.to_json(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self, TypeVar
@@ -32,6 +33,10 @@ class Checked:
             raise ValueError(f"{self.place or 'the document'} has no {key!r}")
         return type(self)(members[key], f"{self.place}.{key}" if self.place else key)
 
+    def has(self, key: str) -> bool:
+        """Whether an object has this member."""
+        return key in self._of(dict, "an object")
+
     def members(self) -> Iterator[tuple[str, Self]]:
         """Name and value of each member of an object."""
         for key in self._of(dict, "an object"):
@@ -60,6 +65,13 @@ class Checked:
         value = self._of(int, "a whole number")
         if isinstance(value, bool) or not least <= value <= LARGEST_COUNT:
             raise ValueError(f"{self.place or 'the document'} is {value!r}, no whole number from {least} on")
+        return value
+
+    def number(self) -> float:
+        """A finite number; an int stays one."""
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{self.place or 'the document'} is {str(value)[:40]!r}, not a finite number")
         return value
 
     def _of(self, kind: type[T], words: str) -> T:

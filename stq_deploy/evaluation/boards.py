@@ -65,7 +65,7 @@ def _open(board: Board, firmware: BuiltFirmware, port: str, name: str) -> Iterat
         board=board.name,
         model_hash=firmware.model_hash,
         build_id=firmware.build_id,
-        model_name=str(program.network.metadata.get("name", "")),
+        model_name=program.network.name,
     )
     with closing(open_serial(port, board.serial.baud)) as transport:
         session = Session(

@@ -87,7 +87,7 @@ def open_build(program: Program, folder: Path, board: str | None = None) -> Buil
         raise _other_build(folder, f"for the board {there.board!r}", f"for {board!r}")
     if there.model_hash != model_hash:
         other = _named(network_name(folder), there.model_hash)
-        here = _named(str(network.metadata.get("name", "")), model_hash)
+        here = _named(network.name, model_hash)
         raise _other_build(folder, f"of another network, {other}", f"of {here}")
     if not is_built_from(folder, program):
         other = "with other kernels or places, by other --kernel options or another version of stq-deploy"

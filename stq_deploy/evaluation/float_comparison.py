@@ -103,8 +103,7 @@ def compare_with_float(
     Raises:
         StqError: the model is not the one the network was converted from (a layer is missing).
     """
-    named = network.metadata.get("keras_outputs")
-    pairs = named if isinstance(named, dict) else {}
+    pairs = network.metadata.keras_outputs or {}
     tensors = {op.name: op.output for op in network.ops if op.output not in network.outputs}
     if network.input_domain is None:  # the model's own quantizer makes the levels, which Keras may round otherwise
         tensors = {network.input: network.input} | tensors

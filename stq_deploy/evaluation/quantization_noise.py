@@ -67,8 +67,7 @@ def measure_noise(
     Raises:
         StqError: the model is not the one the network was converted from (a layer is missing).
     """
-    named = network.metadata.get("keras_outputs")
-    pairs = named if isinstance(named, dict) else {}
+    pairs = network.metadata.keras_outputs or {}
     compared = [
         op for op in network.ops
         if op.name in pairs and model.gives(pairs[op.name]) and op.output not in network.outputs

@@ -46,11 +46,11 @@ class Stated:
         Raises:
             StqError: its output cannot be read so, or not as its metadata state.
         """
-        said = {"task": None if self.task is None else str(self.task), "threshold": self.threshold}
-        chosen = {key: value for key, value in said.items() if value is not None}
-        if not chosen:
+        if self == Stated():
             return network
-        stated = replace(network, metadata=network.metadata | chosen)
+        before = network.metadata
+        task, threshold = self.task or before.task, before.threshold if self.threshold is None else self.threshold
+        stated = replace(network, metadata=replace(before, task=task, threshold=threshold))
         output = stated.output_format
         if output.task is not None:
             _Question(output, stated.input_type.shape).check_possible(output.task)

@@ -11,9 +11,9 @@ from stq_deploy.frontend.importer import (
     parse_model,
     read_source,
 )
-from stq_deploy.frontend.layer_table import InspectedLayer
 from stq_deploy.frontend.parsed import ParsedModel
 from stq_deploy.frontend.source import SourceGraph
+from stq_deploy.network.source_layer import InspectedLayer
 
 __all__ = [
     "CheckedModel",

@@ -19,11 +19,12 @@ from stq_deploy.frontend.fixed_types import StatedTypes
 from stq_deploy.frontend.fold import folded_bias, folded_kernel
 from stq_deploy.frontend.formats.interface import FileFacts, OpenedModel
 from stq_deploy.frontend.integer_kernels import integer_kernel, undecided_biases, undecided_weights
-from stq_deploy.frontend.layer_table import InspectedLayer, half_precision_remark
+from stq_deploy.frontend.layer_table import half_precision_remark
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.frontend.parsed import ParsedModel
 from stq_deploy.frontend.quantizer_values import quantized_numbers, with_quantized_numbers
 from stq_deploy.frontend.source import DepthwiseNode, IntegerKernel, SourceGraph
+from stq_deploy.network.source_layer import InspectedLayer
 
 ModelSource = str | os.PathLike[str] | ModelFile
 """A path, or a file that was read already, which is not read again."""
@@ -110,7 +111,7 @@ def read_source(source: ModelSource, *, post_training: bool = False, fixed: Stat
         biases,
         parsed.name,
         parsed.file,
-        [replace(row, undecided=undecided[row.name]).to_json() for row in parsed.table],
+        tuple(replace(row, undecided=undecided[row.name]) for row in parsed.table),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stq_deploy.common.errors import StqError
@@ -12,50 +11,9 @@ from stq_deploy.frontend.integer_kernels import packed_bits
 from stq_deploy.frontend.layer_graph import LayerConfig
 from stq_deploy.frontend.layers import LayerReader
 from stq_deploy.frontend.source import FloatKernel
+from stq_deploy.network.source_layer import InspectedLayer, Shape
 
 NOT_REACHED = "not checked: an earlier layer is not supported"
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class InspectedLayer:
-    """The row of `inspect` for one Keras layer.
-
-    Attributes:
-        name, type: the layer's name and Keras class. Untrusted text.
-        inputs, shape: shapes of its inputs and of its output, as far as the layers before it are supported.
-        quantizers: role ("kernel", "activation", ...) -> quantizer. Untrusted text if the layer is unsupported.
-        parameters: numbers stored for it.
-        macs: multiply-accumulates per inference.
-        weight_bits: widths of its packed weights; the widest possible for powers of two.
-        weight_bytes: bytes of its packed weights.
-        problem: why it cannot be converted, or "".
-        floating: what to do about floating-point weights, or "" if the layer has none.
-        half_precision: the policy under which Keras computes the layer in 16 bits: "mixed_float16" or "mixed_bfloat16";
-            else "".
-        undecided: weights and biases, once they are quantized, that TensorFlow may quantize otherwise on another
-            processor, as it folds batch normalization into them (`fold`).
-    """
-
-    name: str
-    type: str
-    inputs: tuple[Shape, ...] = ()
-    shape: Shape | None = None
-    quantizers: dict[str, str] = field(default_factory=dict)
-    parameters: int = 0
-    macs: int = 0
-    weight_bits: tuple[int, ...] = ()
-    weight_bytes: int = 0
-    problem: str = ""
-    floating: str = ""
-    half_precision: str = ""
-    undecided: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """The row as JSON-able values."""
-        shapes = {"inputs": [list(shape) for shape in self.inputs], "shape": self.shape and list(self.shape)}
-        return asdict(self) | shapes | {"weight_bits": list(self.weight_bits)}
 
 
 def supported_row(layer: LayerConfig, reader: LayerReader, shape: Shape) -> InspectedLayer:
@@ -81,8 +39,8 @@ def description(error: StqError | None) -> str:
     return f"{error.what}; {error.next}" if error.next else error.what
 
 
-def half_precision_remark(policies: Iterable[str]) -> str:
-    """A note about the layers that Keras computes in 16 bits, or ""; takes each layer's policy ("" for others)."""
+def half_precision_remark(policies: Iterable[str | None]) -> str:
+    """A note about the layers that Keras computes in 16 bits, or ""; takes each layer's policy."""
     found = [policy for policy in policies if policy]
     if not found:
         return ""
@@ -93,7 +51,7 @@ def half_precision_remark(policies: Iterable[str]) -> str:
     )
 
 
-def undecided_remark(layers: Iterable[tuple[str, int]]) -> str:
+def undecided_remark(layers: Iterable[tuple[str, int | None]]) -> str:
     """A note about (layer, undecided weights), or ""."""
     found = [f"{count} of {name}" for name, count in layers if count]
     if not found:

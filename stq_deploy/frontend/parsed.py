@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.frontend.layer_table import InspectedLayer
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.frontend.source import FloatBias, FloatKernel, IntegerKernel, Node
+from stq_deploy.network.source_layer import InspectedLayer
 
 
 @dataclass(frozen=True, eq=False)

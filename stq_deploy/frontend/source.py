@@ -7,9 +7,8 @@ other by position, so that no name in the file can collide with another.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from stq_deploy.frontend.integer_functions import IntegerFunction, ScaledSum, StatedLevels
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.network.ops import Window
+from stq_deploy.network.source_layer import InspectedLayer
 
 FloatArray = npt.NDArray[np.float32]
 FloatNumbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -314,7 +314,7 @@ class SourceGraph:
         biases: position of a BiasNode -> float64 (C,), exact.
         name: the model's name. Untrusted text.
         file: `{"name", "sha256", "format"}` of the model file.
-        table: one JSON-able row per Keras layer, for `inspect`.
+        table: one row per Keras layer, for `inspect`.
     """
 
     nodes: tuple[Node, ...]
@@ -323,4 +323,4 @@ class SourceGraph:
     biases: dict[int, npt.NDArray[np.float64]]
     name: str
     file: dict[str, str]
-    table: list[dict[str, Any]] = field(default_factory=list)
+    table: tuple[InspectedLayer, ...] = ()

@@ -71,7 +71,7 @@ class Deployment:
         if self._running is None:
             raise StqError("the model is not compiled", next="call compile() before predict()")
         found = self._running.predict(checked_samples(x, network.input_type), features=True)
-        functions = network.metadata["output_functions"]
+        functions = network.metadata.output_functions or ((),) * len(network.outputs)
         outputs = [
             real_output(output, () if logits else applied)
             for output, applied in zip(found if isinstance(found, tuple) else (found,), functions, strict=True)

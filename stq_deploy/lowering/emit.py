@@ -19,13 +19,11 @@ def emit(decisions: Decisions) -> Network:
         ops=tuple(_op(step, names) for step in decisions.steps),
         input=names[first.output],
         outputs=tuple(names[x] for x in decisions.outputs),
-        metadata=decisions.facts
-        | {
-            "certificates": {
-                names[step.output]: step.certificate.as_json() for step in decisions.steps if step.certificate
-            },
-            "keras_outputs": {names[x]: layer for x, layer in layers if layer},
-        },
+        metadata=replace(
+            decisions.facts,
+            certificates={names[step.output]: step.certificate for step in decisions.steps if step.certificate},
+            keras_outputs={names[x]: layer for x, layer in layers if layer},
+        ),
         input_rounding=first.rounding,
     )
 

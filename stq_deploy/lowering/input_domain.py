@@ -14,6 +14,7 @@ from stq_deploy.frontend.quantizers import Quantizer, affine_quantizer
 from stq_deploy.lowering.ranges import Range, finest_grid
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import PIXELS, Domain, Values, model_values, unit_interval
+from stq_deploy.network.metadata import InputLevels
 
 PIXEL_BITS = 8
 MOST_BITS = 16
@@ -40,16 +41,16 @@ class ChosenInput:
         """Real value of one level."""
         return Fraction(str(self.quantizer.parameters["scale"]))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> InputLevels:
         """For the network's metadata."""
-        return {
-            "from": self.origin,
-            "low": self.domain.low,
-            "high": self.domain.high,
-            "step": float(self.step),
-            "largest_error": float(self.step / 2),
-            "share_of_range": float(self.step / 2) / (self.domain.high - self.domain.low),
-        }
+        return InputLevels(
+            origin=self.origin,
+            low=self.domain.low,
+            high=self.domain.high,
+            step=float(self.step),
+            largest_error=float(self.step / 2),
+            share_of_range=float(self.step / 2) / (self.domain.high - self.domain.low),
+        )
 
 
 def choose_input(
@@ -107,9 +108,8 @@ def checked_range(value: Any, where: str = "") -> tuple[float, float] | None:
 
 def origin_of_input(network: Network) -> str:
     """The origin of the input's domain, as in `ChosenInput.origin`; "" where the file does not state it."""
-    stated = network.metadata.get("input")
-    origin = stated.get("from") if isinstance(stated, dict) else None
-    return origin if isinstance(origin, str) else ""
+    stated = network.metadata.input
+    return "" if stated is None else stated.origin
 
 
 def is_assumed(network: Network) -> bool:

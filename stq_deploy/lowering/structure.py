@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from stq_deploy.frontend import source as s
+from stq_deploy.network.metadata import DroppedLayer
 from stq_deploy.network.output import LastStep
 
 _RISING = ("sigmoid", "tanh")
@@ -35,12 +36,12 @@ class Ending:
 
     logits: int
     functions: tuple[str, ...]
-    dropped: dict[str, dict[str, str]]
+    dropped: dict[str, DroppedLayer]
 
 
 def find_ending(source: HasNodes, n: int) -> Ending:
     """The ending of the output that is node `n`."""
-    functions, dropped = tuple[str, ...](), dict[str, dict[str, str]]()
+    functions, dropped = tuple[str, ...](), dict[str, DroppedLayer]()
     last = n
     while True:
         node = source.nodes[n]
@@ -53,7 +54,7 @@ def find_ending(source: HasNodes, n: int) -> Ending:
             return Ending(last, (), {})  # without its functions the network would compute nothing
         else:
             return Ending(n, functions, dropped)
-        dropped = {node.layer: {"layer": node.layer, "reason": reason}} | dropped
+        dropped = {node.layer: DroppedLayer(node.layer, reason)} | dropped
         n = node.inputs[0]
 
 

@@ -28,6 +28,7 @@ from stq_deploy.common.untrusted_json import parse_json
 from stq_deploy.network.bitfields import pack_bits, unpack_bits
 from stq_deploy.network.graph import Network
 from stq_deploy.network.input_format import ROUNDING_KINDS, Domain, InputRounding, pixel_domain
+from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import OP_KINDS, Op, WeightedOp, Window
 from stq_deploy.network.requantize import REQUANTIZE_KINDS, Requantize
 from stq_deploy.network.tensor import TensorType
@@ -62,7 +63,7 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
         StqError: the file cannot be written.
     """
     arrays: Arrays = {}
-    document = _document(network, arrays) | {"metadata": network.metadata}
+    document = _document(network, arrays) | {"metadata": network.metadata.to_json()}
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
 
@@ -221,9 +222,6 @@ def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
         )
         for name, t in document["tensors"].items()
     }  # fmt: skip
-    metadata = document.get("metadata", {})
-    if not isinstance(metadata, dict):
-        raise TypeError("metadata is not an object")
     name, mapped = _text(document["input"]), _range(document.get("input_range", [0.0, 1.0]))
     return Network(
         tensors=tensors,
@@ -233,7 +231,7 @@ def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
         input_range=mapped,
         input_rounding=_rounding(document, archive),
         input_domain=_domain(document, pixel_domain(tensors[name], *mapped)),
-        metadata=metadata,
+        metadata=Metadata.from_json(document.get("metadata", {})),
     )
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
-
-from stq_deploy.network.graph import Network
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -37,36 +35,31 @@ class Certificate:
     exact_signs: bool | None = None
     smallest_slack: float | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The facts that apply, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
-
-def certificates(network: Network) -> dict[str, Certificate]:
-    """The certificates in a network's metadata, by op. These are untrusted: a malformed certificate is left out."""
-    stated = network.metadata.get("certificates")
-    if not isinstance(stated, dict):
-        return {}
-    read = {name: _read(one) for name, one in stated.items()}
-    return {name: one for name, one in read.items() if one is not None}
-
-
-def _read(stated: object) -> Certificate | None:
-    if not isinstance(stated, Mapping):
-        return None
-    kinds = {
-        "kind": str,
-        "exact": bool,
-        "exact_signs": bool,
-        "largest_error": (float, int),
-        "smallest_slack": (float, int),
-    }
-    found = {field.name: stated[field.name] for field in fields(Certificate) if field.name in stated}
-    if not {"kind", "exact"} <= set(found):
-        return None
-    for name, value in found.items():
-        kind: Any = kinds.get(name, int)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    @classmethod
+    def from_json(cls, stated: object) -> Self | None:
+        """The certificate of these facts, which are untrusted: None if they are malformed. Others are ignored."""
+        if not isinstance(stated, Mapping):
             return None
-    return Certificate(**found)
+        found = {field.name: stated[field.name] for field in fields(cls) if field.name in stated}
+        if not {"kind", "exact"} <= set(found):
+            return None
+        for name, value in found.items():
+            kind: Any = _KINDS.get(name, int)
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                return None
+        return cls(**found)
+
+
+_KINDS = {
+    "kind": str,
+    "exact": bool,
+    "exact_signs": bool,
+    "largest_error": (float, int),
+    "smallest_slack": (float, int),
+}
+"""Types of the facts that are not counts."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.network.input_format import PIXELS, Domain, InputFormat, InputRounding
+from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import Op, WeightedOp
-from stq_deploy.network.output import OutputFormat, output_format
+from stq_deploy.network.output import OutputFormat
 from stq_deploy.network.tensor import TensorType
 
 _SMALLEST, _LARGEST = 2.0**-126, (2.0 - 2.0**-23) * 2.0**127
@@ -28,8 +28,7 @@ class Network:
         ops: in an order in which every tensor is written before it is read.
         input: name of the input tensor (exactly one).
         outputs: names of the output tensors; the first holds the logits.
-        metadata: JSON-able facts that change no result: model name, source file and its SHA-256, converter version,
-            the source's layer table, certificates.
+        metadata: facts that change no result: model name, source file, converter version, certificates and more.
         input_range: the values of the model's input that a pixel's 0 and 1 (as uint8: 0 and 255) stand for.
         input_rounding: how values become levels of the input, where they are not divided by its scale and rounded.
         input_domain: the values that the network was made for, where no quantizer of the model defines them.
@@ -43,7 +42,7 @@ class Network:
     ops: tuple[Op, ...]
     input: str
     outputs: tuple[str, ...]
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=Metadata)
     input_range: tuple[float, float] = PIXELS
     input_rounding: InputRounding | None = None
     input_domain: Domain | None = None
@@ -91,6 +90,11 @@ class Network:
         return [self.tensors[name] for name in op.inputs]
 
     @property
+    def name(self) -> str:
+        """The model's name, or "". Untrusted text."""
+        return self.metadata.name or ""
+
+    @property
     def input_type(self) -> TensorType:
         return self.tensors[self.input]
 
@@ -111,7 +115,7 @@ class Network:
         Raises:
             StqError: the metadata about it are invalid.
         """
-        return output_format(self.metadata, self.output_type, len(self.outputs))
+        return self.metadata.output_format(self.output_type, len(self.outputs))
 
     @property
     def weight_bits(self) -> list[int]:
@@ -139,8 +143,7 @@ class Network:
     def __repr__(self) -> str:
         """One line, without weights and without metadata beside the name."""
         shapes = ", ".join(str(self.tensors[name].shape) for name in self.outputs)
-        name = str(self.metadata.get("name", ""))
-        return f"<Network {name!r}: {len(self.ops)} ops, {self.input_type.shape} -> {shapes}>"
+        return f"<Network {self.name!r}: {len(self.ops)} ops, {self.input_type.shape} -> {shapes}>"
 
     def __hash__(self) -> int:
         return hash((self.input, self.outputs, tuple(op.name for op in self.ops)))

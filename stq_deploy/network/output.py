@@ -6,7 +6,7 @@ The host reads outputs, never the device: a board sends levels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -177,40 +177,3 @@ def _before(name: str, limit: Fraction | float) -> Fraction | float:
     share = float((Fraction(limit) - low) / (high - low))
     logit = math.log(share) - math.log1p(-share)
     return Fraction(logit if name == "sigmoid" else logit / 2)
-
-
-def output_format(metadata: Mapping[str, Any], spec: TensorType, count: int) -> OutputFormat:
-    """The first output as a network's metadata describe it; a file of an older version has fewer entries.
-
-    Args:
-        metadata: untrusted.
-        spec: type of the first output.
-        count: number of outputs.
-
-    Raises:
-        StqError: the metadata are not what `convert` writes.
-    """
-    functions = metadata.get("output_functions", [[]] * count)
-    try:
-        if len(functions) != count:
-            raise ValueError("not one list per output")
-        for names in functions:
-            for name in names:
-                FUNCTIONS[name]
-        first = tuple(functions[0])
-        last = (
-            LastStep(metadata["last_steps"][0])
-            if "last_steps" in metadata
-            else LastStep(first[-1] if first else "linear")
-        )
-        task = None if metadata.get("task") is None else Task(metadata["task"])
-        threshold = metadata.get("threshold")
-        if threshold is not None and (type(threshold) not in (int, float) or not math.isfinite(threshold)):
-            raise ValueError("the threshold is not a number")
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise StqError(
-            f"the network's metadata about its outputs are invalid ({error})",
-            cause="the .stq file is damaged, hand-made, or of a newer version",
-            next="convert the model again",
-        ) from error
-    return OutputFormat(spec.shape, last, first, task, threshold, count)

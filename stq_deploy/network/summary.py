@@ -10,7 +10,7 @@ from typing import Any
 
 from stq_deploy.common.errors import printable
 from stq_deploy.common.text_table import text_table
-from stq_deploy.network.certificate import Certificate, certificates
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.graph import Network
 from stq_deploy.network.ops import Op, WeightedOp
 
@@ -55,7 +55,7 @@ class OpRow:
     def to_json(self) -> dict[str, Any]:
         """The row as JSON-able values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        certificate = {} if self.certificate is None else self.certificate.as_json()
+        certificate = {} if self.certificate is None else self.certificate.to_json()
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()} | {"certificate": certificate}
 
 
@@ -64,15 +64,14 @@ _NAMES_BY_DEFAULT = re.compile(r"(model|sequential|functional)(_[0-9]+)?")
 
 def network_title(network: Network) -> str:
     """Its name for people: the model's, or the model file's where Keras named the model. Untrusted text."""
-    name, source = str(network.metadata.get("name", "")), network.metadata.get("source")
-    file = source.get("name") if isinstance(source, dict) else None
+    name, source = network.name, network.metadata.source
     named = name and not _NAMES_BY_DEFAULT.fullmatch(name)
-    return name if named or not isinstance(file, str) else PurePath(file).stem
+    return name if named or source is None else PurePath(source.name).stem
 
 
 def op_rows(network: Network) -> list[OpRow]:
     """Every op of a network, in the order they run."""
-    certified = certificates(network)
+    certified = network.metadata.certificates or {}
     return [_row(network, op, macs, certified.get(op.name)) for op, macs in network.macs()]
 
 

@@ -97,7 +97,7 @@ def network_model(network: Network, dialect: Dialect = "qonnx") -> ModelProto:
     domains = [helper.make_opsetid("", _OPSET)]
     if dialect == "qonnx":
         domains.append(helper.make_opsetid(QONNX_DOMAIN, 1))
-    name = str(network.metadata.get("name", "")) or "network"
+    name = network.name or "network"
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import Progress, stage
@@ -20,6 +20,7 @@ from stq_deploy.lowering.input_domain import ChosenInput, calibration_values, ch
 from stq_deploy.lowering.post_training import insert_quantizers, quantize_graph, quantizes_input
 from stq_deploy.network import Network, load_network
 from stq_deploy.network.input_format import PIXELS
+from stq_deploy.network.metadata import InputLevels, PostTrainingFacts
 from stq_deploy.pipeline.options import Conversion, Rewrites
 from stq_deploy.program import Optimization, Program, plan_network
 from stq_deploy.rewrites import drop_unread_units, pack_activations
@@ -46,12 +47,16 @@ class QuantizedGraph:
     Attributes:
         graph: the model; its first node is the input.
         chosen: levels of an input that no quantizer of the model reads; None where the model states them.
-        facts: JSON-able, for the network's metadata.
+        input: how the levels were chosen, for the network's metadata.
+        post_training: how quantizers were chosen; None where the model has them.
+        class_names: as the samples for calibration state them.
     """
 
     graph: SourceGraph
     chosen: ChosenInput | None
-    facts: dict[str, Any]
+    input: InputLevels
+    post_training: PostTrainingFacts | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +120,14 @@ def _quantize(graph: SourceGraph, asked: Asked) -> QuantizedGraph:
             conversion.input_step,
         )
     grid = None if chosen is None else chosen.quantizer
-    facts: dict[str, Any] = {"input": {"from": "model"} if chosen is None else chosen.facts()}
+    levels = InputLevels("model") if chosen is None else chosen.facts()
+    trained, names = None, None
     if conversion.post_training is not None:
         used = conversion.post_training.samples.spread(MAXIMUM_CALIBRATION)
         method = conversion.post_training.method
         with stage(asked.progress, "calibrating"):
             graph = quantize_graph(graph, calibration_values(used, conversion.input_range), method, grid)
-        seen = {"method": method, "samples": len(used), "samples_sha256": used.sha256()}
-        facts["post_training"] = {"scheme": "int8", **seen}
+        trained = PostTrainingFacts("int8", method, len(used), used.sha256())
     else:
         if conversion.samples is not None:
             calibration_values(conversion.samples, conversion.input_range)  # for its checks
@@ -131,8 +136,8 @@ def _quantize(graph: SourceGraph, asked: Asked) -> QuantizedGraph:
         if grid is not None:
             graph = insert_quantizers(graph, {0: grid})
     if conversion.calibration is not None and conversion.calibration.class_names:
-        facts["class_names"] = conversion.calibration.class_names
-    return QuantizedGraph(graph, chosen, facts)
+        names = tuple(conversion.calibration.class_names)
+    return QuantizedGraph(graph, chosen, levels, trained, names)
 
 
 def _decide(quantized: QuantizedGraph, asked: Asked) -> DecidedModel:
@@ -140,12 +145,18 @@ def _decide(quantized: QuantizedGraph, asked: Asked) -> DecidedModel:
 
 
 def _emit(decided: DecidedModel, asked: Asked) -> Network:
-    network, chosen = emit(decided.decisions), decided.quantized.chosen
+    network, quantized = emit(decided.decisions), decided.quantized
+    chosen = quantized.chosen
     return replace(
         network,
         input_range=asked.conversion.input_range or PIXELS,
         input_domain=None if chosen is None else chosen.domain,
-        metadata=network.metadata | decided.quantized.facts,
+        metadata=replace(
+            network.metadata,
+            input=quantized.input,
+            post_training=quantized.post_training,
+            class_names=quantized.class_names,
+        ),
     )
 
 

@@ -29,11 +29,11 @@ def drop_unread_units(network: Network) -> Network:
     """The network without units that no later weight reads; `network` itself if each is read.
 
     Outputs and all tensors are unchanged, except those that lost units. At least one unit of a layer stays.
-    `metadata["kept_units"]` lists the kept units by the name of the op, and the ops lose the names of the Keras layers
+    `metadata.kept_units` lists the kept units by the name of the op, and the ops lose the names of the Keras layers
     whose outputs they were.
     """
     ops, tensors = {op.name: op for op in network.ops}, dict(network.tensors)
-    kept_units: dict[str, list[int]] = {}
+    kept_units: dict[str, tuple[int, ...]] = {}
     for writer in reversed(network.ops):  # so that the inputs of a dropped unit may become unread with it
         op = ops[writer.name]
         readers = [other for other in ops.values() if op.output in other.inputs]
@@ -47,14 +47,15 @@ def drop_unread_units(network: Network) -> Network:
         tensors[op.output] = replace(tensors[op.output], shape=(*tensors[op.output].shape[:-1], len(kept)))
         ops[op.name] = _with_outputs(op, kept)
         ops |= {reader.name: _with_inputs(reader, kept) for reader in readers}
-        kept_units[op.name] = kept.tolist()
+        kept_units[op.name] = tuple(kept.tolist())
     if not kept_units:
         return network
-    named = network.metadata.get("keras_outputs", {})
-    metadata: dict[str, Any] = network.metadata | {
-        "kept_units": kept_units,
-        "keras_outputs": {name: layer for name, layer in named.items() if name not in kept_units},
-    }
+    named = network.metadata.keras_outputs or {}
+    metadata = replace(
+        network.metadata,
+        kept_units=kept_units,
+        keras_outputs={name: layer for name, layer in named.items() if name not in kept_units},
+    )
     return replace(network, tensors=tensors, ops=tuple(ops.values()), metadata=metadata)
 
 

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from stq_deploy.network import Network
 from stq_deploy.network.ops import DepthwiseConvolve, WeightedOp
@@ -47,7 +46,7 @@ def size_figures(program: Program, linked_bytes: int) -> SizeFigures:
 
 def qstats_bytes(network: Network) -> int:
     """Bytes of the weights as qstats counts them, each of the width it is packed to."""
-    types = _layer_types(network.metadata)
+    types = {layer.name: layer.type for layer in network.metadata.layers or ()}
     bits = 0
     for op in network.ops:
         if isinstance(op, WeightedOp):
@@ -57,10 +56,3 @@ def qstats_bytes(network: Network) -> int:
                 count = rows * columns * network.tensors[op.inputs[0]].channels * network.tensors[op.output].channels
             bits += count * op.weight_bits
     return -(-bits // 8)
-
-
-def _layer_types(metadata: dict[str, Any]) -> dict[str, str]:
-    """Keras layer -> its type, from the layer table that conversion leaves in the metadata; untrusted."""
-    rows = metadata.get("layers")
-    found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    return {row["name"]: row["type"] for row in found if isinstance(row.get("name"), str) and "type" in row}

@@ -117,7 +117,7 @@ def with_class_names(network: Network, model: str) -> Network:
     shipped = shipped_models().get(model.removeprefix(PREFIX)) if model.startswith(PREFIX) else None
     if shipped is None:
         return network
-    return replace(network, metadata=network.metadata | {"class_names": shipped.record["classes"]})
+    return replace(network, metadata=replace(network.metadata, class_names=tuple(shipped.record["classes"])))
 
 
 def _shipped_model(name: str, keras: bool) -> Path:

@@ -25,6 +25,7 @@ from stq_deploy.common.resources import firmware_templates
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, TensorType
+from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import Convolve, Dense, MaxPool, Op, PairTable, Reshape, Table, Window
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize, ThresholdRequantize
 from stq_deploy.program import plan_network
@@ -82,7 +83,7 @@ def golden_network() -> Network:
             rng.integers(-2, 2, (5, 3)).astype(np.int8), 2, KeepAccumulator(3, -20_000, 20_000),
         ),
     )  # fmt: skip
-    return Network(tensors, ops, "input_1", ("logits",), {"name": "golden"})
+    return Network(tensors, ops, "input_1", ("logits",), Metadata("golden"))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -208,7 +209,7 @@ def renamed(network: Network, names: list[str]) -> Network:
     )
     tensors = {chosen[name]: tensor for name, tensor in network.tensors.items()}
     outputs = tuple(chosen[name] for name in network.outputs)
-    return Network(tensors, ops, chosen[network.input], outputs, {"name": names[0]})
+    return Network(tensors, ops, chosen[network.input], outputs, Metadata(names[0]))
 
 
 @pytest.mark.parametrize("options", [["-std=c99", "-trigraphs"], ["-std=c11"], ["-std=gnu17"]])

@@ -16,6 +16,7 @@ from stq_deploy.codegen.names import DEFAULT_NAME, MAXIMUM_LENGTH, checked_name
 from stq_deploy.common.errors import StqError
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, TensorType
+from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import Table
 from stq_deploy.network.reference import run_layers
 from stq_deploy.program import plan_network
@@ -144,12 +145,13 @@ def test_classes_have_their_names_where_these_fit(tmp_path: Path, host_cache: Pa
     network = NETWORKS["wake_word"]
     classes = network.output_type.elements
     hostile = ['yes "no" */', *(f"class {i}\n" for i in range(1, classes))]
-    named = replace(network, metadata={"class_names": hostile})
+    named = replace(network, metadata=Metadata.from_json({"class_names": hostile}))
     library = build_library(tmp_path / "named", host_cache, {"named": named})
     names = (ctypes.c_char_p * classes).in_dll(library, "named_class_names")
     assert [name.decode() for name in names] == hostile
     for other in (hostile[1:], "text", [1] * classes, None):
-        write_networks(tmp_path / "without", {"kws": replace(network, metadata={"class_names": other})})
+        without = replace(network, metadata=Metadata.from_json({"class_names": other}))
+        write_networks(tmp_path / "without", {"kws": without})
         assert "class_names" not in (tmp_path / "without" / "kws" / "kws.h").read_text()
 
 
@@ -184,7 +186,7 @@ def one_unit(units: int = 1, **metadata: object) -> Network:
         "x": TensorType((units,), "int8", -128, 127, 0.5),
         "y": TensorType((units,), "int8", -128, 127, 0.0625, 3),
     }
-    return Network(tensors, (Table("y", ("x",), "y", (), table=table),), "x", ("y",), metadata)
+    return Network(tensors, (Table("y", ("x",), "y", (), table=table),), "x", ("y",), Metadata.from_json(metadata))
 
 
 def functions_of(name: str) -> dict[str, object]:

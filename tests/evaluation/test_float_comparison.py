@@ -12,6 +12,7 @@ from stq_deploy.evaluation.float_comparison import FloatLayer, compare_with_floa
 from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.network import Network
+from stq_deploy.network.metadata import Metadata
 from tests.helpers.networks import random_levels, random_network
 
 SAMPLES = 40
@@ -52,7 +53,7 @@ class FaultyFloatModel:
 
 def _network() -> Network:
     network = random_network(3)
-    return replace(network, metadata={"keras_outputs": {op.name: op.name for op in network.ops}})
+    return replace(network, metadata=Metadata(keras_outputs={op.name: op.name for op in network.ops}))
 
 
 def _compare(layer: str, fault: Fault) -> dict[str, FloatLayer]:

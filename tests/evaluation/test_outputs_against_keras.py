@@ -93,8 +93,10 @@ def test_thresholds_are_exact(made: Callable[[str], Made], tmp_path: Path, name:
     assert invoke("convert", one.model, "-o", tmp_path / "net.stq").exit_code == 0
     network = load_network(tmp_path / "net.stq")
     (last,) = [op.name for op in network.ops if op.output == network.outputs[0]]
-    certificate = network.metadata["certificates"][last]
-    assert certificate.get("exact_signs", certificate["exact"]) is (name != "segmentation" or certificate["exact"])
+    certificate = network.metadata.certificates[last]
+    assert (certificate.exact if certificate.exact_signs is None else certificate.exact_signs) is (
+        name != "segmentation" or certificate.exact
+    )
 
 
 @needs_emulator

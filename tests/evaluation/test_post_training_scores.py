@@ -43,7 +43,7 @@ def test_convert_writes_a_network_that_knows_its_pixels(work: Path) -> None:
     json_of(invoke("convert", work / "m.h5", *INT8, work / "pixels.npz", *RANGE, "-o", out, "--json"))
     network = load_network(out)
     assert network.input_range == (0.0, 255.0)
-    assert network.metadata["post_training"]["samples"] == 16
+    assert network.metadata.post_training.samples == 16
     assert all(op.weight_bits == 8 for op in network.ops if hasattr(op, "weight_bits"))
     found = json_of(invoke("verify", "--model", out, "--executors", "numpy,host,host-cortex-m7", "--json"))
     assert found["differing_layers"] == 0

@@ -207,9 +207,9 @@ def check(model: Any, folder: Path) -> SourceGraph:
         found = dict(run_graph(source, x.astype(np.float64), range(len(source.nodes))))[source.outputs[0]]
         assert found.shape == expected.shape
         assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
-    assert sources[0].table[-1]["shape"] == list(expected.shape[1:])
+    assert sources[0].table[-1].shape == expected.shape[1:]
     counters = sum("iteration" in variable.name for variable in model.weights)
-    assert sum(row["parameters"] for row in sources[0].table) == model.count_params() - counters
+    assert sum(row.parameters for row in sources[0].table) == model.count_params() - counters
     return sources[0]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network import Network, TensorType
+from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import (
     Add,
     AveragePool,
@@ -102,7 +103,13 @@ class _Builder:
         while logits is None:
             logits = self.dense(here, logits=True)
         outputs = (logits, *self.some_tensors(), *self.probabilities(logits))
-        return Network(self.tensors, tuple(self.ops), "image", outputs, {"made_by": "tests/helpers/networks.py"})
+        return Network(
+            self.tensors,
+            tuple(self.ops),
+            "image",
+            outputs,
+            Metadata.from_json({"made_by": "tests/helpers/networks.py"}),
+        )
 
     def narrow(self, x: str) -> str:
         """`x`, if a layer with weights can read it; else `x` rescaled, or the latest tensor of its rank that it can."""

@@ -200,7 +200,7 @@ def test_both_forms_convert_to_the_same_bytes(tmp_path: Path) -> None:
     assert files[0] == files[1]
     loaded = load_any(tmp_path / "h50.stq")
     assert loaded.sha256() == files[0]
-    assert loaded.metadata["source"]["name"] == "model.h5"
+    assert loaded.metadata.source.name == "model.h5"
 
 
 def test_sequential_model(tmp_path: Path) -> None:
@@ -273,13 +273,11 @@ def test_zoo_network_op_by_op(zoo: tuple[Any, Network, Path]) -> None:
 
 def test_zoo_network_takes_the_forms_it_should(zoo: tuple[Any, Network, Path]) -> None:
     _, network, _ = zoo
-    forms = {
-        op.name: network.metadata["certificates"][op.name]["kind"] for op in network.ops if hasattr(op, "requantize")
-    }
+    forms = {op.name: network.metadata.certificates[op.name].kind for op in network.ops if hasattr(op, "requantize")}
     assert {forms[name] for name in ("conv1", "conv2", "conv3", "sep1_pointwise")} == {"multiplier"}
     assert {forms[name] for name in ("dw1", "dw2")} == {"table"}
     assert forms["sep1_depthwise"] == "keep"
-    assert sum(row["parameters"] for row in network.metadata["layers"]) == 998_824
+    assert sum(row.parameters for row in network.metadata.layers) == 998_824
     assert sum(macs for _, macs in network.macs()) == 51_368_256
     saved = load_network_again(network, zoo[2].parent)
     assert saved.sha256() == network.sha256()

@@ -102,8 +102,8 @@ def test_emitting_adds_and_leaves_out_nothing() -> None:
     assert [(op.name, op.kind, op.sources) for op in network.ops] == [
         (decisions.names[step.output], step.op.kind, step.sources) for step in decisions.steps
     ]
-    assert network.metadata["certificates"] == {
-        decisions.names[step.output]: step.certificate.as_json() for step in decisions.steps if step.certificate
+    assert network.metadata.certificates == {
+        decisions.names[step.output]: step.certificate for step in decisions.steps if step.certificate
     }
 
 

@@ -120,8 +120,8 @@ def test_networks_answer_as_keras(kind: str, tmp_path: Path) -> None:
     levels = np.random.default_rng(1).integers(-127, 128, (200, 12))
     answers = _all_outputs(network, levels)
     expected = model.predict((levels * GRID).astype(np.float32), verbose=0)
-    certificates = network.metadata["certificates"]
-    error = sum(c.get("largest_error", 0.0) for c in certificates.values())
+    certificates = network.metadata.certificates
+    error = sum(c.largest_error or 0.0 for c in certificates.values())
     for name, ours, theirs in zip(layers_of_functions(), answers, expected, strict=True):
         if kind == "unquantized":
             assert np.abs(ours - theirs).max() <= min(error, 5e-3) + 1e-5 * np.abs(theirs).max(), name

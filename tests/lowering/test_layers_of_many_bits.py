@@ -67,8 +67,8 @@ def test_every_kind_of_activation_with_every_width(before: str, after: str, tmp_
         model.save(tmp_path / "model.h5")
         network = convert_model(tmp_path / "model.h5")
         levels = np.random.default_rng(turn).integers(-127, 128, (64, 16))
-        certificates = network.metadata["certificates"].values()
-        exact = all(certificate.get("exact", True) for certificate in certificates)
+        certificates = network.metadata.certificates.values()
+        exact = all(certificate.exact for certificate in certificates)
         for c in compare(model, network, levels) if exact else []:
             # Keras computes in float32: of many levels, more lie within its error of a tie.
             assert c.largest_difference <= 1, (weight_bits, activation_bits, c)
@@ -85,7 +85,7 @@ def test_a_12_bit_layer_after_a_normalization_after_a_relu(tmp_path: Path) -> No
     network = convert_model(tmp_path / "model.h5")
     first = network.ops[0].requantize  # type: ignore[attr-defined]
     assert first.kind == "long"
-    assert network.metadata["certificates"][network.ops[0].name]["exact"]
+    assert network.metadata.certificates[network.ops[0].name].exact
     assert len(np.unique(first.lowest)) > 1
     levels = np.random.default_rng(0).integers(-127, 128, (500, 16))
     one = next(c for c in compare(model, network, levels) if c.op == network.ops[0].name)

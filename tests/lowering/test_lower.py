@@ -12,6 +12,7 @@ import pytest
 from stq_deploy.lowering import UnknownInputError, lower
 from stq_deploy.lowering.decide import CERTIFYING
 from stq_deploy.network import Network, load_network, save_network
+from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.reference import run, run_layers
 from stq_deploy.pipeline import Conversion
 from stq_deploy.pipeline.pipeline import Pipeline
@@ -85,12 +86,12 @@ def test_straight_network(tmp_path: Path) -> None:
     assert network.output_type.dtype == "int32"
     facts = network.metadata
     outputs = {"conv": "relu", "pool": "pool", "flatten": "flatten", "fc": "fc"}
-    assert facts["keras_outputs"] == {"image": "quantize"} | outputs
-    assert [d["layer"] for d in facts["dropped"]] == ["softmax"]
-    assert facts["classes"] == 3
-    assert facts["source"]["name"] == "draft.h5"
-    assert facts["certificates"]["conv"]["kind"] == "multiplier"
-    assert facts["certificates"]["fc"]["largest_error"] < 1e-6
+    assert facts.keras_outputs == {"image": "quantize"} | outputs
+    assert [d.layer for d in facts.dropped] == ["softmax"]
+    assert facts.classes == 3
+    assert facts.source.name == "draft.h5"
+    assert facts.certificates["conv"].kind == "multiplier"
+    assert facts.certificates["fc"].largest_error < 1e-6
 
 
 def test_values_of_the_straight_network(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_values_of_the_straight_network(tmp_path: Path) -> None:
     assert np.array_equal(values["pool"], pooled)
     at = next(n for n, node in enumerate(source.nodes) if node.layer == "fc")
     logits = pooled.reshape(5, -1) @ (source.kernels[at].integers * 0.25) + draft.arrays["fc"]["bias"]
-    assert np.allclose(values["fc"], logits, atol=network.metadata["certificates"]["fc"]["largest_error"] * 1.001)
+    assert np.allclose(values["fc"], logits, atol=network.metadata.certificates["fc"].largest_error * 1.001)
 
 
 def test_conversion_is_deterministic(tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_conversion_is_deterministic(tmp_path: Path) -> None:
         save_network(network, tmp_path / f"{i}.stq")
         files.append((tmp_path / f"{i}.stq").read_bytes())
     assert files[0] == files[1]
-    assert load_network(tmp_path / "0.stq").metadata["certificates"] == network.metadata["certificates"]
+    assert load_network(tmp_path / "0.stq").metadata.certificates == network.metadata.certificates
 
 
 def test_gated_residual_is_one_table(tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ def test_product_that_fits_16_bits(tmp_path: Path) -> None:
     network = lower(source_graph(end(draft, "act", 24), tmp_path))
     assert [kinds(network)[name] for name in ("c", "mul", "add")] == ["convolve", "multiply", "add"]
     assert network.tensors["mul"].dtype == "int16"
-    assert network.metadata["keras_outputs"]["mul"] == "mul"
+    assert network.metadata.keras_outputs["mul"] == "mul"
     ops = {op.name: op for op in network.ops}
     assert (ops["mul"].sources, ops["add"].sources) == (("mul",), ("add", "act"))
     values = levels_of(network)
@@ -173,7 +174,7 @@ def test_residual_of_a_plain_accumulator(tmp_path: Path) -> None:
     assert kinds(network)["c"] == "convolve"
     assert sum(op.kind == "convolve" for op in network.ops) == 1
     assert network.tensors["c"].dtype == "int8"
-    assert network.metadata["keras_outputs"]["c"] == "c"
+    assert network.metadata.keras_outputs["c"] == "c"
     values = levels_of(network)
     add = next(op.name for op in network.ops if "act" in op.sources)
     assert np.array_equal(values[add], np.clip(np.rint((values["x"] + values["c"]) * 4), 0, 15) / 4)
@@ -209,8 +210,8 @@ def test_separable_convolution_is_two_ops(tmp_path: Path) -> None:
     assert ops["sep_depthwise"].sources == ()
     assert ops["sep_depthwise"].requantize.kind == "keep"  # type: ignore[attr-defined]
     assert ops["sep_pointwise"].sources == ("sep",)
-    assert network.metadata["keras_outputs"].get("sep_pointwise") == "sep"
-    assert "sep_depthwise" not in network.metadata["keras_outputs"]
+    assert network.metadata.keras_outputs.get("sep_pointwise") == "sep"
+    assert "sep_depthwise" not in network.metadata.keras_outputs
 
 
 def test_bias_and_scale_per_channel(tmp_path: Path) -> None:
@@ -271,7 +272,7 @@ def test_names_are_made_unique(tmp_path: Path) -> None:
 
 def test_logits_of_one_scale_are_the_accumulators(tmp_path: Path) -> None:
     network = lower(source_graph(end(image(), "q", 24), tmp_path))
-    assert network.metadata["certificates"]["fc"] == {"kind": "keep", "exact": True, "channels": 3}
+    assert network.metadata.certificates["fc"] == Certificate("keep", True, channels=3)
     assert network.output_type.scale == 0.25 * 0.25
     x = np.full((1, *network.input_type.shape), 15)
     assert run(network, x).dtype == np.int32

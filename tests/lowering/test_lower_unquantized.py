@@ -32,7 +32,7 @@ def check(source: s.SourceGraph, outputs: int = 1) -> Network:
     for n, name in zip(source.outputs, network.outputs, strict=True):
         t = network.tensors[name]
         real = (found[name].astype(np.float64) - t.zero_point) * t.scale
-        error = network.metadata["certificates"].get(name, {}).get("largest_error", 0.0)
+        error = getattr(network.metadata.certificates.get(name), "largest_error", None) or 0.0
         assert real.shape == values[n].shape
         assert np.abs(real - values[n]).max() <= error * 1.01 + 1e-9
     return network
@@ -63,7 +63,7 @@ def test_sum_of_branches_that_batch_norm_scales() -> None:
     network = check(finish(draft, draft.add(s.AddNode, a, draft.x)))
     assert kinds(network) == ["convolve", "add"]
     assert network.tensors[network.ops[0].output].dtype == "int32"
-    assert network.metadata["certificates"][network.ops[0].name]["largest_error"] < 1e-6
+    assert network.metadata.certificates[network.ops[0].name].largest_error < 1e-6
     draft = Draft(shape=(3, 3, 4))
     a, b = (draft.norm(draft.conv(draft.x, 4, scale=(0.3, 0.7))) for _ in range(2))
     assert kinds(check(finish(draft, draft.add(s.AddNode, a, b, draft.x), BITS)))[2:] == ["add", "add"]
@@ -232,12 +232,12 @@ def test_convolution_of_what_no_quantizer_rounded(scale: Sequence[float]) -> Non
     """Sums of one scale stay exact while they fit 16 bits; all else is rounded to 15 bits, and says so."""
     draft = Draft(shape=(3, 3, 2))
     network = check(finish(draft, draft.conv(draft.conv(draft.x, 2, scale=scale), 2), "quantized_bits(4,5,1,alpha=1)"))
-    assert network.metadata["certificates"][network.ops[0].name]["exact"] == (len(scale) == 1)
+    assert network.metadata.certificates[network.ops[0].name].exact == (len(scale) == 1)
     draft = Draft(shape=(3, 3, 2))
     normed = draft.norm(draft.conv(draft.x, 2, scale=scale))
     network = check(finish(draft, draft.conv(normed, 2), "quantized_bits(4,5,1,alpha=1)"))
     assert network.tensors[network.ops[0].output].dtype == "int16"
-    assert 0 < network.metadata["certificates"][network.ops[0].name]["largest_error"] < 2**-10
+    assert 0 < network.metadata.certificates[network.ops[0].name].largest_error < 2**-10
 
 
 def test_a_stored_sum_of_unlike_scales_is_joined_and_reshaped() -> None:

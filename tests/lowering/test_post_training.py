@@ -18,6 +18,7 @@ from stq_deploy.lowering.input_domain import input_grid
 from stq_deploy.lowering.post_training import find_places, quantize_graph
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import Domain, dequantize_input, quantize_input
+from stq_deploy.network.metadata import PostTrainingFacts
 from stq_deploy.network.reference import run_layers
 from stq_deploy.pipeline import Conversion, PostTraining, convert_model, load_any
 from stq_deploy.pipeline.pipeline import Pipeline
@@ -48,11 +49,11 @@ def assert_equals_the_quantized_graph(source: s.SourceGraph, network: Network, l
     by_layer = {node.layer: n for n, node in enumerate(source.nodes) if not isinstance(node, s.SoftmaxNode)}
     compared = 0
     for op, found in run_layers(network, levels):
-        if op.name in network.metadata["keras_outputs"] or op.output in network.outputs:
-            n = by_layer[network.metadata["keras_outputs"].get(op.name, op.sources[0])]
+        if op.name in network.metadata.keras_outputs or op.output in network.outputs:
+            n = by_layer[network.metadata.keras_outputs.get(op.name, op.sources[0])]
             t = network.tensors[op.output]
             real = (found.astype(np.int64) - t.zero_point) * t.scale
-            error = network.metadata["certificates"].get(op.name, {}).get("largest_error", 0.0)
+            error = getattr(network.metadata.certificates.get(op.name), "largest_error", None) or 0.0
             np.testing.assert_allclose(real, values[n], atol=error + 1e-9, err_msg=op.name)
             compared += 1
     assert compared > 4
@@ -198,7 +199,7 @@ def test_an_input_of_16_bits_is_finer(tmp_path: Path) -> None:
     path, made = float_draft().save_h5(tmp_path / "m.h5"), features()
     network = convert_model(path, Conversion(None, PostTraining(made, "minmax"), input_bits=16))
     assert (network.input_type.dtype, network.input_type.scale) == ("int16", pytest.approx(200 / 32767))
-    assert network.metadata["input"]["largest_error"] == pytest.approx(100 / 32767)
+    assert network.metadata.input.largest_error == pytest.approx(100 / 32767)
     levels = quantize_input(made.x, network.input_format, features=True)
     np.testing.assert_allclose(network.input_format.values(levels), made.x, atol=network.input_type.scale * 0.51)
 
@@ -206,9 +207,7 @@ def test_an_input_of_16_bits_is_finer(tmp_path: Path) -> None:
 def test_the_calibration_is_recorded_and_changes_nothing_else(tmp_path: Path) -> None:
     path, made = float_draft().save_h5(tmp_path / "m.h5"), samples()
     network = convert_model(path, Conversion(post_training=PostTraining(made, "minmax")))
-    assert network.metadata["post_training"] == {
-        "scheme": "int8", "method": "minmax", "samples": 12, "samples_sha256": made.sha256(),
-    }  # fmt: skip
+    assert network.metadata.post_training == PostTrainingFacts("int8", "minmax", 12, made.sha256())
     again = convert_model(path, Conversion(post_training=PostTraining(made, "minmax")))
     assert again.sha256() == network.sha256()
 

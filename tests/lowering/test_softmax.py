@@ -75,12 +75,12 @@ def _check(draft: Draft, at: int, after: int) -> Network:
     levels = np.random.default_rng(1).integers(spec.minimum, spec.maximum + 1, (20, *spec.shape))
     found = dict(run_layers_by_name(network, levels))
     expected = softmax(source_values(source, (levels - spec.zero_point) * spec.scale)[source.nodes[at].inputs[0]])
-    certificates = network.metadata["certificates"]
+    certificates = network.metadata.certificates
     certificate = certificates[op.name]
-    assert (certificate["kind"], certificate["exact"]) == ("softmax", False)
+    assert (certificate.kind, certificate.exact) == ("softmax", False)
     # An input that is off by d changes no output by more than d.
-    rounded = certificates.get(op.inputs[0], {}).get("largest_error", 0.0)
-    assert np.abs(found[op.name] * 2**-15 - expected).max() <= certificate["largest_error"] + rounded + 1e-9
+    rounded = getattr(certificates.get(op.inputs[0]), "largest_error", None) or 0.0
+    assert np.abs(found[op.name] * 2**-15 - expected).max() <= certificate.largest_error + rounded + 1e-9
     assert math.isclose(network.tensors[op.output].scale, 2**-15)
     return network
 
@@ -179,8 +179,8 @@ def test_gives_what_keras_gives(kind: str, tmp_path: Path) -> None:
     samples = dequantize_input(levels, network.input_type)
     expected = tf_keras.Model(image, x).predict(samples, verbose=0)
     assert expected.std(axis=0).min() > 0.01
-    certified = network.metadata["certificates"][op.name]["largest_error"]
+    certified = network.metadata.certificates[op.name].largest_error
     assert np.abs(found[op.name] * 2**-15 - expected).max() <= certified + 2**-9 + 1e-6
     classes = model.predict(samples, verbose=0).argmax(axis=1)
     assert (found[network.outputs[0]].argmax(axis=1) == classes).mean() > 0.95
-    assert [row["layer"] for row in network.metadata["dropped"]] == [model.layers[-1].name]
+    assert [row.layer for row in network.metadata.dropped] == [model.layers[-1].name]

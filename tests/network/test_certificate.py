@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from stq_deploy.network import Network, TensorType
-from stq_deploy.network.certificate import Certificate, certificates
+from stq_deploy.network.certificate import Certificate
+from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import Dense
 from stq_deploy.network.requantize import KeepAccumulator
 from stq_deploy.network.summary import op_rows
@@ -19,7 +20,11 @@ from stq_deploy.network.summary import op_rows
 def network(stated: Any) -> Network:
     tensors = {"x": TensorType((4,), "int8", 0, 1, 1.0), "fc": TensorType((2,), "int32", -4, 4, 1.0)}
     op = Dense("fc", ("x",), "fc", (), np.ones((4, 2), np.int8), 2, KeepAccumulator(2, -4, 4))
-    return Network(tensors, (op,), "x", ("fc",), {"certificates": stated})
+    return Network(tensors, (op,), "x", ("fc",), Metadata.from_json({"certificates": stated}))
+
+
+def certificates(stated: Any) -> dict[str, Certificate]:
+    return dict(network(stated).metadata.certificates or {})
 
 
 @pytest.mark.parametrize(
@@ -32,8 +37,8 @@ def network(stated: Any) -> Network:
     ],
 )
 def test_a_certificate_comes_back_from_json(certificate: Certificate) -> None:
-    stated = json.loads(json.dumps(certificate.as_json()))
-    assert certificates(network({"fc": stated})) == {"fc": certificate}
+    stated = json.loads(json.dumps(certificate.to_json()))
+    assert certificates({"fc": stated}) == {"fc": certificate}
     (row,) = op_rows(network({"fc": stated}))
     assert row.certificate == certificate
     assert row.to_json()["certificate"] == stated
@@ -53,7 +58,7 @@ def test_a_certificate_comes_back_from_json(certificate: Certificate) -> None:
     ],
 )  # fmt: skip
 def test_what_is_malformed_is_left_out(stated: Any) -> None:
-    assert certificates(network(stated)) == {}
+    assert certificates(stated) == {}
     (row,) = op_rows(network(stated))
     assert (row.certificate, row.largest_error) == (None, None)
     assert row.to_json()["certificate"] == {}
@@ -61,4 +66,4 @@ def test_what_is_malformed_is_left_out(stated: Any) -> None:
 
 def test_facts_of_a_later_version_are_ignored() -> None:
     stated = {"fc": {"kind": "keep", "exact": True, "more": {}}}
-    assert certificates(network(stated)) == {"fc": Certificate("keep", True)}
+    assert certificates(stated) == {"fc": Certificate("keep", True)}

@@ -61,7 +61,7 @@ def test_a_gate_without_a_quantizer(branch: str, function: str, tmp_path: Path) 
     network = check_equals_keras(gated(branch, function), tmp_path / "m.h5", grid(SHAPE), tolerance=1e-5)
     curves = [op.name for op in network.ops if op.kind == "curve"]
     assert len(curves) == 1
-    assert network.metadata["certificates"][curves[0]]["largest_error"] < 2**-23
+    assert network.metadata.certificates[curves[0]].largest_error < 2**-23
 
 
 def test_a_gate_as_the_activation_of_its_layer(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.network import Network, TensorType, load_network, save_network
+from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import Add, Convolve, Dense, Op, Window
 from stq_deploy.network.reference import run_layers
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize
@@ -42,7 +43,7 @@ def with_dead_units(network: Network, seed: int) -> Network:
 def assert_same_but_for_units(whole: Network, small: Network, levels: npt.NDArray[np.int64]) -> None:
     """Every tensor is the same; those that lost units hold the kept ones."""
     expected = {op.name: values for op, values in run_layers(whole, levels)}
-    kept = small.metadata.get("kept_units", {})
+    kept = small.metadata.kept_units or {}
     for op, values in run_layers(small, levels):
         np.testing.assert_array_equal(values, expected[op.name][..., kept.get(op.name, slice(None))])
     assert [small.tensors[name] for name in small.outputs] == [whole.tensors[name] for name in whole.outputs]
@@ -95,21 +96,21 @@ def chain() -> Network:
         ),
         "x",
         ("logits",),
-        {"keras_outputs": {"a": "dense", "b": "dense_1", "logits": "dense_2"}},
+        Metadata(keras_outputs={"a": "dense", "b": "dense_1", "logits": "dense_2"}),
     )
 
 
 def test_units_read_by_dropped_ones_alone_go_too() -> None:
     small = drop_unread_units(chain())
-    assert small.metadata["kept_units"] == {"a": [1, 4], "b": [1]}
-    assert small.metadata["keras_outputs"] == {"logits": "dense_2"}
+    assert small.metadata.kept_units == {"a": (1, 4), "b": (1,)}
+    assert small.metadata.keras_outputs == {"logits": "dense_2"}
     assert [small.tensors[name].shape for name in ("x", "a", "b", "logits")] == [(4,), (2,), (1,), (2,)]
     assert_same_but_for_units(chain(), small, random_levels(chain(), 50))
 
 
 def test_an_output_keeps_all_its_units() -> None:
     network = replace(chain(), outputs=("logits", "a"))
-    assert drop_unread_units(network).metadata["kept_units"] == {"b": [1]}
+    assert drop_unread_units(network).metadata.kept_units == {"b": (1,)}
 
 
 def test_another_reader_keeps_them() -> None:
@@ -142,9 +143,9 @@ def test_groups_stay_whole() -> None:
         ops = (convolve("a", "x", first), convolve("b", "a", second))
         return Network({"x": picture, "a": picture, "b": picture}, ops, "x", ("b",))
 
-    assert "kept_units" not in drop_unread_units(network(2, 4)).metadata
-    assert "kept_units" not in drop_unread_units(network(4, 2)).metadata
-    assert drop_unread_units(network(4, 4)).metadata["kept_units"] == {"a": [1, 2, 3]}
+    assert drop_unread_units(network(2, 4)).metadata.kept_units is None
+    assert drop_unread_units(network(4, 2)).metadata.kept_units is None
+    assert drop_unread_units(network(4, 4)).metadata.kept_units == {"a": (1, 2, 3)}
 
 
 def test_the_shipped_network_needs_fewer(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_the_shipped_network_needs_fewer(tmp_path: Path) -> None:
     small = drop_unread_units(whole)
     after = next(op for op in whole.ops if op.name == "fc2")
     assert isinstance(after, Dense)
-    assert small.metadata["kept_units"] == {"fc1": [unit for unit, row in enumerate(after.weights) if any(row)]}
+    assert small.metadata.kept_units == {"fc1": tuple(unit for unit, row in enumerate(after.weights) if any(row))}
     assert sum(macs for _, macs in small.macs()) < sum(macs for _, macs in whole.macs())
     save_network(small, tmp_path / "small.stq")
     again = load_network(tmp_path / "small.stq")

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from stq_deploy.network import Network, TensorType
+from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import DepthwiseConvolve, Window
 from stq_deploy.network.requantize import KeepAccumulator
+from stq_deploy.network.source_layer import InspectedLayer
 from stq_deploy.pipeline import load_any
 from stq_deploy.program import plan_network
 from stq_deploy.program.options import kernel_options
@@ -31,13 +33,13 @@ def depthwise(layer_table: object) -> Network:
         "dw", ("x",), "y", ("dw",), weights=np.ones((3, 3, 5, 1), np.int8), weight_bits=2,
         requantize=KeepAccumulator(5, -9, 9), window=Window((3, 3), pad_before=(1, 1), pad_after=(1, 1)),
     )  # fmt: skip
-    return Network({"x": x, "y": y}, (op,), "x", ("y",), {"layers": layer_table})
+    return Network({"x": x, "y": y}, (op,), "x", ("y",), Metadata.from_json({"layers": layer_table}))
 
 
 def test_qstats_takes_a_depthwise_convolution_for_a_full_one() -> None:
     full, half = 9 * 5 * 5 * 2, 9 * 5 * 2
-    assert qstats_bytes(depthwise([{"name": "dw", "type": "QDepthwiseConv2D"}])) == -(-full // 8)
-    assert qstats_bytes(depthwise([{"name": "dw", "type": "QSeparableConv2D"}])) == -(-half // 8)
+    assert qstats_bytes(depthwise([InspectedLayer("dw", "QDepthwiseConv2D").to_json()])) == -(-full // 8)
+    assert qstats_bytes(depthwise([InspectedLayer("dw", "QSeparableConv2D").to_json()])) == -(-half // 8)
 
 
 @pytest.mark.parametrize("table", [None, 3, [], [7], [{"name": "dw"}], [{"name": [], "type": "QDepthwiseConv2D"}]])

@@ -9,17 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
 from stq_deploy.common.errors import printable
 from stq_deploy.common.text_table import text_table
 from stq_deploy.lowering.expression import TensorValue
 from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.input_format import InputRounding
+from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import Op
-
-Facts = dict[str, Any]
-"""A network's metadata, JSON-able."""
 
 
 class ValueForm(StrEnum):
@@ -98,7 +95,7 @@ class Decisions:
     input: InputDecision
     steps: tuple[Decision, ...]
     outputs: tuple[TensorValue, ...]
-    facts: Facts
+    facts: Metadata
 
     @cached_property
     def names(self) -> dict[TensorValue, str]:

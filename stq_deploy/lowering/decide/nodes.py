@@ -20,7 +20,7 @@ import numpy as np
 import stq_deploy
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.frontend import source as s
-from stq_deploy.lowering.decide.decision import Decision, Decisions, Facts, InputDecision, ValueForm, needed
+from stq_deploy.lowering.decide.decision import Decision, Decisions, InputDecision, ValueForm, needed
 from stq_deploy.lowering.decide.integers import integer_levels, integer_sum, integer_table
 from stq_deploy.lowering.decide.operation import OPEN
 from stq_deploy.lowering.decide.outputs import output_tensor
@@ -48,6 +48,7 @@ from stq_deploy.lowering.stages import Affine, Clip, Leaky, Stage, batch_norm, c
 from stq_deploy.lowering.step_function import step_function
 from stq_deploy.lowering.structure import find_ending, find_last_step, find_live
 from stq_deploy.network.certificate import Certificate
+from stq_deploy.network.metadata import DroppedLayer, Metadata, SourceFile
 from stq_deploy.network.ops import (
     UNNAMED,
     Add,
@@ -153,7 +154,7 @@ class _NodeDecider:
 
     def _input_stage(self, node: s.Node) -> Expression:
         """The functions that the host applies before it quantizes the input."""
-        self.dropped.append({"layer": node.layer, "reason": "part of how the host quantizes the input"})
+        self.dropped.append(DroppedLayer(node.layer, "part of how the host quantizes the input"))
         return self.values[node.inputs[0]]
 
     def _level_map(self, n: int, node: s.QuantizeNode, levels: LevelMap) -> Expression:
@@ -294,7 +295,7 @@ class _NodeDecider:
         return Expression(self.tensors.rearranged(node, tensors, self._layer_if_whole(n)))
 
     def _pass(self, n: int, node: s.PassNode) -> Expression:
-        self.dropped.append({"layer": node.layer, "reason": node.reason})
+        self.dropped.append(DroppedLayer(node.layer, node.reason))
         return self.values[node.inputs[0]]
 
     def _softmax(self, n: int, node: s.SoftmaxNode) -> Expression:
@@ -347,17 +348,17 @@ class _NodeDecider:
     def _last_steps_of(self, n: int) -> set[LastStep]:
         return {last for last, m in zip(self.last_steps, self.outputs, strict=True) if m == n}
 
-    def _facts(self) -> Facts:
-        return {
-            "name": self.source.name,
-            "source": dict(self.source.file),
-            "converter": stq_deploy.__version__,
-            "classes": self.source.nodes[self.outputs[0]].shape[-1],
-            "layers": self.source.table,
-            "dropped": self.dropped,
-            "last_steps": [str(last) for last in self.last_steps],
-            "output_functions": [list(ending.functions) for ending in self.endings],
-        }
+    def _facts(self) -> Metadata:
+        return Metadata(
+            name=self.source.name,
+            source=SourceFile(**self.source.file),
+            converter=stq_deploy.__version__,
+            classes=self.source.nodes[self.outputs[0]].shape[-1],
+            layers=self.source.table,
+            dropped=tuple(self.dropped),
+            last_steps=tuple(self.last_steps),
+            output_functions=tuple(ending.functions for ending in self.endings),
+        )
 
 
 def _input_bits(value: Expression, reader: WeightedOp) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -23,5 +22,4 @@ def source_graph(draft: ModelDraft, folder: Path, scales: dict[str, list[float]]
         scale = np.broadcast_to((scales or {}).get(node.layer, [0.25]), channels).astype(np.float64)
         kernels[at] = s.IntegerKernel(rng.integers(-1, 2, kernel.values.shape).astype(np.int8), scale, 2)
     biases = {at: bias.values.astype(np.float64) for at, bias in parsed.biases.items()}
-    table = [dataclasses.asdict(row) for row in parsed.table]
-    return SourceGraph(parsed.nodes, parsed.outputs, kernels, biases, parsed.name, parsed.file, table)
+    return SourceGraph(parsed.nodes, parsed.outputs, kernels, biases, parsed.name, parsed.file, parsed.table)

@@ -37,17 +37,18 @@ def compare(model: Any, network: Network, levels: npt.NDArray[np.integer[Any]]) 
         if type(layer).__name__ == "InputLayer":
             by_layer[layer.name] = dequantize_input(levels, network.input_type)
     for op, result in run_layers(network, levels):
-        target = network.metadata["keras_outputs"].get(op.name)
+        target = network.metadata.keras_outputs.get(op.name)
         if target is None:
             continue
         found = _evaluate(model, target, by_layer)
         output = network.tensors[op.output]
         difference = np.abs(_levels(found, output) - result)
         if output.dtype == "int32":  # logits have no quantizer: compare with the certified error, loosened by float32's
-            certificate = network.metadata["certificates"].get(op.name, {})
-            allowed = certificate.get("largest_error", 0.0) + 1e-5 * np.abs(found).max()
+            certificate = network.metadata.certificates.get(op.name)
+            allowed = getattr(certificate, "largest_error", None) or 0.0
+            allowed += 1e-5 * np.abs(found).max()
             difference = np.where(difference * output.scale <= allowed, 0, difference)
-        kind = network.metadata["certificates"].get(op.name, {}).get("kind", "")
+        kind = getattr(network.metadata.certificates.get(op.name), "kind", "")
         yield Comparison(op.name, target, result.size, int((difference > 0).sum()), float(difference.max()), kind)
         by_layer[target] = ((result.astype(np.float64) - output.zero_point) * output.scale).astype(np.float32)
 

@@ -33,7 +33,7 @@ def network_predictions(network: Network, x: Reals) -> Reals:
     name = network.outputs[0]
     form = network.input_format
     levels = run(network, form.levels(form.model_values(x, features=True)))
-    values = apply_functions(real_values(levels, network.tensors[name]), network.metadata["output_functions"][0])
+    values = apply_functions(real_values(levels, network.tensors[name]), network.metadata.output_functions[0])
     return values.reshape(len(x), -1)
 
 

@@ -93,7 +93,7 @@ def _outputs(network: Network, levels: npt.NDArray[Any]) -> Reals:
     """The network's output as real numbers, with what Keras computes of it at the end."""
     spec = network.output_type
     real = (run(network, levels).astype(np.float64) - spec.zero_point) * spec.scale
-    functions = network.metadata["output_functions"][0]
+    functions = network.metadata.output_functions[0]
     return 1 / (1 + np.exp(-real)) if "sigmoid" in functions else real
 
 
@@ -118,7 +118,7 @@ def _reason(case: Case, model: Any, floats: FloatModel, network: Network, inputs
             return "input_rounding"
     compared = compare_with_float(floats, network, one)
     inexact = [
-        c for name, c in network.metadata["certificates"].items()
+        c for name, c in network.metadata.certificates.items()
         if not c.get("exact", True) and name not in network.outputs
     ]  # fmt: skip
     if compared.total("unexplained") == 0 and compared.total("rounding") > 0:

@@ -70,8 +70,8 @@ def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) 
         with NumpyExecutor(program) as reference, open_executor(name, program) as executor:
             found = compare_layers(reference, [executor], levels)
             outcome.mismatches += [(d.executor, d.name) for d in found.differences]
-    certificates = [c for name, c in network.metadata["certificates"].items() if name not in network.outputs]
-    if recipe.exact and all(certificate.get("exact", True) for certificate in certificates):
+    certificates = [c for name, c in network.metadata.certificates.items() if name not in network.outputs]
+    if recipe.exact and all(certificate.exact for certificate in certificates):
         inputs = Inputs(network.input_format.values(levels), levels, 0)
         compared = compare_with_float(FloatModel(path), network, inputs)
         outcome.float_differences = sum(layer.differing for layer in compared.layers)

@@ -13,7 +13,6 @@ from stq_deploy.frontend.formats.keras.arrays import ArrayReader, Shapes
 from stq_deploy.frontend.layer_graph import LayerConfig, LayerGraph
 from stq_deploy.frontend.layer_table import (
     NOT_REACHED,
-    InspectedLayer,
     description,
     supported_row,
     unsupported_row,
@@ -23,6 +22,7 @@ from stq_deploy.frontend.objects import check_build, check_objects
 from stq_deploy.frontend.parsed import ParsedModel
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.frontend.source import FloatBias, FloatKernel, Node
+from stq_deploy.network.source_layer import InspectedLayer
 
 
 class ImportWalk:

@@ -26,8 +26,9 @@ from stq_deploy.frontend.formats.onnx.values import (
     stored_index,
     stored_shape,
 )
-from stq_deploy.frontend.layer_table import NOT_REACHED, InspectedLayer, description
+from stq_deploy.frontend.layer_table import NOT_REACHED, description
 from stq_deploy.frontend.source import InputNode, ReshapeNode
+from stq_deploy.network.source_layer import InspectedLayer
 
 _MAXIMUM_NAME = 256
 _OLDEST_OPSET = 7

@@ -19,7 +19,7 @@ from stq_deploy.frontend.formats.tflite.errors import damaged
 from stq_deploy.frontend.formats.tflite.graph import Graph, TfliteOperator, TfliteTensor
 from stq_deploy.frontend.formats.tflite.schema import ACTIVATIONS as ACTIVATION_NAMES
 from stq_deploy.frontend.formats.tflite.schema import PADDINGS
-from stq_deploy.frontend.layer_table import NOT_REACHED, InspectedLayer, description
+from stq_deploy.frontend.layer_table import NOT_REACHED, description
 from stq_deploy.frontend.parsed import ListedModel, ParsedModel
 from stq_deploy.frontend.quantizers import affine_quantizer
 from stq_deploy.frontend.source import (
@@ -35,6 +35,7 @@ from stq_deploy.frontend.source import (
 )
 from stq_deploy.network.ops import Window
 from stq_deploy.network.ops.weighted import fits_bits
+from stq_deploy.network.source_layer import InspectedLayer
 
 POST_TRAINING = "add --post-training int8 --calibrate SAMPLES.npz"
 INT8 = "convert the model to int8 with TensorFlow Lite's converter, or give the float model with --post-training int8"
