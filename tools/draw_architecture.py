@@ -47,7 +47,7 @@ STEPS = (
     Step(("codegen",), "pack weights, emit C", "C project", "firmware_templates"),
     Step(("toolchain",), "compile, place in memories, measure", "firmware.elf, host library", "boards"),
     Step(("targets/emulator", "targets/flash"), "boot the ELF, or write it to a board", "a board on a serial port"),
-    Step(("targets/link", "executors"), "levels in, logits out", "outputs and digests"),
+    Step(("targets/link", "executors"), "levels in, logits out", "outputs and CRCs"),
     Step(("evaluation",), "score, compare, resume", "results"),
     Step(("report",), "JSON, CSV, HTML", ""),
 )

@@ -124,7 +124,7 @@ def first_inputs() -> list[bytes]:
     sample = np.ones(64, np.int8).tobytes()
     requests = [
         (FrameType.LAYER_INFO, messages.layer_info_payload(1)),
-        (FrameType.INFER, messages.infer_payload(InferFlags.DIGESTS | InferFlags.CYCLES, sample)),
+        (FrameType.INFER, messages.infer_payload(InferFlags.CRCS | InferFlags.CYCLES, sample)),
         (FrameType.INPUT, messages.input_payload(0, sample)),
         (FrameType.RUN_TO_LAYER, messages.run_to_layer_payload(1)),
         (FrameType.READ_OUTPUT, messages.read_output_payload(0, 0, 64)),

@@ -47,7 +47,7 @@ enum {
 };
 
 /* Flags of STQ_LINK_INFER. */
-#define STQ_LINK_INFER_DIGESTS 0x1u
+#define STQ_LINK_INFER_CRCS 0x1u
 #define STQ_LINK_INFER_CYCLES 0x2u
 
 /* Flags in the facts (answer to STQ_LINK_HELLO, and STQ_LINK_READY). */

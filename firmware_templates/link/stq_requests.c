@@ -8,7 +8,7 @@
 #include "stq_port.h"
 #include "stq_server.h"
 
-#define KNOWN_INFER_FLAGS (STQ_LINK_INFER_DIGESTS | STQ_LINK_INFER_CYCLES)
+#define KNOWN_INFER_FLAGS (STQ_LINK_INFER_CRCS | STQ_LINK_INFER_CYCLES)
 #define LAYER_TEXT_BYTES 255u
 
 stq_counters stq_link_counters;
@@ -151,7 +151,7 @@ static int run_layer(uint32_t layer, uint8_t type, uint32_t *cycles, stq_answer 
     return 1;
 }
 
-static uint32_t output_digest(uint32_t layer)
+static uint32_t output_crc(uint32_t layer)
 {
     return stq_crc32(0, stq_network_layers[layer].output, stq_network_layers[layer].output_bytes);
 }
@@ -201,8 +201,8 @@ static void infer(const uint8_t *payload, uint32_t length, stq_answer *answer)
     }
 
     uint8_t *const logits = answer->payload + 16;
-    uint8_t *digests = logits + 4u * STQ_NETWORK_OUTPUT_COUNT;
-    uint8_t *cycle_counts = digests + ((flags & STQ_LINK_INFER_DIGESTS) != 0 ? 4u * STQ_NETWORK_LAYER_COUNT : 0u);
+    uint8_t *crcs = logits + 4u * STQ_NETWORK_OUTPUT_COUNT;
+    uint8_t *cycle_counts = crcs + ((flags & STQ_LINK_INFER_CRCS) != 0 ? 4u * STQ_NETWORK_LAYER_COUNT : 0u);
     uint64_t total = 0;
     for (uint32_t layer = 0; layer < STQ_NETWORK_LAYER_COUNT; layer++) {
         uint32_t cycles;
@@ -210,8 +210,8 @@ static void infer(const uint8_t *payload, uint32_t length, stq_answer *answer)
             return;
         }
         total += cycles;
-        if ((flags & STQ_LINK_INFER_DIGESTS) != 0) {
-            stq_store_u32(digests + 4u * layer, output_digest(layer));
+        if ((flags & STQ_LINK_INFER_CRCS) != 0) {
+            stq_store_u32(crcs + 4u * layer, output_crc(layer));
         }
         if ((flags & STQ_LINK_INFER_CYCLES) != 0) {
             stq_store_u32(cycle_counts + 4u * layer, cycles);
@@ -225,7 +225,7 @@ static void infer(const uint8_t *payload, uint32_t length, stq_answer *answer)
     stq_store_u32(answer->payload + 8, (uint32_t)total);
     stq_store_u32(answer->payload + 12, (uint32_t)(total >> 32));
     answer->length = 16u + 4u * STQ_NETWORK_OUTPUT_COUNT;
-    if ((flags & STQ_LINK_INFER_DIGESTS) != 0) {
+    if ((flags & STQ_LINK_INFER_CRCS) != 0) {
         answer->length += 4u * STQ_NETWORK_LAYER_COUNT;
     }
     if ((flags & STQ_LINK_INFER_CYCLES) != 0) {
@@ -255,7 +255,7 @@ static void run_to_layer(const uint8_t *payload, uint32_t length, stq_answer *an
     }
     readable = (int32_t)last;
     stq_store_u32(answer->payload, stq_network_layers[last].output_bytes);
-    stq_store_u32(answer->payload + 4, output_digest(last));
+    stq_store_u32(answer->payload + 4, output_crc(last));
     answer->length = 8;
 }
 

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/* Answer to STQ_LINK_INFER: flags, top-1, cycles (8 bytes), then logits, digests and cycle counts. */
+/* Answer to STQ_LINK_INFER: flags, top-1, cycles (8 bytes), then logits, CRCs and cycle counts. */
 #define STQ_INFER_ANSWER_BYTES (16u + 4u * (STQ_NETWORK_OUTPUT_COUNT) + 8u * (STQ_NETWORK_LAYER_COUNT))
 
 /* The largest answer: an inference with all options always fits one frame. */

@@ -43,29 +43,29 @@ stq_host_output stq_host_first_output(void)
 }
 
 /* Run the layers up to and including `last`; STQ_HOST_DONE or the index of the one that refused. */
-static int32_t run_layers(int32_t last, uint32_t *digests)
+static int32_t run_layers(int32_t last, uint32_t *crcs)
 {
     for (int32_t layer = 0; layer <= last; layer++) {
         const stq_layer_info *info = &stq_network_layers[layer];
         if (stq_network_run_layer(layer) != STQ_OK) {
             return layer;
         }
-        if (digests != NULL) {
-            digests[layer] = crc32(info->output, info->output_bytes);
+        if (crcs != NULL) {
+            crcs[layer] = crc32(info->output, info->output_bytes);
         }
     }
     return STQ_HOST_DONE;
 }
 
 int32_t stq_host_run(int32_t samples, const void *levels, int32_t count, const stq_host_output *outputs, void *results,
-                     uint32_t *digests)
+                     uint32_t *crcs)
 {
     uint8_t *next = (uint8_t *)results;
 
     for (int32_t sample = 0; sample < samples; sample++) {
         const uint8_t *first = (const uint8_t *)levels + (size_t)sample * STQ_NETWORK_INPUT_BYTES;
         memcpy(stq_network_input(), first, STQ_NETWORK_INPUT_BYTES);
-        uint32_t *of_sample = digests == NULL ? NULL : digests + (size_t)sample * STQ_NETWORK_LAYER_COUNT;
+        uint32_t *of_sample = crcs == NULL ? NULL : crcs + (size_t)sample * STQ_NETWORK_LAYER_COUNT;
         const int32_t refused = run_layers(STQ_NETWORK_LAYER_COUNT - 1, of_sample);
         if (refused != STQ_HOST_DONE) {
             return refused;

@@ -3,7 +3,7 @@
  * host_main.c - the network as a filter: samples on stdin, results on stdout. The sanitized build is such a program,
  * because AddressSanitizer must be in a process from its start.
  *
- *   network                    for each sample: its logits, then the digest of every layer (uint32)
+ *   network                    for each sample: its logits, then the CRC-32 of every layer (uint32)
  *   network LAYER BYTES ...    the same with these outputs (stq_host_output) in place of the logits
  *   network LAYER              for each sample: the output of that layer
  *
@@ -30,7 +30,7 @@ static int write_all(const void *bytes, size_t count)
 
 static int write_results(const void *levels, int32_t count, const stq_host_output *outputs)
 {
-    static uint32_t digests[STQ_NETWORK_LAYER_COUNT];
+    static uint32_t crcs[STQ_NETWORK_LAYER_COUNT];
     size_t bytes = 0;
 
     for (int32_t i = 0; i < count; i++) {
@@ -39,9 +39,9 @@ static int write_results(const void *levels, int32_t count, const stq_host_outpu
     void *results = malloc(bytes);
     int code = 2;
     if (results != NULL) {
-        code = refused(stq_host_run(1, levels, count, outputs, results, digests)) ? 1
-               : write_all(results, bytes) && write_all(digests, sizeof digests)  ? 0
-                                                                                  : 2;
+        code = refused(stq_host_run(1, levels, count, outputs, results, crcs)) ? 1
+               : write_all(results, bytes) && write_all(crcs, sizeof crcs)     ? 0
+                                                                               : 2;
     }
     free(results);
     return code;

@@ -153,13 +153,13 @@ def _print(console: Console, found: LayerComparison, skipped: dict[str, str], fl
     from stq_deploy.cli._screen import plain
 
     table = light_table(f"{found.samples} samples, compared with {found.reference}")
-    for column in ("layer", "op", f"digest ({found.reference})", *found.executors):
+    for column in ("layer", "op", f"CRC ({found.reference})", *found.executors):
         table.add_column(escape(column))
     title, by_name, explanation = _float_column(floats)
     if floats is not None:
         table.add_column(title, justify="right")
     for row in found.rows:
-        cells = [plain(row.name), row.op, f"{row.digest:08x}"]
+        cells = [plain(row.name), row.op, f"{row.crc:08x}"]
         cells += [f"[red]{n} of {found.samples} differ[/red]" if n else "equal" for n in row.differing_samples.values()]
         if floats is not None:
             cells.append(by_name.get(row.name, ""))
@@ -212,7 +212,7 @@ def _as_json(
                 "index": row.index,
                 "name": row.name,
                 "op": row.op,
-                "digest": f"{row.digest:08x}",
+                "crc32": f"{row.crc:08x}",
                 "differing_samples": row.differing_samples,
             }
             for row in found.rows

@@ -22,7 +22,7 @@ from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.evaluation.streaming import Levels, stream_missing
 from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
 from stq_deploy.evaluation.task import Stated, scoring_of
-from stq_deploy.executors.base import digest
+from stq_deploy.executors.base import crc_of
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
@@ -199,8 +199,8 @@ def run_file(
         logits, others = results.logits(len(levels)), results.others(len(levels))
         cycles = [result.cycles for result in results.results.values() if result.cycles]
     first, *further = NumpyExecutor(program).run(levels)
-    digests = [[digest(one) for one in output] for output in further]
-    expected = np.array(digests, np.uint32).reshape(len(further), len(levels)).T
+    crcs = [[crc_of(one) for one in output] for output in further]
+    expected = np.array(crcs, np.uint32).reshape(len(further), len(levels)).T
     comparison = Comparison(
         samples=samples,
         source=file.name,

@@ -35,12 +35,14 @@ def open_board(board: Board, firmware: BuiltFirmware, port: str | None) -> Itera
 
 @contextmanager
 def open_emulated(
-    board: Board, firmware: BuiltFirmware, *, count: int = 1, counting: bool = False
+    board: Board, firmware: BuiltFirmware, *, count: int = 1, counting: bool = False, name: str = "emulated"
 ) -> Iterator[list[LinkExecutor]]:
     """`count` emulated boards running the built ELF; they end when the context does.
 
     Args:
+        count: how many.
         counting: count instructions, exactly and slowly; cycle counts are instructions then.
+        name: of each executor, for tables.
 
     Raises:
         StqError: no emulator runs this board, or it does not start.
@@ -51,7 +53,7 @@ def open_emulated(
             for _ in range(count)
         ]
         try:
-            yield [stack.enter_context(_open(board, firmware, one.port, "emulated")) for one in emulated]
+            yield [stack.enter_context(_open(board, firmware, one.port, name)) for one in emulated]
         except StqError:
             for one in emulated:
                 one.check(_LAST_WORDS_SECONDS)  # a stopped board knows the reason; the link notices only silence

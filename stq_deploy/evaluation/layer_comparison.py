@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError, printable
 from stq_deploy.executors import Executor
-from stq_deploy.executors.base import Digests
+from stq_deploy.executors.base import Crcs
 
 Levels = npt.NDArray[np.integer[Any]]
 ExecutorProgress = Callable[[str, int], None]
@@ -54,12 +54,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class ComparedLayer:
-    """One layer: a CRC-32 over its digests of all samples, and by executor how many samples differ."""
+    """One layer: a CRC-32 over its CRCs of all samples, and by executor how many samples differ."""
 
     index: int
     name: str
     op: str
-    digest: int
+    crc: int
     differing_samples: dict[str, int]
 
     @property
@@ -111,21 +111,21 @@ def compare_layers(
     levels: Levels,
     progress: ExecutorProgress = lambda _name, _done: None,
 ) -> LayerComparison:
-    """Run all executors on input levels (N, *input shape) and compare the digests of every layer.
+    """Run all executors on input levels (N, *input shape) and compare the CRCs of every layer.
 
     Raises:
         StqError: an executor fails.
     """
     layers = reference.program.layers
-    expected = _digests(reference, levels, progress)
-    found = {other.name: _digests(other, levels, progress) for other in others}
+    expected = _crcs(reference, levels, progress)
+    found = {other.name: _crcs(other, levels, progress) for other in others}
     rows = tuple(
         ComparedLayer(
             index=i,
             name=layer.name,
             op=layer.op.kind,
-            digest=zlib.crc32(np.ascontiguousarray(expected[:, i], "<u4").tobytes()),
-            differing_samples={name: int((digests[:, i] != expected[:, i]).sum()) for name, digests in found.items()},
+            crc=zlib.crc32(np.ascontiguousarray(expected[:, i], "<u4").tobytes()),
+            differing_samples={name: int((crcs[:, i] != expected[:, i]).sum()) for name, crcs in found.items()},
         )
         for i, layer in enumerate(layers)
     )
@@ -137,13 +137,11 @@ def compare_layers(
     return LayerComparison(reference.name, tuple(found), len(levels), rows, differences)
 
 
-def _digests(executor: Executor, levels: Levels, progress: ExecutorProgress) -> Digests:
-    return executor.layer_digests(levels, lambda done: progress(executor.name, done))
+def _crcs(executor: Executor, levels: Levels, progress: ExecutorProgress) -> Crcs:
+    return executor.layer_crcs(levels, lambda done: progress(executor.name, done))
 
 
-def _first_difference(
-    reference: Executor, other: Executor, levels: Levels, expected: Digests, found: Digests
-) -> Difference:
+def _first_difference(reference: Executor, other: Executor, levels: Levels, expected: Crcs, found: Crcs) -> Difference:
     """The earliest differing layer in the first differing sample; later differences may be its consequence."""
     layer = int(np.flatnonzero((found != expected).any(axis=0))[0])
     sample = int(np.flatnonzero(found[:, layer] != expected[:, layer])[0])

@@ -22,13 +22,14 @@ SECOND_EMULATOR = "mps2-an500"
 """A board whose emulator, QEMU, is not a Python package."""
 _SANITIZED = "-sanitized"
 
-_LOCAL: dict[str, Callable[[Program], Executor]] = {
-    "numpy": NumpyExecutor,
-    "host": lambda program: HostExecutor(program, kernels="reference"),
-    "host-cortex-m7": lambda program: HostExecutor(program, kernels="cortex_m7"),
-    "host-sanitized": lambda program: SanitizedExecutor(program, kernels="reference"),
-    "host-cortex-m7-sanitized": lambda program: SanitizedExecutor(program, kernels="cortex_m7"),
+_LOCAL: dict[str, Callable[[Program, str], Executor]] = {
+    "numpy": lambda program, name: NumpyExecutor(program, name=name),
+    "host": lambda program, name: HostExecutor(program, kernels="reference", name=name),
+    "host-cortex-m7": lambda program, name: HostExecutor(program, kernels="cortex_m7", name=name),
+    "host-sanitized": lambda program, name: SanitizedExecutor(program, kernels="reference", name=name),
+    "host-cortex-m7-sanitized": lambda program, name: SanitizedExecutor(program, kernels="cortex_m7", name=name),
 }
+"""Makers of the executors of this computer, which take the executor's name."""
 
 
 def executor_names() -> list[str]:
@@ -59,16 +60,14 @@ def open_executor(name: str, program: Program) -> Iterator[Executor]:
         StqError: an unknown name, or the executor cannot be had here (no compiler, no emulator).
     """
     if name in _LOCAL:
-        with _LOCAL[name](program) as executor:
-            executor.name = name
+        with _LOCAL[name](program, name) as executor:
             yield executor
     elif name in board_names():
         board = load_board(name)
         backend_of(board)  # looking for an emulator is faster than building
         with TemporaryDirectory(prefix="stq-build-") as folder:
             firmware = build_afresh(program, board, folder)
-            with open_emulated(board, firmware) as (emulated,):
-                emulated.name = name
+            with open_emulated(board, firmware, name=name) as (emulated,):
                 yield emulated
     else:
         raise no_such(f"there is no executor {name!r}", name, executor_names())

@@ -1,7 +1,7 @@
 """Results as they arrive, one JSON line each, so that an interrupted run goes on where it stopped.
 
 The first line ties the file to what was run: network, build, board and samples. Every further line is one
-sample: its index, its logits, the digests of further outputs, and the cycles per layer where they were asked for. The
+sample: its index, its logits, the CRCs of further outputs, and the cycles per layer where they were asked for. The
 last member of every line is `crc`, the CRC-32 (zlib's) of the bytes before it. Files of version 1 have no check sums;
 they are read and continued.
 """
@@ -177,7 +177,7 @@ class ResultsFile:
         return np.array([self.results[i].logits for i in range(limit)], np.int64)
 
     def others(self, limit: int) -> npt.NDArray[np.uint32]:
-        """(limit, outputs - 1): digests of the outputs after the first, of the first `limit` samples in their order.
+        """(limit, outputs - 1): CRCs of the outputs after the first, of the first `limit` samples in their order.
 
         Raises:
             KeyError: one of them has no result yet.
@@ -297,8 +297,8 @@ class ResultsFile:
             raise ValueError(f"{len(result.logits)} logits instead of {self.identity.classes}")
         if len(result.others) != self.identity.outputs - 1:
             raise ValueError(f"{len(result.others)} further outputs instead of {self.identity.outputs - 1}")
-        if any(not 0 <= digest < 2**32 for digest in result.others):
-            raise ValueError("a digest is not a number of 32 bits")
+        if any(not 0 <= crc < 2**32 for crc in result.others):
+            raise ValueError("a CRC is not a number of 32 bits")
 
     def _damaged(self, number: int, detail: str) -> StqError:
         return StqError(

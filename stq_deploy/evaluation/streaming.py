@@ -56,7 +56,7 @@ def stream_missing(
 
     Args:
         layer_cycles: ask for the cycles of every layer, and record them.
-        all_outputs: fetch every output, and record the digests of those after the first.
+        all_outputs: fetch every output, and record the CRCs of those after the first.
         progress: called with the number of results after each one.
 
     Raises:

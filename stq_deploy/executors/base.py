@@ -14,7 +14,7 @@ from stq_deploy.common.progress import SamplesDone
 from stq_deploy.program import Layer, Program
 
 Levels = npt.NDArray[np.integer[Any]]
-Digests = npt.NDArray[np.uint32]
+Crcs = npt.NDArray[np.uint32]
 Outputs = tuple[npt.NDArray[Any], ...]
 """Levels (N, *shape) of each of a network's outputs, in its order."""
 
@@ -42,7 +42,7 @@ class Executor(Protocol):
         """
         ...
 
-    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
         """uint32 (N, layers): CRC-32 (zlib's) of each layer's output bytes, little endian, for each sample.
 
         Raises:
@@ -70,7 +70,7 @@ class Executor(Protocol):
         self.close()
 
 
-def digest(output: npt.NDArray[Any]) -> int:
+def crc_of(output: npt.NDArray[Any]) -> int:
     """CRC-32 (zlib's) of an array's bytes, little endian."""
     return zlib.crc32(output.astype(output.dtype.newbyteorder("<"), copy=False).tobytes())
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import SamplesDone
 from stq_deploy.executors.base import (
-    Digests,
+    Crcs,
     Executor,
     Levels,
     Outputs,
@@ -50,6 +50,7 @@ class HostExecutor(Executor):
     Args:
         program: what to run.
         kernels: "cortex_m7", the sources that a board runs, which are also faster here; or "reference".
+        name: for tables.
         workers: inferences at a time; by default one per processor.
         cache_dir: see `build_host_library`.
 
@@ -60,17 +61,17 @@ class HostExecutor(Executor):
         StqError: the program cannot be built.
     """
 
-    name = "host"
-
     def __init__(
         self,
         program: Program,
         *,
         kernels: str = "cortex_m7",
+        name: str = "host",
         workers: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.program = program
+        self.name = name
         self.library = build_host_library(program, kernels=kernels, cache_dir=cache_dir)
         self._workers = workers or os.cpu_count() or 1
         self._free: SimpleQueue[ctypes.CDLL] = SimpleQueue()
@@ -80,10 +81,10 @@ class HostExecutor(Executor):
     def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
         return self._run(levels, progress)
 
-    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
-        digests = np.empty((len(levels), len(self.program.layers)), np.uint32)
-        self._run(levels, progress, digests)
-        return digests
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
+        crcs = np.empty((len(levels), len(self.program.layers)), np.uint32)
+        self._run(levels, progress, crcs)
+        return crcs
 
     def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
         tensor = checked_layer(self.program, layer).output
@@ -95,14 +96,14 @@ class HostExecutor(Executor):
     def close(self) -> None:
         """Does nothing: the executor holds only memory."""
 
-    def _run(self, levels: Levels, progress: SamplesDone | None, digests: Digests | None = None) -> Outputs:
+    def _run(self, levels: Levels, progress: SamplesDone | None, crcs: Crcs | None = None) -> Outputs:
         samples, places = checked_levels(self.program, levels), self.program.outputs
         records = np.empty(len(samples), output_record(self.program))
         outputs = (_Output * len(places))(*(_Output(place.layer, place.type.bytes) for place in places))
 
         def run_chunk(start: int) -> int:
             count = min(CHUNK, len(samples) - start)
-            part = None if digests is None else _address(digests[start:])
+            part = None if crcs is None else _address(crcs[start:])
             self._call(
                 lambda library: library.stq_host_run(
                     count, _address(samples[start:]), len(outputs), outputs, _address(records[start:]), part

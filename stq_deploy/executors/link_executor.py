@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from stq_deploy.common.progress import SamplesDone
 from stq_deploy.executors.base import (
-    Digests,
+    Crcs,
     Executor,
     Levels,
     Outputs,
@@ -44,7 +44,7 @@ class LinkExecutor(Executor):
     Args:
         program: what the board must run.
         session: open.
-        name: "serial" or "emulated".
+        name: for tables: "serial", "emulated", or the board's.
 
     Raises:
         WrongBoardError: the board runs another model, or states sizes that are not this network's.
@@ -67,12 +67,12 @@ class LinkExecutor(Executor):
                 output[i] = np.frombuffer(content, little_endian).reshape(output.shape[1:])
         return (first, *others)
 
-    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
-        digests = np.empty((len(levels), len(self.program.layers)), np.uint32)
-        for i, inference in enumerate(self._infer(levels, progress, digests=True)):
-            assert inference.digests is not None  # asked for
-            digests[i] = inference.digests
-        return digests
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
+        crcs = np.empty((len(levels), len(self.program.layers)), np.uint32)
+        for i, inference in enumerate(self._infer(levels, progress, crcs=True)):
+            assert inference.crcs is not None  # asked for
+            crcs[i] = inference.crcs
+        return crcs
 
     def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
         tensor = checked_layer(self.program, layer).output
@@ -84,7 +84,7 @@ class LinkExecutor(Executor):
         self,
         samples: Iterable[Levels],
         *,
-        digests: bool = False,
+        crcs: bool = False,
         layer_cycles: bool = False,
         all_outputs: bool = False,
     ) -> Iterator[Inference]:
@@ -98,7 +98,7 @@ class LinkExecutor(Executor):
         """
         checked = (checked_levels(self.program, sample[None])[0] for sample in samples)
         others = self._others if all_outputs else ()
-        return self.session.infer(checked, digests=digests, layer_cycles=layer_cycles, others=others)
+        return self.session.infer(checked, crcs=crcs, layer_cycles=layer_cycles, others=others)
 
     @property
     def _others(self) -> list[int]:
@@ -109,11 +109,11 @@ class LinkExecutor(Executor):
         self.session.close()
 
     def _infer(
-        self, levels: Levels, progress: SamplesDone | None, *, digests: bool = False, all_outputs: bool = False
+        self, levels: Levels, progress: SamplesDone | None, *, crcs: bool = False, all_outputs: bool = False
     ) -> Iterator[Inference]:
         samples = checked_levels(self.program, levels)
         others = self._others if all_outputs else ()
-        for done, inference in enumerate(self.session.infer(samples, digests=digests, others=others), start=1):
+        for done, inference in enumerate(self.session.infer(samples, crcs=crcs, others=others), start=1):
             yield inference
             if progress:
                 progress(done)

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from stq_deploy.common.progress import SamplesDone
 from stq_deploy.executors.base import (
-    Digests,
+    Crcs,
     Executor,
     Levels,
     Outputs,
     checked_layer,
     checked_levels,
-    digest,
+    crc_of,
     empty_outputs,
 )
 from stq_deploy.network import reference
@@ -28,10 +28,9 @@ BATCH = 64
 class NumpyExecutor(Executor):
     """Runs a program's network by `stq_deploy.network.reference`."""
 
-    name = "numpy"
-
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, name: str = "numpy") -> None:
         self.program = program
+        self.name = name
 
     def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
         levels = checked_levels(self.program, levels)
@@ -45,19 +44,19 @@ class NumpyExecutor(Executor):
                 progress(start + len(part))
         return outputs
 
-    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
         program = self.program
         levels = checked_levels(program, levels)
-        digests = np.empty((len(levels), len(program.layers)), np.uint32)
+        crcs = np.empty((len(levels), len(program.layers)), np.uint32)
         index = {layer.name: layer.index for layer in program.layers}
         for start in range(0, len(levels), BATCH):
             part = levels[start : start + BATCH]
             for op, outputs in reference.run_layers(program.network, part):
                 if op.name in index:
-                    digests[start : start + len(part), index[op.name]] = [digest(output) for output in outputs]
+                    crcs[start : start + len(part), index[op.name]] = [crc_of(output) for output in outputs]
             if progress:
                 progress(start + len(part))
-        return digests
+        return crcs
 
     def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
         wanted = checked_layer(self.program, layer).op

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import SamplesDone
 from stq_deploy.executors.base import (
-    Digests,
+    Crcs,
     Executor,
     Levels,
     Outputs,
@@ -36,26 +36,31 @@ class SanitizedExecutor(Executor):
     Args:
         program: what to run.
         kernels: "reference" or "cortex_m7".
+        name: for tables.
         cache_dir: see `build_host_library`.
 
     Raises:
         StqError: the program cannot be built, or the compiler has no AddressSanitizer.
     """
 
-    name = "host-sanitized"
-
     def __init__(
-        self, program: Program, *, kernels: str = "reference", cache_dir: str | os.PathLike[str] | None = None
+        self,
+        program: Program,
+        *,
+        kernels: str = "reference",
+        name: str = "host-sanitized",
+        cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.program = program
+        self.name = name
         self._executable = build_host_library(program, kernels=kernels, sanitize=True, cache_dir=cache_dir)
 
     def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
         return outputs_of(self.program, self._results(levels, progress)["outputs"])
 
-    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
-        digests: Digests = self._results(levels, progress)["digests"]
-        return digests
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
+        crcs: Crcs = self._results(levels, progress)["crcs"]
+        return crcs
 
     def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
         tensor = checked_layer(self.program, layer).output
@@ -67,10 +72,10 @@ class SanitizedExecutor(Executor):
         """Does nothing: no process outlives its call."""
 
     def _results(self, levels: Levels, progress: SamplesDone | None) -> npt.NDArray[Any]:
-        """Structured array (N,) with fields `outputs` (an `output_record`) and `digests`, as it is written."""
+        """Structured array (N,) with fields `outputs` (an `output_record`) and `crcs`, as it is written."""
         program = self.program
         samples = checked_levels(program, levels)
-        record = np.dtype([("outputs", output_record(program)), ("digests", np.uint32, (len(program.layers),))])
+        record = np.dtype([("outputs", output_record(program)), ("crcs", np.uint32, (len(program.layers),))])
         outputs = [str(number) for place in program.outputs for number in (place.layer, place.type.bytes)]
         results = np.empty(len(samples), record)
         for start in range(0, len(samples), CHUNK):

@@ -80,7 +80,7 @@ def children(pid: int) -> list[int]:
 
 
 def test_equal_bytes_and_equal_counts(network: Network, board: Board, compiler: Compiler, tmp_path: Path) -> None:
-    """Two emulators and the definition: one digest for every layer, and one count."""
+    """Two emulators and the definition: one CRC for every layer, and one count."""
     pytest.importorskip("unicorn")
     levels = random_levels(network, SAMPLES)
     reference = NumpyExecutor(plan_network(network))
@@ -88,10 +88,10 @@ def test_equal_bytes_and_equal_counts(network: Network, board: Board, compiler: 
     for name in BOARDS:
         firmware = build_afresh(plan_network(network), load_board(name), tmp_path / name)
         with open_emulated(load_board(name), firmware, counting=True) as (executor,):
-            results = list(executor.stream(levels, digests=True, layer_cycles=True))
+            results = list(executor.stream(levels, crcs=True, layer_cycles=True))
             facts = executor.session.facts
         assert facts.board == name
-        np.testing.assert_array_equal([r.digests for r in results], reference.layer_digests(levels))
+        np.testing.assert_array_equal([r.crcs for r in results], reference.layer_crcs(levels))
         np.testing.assert_array_equal([r.logits for r in results], reference.run(levels)[0].reshape(SAMPLES, -1))
         counts[name] = np.array([r.layer_cycles for r in results])
         assert [r.cycles for r in results] == counts[name].sum(axis=1).tolist()

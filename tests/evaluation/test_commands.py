@@ -201,7 +201,7 @@ def test_verify_on_the_emulated_board(work: Path) -> None:
 def test_verify_names_what_differs(work: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first verification sample is the input's maximum everywhere: break it there."""
     top = np.full(network.input_type.shape, network.input_type.maximum)
-    monkeypatch.setitem(open_executor._LOCAL, "host", lambda program: BrokenExecutor(program, 1, top))
+    monkeypatch.setitem(open_executor._LOCAL, "host", lambda program, name: BrokenExecutor(program, 1, top, name=name))
     done = invoke("verify", "--model", work / "net.stq", "--executors", "numpy,host", "--json")
     (difference,) = json_of(done, exit_code=1)["differences"]
     assert (difference["executor"], difference["layer"], difference["sample"]) == ("host", 1, 0)

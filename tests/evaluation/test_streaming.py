@@ -92,7 +92,7 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     assert threading.active_count() == before
 
 
-def test_digests_of_further_outputs_are_kept(tmp_path: Path) -> None:
+def test_crcs_of_further_outputs_are_kept(tmp_path: Path) -> None:
     identity = dataclasses.replace(IDENTITY, outputs=3)
     expected = [[zlib.crc32(bytes([i])), zlib.crc32(b"same")] for i in range(6)]
     for done in (4, 6):  # the second run resumes

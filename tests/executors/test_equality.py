@@ -25,10 +25,10 @@ WIDE_INPUT = [random_network(seed, input_dtype="int16") for seed in range(6)]
 
 
 def assert_equal(executor: Executor) -> None:
-    """Equal logits and digests; else the failure names the first layer that differs, its kernel, where."""
+    """Equal logits and CRCs; else the failure names the first layer that differs, its kernel, where."""
     reference = NumpyExecutor(executor.program)
     levels = random_levels(executor.program.network, SAMPLES)
-    different = executor.layer_digests(levels) != reference.layer_digests(levels)
+    different = executor.layer_crcs(levels) != reference.layer_crcs(levels)
     if different.any():
         layer = int(np.flatnonzero(different.any(axis=0))[0])
         sample = int(np.flatnonzero(different[:, layer])[0])

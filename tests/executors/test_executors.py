@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.executors.base import Executor, digest
+from stq_deploy.evaluation.open_executor import open_executor
+from stq_deploy.executors.base import Executor, crc_of
 from stq_deploy.executors.host_executor import CHUNK, HostExecutor
 from stq_deploy.executors.numpy_executor import BATCH, NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
@@ -35,28 +36,28 @@ def executor(request: pytest.FixtureRequest, host_cache: Path) -> Iterator[Execu
         yield made
 
 
-def test_digest_is_zlibs_crc32_of_little_endian_bytes() -> None:
-    assert digest(np.frombuffer(b"123456789", np.int8)) == 0xCBF43926  # the CRC-32 check value
-    assert digest(np.frombuffer(b"1234", np.dtype("<i2"))) == digest(np.frombuffer(b"2143", np.dtype(">i2")))
+def test_crc_is_zlibs_crc32_of_little_endian_bytes() -> None:
+    assert crc_of(np.frombuffer(b"123456789", np.int8)) == 0xCBF43926  # the CRC-32 check value
+    assert crc_of(np.frombuffer(b"1234", np.dtype("<i2"))) == crc_of(np.frombuffer(b"2143", np.dtype(">i2")))
 
 
 def test_results_have_the_networks_shapes_and_types(executor: Executor) -> None:
     levels = random_levels(NETWORK, 3)
-    logits, digests = executor.run(levels)[0], executor.layer_digests(levels)
+    logits, crcs = executor.run(levels)[0], executor.layer_crcs(levels)
     assert logits.shape == (3, *NETWORK.output_type.shape)
     assert logits.dtype == NETWORK.output_type.dtype
-    assert digests.shape == (3, len(PROGRAM.layers))
-    assert digests.dtype == np.uint32
+    assert crcs.shape == (3, len(PROGRAM.layers))
+    assert crcs.dtype == np.uint32
 
 
-def test_digests_are_those_of_the_layer_outputs(executor: Executor) -> None:
+def test_crcs_are_those_of_the_layer_outputs(executor: Executor) -> None:
     sample = random_levels(NETWORK, 1)
     outputs = {op.name: value[0] for op, value in reference.run_layers(NETWORK, sample)}
     for i, layer in enumerate(PROGRAM.layers):
         output = executor.layer_output(sample[0], i)
         assert output.dtype == outputs[layer.name].dtype
         assert np.array_equal(output, outputs[layer.name])
-        assert executor.layer_digests(sample)[0, i] == digest(outputs[layer.name])
+        assert executor.layer_crcs(sample)[0, i] == crc_of(outputs[layer.name])
 
 
 def test_many_samples_stay_in_order_and_progress_reaches_the_end(executor: Executor) -> None:
@@ -70,18 +71,18 @@ def test_many_samples_stay_in_order_and_progress_reaches_the_end(executor: Execu
 def test_no_samples_give_no_results(executor: Executor) -> None:
     levels = random_levels(NETWORK, 1)[:0]
     assert executor.run(levels)[0].shape == (0, *NETWORK.output_type.shape)
-    assert executor.layer_digests(levels).shape == (0, len(PROGRAM.layers))
+    assert executor.layer_crcs(levels).shape == (0, len(PROGRAM.layers))
 
 
 def test_results_do_not_depend_on_what_ran_before(executor: Executor) -> None:
     levels = random_levels(NETWORK, 6)
-    forwards, backwards = executor.layer_digests(levels), executor.layer_digests(levels[::-1])
+    forwards, backwards = executor.layer_crcs(levels), executor.layer_crcs(levels[::-1])
     assert np.array_equal(forwards, backwards[::-1])
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 99, 99, 1)])
 def test_a_wrong_shape_is_refused(executor: Executor, shape: tuple[int, ...]) -> None:
-    for method in (executor.run, executor.layer_digests):
+    for method in (executor.run, executor.layer_crcs):
         with pytest.raises(StqError, match="input levels have shape"):
             method(np.zeros(shape, np.int64))
 
@@ -97,6 +98,12 @@ def test_levels_outside_the_range_are_refused(executor: Executor) -> None:
 def test_a_layer_that_is_not_there_is_refused(executor: Executor, layer: int) -> None:
     with pytest.raises(StqError, match="there is no layer"):
         executor.layer_output(random_levels(NETWORK, 1)[0], layer)
+
+
+@pytest.mark.parametrize("name", ["numpy", "host", "host-cortex-m7"])
+def test_an_executor_has_the_name_it_is_opened_by(name: str) -> None:
+    with open_executor(name, PROGRAM) as opened:
+        assert opened.name == name
 
 
 def test_closing_twice_takes_nothing_from_another_executor(executor: Executor, host_cache: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.common.progress import SamplesDone
-from stq_deploy.executors.base import Digests, Levels, digest
+from stq_deploy.executors.base import Crcs, Levels, crc_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.program import Program
 
@@ -15,17 +15,15 @@ from stq_deploy.program import Program
 class BrokenExecutor(NumpyExecutor):
     """Right except in one element of one layer in one sample; `heals` makes only the first run wrong."""
 
-    name = "broken"
-
-    def __init__(self, program: Program, layer: int, sample: Any, heals: bool = False) -> None:
-        super().__init__(program)
+    def __init__(self, program: Program, layer: int, sample: Any, heals: bool = False, *, name: str = "broken") -> None:
+        super().__init__(program, name=name)
         self.layer, self.sample, self.heals = layer, sample, heals
 
-    def layer_digests(self, levels: Levels, progress: SamplesDone | None = None) -> Digests:
-        digests = super().layer_digests(levels, progress).copy()
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
+        crcs = super().layer_crcs(levels, progress).copy()
         for i in np.flatnonzero((levels == self.sample).all(axis=(1, 2, 3))):
-            digests[i, self.layer] = digest(self.spoil(super().layer_output(levels[i], self.layer)))
-        return digests
+            crcs[i, self.layer] = crc_of(self.spoil(super().layer_output(levels[i], self.layer)))
+        return crcs
 
     def layer_output(self, levels: Levels, layer: int) -> Any:
         right = super().layer_output(levels, layer)

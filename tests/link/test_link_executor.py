@@ -42,19 +42,19 @@ def executor(board: Path, network: Network = NETWORK) -> LinkExecutor:
     return LinkExecutor(plan_network(network), session, name="simulated")
 
 
-def test_logits_digests_and_layer_outputs_are_the_references(generated_board: Path) -> None:
+def test_logits_crcs_and_layer_outputs_are_the_references(generated_board: Path) -> None:
     finished: list[int] = []
     with executor(generated_board) as on_board, NumpyExecutor(plan_network(NETWORK)) as reference:
         logits = on_board.run(LEVELS, finished.append)[0]
         assert logits.dtype == reference.run(LEVELS)[0].dtype
         assert (logits == reference.run(LEVELS)[0]).all()
-        digests = reference.layer_digests(LEVELS)
-        assert (on_board.layer_digests(LEVELS) == digests).all()
-        for layer in range(digests.shape[1]):
+        crcs = reference.layer_crcs(LEVELS)
+        assert (on_board.layer_crcs(LEVELS) == crcs).all()
+        for layer in range(crcs.shape[1]):
             output, wanted = (one.layer_output(LEVELS[3], layer) for one in (on_board, reference))
             assert (output.dtype, output.shape) == (wanted.dtype, wanted.shape)
             assert (output == wanted).all()
-        streamed = list(on_board.stream(iter(LEVELS), digests=True, layer_cycles=True))
+        streamed = list(on_board.stream(iter(LEVELS), crcs=True, layer_cycles=True))
         assert [result.logits.tolist() for result in streamed] == logits.reshape(len(LEVELS), -1).tolist()
         outputs = reference.run(LEVELS)
         assert len(outputs) > 1

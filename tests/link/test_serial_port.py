@@ -62,7 +62,7 @@ def start_board(board_program: Path) -> StartBoard:
 
 def test_inference_over_a_pty(start_board: StartBoard) -> None:
     with start_board() as (path, _), Session(open_serial(path, 921_600)) as session:
-        results = list(session.infer(SAMPLES, digests=True, layer_cycles=True))
+        results = list(session.infer(SAMPLES, crcs=True, layer_cycles=True))
         assert (np.array([result.logits for result in results]) == LOGITS).all()
         assert session.counters().inferences == len(SAMPLES)
         assert session.layer_output(SAMPLES[0], 2) == LOGITS[0].tobytes()

@@ -121,15 +121,15 @@ def test_hello_tells_the_facts(greeted: Board) -> None:
     )
 
 
-def test_an_inference_gives_logits_digests_and_cycles(greeted: Board) -> None:
-    flags = InferFlags.DIGESTS | InferFlags.CYCLES
+def test_an_inference_gives_logits_crcs_and_cycles(greeted: Board) -> None:
+    flags = InferFlags.CRCS | InferFlags.CYCLES
     answer = greeted.send(FrameType.INFER, 1, messages.infer_payload(flags, SAMPLE.tobytes()))
     found = messages.parse_inference(answer.payload, flags, greeted.hello(NONCE + 1))
     logits = expected_logits(SAMPLE)
     assert found.logits.tolist() == logits.tolist()
     assert found.top1 == logits.argmax()
-    assert found.digests is not None
-    assert found.digests[2] == zlib.crc32(logits.tobytes())
+    assert found.crcs is not None
+    assert found.crcs[2] == zlib.crc32(logits.tobytes())
     assert found.layer_cycles is not None
     assert found.layer_cycles.tolist() == [100, 200, 300]
     assert found.cycles == 600
@@ -324,11 +324,11 @@ def test_offset_zero_starts_an_input_anew(greeted: Board) -> None:
 
 def test_a_layers_output_is_read_within_its_bounds(greeted: Board) -> None:
     answer = greeted.send(FrameType.RUN_TO_LAYER, 1, messages.run_to_layer_payload(1, SAMPLE.tobytes()))
-    size, digest = messages.parse_run_to_layer(answer.payload)
+    size, crc = messages.parse_run_to_layer(answer.payload)
     assert (size, greeted.runs) == (2048, [1, 1, 0])
     first = greeted.send(FrameType.READ_OUTPUT, 2, messages.read_output_payload(0, 0, 1280)).payload
     rest = greeted.send(FrameType.READ_OUTPUT, 3, messages.read_output_payload(0, 1280, 768)).payload
-    assert zlib.crc32(first + rest) == digest
+    assert zlib.crc32(first + rest) == crc
     assert greeted.send(FrameType.READ_OUTPUT, 4, messages.read_output_payload(0, 2048, 0)).payload == b""
     outside = [(0, 1281), (1, 2048), (2048, 1), (2049, 0), (0xFFFFFFFF, 2), (2, 0xFFFFFFFF)]
     for n, (offset, length) in enumerate(outside, start=5):

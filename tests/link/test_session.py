@@ -51,11 +51,11 @@ def logits_of(session: Session, samples: np.ndarray = SAMPLES) -> np.ndarray:
 def test_a_good_line_needs_no_repeats_and_hides_the_wire(board: SimulatedBoard, open_session: OpenSession) -> None:
     session = open_session(board)
     begin = board.now()
-    results = list(session.infer(SAMPLES, digests=True, layer_cycles=True))
+    results = list(session.infer(SAMPLES, crcs=True, layer_cycles=True))
     assert (np.array([result.logits for result in results]) == LOGITS).all()
     for result in results:
-        assert result.digests is not None
-        assert result.digests[2] == zlib.crc32(result.logits.tobytes())
+        assert result.crcs is not None
+        assert result.crcs[2] == zlib.crc32(result.logits.tobytes())
         assert result.layer_cycles is not None
         assert result.cycles == result.layer_cycles.sum() == 600
     assert board.runs == len(SAMPLES)
@@ -139,7 +139,7 @@ def test_all_outputs_survive_damage_and_resets(
     damage = {"to_board": Damage(seed, 2e-4), "to_host": Damage(seed + 1, 2e-4)}
     board = SimulatedBoard(board_library, **damage, resets_after=resets, inference_seconds=0.003)
     session = open_session(board)
-    results = list(session.infer(SAMPLES[:12], digests=True, others=(2048,)))
+    results = list(session.infer(SAMPLES[:12], crcs=True, others=(2048,)))
     assert [result.others for result in results] == [(sums,) for sums in SUMS[:12]]
     assert (np.array([result.logits for result in results]) == LOGITS[:12]).all()
     assert board.runs <= 12 + 2 * len(resets)
@@ -357,7 +357,7 @@ LIES = [
     *(stated(**{name: number}) for name in ("max_request", "max_answer") for number in (0, 63, 2**16, 2**32 - 1)),
     stated(window=1025),
     stated(input_bytes=(1 << 24) + 1),
-    stated(output_count=311),  # with three layers' digests and cycles, more than the largest answer holds
+    stated(output_count=311),  # with three layers' CRCs and cycles, more than the largest answer holds
     stated(layer_count=154),
 ]  # fmt: skip
 

@@ -173,7 +173,7 @@ expected = levels[:, :4].reshape(6, 2, 2, 2, 2, 3).max(axis=(2, 4)) + 4
 equal = {}
 for kernels in ("reference", "cortex_m7"):
     with HostExecutor(program, kernels=kernels, workers=1, cache_dir=work / "cache") as host:
-        equal[kernels] = bool((host.layer_digests(levels) == reference.layer_digests(levels)).all())
+        equal[kernels] = bool((host.layer_crcs(levels) == reference.layer_crcs(levels)).all())
         equal[kernels] &= bool((host.run(levels)[0] == expected).all())
 print(json.dumps({
     "package": stq_deploy.__file__,

@@ -98,7 +98,7 @@ def test_the_bounds_hold_for_the_firmware(
     bench = Bench(built.elf)
     watch = StackWatch(bench, built.elf, range(bottom, top + 1))
     with bench, Session(BenchTransport(bench)) as session:
-        results = list(session.infer(levels, digests=True, layer_cycles=True))
+        results = list(session.infer(levels, crcs=True, layer_cycles=True))
     expected = NumpyExecutor(plan_network(network)).run(levels)[0].reshape(2, -1)
     np.testing.assert_array_equal([result.logits for result in results], expected)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from unicorn import (
     UC_HOOK_INTR,
@@ -44,6 +45,27 @@ _SLEEP_SLICE_SECONDS = 0.5
 _NEVER = 0xFFFF_FFFF  # a stop address that no instruction has
 # Numbers of QEMU's Arm exceptions, as Unicorn reports them.
 _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT = 2, 3, 4, 7, 8
+
+
+@dataclass
+class _Stop:
+    """Why the core has stopped; a new one for each time it starts to run.
+
+    Attributes:
+        trouble: what `run` must react to; None for an ordinary stop.
+        trouble_pc: address of the instruction with the trouble; 0 if the PC is that address.
+        paused: a hook stopped the core, so that the instruction before the PC did not.
+        before_access: the pause came with an access to a peripheral, which the core has not yet repeated.
+        exception: number of Unicorn's exception; None without one.
+        bad_access: the first access that no memory took.
+    """
+
+    trouble: Exception | None = None
+    trouble_pc: int = 0
+    paused: bool = False
+    before_access: bool = False
+    exception: int | None = None
+    bad_access: BadAccess | None = None
 
 
 class Machine:
@@ -108,7 +130,7 @@ class Machine:
                 if end is not None:
                     return end
             except Stopping as end_of_life:
-                return self._describe(end_of_life, self._trouble_pc or self._core.pc)
+                return self._describe(end_of_life, self._stop.trouble_pc or self._core.pc)
         return None
 
     def bytes_arrived(self) -> None:
@@ -158,12 +180,7 @@ class Machine:
             reset_flags,
         )
         self._deferred: list[Callable[[], None]] = []
-        self._trouble: Exception | None = None
-        self._trouble_pc = 0
-        self._paused = False
-        self._paused_by_access = False
-        self._interrupt: int | None = None
-        self._bad_access: BadAccess | None = None
+        self._stop = _Stop()
         self._access_pc = 0
         self._suspended: Repetition = None
         self._hint_passed = 0
@@ -204,37 +221,35 @@ class Machine:
         if self._chip.watchdog.expired:
             raise WatchdogReset
         self._checked.drop_trusted()
-        if self._trouble is None:
+        if self._stop.trouble is None:
             if self._exceptions.take_interrupt():
                 self._suspended = self._chip.bus.suspend()
             self._emulate()
-        trouble, self._trouble = self._trouble, None
-        if trouble is not None:
+        stop = self._stop
+        if stop.trouble is not None:
+            trouble, stop.trouble = stop.trouble, None
             raise trouble
-        if self._interrupt is not None:
-            self._on_exception(self._interrupt)
-        elif self._paused_by_access:
+        if stop.exception is not None:
+            self._on_exception(stop.exception)
+        elif stop.before_access:
             self._chip.bus.stopped_before_access(self._next_accessed())
         elif self._counter is not None and self._counter.stopped_for_attention:
             self._counter.stopped_for_attention = False
             self._chip.usart.arrive()
-        elif not self._paused and self._halfword(self._core.pc - 2) == WFI:
+        elif not stop.paused and self._halfword(self._core.pc - 2) == WFI:
             self._sleep()
 
     def _emulate(self) -> None:
         """Run until something stops the core."""
         core, counter = self._core, self._counter
-        self._paused = self._paused_by_access = False
-        self._interrupt = None
-        self._bad_access = None
-        self._trouble_pc = 0
+        self._stop = _Stop()
         if counter is not None:
             counter.in_handler = self._exceptions.in_handler
         try:
             core.uc.emu_start(core.pc | 1, _NEVER)
         except UcError as error:
-            if self._trouble is None:
-                self._trouble = self._explain(error)
+            if self._stop.trouble is None:
+                self._stop.trouble = self._explain(error)
         if counter is not None:
             counter.stopped(core.pc)
 
@@ -294,11 +309,11 @@ class Machine:
         return (ran + self._slept) * self._watchdog_speed
 
     def _pause(self) -> None:
-        self._paused = True
+        self._stop.paused = True
         self._core.uc.emu_stop()
 
     def _pause_by_access(self) -> None:
-        self._paused_by_access = True
+        self._stop.before_access = True
         self._pause()
 
     def _unmasked(self) -> None:
@@ -310,9 +325,9 @@ class Machine:
             self._pause()
 
     def _stop_here(self, trouble: Exception | None) -> None:
-        if self._trouble is None and trouble is not None:
-            self._trouble = trouble
-            self._trouble_pc = self._core.pc
+        if self._stop.trouble is None and trouble is not None:
+            self._stop.trouble = trouble
+            self._stop.trouble_pc = self._core.pc
         self._pause()
 
     # Unicorn's hooks
@@ -331,9 +346,9 @@ class Machine:
             self._peripheral_trouble(error)
 
     def _peripheral_trouble(self, error: Exception) -> None:
-        if self._trouble is None:
-            self._trouble = error
-            self._trouble_pc = self._access_pc
+        if self._stop.trouble is None:
+            self._stop.trouble = error
+            self._stop.trouble_pc = self._access_pc
         self._pause()
 
     def _before_peripheral(self, _uc: Uc, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
@@ -350,12 +365,12 @@ class Machine:
             )
 
     def _on_interrupt(self, uc: Uc, number: int, _data: object) -> None:
-        self._interrupt = number
+        self._stop.exception = number
         uc.emu_stop()
 
     def _on_bad_access(self, _uc: Uc, kind: int, address: int, _size: int, _value: int, _data: object) -> bool:
-        if self._bad_access is None:
-            self._bad_access = BadAccess(kind, address, self._core.pc)
+        if self._stop.bad_access is None:
+            self._stop.bad_access = BadAccess(kind, address, self._core.pc)
         return False
 
     # What stopped the core
@@ -390,9 +405,9 @@ class Machine:
 
     def _explain(self, error: UcError) -> Exception | None:
         """The hardware's reason for Unicorn's stop; None for a hint instruction."""
-        core, bad = self._core, self._bad_access
+        core, bad = self._core, self._stop.bad_access
         if bad is not None:
-            self._trouble_pc = bad.pc
+            self._stop.trouble_pc = bad.pc
             return explain_access(bad, self._memories.at(bad.address), self._chip)
         pc = core.pc
         if not core.is_thumb:
@@ -404,7 +419,7 @@ class Machine:
             )
         if self._halfword(pc - 2) in (WFE, YIELD) and self._hint_passed != pc:
             self._hint_passed = pc  # Unicorn stops after these two as if they were invalid
-            self._paused = True
+            self._stop.paused = True
             return None
         return HardwareFault(
             f"0x{self._halfword(pc):04X} is executed",
@@ -415,7 +430,7 @@ class Machine:
 
     def _take_fault(self, fault: HardwareFault) -> EmulatorRefusal | None:
         """Enter the program's handler; a refusal if that is impossible."""
-        pc, return_address = self._trouble_pc or self._core.pc, self._core.pc
+        pc, return_address = self._stop.trouble_pc or self._core.pc, self._core.pc
         refusal = self._describe(fault, pc)
         if fault.status & ex.IMPRECISE and return_address == pc:
             return_address += 4 if is_wide(self._halfword(pc)) else 2

@@ -91,8 +91,8 @@ class Inference:
     Attributes:
         logits: int32 (output_count,), fixed-point.
         top1: index of the first largest logit, as the board computed it.
-        cycles: of all layers together, without link and digests.
-        digests: uint32 (layer_count,), CRC-32 of each layer's output bytes; None if not asked for.
+        cycles: of all layers together, without link and CRCs.
+        crcs: uint32 (layer_count,), CRC-32 of each layer's output bytes; None if not asked for.
         layer_cycles: uint32 (layer_count,); None if not asked for.
         others: bytes of the outputs after the first, as in the board's memory, as far as asked for.
     """
@@ -100,7 +100,7 @@ class Inference:
     logits: npt.NDArray[np.int32]
     top1: int
     cycles: int
-    digests: npt.NDArray[np.uint32] | None
+    crcs: npt.NDArray[np.uint32] | None
     layer_cycles: npt.NDArray[np.uint32] | None
     others: tuple[bytes, ...] = ()
 
@@ -235,9 +235,9 @@ def parse_inference(payload: bytes, flags: InferFlags, facts: BoardFacts) -> Inf
     Raises:
         AnswerError: wrong length, other flags than requested, or a top-1 index that contradicts the logits.
     """
-    digests = facts.layer_count if flags & InferFlags.DIGESTS else 0
+    crcs = facts.layer_count if flags & InferFlags.CRCS else 0
     cycle_counts = facts.layer_count if flags & InferFlags.CYCLES else 0
-    expected = _INFER_ANSWER.size + 4 * (facts.output_count + digests + cycle_counts)
+    expected = _INFER_ANSWER.size + 4 * (facts.output_count + crcs + cycle_counts)
     if len(payload) != expected:
         raise AnswerError(f"an inference has {len(payload)} bytes, {expected} were expected")
     answered, top1, cycles = _INFER_ANSWER.unpack_from(payload)
@@ -245,30 +245,30 @@ def parse_inference(payload: bytes, flags: InferFlags, facts: BoardFacts) -> Inf
     logits = words[: facts.output_count].view(np.int32)
     if answered != flags or top1 != int(logits.argmax()):
         raise AnswerError(f"flags {answered}, top-1 index {top1} for logits {logits.tolist()}")
-    after_digests = facts.output_count + digests
+    after_crcs = facts.output_count + crcs
     return Inference(
         logits=logits,
         top1=top1,
         cycles=cycles,
-        digests=words[facts.output_count : after_digests] if digests else None,
-        layer_cycles=words[after_digests:] if cycle_counts else None,
+        crcs=words[facts.output_count : after_crcs] if crcs else None,
+        layer_cycles=words[after_crcs:] if cycle_counts else None,
     )
 
 
 def parse_run_to_layer(payload: bytes) -> tuple[int, int]:
-    """Bytes of the layer's output, and its digest."""
-    output_bytes, digest = _unpack(_U32_U32, payload, "a layer's output")
-    return output_bytes, digest
+    """Bytes of the layer's output, and its CRC-32."""
+    output_bytes, crc = _unpack(_U32_U32, payload, "a layer's output")
+    return output_bytes, crc
 
 
-def check_output(output: bytes, output_bytes: int, digest: int) -> None:
+def check_output(output: bytes, output_bytes: int, crc: int) -> None:
     """Check that `output` is what `parse_run_to_layer` announced.
 
     Raises:
         AnswerError: it is not.
     """
-    if len(output) != output_bytes or zlib.crc32(output) != digest:
-        raise AnswerError(f"the {len(output)} bytes of a layer's output do not have the digest {digest:08x}")
+    if len(output) != output_bytes or zlib.crc32(output) != crc:
+        raise AnswerError(f"the {len(output)} bytes of a layer's output do not have the CRC-32 {crc:08x}")
 
 
 def parse_layer_info(payload: bytes) -> LayerInfo:

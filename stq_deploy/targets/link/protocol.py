@@ -35,7 +35,7 @@ class InferFlags(IntFlag):
     """Optional parts of an INFER answer."""
 
     NONE = 0
-    DIGESTS = 1
+    CRCS = 1
     CYCLES = 2
 
 

@@ -19,8 +19,8 @@ from stq_deploy.targets.link.faults import BoardFault, FaultRecord, Locate, desc
 from stq_deploy.targets.link.framing import Damaged, Frame, FrameDecoder, encode_frame
 from stq_deploy.targets.link.identity import ExpectedBoard, NetworkFacts, check_identity, contradiction
 from stq_deploy.targets.link.messages import BoardCounters, BoardFacts, Inference, LayerInfo
-from stq_deploy.targets.link.patience import Patience
 from stq_deploy.targets.link.protocol import ANSWER, VERSION, FrameType, InferFlags, ResetCause
+from stq_deploy.targets.link.retransmission_timer import RetransmissionTimer
 from stq_deploy.targets.link.statistics import LinkStatistics
 from stq_deploy.targets.link.timeouts import TIMEOUTS, Timeouts
 from stq_deploy.targets.link.transport import Transport
@@ -74,7 +74,7 @@ class Session:
         self._damage_before = False
         self._facts: BoardFacts | None = None
         self._delivery: Delivery | None = None
-        self._patience = Patience(timeouts)
+        self._timer = RetransmissionTimer(timeouts)
         self._asks_where = False
         self._before_answer = LinkStatistics()  # as they were when the wait for the next answer began
 
@@ -115,7 +115,7 @@ class Session:
         self,
         samples: Iterable[Levels],
         *,
-        digests: bool = False,
+        crcs: bool = False,
         layer_cycles: bool = False,
         others: Sequence[int] = (),
     ) -> Iterator[Inference]:
@@ -125,14 +125,14 @@ class Session:
 
         Args:
             samples: each `facts.input_bytes` of int8 or int16 levels.
-            digests: ask for the digest of every layer's output.
+            crcs: ask for the CRC-32 of every layer's output.
             layer_cycles: ask for the cycles of every layer.
             others: bytes of each output after the first, to read them from the same inference.
 
         Raises:
             ValueError: a sample of another size or type.
         """
-        flags = (InferFlags.DIGESTS if digests else InferFlags.NONE) | (
+        flags = (InferFlags.CRCS if crcs else InferFlags.NONE) | (
             InferFlags.CYCLES if layer_cycles else InferFlags.NONE
         )
         reads = [self._reads(output, size) for output, size in enumerate(others, start=1)]
@@ -159,7 +159,7 @@ class Session:
 
         Raises:
             WrongBoardError: the board states another number of bytes.
-            AnswerError: their digest differs from the board's.
+            AnswerError: their CRC-32 differs from the board's.
             ValueError: no such layer.
         """
         if not 0 <= layer < self.facts.layer_count:
@@ -171,9 +171,9 @@ class Session:
         reads = self._reads(0, size)
         # One operation: a reset in between would have forgotten what was run.
         (answers,) = self._perform_all([_RequestGroup((*run.requests, *reads))])
-        announced, digest = messages.parse_run_to_layer(answers[len(run.requests) - 1])
+        announced, crc = messages.parse_run_to_layer(answers[len(run.requests) - 1])
         output = b"".join(answers[len(run.requests) :])
-        messages.check_output(output, announced, digest)
+        messages.check_output(output, announced, crc)
         return output
 
     def layer(self, index: int) -> LayerInfo:
@@ -285,18 +285,18 @@ class Session:
 
     def _exchange(self, delivery: Delivery) -> list[tuple[Request, Frame]]:
         """Wait for answers; at a time-out, probe. Returns answers in order, possibly none."""
-        data = self._read(max(0.0, self._patience.deadline - self._transport.now()))
+        data = self._read(max(0.0, self._timer.deadline - self._transport.now()))
         now = self._transport.now()
-        late = now >= self._patience.deadline
+        late = now >= self._timer.deadline
         frames = self._frames(data)
         if any(delivery.concerns(frame) for frame in frames):
-            self._patience.heard(now)
+            self._timer.heard(now)
         self._write(b"".join(delivery.receive(frame) for frame in frames))
         if delivery.most_transmissions > self._timeouts.transmissions:
             raise problems.too_noisy(self._transport.name, self._timeouts)
         taken = delivery.take_answers()
         if taken:
-            self._patience.answered(now, sent_once=taken[0][2])
+            self._timer.answered(now, sent_once=taken[0][2])
             self._before_answer = replace(self.statistics)
         elif late and not delivery.lost:
             self._ask_again(delivery, now)
@@ -308,7 +308,7 @@ class Session:
         Raises:
             SilentBoardError: it was sent often enough without an answer.
         """
-        if not self._patience.timed_out(now):
+        if not self._timer.timed_out(now):
             before, after = self._before_answer, self.statistics
             if after.bytes_received > before.bytes_received:
                 raise problems.drowned(self._transport.name, before, after)
@@ -318,7 +318,7 @@ class Session:
 
     def _expect_answer(self) -> None:
         """Start the wait for the next answer now."""
-        self._patience.restart(self._transport.now())
+        self._timer.restart(self._transport.now())
         self._before_answer = replace(self.statistics)
 
     def _usable_delivery(self) -> Delivery:

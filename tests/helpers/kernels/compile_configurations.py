@@ -1,7 +1,7 @@
 """The generated C under many compilers and flags: what it computes must not depend on either.
 
 A configuration is a compiler, its flags and a kernel library. It is built as the program `host_main.c`, which reads
-samples and writes logits and the digest of every layer.
+samples and writes logits and the CRC-32 of every layer.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _compare(program: Path, network: Network) -> list[str]:
     planned = plan_network(network)
     reference, layers = NumpyExecutor(planned), planned.layers
     output = network.output_type
-    record = np.dtype([("logits", output.dtype, output.shape), ("digests", np.uint32, (len(layers),))])
+    record = np.dtype([("logits", output.dtype, output.shape), ("crcs", np.uint32, (len(layers),))])
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}  # the leak check fails under a debugger
     done = subprocess.run(
         [program], input=checked_levels(planned, levels).tobytes(), capture_output=True, timeout=_SECONDS, check=False,
@@ -129,7 +129,7 @@ def _compare(program: Path, network: Network) -> list[str]:
     if done.returncode != 0 or len(done.stdout) != SAMPLES * record.itemsize:
         return [f"exit code {done.returncode}: {done.stderr.decode(errors='replace')[:600]}"]
     results = np.frombuffer(done.stdout, record)
-    different = (results["digests"] != reference.layer_digests(levels)).any(axis=0)
+    different = (results["crcs"] != reference.layer_crcs(levels)).any(axis=0)
     if different.any():
         layer = int(np.flatnonzero(different)[0])
         return [f"layer {layer} ({layers[layer].kernel}) differs"]

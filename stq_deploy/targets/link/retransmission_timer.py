@@ -1,4 +1,4 @@
-"""How long to wait for the next answer."""
+"""When to send a request again, and when to give up."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from stq_deploy.targets.link.timeouts import Timeouts
 _FORGET = 0.9
 
 
-class Patience:
+class RetransmissionTimer:
     """Learns how slow a board is, and decides when to ask again and when to give up.
+
+    A repeated request teaches nothing about the board's speed, because its answer may belong to either (Karn's rule,
+    RFC 6298 section 3).
 
     Only an accepted answer moves `give_up`. Noise, frames of another session and repeats cannot: a line that never
     falls silent ends a wait as silence does.
