@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * USART3 on PD8 (TX) and PD9 (RX), the virtual COM port of the ST-LINK, received by interrupt into a ring. To wait sleeps
+ * until an interrupt, at most 2^24 core cycles.
+ */
 #include "serial.h"
 
 #include <stdbool.h>
 
+#include "board_config.h"
 #include "registers.h"
 #include "stq_protocol.h"
 
@@ -44,7 +49,7 @@ void serial_start(uint32_t clock_hz, uint32_t baud)
     USART3_BRR = (clock_hz + baud / 2u) / baud;
     USART3_CR1 = USART_CR1_FIFOEN | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXFNEIE | USART_CR1_UE;
     started = true;
-    NVIC_ISER(USART3_INTERRUPT / 32u) = 1u << (USART3_INTERRUPT % 32u);
+    NVIC_ISER(BOARD_SERIAL_INTERRUPT / 32u) = 1u << (BOARD_SERIAL_INTERRUPT % 32u);
 }
 
 void serial_interrupt(void)

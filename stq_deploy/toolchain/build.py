@@ -166,7 +166,7 @@ def _measure_stack(builder: Builder, graph: CallGraph | None, reason: str) -> tu
         return None, reason
     reserved = builder.board.stack
     try:
-        use = analyse(graph, reserved)
+        use = analyse(graph, reserved, builder.board.interrupts.handlers)
     except UnboundedStackError as error:
         return None, str(error)
     for what, needed, room in (

@@ -6,8 +6,8 @@ served/    the network as link/ sees it
 kernels/   include/, the core's variant, reference/ for what the variant lacks, and instances.c
 link/      the server that answers the host
 runtime/   the memory functions that compilers call
-armv7m/    what boards of one architecture share: fault handler, the core's registers
-board/     start-up, clocks, serial port, linker.ld, board_config.h, build_id.c
+armv7m/    what boards of one architecture share: start-up, main(), fault handler, the core's registers
+board/     the board's own: clocks, serial port; and written: linker.ld, board_config.h, vectors.c, build_id.c
 LICENSE    of these files: the network's are the user's
 """
 
@@ -32,6 +32,7 @@ from stq_deploy.toolchain.templates import render
 BUILD_ID_BYTES = 16
 BUILD_ID_SOURCE = "board/build_id.c"
 LINKER_SCRIPT = "board/linker.ld"
+VECTOR_TABLE = "board/vectors.c"
 FAST_SOURCES = ("kernels/", "network/", "link/stq_inference")
 """Prefixes of sources that run during an inference and are compiled for speed; all others are compiled for size."""
 _SHARED_FOLDERS = ("link", "runtime")
@@ -78,6 +79,9 @@ def lay_out(folder: Path, board: Board, kernels: Iterable[Kernel]) -> Project:
         _copy_file(board.folder / name, folder / "board" / name)
         sources.append(f"board/{name}")
     (folder / "board" / "board_config.h").write_text(render("board_config.h.j2", board=board))
+    vectors = firmware_templates() / board.cpu.architecture / "vectors.c.j2"
+    (folder / VECTOR_TABLE).write_text(render(vectors, board=board))
+    sources.append(VECTOR_TABLE)
     _check_headers(folder)
     include_folders = ("kernels/include", *_NETWORK_FOLDERS, *shared, "board")
     return Project(folder, tuple(sorted(sources)), include_folders)

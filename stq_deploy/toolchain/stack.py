@@ -62,15 +62,18 @@ def read_call_graph(
     return graph
 
 
-def analyse(graph: CallGraph, stack: Stack) -> StackUse:
+def analyse(graph: CallGraph, stack: Stack, interrupts: Iterable[str]) -> StackUse:
     """Worst case of a board's program, interrupts and fault handler.
+
+    Args:
+        interrupts: functions that handle them; none interrupts another.
 
     Raises:
         UnboundedStackError: there is recursion, or a frame whose size depends on data.
     """
     walker = _Walker(graph)
     program, path = walker.depth(graph.find(stack.entry))
-    handlers = [walker.depth(graph.find(name))[0] for name in stack.interrupts]
+    handlers = [walker.depth(graph.find(name))[0] for name in interrupts]
     interrupt = max(handlers) + stack.interrupt_frame_bytes if handlers else 0
     fault, _ = walker.depth(graph.find(stack.fault_entry))
     assumptions = ["one interrupt at a time"]

@@ -82,6 +82,11 @@ def test_a_name_is_not_a_path(name: str) -> None:
         ('arena = ["dtcm", ', 'arena = ["itcm", ', "arena cannot go to 'itcm'"),
         ('kernels = ["itcm", ', 'kernels = ["dtcm", ', "kernels cannot go to 'dtcm'; it can to: flash_bank1, itcm"),
         ('code = "flash_bank1" ', 'code = "dtcm" ', "code cannot go to 'dtcm'"),
+        ("serial_interrupt = 39", "serial_interrupt = 150", "serial_interrupt handles interrupt 150, the chip has 150"),
+        ("serial_interrupt = 39", "a = 39, b = 39", "two handlers have the same interrupt"),
+        ("serial_interrupt = 39", '"void;" = 39', "interrupts.handlers"),
+        ("count = 150", "count = 241", "interrupts.count"),
+        ('cycle_counter = "dwt"', 'cycle_counter = "sun"', "cpu.cycle_counter"),
         ("guard = 0x2000", "guard = 0x3000", "the guard of itcm does not divide its size"),
         ('kind = "unicorn"', 'kind = "renode"', "emulator"),
         ('kind = "unicorn"', 'kind = "qemu"', "emulator.qemu.machine"),
@@ -98,6 +103,11 @@ def test_a_wrong_file_is_told(copied: Path, old: str, new: str, told: str) -> No
         read_board(copied)
     assert told in caught.value.what
     assert caught.value.where == str(copied)
+
+
+def test_the_table_of_interrupts_has_an_entry_for_each() -> None:
+    table = load_board(BOARD).interrupts.table("fault_entry")
+    assert (len(table), table[39], set(table[:39] + table[40:])) == (150, "serial_interrupt", {"fault_entry"})
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ STACK = Stack(
     bytes=8192,
     fault_bytes=1024,
     entry="reset",
-    interrupts=["tick", "serial"],
     fault_entry="fault",
     interrupt_frame_bytes=108,
 )
+INTERRUPTS = ["tick", "serial"]
 SOURCE = """
 void sink(volatile char *p);
 void sink(volatile char *p) { *p = 0; }
@@ -60,7 +60,7 @@ def graph_of(source: str, compiler: Compiler, board: Board, folder: Path) -> Cal
 
 
 def measure(source: str, compiler: Compiler, board: Board, folder: Path) -> StackUse:
-    return analyse(graph_of(source, compiler, board, folder), STACK)
+    return analyse(graph_of(source, compiler, board, folder), STACK, INTERRUPTS)
 
 
 def near(value: int, room: int) -> bool:
@@ -80,7 +80,7 @@ def test_nested_calls_with_known_frames(compiler: Compiler, board: Board, tmp_pa
 
 def test_calls_in_assembly_are_added(compiler: Compiler, board: Board, tmp_path: Path) -> None:
     path = compiled(SOURCE, compiler, board, tmp_path)
-    use = analyse(read_call_graph([path], compiler.family, {"fault": ["hidden"]}), STACK)
+    use = analyse(read_call_graph([path], compiler.family, {"fault": ["hidden"]}), STACK, INTERRUPTS)
     assert near(use.fault_bytes, 500)
 
 
@@ -183,7 +183,7 @@ def test_a_weak_function_is_called_by_its_name(compiler: Compiler, board: Board,
     graph = read_call_graph(objects, compiler.family, {})
     assert near(graph.frames["kernel"], 400)
     assert graph.places["kernel"].section == ".text.kernel"
-    found = analyse(graph, STACK)
+    found = analyse(graph, STACK, INTERRUPTS)
     assert list(found.path[:2]) == ["reset", "kernel"]
     assert near(found.program_bytes, 700 + 400)
 

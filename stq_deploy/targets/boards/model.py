@@ -56,12 +56,14 @@ class Cpu(_Entry):
         core: for people.
         kernels: kernel variant, a folder of `firmware_templates/kernels/`.
         architecture: folder of `firmware_templates/` with what all boards of that architecture share.
+        cycle_counter: what counts cycles: "dwt", the core's DWT_CYCCNT, or "board", a C file of the board's own.
         flags: by compiler family.
     """
 
     core: str
     kernels: Identifier
     architecture: Identifier
+    cycle_counter: Literal["dwt", "board"]
     flags: dict[Literal["gcc", "zig"], list[str]]
 
 
@@ -96,7 +98,6 @@ class Stack(_Entry):
         bytes: reserved for the program and for interrupts on top of it.
         fault_bytes: reserved for the fault handler alone.
         entry: function the core starts at.
-        interrupts: interrupt handlers; none interrupts another.
         fault_entry: handler of every fault.
         assembly_calls: calls made in assembly, caller -> callees, which the compiler's call graph lacks.
         interrupt_frame_bytes: bytes that the core pushes when an interrupt starts.
@@ -105,10 +106,35 @@ class Stack(_Entry):
     bytes: Positive
     fault_bytes: Positive
     entry: str
-    interrupts: list[str]
     fault_entry: str
     assembly_calls: dict[str, list[str]] = {}
     interrupt_frame_bytes: Positive
+
+
+class Interrupts(_Entry):
+    """The interrupts of the chip. Those without a handler are faults; no handler interrupts another.
+
+    Attributes:
+        count: vectors after the core's own 16. The linker script aligns a table of at most 256 words.
+        handlers: C function -> number of its interrupt.
+    """
+
+    count: Annotated[int, Field(gt=0, le=240)]
+    handlers: dict[Identifier, Annotated[int, Field(ge=0)]] = {}
+
+    def table(self, unused: str) -> list[str]:
+        """The handler of every interrupt, `unused` for those without."""
+        names = {number: name for name, number in self.handlers.items()}
+        return [names.get(number, unused) for number in range(self.count)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name, number in self.handlers.items():
+            if number >= self.count:
+                raise ValueError(f"{name} handles interrupt {number}, the chip has {self.count}")
+        if len(set(self.handlers.values())) < len(self.handlers):
+            raise ValueError("two handlers have the same interrupt")
+        return self
 
 
 class Clock(_Entry):
@@ -239,6 +265,7 @@ class Board(_Entry):
     memory: Annotated[list[Memory], Field(min_length=1)]
     placement: PlacementPreferences
     stack: Stack
+    interrupts: Interrupts
     clock: Clock
     timing: Timing = Timing()
     serial: Serial

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "startup.h"
+#include "board.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "caches.h"
 #include "clocks.h"
-#include "linker_symbols.h"
-#include "memory_contents.h"
 #include "registers.h"
+#include "watchdog.h"
 
 #define ITCM_ADDRESS 0x00000000u
 #define ITCM_LOG2_BYTES 16
@@ -60,66 +60,73 @@ static void protect_memory(void)
     instruction_synchronization_barrier();
 }
 
-/* PM0253 "Enabling and disabling caches": their contents are random after power-up, so invalidate first. */
-static void enable_caches(void)
+void board_prepare_memory(void)
 {
-    SCB_ICIALLU = 0;
-    SCB_CSSELR = 0; /* level 1 data cache */
-    data_synchronization_barrier();
-    uint32_t size = SCB_CCSIDR;
-    uint32_t last_set = (size >> 13) & 0x7FFFu;
-    uint32_t last_way = (size >> 3) & 0x3FFu;
-    for (uint32_t set = 0; set <= last_set; set++) {
-        for (uint32_t way = 0; way <= last_way; way++) {
-            SCB_DCISW = (set << 5) | (way << 30); /* lines of 32 bytes, 4 ways: fixed in the Cortex-M7 */
-        }
-    }
-    data_synchronization_barrier();
-    SCB_CCR |= SCB_CCR_IC | SCB_CCR_DC;
-    data_synchronization_barrier();
-    instruction_synchronization_barrier();
-}
-
-/* ARMv7-M ARM "Data Watchpoint and Trace": trace on, then the Cortex-M7's software lock, then the counter. */
-static void start_cycle_counter(void)
-{
-    DEMCR |= DEMCR_TRCENA;
-    DWT_LAR = DWT_LAR_KEY;
-    DWT_CYCCNT = 0;
-    DWT_CTRL |= DWT_CTRL_CYCCNTENA;
-}
-
-__attribute__((noreturn, used)) static void start(void)
-{
-    SCB_VTOR = (uint32_t)(uintptr_t)stq_vectors; /* a boot loader or debugger may have left another */
-    SCB_SHCSR |= SCB_SHCSR_MEM_BUS_USAGE_FAULT_ENABLE;
-    SCB_CCR |= SCB_CCR_DIV_0_TRP;
     work_around_axi_sram();
     start_clocks_of_sram1_2_3();
-    memory_fill();
-    protect_memory();
-    enable_caches();
-    start_cycle_counter();
-    clocks_start();
-    (void)main();
-    for (;;) {
-    }
 }
 
-/*
- * The compiler may use FPU registers in any C function, so the FPU is enabled before the first: PM0253 "Enabling
- * the FPU". The stack pointer is loaded too, since a debugger may start here without a reset.
- */
-__attribute__((naked, noreturn)) void startup_reset(void)
+void board_start(void)
 {
-    __asm volatile("ldr r0, =stq_stack_top\n"
-                   "mov sp, r0\n"
-                   "ldr r0, =0xE000ED88\n" /* CPACR */
-                   "ldr r1, [r0]\n"
-                   "orr r1, r1, #0xF00000\n" /* full access to CP10 and CP11 */
-                   "str r1, [r0]\n"
-                   "dsb\n"
-                   "isb\n"
-                   "b start\n"
-                   ".ltorg\n");
+    protect_memory();
+    caches_enable();
+    clocks_start();
+}
+
+void board_start_watchdog(void)
+{
+    watchdog_start();
+}
+
+void board_feed_watchdog(void)
+{
+    watchdog_feed();
+}
+
+/* RM0433 "RCC reset status register"; several flags are set at once, so the most specific comes first. */
+static stq_reset_cause find_reset_cause(void)
+{
+    static const struct {
+        uint32_t flags;
+        stq_reset_cause cause;
+    } causes[] = {
+        {(1u << 23) | (1u << 21), STQ_RESET_POWER},    /* PORRSTF, BORRSTF */
+        {(1u << 26) | (1u << 28), STQ_RESET_WATCHDOG}, /* IWDG1RSTF, WWDG1RSTF */
+        {1u << 24, STQ_RESET_SOFTWARE},                /* SFTRSTF */
+        {1u << 22, STQ_RESET_PIN},                     /* PINRSTF */
+    };
+    uint32_t status = RCC_RSR;
+    RCC_RSR = status | RCC_RSR_RMVF; /* clear, or the next reset would show these as well */
+    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
+        if ((status & causes[i].flags) != 0) {
+            return causes[i].cause;
+        }
+    }
+    return STQ_RESET_UNKNOWN;
+}
+
+board_reset board_find_reset(void)
+{
+    const stq_reset_cause cause = find_reset_cause();
+    return (board_reset){cause, cause != STQ_RESET_POWER && cause != STQ_RESET_UNKNOWN};
+}
+
+void board_note_reset(void)
+{
+    /* RCC_RSR holds it */
+}
+
+uint32_t board_core_hz(void)
+{
+    return clocks_core_hz();
+}
+
+uint32_t board_serial_hz(void)
+{
+    return clocks_pclk1_hz();
+}
+
+uint32_t board_silicon(void)
+{
+    return DBGMCU_IDC;
 }
