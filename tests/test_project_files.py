@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stq_deploy import __version__
+from stq_deploy.frontend.formats.registry import endings
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 
 TOP = Path(__file__).resolve().parent.parent
@@ -37,6 +38,12 @@ def test_the_index_lists_every_page() -> None:
     index = (TOP / "docs" / "README.md").read_text(encoding="utf-8")
     pages = {path.name for path in (TOP / "docs").glob("*.md")} - {"README.md"}
     assert {name for name in pages if f"({name})" not in index} == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "SECURITY.md", "docs/API.md", "docs/COMMANDS.md", "docs/OWN_MODEL.md"])
+def test_every_format_of_model_files_is_named(page: str) -> None:
+    text = (TOP / page).read_text(encoding="utf-8")
+    assert [ending for ending in endings() if f"`{ending}`" not in text] == []
 
 
 def test_the_places_where_things_are_added_exist() -> None:

@@ -44,12 +44,12 @@ def convert(
     kernels: Mapping[str, str] | None = None,
     optimize: Optimization = "balanced",
 ) -> IntegerNetwork:
-    """Convert a Keras or QKeras model, as `stq-deploy convert`; a file needs no TensorFlow.
+    """Convert a trained model, as `stq-deploy convert`; a file needs no TensorFlow.
 
     Parameters
     ----------
     model : path or Keras model
-        A `.h5` or `.keras` file, `zoo:NAME`, or a model of tf_keras (Keras 2) in memory.
+        A `.h5`, `.keras`, `.onnx` or `.tflite` file, `zoo:NAME`, or a model of tf_keras (Keras 2) in memory.
     calibrate : array_like, shape (N, *input shape), or path of a sample file, optional
         Samples like those trained on. Where the model does not quantize its input, their range is the input's.
     features : bool, optional

@@ -212,7 +212,7 @@ def open_network(
     Parameters
     ----------
     model : path or str
-        A .stq network, a Keras or QKeras model (.h5 or .keras), or zoo:NAME.
+        A .stq network, a model (.h5, .keras, .onnx or .tflite), or zoo:NAME.
     pipeline : Pipeline
         How to convert and rewrite; its listeners.
     keras : bool

@@ -46,7 +46,7 @@ def convert(
     rewrites: RewriteOptions,
     as_json: bool,
 ) -> None:
-    """Turn MODEL, a Keras or QKeras .h5 or .keras file, into an integer network; --to writes it as an ONNX file.
+    """Turn MODEL, a .h5, .keras, .onnx or .tflite file, into an integer network; --to writes it as an ONNX file.
 
     Every layer's function from sum to output level is certified: for all sums that its weights and inputs allow,
     the integers equal the trained network's arithmetic. Prints how, layer by layer. --post-training first quantizes

@@ -84,7 +84,7 @@ class Pipeline:
         return self._after(LOAD, model)
 
     def convert(self, model: ModelSource) -> Network:
-        """The network of a Keras or QKeras .h5 or .keras file; needs no TensorFlow.
+        """The network of a .h5, .keras, .onnx or .tflite file; needs no TensorFlow.
 
         Raises:
             UnknownInputError, StqError: as `load`.
