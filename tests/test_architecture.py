@@ -146,13 +146,8 @@ JSON = {
     "research/attacks/base.py", "research/attacks/craft.py", "research/attacks/defence.py",
     "datasets/samples.py", "report/page.py",
     # Records of trainings and of shipped models.
-    "cli/cross_validate.py", "evaluation/cross_validation.py", "research/training/__init__.py",
-    "research/training/checkpoint.py", "research/training/config.py", "research/training/epoch_record.py",
-    "research/training/pretrained.py", "research/training/recipe.py",
-    "research/training/result.py", "research/training/trainer.py", "zoo/card.py",
-    "zoo/shipped.py",
-    # Scheme files, as TOML.
-    "zoo/scheme_file.py",
+    "evaluation/cross_validation.py", "research/training/epoch_record.py", "research/training/result.py",
+    "zoo/run_record.py",
     # run.json, robustness.json, results files, and what commands print with --json.
     "cli/_live.py", "cli/attack.py", "cli/boards.py", "cli/robustness.py", "evaluation/live/run.py",
     "evaluation/robustness/device.py", "evaluation/robustness/presets.py", "cli/evaluate.py", "cli/verify.py",

@@ -54,7 +54,7 @@ def test_a_qkeras_model_is_converted_without_tensorflow(name: str) -> None:
         WITHOUT + "from stq_deploy.pipeline import convert_model\n"
         f"print(convert_model({str(shipped.keras)!r}).sha256())"
     )
-    assert done.stdout.strip() == shipped.record["network_sha256"]
+    assert done.stdout.strip() == shipped.record.network_sha256
 
 
 @pytest.mark.keras

@@ -59,7 +59,7 @@ def main(
     """Certify the shipped networks, and write docs/figures/certificates.json and docs/CERTIFICATES.md."""
     rows: dict[str, Any] = json.loads(FIGURES.read_text())["networks"] if FIGURES.exists() else {}
     for name, model in () if page_only else shipped_models().items():
-        if "network_sha256" not in model.record or (names and name not in names):
+        if model.record.network_sha256 is None or (names and name not in names):
             continue
         try:
             settings = [Settings(sigma, draws) for sigma in sigmas] if smoothed else []
@@ -83,7 +83,7 @@ def certified(
 
     Certificates of a former run stay, if network and samples are the same.
     """
-    network, dataset = convert_model(model.keras), str(model.record["config"]["dataset"])
+    network, dataset = convert_model(model.keras), model.record.config.dataset
     program, pictures = plan_network(network), samples_of_dataset(dataset, data, samples)
     if pictures.x.dtype != np.uint8 or pictures.x.ndim != 4:
         return

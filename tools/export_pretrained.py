@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -52,27 +53,28 @@ def main(run: Path, destination: Path, data: Path | None, kernel_bits: int) -> N
             )
         record = export_pretrained(run, destination, data, kernel_bits)
         shipped = ShippedModel(destination.stem, record, destination.parent)
-        record |= network_facts(shipped)
-        write_json(destination.with_suffix(".json"), record)
+        bits, digest = network_facts(shipped)
+        shipped = replace(shipped, record=replace(record, weight_bits=bits, network_sha256=digest))
+        write_json(destination.with_suffix(".json"), shipped.record)
     except StqError as error:
         raise click.ClickException(str(error)) from error
     write_whole(shipped.card, model_card(shipped))
-    click.echo(json.dumps({name: value for name, value in record.items() if name != "history"}, indent=2))
+    stated = shipped.record.to_json()
+    click.echo(json.dumps({name: value for name, value in stated.items() if name != "history"}, indent=2))
 
 
-def network_facts(model: ShippedModel) -> dict[str, Any]:
+def network_facts(model: ShippedModel) -> tuple[tuple[int, ...], str | None]:
     """Bits of the weights and hash of a quantized model's network; writes the network (.stq) if the demo needs it."""
     from stq_deploy.network import save_network
     from stq_deploy.pipeline import convert_model
-    from stq_deploy.zoo.scheme_file import recorded_scheme
     from stq_deploy.zoo.shipped import CONVERTED, PREFIX
 
-    if not recorded_scheme(model.record["config"]).quantized:
-        return {"weight_bits": []}
+    if not model.record.config.quantization.quantized:
+        return (), None
     network = convert_model(model.keras)
     if PREFIX + model.name in CONVERTED:
         save_network(network, model.network)
-    return {"weight_bits": network.weight_bits, "network_sha256": network.sha256()}
+    return tuple(network.weight_bits), network.sha256()
 
 
 if __name__ == "__main__":

@@ -100,8 +100,8 @@ class Subject:
 
 def subject_of(name: str, data: Path | None, most: int = COUNTS[-1]) -> Subject:
     """A shipped network under test samples of the data set it was trained on."""
-    config = shipped_models()[name].record["config"]
-    return Subject(PREFIX + name, config["dataset"], data, most)
+    config = shipped_models()[name].record.config
+    return Subject(PREFIX + name, config.dataset, data, most)
 
 
 def _network_of_features(path: Path, low: float, high: float) -> AttackedNetwork:

@@ -39,7 +39,7 @@ def main(names: tuple[str, ...], data: Path | None) -> None:
         if name not in shipped_models():
             raise click.ClickException(f"no shipped model is called {name}")
         former = shipped_models()[name]
-        old = former.record
+        old = former.record.model
         try:
             record = repack(former) if former.keras.suffix == ".h5" else recompress(former, data)
         except StqError as error:
@@ -49,8 +49,8 @@ def main(names: tuple[str, ...], data: Path | None) -> None:
         if former.keras != model.keras:
             rename_in_records(former, model)
         click.echo(
-            f"{name}: {old['bytes']:,} -> {model.record['bytes']:,} bytes, "
-            f"{old['test_right']:,} -> {model.record['test_right']:,} of {old['test_samples']:,} right"
+            f"{name}: {old.bytes:,} -> {model.record.model.bytes:,} bytes, "
+            f"{old.test_right:,} -> {model.record.model.test_right:,} of {old.test_samples:,} right"
         )
 
 
@@ -60,7 +60,7 @@ def rename_in_records(former: ShippedModel, model: ShippedModel) -> None:
     from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
     from stq_deploy.zoo.shipped import shipped_samples
 
-    before, after = str(former.record["sha256"]), str(model.record["sha256"])
+    before, after = former.record.model.sha256, model.record.model.sha256
     for path in sorted(FIGURES.glob("*.json")):
         text = path.read_text(encoding="utf-8")
         if before in text:

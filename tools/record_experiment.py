@@ -35,7 +35,7 @@ def read_run(run: Path, group: str) -> dict[str, Any]:
     result = json.loads((run / RESULT_FILE).read_text(encoding="utf-8"))
     last = json.loads((run / HISTORY_FILE).read_text(encoding="utf-8").splitlines()[-1])
     config = result["config"]
-    defaults = Recipe().as_record()
+    defaults = Recipe().entries()
     attacked = {key: last[key] for key in ATTACKED if key in last}
     return {
         "group": group,

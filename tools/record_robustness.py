@@ -9,6 +9,7 @@ RUN must be of this very file. Each target is a percentage; the card says whethe
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import MAXIMUM_JSON_BYTES, is_record, read_bounded, write_whole
 from stq_deploy.evaluation.robustness.record import FORMAT
 from stq_deploy.zoo.card import model_card
+from stq_deploy.zoo.run_record import WorstCase
 from stq_deploy.zoo.shipped import ShippedModel, shipped_models
 
 SERIES = "Linf"
@@ -33,9 +35,9 @@ def main(run: Path, name: str, targets: tuple[str, ...]) -> None:
         model = with_figures(shipped_models()[name], run / "robustness.json", dict(t.split("=") for t in targets))
     except (StqError, KeyError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    write_whole(model.keras.with_suffix(".json"), json.dumps(model.record, indent=2) + "\n")
+    write_whole(model.keras.with_suffix(".json"), json.dumps(model.record.to_json(), indent=2) + "\n")
     write_whole(model.card, model_card(model))
-    click.echo(json.dumps(model.record["robustness"], indent=1))
+    click.echo(json.dumps(model.record.to_json()["robustness"], indent=1))
 
 
 def with_figures(model: ShippedModel, path: Path, targets: dict[str, str]) -> ShippedModel:
@@ -47,21 +49,21 @@ def with_figures(model: ShippedModel, path: Path, targets: dict[str, str]) -> Sh
     if not is_record(path, FORMAT):
         raise StqError("the file is not the record of a robustness run", where=str(path))
     found: dict[str, Any] = json.loads(read_bounded(path, MAXIMUM_JSON_BYTES))
-    if found["model_sha256"] != model.record["sha256"]:
+    if found["model_sha256"] != model.record.model.sha256:
         raise StqError(
             f"the run attacked another file than {model.keras.name}",
             where=str(path),
             next=f"attack it: stq-deploy robustness zoo:{model.name}",
         )
     rows = next(series["rows"] for series in found["series"] if series["name"] == SERIES)
-    robustness = {
-        "preset": found["preset"]["name"],
-        "samples": found["samples"],
-        "clean": found["clean"]["correct"],
-        "worst": {row["eps"]: row["integer"]["correct"] for row in rows},
-        "targets": {budget: float(percent) for budget, percent in targets.items()},
-    }
-    return ShippedModel(model.name, model.record | {"robustness": robustness}, model.folder)
+    robustness = WorstCase(
+        preset=found["preset"]["name"],
+        samples=found["samples"],
+        clean=found["clean"]["correct"],
+        worst={row["eps"]: row["integer"]["correct"] for row in rows},
+        targets={budget: float(percent) for budget, percent in targets.items()},
+    )
+    return replace(model, record=replace(model.record, robustness=robustness))
 
 
 if __name__ == "__main__":

@@ -204,16 +204,16 @@ def _shipped_in_table4() -> Iterator[tuple[str, str]]:
     """(role, name) of the shipped networks with a column in Table IV: none that was trained against attacks."""
     for dataset in DATASETS:
         for name, model in shipped_models().items():
-            config = model.record["config"]
-            recipe = config.get("recipe") or {}
+            config = model.record.config
+            recipe = config.recipe
             defended = recipe.get("adversary", "none") != "none" or any(
                 recipe.get(entry, 0) for entry in ("noise", "certified_share", "jacobian", "jacobian_layers")
             )
-            if config["dataset"] not in (dataset.name, dataset.stand_in) or defended:
+            if config.dataset not in (dataset.name, dataset.stand_in) or defended:
                 continue
-            if config["network"] == "stq" and config["scheme"] in ("stq", "fp"):
-                yield config["scheme"], name
-            elif config["network"] == dataset.mlct:
+            if config.network == "stq" and config.scheme in ("stq", "fp"):
+                yield config.scheme, name
+            elif config.network == dataset.mlct:
                 yield "mlct", name
 
 
@@ -291,12 +291,10 @@ def _networks_to_measure(seeds: Path, data: Path | None) -> list[Any]:
 
     found = []
     for name, model in shipped_models().items():
-        config = model.record["config"]
-        if config["dataset"] == "cifar10":
+        config = model.record.config
+        if config.dataset == "cifar10":
             subject = subject_of(name, data)
-            found.append(
-                Measured(subject, config["network"], config["variant"], config["scheme"], False, config["seed"])
-            )
+            found.append(Measured(subject, config.network, config.variant, config.scheme, False, config.seed))
     for training, seed, file in finished(seeds):
         subject = Subject(str(file), "cifar10", data, label=f"strided-{training.name}-seed{seed}")
         regularized = training.recipe == "jacobian"

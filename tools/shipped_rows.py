@@ -36,15 +36,15 @@ def shipped_row(
     model: ShippedModel, data: Path | None, board: Board, on_board: int, limit: int | None
 ) -> dict[str, Any]:
     """One network's figures, printed as they come."""
-    config = model.record["config"]
-    test = samples_of_dataset(config["dataset"], data, limit)
+    config = model.record.config
+    test = samples_of_dataset(config.dataset, data, limit)
     conversion = _conversion(model, data)
     source = open_source(model.keras)
     network = load_any(source, conversion)
     inputs = read_inputs(test, network.input_format)
     predictions = FloatModel(source, conversion).classes(inputs.values)
     floating = Accuracy.of(predictions, test.y)
-    part = samples_of_dataset(config["dataset"], data, min(on_board, limit or on_board))
+    part = samples_of_dataset(config.dataset, data, min(on_board, limit or on_board))
     # The host runs all samples while the emulator, a process of its own, runs its part.
     with ThreadPoolExecutor(max_workers=1) as beside:
         on_host = beside.submit(_host_classes, network, inputs.levels)
@@ -54,10 +54,10 @@ def shipped_row(
     integer = Accuracy.of(classes, test.y)
     row = {
         "model": model.name,
-        "network": config["network"],
-        "variant": config["variant"],
-        "scheme": config["scheme"],
-        "dataset": config["dataset"],
+        "network": config.network,
+        "variant": config.variant,
+        "scheme": config.scheme,
+        "dataset": config.dataset,
         "float": floating.as_json(),
         "integer": integer.as_json(),
         "predictions_differing_from_float": int((classes != predictions).sum()),
@@ -72,11 +72,11 @@ def shipped_row(
         "command": "tools/reproduce table3",
         "commit": git_commit(),
         "training": {
-            "seed": config["seed"],
-            "epochs": len(model.record["history"]),
-            "hours": round(model.record["training_seconds"] / 3600, 1),
-            "recipe": (config.get("recipe") or {}).get("title") or "settings of version 0.1",
-            "commit": model.record["git_commit"],
+            "seed": config.seed,
+            "epochs": len(model.record.history),
+            "hours": round(model.record.training_seconds / 3600, 1),
+            "recipe": config.recipe.get("title") or "settings of version 0.1",
+            "commit": model.record.git_commit,
         },
     }
     board_score = Accuracy.of(found, part.y)
@@ -106,10 +106,10 @@ def _board_classes(
 
 def _conversion(model: ShippedModel, data: Path | None) -> Conversion:
     """A model without quantizers is quantized after training, by training samples."""
-    config = model.record["config"]
-    if get_scheme(config["scheme"]).quantized:
+    config = model.record.config
+    if get_scheme(config.scheme).quantized:
         return Conversion()
-    dataset = load_dataset(config["dataset"], data)
+    dataset = load_dataset(config.dataset, data)
     return Conversion(post_training=PostTraining(samples_of_training(dataset)))
 
 

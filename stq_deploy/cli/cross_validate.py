@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,9 @@ from stq_deploy.cli._training import training_options
 from stq_deploy.common.tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stq_deploy.evaluation.cross_validation import CrossValidationResult, FoldScores
     from stq_deploy.research.training import TrainingConfig
 
 
@@ -70,8 +73,8 @@ def cross_validate(
 
     console = human_console()
 
-    def tell(number: int, scores: dict[str, Any]) -> None:
-        found = ", ".join(f"{name} {100 * score['top1']:.2f} %" for name, score in scores.items())
+    def tell(number: int, scores: FoldScores) -> None:
+        found = ", ".join(f"{name} {100 * score.share:.2f} %" for name, score in scores.items())
         console.print(f"fold {number + 1} of {folds}: {found}")
 
     recipe = config.recipe
@@ -88,19 +91,19 @@ def cross_validate(
     with interruptible(kept), made_folder(config.out) as folder, locked(folder):
         result = run(validation, ENGINES[engine], tell, partial(default_reporter, stderr=True) if here else Silent)
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
     else:
         result_console(as_json).print(_table(result, folds))
 
 
-def _table(result: dict[str, Any], folds: int) -> Any:
+def _table(result: CrossValidationResult, folds: int) -> Table:
     from stq_deploy.cli._layout import light_table
 
     table = light_table(f"Accuracy over {folds} folds, in percent")
     table.add_column("procedure")
     for title in ("mean", "95 % interval of the mean", "variance"):
         table.add_column(title, justify="right")
-    for name, found in result["procedures"].items():
-        low, high = found["interval95"]
-        table.add_row(name, f"{found['mean']:.2f}", f"{low:.2f} .. {high:.2f}", f"{found['variance']:.2f}")
+    for name, found in result.procedures.items():
+        low, high = found.interval95
+        table.add_row(name, f"{found.mean:.2f}", f"{low:.2f} .. {high:.2f}", f"{found.variance:.2f}")
     return table

@@ -46,4 +46,4 @@ def train(config: TrainingConfig, resume: bool, tensorboard: bool, keep_teaching
         reporter = default_reporter(stderr=as_json)
         result = run(config, reporter, resume=resume, tensorboard=tensorboard, keep_teaching=keep_teaching)
     if as_json:
-        print_json(result)
+        print_json(result.to_json())

@@ -34,12 +34,12 @@ def zoo(name: str | None, as_json: bool) -> None:
             )
         resolve_model(PREFIX + name)
         if as_json:
-            print_json(models[name].record)
+            print_json(models[name].record.to_json())
         else:
             _print_card(model_card(models[name]))
         return
     if as_json:
-        print_json({"models": {name: model.record for name, model in models.items()}})
+        print_json({"models": {name: model.record.to_json() for name, model in models.items()}})
         return
     table = light_table()
     for column in COLUMNS:

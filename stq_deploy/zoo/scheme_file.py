@@ -13,10 +13,8 @@ quantize_input = 4
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -120,18 +118,6 @@ def is_scheme_file(path: Path) -> bool:
         return load_scheme(str(path))[1] is not None
     except StqError:
         return False
-
-
-def recorded_scheme(config: Mapping[str, Any]) -> Scheme:
-    """The scheme of a run's record (`TrainingConfig.as_record`).
-
-    Raises:
-        StqError: it names an unknown scheme.
-    """
-    layers = config.get("scheme_layers")
-    return (
-        get_scheme(config["scheme"]) if layers is None else SchemeFile.model_validate(layers).scheme(config["scheme"])
-    )
 
 
 def _first(error: ValidationError) -> str:

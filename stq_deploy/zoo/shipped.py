@@ -7,10 +7,11 @@ import os
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stq_deploy.common.errors import StqError, no_such
 from stq_deploy.common.file_kinds import folder_kind
+from stq_deploy.zoo.run_record import ShippedRecord
 
 if TYPE_CHECKING:
     from stq_deploy.network import Network
@@ -40,13 +41,13 @@ class ShippedModel:
     """
 
     name: str
-    record: dict[str, Any]
+    record: ShippedRecord
     folder: Path = _PRETRAINED
 
     @property
     def keras(self) -> Path:
         """The Keras model."""
-        return self.folder / str(self.record["file"])
+        return self.folder / self.record.model.file
 
     @property
     def network(self) -> Path:
@@ -65,8 +66,9 @@ class ShippedModel:
 @cache
 def shipped_models() -> dict[str, ShippedModel]:
     """Name -> model, sorted by data set and name."""
-    records = {path.stem: json.loads(path.read_text()) for path in _PRETRAINED.glob("*.json")}
-    ordered = sorted(records, key=lambda name: (records[name]["config"]["dataset"], name))
+    files = _PRETRAINED.glob("*.json")
+    records = {path.stem: ShippedRecord.from_json(json.loads(path.read_text())) for path in files}
+    ordered = sorted(records, key=lambda name: (records[name].config.dataset, name))
     return {name: ShippedModel(name, records[name]) for name in ordered}
 
 
@@ -117,7 +119,7 @@ def with_class_names(network: Network, model: str) -> Network:
     shipped = shipped_models().get(model.removeprefix(PREFIX)) if model.startswith(PREFIX) else None
     if shipped is None:
         return network
-    return replace(network, metadata=replace(network.metadata, class_names=tuple(shipped.record["classes"])))
+    return replace(network, metadata=replace(network.metadata, class_names=shipped.record.classes))
 
 
 def _shipped_model(name: str, keras: bool) -> Path:

@@ -100,22 +100,22 @@ def test_a_stopped_validation_goes_on_fold_by_fold(validation: Any) -> None:
     assert not (out / "cross_validation.json").exists()
     result = cross_validate(validation, run_locally)
     assert first.stat().st_mtime_ns == written  # not trained again
-    assert result == json.loads((out / "cross_validation.json").read_text())
+    assert result.to_json() == json.loads((out / "cross_validation.json").read_text())
 
-    assert [fold["none"]["total"] for fold in result["folds"]] == [16, 16, 16]
-    assert [fold["fgsm"]["total"] for fold in result["folds"]] == [6, 6, 6]
+    assert [fold["none"].total for fold in result.folds] == [16, 16, 16]
+    assert [fold["fgsm"].total for fold in result.folds] == [6, 6, 6]
     trained = json.loads((out / "fold_02" / "result.json").read_text())
     assert trained["config"]["fold"] == "2 of 3"
-    assert trained["test_accuracy"] == result["folds"][1]["none"]["top1"]
-    shares = [100 * fold["none"]["top1"] for fold in result["folds"]]
-    assert result["procedures"]["none"]["mean"] == pytest.approx(np.mean(shares))
-    assert result["procedures"]["none"]["variance"] == pytest.approx(np.var(shares, ddof=1))
-    assert result["git_commits"] == ([trained["git_commit"]] if trained["git_commit"] else [])
-    assert result["versions"] == trained["versions"]
-    assert result["command"] == trained["command"]
+    assert trained["test_accuracy"] == result.folds[1]["none"].share
+    shares = [100 * fold["none"].share for fold in result.folds]
+    assert result.procedures["none"].mean == pytest.approx(np.mean(shares))
+    assert result.procedures["none"].variance == pytest.approx(np.var(shares, ddof=1))
+    assert result.git_commits == ((trained["git_commit"],) if trained["git_commit"] else ())
+    assert result.versions == trained["versions"]
+    assert list(result.command) == trained["command"]
 
     other = dataclasses.replace(validation, attack_samples=7)  # other settings: scored anew, from the same training
-    assert cross_validate(other, run_locally)["folds"][0]["fgsm"]["total"] == 7
+    assert cross_validate(other, run_locally).folds[0]["fgsm"].total == 7
 
 
 def test_features_are_refused_before_anything_is_trained(validation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,10 +143,10 @@ def test_interval_is_students() -> None:
     from stq_deploy.evaluation.cross_validation import spread
 
     found = spread([0.80, 0.82, 0.81, 0.79, 0.83])
-    assert found["mean"] == pytest.approx(81.0)
-    assert found["variance"] == pytest.approx(2.5)
+    assert found.mean == pytest.approx(81.0)
+    assert found.variance == pytest.approx(2.5)
     half = 2.776445 * (2.5 / 5) ** 0.5
-    assert found["interval95"] == pytest.approx([81 - half, 81 + half], abs=1e-5)
+    assert found.interval95 == pytest.approx([81 - half, 81 + half], abs=1e-5)
 
 
 def test_ray_missing_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +206,7 @@ def test_real_ray_gives_the_same_scores(validation: Any, tmp_path: Path) -> None
         dataclasses.replace(validation, attacks={}, training=dataclasses.replace(validation.training, out=tmp_path / n))
         for n in ("local", "ray")
     )
-    assert cross_validate(there, run_on_ray)["folds"] == cross_validate(here, run_locally)["folds"]
+    assert cross_validate(there, run_on_ray).folds == cross_validate(here, run_locally).folds
     from stq_deploy.research.training.recipe import Recipe
 
     wrong = dataclasses.replace(

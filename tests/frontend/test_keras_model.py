@@ -29,8 +29,8 @@ def _kinds() -> dict[tuple[str, ...], str]:
     """Network, variant and scheme -> the first shipped model of that kind: others have the same layers."""
     kinds: dict[tuple[str, ...], str] = {}
     for name, model in shipped_models().items():
-        config = model.record["config"]
-        kinds.setdefault((config["network"], config["variant"], config["scheme"]), name)
+        config = model.record.config
+        kinds.setdefault((config.network, config.variant, config.scheme), name)
     return kinds
 
 

@@ -69,7 +69,7 @@ def test_unfit_data_is_named(case: str, tmp_path: Path) -> None:
 )
 def test_the_smallest_pictures_train(network: str, variant: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     """Up to where the first step would run: all of the network and the recipe is made by then."""
-    from stq_deploy.research.training import TrainingConfig, train
+    from stq_deploy.research.training import TrainingConfig, UnfinishedRun, train
     from stq_deploy.research.training.recipe import load_recipe
 
     data = _stored(tmp_path / "data.npz", shape)
@@ -77,9 +77,9 @@ def test_the_smallest_pictures_train(network: str, variant: str, shape: tuple[in
         recipe=load_recipe("smoke", {"validation_samples": 8}), out=tmp_path / "run", network=network,
         variant=variant, scheme="stq", dataset="cifar10", data=data, test_limit=None, seed=0,
     )  # fmt: skip
-    assert train(config, stop_after=0) == {"finished": False, "epochs_done": 0}
+    assert train(config, stop_after=0) == UnfinishedRun(0)
     # As Ctrl-C before the first epoch's end advises.
-    assert train(config, stop_after=0, resume=True) == {"finished": False, "epochs_done": 0}
+    assert train(config, stop_after=0, resume=True) == UnfinishedRun(0)
 
 
 def test_more_folds_than_samples(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import zipfile
@@ -93,18 +94,20 @@ def test_a_shipped_h5_becomes_an_archive_of_the_same_numbers(tmp_path: Path) -> 
     from stq_deploy.common.errors import StqError
     from stq_deploy.frontend.keras_model import read_keras_model
     from stq_deploy.research.training.pretrained import repack
-    from stq_deploy.zoo.shipped import ShippedModel
+    from stq_deploy.zoo.shipped import ShippedModel, shipped_models
 
     model, path = _saved(tmp_path, ".h5")
-    former = ShippedModel("model", {"file": "model.h5", "sha256": "x", "bytes": 1, "test_right": 7}, tmp_path)
+    any_record = next(iter(shipped_models().values())).record
+    file = dataclasses.replace(any_record.model, file="model.h5", sha256="x", bytes=1, test_right=7)
+    former = ShippedModel("model", dataclasses.replace(any_record, model=file), tmp_path)
     assert former.keras == path
     record = repack(former)
     shipped = ShippedModel("model", record, tmp_path)
     assert not path.exists() and shipped.keras == tmp_path / "model.keras"
-    assert record == json.loads((tmp_path / "model.json").read_text())
+    assert record.to_json() == json.loads((tmp_path / "model.json").read_text())
     content = shipped.keras.read_bytes()
-    assert (record["sha256"], record["bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
-    assert record["test_right"] == 7
+    assert (record.model.sha256, record.model.bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert record.model.test_right == 7
     for before, after in zip(model.get_weights(), read_keras_model(str(shipped.keras)).get_weights(), strict=True):
         assert before.tobytes() == after.tobytes()
     with pytest.raises(StqError, match="an archive already"):

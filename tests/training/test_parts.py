@@ -63,7 +63,7 @@ def test_changes_replace_entries_and_are_checked_too() -> None:
     changes = parse_changes(["epochs=7", "augment=crop", "learning_rate = 2e-3", "warm_start=runs/fp/model.h5"])
     recipe = load_recipe("fp", changes)
     assert (recipe.epochs, recipe.augment, recipe.learning_rate) == (7, "crop", 2e-3)
-    assert recipe.as_record()["warm_start"] == "model.h5"  # records tell nothing about folders
+    assert recipe.entries()["warm_start"] == "model.h5"  # records tell nothing about folders
     assert recipe.sha256() != load_recipe("fp").sha256() == load_recipe("fp", {}).sha256()
     with pytest.raises(StqError, match="--set epoks: a recipe has no entry"):
         load_recipe("fp", parse_changes(["epoks=7"]))

@@ -187,8 +187,8 @@ def test_ended_and_resumed_is_bit_for_bit_the_straight_run(
     reference = json.loads((straight.out / "result.json").read_text())
     for ours, theirs in zip(_model_weights(killed), _model_weights(straight), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert result["last_epoch"]["train_loss"] == reference["last_epoch"]["train_loss"]
-    assert result["built_on_sha256"] == dict.fromkeys(("warm_start", "teacher"), sha256(Path(teacher)))
+    assert result.last_epoch.train_loss == reference["last_epoch"]["train_loss"]
+    assert result.built_on_sha256 == dict.fromkeys(("warm_start", "teacher"), sha256(Path(teacher)))
     assert len(list((tmp_path / "kept").iterdir())) == 2  # the teacher's answers, of the two epochs that were left
     if "sparsity" in changes:
         last = json.loads((killed.out / "history.jsonl").read_text().splitlines()[-1])
@@ -211,7 +211,7 @@ def test_every_scheme_learns(scheme: str, small: TrainingConfig, tmp_path: Path)
     np.savez(data, x_train=x, y_train=y, x_test=x, y_test=y, classes=["dark", "bright"])
     recipe = Recipe(epochs=4, batch_size=16, learning_rate=0.02, validation_samples=0, precision="bfloat16")
     config = dataclasses.replace(small, out=tmp_path / "run", data=data, scheme=scheme, recipe=recipe)
-    assert train(config)["test_accuracy"] > 0.9
+    assert train(config).test_accuracy > 0.9
 
 
 @pytest.mark.parametrize(("network", "variant"), [("stq", "strided"), ("resnet_v1", "pooled"), ("ds_cnn", "pooled")])
@@ -268,8 +268,8 @@ def test_early_stop_keeps_the_best_epoch(small: TrainingConfig, tmp_path: Path) 
     recipe = Recipe(**FEW | {"epochs": 9, "patience": 2, "learning_rate": 1e-12, "final_learning_rate": 1e-12})
     config = dataclasses.replace(small, out=tmp_path / "run", recipe=recipe)
     result = train(config, tensorboard=True)
-    assert result["finished"]
-    assert result["epochs_done"] == 3
+    assert result.finished
+    assert result.epochs_done == 3
     assert [path.suffix for path in (config.out / "tensorboard").iterdir()] == [".v2"]
     best = _model_weights(config)
     train(config, resume=True)
@@ -331,11 +331,11 @@ def test_record_and_files(straight: TrainingConfig) -> None:
     from stq_deploy.research.training.result import sha256
 
     result = json.loads((straight.out / "result.json").read_text())
-    assert result["finished"]
-    assert result["test_samples"] == 20
-    assert result["config"]["seed"] == 3
-    assert str(straight.out) not in json.dumps(result["config"])
-    assert result["model_sha256"] == sha256(straight.out / "model.h5")
+    assert result.finished
+    assert result.test_samples == 20
+    assert result.config.seed == 3
+    assert str(straight.out) not in json.dumps(result.config.to_json())
+    assert result.model_sha256 == sha256(straight.out / "model.h5")
     history = [json.loads(line) for line in (straight.out / "history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in history] == [1, 2]
     assert [line["temperature"] for line in history] == [8.0, 64.0]
@@ -344,7 +344,7 @@ def test_record_and_files(straight: TrainingConfig) -> None:
     model = read_keras_model(str(straight.out / "model.h5"))
     with np.load(straight.data) as archive:
         x, y = archive["x_test"][..., None] / np.float32(255), archive["y_test"]
-    assert np.mean(model.predict(x, verbose=0).argmax(-1) == y) == result["test_accuracy"]
+    assert np.mean(model.predict(x, verbose=0).argmax(-1) == y) == result.test_accuracy
     assert list(straight.out.glob(".*")) == []
 
 
@@ -368,7 +368,7 @@ def test_a_run_of_before_a_recipe_had_some_entry_goes_on(small: TrainingConfig, 
     np.savez(checkpoint, record=np.array(json.dumps(record)), **arrays)
     with pytest.raises(StqError, match="fit_activations: False then, True now"):
         train(_with(run, fit_activations=True), resume=True)
-    assert train(run, resume=True)["finished"]
+    assert train(run, resume=True).finished
 
 
 def test_damaged_checkpoint_is_explained(straight: TrainingConfig, tmp_path: Path) -> None:
@@ -460,10 +460,10 @@ def test_export_keeps_every_prediction_and_repeats_its_bytes(
 
     first = exported.record
     second = export_pretrained(straight.out, tmp_path / "b.h5", straight.data)
-    assert first["sha256"] == second["sha256"]
-    assert first["same_predictions_as_trained_model"] == first["test_samples"] == 20
-    assert first["bytes"] < 0.2 * (straight.out / "model.h5").stat().st_size
-    assert json.loads((exported.folder / "a.json").read_text())["test_right"] == first["test_right"]
+    assert first.model.sha256 == second.model.sha256
+    assert first.same_predictions_as_trained_model == first.model.test_samples == 20
+    assert first.model.bytes < 0.2 * (straight.out / "model.h5").stat().st_size
+    assert json.loads((exported.folder / "a.json").read_text())["test_right"] == first.model.test_right
     with pytest.raises(StqError, match="no finished training run"):
         export_pretrained(tmp_path, tmp_path / "c.h5", straight.data)
     assert not (tmp_path / "c.h5").exists()
@@ -492,7 +492,7 @@ def test_recompressing_restores_what_an_older_export_left_large(
     content = model.read_bytes()
     save_model(read_keras_model(str(model)), model)
     assert model.stat().st_size > 2 * len(content)
-    assert recompress(ShippedModel("a", exported.record, tmp_path), straight.data)["bytes"] == len(content)
+    assert recompress(ShippedModel("a", exported.record, tmp_path), straight.data).model.bytes == len(content)
 
 
 def test_recompressing_a_floating_point_model_rounds_its_kernels(
@@ -507,10 +507,11 @@ def test_recompressing_a_floating_point_model_rounds_its_kernels(
     model = build_network(scheme="fp", variant=straight.variant, classes=10, input_shape=(8, 8, 1))
     save_model(model, tmp_path / "a.h5")
     large = (tmp_path / "a.h5").stat().st_size
-    found = recompress(ShippedModel("a", exported.record | {"weights": "as trained"}, tmp_path), straight.data)
-    assert found["weights"] == ROUNDED
-    assert found["bytes"] == (tmp_path / "a.h5").stat().st_size < large
-    assert json.loads((tmp_path / "a.json").read_text()) == found
+    before_it = dataclasses.replace(exported.record, weights="as trained")
+    found = recompress(ShippedModel("a", before_it, tmp_path), straight.data)
+    assert found.weights == ROUNDED
+    assert found.model.bytes == (tmp_path / "a.h5").stat().st_size < large
+    assert json.loads((tmp_path / "a.json").read_text()) == found.to_json()
     rounded = read_keras_model(str(tmp_path / "a.h5"))
     for before, after in zip(model.get_weights(), rounded.get_weights(), strict=True):
         np.testing.assert_array_equal(after, round_mantissa(before, 8) if before.ndim > 1 else before)

@@ -78,7 +78,7 @@ def validation(**training: Any) -> dict[str, Any]:
         | training,
         "attacks": {"samples": 10, "settings": {"fgsm": {"eps": 0.1, "norm": "inf"}}},
         "folds": scores,
-        "procedures": {name: spread([fold[name]["top1"] for fold in scores]) for name in ("none", "fgsm")},
+        "procedures": {name: spread([fold[name]["top1"] for fold in scores]).to_json() for name in ("none", "fgsm")},
         "command": ["stq-deploy", "cross-validate", "--folds", "2"],
         "git_commits": ["abc"],
         "versions": {},
@@ -199,7 +199,7 @@ def test_words_on_table_3_and_5_quote_their_rows(reproduce: ModuleType) -> None:
     assert title not in page_of(reproduce, rows[1:])
     assert "The paper reads a small variance" not in page  # this validation has no Square
     scores = [{"none": Accuracy(n, 100).as_json(), "square": Accuracy(n, 10).as_json()} for n in (5, 7)]
-    spreads = {name: spread([fold[name]["top1"] for fold in scores]) for name in ("none", "square")}
+    spreads = {name: spread([fold[name]["top1"] for fold in scores]).to_json() for name in ("none", "square")}
     page = page_of(reproduce, rows, [validation() | {"folds": scores, "procedures": spreads}])
     assert "has a variance of 2.00 without an attack, and chance alone gives 5.64" in page
     assert "Under Square it has 200.00, and chance\nalone gives 240.00. With 10 attacked samples a fold" in page

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.zoo.scheme_file import SchemeFile, load_scheme, recorded_scheme
+from stq_deploy.zoo.run_record import RunSettings
+from stq_deploy.zoo.scheme_file import SchemeFile, load_scheme
 from stq_deploy.zoo.schemes import SCHEMES
 from tests.helpers.command_line import invoke
 
@@ -43,8 +44,10 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert (scheme.title, scheme.identifier, scheme.conv) == ("Mine", "mine_toml", SCHEMES["2bit"].conv)
     assert scheme.weights == (("conv1", 8), ("conv3", "ternary")) and scheme.activations == (("relu1", 3),)
     assert scheme.quantizers["kernel of conv1"] == "quantized_bits(8,0,1,alpha='auto_po2')"
-    assert recorded_scheme({"scheme": name, "scheme_layers": layers.model_dump()}) == scheme
-    assert recorded_scheme({"scheme": "stq"}) is SCHEMES["stq"]
+    recorded = {"network": "stq", "variant": "pooled", "dataset": "cifar10", "data": None, "seed": 0, "recipe": {}}
+    by_layer = recorded | {"scheme": name, "scheme_layers": layers.model_dump()}
+    assert RunSettings.from_json(by_layer).quantization == scheme
+    assert RunSettings.from_json(recorded | {"scheme": "stq"}).quantization is SCHEMES["stq"]
     assert load_scheme("stq") == ("stq", None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.network import load_network, save_network
 from stq_deploy.pipeline import convert_model
 from stq_deploy.zoo.card import model_card, plain_table
+from stq_deploy.zoo.run_record import WorstCase
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import CONVERTED, DEFAULT_MODEL, PREFIX, ShippedModel, resolve_model, shipped_models
 from tests.helpers.command_line import invoke, json_of
@@ -20,7 +22,7 @@ MOST_BYTES = 8_000_000
 
 
 def _quantized(model: ShippedModel) -> bool:
-    return get_scheme(model.record["config"]["scheme"]).quantized
+    return get_scheme(model.record.config.scheme).quantized
 
 
 models = pytest.mark.parametrize("model", shipped_models().values(), ids=lambda model: model.name)
@@ -32,10 +34,10 @@ quantized_models = pytest.mark.parametrize(
 @models
 def test_the_record_is_of_this_file(model: ShippedModel) -> None:
     content = model.keras.read_bytes()
-    assert model.record["file"] == model.keras.name
-    assert model.record["bytes"] == len(content)
-    assert model.record["sha256"] == hashlib.sha256(content).hexdigest()
-    assert model.record["test_right"] / model.record["test_samples"] == model.record["test_accuracy"]
+    assert model.record.model.file == model.keras.name
+    assert model.record.model.bytes == len(content)
+    assert model.record.model.sha256 == hashlib.sha256(content).hexdigest()
+    assert model.record.model.test_right / model.record.model.test_samples == model.record.model.test_accuracy
 
 
 @models
@@ -50,9 +52,9 @@ def test_its_network_comes_along_where_the_demo_runs_it(model: ShippedModel) -> 
 def test_its_keras_model_converts_to_the_same(model: ShippedModel, tmp_path: Path) -> None:
     """Floating-point models are quantized by samples: `tools/reproduce table3` runs those."""
     network = convert_model(model.keras)
-    assert network.sha256() == model.record["network_sha256"]
-    assert network.tensors[network.outputs[0]].shape == (len(model.record["classes"]),)
-    assert model.record["weight_bits"] == network.weight_bits
+    assert network.sha256() == model.record.network_sha256
+    assert network.tensors[network.outputs[0]].shape == (len(model.record.classes),)
+    assert list(model.record.weight_bits or ()) == network.weight_bits
     if model.network.is_file():
         assert network.sha256() == load_network(model.network).sha256()
     save_network(network, tmp_path / "network.stq")
@@ -75,11 +77,8 @@ def test_the_card_is_what_the_record_says(model: ShippedModel) -> None:
 
 def test_a_card_says_what_stands_under_attack_and_which_target_is_missed() -> None:
     model = shipped_models()["stq-cifar10"]
-    found = {
-        "preset": "quick", "samples": 200, "clean": 160, "worst": {"1/255": 100, "8/255": 30},
-        "targets": {"clean": 72.0, "8/255": 34.0},
-    }  # fmt: skip
-    lines = model_card(ShippedModel(model.name, model.record | {"robustness": found})).splitlines()
+    found = WorstCase("quick", 200, 160, {"1/255": 100, "8/255": 30}, {"clean": 72.0, "8/255": 34.0})
+    lines = model_card(ShippedModel(model.name, replace(model.record, robustness=found))).splitlines()
     counts = "clean: 80.0 % (74 .. 85), 1/255: 50.0 % (43 .. 57), 8/255: 15.0 % (11 .. 21)"
     assert f"| worst case, Linf, preset quick, 200 samples | {counts} |" in lines
     assert "| target, clean | at least 72 %: met, 85.7 % |" in lines
@@ -95,7 +94,7 @@ def test_the_list_names_them_all() -> None:
     shown = invoke("zoo").stdout
     for name, model in shipped_models().items():
         assert PREFIX + name in shown
-        assert f"{100 * model.record['test_accuracy']:.2f} %" in shown
+        assert f"{100 * model.record.model.test_accuracy:.2f} %" in shown
     assert json_of(invoke("zoo", "--json"))["models"].keys() == shipped_models().keys()
     assert DEFAULT_MODEL.removeprefix(PREFIX) in shipped_models()
 

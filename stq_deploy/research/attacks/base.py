@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from stq_deploy.common.errors import StqError, no_such
 from stq_deploy.research.attacks.budget import NORMS
@@ -28,6 +28,9 @@ BLIND = "no access: nothing is asked of the model but whether it errs"
 """What an attacker sees of the model."""
 BLACK_BOX = (SCORES, DECISIONS, BLIND)
 """Access that needs no gradients: a board can answer such an attack."""
+
+Setting = str | float
+"""A setting of an attack; a float may also be an int."""
 
 LINF_BUDGET = 8 / 255
 L2_BUDGET = 0.5
@@ -78,8 +81,8 @@ class Attack(ABC):
         return None
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Every setting by name, JSON-able."""
+    def settings(self) -> dict[str, Setting]:
+        """Every setting by name."""
         return dataclasses.asdict(self)
 
     def require(self, condition: bool, setting: str, allowed: str) -> None:
@@ -100,15 +103,15 @@ class Attack(ABC):
         """
         hints = typing.get_type_hints(cls)
         known = [f.name for f in dataclasses.fields(cls)]
-        values: dict[str, Any] = {}
+        values: dict[str, Setting] = {}
         for name, text in settings.items():
             if name not in known:
                 raise no_such(f"attack {cls.name}: there is no setting {name!r}", name, known)
             values[name] = _parse(text, hints[name], f"attack {cls.name}, {name}")
-        return cls(**values)
+        return cls(**values)  # type: ignore[arg-type]  # each of its field's type
 
 
-def _parse(text: str, kind: Any, where: str) -> Any:
+def _parse(text: str, kind: object, where: str) -> Setting:
     if kind is str:
         return text
     try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from stq_deploy.common.tensorflow_import import import_tensorflow
 from stq_deploy.research.training.config import TrainingConfig
 from stq_deploy.research.training.progress import Reporter, default_reporter
+from stq_deploy.research.training.result import FinishedRun, UnfinishedRun
 
-__all__ = ["Reporter", "TrainingConfig", "default_reporter", "train"]
+__all__ = ["FinishedRun", "Reporter", "TrainingConfig", "UnfinishedRun", "default_reporter", "train"]
 
 
 def train(
@@ -20,7 +20,7 @@ def train(
     stop_after: int | None = None,
     tensorboard: bool = False,
     keep_teaching: Path | None = None,
-) -> dict[str, Any]:
+) -> FinishedRun | UnfinishedRun:
     """See `stq_deploy.research.training.trainer.train`. TensorFlow is imported only when this is called.
 
     Raises StqError also when TensorFlow or qkeras is not installed.

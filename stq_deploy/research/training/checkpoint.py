@@ -20,6 +20,7 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.common.npy_member import read_arrays
 from stq_deploy.research.quantizers import noise
 from stq_deploy.research.training.epoch_record import EpochRecord
+from stq_deploy.zoo.run_record import RunSettings
 
 MAXIMUM_ARRAY_BYTES = 1 << 32
 VariableGroups = Mapping[str, Sequence[Any]]
@@ -31,7 +32,7 @@ class TrainingState:
     """Everything except the arrays: epochs done, the run's settings, its history so far."""
 
     epochs_done: int
-    settings: dict[str, Any]
+    settings: RunSettings
     history: list[EpochRecord]
 
 
@@ -44,7 +45,7 @@ def save(path: Path, groups: VariableGroups, progress: TrainingState) -> None:
     }
     record = {
         "epochs_done": progress.epochs_done,
-        "settings": progress.settings,
+        "settings": progress.settings.to_json(),
         "history": [one.as_json() for one in progress.history],
         "noise": asdict(noise.get_state()),
     }
@@ -58,7 +59,7 @@ def read_progress(path: Path) -> TrainingState:
     try:
         record = json.loads(str(read_arrays(path, MAXIMUM_ARRAY_BYTES)["record"]))
         history = [EpochRecord.read(line) for line in record["history"]]
-        return TrainingState(record["epochs_done"], record["settings"], history)
+        return TrainingState(record["epochs_done"], RunSettings.from_json(record["settings"]), history)
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from stq_deploy.research.training.folds import CrossValidationFold
 from stq_deploy.research.training.recipe import Recipe
+from stq_deploy.zoo.run_record import RunSettings
 from stq_deploy.zoo.scheme_file import SchemeFile
 from stq_deploy.zoo.schemes import Scheme, get_scheme
 
@@ -33,18 +33,19 @@ class TrainingConfig:
         """The scheme, by role and by layer. Raises StqError: there is none of this name."""
         return get_scheme(self.scheme) if self.scheme_layers is None else self.scheme_layers.scheme(self.scheme)
 
-    def as_record(self) -> dict[str, Any]:
-        """JSON-ready; files by name only, so that records do not reveal folders."""
-        return {
-            "network": Path(self.network).name,
-            "variant": self.variant,
-            "scheme": self.scheme,
-            "scheme_layers": None if self.scheme_layers is None else self.scheme_layers.model_dump(),
-            "dataset": self.dataset,
-            "data": None if self.data is None else Path(self.data).name,
-            "seed": self.seed,
-            "test_limit": self.test_limit,
-            "fold": None if self.fold is None else str(self.fold),
-            "recipe": self.recipe.as_record(),
-            "recipe_sha256": self.recipe.sha256(),
-        }
+    @property
+    def settings(self) -> RunSettings:
+        """For records: everything that decides the result."""
+        return RunSettings(
+            network=Path(self.network).name,
+            variant=self.variant,
+            scheme=self.scheme,
+            scheme_layers=self.scheme_layers,
+            dataset=self.dataset,
+            data=None if self.data is None else Path(self.data).name,
+            seed=self.seed,
+            test_limit=self.test_limit,
+            fold=None if self.fold is None else str(self.fold),
+            recipe=self.recipe.entries(),
+            recipe_sha256=self.recipe.sha256(),
+        )

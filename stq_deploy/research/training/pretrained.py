@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,7 @@ from stq_deploy.research.training.compact_h5 import compact_bytes
 from stq_deploy.research.training.evaluate import Evaluator
 from stq_deploy.research.training.packed_archive import packed_bytes
 from stq_deploy.research.training.settle import round_mantissa, settle
+from stq_deploy.zoo.run_record import ModelFile, ShippedRecord
 from stq_deploy.zoo.shipped import ShippedModel
 
 KERNEL_BITS = 8
@@ -39,7 +41,7 @@ ARCHIVE = ".keras"
 
 def export_pretrained(
     run: Path, destination: Path, data: Path | None = None, kernel_bits: int = KERNEL_BITS
-) -> dict[str, Any]:
+) -> ShippedRecord:
     """Write `destination` (.keras or .h5) and its record (.json beside it) from the finished run in folder `run`;
     return it.
 
@@ -48,10 +50,10 @@ def export_pretrained(
     the whole test part of the run's data set, from the file as written. The same run gives the same bytes. Raises
     StqError if the run is unfinished, or if a quantized file would compute something else than the model.
     """
-    trained = _read_result(run)
+    trained = result.read_finished(run)
     source = run / result.MODEL_FILE
     model = read_keras_model(str(source))
-    dataset = load_dataset(trained["config"]["dataset"], data)
+    dataset = load_dataset(trained.config.dataset, data)
     before = Evaluator(model).predict(dataset.x_test)
     quantized = any(getattr(layer, "get_quantizers", None) for layer in model.layers)
     for layer in model.layers:
@@ -65,28 +67,28 @@ def export_pretrained(
             cause="a quantizer is not idempotent on its own output",
         )
     write_whole(destination, content)
-    record = {
-        **_measured(destination, after, dataset.y_test),
-        "same_predictions_as_trained_model": int(np.sum(before == after)),
-        "weights": QUANTIZED_ONLY if quantized else ROUNDED.replace(str(KERNEL_BITS), str(kernel_bits)),
-        "quantizers": trained["quantizers"],
-        "parameters": trained["parameters"],
-        "classes": trained["classes"],
-        "dataset_source": trained["dataset_source"],
-        "feature_range": None if dataset.feature_range is None else list(dataset.feature_range),
-        "config": trained["config"],
-        "history": _summary(run),
-        "training_seconds": trained["training_seconds"],
-        "trained_model_sha256": trained["model_sha256"],
-        "built_on_sha256": trained.get("built_on_sha256"),  # missing in older runs
-        "versions": trained["versions"],
-        "git_commit": trained["git_commit"],
-    }
+    record = ShippedRecord(
+        model=_measured(destination, after, dataset.y_test),
+        same_predictions_as_trained_model=int(np.sum(before == after)),
+        weights=QUANTIZED_ONLY if quantized else ROUNDED.replace(str(KERNEL_BITS), str(kernel_bits)),
+        quantizers=trained.quantizers,
+        parameters=trained.parameters,
+        classes=trained.classes,
+        dataset_source=trained.dataset_source,
+        feature_range=dataset.feature_range,
+        config=trained.config,
+        history=_summary(run),
+        training_seconds=trained.training_seconds,
+        trained_model_sha256=trained.model_sha256,
+        built_on_sha256=trained.built_on_sha256,
+        versions=trained.versions,
+        git_commit=trained.git_commit,
+    )
     result.write_json(destination.with_suffix(".json"), record)
     return record
 
 
-def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
+def recompress(model: ShippedModel, data: Path | None = None) -> ShippedRecord:
     """Rewrite a shipped model's file, as small as `export_pretrained` makes it today; return its new record.
 
     This is for files whose training run is gone. A quantized model keeps the quantized values of its weights, and a
@@ -94,9 +96,9 @@ def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
     compute something else.
     """
     keras_model = read_keras_model(str(model.keras))
-    dataset = load_dataset(model.record["config"]["dataset"], data)
+    dataset = load_dataset(model.record.config.dataset, data)
     before = Evaluator(keras_model).predict(dataset.x_test)
-    quantized = model.record["weights"] == QUANTIZED_ONLY
+    quantized = model.record.weights == QUANTIZED_ONLY
     for layer in keras_model.layers:
         _compact_layer(layer, quantized, KERNEL_BITS)
     content = _model_bytes(keras_model, model.keras.suffix)
@@ -105,16 +107,18 @@ def recompress(model: ShippedModel, data: Path | None = None) -> dict[str, Any]:
     if quantized and not same:
         raise StqError("the smaller file classifies test samples unlike the old one", where=str(model.keras))
     write_whole(model.keras, content)
-    record = {**model.record, **_measured(model.keras, after, dataset.y_test)}
-    if not quantized:
-        record["weights"] = ROUNDED
-    if not same:
-        record["same_predictions_as_trained_model"] = None  # the trained model is not available
+    record = replace(
+        model.record,
+        model=_measured(model.keras, after, dataset.y_test),
+        weights=QUANTIZED_ONLY if quantized else ROUNDED,
+        # The trained model is not available.
+        same_predictions_as_trained_model=model.record.same_predictions_as_trained_model if same else None,
+    )
     result.write_json(model.keras.with_suffix(".json"), record)
     return record
 
 
-def repack(model: ShippedModel) -> dict[str, Any]:
+def repack(model: ShippedModel) -> ShippedRecord:
     """Turn a shipped model's .h5 file into a .keras archive of the same numbers; return its new record.
 
     Nothing is measured again, because no number changes: configuration and weights of the archive are compared with
@@ -140,24 +144,19 @@ def repack(model: ShippedModel) -> dict[str, Any]:
         raise StqError("the archive would hold another model", where=str(old))
     new = old.with_suffix(ARCHIVE)
     write_whole(new, content)
-    record = {**model.record, "file": new.name, "sha256": result.sha256(new), "bytes": len(content)}
+    file = replace(model.record.model, file=new.name, sha256=result.sha256(new), bytes=len(content))
+    record = replace(model.record, model=file)
     result.write_json(new.with_suffix(".json"), record)
     old.unlink()
     return record
 
 
-def _measured(path: Path, predictions: NDArray[np.int64], labels: NDArray[Any]) -> dict[str, Any]:
-    """The record of the file at `path`; `predictions` are its predictions on the test part."""
+def _measured(path: Path, predictions: NDArray[np.int64], labels: NDArray[Any]) -> ModelFile:
+    """The facts of the file at `path`; `predictions` are its predictions on the test part."""
     right = int(np.sum(predictions == labels))
-    return {
-        "file": path.name,
-        "sha256": result.sha256(path),
-        "bytes": path.stat().st_size,
-        "test_accuracy": right / len(predictions),
-        "test_right": right,
-        "test_samples": len(predictions),
-        "wilson_95": list(wilson_interval(right, len(predictions))),
-    }
+    samples = len(predictions)
+    size, interval = path.stat().st_size, wilson_interval(right, samples)
+    return ModelFile(path.name, result.sha256(path), size, right, samples, interval)
 
 
 def _compact_layer(layer: Any, quantized: bool, kernel_bits: int) -> None:
@@ -186,29 +185,16 @@ def _predictions(content: bytes, ending: str, x: NDArray[Any]) -> NDArray[np.int
             return Evaluator(read_keras_model(str(path))).predict(x)
 
 
-def _read_result(run: Path) -> dict[str, Any]:
-    path = run / result.RESULT_FILE
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StqError(
-            "no finished training run here", where=str(run), cause=str(error), next="finish it with --resume"
-        ) from error
-    if result.sha256(run / result.MODEL_FILE) != record.get("model_sha256"):
-        raise StqError("the model is not the one its result.json describes", where=str(run))
-    return record
-
-
-def _summary(run: Path) -> list[dict[str, Any]]:
+def _summary(run: Path) -> tuple[dict[str, float | None], ...]:
     """Number, losses and accuracies of every epoch."""
     keys = ("epoch", "train_loss", "train_accuracy", "validation_accuracy")
     lines = (run / result.HISTORY_FILE).read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
-    return [
+    return tuple(
         {key: _rounded(record[key]) for key in keys}
         | {key: _rounded(record[key]) for key in ("robust_accuracy", "certified_accuracy") if key in record}
         for record in records
-    ]
+    )
 
 
 def _rounded(value: Any) -> Any:

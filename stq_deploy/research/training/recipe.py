@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from stq_deploy.common.errors import StqError, did_you_mean, no_such
 from stq_deploy.common.file_kinds import not_wanted
 from stq_deploy.common.files import read_bounded
+from stq_deploy.zoo.run_record import RecipeValue
 
 _FOLDER = Path(__file__).parent / "recipes"
 LARGEST = 10**9
@@ -183,16 +184,17 @@ class Recipe(BaseModel):
             raise ValueError("the shares must grow from at least 0 to 1")
         return shares
 
-    def as_record(self) -> dict[str, Any]:
-        """JSON-ready and complete; files by name only, so that records do not reveal folders."""
-        record = self.model_dump()
+    def entries(self) -> dict[str, RecipeValue]:
+        """All of them, for records; files by name only, so that records do not reveal folders."""
+        record: dict[str, RecipeValue] = self.model_dump()
         for name in ("warm_start", "teacher"):
-            record[name] = None if record[name] is None else Path(record[name]).name
+            file = getattr(self, name)
+            record[name] = None if file is None else Path(file).name
         return record
 
     def sha256(self) -> str:
-        """Hex digest of `as_record`."""
-        return hashlib.sha256(json.dumps(self.as_record(), sort_keys=True).encode()).hexdigest()
+        """Hex digest of `entries`."""
+        return hashlib.sha256(json.dumps(self.entries(), sort_keys=True).encode()).hexdigest()
 
 
 def recipe_names() -> list[str]:
@@ -200,7 +202,7 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
-def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(name_or_path: str, changes: Mapping[str, object] | None = None) -> Recipe:
     """The shipped recipe of that name, or the one in that .toml file; `changes` replace entries of it.
 
     Raises:
@@ -231,13 +233,13 @@ def _no_recipe(path: Path) -> StqError | None:
     return not_wanted(path, "a recipe (.toml)", f"give a recipe of yours, or one of {', '.join(recipe_names())}")
 
 
-def parse_changes(settings: list[str]) -> dict[str, Any]:
+def parse_changes(settings: list[str]) -> dict[str, object]:
     """Changes from texts `entry=value`; the value is TOML, or else text.
 
     Raises:
         StqError: a text has no "=".
     """
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     for setting in settings:
         entry, equals, value = setting.partition("=")
         if not equals:
@@ -249,7 +251,7 @@ def parse_changes(settings: list[str]) -> dict[str, Any]:
     return changes
 
 
-def _checked(entries: dict[str, Any], place: Any) -> Recipe:
+def _checked(entries: Mapping[str, object], place: Callable[[str], str]) -> Recipe:
     try:
         return Recipe.model_validate(entries)
     except ValidationError as error:

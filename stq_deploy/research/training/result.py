@@ -8,15 +8,17 @@ import os
 import platform
 import subprocess
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, Self
 
 from stq_deploy import __version__
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import cannot_write, write_whole
 from stq_deploy.research.training.epoch_record import EpochRecord
+from stq_deploy.zoo.run_record import RunSettings
 
 MODEL_FILE = "model.h5"
 RESULT_FILE = "result.json"
@@ -24,6 +26,78 @@ HISTORY_FILE = "history.jsonl"
 CHECKPOINT_FILE = "checkpoint.npz"
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "tf-keras", "qkeras", "numpy", "h5py")
+
+
+@dataclass(frozen=True)
+class UnfinishedRun:
+    """A run that was stopped after some epochs, and can be resumed."""
+
+    epochs_done: int
+    finished: ClassVar[bool] = False
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json."""
+        return {"finished": False, "epochs_done": self.epochs_done}
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """The result of a run.
+
+    Attributes:
+        test_accuracy: share of the test samples that the model gets right, 0 .. 1.
+        test_samples, train_samples: how many there are.
+        classes: their names.
+        dataset_source: name of the file that the data set was read from.
+        quantizers: role -> quantizer, None for none.
+        parameters: number of them.
+        epochs_done: how many.
+        last_epoch: the record of the last one.
+        training_seconds: time of all epochs.
+        config: the settings.
+        model_sha256: of the model file, in hex.
+        built_on_sha256: use ("warm_start", "teacher") -> SHA-256 of that model file; None in runs of older versions.
+        versions: package -> version.
+        git_commit: of the code, None outside of a checkout.
+        command: the command line, with the program's name only.
+    """
+
+    test_accuracy: float
+    test_samples: int
+    train_samples: int
+    classes: tuple[str, ...]
+    dataset_source: str
+    quantizers: Mapping[str, str | None]
+    parameters: int
+    epochs_done: int
+    last_epoch: EpochRecord
+    training_seconds: float
+    config: RunSettings
+    model_sha256: str
+    built_on_sha256: Mapping[str, str] | None
+    versions: Mapping[str, str]
+    git_commit: str | None
+    command: tuple[str, ...]
+    finished: ClassVar[bool] = True
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of result.json."""
+        nested = {"last_epoch": self.last_epoch.as_json(), "config": self.config.to_json()}
+        own = {"finished": True} | dict(vars(self)) | nested
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """The result in a file of ours. Raises KeyError, ValueError or TypeError: it is of an unfinished run."""
+        names = [field.name for field in fields(cls) if field.name != "built_on_sha256"]
+        nested = {
+            "classes": tuple(record["classes"]),
+            "last_epoch": EpochRecord.read(record["last_epoch"]),
+            "config": RunSettings.from_json(record["config"]),
+            "built_on_sha256": record.get("built_on_sha256"),
+            "command": tuple(record["command"]),
+        }
+        return cls(**{name: record[name] for name in names} | nested)
 
 
 def sha256(path: Path) -> str:
@@ -48,9 +122,35 @@ def check_free(folder: Path) -> None:
         )
 
 
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Indented, keys in the order given."""
-    write_whole(path, json.dumps(record, indent=2) + "\n")
+class Record(Protocol):
+    """What a JSON file can hold."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the file."""
+        ...
+
+
+def write_json(path: Path, record: Record) -> None:
+    """Indented, keys in the order of `to_json`."""
+    write_whole(path, json.dumps(record.to_json(), indent=2) + "\n")
+
+
+def read_finished(run: Path) -> FinishedRun:
+    """The result of the finished run in a folder.
+
+    Raises:
+        StqError: there is none, or the model beside it is another one.
+    """
+    path = run / RESULT_FILE
+    try:
+        found = FinishedRun.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StqError(
+            "no finished training run here", where=str(run), cause=str(error), next="finish it with --resume"
+        ) from error
+    if sha256(run / MODEL_FILE) != found.model_sha256:
+        raise StqError("the model is not the one its result.json describes", where=str(run))
+    return found
 
 
 def write_history(path: Path, history: Sequence[EpochRecord]) -> None:

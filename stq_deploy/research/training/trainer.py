@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -35,6 +34,7 @@ from stq_deploy.research.training.inputs import GRAY_LEVELS, to_input
 from stq_deploy.research.training.objective import make_objective
 from stq_deploy.research.training.progress import Reporter, Several, Silent
 from stq_deploy.research.training.recipe import Recipe
+from stq_deploy.research.training.result import FinishedRun, UnfinishedRun
 from stq_deploy.research.training.schedule import cosine, geometric, ramp, stage, warm_up
 from stq_deploy.research.training.settle import settle
 from stq_deploy.research.training.source_model import take_weights
@@ -43,6 +43,7 @@ from stq_deploy.research.training.teacher import Teacher
 from stq_deploy.research.training.tensorboard import TensorBoard
 from stq_deploy.research.training.validation import Validator
 from stq_deploy.zoo.networks import build_network
+from stq_deploy.zoo.run_record import RunSettings
 from stq_deploy.zoo.schemes import Scheme
 
 _FIT_SAMPLES = 512
@@ -57,8 +58,8 @@ def train(
     stop_after: int | None = None,
     tensorboard: bool = False,
     keep_teaching: Path | None = None,
-) -> dict[str, Any]:
-    """Run the training that `config` describes, or with `resume` continue it; return the result record.
+) -> FinishedRun | UnfinishedRun:
+    """Run the training that `config` describes, or with `resume` continue it; return the result.
 
     Writes into `config.out`: checkpoint.npz and history.jsonl after every epoch, model.h5 and result.json at
     the end. The model's accuracy on the test part is measured once, after the last epoch; nothing is chosen
@@ -107,7 +108,7 @@ class _TrainingRun:
     def _check_settings(self) -> None:
         """Take over the history of the run to resume, if it is the same run."""
         saved = checkpoint.read_progress(self.checkpoint)
-        then, now = _flat(saved.settings), _flat(self.config.as_record())
+        then, now = _flat(saved.settings), _flat(self.config.settings)
         changed = [name for name in now if now[name] != then.get(name)]
         if changed:
             raise StqError(
@@ -204,7 +205,7 @@ class _TrainingRun:
             "mask": self.sparse.variables if self.sparse else [],
         }
 
-    def go(self, stop_after: int | None) -> dict[str, Any]:
+    def go(self, stop_after: int | None) -> FinishedRun | UnfinishedRun:
         config, recipe = self.config, self.recipe
         steps = self._steps()
         self.reporter.start(
@@ -219,7 +220,7 @@ class _TrainingRun:
             self._epoch(len(self.history), steps)
         if len(self.history) == recipe.epochs or self.early_stop.is_due(self.history):
             return self._finish()
-        return {"finished": False, "epochs_done": len(self.history)}
+        return UnfinishedRun(len(self.history))
 
     def _epoch(self, epoch: int, steps: int) -> None:
         config, recipe = self.config, self.recipe
@@ -267,7 +268,7 @@ class _TrainingRun:
             )
             self.history.append(record)
             self.early_stop.watch(self.history)
-        progress = checkpoint.TrainingState(epoch + 1, config.as_record(), self.history)
+        progress = checkpoint.TrainingState(epoch + 1, config.settings, self.history)
         checkpoint.save(self.checkpoint, self._state(), progress)
         result.write_history(config.out / result.HISTORY_FILE, self.history)
         self.reporter.epoch(record)
@@ -288,7 +289,7 @@ class _TrainingRun:
     def _draws(self) -> bool:
         return self.recipe.stochastic == "draws" and self.config.quantization.stochastic
 
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> FinishedRun:
         """Final weights and statistics, the one test, and the files."""
         config = self.config
         self.average.adopt()
@@ -304,35 +305,33 @@ class _TrainingRun:
         path = config.out / result.MODEL_FILE
         result.save_model(self.model, path)
         accuracy = self.validator.accuracy(self.data.x_test, self.data.y_test)
-        record = {
-            "finished": True,
-            "test_accuracy": accuracy,
-            "test_samples": len(self.data.y_test),
-            "train_samples": len(self.data.y_train),
-            "classes": list(self.dataset.class_names),
-            "dataset_source": Path(self.dataset.source).name,
-            "quantizers": self._scheme().quantizers,
-            "parameters": self.model.count_params(),
-            "epochs_done": len(self.history),
-            "last_epoch": self.history[-1].as_json(),
-            "training_seconds": round(sum(record.seconds for record in self.history), 1),
-            "config": config.as_record(),
-            "model_sha256": result.sha256(path),
-            "built_on_sha256": self._built_on(),
-            "versions": result.versions(),
-            "git_commit": result.git_commit(),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        }
-        result.write_json(config.out / result.RESULT_FILE, record)
+        finished = FinishedRun(
+            test_accuracy=accuracy,
+            test_samples=len(self.data.y_test),
+            train_samples=len(self.data.y_train),
+            classes=tuple(self.dataset.class_names),
+            dataset_source=Path(self.dataset.source).name,
+            quantizers=self._scheme().quantizers,
+            parameters=self.model.count_params(),
+            epochs_done=len(self.history),
+            last_epoch=self.history[-1],
+            training_seconds=round(sum(record.seconds for record in self.history), 1),
+            config=config.settings,
+            model_sha256=result.sha256(path),
+            built_on_sha256=self._built_on(),
+            versions=result.versions(),
+            git_commit=result.git_commit(),
+            command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+        )
+        result.write_json(config.out / result.RESULT_FILE, finished)
         self.reporter.note(f"test accuracy {100 * accuracy:.2f} % of {len(self.data.y_test)} samples; wrote {path}")
-        return record
+        return finished
 
 
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """A run's record with the recipe's entries in place of the recipe.
+def _flat(settings: RunSettings) -> dict[str, object]:
+    """A run's settings by name, with the recipe's entries in place of the recipe.
 
     An entry that recipes did not have when the run began has its default, which changes nothing.
     """
-    own = {name: value for name, value in settings.items() if name not in ("recipe", "recipe_sha256")}
-    recipe: dict[str, Any] = settings.get("recipe", {})
-    return own | Recipe().as_record() | recipe
+    own = {name: value for name, value in settings.to_json().items() if name not in ("recipe", "recipe_sha256")}
+    return own | Recipe().entries() | dict(settings.recipe)
