@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,34 @@ def test_packages_import_nothing_heavy_by_themselves() -> None:
         assert not found, f"{path.relative_to(PACKAGE)} imports {found}"
 
 
+def files_imported(path: Path, files: dict[str, Path]) -> set[str]:
+    """Files of the package that a file imports when it runs, within functions too."""
+    for_types = {
+        id(node)
+        for block in nodes(path)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    found = set()
+    for node in nodes(path):
+        if isinstance(node, ast.ImportFrom) and node.module and id(node) not in for_types:
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= parts & files.keys() if parts & files.keys() else {node.module} & files.keys()
+    return {name for name in found if files[name] != path}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    files = {
+        ".".join(("stq_deploy", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in modules()
+    }
+    graph = {name: files_imported(path, files) for name, path in files.items()}
+    assert "stq_deploy.network.canonical" in graph["stq_deploy.network.graph"]
+    TopologicalSorter(graph).prepare()  # CycleError
+    with pytest.raises(CycleError):
+        TopologicalSorter(graph | {"stq_deploy.network.canonical": {"stq_deploy.network.graph"}}).prepare()
+
+
 def test_only_its_backend_imports_hls4ml() -> None:
     for path in modules():
         if owner(path) != "hls4ml_backend":
@@ -138,8 +167,8 @@ JSON = {
     "frontend/origin.py", "frontend/quantizers.py", "frontend/source.py", "frontend/support.py", "sandbox/extract.py",
     "sandbox/process.py",
     # The .stq file: its document, its metadata and the certificates in them.
-    "network/archive.py", "network/certificate.py", "network/metadata.py", "network/requantize/form.py",
-    "network/source_layer.py", "network/summary.py",
+    "network/archive.py", "network/canonical.py", "network/certificate.py", "network/metadata.py",
+    "network/requantize/form.py", "network/source_layer.py", "network/summary.py",
     # manifest.json and build.json.
     "codegen/manifest.py", "hls4ml_backend/backend.py", "toolchain/build_folder.py", "toolchain/built.py",
     # Sample files and the records of attacks in them.

@@ -26,16 +26,14 @@ from stq_deploy.common.npy_member import read_array
 from stq_deploy.common.regular_file import read_regular
 from stq_deploy.common.untrusted_json import parse_json
 from stq_deploy.network.bitfields import pack_bits, unpack_bits
+from stq_deploy.network.canonical import FORMAT, VERSION, Arrays, archived_bits, network_document
 from stq_deploy.network.graph import Network
 from stq_deploy.network.input_format import ROUNDING_KINDS, Domain, InputRounding, pixel_domain
 from stq_deploy.network.metadata import Metadata
-from stq_deploy.network.ops import OP_KINDS, Op, WeightedOp, Window
-from stq_deploy.network.requantize import REQUANTIZE_KINDS, Requantize
+from stq_deploy.network.ops import OP_KINDS, Op, Window
+from stq_deploy.network.requantize import REQUANTIZE_KINDS
 from stq_deploy.network.tensor import TensorType
 
-FORMAT = "stq-network"
-VERSION = 2
-"""Version of files that state the input's rounding or domain; others have version 1."""
 VERSIONS = (1, VERSION)
 MAXIMUM_FILE_BYTES = 64 << 20
 MAXIMUM_UNPACKED_BYTES = 256 << 20
@@ -46,15 +44,6 @@ _SINCE_2 = ("input_rounding", "input_domain")
 _INPUT_TYPES = ("<f8", "<f4", "|i1")
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # zip members carry a date; a fixed one keeps equal networks equal files
 
-Arrays = dict[str, npt.NDArray[Any]]
-
-
-def describe(network: Network) -> tuple[bytes, Arrays]:
-    """Canonical JSON (UTF-8) of everything except the metadata, and the arrays to which it refers by name."""
-    arrays: Arrays = {}
-    document = _document(network, arrays)
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode(), arrays
-
 
 def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     """Write a .stq file: complete or not at all, and the same bytes for the same network.
@@ -63,7 +52,7 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
         StqError: the file cannot be written.
     """
     arrays: Arrays = {}
-    document = _document(network, arrays) | {"metadata": network.metadata.to_json()}
+    document = network_document(network, arrays) | {"metadata": network.metadata.to_json()}
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
 
@@ -141,73 +130,13 @@ def load_network(path: str | os.PathLike[str]) -> Network:
         raise
 
 
-def _document(network: Network, arrays: Arrays) -> dict[str, Any]:
-    # Left out where samples are the model's values, the usual case.
-    mapped = {} if network.input_range == (0.0, 1.0) else {"input_range": list(network.input_range)}
-    stated = _describe_input(network, arrays)
-    return {
-        "format": FORMAT,
-        "version": VERSION if stated else 1,
-        "input": network.input,
-        **mapped,
-        **stated,
-        "outputs": list(network.outputs),
-        "tensors": {name: dataclasses.asdict(t) for name, t in network.tensors.items()},
-        "ops": [_describe_op(op, f"op{i:03}", arrays) for i, op in enumerate(network.ops)],
-    }
-
-
-def _describe_input(network: Network, arrays: Arrays) -> dict[str, Any]:
-    """The entries that version 1 lacks; empty if the network needs none."""
-    stated: dict[str, Any] = {}
-    if network.input_rounding is not None:
-        stated["input_rounding"] = {"kind": network.input_rounding.kind}
-        for f in dataclasses.fields(network.input_rounding):
-            value = getattr(network.input_rounding, f.name)
-            stated["input_rounding"][f.name] = _describe_value(value, f"input.{f.name}", arrays)
-    domain = network.input_domain
-    if stated or domain != pixel_domain(network.input_type, *network.input_range):
-        stated["input_domain"] = None if domain is None else dataclasses.asdict(domain)
-    return stated
-
-
-def _describe_op(op: Op, prefix: str, arrays: Arrays) -> dict[str, Any]:
-    described: dict[str, Any] = {"kind": op.kind}
-    for f in dataclasses.fields(op):
-        described[f.name] = _describe_value(getattr(op, f.name), f"{prefix}.{f.name}", arrays)
-    if isinstance(op, WeightedOp):
-        described["weights"]["bits"] = _archived_bits(op.weight_bits)
-    return described
-
-
-def _describe_value(value: Any, name: str, arrays: Arrays) -> Any:
-    if isinstance(value, np.ndarray):
-        arrays[name] = value
-        return {"array": name, "dtype": value.dtype.str, "shape": list(value.shape)}
-    if isinstance(value, Window):
-        return dataclasses.asdict(value)
-    if isinstance(value, Requantize):
-        described: dict[str, Any] = {"kind": value.kind}
-        for f in dataclasses.fields(value):
-            described[f.name] = _describe_value(getattr(value, f.name), f"{name}.{f.name}", arrays)
-        return described
-    if isinstance(value, tuple):
-        return list(value)
-    return value
-
-
 def _packed_bits(document: dict[str, Any], name: str) -> int:
     """Field width of a bit-packed array; 0 for one stored as it is."""
     if name.startswith("input."):
         return 0
     op = document["ops"][int(name.removeprefix("op").split(".")[0])]
-    bits = _archived_bits(op["weight_bits"]) if name.endswith(".weights") else 8
+    bits = archived_bits(op["weight_bits"]) if name.endswith(".weights") else 8
     return bits if bits < 8 else 0
-
-
-def _archived_bits(weight_bits: int) -> int:
-    """Width of a weight in the file, as on the device; but -1, 0 and 1 take two bits in two's complement."""
-    return max(2, int(weight_bits))
 
 
 def _network(document: dict[str, Any], archive: zipfile.ZipFile) -> Network:
@@ -257,7 +186,7 @@ def _domain(document: dict[str, Any], implied: Domain | None) -> Domain | None:
 
 def _op(described: dict[str, Any], archive: zipfile.ZipFile) -> Op:
     cls = OP_KINDS[_text(described["kind"])]
-    bits = _archived_bits(_integer(described["weight_bits"])) if "weight_bits" in described else 8
+    bits = archived_bits(_integer(described["weight_bits"])) if "weight_bits" in described else 8
     return cls(**_fields(cls, described, archive, bits))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.network.canonical import describe
 from stq_deploy.network.input_format import PIXELS, Domain, InputFormat, InputRounding
 from stq_deploy.network.metadata import Metadata
 from stq_deploy.network.ops import Op, WeightedOp
@@ -129,8 +130,6 @@ class Network:
 
     def __eq__(self, other: object) -> bool:
         """Whether the other is what this one is when saved and loaded: the same values, names and metadata."""
-        from stq_deploy.network.archive import describe
-
         if not isinstance(other, Network):
             return NotImplemented
         (document, arrays), (other_document, other_arrays) = describe(self), describe(other)
@@ -153,8 +152,6 @@ class Network:
 
         The firmware announces this *model hash*, and every result file records it.
         """
-        from stq_deploy.network.archive import describe
-
         document, arrays = describe(self)
         digest = hashlib.sha256(document)
         for name in sorted(arrays):
