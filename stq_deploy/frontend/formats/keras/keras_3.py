@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stq_deploy.frontend.errors import damaged, shown
-from stq_deploy.frontend.layers.reader import POLICIES
+from stq_deploy.frontend.layers.settings import POLICIES
 from stq_deploy.frontend.model_config import MAXIMUM_INPUTS, MAXIMUM_LAYERS, MODEL_KINDS
 
 OPERATION = "KerasOperation"
