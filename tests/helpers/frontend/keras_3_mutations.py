@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Iterator
 from typing import Any
 
 from tests.helpers.frontend.mutations import PAYLOAD_MODULE, mutate_configuration
@@ -23,6 +22,8 @@ _MODULES = (
     None,
     [],
 )
+_MAXIMUM_VALUES = 1 << 14
+"""Values of a tree that is still changed: lists of 300 copies, in each other, soon fill the memory."""
 _PLACES = (-1, 0, 0, 1, 2, 2**63, "x", None, [], {}, True)
 
 
@@ -35,17 +36,24 @@ def mutate(seeds: list[bytes], state: random.Random) -> tuple[str, bytes]:
 
 def _twist(config: Any, state: random.Random) -> None:
     for _ in range(state.choice((1, 1, 2, 5))):
-        objects = list(_objects(config))
+        objects = _objects(config)
+        if objects is None:
+            return
         state.choice((_call, _call, _history, _policy, _class, _outputs))(objects, config, state)
 
 
-def _objects(tree: Any) -> Iterator[dict[str, Any]]:
-    waiting = [tree]
+def _objects(tree: Any) -> list[dict[str, Any]] | None:
+    """The objects in a tree; None if it is too large to be changed further."""
+    waiting, found, seen = [tree], [], 0
     while waiting:
-        found = waiting.pop()
-        if isinstance(found, dict):
-            yield found
-        waiting += found.values() if isinstance(found, dict) else found if isinstance(found, list) else []
+        seen += 1
+        if seen > _MAXIMUM_VALUES:
+            return None
+        value = waiting.pop()
+        if isinstance(value, dict):
+            found.append(value)
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return found
 
 
 def _call(objects: list[dict[str, Any]], config: Any, state: random.Random) -> None:
