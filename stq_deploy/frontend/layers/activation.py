@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.frontend.activation_steps import ABOVE_ZERO
 from stq_deploy.frontend.checked import ActivationFunction, CheckedLayer
 from stq_deploy.frontend.errors import unsupported
 from stq_deploy.frontend.formats.keras.arrays import Shapes
@@ -73,18 +74,13 @@ _KERAS: dict[str, tuple[MakeNode, ...]] = {
     },
     "silu": (partial(FunctionNode, function="swish"),),
 }
-_ABOVE_ZERO = (
-    partial(AffineNode, factor=(_HALF,), offset=(_HALF,)),
-    partial(QuantizeNode, quantizer=make_quantizer("quantized_relu", bits=1, integer=1)),
-)
-"""1 above zero, and 0 at zero and below: QKeras rounds its hard sigmoid, half to even."""
 _QKERAS: dict[str, tuple[MakeNode, ...]] = {
     "hard_sigmoid": _line(_HALF, _HALF, 0, 1),
     "smooth_sigmoid": _line(_SMOOTH, _HALF, 0, 1),
     "hard_tanh": (partial(ClipNode, low=Fraction(-1), high=Fraction(1)),),
     "smooth_tanh": _line(2 * _SMOOTH, Fraction(0), -1, 1),
-    "binary_sigmoid": (*_ABOVE_ZERO,),
-    "binary_tanh": (*_ABOVE_ZERO, partial(AffineNode, factor=(Fraction(2),), offset=(Fraction(-1),))),
+    "binary_sigmoid": (*ABOVE_ZERO,),
+    "binary_tanh": (*ABOVE_ZERO, partial(AffineNode, factor=(Fraction(2),), offset=(Fraction(-1),))),
 }
 """Functions of qkeras.quantizers; where Keras has one of the same name, a layer of QKeras means QKeras's."""
 
@@ -153,7 +149,7 @@ def _add_thresholded(reader: LayerReader, position: int, shape: tuple[int, ...],
     if not threshold:
         return reader.add(ClipNode(reader.name, (position,), shape, Fraction(0), None))
     above = reader.add(AffineNode(reader.name, (position,), shape, (Fraction(1),), (-_float32(threshold),)))
-    for make in _ABOVE_ZERO:
+    for make in ABOVE_ZERO:
         above = reader.add(make(reader.name, (above,), shape))
     return reader.add(MultiplyNode(reader.name, (position, above), shape))
 

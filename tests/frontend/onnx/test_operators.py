@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import list_layers, read_source
 from stq_deploy.lowering.float_graph import run_graph
+from stq_deploy.network.output import real_values
+from stq_deploy.network.reference import run
+from stq_deploy.pipeline import convert_model
 
 onnx = pytest.importorskip("onnx")
 
@@ -159,6 +163,23 @@ CASES: dict[str, tuple[tuple[int, ...], Graph]] = {
     "leaky": (IMAGE, lambda d: d.n("LeakyRelu", "x", alpha=0.25)),
     "prelu": (IMAGE, lambda d: d.n("PRelu", "x", d.c([[[0.5]]]))),
     "hard sigmoid": (IMAGE, lambda d: d.n("HardSigmoid", "x", alpha=0.25, beta=0.375)),
+    "elu": (IMAGE, lambda d: d.n("Elu", "x", alpha=0.75)),
+    "elu without exponential": (IMAGE, lambda d: d.n("Elu", "x", alpha=0.0)),
+    "selu": (FEATURES, lambda d: d.n("Selu", "x")),
+    "celu": (FEATURES, lambda d: d.n("Celu", "x", alpha=0.375)),
+    "softplus": (FEATURES, lambda d: d.n("Softplus", "x")),
+    "softsign": (FEATURES, lambda d: d.n("Softsign", "x")),
+    "exponential": (FEATURES, lambda d: d.n("Exp", "x")),
+    "thresholded": (IMAGE, lambda d: d.n("ThresholdedRelu", "x", alpha=0.5)),
+    "thresholded at 0": (IMAGE, lambda d: d.n("ThresholdedRelu", "x", alpha=0.0)),
+    "hard swish": (IMAGE, lambda d: d.n("HardSwish", "x")),
+    "leaky falling": (IMAGE, lambda d: d.n("LeakyRelu", "x", alpha=-0.5)),
+    "prelu by channel": (IMAGE, lambda d: d.n("PRelu", "x", d.c([[[0.5]], [[0.0]], [[-1.25]]]))),
+    "prelu of features": (
+        IMAGE,
+        lambda d: d.n("MatMul", d.n("PRelu", d.n("Flatten", "x"), d.c(np.arange(126) / 64)), d.w(126, 2)),
+    ),
+    "power": (FEATURES, lambda d: d.n("Mul", "x", d.n("Pow", d.c(2.0), d.c(-3.0)))),
     "tanh": (FEATURES, lambda d: d.n("Tanh", "x")),
     "softmax": (FEATURES, lambda d: d.n("Softmax", "x", axis=-1)),
     "softmax channels": (IMAGE, lambda d: d.n("Softmax", "x", axis=1)),
@@ -180,6 +201,60 @@ CASES: dict[str, tuple[tuple[int, ...], Graph]] = {
     "concat rows": (ROW, lambda d: d.n("Concat", "x", d.n("Neg", "x"), axis=-1)),
     "squeezed": ((1, 3, 1, 4), conv_of_row),
 }  # fmt: skip
+
+
+LATER: dict[str, tuple[int, Graph]] = {
+    "gelu": (20, lambda d: d.n("Gelu", "x")),
+    "mish": (18, lambda d: d.n("Mish", "x")),
+    "swish": (24, lambda d: d.n("Swish", "x", alpha=1.5)),
+}
+"""Of later operator sets."""
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_later_operator_gives_what_onnx_defines(name: str, tmp_path: Path) -> None:
+    opset, build = LATER[name]
+    draft = Draft(FEATURES, opset)
+    ours, theirs = ours_and_theirs(tmp_path / "m.onnx", draft, build(draft))
+    assert np.allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+TABLED = ("elu", "selu", "celu", "softplus", "softsign", "hard swish", "thresholded", "prelu by channel")
+
+
+@pytest.mark.parametrize("name", TABLED)
+def test_an_activation_between_quantizers_becomes_exact_levels(name: str, tmp_path: Path) -> None:
+    """Every level of an int8 tensor, against onnx's evaluator in float64's rounding of the very function."""
+    from onnx.reference import ReferenceEvaluator
+
+    shape, build = CASES[name]
+    draft = Draft(shape)
+    scale, zero = draft.c(1 / 16), draft.c(0, np.int8)
+    first = draft.n("DequantizeLinear", draft.n("QuantizeLinear", "x", scale, zero), scale, zero)
+    inner = Draft(shape)
+    build(inner)
+    for constant in inner.constants:
+        constant.name = f"i{constant.name}"
+        draft.constants.append(constant)
+    for node in inner.nodes:
+        node.input[:] = [first if name == "x" else f"i{name}" for name in node.input]
+        node.output[:] = [f"i{name}" for name in node.output]
+        draft.nodes.append(node)
+    last = draft.n("DequantizeLinear", draft.n("QuantizeLinear", inner_name(inner), scale, zero), scale, zero)
+    model, path = draft.model(last), tmp_path / "m.onnx"
+    onnx.save(model, str(path))
+    network = convert_model(path)
+    levels = np.arange(-128, 128).repeat(math.prod(shape)).reshape(256, *shape[1:])
+    x = (levels / 16).astype(np.float32)
+    theirs = np.concatenate([ReferenceEvaluator(model).run(None, {"x": one[None]})[0] for one in x])
+    ours = run(network, network.input_format.levels(to_last(x)))
+    assert np.array_equal(
+        np.asarray(real_values(ours, network.output_type)).reshape(to_last(theirs).shape), to_last(theirs)
+    )
+
+
+def inner_name(draft: Draft) -> str:
+    return f"{draft.nodes[-1].output[0]}"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -341,6 +416,9 @@ REFUSED: dict[str, tuple[tuple[int, ...], Graph, str]] = {
     "axis": (IMAGE, lambda d: d.n("Softmax", "x", axis=3), "axis"),
     "training": (IMAGE, lambda d: d.n("BatchNormalization", "x", *(d.c([1, 1, 1]) for _ in range(4)),
                                       training_mode=1), "training_mode"),
+    "approximate": (FEATURES, lambda d: d.n("Gelu", "x", approximate="tanh"), "approximate"),
+    "alpha of elu": (FEATURES, lambda d: d.n("Elu", "x", alpha=-1.0), "alpha=-1"),
+    "power of a tensor": (FEATURES, lambda d: d.n("Pow", "x", d.c(2.0)), "power"),
     "infinite": (FEATURES, lambda d: d.n("Add", "x", d.c(np.inf)), "infinite"),
 }  # fmt: skip
 

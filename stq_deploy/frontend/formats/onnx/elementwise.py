@@ -29,8 +29,6 @@ from stq_deploy.frontend.source import (
     BatchNormNode,
     ClipNode,
     CombineNode,
-    FunctionNode,
-    LeakyNode,
     MaximumNode,
     MinimumNode,
     MultiplyNode,
@@ -87,6 +85,14 @@ def read_arithmetic(reader: NodeReader) -> tuple[OnnxValue, ...]:
     return (reader.elementwise(at, node),)
 
 
+@register("Pow", of_constants=True)
+def read_power(reader: NodeReader) -> tuple[OnnxValue, ...]:
+    """Reads constants, as exporters compute scales with them."""
+    if any(isinstance(reader.value(i), Tensor) for i in (0, 1)):
+        raise reader.error("it raises a tensor to a power", "multiply the tensor by itself")
+    return (_folded(reader, reader.value(0), reader.value(1)),)
+
+
 @register("Neg", becomes=(AffineNode,))
 def read_negation(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Reads a tensor."""
@@ -110,7 +116,7 @@ def read_extreme(reader: NodeReader) -> tuple[OnnxValue, ...]:
         swapped = isinstance(reader.value(1), Tensor)
         tensor, bound = reader.tensor(1 if swapped else 0), Fraction(reader.scalar(0 if swapped else 1))
         return (
-            _clipped(reader, tensor, bound, None) if reader.node.op == "Max" else _clipped(reader, tensor, None, bound),
+            clipped(reader, tensor, bound, None) if reader.node.op == "Max" else clipped(reader, tensor, None, bound),
         )
     return (_combined(reader),)
 
@@ -222,14 +228,15 @@ def _unequal(reader: NodeReader, tensors: list[Tensor]) -> Exception:
 # Activations
 
 
-def _clipped(reader: NodeReader, tensor: Tensor, low: Fraction | None, high: Fraction | None) -> Tensor:
+def clipped(reader: NodeReader, tensor: Tensor, low: Fraction | None, high: Fraction | None) -> Tensor:
+    """`min(max(x, low), high)`; None is no bound."""
     return reader.elementwise(tensor, ClipNode(reader.name, (tensor.position,), reader.node_shape(tensor), low, high))
 
 
 @register("Relu", becomes=(ClipNode,))
 def read_relu(reader: NodeReader) -> tuple[OnnxValue, ...]:
     """Reads a tensor."""
-    return (_clipped(reader, reader.tensor(), _ZERO, None),)
+    return (clipped(reader, reader.tensor(), _ZERO, None),)
 
 
 @register("Clip", becomes=(ClipNode, QuantizeNode), of_constants=True)
@@ -254,7 +261,7 @@ def read_clip(reader: NodeReader) -> tuple[OnnxValue, ...]:
         raise reader.error("its bounds are the wrong way round", "let min be below max")
     if low is None and high is None:
         return _passed(reader, "a clip without bounds")
-    return (_clipped(reader, reader.tensor(), low, high),)
+    return (clipped(reader, reader.tensor(), low, high),)
 
 
 def _integer_bounds(reader: NodeReader) -> tuple[int, int]:
@@ -290,43 +297,6 @@ def _finite_bound(values: npt.NDArray[Any]) -> float:
     """A bound, of which an infinity is the largest number."""
     limit = float(np.finfo(np.float32).max)
     return float(np.clip(np.nan_to_num(values.astype(np.float64).reshape(-1)[0], nan=limit), -limit, limit))
-
-
-@register("LeakyRelu", "PRelu", becomes=(LeakyNode, ClipNode, PassNode))
-def read_leaky_relu(reader: NodeReader) -> tuple[OnnxValue, ...]:
-    """A slope from 0 to 65536, one for the whole tensor."""
-    tensor = reader.tensor()
-    slope = reader.number("alpha", 0.01) if reader.node.op == "LeakyRelu" else Fraction(_slope(reader))
-    if slope < 0 or slope > 2**16:
-        raise reader.error(f"its slope is {float(slope):g}", "use a slope from 0 to 1")
-    if slope == 0:
-        return (_clipped(reader, tensor, _ZERO, None),)
-    node = LeakyNode(reader.name, (tensor.position,), reader.node_shape(tensor), slope)
-    return (reader.elementwise(tensor, node),)
-
-
-def _slope(reader: NodeReader) -> float:
-    slopes = np.unique(reader.reals(1))
-    if slopes.size != 1:
-        raise reader.error("its slopes differ by channel", "use one slope for the whole tensor")
-    return float(slopes[0])
-
-
-@register("HardSigmoid", becomes=(AffineNode, ClipNode))
-def read_hard_sigmoid(reader: NodeReader) -> tuple[OnnxValue, ...]:
-    """Any alpha and beta."""
-    tensor = reader.tensor()
-    alpha, beta = reader.number("alpha", 0.2), reader.number("beta", 0.5)
-    node = AffineNode(reader.name, (tensor.position,), reader.node_shape(tensor), (alpha,), (beta,))
-    return (_clipped(reader, reader.elementwise(tensor, node), _ZERO, _ONE),)
-
-
-@register("Sigmoid", "Tanh", becomes=(FunctionNode,))
-def read_function(reader: NodeReader) -> tuple[OnnxValue, ...]:
-    """At the end, before a quantizer, or in a gate, as in a Keras model."""
-    tensor = reader.tensor()
-    node = FunctionNode(reader.name, (tensor.position,), reader.node_shape(tensor), reader.node.op.lower())
-    return (reader.elementwise(tensor, node),)
 
 
 @register("Softmax", becomes=(SoftmaxNode,))

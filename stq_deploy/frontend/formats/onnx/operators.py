@@ -59,8 +59,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "ConvTranspose": ("transposed convolutions are not supported", "use Resize with mode nearest, then Conv"),
     **dict.fromkeys(("If", "Loop", "Scan"), ("it holds graphs of its own", "export the model without control flow")),
     **dict.fromkeys(
-        ("Elu", "Selu", "Celu", "Softplus", "Softsign", "Gelu", "HardSwish", "Mish", "Swish", "Erf", "Exp", "Log"),
-        ("it has no integer form here", "use Relu, Clip, LeakyRelu, Sigmoid or Tanh"),
+        ("Erf", "Log"),
+        ("it has no integer form here", "use Gelu of operator set 20, Sigmoid, Tanh or Softplus"),
     ),
     **dict.fromkeys(
         ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN"),
