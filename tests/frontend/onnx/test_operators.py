@@ -208,7 +208,7 @@ LATER: dict[str, tuple[int, Graph]] = {
     "mish": (18, lambda d: d.n("Mish", "x")),
     "swish": (24, lambda d: d.n("Swish", "x", alpha=1.5)),
 }
-"""Of later operator sets."""
+"""Operators that later operator sets have added."""
 
 
 @pytest.mark.parametrize("name", LATER)

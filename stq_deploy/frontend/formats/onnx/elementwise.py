@@ -229,7 +229,7 @@ def _unequal(reader: NodeReader, tensors: list[Tensor]) -> Exception:
 
 
 def clipped(reader: NodeReader, tensor: Tensor, low: Fraction | None, high: Fraction | None) -> Tensor:
-    """`min(max(x, low), high)`; None is no bound."""
+    """The tensor clipped to these bounds; where one is None, its side stays open."""
     return reader.elementwise(tensor, ClipNode(reader.name, (tensor.position,), reader.node_shape(tensor), low, high))
 
 
