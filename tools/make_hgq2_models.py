@@ -32,7 +32,7 @@ L = keras.layers
 
 def main() -> None:
     """Make every file anew."""
-    for make in (hgq2_images, hgq2_rows, hgq2_refused):
+    for make in (hgq2_images, hgq2_rows, hgq2_defaults, hgq2_channels, hgq2_pixels, hgq2_refused):
         keras.utils.clear_session()
         keras.utils.set_random_seed(0)
         model = make()
@@ -87,10 +87,54 @@ def hgq2_rows() -> Any:
     )  # fmt: skip
 
 
+def hgq2_defaults() -> Any:
+    """Dense layers as HGQ2 makes them: each element of a tensor has a width of its own, and wraps."""
+    return keras.Sequential(
+        [
+            L.Input((10,)),
+            QDense(9, activation="relu", name="entry"),
+            QDense(8, name="middle"),
+            QDense(4, enable_oq=True, name="logits"),
+        ]
+    )
+
+
+def hgq2_channels() -> Any:
+    """Convolutions whose activations have a width for each channel, and saturate or wrap."""
+    rounds = iter((("RND", "WRAP"), ("RND_CONV", "SAT"), ("TRN", "SAT_SYM"), ("RND_CONV", "WRAP")))
+
+    def channels() -> Any:
+        rounding, overflow = next(rounds)
+        return QuantizerConfig("kif", "datalane", round_mode=rounding, overflow_mode=overflow,
+                               homogeneous_axis=None, heterogeneous_axis=(-1,))  # fmt: skip
+
+    return keras.Sequential(
+        [
+            L.Input((7, 6, 2)),
+            QConv2D(5, 3, activation="relu", iq_conf=channels(), name="entry"),
+            QConv2D(4, 2, iq_conf=channels(), name="second"),
+            QConv2D(3, 1, iq_conf=channels(), name="third"),
+            L.Flatten(),
+            QDense(3, enable_iq=False, enable_oq=True, oq_conf=QuantizerConfig("kif", "datalane"), name="logits"),
+        ]
+    )
+
+
+def hgq2_pixels() -> Any:
+    """A width for each pixel of the input."""
+    return keras.Sequential(
+        [
+            L.Input((4, 3, 2)),
+            QConv2D(3, 2, name="entry"),
+            L.Flatten(),
+            QDense(3, name="logits"),
+        ]
+    )
+
+
 def hgq2_refused() -> Any:
-    """A width for each element of the input."""
-    config = QuantizerConfig("kif", "datalane", overflow_mode="SAT", homogeneous_axis=(0,))
-    return keras.Sequential([L.Input((4,)), QDense(3, iq_conf=config, name="dense")])
+    """A width for each pixel of an image within the model."""
+    return keras.Sequential([L.Input((4, 3, 2)), QConv2D(3, 2, name="first"), QConv2D(2, 2, name="second")])
 
 
 def randomize(model: Any) -> None:
@@ -102,6 +146,8 @@ def randomize(model: Any) -> None:
             variable.assign(random.normal(0, 0.7, shape))
         elif name in ("b", "f") and size > 1:
             variable.assign(random.uniform(0, 7, shape))
+        elif name == "i" and size > 1 and "entry" in variable.path and "iq" in variable.path:
+            variable.assign(np.full(shape, 2.0))  # no input overflows
         elif name == "i" and size > 1:
             variable.assign(random.uniform(0, 1.4, shape))
 

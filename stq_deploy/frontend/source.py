@@ -172,7 +172,25 @@ class IntegerTableNode(Node):
     function: str
 
 
-LEVELS = (QuantizeNode, IntegerNode, IntegerSumNode, IntegerTableNode)
+@dataclass(frozen=True, eq=False)
+class WrapNode(Node):
+    """Rounds to multiples of `step`; a level outside its channel's range is moved into it by whole lengths of it.
+
+    That is what a fixed-point number does on overflow. The result is the level times `step`.
+
+    Attributes:
+        step: > 0.
+        low, count: the range of channel c is `count[c]` levels from `low[c]` on; one entry each where all agree.
+        rounding: "half_up" (towards plus infinity), "half_even" or "floor".
+    """
+
+    step: Fraction
+    low: tuple[int, ...]
+    count: tuple[int, ...]
+    rounding: str
+
+
+LEVELS = (QuantizeNode, WrapNode, IntegerNode, IntegerSumNode, IntegerTableNode)
 """Nodes that give levels."""
 
 

@@ -194,14 +194,20 @@ Ends = tuple[Fraction, Fraction]
 
 def real_bounds(value: Expression) -> Ends:
     """Smallest and largest real value that the inputs' ranges allow, over all channels."""
+    bounds = channel_bounds(value)
+    return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+
+def channel_bounds(value: Expression) -> list[Ends]:
+    """(smallest, largest) real value of each channel that the inputs' ranges allow."""
     ends = _core_bounds(value.core)
     bounds = []
     for c in range(shape_of(value)[-1]):
         first, last = ends[c if len(ends) > 1 else 0]
         for stage in value.stages:
             first, last = stage_ends(stage, c, (first, last))
-        bounds += [first, last]
-    return min(bounds), max(bounds)
+        bounds.append((min(first, last), max(first, last)))
+    return bounds
 
 
 def _core_bounds(core: ExpressionCore) -> list[Ends]:

@@ -116,6 +116,13 @@ def _quantize(node: s.QuantizeNode, inputs: list[Reals], weights: Reals) -> Real
     return quantized_level(node.quantizer, inputs[0].astype(np.float64)) * step
 
 
+def _wrap(node: s.WrapNode, inputs: list[Reals], weights: Reals) -> Reals:
+    levels = inputs[0].astype(np.float64) / float(node.step)
+    rounded = np.rint(levels) if node.rounding == "half_even" else np.floor(levels + 0.5 * (node.rounding == "half_up"))
+    low = np.array(node.low, np.float64)
+    return np.asarray(((rounded - low) % np.array(node.count, np.float64) + low) * float(node.step))
+
+
 def _integers(node: s.IntegerNode, inputs: list[Reals], weights: Reals) -> Reals:
     scale = float(node.levels.scale)
     slope = np.array([float(v) or 1.0 for v in node.function.slope(node.shape[-1])])
@@ -218,6 +225,7 @@ _RUN: dict[type[s.Node], Callable[[Any, list[Reals], Reals], Reals]] = {
     s.BiasNode: _bias,
     s.BatchNormNode: _batch_norm,
     s.QuantizeNode: _quantize,
+    s.WrapNode: _wrap,
     s.IntegerNode: _integers,
     s.IntegerSumNode: _integer_sum,
     s.IntegerTableNode: _integer_table,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -18,15 +19,17 @@ import pytest
 
 import stq_deploy as stq
 from stq_deploy.common.errors import StqError
+from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.frontend import check_model, list_layers, parse_model, read_source
 from stq_deploy.frontend.formats.keras.keras_3 import as_keras_2
 from stq_deploy.frontend.quantizer_arithmetic import quantize
 from stq_deploy.frontend.quantizers import KERNEL, read_quantizer, trainable
 from stq_deploy.lowering.float_graph import run_graph
+from stq_deploy.network.reference import run
 
 FOLDER = Path(__file__).parent / "keras3"
 QUANTIZED = ("quantized_layers", "quantized_sequential", "nested_models", "operations")
-HGQ2 = ("hgq2_images", "hgq2_rows")
+HGQ2 = ("hgq2_images", "hgq2_rows", "hgq2_defaults", "hgq2_channels", "hgq2_pixels")
 PLAIN = ("plain_layers", "plain_sequential")
 
 Config = dict[str, Any]
@@ -202,9 +205,9 @@ def _own_module(layers: list[Config]) -> None:
 @pytest.mark.parametrize(
     ("change", "what", "next"),
     [
-        (_quantizer(overflow_mode="WRAP"), "overflow_mode='WRAP'", "overflow_mode='SAT'"),
-        (_quantizer(round_mode="RND_ZERO"), "input_quantizer='kif RND_ZERO SAT True'", "RND, RND_CONV or TRN"),
-        (_quantizer(q_type="flt"), "input_quantizer='flt RND SAT True'", "kif or kbi"),
+        (_quantizer(round_mode="RND_ZERO"), "input_quantizer='kif RND_ZERO SAT True False'", "RND, RND_CONV or TRN"),
+        (_quantizer(overflow_mode="WRAP_SM"), "input_quantizer='kif RND WRAP_SM True False'", "fixed-point"),
+        (_quantizer(q_type="flt"), "input_quantizer='flt RND SAT True False'", "kif or kbi"),
         (_quantizer(scaler=2.0), "input_quantizer='another quantizer'", "fixed-point"),
         (_own_module, "registered as 'hgq>QConv2D'", "Keras's and QKeras's own layers"),
     ],
@@ -218,10 +221,33 @@ def test_quantizers_of_hgq2_that_are_refused(
     assert next in caught.value.next
 
 
-def test_widths_that_differ_between_activations_are_refused() -> None:
-    with pytest.raises(StqError, match="its widths differ from element to element, from 0 to 1 bits") as caught:
+def test_widths_that_differ_between_pixels_are_refused() -> None:
+    with pytest.raises(StqError, match=r"its widths differ from pixel to pixel, from \d+ to \d+ bits") as caught:
         parse_model(FOLDER / "hgq2_refused.keras")
-    assert "heterogeneous_axis=()" in caught.value.next
+    assert "heterogeneous_axis=(-1,), or ()" in caught.value.next
+
+
+def test_too_many_bits_for_all_channels_together_are_refused(tmp_path: Path) -> None:
+    """One channel's width makes the common step finer than 16 bits hold."""
+    path = tmp_path / "wide.keras"
+    with zipfile.ZipFile(FOLDER / "hgq2_defaults.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(weights, "r+") as stored:
+        stored["layers/q_dense_1/iq/quantizer/vars/0"][0, 0] = 23.0
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (members | {"model.weights.h5": weights.getvalue()}).items():
+            archive.writestr(name, content)
+    with pytest.raises(StqError, match=r"input_quantizer: it has \d+ bits for all channels together"):
+        parse_model(path)
+
+
+def test_the_c_of_wrapping_activations_equals_numpy() -> None:
+    made = stq.convert(FOLDER / "hgq2_defaults.keras")
+    x, _ = expected("hgq2_defaults")
+    levels = made.network.input_format.levels(x)
+    with HostExecutor(made.program) as host:
+        assert np.array_equal(host.run(levels)[0], run(made.network, levels))
 
 
 def test_weights_of_hgq2_have_widths_of_their_own() -> None:

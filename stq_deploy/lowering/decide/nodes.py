@@ -27,6 +27,7 @@ from stq_deploy.lowering.decide.outputs import output_tensor
 from stq_deploy.lowering.decide.quantized import quantized
 from stq_deploy.lowering.decide.rounding import FEWEST_BITS, rounding_step
 from stq_deploy.lowering.decide.tensors import Tensors
+from stq_deploy.lowering.decide.wrapping import wrapped
 from stq_deploy.lowering.errors import lowering_error
 from stq_deploy.lowering.expression import (
     Accumulator,
@@ -269,6 +270,11 @@ class _NodeDecider:
         value = replace(value, sources=joined(value.sources, (node.layer,)))
         return Expression(quantized(self.tensors, value, node.quantizer, node.layer, self._layer_if_whole(n)))
 
+    def _wrap(self, n: int, node: s.WrapNode) -> Expression:
+        value = self._padded(self.values[node.inputs[0]], node.layer)
+        value = replace(value, sources=joined(value.sources, (node.layer,)))
+        return Expression(wrapped(self.tensors, value, node, self._layer_if_whole(n)))
+
     def _integers(self, n: int, node: s.IntegerNode) -> Expression:
         value = self.values[node.inputs[0]]
         return Expression(integer_levels(self.tensors, value, node, self._layer_if_whole(n)))
@@ -386,6 +392,7 @@ _DECIDE: dict[type[s.Node], Callable[[_NodeDecider, int, Any], Expression]] = {
     s.LeakyNode: _NodeDecider._leaky,
     s.FunctionNode: _NodeDecider._function,
     s.QuantizeNode: _NodeDecider._quantize,
+    s.WrapNode: _NodeDecider._wrap,
     s.IntegerNode: _NodeDecider._integers,
     s.IntegerSumNode: _NodeDecider._integer_sum,
     s.IntegerTableNode: _NodeDecider._integer_table,

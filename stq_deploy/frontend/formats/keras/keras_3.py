@@ -208,7 +208,7 @@ def _hgq2_quantizer(value: Any) -> str | None:
     config = value.get("config") if isinstance(value, dict) else None
     if value is None:
         return None
-    words = ("q_type", "round_mode", "overflow_mode", "trainable")
+    words = ("q_type", "round_mode", "overflow_mode", "trainable", "is_weight")
     if not isinstance(config, dict) or any(config.get(key) is not None for key in ("scaler", "affine", "bw_mapper")):
         return "another quantizer"
     return " ".join(shown(config.get(word)).strip("'") for word in words)
