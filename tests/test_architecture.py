@@ -271,8 +271,9 @@ READS_A_MODEL = {
 def test_keras_reads_no_model() -> None:
     """The import does, and `frontend/keras_model.py` makes Keras models of what it has checked."""
     found = [
-        f"{path.relative_to(PACKAGE)}: {name}"
+        f"{path.relative_to(PACKAGE.parent)}: {name}"
         for path in [*modules(), *(PACKAGE.parent / "tools").glob("*.py")]
+        if path.name != "formats_keras3.py"  # Keras 3 as the witness, in an environment without this package
         for node in nodes(path)
         if isinstance(node, ast.Attribute | ast.Name | ast.alias)
         for name in [getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))]

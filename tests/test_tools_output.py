@@ -13,9 +13,13 @@ TOOLS = Path(__file__).resolve().parents[1] / "tools"
 IN_A_TEMPORARY_FOLDER = {
     "compare_attacks.py": {"savez", "write_text"},  # two processes hand arrays to each other
     "compare_attacks_torch.py": {"savez", "write_text"},
+    "compare_formats.py": {"save", "savez"},  # models and arrays for the processes in other environments
+    "formats_keras3.py": {"save"},
+    "formats_torch.py": {"save"},
     "fuzz_c_link.py": {"write_text", "write_bytes"},  # what is compiled, and the fuzzer's first inputs
     "fuzz_import.py": {"write_text", "write_bytes"},  # mutated files
     "make_hgq2_models.py": {"save"},
+    "public_models.py": {"save"},
     "make_keras3_models.py": {"save"},  # Keras's own, of models and arrays for tests, into a folder of the checkout
     "make_onnx_models.py": {"save"},  # onnx's own, likewise
 }

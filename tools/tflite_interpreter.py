@@ -47,3 +47,11 @@ def input_grid(model: bytes) -> tuple[float, int]:
     (input_,) = tf.lite.Interpreter(model_content=model).get_input_details()
     scale, zero_point = input_["quantization"]
     return float(scale), int(zero_point)
+
+
+def input_type(model: bytes) -> Any:
+    """The NumPy type of a .tflite model's input."""
+    import tensorflow as tf
+
+    (input_,) = tf.lite.Interpreter(model_content=model).get_input_details()
+    return input_["dtype"]
