@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -31,7 +32,7 @@ _KEPT = frozenset({"hls_config", "model"})
 _FOLDERS = re.compile(r"/(?:[\w.+-]+/)+")
 _WIDEST_INPUT = 16
 _INPUT = "fixed<16,6>"
-"""hls4ml's own default, which its tests round their samples to; for tests that state more bits than an input has."""
+"""hls4ml's own default; for tests that state more bits than an input has, until their samples are known."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,16 +63,37 @@ def _substituted(original: Callable[..., Any]) -> Callable[..., Any]:
     def convert_from_keras_model(model: Any, **given: Any) -> Any:
         _CONVERTED.add(os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0])
         kept = {name: value for name, value in given.items() if name in _KEPT}
-        if _input_bits(model, kept.get("hls_config") or {}) > _WIDEST_INPUT:
-            kept["input_precision"] = _INPUT
-        folder = tempfile.mkdtemp(prefix="stq-hls4ml-tests-")
-        deployed = original(model, backend="STM32", output_dir=str(Path(folder) / "build"), **kept)
+        wide = _input_bits(model, kept.get("hls_config") or {}) > _WIDEST_INPUT
+
+        def deploy(**options: str) -> Any:
+            folder = tempfile.mkdtemp(prefix="stq-hls4ml-tests-")
+            return original(model, backend="STM32", output_dir=str(Path(folder) / "build"), **kept, **options)
+
+        deployed = deploy(**({"input_precision": _INPUT} if wide else {}))
+        if wide:
+            deployed.predict = _for_the_samples(deploy)
         if _ends_binary(model):
             predict = deployed.predict
             deployed.predict = lambda x: np.where(predict(x) < 0, 0.0, 1.0)
         return deployed
 
     return convert_from_keras_model
+
+
+def _for_the_samples(deploy: Callable[..., Any]) -> Callable[[Any], Any]:
+    """`predict` by a network whose 16 bits of input span the samples: as many bits as a test states fit no input.
+
+    A user states that range by `input_range` or `input_precision`, but these tests know their samples later only.
+    """
+
+    def predict(x: Any) -> Any:
+        largest = float(np.abs(np.asarray(x, np.float64)).max())
+        integer = 1 + max(0, math.frexp(largest * 1.001)[1])
+        finer = deploy(input_precision=f"fixed<{_WIDEST_INPUT},{integer}>")
+        finer.compile()
+        return finer.predict(x)
+
+    return predict
 
 
 def _ends_binary(model: Any) -> bool:

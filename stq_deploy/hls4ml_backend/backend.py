@@ -115,7 +115,8 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
             )
         net = convert_network(config["KerasModel"], conversions(graph), Pipeline())
         _warn_of_rounding(net.network)
-        self._deployments[graph] = Deployment(net, config["Board"], graph.config.get_output_dir())
+        skipped = _skipped_softmax(graph)
+        self._deployments[graph] = Deployment(net, config["Board"], graph.config.get_output_dir(), logits=skipped)
         _rename_layers(graph)
 
     # Calls that a ModelGraph passes on
@@ -185,13 +186,42 @@ def _warn_of_rounding(network: Network) -> None:
         )
 
 
+def _skipped_softmax(graph: Any) -> bool:
+    """Whether `hls_config` leaves out the softmax at the model's end; hls4ml's own pass then removes it from the graph.
+
+    Raises:
+        StqError: it leaves out a softmax that is not at an end.
+    """
+    named = graph.config.config.get("HLSConfig", {}).get("LayerName", {})
+    layers = list(graph.get_layers())
+    skipped = [layer for layer in layers if layer.class_name == "Softmax" and _skips(named.get(layer.name))]
+    read = {name for layer in layers for name in layer.inputs}
+    for layer in skipped:
+        if read & set(layer.outputs):
+            raise StqError(
+                f"hls_config skips the softmax {layer.name!r}, which other layers read",
+                where="hls4ml",
+                next="skip a softmax at the model's end only",
+            )
+        layer.set_attr("skip", True)
+    return bool(skipped)
+
+
+def _skips(layer: Any) -> bool:
+    return isinstance(layer, dict) and layer.get("skip") is True
+
+
+_NAMING = ("vivado:merge_batch_norm_quantized_tanh", "vivado:optimize_pointwise_conv", "vivado:skip_softmax")
+"""Passes of hls4ml's own backends after those that all share."""
+
+
 def _rename_layers(graph: Any) -> None:
     """Give hls4ml's graph the layers that its own backends show, by their first passes.
 
     Nothing here reads that graph again. A pass that cannot handle a model leaves it as hls4ml parsed it.
     """
     try:
-        optimize_model(graph, [*get_flow("convert").optimizers, "vivado:merge_batch_norm_quantized_tanh"])
+        optimize_model(graph, [*get_flow("convert").optimizers, *_NAMING])
     except Exception as error:  # any kind: the passes are written for other backends
         warnings.warn(
             f"hls4ml's layer names are those of the parsed model, as its own pass failed ({error})",

@@ -25,12 +25,14 @@ class Deployment:
         net: the network.
         board: name of the board of the build.
         folder: the folder of the build.
+        logits: whether `predict` always leaves out the function at the model's end.
     """
 
-    def __init__(self, net: IntegerNetwork, board: str, folder: str) -> None:
+    def __init__(self, net: IntegerNetwork, board: str, folder: str, *, logits: bool = False) -> None:
         self.net = net
         self.board = board
         self.folder = folder
+        self.logits = logits
         self._running: RunningNetwork | None = None
 
     def build(self, compiler: str | None) -> BuiltFirmware:
@@ -73,7 +75,7 @@ class Deployment:
         found = self._running.predict(checked_samples(x, network.input_type), features=True)
         functions = network.metadata.output_functions or ((),) * len(network.outputs)
         outputs = [
-            real_output(output, () if logits else applied)
+            real_output(output, () if logits or self.logits else applied)
             for output, applied in zip(found if isinstance(found, tuple) else (found,), functions, strict=True)
         ]
         return outputs[0] if len(outputs) == 1 else outputs

@@ -315,3 +315,38 @@ def test_layers_without_quantizers_take_the_types_of_hls_config(tmp_path: Path) 
     calibrated = convert(plain, calibrate=x, output_dir=str(tmp_path / "int8"))
     calibrated.compile()
     assert np.abs(calibrated.predict(x) - plain.predict(x, verbose=0)).max() < 0.1
+
+
+def _reads_features(end: list[Any]) -> Any:
+    import tf_keras
+    from tf_keras import layers
+
+    tf_keras.utils.set_random_seed(2)
+    return tf_keras.Sequential([layers.InputLayer((6,)), layers.Dense(4, name="dense"), *end])
+
+
+def _softmax(**settings: Any) -> dict[str, Any]:
+    return {"LayerName": {"softmax": settings}, "Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}}
+
+
+def test_a_softmax_that_hls_config_skips_is_left_out(tmp_path: Path) -> None:
+    """`predict` gives the numbers before it, and hls4ml's graph has the layer no longer."""
+    from tf_keras import layers
+
+    model = _reads_features([layers.Activation("softmax", name="softmax")])
+    x = np.random.default_rng(0).integers(-64, 65, (20, 6)) / 32
+    deployed = convert(model, hls_config=_softmax(skip=True), output_dir=str(tmp_path / "out"))
+    deployed.compile()
+    assert [layer.class_name for layer in deployed.get_layers()] == ["Input", "Dense"]
+    found, dense = deployed.predict(x), model.get_layer("dense")
+    assert np.array_equal(found, deployed.predict(x, logits=True))
+    assert np.abs(found - dense(x.astype(np.float32)).numpy()).max() < 0.01
+
+
+def test_a_skipped_softmax_that_another_layer_reads_is_refused(tmp_path: Path) -> None:
+    from tf_keras import layers
+
+    model = _reads_features([layers.Activation("softmax", name="softmax"), layers.Dense(2, name="last")])
+    with pytest.raises(StqError) as caught:
+        convert(model, hls_config=_softmax(skip=True), output_dir=str(tmp_path / "out"))
+    assert_says(caught.value, "skips the softmax 'softmax', which other layers read")
