@@ -9,9 +9,11 @@ import pytest
 from stq_deploy.program.kernels.choice import FAMILIES
 from stq_deploy.program.kernels.convolve import convolve_scratch, depthwise_convolve_scratch
 from stq_deploy.program.kernels.dense import dense_scratch
+from stq_deploy.program.kernels.depthwise_lanes import LanesLayer
 from stq_deploy.program.kernels.gather_layout import GatherLayer
 from stq_deploy.program.kernels.requantized import channel_block_scratch
 from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.depthwise8_cases import EVERY_CASE as LANES_CASES
 from tests.helpers.kernels.gather_cases import EVERY_CASE
 from tests.helpers.kernels.kernel_library import KernelLibrary
 
@@ -70,3 +72,22 @@ def test_gather_kernels(library: KernelLibrary) -> None:
         )
         assert compiled == layer.scratch_bytes, str(case)
         assert layer.offsets_fit
+
+
+def test_depthwise_kernels_on_lanes(library: KernelLibrary) -> None:
+    for case in LANES_CASES:
+        window = case.window
+        layer = LanesLayer(window.output_size, window.kernel, window.stride, window.dilation)
+        compiled = library.call(
+            f"{case.name}_get_buffer_size",
+            arguments.gather_params(
+                arguments.conv_params(
+                    window.input_offset, case.weight_offset, window.stride, window.pad, window.dilation
+                ),
+                case.levels,
+            ),
+            arguments.dims(window.height, window.width, window.channels),
+            arguments.dims(*window.kernel, window.channels),
+            arguments.dims(*window.output_size, window.channels),
+        )
+        assert compiled == layer.scratch_bytes, str(case)

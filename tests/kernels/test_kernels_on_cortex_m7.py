@@ -13,6 +13,8 @@ from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels import requantizations
 from tests.helpers.kernels.bare_metal import Struct
 from tests.helpers.kernels.curve_cases import CURVES, run_curve
+from tests.helpers.kernels.depthwise8_cases import EVERY_CASE as LANES_CASES
+from tests.helpers.kernels.depthwise8_cases import run_lanes
 from tests.helpers.kernels.elementwise_cases import (
     ELEMENTWISE,
     ELEMENTWISE_IN_PLACE,
@@ -70,6 +72,11 @@ def test_convolve(library: EmulatedLibrary) -> None:
 def test_gather(library: EmulatedLibrary) -> None:
     for case in EVERY_CASE:
         run_gather(library, case)
+
+
+def test_depthwise_on_lanes(library: EmulatedLibrary) -> None:
+    for case in LANES_CASES:
+        run_lanes(library, case)
 
 
 def test_depthwise_convolve(library: EmulatedLibrary) -> None:

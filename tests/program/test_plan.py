@@ -17,7 +17,6 @@ from stq_deploy.network.ops import (
     Add,
     AveragePool,
     Concatenate,
-    Convolve,
     Dense,
     MaxPool,
     Op,
@@ -219,7 +218,8 @@ def test_kernels_follow_weights_and_input_type() -> None:
         if isinstance(layer.op, WeightedOp):
             weights = {1: "b1", 2: "t2", 4: "s4", 8: "s8", 16: "s16"}[layer.op.weight_bits]
             levels = {"int8": "s8", "int16": "s16"}[net.input_types(layer.op)[0].dtype]
-            ways = (layer.op.kind, "gather8", "gather16") if isinstance(layer.op, Convolve) else (layer.op.kind,)
+            others = {"convolve": ("gather8", "gather16"), "depthwise_convolve": ("depthwise8",)}
+            ways = (layer.op.kind, *others.get(layer.op.kind, ()))
             assert layer.kernel in {f"stq_{way}_{weights}_{levels}" for way in ways}
 
 

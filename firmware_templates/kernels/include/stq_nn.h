@@ -212,6 +212,21 @@ STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s4_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s8_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_depthwise_convolve_s16_s16, uint32_t, int16_t);
 
+/*
+ * 2-D depthwise convolution of weights -1, 0 and 1 on levels of few bits. Four channels lie in the bytes of a word, and
+ * are added at once. output_dims->c, input_dims->c and filter_dims->c are equal. 2-bit weights have weight_offset 1.
+ *
+ * The caller guarantees that
+ *  - every level is in params->minimum .. params->maximum;
+ *  - with any padding, real 0 is a level in that range;
+ *  - of no channel, the weights that are not 0, times the smallest 2^n - 1 that is at least maximum - minimum, exceed
+ *    255.
+ *
+ * Scratch: stq_depthwise8_buffer_size in `internal/stq_nn_depthwise8.h`.
+ */
+STQ_DECLARE_GATHER(stq_depthwise8_b1_s8, int8_t);
+STQ_DECLARE_GATHER(stq_depthwise8_t2_s8, int8_t);
+
 typedef struct {
     int32_t input_offset;
     int32_t weight_offset; /* see "Packed weights" */

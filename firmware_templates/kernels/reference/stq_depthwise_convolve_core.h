@@ -37,6 +37,24 @@ static inline int32_t stq_depthwise_window(const stq_conv_params *params, const 
     return acc;
 }
 
+/* Every output channel of every pixel. */
+static inline void stq_depthwise_channels(const stq_conv_params *params, const stq_requantize *rq,
+                                          const stq_dims *input_dims, const void *input, stq_type input_type,
+                                          const stq_dims *filter_dims, const uint32_t *filter, int32_t bits,
+                                          const stq_dims *output_dims, void *output)
+{
+    for (int32_t y = 0; y < output_dims->h; y++) {
+        for (int32_t x = 0; x < output_dims->w; x++) {
+            void *pixel = stq_output_pixel(output, rq->output_type, output_dims->c, y * output_dims->w + x);
+            for (int32_t channel = 0; channel < output_dims->c; channel++) {
+                const int32_t acc = stq_depthwise_window(params, input_dims, input, input_type, filter_dims, filter,
+                                                         bits, y, x, channel);
+                stq_requantize_pixel(rq, &acc, channel, 1, pixel);
+            }
+        }
+    }
+}
+
 static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const stq_conv_params *params,
                                                 const stq_requantize *rq, const stq_dims *input_dims, const void *input,
                                                 stq_type input_type, const stq_dims *filter_dims,
@@ -48,17 +66,7 @@ static inline stq_status stq_depthwise_convolve(const stq_context *ctx, const st
         !stq_scratch_valid(ctx, stq_depthwise_convolve_buffer_size(filter_dims))) {
         return STQ_ARGUMENT_ERROR;
     }
-
-    for (int32_t y = 0; y < output_dims->h; y++) {
-        for (int32_t x = 0; x < output_dims->w; x++) {
-            void *pixel = stq_output_pixel(output, rq->output_type, output_dims->c, y * output_dims->w + x);
-            for (int32_t channel = 0; channel < output_dims->c; channel++) {
-                const int32_t acc = stq_depthwise_window(params, input_dims, input, input_type, filter_dims, filter,
-                                                         bits, y, x, channel);
-                stq_requantize_pixel(rq, &acc, channel, 1, pixel);
-            }
-        }
-    }
+    stq_depthwise_channels(params, rq, input_dims, input, input_type, filter_dims, filter, bits, output_dims, output);
     return STQ_OK;
 }
 

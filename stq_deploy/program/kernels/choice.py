@@ -31,6 +31,7 @@ from stq_deploy.network.ops import (
 from stq_deploy.program.kernels.candidate import Candidate
 from stq_deploy.program.kernels.convolve import ConvolveKernels, DepthwiseConvolveKernels
 from stq_deploy.program.kernels.dense import DenseKernels
+from stq_deploy.program.kernels.depthwise_lanes import DepthwiseLanesKernels
 from stq_deploy.program.kernels.elementwise import MultiplyKernels, RescaleKernels, ScaledKernels
 from stq_deploy.program.kernels.gather import GatherKernels
 from stq_deploy.program.kernels.movement import ConcatenateKernels, CropKernels, PadKernels, UpsampleKernels
@@ -44,7 +45,7 @@ from stq_deploy.program.views import Views
 
 FAMILIES: tuple[KernelSpec[Any], ...] = (
     ConvolveKernels(Convolve), GatherKernels(Convolve, 1), GatherKernels(Convolve, 2),
-    DepthwiseConvolveKernels(DepthwiseConvolve), DenseKernels(Dense),
+    DepthwiseConvolveKernels(DepthwiseConvolve), DepthwiseLanesKernels(DepthwiseConvolve), DenseKernels(Dense),
     MaxPoolKernels(MaxPool), AveragePoolKernels(AveragePool),
     TableKernels(Table), PairTableKernels(PairTable), CurveKernels(Curve), SoftmaxKernels(Softmax),
     RescaleKernels(Rescale), ScaledKernels(Add), ScaledKernels(Maximum), ScaledKernels(Minimum),

@@ -117,6 +117,22 @@ class DepthwiseConvolveKernels(Weighted[DepthwiseConvolve]):
     def emit(self, context: CallContext[DepthwiseConvolve]) -> KernelCall:
         return convolution_call(self, context, context.output.channels, context.op.requantize)
 
+    def instructions(self, work: Work[DepthwiseConvolve]) -> int:
+        """Fitted to exact counts."""
+        op, output = work.op, work.output
+        taps, pixels = int(np.prod(op.window.size)), output.elements // output.channels
+        # Channels that are not processed by fours.
+        single = output.channels if op.weights.shape[3] > 1 else output.channels % 4
+        counted = output.elements * (2.5 * taps + 13) + 14 * taps * single * pixels
+        return round(counted + 150 * pixels + 10 * op.weights.size)
+
+    def code(self, kernel: Kernel) -> dict[str, int]:
+        return {
+            kernel.function: 700,
+            f"depthwise, {kernel.weight_bits}-bit weights of {kernel.input_types[0]}": 400,
+            f"depthwise, {kernel.input_types[0]}": 900,
+        }
+
 
 def convolve_scratch(height: int, width: int, group_channels: int, bits: int, output_channels: int) -> int:
     """`stq_convolve_buffer_size`: int16 columns of two pixels, then int32 accumulators of two pixels.

@@ -175,16 +175,21 @@ class GatherKernels(Weighted[Convolve]):
         (x,) = context.inputs
         depth, form = context.op.weights.shape[2], self.form(context.work)
         call = convolution_call(self, context, depth, form, group_notes(context))
-        levels = fields(minimum=x.minimum, maximum=x.maximum)
-        structs = tuple(
-            Struct("stq_gather_params", s.name, (*(_within("window", row) for row in s.rows), levels))
-            if isinstance(s, Struct) and s.c_type == "stq_conv_params"
-            else s
-            for s in call.structs
-        )
         share = np.count_nonzero(context.op.weights) / context.op.weights.size
         notes = (*call.notes, f"{share:.0%} of them not 0") if context.op.weight_bits == 2 else call.notes
-        return replace(call, structs=structs, notes=notes)
+        return replace(with_levels(call, x), notes=notes)
+
+
+def with_levels(call: KernelCall, x: TensorType) -> KernelCall:
+    """The call of a convolution that also gets the smallest and the largest level of its input."""
+    levels = fields(minimum=x.minimum, maximum=x.maximum)
+    structs = tuple(
+        Struct("stq_gather_params", s.name, (*(_within("window", row) for row in s.rows), levels))
+        if isinstance(s, Struct) and s.c_type == "stq_conv_params"
+        else s
+        for s in call.structs
+    )
+    return replace(call, structs=structs)
 
 
 def _within(outer: str, row: tuple[tuple[str, int | str], ...]) -> tuple[tuple[str, int | str], ...]:

@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from stq_deploy.cycles.cores import core_model
 from stq_deploy.cycles.predict import predict
-from stq_deploy.network.ops import Convolve
+from stq_deploy.network.ops import Convolve, DepthwiseConvolve
 from stq_deploy.program.kernels.candidate import Candidate
-from stq_deploy.program.kernels.convolve import ConvolveKernels
+from stq_deploy.program.kernels.depthwise_lanes import DepthwiseLanesKernels
 from stq_deploy.program.kernels.gather import GatherKernels
+from stq_deploy.program.kernels.weighted import Weighted
 from stq_deploy.program.weights import pack_weights
 from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels.bare_metal import BareMetalProgram, Struct
@@ -31,13 +32,13 @@ def run_convolution(
         The output levels, executed instructions, estimated cycles (0 without `trace`).
     """
     spec, work, op = candidate.spec, candidate.work, candidate.work.op
-    assert isinstance(spec, (ConvolveKernels, GatherKernels))
-    assert isinstance(op, Convolve)
+    assert isinstance(spec, Weighted)
+    assert isinstance(op, Convolve | DepthwiseConvolve)
     (x,), y, layout = work.inputs, work.output, spec.weights(work)
     params = arguments.conv_params(
         -x.zero_point, layout.offset, op.window.stride, op.window.pad_before, op.window.dilation
     )
-    if isinstance(spec, GatherKernels):
+    if isinstance(spec, GatherKernels | DepthwiseLanesKernels):
         params = arguments.gather_params(params, (x.minimum, x.maximum))
     form: Any = spec.form(work) if isinstance(spec, GatherKernels) else op.requantize
     output = np.zeros(y.shape, y.dtype)
@@ -49,7 +50,7 @@ def run_convolution(
             _requantize(form, y.dtype),
             arguments.dims(*x.shape),
             levels.astype(x.dtype),
-            arguments.dims(*op.window.size, op.weights.shape[2]),
+            arguments.dims(*op.window.size, op.weights.shape[2] if isinstance(op, Convolve) else y.channels),
             pack_weights(spec.rows(op), layout).reshape(-1),
             arguments.dims(*y.shape),
             output,

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "stq_nn.h"
+#include "internal/stq_nn_depthwise8.h"
 #include "internal/stq_nn_gather.h"
 
 static inline int stq_dims_valid(const stq_dims *dims)
@@ -53,6 +54,17 @@ static inline int stq_gather_valid(const stq_context *ctx, const stq_gather_para
     return stq_gather_offsets_fit(&shape, filter_dims, lane_bytes) &&
            stq_scratch_valid(ctx, stq_gather_buffer_size(params, input_dims, filter_dims, output_dims, bits, lane_bytes,
                                                          input_bytes));
+}
+
+/* The arguments of a depthwise convolution on lanes of bytes, and its scratch memory. */
+static inline int stq_depthwise8_valid(const stq_context *ctx, const stq_gather_params *params,
+                                       const stq_dims *input_dims, const stq_dims *filter_dims,
+                                       const stq_dims *output_dims)
+{
+    return params != NULL && stq_window_valid(&params->window, input_dims, filter_dims, output_dims) &&
+           input_dims->c == output_dims->c && filter_dims->c == output_dims->c && params->minimum <= params->maximum &&
+           params->maximum - params->minimum <= 255 &&
+           stq_scratch_valid(ctx, stq_depthwise8_buffer_size(params, filter_dims, output_dims));
 }
 
 static inline int stq_pool_valid(const stq_pool_params *params, const stq_dims *input_dims, const stq_dims *output_dims)

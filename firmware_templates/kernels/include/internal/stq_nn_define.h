@@ -11,6 +11,7 @@
 #define STQ_NN_DEFINE_H
 
 #include "stq_nn.h"
+#include "internal/stq_nn_depthwise8.h"
 #include "internal/stq_nn_gather.h"
 #include "internal/stq_nn_scratch.h"
 
@@ -59,6 +60,21 @@
     {                                                                                                                  \
         (void)output_dims;                                                                                             \
         return stq_depthwise_convolve_buffer_size(filter_dims);                                                        \
+    }
+
+/* A public depthwise convolution on lanes of bytes: name, bits of a weight. */
+#define STQ_DEFINE_DEPTHWISE8(name, bits)                                                                              \
+    STQ_INSTANCE stq_status name(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,    \
+                                 const stq_dims *input_dims, const int8_t *input, const stq_dims *filter_dims,         \
+                                 const uint32_t *filter, const stq_dims *output_dims, void *output)                    \
+    {                                                                                                                  \
+        return stq_depthwise8(ctx, params, rq, input_dims, input, filter_dims, filter, bits, output_dims, output);     \
+    }                                                                                                                  \
+    STQ_INSTANCE int32_t name##_get_buffer_size(const stq_gather_params *params, const stq_dims *input_dims,           \
+                                                const stq_dims *filter_dims, const stq_dims *output_dims)              \
+    {                                                                                                                  \
+        (void)input_dims;                                                                                              \
+        return stq_depthwise8_buffer_size(params, filter_dims, output_dims);                                           \
     }
 
 /* A public dense layer: name, bits of a weight, C type and stq_type of an input element. */
