@@ -24,7 +24,7 @@ typedef struct {
 
 /* The weights of a quad, and what follows from them. */
 typedef struct {
-    stq_tap *taps; /* those that count, at least one; then one with masks of 0 */
+    stq_tap *taps;            /* those that count, at least one; then one with masks of 0 */
     int32_t start[STQ_QUAD];  /* accumulator = sum of bytes + start */
     int32_t lowest[STQ_QUAD]; /* reachable sums of bytes */
     int32_t highest[STQ_QUAD];
@@ -288,7 +288,8 @@ static STQ_NOINLINE void stq_look_up_row(const stq_word *sums, int32_t count, co
 }
 
 /* Accumulators as int16, of four channels of `count` pixels. */
-static STQ_NOINLINE void stq_keep_row_s16(const stq_word *sums, int32_t count, const int32_t *start, int32_t channels, void *out)
+static STQ_NOINLINE void stq_keep_row_s16(const stq_word *sums, int32_t count, const int32_t *start, int32_t channels,
+                                          void *out)
 {
     const uint32_t even = stq_pair(start[0], start[2]);
     const uint32_t odd = stq_pair(start[1], start[3]);

@@ -259,17 +259,112 @@ STQ_INLINE void stq_multiply_quads(const stq_depthwise_layer *layer, const stq_v
     }
 }
 
+#if STQ_HAND_WRITTEN
+/*
+ * Nine or six taps of a quad of int8 channels. One line for each cycle: the instructions in it start together
+ * (docs/PROFILING.md has the rules). While the products of a tap's channels 0 and 2 are added, the levels of the next
+ * tap are widened. `x` and `y` take turns for the levels. The step from row to row waits in memory, so that 13 registers
+ * do. A tap of weights takes 64 bytes (STQ_BLOCK_WORDS).
+ */
+// clang-format off
+#define STQ_FIRST_TAP                                                                                                  \
+    "str %[x], [sp, #-8]!\n\t"                                                                                         \
+    "ldr %[y], [%[at]]\n\t"                             "ldr %[w1], [%[weights], #4]\n\t"                              \
+    "ldr %[x], [%[at], %[step]]\n\t"                    "ldr %[w0], [%[weights]]\n\t"                                  \
+    "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"                                                                     \
+    "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlabb %[c], %[odd], %[w1], %[c]\n\t"                         \
+    "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 + 4]\n\t"
+// Widens the levels in `raw`; adds the products of the last tap's channels 0 and 2, whose levels are in `even`.
+#define STQ_WIDEN_TAP(raw, even)                                                                                       \
+    "sxtab16 %[odd], %[offsets], %[" raw "], ror #8\n\t"  "smlabb %[a], %[" even "], %[w0], %[a]\n\t"                  \
+    "sxtab16 %[" raw "], %[offsets], %[" raw "]\n\t"      "smlatt %[b], %[" even "], %[w0], %[b]\n\t"
+// Adds the products of channels 1 and 3; loads the levels of the next tap and the weights.
+#define STQ_ADD_TAP(next, place, tap, next_tap)                                                                        \
+    "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[" next "], [%[at], " place "]\n\t"                      \
+    "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w0], [%[weights], #64 * " tap "]\n\t"                   \
+    "ldr %[w1], [%[weights], #64 * " next_tap " + 4]\n\t"
+// The same where the next tap is in the next row.
+#define STQ_ADD_TAP_OF_ROW(next, tap, next_tap)                                                                        \
+    "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [sp]\n\t"                                          \
+    "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 * " next_tap " + 4]\n\t"          \
+    "add %[at], %[at], %[w0]\n\t"                       "ldr %[w0], [%[weights], #64 * " tap "]\n\t"                   \
+    "ldr %[" next "], [%[at]]\n\t"
+#define STQ_LAST_TAP(even, tap)                                                                                        \
+    "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [%[weights], #64 * " tap "]\n\t"                   \
+    "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "add sp, sp, #8\n\t"                                           \
+    "smlabb %[a], %[" even "], %[w0], %[a]\n\t"                                                                        \
+    "smlatt %[b], %[" even "], %[w0], %[b]\n\t"
+#define STQ_NINE_TAPS                                                                                                  \
+    STQ_FIRST_TAP                                                                                                      \
+    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP("y", "%[step], lsl #1", "1", "2")                                              \
+    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP_OF_ROW("x", "2", "3")                                                          \
+    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP("y", "%[step]", "3", "4")                                                      \
+    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP("x", "%[step], lsl #1", "4", "5")                                              \
+    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP_OF_ROW("y", "5", "6")                                                          \
+    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP("x", "%[step]", "6", "7")                                                      \
+    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP("y", "%[step], lsl #1", "7", "8")                                              \
+    STQ_WIDEN_TAP("y", "x") STQ_LAST_TAP("y", "8")
+// Two columns of three: at an edge of the image.
+#define STQ_SIX_TAPS                                                                                                   \
+    STQ_FIRST_TAP                                                                                                      \
+    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP_OF_ROW("y", "1", "3")                                                          \
+    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP("x", "%[step]", "3", "4")                                                      \
+    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP_OF_ROW("y", "4", "6")                                                          \
+    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP("x", "%[step]", "6", "7")                                                      \
+    STQ_WIDEN_TAP("x", "y") STQ_LAST_TAP("x", "7")
+// clang-format on
+#define STQ_MULTIPLY_TAPS(code)                                                                                        \
+    __asm__ volatile(code                                                                                              \
+                     : [at] "+r"(at), [x] "+r"(x), [y] "=&r"(y), [odd] "=&r"(odd), [w0] "=&r"(w0), [w1] "=&r"(w1),     \
+                       [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d)                                              \
+                     : [weights] "r"(weights), [step] "r"(layer->column_step), [offsets] "r"(layer->offsets)           \
+                     : "memory", "cc")
+
+/* stq_multiply_quads for int8 and three visible rows of 3 or 2 columns of a 3 x 3 window. */
+STQ_INLINE void stq_multiply_three_rows(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                        int32_t columns, int32_t input_channel, int32_t count, int32_t *accumulators)
+{
+    const int8_t *levels = (const int8_t *)layer->input + window->level + input_channel;
+    const stq_word *weights = layer->weights + window->tap * STQ_BLOCK_WORDS;
+
+    for (const int8_t *end = levels + count; levels < end; levels += 4) {
+        const int8_t *at = levels;
+        int32_t a = 0, b = 0, c = 0, d = 0;
+        uint32_t x = (uint32_t)layer->row_step;
+        uint32_t y, odd, w0, w1;
+
+        if (columns == 3) {
+            STQ_MULTIPLY_TAPS(STQ_NINE_TAPS);
+        } else {
+            STQ_MULTIPLY_TAPS(STQ_SIX_TAPS);
+        }
+        accumulators[0] = a;
+        accumulators[1] = c;
+        accumulators[2] = b;
+        accumulators[3] = d;
+        accumulators += 4;
+        weights += 2;
+    }
+}
+#else
+STQ_INLINE void stq_multiply_three_rows(const stq_depthwise_layer *layer, const stq_visible_window *window,
+                                        int32_t columns, int32_t input_channel, int32_t count, int32_t *accumulators)
+{
+    stq_multiply_quads(layer, window, 3, columns, 3, STQ_S8, input_channel, count, accumulators);
+}
+#endif
+
 STQ_ONE_OF_MANY void stq_multiply_quads_3x3_s8(const stq_depthwise_layer *layer, const stq_visible_window *window,
                                                int32_t input_channel, int32_t count, int32_t *accumulators)
 {
-    stq_multiply_quads(layer, window, 3, 3, 3, STQ_S8, input_channel, count, accumulators);
+    stq_multiply_three_rows(layer, window, 3, input_channel, count, accumulators);
 }
 
 /* At the left and right edge of the image. */
 STQ_ONE_OF_MANY void stq_multiply_quads_3x2_s8(const stq_depthwise_layer *layer, const stq_visible_window *window,
                                                int32_t input_channel, int32_t count, int32_t *accumulators)
 {
-    stq_multiply_quads(layer, window, 3, 2, 3, STQ_S8, input_channel, count, accumulators);
+    stq_multiply_three_rows(layer, window, 2, input_channel, count, accumulators);
 }
 
 STQ_ONE_OF_MANY void stq_multiply_quads_3x3_s16(const stq_depthwise_layer *layer, const stq_visible_window *window,

@@ -24,7 +24,6 @@ stq_status stq_pair_table_s8(const stq_pair_table_params *params, const int8_t *
     const uint8_t *levels = (const uint8_t *)table;
     int32_t i = 0;
 
-    STQ_UNROLL(2)
     for (; i + 4 <= count; i += 4) {
         const uint32_t four_a = stq_sub_bytes(stq_load_unaligned(a + i), a_minima);
         const uint32_t four_b = stq_sub_bytes(stq_load_unaligned(b + i), b_minima);

@@ -47,7 +47,7 @@ static inline stq_depthwise8_shape stq_depthwise8_shape_of(const stq_conv_params
 /* Parts of the scratch memory, in words from its start, in this order. */
 typedef struct {
     int32_t plane;
-    int32_t sums;   /* of a row of outputs */
+    int32_t sums; /* of a row of outputs */
     int32_t taps;
     int32_t levels;
     int32_t words; /* of all */
