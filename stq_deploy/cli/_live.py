@@ -6,13 +6,14 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stq_deploy.cli._outcome import interruptible
 
 if TYPE_CHECKING:
     from stq_deploy.cli._conversion import ConversionOptions
     from stq_deploy.datasets.samples import SampleSet
+    from stq_deploy.evaluation.live.run import LiveAttack
     from stq_deploy.research.attacks.base import Attack
 
 QUERIES = 500
@@ -76,7 +77,7 @@ def attack_live_boards(
     board = load_board(where.board)
     asked = conversion.load()
     console = result_console(as_json)
-    written: list[dict[str, Any]] = []
+    done: list[LiveAttack] = []
     kept = f"the queries that were answered are kept in {out}; the same command goes on from there"
     with interruptible(kept), ExitStack() as held:
         folder = held.enter_context(made_folder(out))
@@ -98,13 +99,13 @@ def attack_live_boards(
                 executors, samples, attack, folder, seed=seed, threshold=where.threshold, progress=progress
             )  # fmt: skip
             save_samples(found.sample_set(), paths[name])
-            said = found.as_json()
-            written.append({"file": str(paths[name]), **said})
+            done.append(found)
             console.print(
                 f"{paths[name]}: of {len(samples)} samples the board gets right {found.clean.correct} clean, "
-                f"{found.left.correct} attacked; {said['queries']} queries, every one and its answer equal to the host "
-                f"twin's; {found.asked_now} asked now in {found.seconds:.0f} s",
+                f"{found.left.correct} attacked; {len(found.attacked.log)} queries, every one and its answer equal to "
+                f"the host twin's; {found.asked_now} asked now in {found.seconds:.0f} s",
                 soft_wrap=True,
             )
     if as_json:
-        print_json({"model": net.network.name, "attacks": written})
+        files = [{"file": str(paths[found.attack.name]), **found.as_json()} for found in done]
+        print_json({"model": net.network.name, "attacks": files})

@@ -91,7 +91,7 @@ def demo(
             progress=progress,
             pages=build_pages(),
         )
-        report = write_reports(found.summary, out, found.as_json())
+        report = write_reports(found, out)
         robust = _robust(board, out, boards or os.cpu_count() or 1, limit, progress) if port is None else None
     screen = result_console(as_json)
     _print(screen, found, DEFAULT_MODEL)
@@ -125,7 +125,7 @@ def _robust(board: Board, out: Path, boards: int, limit: int, progress: Progress
             load(ROBUST_MODEL).program, board, files, folder, port=None, boards=boards, limit=limit,
             progress=progress, pages=build_pages(),
         )  # fmt: skip
-        write_reports(found.summary, folder, found.as_json())
+        write_reports(found, folder)
     return found
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stq_deploy.evaluation.robustness.device import DeviceChoice, OnDevice
     from stq_deploy.evaluation.robustness.flags import Flag
     from stq_deploy.evaluation.robustness.presets import Preset
+    from stq_deploy.evaluation.robustness.record import RobustnessRecord
     from stq_deploy.evaluation.robustness.run import Job
     from stq_deploy.evaluation.robustness.summary import Summary
 
@@ -140,7 +141,8 @@ def robustness(
         if len(jobs) > 1:
             write_whole(out / "sweep.csv", sweep_csv(job.folder.parent for job in jobs))
     if as_json:
-        print_json(records[0] if len(records) == 1 else {"models": records})
+        written = [record.to_json() for record in records]
+        print_json(written[0] if len(written) == 1 else {"models": written})
     elif len(jobs) > 1:
         result_console(as_json).print(f"All rows: {out / 'sweep.csv'}", soft_wrap=True)
 
@@ -169,14 +171,20 @@ def _folders(models: tuple[str, ...], out: Path) -> dict[Path, Path]:
 
 def _attacked(
     job: Job, preset: str, source: str, place: DeviceChoice, processes: int, progress: Progress, as_json: bool
-) -> dict[str, Any]:
+) -> RobustnessRecord:
     """Attack one model, write its results, and print them; returns the record."""
     from stq_deploy.cli._screen import result_console
     from stq_deploy.common.files import write_whole
     from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.robustness.device import run_on_device
     from stq_deploy.evaluation.robustness.flags import masking_flags
-    from stq_deploy.evaluation.robustness.record import clean_samples, worst_files, write_results
+    from stq_deploy.evaluation.robustness.record import (
+        RobustnessRecord,
+        clean_samples,
+        cost,
+        worst_files,
+        write_results,
+    )
     from stq_deploy.evaluation.robustness.run import measured_layers, run
     from stq_deploy.evaluation.robustness.summary import summarize
     from stq_deploy.report.robustness_page import render_robustness_page
@@ -197,9 +205,13 @@ def _attacked(
     flags = masking_flags(summary, len(job.class_names))
     with stage(progress, "measuring the layers' sensitivity"):
         layers = measured_layers(job)
-    record = write_results(job, chosen, preset, source, shards, summary, flags, seconds, sys.argv[1:], layers, device)
+    record = RobustnessRecord(
+        job, chosen, preset, source, summary, tuple(flags), seconds, tuple(sys.argv[1:]), cost(chosen, shards),
+        tuple(layers), device,
+    )  # fmt: skip
+    write_results(record, shards)
     page = out / "robustness.html"
-    write_whole(page, render_robustness_page(job, chosen, source, shards, summary, flags, record))
+    write_whole(page, render_robustness_page(record, shards))
     if not as_json:
         console = result_console(as_json)
         _print(console, summary, flags)

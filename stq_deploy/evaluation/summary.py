@@ -212,7 +212,7 @@ class RunSummary:
             "ram_bytes": firmware.ram_bytes,
             "stack_bytes": firmware.stack_bytes,
             "regions": [{"name": m.name, "used": m.used_bytes, "size": m.bytes} for m in firmware.memories],
-            "placement": [_placed(one) for one in firmware.placement.placed],
+            "placement": [_placed_to_json(one) for one in firmware.placement.placed],
             "instructions_per_inference" if self.emulated else "cycles_per_inference": self.per_inference,
             "layers": [
                 {
@@ -229,7 +229,7 @@ class RunSummary:
         }
 
 
-def _placed(one: Placed) -> dict[str, Any]:
+def _placed_to_json(one: Placed) -> dict[str, Any]:
     part = one.part
     return {
         "group": part.group,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +62,13 @@ def with_quantized_numbers(node: Node, quantizers: Mapping[str, Quantizer]) -> N
     Raises:
         StqError: as `quantized_integers`; or a quantized variance is negative.
     """
-    fields: dict[str, Any] = {}
+    fields: dict[str, tuple[Fraction, ...] | Reals] = {}
     for name, quantizer in quantizers.items():
         stored = np.array([float(number) for number in getattr(node, name)], np.float32)
         numbers = quantized_numbers(stored, quantizer, node.layer)
         exact_fractions = isinstance(node, AffineNode)
         fields[name] = tuple(Fraction(number) for number in numbers.tolist()) if exact_fractions else numbers
-    node = replace(node, **fields)
+    node = replace(node, **fields)  # type: ignore[arg-type]  # fields of numbers, as `quantizers` names them
     if isinstance(node, BatchNormNode) and (node.variance + np.float32(node.epsilon) <= 0).any():
         raise unsupported(
             node.layer, str(quantizers["variance"]), "the quantized variance plus epsilon is not above 0",

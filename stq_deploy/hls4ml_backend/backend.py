@@ -9,7 +9,7 @@ which hls4ml keeps in its configuration, by our own frontend.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -61,7 +61,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         input_precision: str | None = None,
         calibrate: Any = None,
         **others: Any,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Our options of `convert_from_keras_model`.
 
         Args:
@@ -144,7 +144,7 @@ class Stm32Backend(Backend):  # type: ignore[misc]  # hls4ml has no type annotat
         """See `Deployment.predict`."""
         return self._deployment(model).predict(x, logits=logits)
 
-    def build(self, model: Any, **others: Any) -> dict[str, Any]:
+    def build(self, model: Any, **others: Any) -> dict[str, object]:
         """Build the firmware.
 
         Returns:
@@ -229,7 +229,7 @@ def _rename_layers(graph: Any) -> None:
         )
 
 
-def _refuse(others: dict[str, Any], function: str, options: str) -> None:
+def _refuse(others: Collection[str], function: str, options: str) -> None:
     if others:
         raise StqError(
             f"backend {NAME} has no option {', '.join(map(repr, others))}",

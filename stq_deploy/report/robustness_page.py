@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from stq_deploy import __version__
-from stq_deploy.evaluation.robustness.flags import Flag
 from stq_deploy.evaluation.robustness.presets import LIMIT, Preset
+from stq_deploy.evaluation.robustness.record import RobustnessRecord
 from stq_deploy.evaluation.robustness.run import Job
 from stq_deploy.evaluation.robustness.shard import Shard
 from stq_deploy.evaluation.robustness.summary import SeriesSummary, Summary, mean_share
@@ -27,24 +26,17 @@ _DASHES = ("-", "--", ":", "-.")
 """Styles of lines that follow once each color has a line."""
 
 
-def render_robustness_page(
-    job: Job,
-    preset: Preset,
-    source: str,
-    shards: Sequence[Shard],
-    summary: Summary,
-    flags: Sequence[Flag],
-    record: dict[str, Any],
-) -> str:
+def render_robustness_page(record: RobustnessRecord, shards: Sequence[Shard]) -> str:
     """The page as text. Names are untrusted: the template escapes everything it prints."""
+    job, preset, summary = record.job, record.preset, record.summary
     template = page_environment().get_template("robustness.html.j2")
     return template.render(
         title=f"Robustness of {job.model.stem}",
         preset=preset,
-        source=source,
+        source=record.source,
         summary=summary,
-        flags=flags,
-        record=record,
+        flags=record.flags,
+        record=record.to_json(),
         curves=[
             (series, Markup(_curve(series, summary)))  # noqa: S704 - our own SVG, its text escaped
             for series in summary.series

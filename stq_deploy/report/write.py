@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import MAXIMUM_JSON_BYTES, check_output, read_bounded, write_whole
+from stq_deploy.evaluation.demo import Demo
 from stq_deploy.evaluation.summary import RunSummary
 from stq_deploy.network.summary import network_title
 from stq_deploy.report.tables import layers_csv, results_csv
@@ -21,19 +21,19 @@ LAYERS_TABLE = "layers.csv"
 MEMORY_PAGE = "memory.html"
 
 
-def write_reports(summary: RunSummary, folder: Path, data: dict[str, Any] | None = None) -> Path:
+def write_reports(found: RunSummary | Demo, folder: Path) -> Path:
     """Write report.html, run.json and two tables (.csv) into `folder`; returns the path of the page.
 
     Args:
-        data: what run.json holds; by default the summary.
+        found: the results of a run, or of the demo, which run.json then holds too.
 
     Raises:
         StqError: the folder cannot be written.
     """
     from stq_deploy.report.page import render_report  # matplotlib takes a second: not before there is a page to write
 
-    content = summary.as_json() if data is None else data
-    write_whole(folder / DATA, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    summary = found.summary if isinstance(found, Demo) else found
+    write_whole(folder / DATA, json.dumps(found.as_json(), indent=1, allow_nan=False) + "\n")
     write_whole(folder / RESULTS_TABLE, results_csv(summary))
     write_whole(folder / LAYERS_TABLE, layers_csv(summary))
     write_whole(folder / PAGE, render_report(summary))

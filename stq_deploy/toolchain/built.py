@@ -134,14 +134,14 @@ class BuiltFirmware:
             "stack_bytes": self.stack_bytes,
             "stack": dataclasses.asdict(self.stack) if self.stack else {"unbounded": self.stack_reason},
             "macs": self.program.macs,
-            "placement": [_describe_placed(one) for one in self.placement.placed],
+            "placement": [_placed_to_json(one) for one in self.placement.placed],
             "memories": [dataclasses.asdict(use) for use in self.memories],
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
             "files": self.files,
         }
 
 
-def _describe_placed(one: Placed) -> dict[str, Any]:
+def _placed_to_json(one: Placed) -> dict[str, Any]:
     part = one.part
     return {
         "group": part.group,

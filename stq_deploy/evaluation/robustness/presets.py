@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -283,7 +283,7 @@ def _no_preset(path: Path) -> StqError | None:
     return not_wanted(path, "a preset (.toml)", f"give a preset of yours, or one of {', '.join(preset_names())}")
 
 
-def _with_series(content: dict[str, Any]) -> dict[str, Any]:
+def _with_series(content: dict[str, object]) -> dict[str, object]:
     """The file's content, with the series of the preset that it names."""
     name = content.pop("series_of", None)
     if name is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -129,51 +130,84 @@ def _is_live_file(path: Path) -> bool:
         return False
 
 
-def write_results(
-    job: Job,
-    preset: Preset,
-    preset_name: str,
-    source: str,
-    shards: Sequence[Shard],
-    summary: Summary,
-    flags: Sequence[Flag],
-    seconds: float,
-    command: Sequence[str],
-    layers: Sequence[Sensitivity],
-    device: OnDevice | None = None,
-) -> dict[str, Any]:
-    """Write all of it into the folder above the shards; returns what robustness.json holds."""
-    out = job.folder.parent
-    record = {
-        "format": FORMAT,
-        "model": job.model.name,
-        "model_sha256": job.model_sha256,
-        "preset": {"name": preset_name, **preset.model_dump(mode="json", by_alias=True)},
-        "source": source,
-        "seed": job.seed,
-        "seconds": round(seconds, 1),
-        "command": list(command),
-        "versions": versions(),
-        "cpu_seconds_a_sample": cost(preset, shards),
-        "defence": None if job.defence is None else job.defence.record,
-        "reading": as_json(job.reading),
-        "source_model": None if job.source is None else {"name": job.source.name, "sha256": job.source_sha256},
-        "flags": as_json(tuple(flags)),
-        "bound": BOUND,
-        "sensitivity": {
-            "samples": min(REPORTED_SAMPLES, len(job.x)),
-            "eps": REPORTED_EPS,
-            "ans": "mean of |a(attacked) - a(clean)|_2 / |a(clean)|_2, one step of FGSM",
-            "layers": as_json(tuple(layers)),
-        },
-        "device": None if device is None else device.as_json(),
-        **as_json(summary),
-    }
-    write_whole(out / "robustness.json", json.dumps(record, indent=1) + "\n")
-    write_whole(out / "robustness.csv", _csv(summary, device))
-    for file in worst_files(job, shards):
+@dataclass(frozen=True)
+class SeriesCost:
+    """What the attacks of a series cost, in CPU-seconds per sample.
+
+    Attributes:
+        all: all of them together.
+        by_attack: title of an attack -> its part.
+        by_budget: budget -> its part.
+    """
+
+    all: float
+    by_attack: Mapping[str, float]
+    by_budget: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class RobustnessRecord:
+    """What robustness.json holds.
+
+    Attributes:
+        job, preset, preset_name, source: what was attacked, by which attacks, on which samples.
+        summary, flags: what stands, and signs of masking.
+        seconds: time of the run.
+        command: the command line, without the program's name.
+        cost: series -> its cost; empty where no shard was timed.
+        layers: sensitivity of each layer.
+        device: what a board answered, if one took part.
+    """
+
+    job: Job
+    preset: Preset
+    preset_name: str
+    source: str
+    summary: Summary
+    flags: tuple[Flag, ...]
+    seconds: float
+    command: tuple[str, ...]
+    cost: Mapping[str, SeriesCost]
+    layers: tuple[Sensitivity, ...]
+    device: OnDevice | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the file."""
+        job = self.job
+        return {
+            "format": FORMAT,
+            "model": job.model.name,
+            "model_sha256": job.model_sha256,
+            "preset": {"name": self.preset_name, **self.preset.model_dump(mode="json", by_alias=True)},
+            "source": self.source,
+            "seed": job.seed,
+            "seconds": round(self.seconds, 1),
+            "command": list(self.command),
+            "versions": versions(),
+            "cpu_seconds_a_sample": {name: as_json(cost) for name, cost in self.cost.items()},
+            "defence": None if job.defence is None else job.defence.to_json(),
+            "reading": as_json(job.reading),
+            "source_model": None if job.source is None else {"name": job.source.name, "sha256": job.source_sha256},
+            "flags": as_json(self.flags),
+            "bound": BOUND,
+            "sensitivity": {
+                "samples": min(REPORTED_SAMPLES, len(job.x)),
+                "eps": REPORTED_EPS,
+                "ans": "mean of |a(attacked) - a(clean)|_2 / |a(clean)|_2, one step of FGSM",
+                "layers": as_json(self.layers),
+            },
+            "device": None if self.device is None else self.device.as_json(),
+            **as_json(self.summary),
+        }
+
+
+def write_results(record: RobustnessRecord, shards: Sequence[Shard]) -> None:
+    """Write robustness.json, robustness.csv and the worst pictures into the folder above the shards."""
+    out = record.job.folder.parent
+    write_whole(out / "robustness.json", json.dumps(record.to_json(), indent=1) + "\n")
+    write_whole(out / "robustness.csv", _csv(record.summary, record.device))
+    for file in worst_files(record.job, shards):
         save_samples(file.samples, out / file.name)
-    return record
 
 
 def worst_files(job: Job, shards: Sequence[Shard]) -> list[SampleFile]:
@@ -191,7 +225,7 @@ def clean_samples(job: Job) -> SampleSet:
     return SampleSet(np.rint(job.x * 255).astype(np.uint8), job.y, names)
 
 
-def cost(preset: Preset, shards: Sequence[Shard]) -> dict[str, Any]:
+def cost(preset: Preset, shards: Sequence[Shard]) -> dict[str, SeriesCost]:
     """What the attacks of each series cost: CPU-seconds over the samples of the shards that were timed."""
     shards = [shard for shard in shards if all(one.seconds.size for one in shard.series.values())]
     if not shards:
@@ -204,9 +238,7 @@ def cost(preset: Preset, shards: Sequence[Shard]) -> dict[str, Any]:
         for title, spent in zip(series.titles, np.sum(seconds, axis=0), strict=True):
             by_attack[title] = round(float(spent), 4)
         by_budget = dict(zip(series.eps, (round(float(s), 4) for s in np.sum(seconds, axis=1)), strict=True))
-        found[series.name] = {
-            "all": round(float(np.sum(seconds)), 4), "by_attack": by_attack, "by_budget": by_budget
-        }  # fmt: skip
+        found[series.name] = SeriesCost(round(float(np.sum(seconds)), 4), by_attack, by_budget)
     return found
 
 

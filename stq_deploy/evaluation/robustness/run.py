@@ -102,7 +102,7 @@ class Job:
         preset = self.preset.model_dump(mode="json", exclude={"samples", "title", "device"})
         said = [__version__, DRAWN, self.model_sha256, preset, self.seed, as_json(self.reading)]
         if self.defence is not None:
-            said.append(self.defence.record)
+            said.append(self.defence.to_json())
         if self.source is not None:
             said.append({"source": self.source_sha256})
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())

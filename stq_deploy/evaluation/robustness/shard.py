@@ -252,13 +252,15 @@ def _first_order(victim: Victim, x: Samples, y: Labels) -> tuple[Any, ...]:
 
 def save_shard(shard: Shard, path: Path, key: str) -> None:
     """Write it; `key` identifies its run."""
-    arrays: dict[str, Any] = {name: value for name, value in vars(shard).items() if isinstance(value, np.ndarray)}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        name: value for name, value in vars(shard).items() if isinstance(value, np.ndarray)
+    }
     for name, result in shard.series.items():
         for part, value in vars(result).items():
             packed = np.rint(value * 255).astype(np.uint8) if part == "worst" and _on_grid(value) else value
             arrays[f"{name}/{part}"] = packed
     stream = io.BytesIO()
-    np.savez_compressed(stream, key=np.asarray(key), **arrays)
+    np.savez_compressed(stream, key=np.asarray(key), **arrays)  # type: ignore[arg-type]  # none is called allow_pickle
     write_whole(path, stream.getvalue())
 
 

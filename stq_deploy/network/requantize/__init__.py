@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -56,14 +56,13 @@ def of_channels(form: Requantize, kept: Sequence[int] | npt.NDArray[np.int64]) -
     """The same requantization restricted to the channels with the indices `kept`, in that order."""
     attributes = {f.name: getattr(form, f.name) for f in dataclasses.fields(form)}
     # A table may have one row for all channels, which stays.
-    changed: dict[str, Any] = {
+    rows = {
         name: rows[kept]
         for name, rows in attributes.items()
         if isinstance(rows, np.ndarray) and len(rows) == form.channels
     }
-    if "channels" in attributes:
-        changed["channels"] = len(kept)
-    return dataclasses.replace(form, **changed)
+    counted = {"channels": len(kept)} if "channels" in attributes else {}
+    return dataclasses.replace(form, **rows, **counted)  # type: ignore[arg-type]  # fields of this very form
 
 
 __all__ = [

@@ -205,7 +205,7 @@ def _defended(
             levels = quantize_input(x, format, features=features)
             drawn = defence.fresh(classify, levels, format, seed, numbers)
             counts.setdefault(name, {})[kind] = [_correct(one, y) for one in drawn]
-    return defence.record | {"noise_seed": seed, "correct": counts}
+    return defence.to_json() | {"noise_seed": seed, "correct": counts}
 
 
 def versions() -> dict[str, str]:

@@ -102,8 +102,7 @@ class RandomNoise:
         counters = [(draw << 32) + numbers.astype(np.uint64) for draw in range(FRESH_DRAWS)]
         return np.stack([classify(noise.at(levels, format.type, one)) for one in counters])
 
-    @property
-    def record(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For records."""
         return {"name": NAME, "sigma_levels": self.sigma, "eot": self.eot, "fresh_draws": FRESH_DRAWS}
 

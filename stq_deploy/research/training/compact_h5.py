@@ -26,7 +26,7 @@ class Layout:
     shuffle: bool = False
     deflate: int | None = None
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """The arguments of `create_dataset`."""
         if self.chunks is None:
             return {}

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, Self
+from typing import IO, Literal, Self
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.emulator.refusals import EmulatorRefusal
@@ -61,7 +61,7 @@ class EmulatedBoard:
         self._watchdog_speed = watchdog_speed
         self._on_refusal = on_refusal
         self._refusals: deque[EmulatorRefusal] = deque(maxlen=REMEMBERED_REFUSALS)
-        self._ready: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._ready: queue.Queue[str | None] = queue.Queue()  # the serial port, or None once there will be none
         self._process: subprocess.Popen[str] | None = None
         self._threads: list[threading.Thread] = []
         self._error: StqError | None = None
@@ -94,15 +94,15 @@ class EmulatedBoard:
         try:
             self._read_in_background(process.stdout, self._on_line, self._ready.put)
             self._read_in_background(process.stderr, self._on_stderr_line)
-            event = self._ready.get(timeout=START_SECONDS)
+            port = self._ready.get(timeout=START_SECONDS)
         except queue.Empty:
             self.stop()
             raise StqError(f"the emulated board has not started within {START_SECONDS:.0f} s") from None
         except BaseException:
             self.stop()
             raise
-        if event.get("event") == "ready":
-            self.port = event["port"]
+        if port is not None:
+            self.port = port
             return self
         self.stop()
         raise self._death()
@@ -170,13 +170,13 @@ class EmulatedBoard:
         self,
         pipe: IO[str] | None,
         on_line: Callable[[str], None],
-        at_end: Callable[[dict[str, Any]], None] | None = None,
+        at_end: Callable[[None], None] | None = None,
     ) -> None:
         def read() -> None:
             for line in pipe or ():
                 on_line(line)
             if at_end is not None:
-                at_end({"event": "end"})
+                at_end(None)
 
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
@@ -189,15 +189,15 @@ class EmulatedBoard:
             self._on_stderr_line(line)
             return
         kind = event.pop("event")
-        if kind == "refused":
+        if kind == "ready":
+            self._ready.put(event["port"])
+        elif kind == "refused":
             refusal = EmulatorRefusal(**event)
             self._refusals.append(refusal)
             if self._on_refusal is not None:
                 self._on_refusal(refusal)
         elif kind == "error":
             self._error = StqError(event["what"], where=event["where"], cause=event["cause"], next=event["next"])
-        else:
-            self._ready.put(json.loads(line))
 
     def _on_stderr_line(self, line: str) -> None:
         self._last_words += line

@@ -14,7 +14,7 @@ from stq_deploy.common.intervals import wilson_interval
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.robustness.flags import masking_flags
 from stq_deploy.evaluation.robustness.presets import Preset, load_preset, preset_names
-from stq_deploy.evaluation.robustness.record import attacked_job, cost, worst_files
+from stq_deploy.evaluation.robustness.record import RobustnessRecord, attacked_job, cost, worst_files
 from stq_deploy.evaluation.robustness.run import SHARD, run
 from stq_deploy.evaluation.robustness.summary import Summary, summarize
 from stq_deploy.report.robustness_page import render_robustness_page
@@ -456,17 +456,11 @@ def test_steps_of_one_title_are_told_apart(model: Path, samples: SampleSet, tmp_
     assert counts == list(zip(titles, (4, 8, 4, 4), strict=True))
     (flag,) = (flag for flag in masking_flags(found, 2) if flag.name == "single step beats iterations")
     assert flag.raised is False
-    assert set(cost(preset, shards)["Linf"]["by_attack"]) == set(titles)
-    page = render_robustness_page(job, preset, "x", shards, found, (), _record_of_a_page())
+    costs = cost(preset, shards)
+    assert set(costs["Linf"].by_attack) == set(titles)
+    page = render_robustness_page(RobustnessRecord(job, preset, "p", "x", found, (), 0, (), costs, (), None), shards)
     for title in titles:
         assert page.count(title) >= 2  # the table's head and the curve's legend
-
-
-def _record_of_a_page() -> dict[str, Any]:
-    return {
-        "seed": 0, "bound": "", "device": None, "sensitivity": {"layers": []}, "command": [], "seconds": 0,
-        "cpu_seconds_a_sample": {}, "model_sha256": "", "versions": {},
-    }  # fmt: skip
 
 
 def test_files_of_the_users_are_not_replaced(model: Path, samples: SampleSet, tmp_path: Path) -> None:
