@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +24,9 @@ from stq_deploy.cli._conversion import ConversionOptions, conversion_options
 from stq_deploy.cli._names import ATTACK_OR_NONE, BOARD, DATA_SET, MODEL
 from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._output import force_option
+
+if TYPE_CHECKING:
+    from stq_deploy.datasets.samples import SampleSet
 
 
 @click.command()
@@ -178,7 +182,7 @@ def attack(
         judge=judge,
         limit=above,
     )
-    written: list[dict[str, Any]] = []
+    written: list[AttackedFile] = []
     console = result_console(as_json)
     for name, chosen in attacks.items():
         kept = f"the files of attacks that were done are kept ({len(written)}); the same command starts again"
@@ -189,30 +193,21 @@ def attack(
                 defence=noise, source=helper, progress=advance,
             )  # fmt: skip
         save_samples(made, paths[name])
-        correct = made.metadata["float_model"]["correct"]
+        correct = made.correct
         outside = read_inputs(made, seen).outside if float_model.network is not None else None
-        written.append(
-            {
-                "attack": made.attack,
-                "file": str(paths[name]),
-                "samples": len(made),
-                "correct": correct,
-                "samples_outside_domain": outside,
-                **({} if noise is None else {"defence": made.metadata["defence"]}),
-            }
-        )
+        written.append(AttackedFile(paths[name], made, outside))
         text = f"{paths[name]}: of {len(made)} samples the float model gets right {correct['clean']} clean"
         if chosen is not None:
             text += f", {correct['attacked']} attacked"
         if "integer" in correct:
             text += f"; the integer network {correct['integer']}"
         if noise is not None:
-            text += "; under fresh noise " + _fresh(made.metadata["defence"])
+            text += "; under fresh noise " + _fresh(made)
         if outside is not None:
             text += f"; {outside_text(outside, len(made))}"
         console.print(text, soft_wrap=True)
     if as_json:
-        print_json({"model": target.name, "model_hash": target.model_hash, "files": written})
+        print_json({"model": target.name, "model_hash": target.model_hash, "files": [one.to_json() for one in written]})
 
 
 def _check_live_options(
@@ -238,9 +233,30 @@ def _check_live_options(
         )
 
 
-def _fresh(record: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class AttackedFile:
+    """A file that was written: its path, its samples, and how many of these lie outside the network's domain."""
+
+    path: Path
+    samples: SampleSet
+    outside: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json."""
+        metadata = self.samples.metadata
+        return {
+            "attack": self.samples.attack,
+            "file": str(self.path),
+            "samples": len(self.samples),
+            "correct": self.samples.correct,
+            "samples_outside_domain": self.outside,
+            **({"defence": metadata["defence"]} if "defence" in metadata else {}),
+        }
+
+
+def _fresh(made: SampleSet) -> str:
     """Number right under each draw, by the integer network where there is one."""
-    counts = record["correct"]
+    counts = made.metadata["defence"]["correct"]
     name = "integer" if "integer" in counts else "float"
     clean, attacked = (" ".join(map(str, counts[name][kind])) for kind in ("clean", "attacked"))
     return f"(each draw, {name} network) {clean} clean, {attacked} attacked"

@@ -69,7 +69,7 @@ class SampleSet:
             metadata's `range`; N > 0.
         y: int64 labels, (N,) or up to three axes more; or float32 targets; None where the file has none. Labels are
             class numbers from 0, or -1 and 1 throughout.
-        metadata: JSON-able; see the module's text.
+        metadata: the file's JSON object (see the module's text), untrusted. Properties give what is read from it.
 
     Raises:
         StqError: on construction, when the arrays do not fit each other or hold NaN or values out of range.
@@ -132,6 +132,17 @@ class SampleSet:
         attack = self.metadata.get("attack")
         name = attack.get("name") if isinstance(attack, dict) else None
         return name if isinstance(name, str) else "unknown"
+
+    @property
+    def correct(self) -> dict[str, int]:
+        """Stage of the attack ("clean", "attacked", ...) -> samples that the models got right, as the file records it.
+
+        Other entries are left out; the record is empty where nothing is recorded.
+        """
+        recorded = self.metadata.get("float_model")
+        counts = recorded.get("correct") if isinstance(recorded, dict) else None
+        entries = counts.items() if isinstance(counts, dict) else ()
+        return {stage: count for stage, count in entries if type(count) is int}
 
     def float_predictions(self, model_hash: str) -> npt.NDArray[np.int64] | None:
         """Recorded classes (N,) of the float model on these samples; None if they are another model's."""

@@ -220,7 +220,7 @@ class _FoldTask:
         for name, attack in self.validation.attacks.items():
             reporter.note(f"attacking {len(clean)} samples with {attack.title}")
             made = craft(target, clean, attack, seed=config.seed, storage="float32")
-            correct = made.metadata["float_model"]["correct"]["attacked"]
+            correct = made.correct["attacked"]
             scores[name] = Accuracy(correct, len(made))
         return scores
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -166,7 +166,7 @@ def _provenance(comparison: Comparison) -> dict[str, object]:
     }
 
 
-def _threat_model(comparison: Comparison, attack: dict[str, Any]) -> str:
+def _threat_model(comparison: Comparison, attack: Mapping[str, object]) -> str:
     if comparison.attack == CLEAN:
         return "none: the samples are not attacked"
     stated = attack.get("threat_model")
@@ -188,7 +188,7 @@ def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _object(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 

@@ -25,6 +25,7 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.craft import versions
+from stq_deploy.research.attacks.record import AttackRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +78,14 @@ class LiveAttack:
         kept = {k: v for k, v in self.samples.metadata.items() if k in ("dataset", "class_names", "source_indices")}
         attack = self.attack
         metadata = kept | {
-            "attack": {
-                "name": attack.name,
-                "settings": attack.settings,
-                "threat_model": (
+            "attack": AttackRecord(
+                name=attack.name,
+                settings=attack.settings,
+                threat_model=(
                     f"untargeted; {attack.access}, asked of the board; stored samples change by at most "
                     f"{attack.eps:.6g} in the L{attack.norm} norm (sample values)"
                 ),
-            },
+            ).to_json(),
             "seed": self.seed,
             "versions": versions(),
             "live": self.as_json(),

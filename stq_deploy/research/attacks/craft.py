@@ -21,6 +21,7 @@ from stq_deploy.research.attacks.budget import NORMS, Budget
 from stq_deploy.research.attacks.defence import ClassifyLevels, RandomNoise
 from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Grid, Samples, feature_grid
 from stq_deploy.research.attacks.oracle import Labels, Oracle
+from stq_deploy.research.attacks.record import AttackRecord, DefenceRecord
 from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.streams import Streams
 from stq_deploy.research.attacks.victim import Victim
@@ -168,14 +169,14 @@ def craft(
         correct["after_input_quantisation"] = _correct(victim.predict(back(levels)), y)
         if target.judge is not None:
             correct["integer"] = _correct(target.judge(levels), y)
-    defended = {} if defence is None else {"defence": _defended(defence, target, victim, clean, stored, seed)}
+    defended = None if defence is None else _defended(defence, target, victim, clean, stored, seed)
     transferred = {} if source is None else {"source_model": {"name": source.name, "file_sha256": source.file_sha256}}
     kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices", "range") if k in clean.metadata}
     metadata = kept | {
-        "attack": {"name": CLEAN} if attack is None else _describe(attack, budget, unit, adversarial, x),
+        "attack": {"name": CLEAN} if attack is None else _describe(attack, budget, unit, adversarial, x).to_json(),
         "seed": seed,
         "batch": batch,
-        **defended,
+        **({} if defended is None else {"defence": defended.to_json()}),
         **transferred,
         "versions": versions(),
         "float_model": {
@@ -191,7 +192,7 @@ def craft(
 
 def _defended(
     defence: RandomNoise, target: Target, victim: Victim, clean: SampleSet, stored: Pixels, seed: int
-) -> dict[str, Any]:
+) -> DefenceRecord:
     """How many samples each model gets right under each draw of fresh noise, clean and attacked."""
     features, format, y = clean.holds_features, target.input_format, clean.classes()
     numbers = np.arange(len(y), dtype=np.int64)
@@ -199,13 +200,13 @@ def _defended(
     models: dict[str, ClassifyLevels] = {"float": lambda levels: victim.predict(back(levels))}
     if target.judge is not None:
         models["integer"] = target.judge
-    counts: dict[str, Any] = {}
+    counts: dict[str, dict[str, list[int]]] = {}
     for name, classify in models.items():
         for kind, x in (("clean", clean.x), ("attacked", stored)):
             levels = quantize_input(x, format, features=features)
             drawn = defence.fresh(classify, levels, format, seed, numbers)
             counts.setdefault(name, {})[kind] = [_correct(one, y) for one in drawn]
-    return defence.to_json() | {"noise_seed": seed, "correct": counts}
+    return DefenceRecord(defence, seed, counts)
 
 
 def versions() -> dict[str, str]:
@@ -297,20 +298,18 @@ def _correct(predictions: Labels, y: Labels) -> int:
     return int((predictions == y).sum())
 
 
-def _describe(attack: Attack, budget: Budget, unit: str, moved: Samples, x: Samples) -> dict[str, Any]:
+def _describe(attack: Attack, budget: Budget, unit: str, moved: Samples, x: Samples) -> AttackRecord:
     samples = {"value": "sample values", "range": "parts of the stated range", "std": "standard deviations"}[unit]
-    return {
-        "name": attack.name,
-        "settings": attack.settings,
-        "unit": unit,
-        "threat_model": (
+    return AttackRecord(
+        name=attack.name,
+        settings=attack.settings,
+        threat_model=(
             f"untargeted; {attack.access}; stored samples change by at most {attack.eps:.6g} in the L{attack.norm} "
             f"norm ({samples})"
         ),
-        "largest_change": {
-            norm: float(Budget(norm, budget.eps, budget.unit).distance(moved, x).max()) for norm in NORMS
-        },
-    }
+        unit=unit,
+        largest_change={norm: float(Budget(norm, budget.eps, budget.unit).distance(moved, x).max()) for norm in NORMS},
+    )
 
 
 def _check_fits(target: Target, clean: SampleSet, classes: int) -> None:

@@ -58,7 +58,7 @@ def read_progress(path: Path) -> TrainingState:
     """Everything except the arrays. Raises StqError if the file is not a checkpoint."""
     try:
         record = json.loads(str(read_arrays(path, MAXIMUM_ARRAY_BYTES)["record"]))
-        history = [EpochRecord.read(line) for line in record["history"]]
+        history = [EpochRecord.from_json(line) for line in record["history"]]
         return TrainingState(record["epochs_done"], RunSettings.from_json(record["settings"]), history)
     except _UNREADABLE as error:
         raise _damaged(path, error) from error

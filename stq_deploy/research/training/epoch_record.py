@@ -75,14 +75,14 @@ class EpochRecord:
         return line
 
     @classmethod
-    def read(cls, line: Mapping[str, Any]) -> EpochRecord:
+    def from_json(cls, line: Mapping[str, Any]) -> EpochRecord:
         """The record of a line.
 
         Raises:
             ValueError: an entry is missing or not a number.
         """
-        own = {field.name: _number(line, field.name) for field in fields(cls) if field.name != "validated"}
-        validated = Validation(**{field.name: _number(line, field.name) for field in fields(Validation)})
+        own = {field.name: _number_of_json(line, field.name) for field in fields(cls) if field.name != "validated"}
+        validated = Validation(**{field.name: _number_of_json(line, field.name) for field in fields(Validation)})
         if any(own[name] is None for name in ("epoch", "train_loss", "train_accuracy", "learning_rate", "seconds")):
             raise ValueError("an epoch's record lacks an entry")
         return cls(validated=validated, **own)
@@ -92,7 +92,7 @@ _ALWAYS = ("temperature", "quantized_share", "validation_accuracy")
 """Entries that a line has even if they are null."""
 
 
-def _number(line: Mapping[str, Any], name: str) -> Any:
+def _number_of_json(line: Mapping[str, Any], name: str) -> Any:
     value = line.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise ValueError(f"{name} is not a number")

@@ -92,7 +92,7 @@ class FinishedRun:
         names = [field.name for field in fields(cls) if field.name != "built_on_sha256"]
         nested = {
             "classes": tuple(record["classes"]),
-            "last_epoch": EpochRecord.read(record["last_epoch"]),
+            "last_epoch": EpochRecord.from_json(record["last_epoch"]),
             "config": RunSettings.from_json(record["config"]),
             "built_on_sha256": record.get("built_on_sha256"),
             "command": tuple(record["command"]),
