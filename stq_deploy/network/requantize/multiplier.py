@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from stq_deploy.network.checks import require
 from stq_deploy.network.requantize.form import Accumulators
-from stq_deploy.network.requantize.multiplying import Multiplying
+from stq_deploy.network.requantize.multiplying import Multiplying, in_int32
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +40,11 @@ class MultiplierRequantize(Multiplying):
 
     def overflow_free(self, low: Accumulators, high: Accumulators) -> bool:
         """Whether no intermediate leaves int32 for accumulators in [low, high] ((C,) each)."""
-        limit = 2**31
         for acc in (low.astype(np.int64), high.astype(np.int64)):
             shifted = acc << self.left_shift
             total = ((shifted * self.multiplier.astype(np.int64)) >> 32) + self.offset.astype(np.int64)
-            for value in (shifted, total):
-                if (value >= limit).any() or (value < -limit).any():
-                    return False
+            if not in_int32(shifted, total):
+                return False
         return True
 
     def check_constants(self, low: Accumulators, high: Accumulators) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.checks import require
 from stq_deploy.network.requantize.form import Accumulators, Form, FormArray
+from stq_deploy.network.tensor import fits
+
+
+def in_int32(*values: npt.NDArray[Any]) -> bool:
+    """Whether every number of these arrays of whole numbers, of any type, fits int32."""
+    return all(fits("int32", int(numbers.min()), int(numbers.max())) for numbers in values)
 
 
 class Multiplying(Form):
-    """What `MultiplierRequantize` and `PackedRequantize` share.
+    """What `MultiplierRequantize`, `PackedRequantize` and `RoundedRequantize` share.
 
     Attributes:
         multiplier, offset: int32 (C,).

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from stq_deploy.network.checks import require
 from stq_deploy.network.requantize.form import Accumulators
-from stq_deploy.network.requantize.multiplying import Multiplying
+from stq_deploy.network.requantize.multiplying import Multiplying, in_int32
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,7 @@ class PackedRequantize(Multiplying):
         """Whether accumulators in [low, high] ((C,) each) fit int16, and no intermediate leaves int32."""
         if int(low.min()) < -(2**15) or int(high.max()) >= 2**15:
             return False
-        ends = np.stack([self._values(low), self._values(high)])
-        return bool((ends >= -(2**31)).all() and (ends < 2**31).all())
+        return in_int32(self._values(low), self._values(high))
 
     def check_constants(self, low: Accumulators, high: Accumulators) -> None:
         self.check_arrays()

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.requantize.form import Accumulators, Form, FormArray
-
-_INT32 = 2**31
+from stq_deploy.network.requantize.form import Accumulators, FormArray
+from stq_deploy.network.requantize.multiplying import Multiplying, in_int32
 
 
 @dataclass(frozen=True, eq=False)
-class RoundedRequantize(Form):
+class RoundedRequantize(Multiplying):
     """`clamp(quotient(product(acc + offset[c])) + zero_point, minimum, maximum)`, each part rounded by itself.
 
     - `product(v)` is `(v << left) * multiplier[c] / 2**31`, rounded to the nearest, half up.
@@ -38,10 +37,6 @@ class RoundedRequantize(Form):
     minimum: int
     maximum: int
     kind: ClassVar[str] = "rounded"
-
-    @property
-    def channels(self) -> int:
-        return len(self.multiplier)
 
     def apply(self, acc: Accumulators) -> Accumulators:
         quotient, right = self._halved(acc.astype(np.int64))
@@ -67,26 +62,22 @@ class RoundedRequantize(Form):
         left = np.maximum(shift, 0) + self.left_shift
         for acc in (low.astype(object), high.astype(object)):
             begun = acc + self.offset.astype(object)
-            ends = [begun, begun * 2**left]
-            if not all(int(end.min()) >= -_INT32 and int(end.max()) < _INT32 for end in ends):
+            if not in_int32(begun, begun * 2**left):
                 return False
             halved, right = self._halved(acc.astype(np.int64))
-            for end in (halved, (halved >> right) + self.zero_point):
-                if int(end.min()) < -_INT32 or int(end.max()) >= _INT32:
-                    return False
+            if not in_int32(halved, (halved >> right) + self.zero_point):
+                return False
         return True
 
     def check_constants(self, low: Accumulators, high: Accumulators) -> None:
-        same = self.multiplier.shape == self.offset.shape == self.shift.shape and self.multiplier.ndim == 1
-        require(same, "multiplier, offset and shift differ")
-        typed = self.multiplier.dtype == np.int32 and self.offset.dtype == np.int32
-        require(typed, "multiplier or offset is not int32")
+        require(self.shift.shape == self.multiplier.shape, "multiplier, offset and shift differ")
+        self.check_arrays()
         require(self.shift.dtype == np.int8, "shift is not int8")
         require(bool((np.abs(self.shift.astype(np.int64)) <= 31).all()), "a shift is outside -31..31")
         require(0 <= self.left_shift <= 31, "left_shift is outside 0..31")
         require(int(self.shift.max()) + self.left_shift <= 31, "a left shift is above 31")
         require(bool((self.multiplier >= 0).all()), "a multiplier is below 0")
-        require(abs(self.zero_point) < _INT32, "zero_point does not fit int32")
+        require(abs(self.zero_point) < 2**31, "zero_point does not fit int32")
         require(self.overflow_free(low, high), "requantization can overflow int32")
 
     def arrays(self) -> tuple[FormArray, ...]:
@@ -95,9 +86,6 @@ class RoundedRequantize(Form):
             FormArray("offset", self.offset, "number added to each output channel's accumulator"),
             FormArray("shift", self.shift, "left shift of each output channel, or a right shift below 0"),
         )
-
-    def read_bytes(self, pixels: int) -> int:
-        return pixels * self.nbytes
 
     def settings(self) -> dict[str, int]:
         return {
