@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from stq_deploy.research.training.result import git_commit
+from tools.figures_file import write_figures
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 IN_A_TEMPORARY_FOLDER = {
@@ -56,3 +61,11 @@ def test_every_tool_writes_whole_files() -> None:
                 assert exchanged or name not in writers, (path.name, node.lineno)
                 modes = [a.value for a in node.args[:2] if isinstance(a, ast.Constant) and isinstance(a.value, str)]
                 assert name != "open" or not any(set("wx+") & set(mode) for mode in modes), (path.name, node.lineno)
+
+
+def test_figures_state_the_commit_that_they_were_measured_at(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    write_figures(figures, {"layers": 3})
+    found = json.loads(figures.read_text())
+    assert found == {"commit": git_commit(), "layers": 3}
+    assert found["commit"] is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", found["commit"])

@@ -7,7 +7,6 @@ build are counted, and the reason printed.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stq_deploy.common.files import write_whole
 from tests.helpers.covering_networks import SEEDS, covering_networks
 from tests.helpers.kernels.compile_configurations import (
     COMPILERS,
@@ -26,6 +24,7 @@ from tests.helpers.kernels.compile_configurations import (
     every_configuration,
     why_not,
 )
+from tools.figures_file import write_figures
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def main() -> int:
             "equal": [str(outcome.configuration) for outcome in built if not outcome.differs],
             "different": {str(outcome.configuration): outcome.differs for outcome in differing},
         }
-        write_whole(options.json, json.dumps(document, indent=1) + "\n")
+        write_figures(options.json, document)
     return 1 if differing else 0
 
 

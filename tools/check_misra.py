@@ -7,7 +7,6 @@ addons (Debian: cppcheck).
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
@@ -18,13 +17,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stq_deploy.codegen import generate
-from stq_deploy.common.files import write_whole
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.program import plan_network
 from stq_deploy.program.kernels.choice import all_kernels
 from stq_deploy.toolchain.kernel_sources import write_instances
 from tests.helpers.covering_networks import LAYERS, SEEDS
 from tests.helpers.networks import random_network
+from tools.figures_file import write_figures
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "MISRA.md"
 KERNELS = ("reference", "cortex_m7")
@@ -66,7 +65,7 @@ def main() -> int:
     if options.json is not None:
         version = subprocess.run(["cppcheck", "--version"], capture_output=True, text=True, check=True).stdout.strip()
         document = {"cppcheck": version, "findings": {rule: found[rule] for rule in sorted(found, key=order)}}
-        write_whole(options.json, json.dumps(document, indent=1) + "\n")
+        write_figures(options.json, document)
     return 1 if missing else 0
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 import sys
 import tempfile
@@ -23,12 +22,12 @@ import numpy.typing as npt
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from stq_deploy.common.files import write_whole
 from stq_deploy.network import Network
 from stq_deploy.network.reference import run
 from stq_deploy.pipeline.model_in_memory import convert_keras_model
 from tests.helpers.hls4ml.hls4ml_cases import CASES, SHAPE, build
 from tests.helpers.hls4ml.hls4ml_simulation import simulate
+from tools.figures_file import write_figures
 
 DEFAULT_OUT = Path(__file__).resolve().parent.parent / "docs" / "figures" / "hls4ml_oracle.json"
 Levels = npt.NDArray[np.int64]
@@ -93,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         "differing": differing,
         "models": [asdict(comparison) for comparison in found],
     }
-    write_whole(options.out, json.dumps(document, indent=1) + "\n")
+    write_figures(options.out, document)
     print(f"{document['logits']:,} logits of {len(found)} models; {differing} differ. Wrote {options.out}")
     return 1 if differing else 0
 

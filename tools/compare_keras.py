@@ -24,10 +24,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from stq_deploy import __version__
 from stq_deploy.common.errors import StqError
-from stq_deploy.common.files import write_whole
 from stq_deploy.research.training.result import git_commit
 from tests.helpers.sweep.drawing import draw
 from tests.helpers.sweep.input_domains import Case, cases
+from tools.figures_file import write_figures
 
 BATCH = 25
 DEFAULT_OUT = Path(__file__).resolve().parent.parent / "docs" / "figures" / "compare_keras.json"
@@ -155,7 +155,7 @@ def main() -> int:
         print(json.dumps(run_batch(options.batch, options.count, options.seed, options.only)))
         return 0
     found = summary(options, *run_batches(options.count, options.seed, options.processes))
-    write_whole(options.json, json.dumps(found, indent=1) + "\n")
+    write_figures(options.json, found)
     for key, value in found.items():
         if key != "failures":
             print(f"{key.replace('_', ' '):24} {value}")

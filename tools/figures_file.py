@@ -25,12 +25,14 @@ def check_figures(path: Path | None, inputs: Iterable[Path] = ()) -> None:
 
 
 def write_figures(path: Path, document: dict[str, Any]) -> None:
-    """Write figures as JSON, completely or not at all.
+    """Write figures as JSON, completely or not at all, with the commit that they were measured at.
 
     Raises:
         StqError: the file cannot be written.
     """
-    write_whole(path, json.dumps(document, indent=1) + "\n")
+    from stq_deploy.research.training.result import git_commit
+
+    write_whole(path, json.dumps({"commit": git_commit()} | document, indent=1) + "\n")
 
 
 def check_model(path: Path, inputs: Iterable[Path] = ()) -> None:

@@ -7,7 +7,6 @@ what must hold.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
@@ -19,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stq_deploy.common.files import write_whole
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.targets.link import messages
 from stq_deploy.targets.link.framing import Frame, encode_frame
 from stq_deploy.targets.link.protocol import FrameType, InferFlags
+from tools.figures_file import write_figures
 
 TOP = Path(__file__).resolve().parent.parent
 SOURCES = TOP / "tests" / "link" / "c"
@@ -177,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
         "failed": sum(row["failed"] for row in rows),
         "variants": rows,
     }
-    write_whole(options.out, json.dumps(figures, indent=1) + "\n")
+    write_figures(options.out, figures)
     print(f"written to {options.out}")
     return 1 if figures["failed"] else 0
 

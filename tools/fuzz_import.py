@@ -43,6 +43,7 @@ from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.sandbox import process
 from tests.helpers.frontend import keras_3_mutations, onnx_mutations, tflite_mutations
 from tests.helpers.frontend.mutations import PAYLOAD_MODULE, mutate
+from tools.figures_file import write_figures
 
 TOP = Path(__file__).resolve().parent.parent
 CORPUS = TOP / "tests" / "frontend" / "corpus"
@@ -393,7 +394,7 @@ def main(arguments: list[str] | None = None) -> int:
             merge(figures, batch, len(numbers))
             chosen = [number for number in batch["accepted"] if number % options.load_every == 0]
             merge_loaded(figures, loading.submit(load_batch, chosen, options.seed, format).result())
-            write_whole(out, json.dumps(figures, indent=1) + "\n")
+            write_figures(out, figures)
             print(f"{figures['files']} files, {len(figures['failures'])} failures", flush=True)
     report(figures)
     return 1 if figures["failures"] or figures["largest_megabytes"] > MAXIMUM_MEGABYTES else 0

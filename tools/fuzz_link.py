@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import random
 import sys
 import tempfile
@@ -21,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.common.files import write_whole
 from stq_deploy.targets.link.session import Session
 from stq_deploy.targets.link.timeouts import TIMEOUTS
 from tests.helpers.link.c_boards import compile_board
 from tests.helpers.link.damage import KINDS, Damage
 from tests.helpers.link.floods import BABBLE, Flood
 from tests.helpers.link.simulated_board import SimulatedBoard, expected_logits
+from tools.figures_file import write_figures
 
 BAUD = 921_600
 INFERENCE_SECONDS = 0.02
@@ -174,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         figures = measure(tuple(options.rates), options.samples, options.floods, options.seed)
-        write_whole(options.out, json.dumps(figures, indent=1) + "\n")
+        write_figures(options.out, figures)
     except StqError as error:
         print(error, file=sys.stderr)
         return error.exit_code

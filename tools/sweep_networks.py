@@ -26,12 +26,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from stq_deploy import __version__
 from stq_deploy.common.errors import StqError
-from stq_deploy.common.files import write_whole
 from stq_deploy.frontend.layers import supported_kinds
 from stq_deploy.frontend.quantizers import ACTIVATION, KERNEL
 from stq_deploy.research.training.result import git_commit
 from tests.helpers.sweep.drawing import draw
 from tests.helpers.sweep.random_models import Recipe, recipes
+from tools.figures_file import write_figures
 
 BATCH = 25
 DEFAULT_OUT = Path(__file__).resolve().parent.parent / "docs" / "figures" / "sweep_networks.json"
@@ -173,7 +173,7 @@ def main() -> int:
             print(json.dumps(batch), file=file, flush=True)
             progress.advance(task, batch["counts"]["tried"])
     found = summary(options, done)
-    write_whole(options.out, json.dumps(found, indent=1) + "\n")
+    write_figures(options.out, found)
     beside.unlink()
     show(found)
     return int(
