@@ -114,15 +114,15 @@ class _Flattening:
         values: dict[tuple[str, int], tuple[str, ...]] = {}
         for call in model.calls:
             at = place.inside(call)
-            sources, amiss = _sources(call, values)
-            amiss = problem or call.problem or amiss
+            sources, unreadable = _sources(call, values)
+            refused = problem or call.problem or unreadable
             if call.layer.kind in MODEL_KINDS:
-                found = self._expand_inner(call, at, sources or inputs, amiss)
+                found = self._expand_inner(call, at, sources or inputs, refused)
             elif inputs and call.layer.name in model.inputs:
                 found = (inputs[model.inputs.index(call.layer.name)],)
-                self._add(call, at, found, amiss)  # checked and listed; nothing reads it
+                self._add(call, at, found, refused)  # checked and listed; nothing reads it
             else:
-                found = (self._add(call, at, sources or inputs, amiss),)
+                found = (self._add(call, at, sources or inputs, refused),)
             values[call.layer.name, call.number] = found
         if any(output.output >= len(values[output.layer, output.call]) for output in model.outputs):
             raise damaged("it returns an output that no layer has")
