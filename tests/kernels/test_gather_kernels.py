@@ -24,6 +24,18 @@ def test_gather(library: KernelLibrary, case: GatherCase) -> None:
     run_gather(library, case)
 
 
+@pytest.mark.parametrize("case", [case for case in EVERY_CASE if case.may_replace], ids=str)
+def test_gather_over_its_input(library: KernelLibrary, case: GatherCase) -> None:
+    run_gather(library, case, in_place=True)
+
+
+def test_most_layers_may_write_over_their_input() -> None:
+    """All but those whose stride skips pixels, which the table then lacks."""
+    spared = [case for case in EVERY_CASE if not case.may_replace]
+    assert 0 < len(spared) < len(EVERY_CASE) // 10
+    assert all(max(case.window.stride) > 1 for case in spared)
+
+
 def test_worst_sums_end_at_the_edge_of_int16() -> None:
     """The cases are what they say: one more input would leave int16, and the last block of bytes is not the first."""
     for case in WORST:

@@ -10,7 +10,6 @@ from stq_deploy.program.kernels.choice import FAMILIES
 from stq_deploy.program.kernels.convolve import convolve_scratch, depthwise_convolve_scratch
 from stq_deploy.program.kernels.dense import dense_scratch
 from stq_deploy.program.kernels.depthwise_lanes import LanesLayer
-from stq_deploy.program.kernels.gather_layout import GatherLayer
 from stq_deploy.program.kernels.requantized import channel_block_scratch
 from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels.depthwise8_cases import EVERY_CASE as LANES_CASES
@@ -45,19 +44,7 @@ def test_kernels_that_work_on_blocks_of_channels(library: KernelLibrary, kernel:
 def test_gather_kernels(library: KernelLibrary) -> None:
     for case in EVERY_CASE:
         window = case.window
-        layer = GatherLayer(
-            input_shape=(window.height, window.width, window.channels),
-            output_shape=(*window.output_size, window.outputs),
-            kernel=window.kernel,
-            stride=window.stride,
-            pad=window.pad,
-            dilation=window.dilation,
-            group_channels=window.channels // window.groups,
-            weight_bits=window.bits,
-            weight_offset=case.weight_offset,
-            lane_bytes=case.lanes // 8,
-            input_bytes={"int8": 1, "int16": 2}[window.input_type],
-        )
+        layer = case.layer
         compiled = library.call(
             f"{case.name}_get_buffer_size",
             arguments.gather_params(

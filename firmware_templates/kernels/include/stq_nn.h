@@ -174,6 +174,8 @@ STQ_DECLARE_CONVOLVE(stq_convolve_s16_s16, uint32_t, int16_t);
  *  - the offsets fit, or the kernel refuses: ((kernel height - 1) * dilation + 1) * input channels * row units <= 65536
  *    bytes of a lane (`internal/stq_nn_gather.h`).
  *
+ * The output may replace the input if the table, stq_gather_table_words in that file, is not smaller than the input.
+ *
  * Scratch: stq_gather_buffer_size in `internal/stq_nn_gather.h`.
  */
 typedef struct {

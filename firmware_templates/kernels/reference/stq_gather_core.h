@@ -22,9 +22,25 @@ static inline stq_status stq_gather(const stq_context *ctx, const stq_gather_par
         rq == NULL || input == NULL || filter == NULL || output == NULL) {
         return STQ_ARGUMENT_ERROR;
     }
-    // The table is larger than a row of weights.
-    stq_convolve_channels(&params->window, rq, input_dims, input, input_type, filter_dims, filter, bits, ctx->buffer,
-                          output_dims, output);
+
+    const int32_t input_bytes = input_type == STQ_S8 ? 1 : 2;
+    const stq_gather_shape shape = stq_gather_shape_of(&params->window, input_dims, filter_dims, output_dims);
+    const stq_gather_parts parts =
+        stq_gather_parts_of(&shape, &params->window, filter_dims, bits, lane_bytes, input_bytes);
+    uint8_t *table = ctx->buffer;
+    const void *levels = input;
+
+    if (input == output) {
+        // What will be written over is read from a copy, in the memory of the table.
+        const uint8_t *bytes = input;
+        for (int32_t i = 0; i < input_dims->h * input_dims->w * input_dims->c * input_bytes; i++) {
+            table[i] = bytes[i];
+        }
+        levels = table;
+    }
+    // The memory for a row of offsets holds a row of weights.
+    stq_convolve_channels(&params->window, rq, input_dims, levels, input_type, filter_dims, filter, bits,
+                          (stq_level_s16 *)(void *)(table + 4 * parts.offsets), output_dims, output);
     return STQ_OK;
 }
 

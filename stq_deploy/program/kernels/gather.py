@@ -119,6 +119,10 @@ class GatherKernels(Weighted[Convolve]):
     def scratch_bytes(self, work: Work[Convolve]) -> int:
         return self.layer(work).scratch_bytes
 
+    def may_replace(self, work: Work[Convolve], index: int) -> bool:
+        # Every level that counts is in the table before the first output is written.
+        return self.layer(work).table_bytes >= work.inputs[0].bytes
+
     def traffic(self, work: Work[Convolve]) -> Traffic:
         layer, form, (x,), output = self.layer(work), self.form(work), work.inputs, work.output
         entries, blocks = self._entries(work)

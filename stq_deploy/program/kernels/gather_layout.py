@@ -110,6 +110,11 @@ class GatherLayer:
         return rows * self.input_shape[2] * self.row_units
 
     @property
+    def table_bytes(self) -> int:
+        """Bytes of the table, with the words that are read beyond its last unit."""
+        return 4 * (self.table_units * 2 * self.lane_bytes + WORDS)
+
+    @property
     def offsets_fit(self) -> bool:
         """Whether the offsets of all taps fit a halfword; the kernel refuses others."""
         rows = (self.kernel[0] - 1) * self._steps(0)[1] + 1
@@ -124,7 +129,7 @@ class GatherLayer:
     def scratch_bytes(self) -> int:
         """Bytes of scratch memory."""
         largest = 2 if self.weight_bits == 2 and self.weight_offset == 2 else 1
-        words = self.table_units * 2 * self.lane_bytes + WORDS + SUM_WORDS
+        words = self.table_bytes // 4 + SUM_WORDS
         words += -(-self.input_shape[2] * self.input_bytes // 4)
         words += -(-(self.weights + READ_AHEAD) // 2) + -(-(largest * self.weights + LIST_SLACK) // 2)
         words += CODE_WORDS if self.by_code else 0

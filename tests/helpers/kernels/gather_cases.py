@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.program.kernels.gather_layout import GatherLayer
 from tests.helpers.kernels import golden, requantizations
 from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels.kernel_library import KernelLibrary
@@ -43,6 +44,31 @@ class GatherCase:
         return 1 if self.window.weight_offset is None else self.window.weight_offset
 
     @property
+    def layer(self) -> GatherLayer:
+        """Its geometry as the planner sees it."""
+        window = self.window
+        return GatherLayer(
+            input_shape=(window.height, window.width, window.channels),
+            output_shape=(*window.output_size, window.outputs),
+            kernel=window.kernel,
+            stride=window.stride,
+            pad=window.pad,
+            dilation=window.dilation,
+            group_channels=window.channels // window.groups,
+            weight_bits=window.bits,
+            weight_offset=self.weight_offset,
+            lane_bytes=self.lanes // 8,
+            input_bytes=np.dtype(window.input_type).itemsize,
+        )
+
+    @property
+    def may_replace(self) -> bool:
+        """Whether the output may replace the input."""
+        window = self.window
+        levels = window.height * window.width * window.channels
+        return self.layer.table_bytes >= levels * np.dtype(window.input_type).itemsize
+
+    @property
     def name(self) -> str:
         """C name of the kernel."""
         width = arguments.WEIGHT_NAMES[self.window.bits]
@@ -72,8 +98,12 @@ def gather_weights(case: GatherCase, rng: np.random.Generator) -> npt.NDArray[np
     return weights
 
 
-def run_gather(library: KernelLibrary, case: GatherCase) -> None:
-    """Run the kernel and compare every output with NumPy's direct convolution."""
+def run_gather(library: KernelLibrary, case: GatherCase, *, in_place: bool = False) -> None:
+    """Run the kernel and compare every output with NumPy's direct convolution.
+
+    Args:
+        in_place: whether the output replaces the input.
+    """
     rng = np.random.default_rng(zlib.crc32(str(case).encode()))
     window, (low, high) = case.window, case.levels
     weights = gather_weights(case, rng)
@@ -96,20 +126,25 @@ def run_gather(library: KernelLibrary, case: GatherCase) -> None:
     filter_dims = arguments.dims(*weights.shape[:3])
     output_dims = arguments.dims(*window.output_size, window.outputs)
     size = library.call(f"{case.name}_get_buffer_size", params, input_dims, filter_dims, output_dims)
-    output = np.zeros(acc.shape, requantization.dtype)
+    levels = x.astype(window.input_type)
+    output_bytes = acc.size * np.dtype(requantization.dtype).itemsize
+    memory = np.zeros(-(-max(levels.nbytes, output_bytes) // 4), np.int32)
+    if in_place:
+        memory.view(np.uint8)[: levels.nbytes] = levels.reshape(-1).view(np.uint8)
     status = library.call(
         case.name,
         arguments.context(scratch_of(size, rng)),
         params,
         requantization.struct,
         input_dims,
-        x.astype(window.input_type),
+        memory if in_place else levels,
         filter_dims,
         golden.pack_rows(weights.reshape(-1, window.outputs).T, window.bits, case.weight_offset),
         output_dims,
-        output,
+        memory,
     )
     assert status == OK
+    output = memory.view(np.uint8)[:output_bytes].view(requantization.dtype).reshape(acc.shape)
     np.testing.assert_array_equal(output, requantization.expected)
 
 
