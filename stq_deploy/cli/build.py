@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from stq_deploy.program import Program
     from stq_deploy.toolchain.built import BuiltFirmware
     from stq_deploy.toolchain.placement import Placement
     from stq_deploy.toolchain.size_figures import SizeFigures
@@ -105,7 +106,8 @@ def build(
             "bytes": program.arena.bytes,
             "lower_bound": program.arena.lower_bound,
             "order_lower_bound": program.arena.order_lower_bound,
-            "scratch_bytes": program.scratch_bytes,
+            "scratch_bytes": program.separate_scratch_bytes,
+            "holds_scratch": bool(program.arena.scratch),
         }
         choices = [option.as_json() for option in kernel_options(program)]
         print_json(result.to_json() | {"folder": str(result.folder), "arena": arena, "kernel_choices": choices})
@@ -135,6 +137,10 @@ def _print(console: Console, result: BuiltFirmware) -> None:
     kernels = {layer.kernel: layer.kernel_bytes for layer in result.layers}
     console.print("Kernels: " + ", ".join(f"{name} {size:,}" for name, size in sorted(kernels.items())))
     console.print(_choices(result))
+    console.print(
+        "Balanced: one percent of time is worth one percent of flash, or ten percent of RAM. Copies of code and "
+        "constants in faster memory are weighed likewise, unless kernels are chosen for speed."
+    )
 
     memories = light_table("Memories (bytes)")
     memories.add_column("memory")
@@ -152,7 +158,7 @@ def _print(console: Console, result: BuiltFirmware) -> None:
     arena = result.program.arena
     console.print(
         f"Arena {arena.bytes:,} bytes; at least {arena.lower_bound:,} with the layers in this order, "
-        f"{arena.order_lower_bound:,} in any. Scratch memory besides: {result.program.scratch_bytes:,}."
+        f"{arena.order_lower_bound:,} in any. {_scratch(result.program)}"
     )
     console.print(_figures(result.figures))
     if result.stack:
@@ -165,6 +171,12 @@ def _print(console: Console, result: BuiltFirmware) -> None:
         console.print(f"Stack: no bound ({result.stack_reason}).")
     console.print(f"Built with {result.compiler_version}; build id {result.build_id}.")
     console.print(f"Firmware: {result.elf}", soft_wrap=True)
+
+
+def _scratch(program: Program) -> str:
+    if program.arena.scratch:
+        return f"It holds the kernels' scratch memory, of at most {program.scratch_bytes:,} bytes for a layer."
+    return f"Scratch memory besides: {program.separate_scratch_bytes:,}."
 
 
 def _sizes(result: BuiltFirmware) -> Table:
@@ -190,15 +202,18 @@ def _choices(result: BuiltFirmware) -> Table:
     from stq_deploy.targets.boards import load_board
 
     clock = load_board(result.board).clock.core_hz
-    table = light_table("Choices of kernels, by estimate: flash of constants and kernels, time of an inference")
-    for column in ("flash", "ms"):
+    table = light_table(
+        "Choices of kernels, by estimate: flash of constants and kernels, RAM of tensors and scratch, time"
+    )
+    for column in ("flash", "RAM", "ms"):
         table.add_column(column, justify="right")
     table.add_column("--optimize")
     table.add_column("kernels that differ", overflow="fold")
     for option in kernel_options(result.program):
         names = [*option.suits, *(["taken"] if option.is_chosen else [])]
         kernels = ", ".join(f"{_plain(layer)} {function}" for layer, function in option.kernels.items())
-        table.add_row(f"{option.flash_bytes:,}", f"{1e3 * option.cycles / clock:,.1f}", ", ".join(names), kernels)
+        sizes = (f"{option.flash_bytes:,}", f"{option.ram_bytes:,}")
+        table.add_row(*sizes, f"{1e3 * option.cycles / clock:,.1f}", ", ".join(names), kernels)
     return table
 
 

@@ -23,7 +23,7 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.network import Network
 from stq_deploy.program import Layer, Program
-from stq_deploy.program.kernels.call import CallContext, Constant, KernelCall
+from stq_deploy.program.kernels.call import SCRATCH, CallContext, Constant, KernelCall
 from stq_deploy.program.layer_time import slowest_layer_cycles
 
 TEMPLATES = {
@@ -181,7 +181,7 @@ def _template_context(program: Program, macros: dict[str, str], layers: Sequence
         "slowest_layer_cycles": slowest_layer_cycles(program),
         "arena_bytes": program.arena.bytes,
         "arena_lower_bound": program.arena.lower_bound,
-        "scratch_bytes": -(-program.scratch_bytes // 4) * 4,
+        "scratch_bytes": -(-program.separate_scratch_bytes // 4) * 4,
     }
 
 
@@ -213,12 +213,22 @@ def _layer_view(program: Program, layer: Layer, macros: dict[str, str], prefix: 
         name=string_literal(op.name),
         op=string_literal(op.kind),
         call=_statements(layer.kernel, call),
-        structs=tuple(calls.definition(struct) for struct in call.structs),
+        structs=(*_scratch(program, layer, call), *(calls.definition(struct) for struct in call.structs)),
         constants=call.constants,
         output_offset=program.offset(op.output),
         output_bytes=layer.output.bytes,
         macs=layer.macs,
     )
+
+
+def _scratch(program: Program, layer: Layer, call: KernelCall) -> tuple[tuple[str, ...], ...]:
+    """The context of a layer whose kernel has scratch memory, as the lines of its definition."""
+    if SCRATCH not in call.arguments:
+        return ()
+    place = program.scratch_of(layer)
+    if place is None:
+        return (("const stq_context scratch = network->scratch;",),)
+    return ((f"const stq_context scratch = {{.buffer = network->arena + {place.offset}, .size = {place.bytes}}};",),)
 
 
 def _statements(kernel: str, call: KernelCall) -> str:

@@ -40,13 +40,13 @@ def describe_program(
         "arena_bytes": arena.bytes,
         "arena_lower_bound_bytes": arena.lower_bound,
         "order_lower_bound_bytes": arena.order_lower_bound,
-        "scratch_bytes": program.scratch_bytes,
+        "scratch_bytes": program.separate_scratch_bytes,
         "network_metadata": network.metadata.to_json(),
     }
 
 
 _LAID_OUT = {
-    "layers": ("index", "name", "kernel", "weight_bytes", "table_bytes", "scratch_bytes", "replaces"),
+    "layers": ("index", "name", "kernel", "weight_bytes", "table_bytes", "scratch_bytes", "scratch_offset", "replaces"),
     "tensors": ("bytes", "arena_offset", "first_layer", "last_layer", "view_of"),
 }
 """The facts that the host knows about a device's program, and that its manifest must state as well."""
@@ -83,7 +83,7 @@ def _tensor(program: Program, name: str) -> dict[str, Any]:
 
 
 def _layer(program: Program, layer: Layer, constants: Sequence[str]) -> dict[str, Any]:
-    op = layer.op
+    op, scratch = layer.op, program.scratch_of(layer)
     described: dict[str, Any] = {
         "index": layer.index,
         "name": op.name,
@@ -100,6 +100,7 @@ def _layer(program: Program, layer: Layer, constants: Sequence[str]) -> dict[str
         "weight_bytes": layer.weight_bytes,
         "table_bytes": layer.table_bytes,
         "scratch_bytes": layer.scratch_bytes,
+        "scratch_offset": None if scratch is None else scratch.offset,
         "replaces": program.replaces(layer),
         "constants": list(constants),
         "traffic": dataclasses.asdict(layer.traffic),

@@ -21,7 +21,7 @@ from stq_deploy.executors.base import (
     output_record,
     outputs_of,
 )
-from stq_deploy.program import Program
+from stq_deploy.program import Program, with_scratch_apart
 from stq_deploy.toolchain.host_library import build_host_library
 
 CHUNK = 16
@@ -53,7 +53,10 @@ class SanitizedExecutor(Executor):
     ) -> None:
         self.program = program
         self.name = name
-        self._executable = build_host_library(program, kernels=kernels, sanitize=True, cache_dir=cache_dir)
+        # Scratch memory of its own, so that a kernel that leaves it is found.
+        self._executable = build_host_library(
+            with_scratch_apart(program), kernels=kernels, sanitize=True, cache_dir=cache_dir
+        )
 
     def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
         return outputs_of(self.program, self._results(levels, progress)["outputs"])

@@ -1,4 +1,4 @@
-"""What a program's kernels were chosen from: the possible choices, as time against flash."""
+"""What a program's kernels were chosen from: the possible choices, as time against flash and RAM."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stq_deploy.program.kernels.candidate import Candidate
 from stq_deploy.program.kernels.choice import kernel_choices
 from stq_deploy.program.kernels.trade import OPTIMIZATIONS, Choice, choice_of, suited
+from stq_deploy.program.order import memory_of_candidates
 from stq_deploy.program.program import Program
 from stq_deploy.program.views import find_views
 
@@ -19,6 +20,7 @@ class KernelOption:
     Attributes:
         cycles: estimated cycles of one inference on a Cortex-M7.
         flash_bytes: estimated bytes of constants and kernels.
+        ram_bytes: bytes of tensors and scratch memory, before the layers are ordered for the least.
         suits: the values of `optimize` that take it.
         is_chosen: whether the program has it.
         kernels: layer -> C function, of the layers whose kernel is not the same in every choice.
@@ -26,6 +28,7 @@ class KernelOption:
 
     cycles: int
     flash_bytes: int
+    ram_bytes: int
     suits: tuple[str, ...]
     is_chosen: bool
     kernels: Mapping[str, str]
@@ -35,6 +38,7 @@ class KernelOption:
         return {
             "estimated_cycles": self.cycles,
             "estimated_flash_bytes": self.flash_bytes,
+            "estimated_ram_bytes": self.ram_bytes,
             "optimize": list(self.suits),
             "taken": self.is_chosen,
             "kernels": dict(self.kernels),
@@ -42,10 +46,14 @@ class KernelOption:
 
 
 def kernel_options(program: Program) -> tuple[KernelOption, ...]:
-    """The choices that no other one beats in both time and flash, and the program's own; the smallest first."""
-    choices = kernel_choices(program.network, find_views(program.network))
+    """The choices that no other one beats in time, flash and RAM, and the program's own; the smallest first."""
+    network, views = program.network, find_views(program.network)
+    choices = kernel_choices(network, views)
     suits = {name: suited(choices, name) for name in OPTIMIZATIONS}
-    own = choice_of([Candidate(layer.spec, layer.function, layer.work) for layer in program.layers])
+    in_file = {op.name: index for index, op in enumerate(network.ops)}
+    layers = sorted(program.layers, key=lambda layer: in_file[layer.name])
+    chosen = [Candidate(layer.spec, layer.function, layer.work) for layer in layers]
+    own = choice_of(chosen, memory_of_candidates(network, views, [[one] for one in chosen]))
     kernels = _kernels(own)
     if all(_kernels(choice) != kernels for choice in choices):
         choices = tuple(sorted((*choices, own), key=lambda one: one.flash_bytes))
@@ -54,6 +62,7 @@ def kernel_options(program: Program) -> tuple[KernelOption, ...]:
         KernelOption(
             choice.cycles,
             choice.flash_bytes,
+            choice.ram_bytes,
             tuple(name for name, one in suits.items() if one is choice),
             _kernels(choice) == kernels,
             {name: function for name, function in _kernels(choice).items() if name in several},

@@ -33,7 +33,7 @@ class Execution:
     Attributes:
         layers: ops that do work on the device, with their kernels; layer `i` is element `i`.
         views: how tensors share memory.
-        live_bytes: most bytes in use during one layer.
+        live_bytes: most bytes in use during one layer: tensors, and its scratch memory if that is in the arena.
         lower_bound: bytes in use during some layer of every order; equals `live_bytes` if the order is proved best.
     """
 
@@ -43,15 +43,18 @@ class Execution:
     lower_bound: int
 
 
-def find_execution(network: Network, views: Views, layers: Sequence[Candidate], budget: int = BUDGET) -> Execution:
+def find_execution(
+    network: Network, views: Views, layers: Sequence[Candidate], budget: int = BUDGET, *, with_scratch: bool = True
+) -> Execution:
     """The order of least memory; among equally good ones, the network's own if it is one of them.
 
     Args:
         views: of the network.
         layers: the ops that do work on the device, with their kernels, in the network's own order.
         budget: sets of layers that the exact search may visit.
+        with_scratch: whether the arena holds the kernels' scratch memory, too.
     """
-    search = _OrderSearch(network, views, layers)
+    search = _OrderSearch(network, views, layers, with_scratch)
     order = list(range(len(layers)))
     own_peak = search.peak(order)
     limit = bound = search.least_peak()
@@ -69,6 +72,18 @@ def find_execution(network: Network, views: Views, layers: Sequence[Candidate], 
     return Execution(tuple(layers[i] for i in order), views, aligned(search.peak(order)), aligned(bound))
 
 
+def memory_of_candidates(
+    network: Network, views: Views, options: Sequence[Sequence[Candidate]]
+) -> dict[Candidate, int]:
+    """Bytes of tensors and scratch in use while each candidate runs, with the layers in the network's own order.
+
+    Args:
+        options: for each layer, its candidates.
+    """
+    search = _OrderSearch(network, views, [layer[0] for layer in options], with_scratch=True)
+    return search.memory_of_candidates(options)
+
+
 @dataclass(frozen=True)
 class _OrderStep:
     """A layer run next: the most bytes in use by then, the bytes in use after it, the layers that have run."""
@@ -81,12 +96,14 @@ class _OrderStep:
 class _OrderSearch:
     """Sets of layers are bit masks: bit i is layer i of the network's own order."""
 
-    def __init__(self, network: Network, views: Views, layers: Sequence[Candidate]) -> None:
+    def __init__(self, network: Network, views: Views, layers: Sequence[Candidate], with_scratch: bool) -> None:
         # Pieces of a whole share units of the alignment, and so may tensors tied to them in place.
+        self._views = views
         size = (lambda n: n) if views.wholes else aligned
         self._size = {name: size(network.tensors[name].bytes) for pieces in views.pieces.values() for name in pieces}
         self._layers = ops = [layer.work.op for layer in layers]
         self._reads = [{piece for name in op.inputs for piece in views.pieces[name]} for op in ops]
+        self._scratch = [size(layer.scratch_bytes) if with_scratch else 0 for layer in layers]
         self._replaceable = [[views.pieces[name] for name in replaceable_inputs(one, views)] for one in layers]
         self._kept = {piece for name in network.outputs for piece in views.pieces[name]}
         writer = {op.output: i for i, op in enumerate(ops)}
@@ -105,11 +122,22 @@ class _OrderSearch:
             step = self._run(step, i)
         return step.peak
 
+    def memory_of_candidates(self, options: Sequence[Sequence[Candidate]]) -> dict[Candidate, int]:
+        """The function of this name."""
+        step, found = self._start, {}
+        for i, layer in enumerate(options):
+            dying = self._dying(i, step.done | 1 << i)
+            for one in layer:
+                replaceable = [self._views.pieces[name] for name in replaceable_inputs(one, self._views)]
+                found[one] = step.live + self._own(i, aligned(one.scratch_bytes), replaceable, dying)
+            step = self._run(step, i)
+        return found
+
     def least_peak(self) -> int:
-        """Bytes that some layer of every order needs: its inputs and its output, if that cannot take their place."""
+        """Bytes that some layer of every order needs: its inputs, its scratch, and the rest of its output."""
         needs = [sum(self._size[name] for name in names) for names in self._reads]
-        outputs = [0 if self._replaceable[i] else self._size[op.output] for i, op in enumerate(self._layers)]
-        return max([self._start.peak, *(a + b for a, b in zip(needs, outputs, strict=True))])
+        outputs = [self._beyond(op.output, self._replaceable[i]) for i, op in enumerate(self._layers)]
+        return max([self._start.peak, *map(sum, zip(needs, outputs, self._scratch, strict=True))])
 
     def find_path(self, limit: int, budget: int) -> tuple[list[int] | None, bool, int]:
         """Search for an order whose peak is at most `limit`, depth first, visiting the least use of memory first.
@@ -163,12 +191,25 @@ class _OrderSearch:
             found.append((i, after))
         return found
 
+    def _beyond(self, output: str, replaced: Sequence[Sequence[str]]) -> int:
+        """The fewest bytes that an output needs beside those of one of the inputs that it may replace."""
+        most = max((sum(self._size[part] for part in parts) for parts in replaced), default=0)
+        return max(0, self._size[output] - most)
+
+    def _dying(self, i: int, done: int) -> set[str]:
+        """Tensors that a layer reads and nothing afterwards."""
+        return {name for name in self._reads[i] if name not in self._kept and not self._readers[name] & ~done}
+
+    def _own(self, i: int, scratch: int, replaceable: Sequence[Sequence[str]], dying: set[str]) -> int:
+        """Bytes that a layer needs beside the tensors that exist before it runs."""
+        dead = [parts for parts in replaceable if set(parts) <= dying]
+        return scratch + self._beyond(self._layers[i].output, dead)
+
     def _run(self, step: _OrderStep, i: int) -> _OrderStep:
         done = step.done | 1 << i
         output = self._layers[i].output
-        dying = {name for name in self._reads[i] if name not in self._kept and not self._readers[name] & ~done}
-        in_place = any(set(parts) <= dying for parts in self._replaceable[i])
-        during = step.live + (0 if in_place else self._size[output])
+        dying = self._dying(i, done)
+        during = step.live + self._own(i, self._scratch[i], self._replaceable[i], dying)
         freed = sum(self._size[name] for name in dying)
         if output not in self._kept and not self._readers[output]:
             freed += self._size[output]  # an unread output has to be written somewhere, and is dropped

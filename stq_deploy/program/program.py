@@ -11,6 +11,7 @@ from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Op
 from stq_deploy.program.buffers import covered_bytes
 from stq_deploy.program.kernels.spec import Kernel, KernelSpec, Traffic
+from stq_deploy.program.kernels.trade import DEFAULT, Optimization
 from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.weights import WeightLayout
 
@@ -96,23 +97,39 @@ class ArenaTensor:
 
 
 @dataclass(frozen=True)
+class ArenaScratch:
+    """The scratch memory of a layer, where it lies in the arena: it is needed while the layer runs.
+
+    Attributes:
+        layer: index of the layer.
+        offset, bytes: its place in the arena.
+    """
+
+    layer: int
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Arena:
-    """The memory of the activations over an inference.
+    """The memory of the activations over an inference, and usually of the kernels' scratch.
 
     Attributes:
         bytes: its size.
         lower_bound: bytes that no placement can go below with the layers in this order.
         order_lower_bound: bytes that no placement can go below, whatever the order of the layers.
         tensors: the stored ones, by `first` and `offset`.
+        scratch: of every layer that needs some, by layer; empty where all layers share scratch memory beside the arena.
     """
 
     bytes: int
     lower_bound: int
     order_lower_bound: int
     tensors: tuple[ArenaTensor, ...]
+    scratch: tuple[ArenaScratch, ...] = ()
 
     def bytes_in_use(self, layer: int) -> int:
-        """Bytes in use while a layer runs."""
+        """Bytes of tensors in use while a layer runs."""
         return covered_bytes((t.offset, t.end) for t in self.tensors if t.first <= layer <= t.last)
 
 
@@ -141,12 +158,14 @@ class Program:
             have another place in `network.ops`, which also has the reshapes.
         arena: the memory of the activations.
         pieces: tensor -> the stored tensors it consists of, adjacent in this order; itself if it is stored.
+        optimize: what its kernels were chosen for.
     """
 
     network: Network
     layers: tuple[Layer, ...]
     arena: Arena
     pieces: Mapping[str, tuple[str, ...]]
+    optimize: Optimization = DEFAULT
 
     def __repr__(self) -> str:
         return f"<Program of {self.network!r}: {len(self.layers)} layers, an arena of {self.arena.bytes:,} bytes>"
@@ -154,6 +173,10 @@ class Program:
     @cached_property
     def _stored(self) -> dict[str, ArenaTensor]:
         return {tensor.name: tensor for tensor in self.arena.tensors}
+
+    @cached_property
+    def _scratch(self) -> dict[int, ArenaScratch]:
+        return {scratch.layer: scratch for scratch in self.arena.scratch}
 
     def is_view(self, tensor: str) -> bool:
         """Whether a tensor is memory that others have written, with no layer of its own."""
@@ -173,7 +196,7 @@ class Program:
         return self._stored[layer.op.output].replaces or None
 
     def ram_bytes(self, layer: Layer) -> int:
-        """Bytes of the arena in use while a layer runs, and its scratch memory."""
+        """Bytes of tensors in use while a layer runs, and of its scratch memory."""
         return self.arena.bytes_in_use(layer.index) + layer.scratch_bytes
 
     @property
@@ -187,8 +210,17 @@ class Program:
 
     @property
     def scratch_bytes(self) -> int:
-        """Bytes of the scratch memory that all layers share."""
+        """The most scratch memory of a layer, in bytes."""
         return max(layer.scratch_bytes for layer in self.layers)
+
+    @property
+    def separate_scratch_bytes(self) -> int:
+        """Bytes of scratch memory beside the arena; 0 where the arena holds it."""
+        return 0 if self.arena.scratch else self.scratch_bytes
+
+    def scratch_of(self, layer: Layer) -> ArenaScratch | None:
+        """The place of a layer's scratch memory in the arena; None if it has none there."""
+        return self._scratch.get(layer.index)
 
     @property
     def weight_bytes(self) -> int:
@@ -199,6 +231,11 @@ class Program:
     def table_bytes(self) -> int:
         """Bytes of all requantization arrays and look-up tables."""
         return sum(layer.table_bytes for layer in self.layers)
+
+    @property
+    def estimated_cycles(self) -> int:
+        """Estimated cycles of one inference on a Cortex-M7, by the rule that chooses kernels."""
+        return sum(layer.spec.cycles(layer.work) for layer in self.layers)
 
     @property
     def macs(self) -> int:

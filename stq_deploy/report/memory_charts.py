@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from stq_deploy.program import Arena, ArenaTensor
+from stq_deploy.program import Arena, ArenaScratch, ArenaTensor
 from stq_deploy.report.charts import quiet, shortened
 from stq_deploy.report.inline_svg import INK, LINE, PAGE, SERIES, SOFT, chart_style, inline_svg, label, new_figure
 from stq_deploy.toolchain.sizes import MemoryUse
@@ -88,6 +88,8 @@ def arena_chart(arena: Arena, layers: Sequence[str]) -> str:
         ends = {tensor.replaces: tensor.first for tensor in arena.tensors if tensor.replaces}
         for number, tensor in enumerate(arena.tensors):
             _draw_tensor(axes, arena, len(layers), tensor, ends.get(tensor.name), SERIES[(1, 2, 3)[number % 3]])
+        for scratch in arena.scratch:
+            _draw_scratch(axes, scratch, layers[scratch.layer])
         count = len(layers)
         top = max(arena.bytes, 1)
         axes.axhline(arena.lower_bound, color=INK, linewidth=1, linestyle=(0, (4, 3)))
@@ -110,6 +112,13 @@ def arena_chart(arena: Arena, layers: Sequence[str]) -> str:
         axes.grid(axis="y")
         quiet(axes)
         return inline_svg(figure, "The arena, tensor by tensor, over the layers of an inference")
+
+
+def _draw_scratch(axes: Axes, scratch: ArenaScratch, layer: str) -> None:
+    box = axes.add_patch(
+        Rectangle((scratch.layer, scratch.offset), 1, scratch.bytes, facecolor=LINE, edgecolor=PAGE, linewidth=1)
+    )
+    label(box, f"scratch memory of layer {shortened(layer)}: {scratch.bytes:,} bytes at {scratch.offset:,}")
 
 
 def _draw_tensor(

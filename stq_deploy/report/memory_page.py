@@ -27,6 +27,7 @@ def memory_context(firmware: BuiltFirmware) -> dict[str, object]:
     program = firmware.program
     return {
         "scratch_bytes": program.scratch_bytes,
+        "scratch_within": bool(program.arena.scratch),
         "placed": [_row(placed) for placed in _together(firmware.placement.placed)],
         "memory_charts": {
             "regions": Markup(region_chart(firmware.memories)),  # noqa: S704 - our own SVG, its text escaped

@@ -1,4 +1,4 @@
-"""The choices of kernels of a program as a chart: estimated time against estimated flash."""
+"""The choices of kernels of a program as a chart: estimated time against estimated flash, and the RAM of each."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def trade_chart(options: Sequence[KernelOption]) -> str:
             colour = SERIES[1]
             point = axes.scatter([x], [y], s=60, c=colour if option.is_chosen else PAGE, edgecolors=colour, zorder=2)
             label(point, _text(option))
-            axes.annotate(", ".join(option.suits), (x, y), (6, 6), textcoords="offset points", color=SOFT)
+            name = ", ".join((*option.suits, f"RAM {option.ram_bytes / 1000:,.1f}"))
+            axes.annotate(name, (x, y), (6, 6), textcoords="offset points", color=SOFT)
         axes.set_ylim(bottom=0)
         axes.margins(x=0.15)
-        axes.set_xlabel("constants and kernels in flash, thousands of bytes, by estimate")
+        axes.set_xlabel("constants and kernels in flash, thousands of bytes, by estimate; RAM in the same unit")
         axes.set_ylabel("million cycles, by estimate")
         quiet(axes)
         return inline_svg(figure, "Choices of kernels: time against flash")
@@ -35,4 +36,5 @@ def trade_chart(options: Sequence[KernelOption]) -> str:
 def _text(option: KernelOption) -> str:
     taken = ", taken" if option.is_chosen else ""
     kernels = "; ".join(f"{layer}: {function}" for layer, function in option.kernels.items())
-    return f"{option.flash_bytes:,} bytes, {option.cycles:,} cycles{taken}{'; ' if kernels else ''}{kernels}"
+    sizes = f"{option.flash_bytes:,} bytes of flash, {option.ram_bytes:,} of RAM"
+    return f"{sizes}, {option.cycles:,} cycles{taken}{'; ' if kernels else ''}{kernels}"

@@ -58,7 +58,7 @@ def pack_activations(network: Network) -> Network:
 def _waits_at_the_peak(program: Program) -> Iterator[_Wait]:
     """Tensors that can be packed and that no layer reads or writes while the most bytes are in use."""
     layers = [layer.op for layer in program.layers]
-    in_use = [program.arena.bytes_in_use(index) for index in range(len(layers))]
+    in_use = [program.ram_bytes(layer) for layer in program.layers]
     peaks = [index for index, size in enumerate(in_use) if size == max(in_use)]
     for name, tensor in program.network.tensors.items():
         readers = [op for op in program.network.ops if name in op.inputs]

@@ -23,8 +23,10 @@ from stq_deploy.toolchain.build_folder import REPORT, listed_files, replaced_bui
 from stq_deploy.toolchain.built import BIN, ELF, HEX, MAP, NETWORK_FOLDER, BuiltFirmware
 from stq_deploy.toolchain.compile import OBJECTS, Builder
 from stq_deploy.toolchain.compilers import Compiler, find_compiler
+from stq_deploy.toolchain.copies import copy_rule
 from stq_deploy.toolchain.elf import Image, read_image
-from stq_deploy.toolchain.hot_code import hot_functions, kernel_work
+from stq_deploy.toolchain.hot_code import hot_functions, kernel_layers, kernel_work
+from stq_deploy.toolchain.layout import laid_out_for
 from stq_deploy.toolchain.network_alone import measure_alone
 from stq_deploy.toolchain.parts import find_parts
 from stq_deploy.toolchain.placement import (
@@ -68,7 +70,9 @@ def build_firmware(
 ) -> BuiltFirmware:
     """Build the firmware of a program for a board into `out_dir`, in place of a former build there.
 
-    Equal arguments give equal bytes, wherever `out_dir` is. Files that no build wrote stay (`build_folder`).
+    The arena holds the kernels' scratch memory or not, as suits the board (`layout.laid_out_for`). Otherwise the
+    firmware runs `program` as it is. Equal arguments give equal bytes, wherever `out_dir` is. Files that no build wrote
+    stay (`build_folder`).
 
     Args:
         compiler: None takes the first that `find_compiler` finds.
@@ -85,6 +89,7 @@ def build_firmware(
     compiler = compiler or find_compiler()
     places = places or {}
     board = with_places(board, places)
+    program = laid_out_for(program, board, places)
     with replaced_build(out_dir) as (out, folder):
         progress("generating C", 0, 1)
         generated = generate(program, folder / NETWORK_FOLDER, command=command, tool_version=__version__, name=name)
@@ -146,10 +151,10 @@ def _measure_and_place(
     (project.folder / BUILD_ID_SOURCE).unlink()
     image = read_image(project.folder / measured)
     # Without a call graph nobody knows what an inference runs, and all code stays in flash.
-    functions = hot_functions(graph, kernel_work(program)) if graph else []
+    functions = hot_functions(graph, kernel_work(program), kernel_layers(program)) if graph else []
     parts = find_parts(image, program, generated.constants, functions, project.folder)
     needs = [LayerNeeds(layer.name, layer.constant_bytes, program.ram_bytes(layer)) for layer in program.layers]
-    return place(parts, image, board, needs, asked)
+    return place(parts, image, board, needs, asked, copy_rule(program, board).pays)
 
 
 def _link(builder: Builder, objects: list[str], placement: Placement) -> str:

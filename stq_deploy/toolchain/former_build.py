@@ -16,7 +16,7 @@ from stq_deploy.common.checked_json import Checked
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import MAXIMUM_JSON_BYTES, read_bounded
 from stq_deploy.common.untrusted_json import parse_json
-from stq_deploy.program import Program
+from stq_deploy.program import Program, with_scratch_apart
 from stq_deploy.toolchain.build_folder import REPORT
 from stq_deploy.toolchain.built import MANIFEST, BuiltFirmware
 from stq_deploy.toolchain.network_alone import NetworkAlone
@@ -60,7 +60,20 @@ def is_built_from(folder: Path, program: Program) -> bool:
         StqError: there is no build, or its manifest is damaged.
     """
     with _reading(folder):
-        return is_manifest_of(_load(folder / MANIFEST), program)
+        return _as_built(folder, program) is not None
+
+
+def _as_built(folder: Path, program: Program) -> Program | None:
+    """The program as the build in a folder lays it out, with scratch memory in the arena or beside it; None: neither.
+
+    Raises:
+        ValueError: the manifest is damaged.
+    """
+    manifest = _load(folder / MANIFEST)
+    if is_manifest_of(manifest, program):
+        return program
+    apart = with_scratch_apart(program)
+    return apart if is_manifest_of(manifest, apart) else None
 
 
 def network_name(folder: Path) -> str:
@@ -75,7 +88,7 @@ def read_build(folder: Path, program: Program) -> BuiltFirmware:
     """The build in a folder, as `build_firmware` returned it.
 
     Args:
-        program: what it is of (`is_built_from`).
+        program: what it is of (`is_built_from`). The build's own may have scratch memory elsewhere.
 
     Raises:
         StqError: there is no build, it is damaged, or its image is missing.
@@ -84,6 +97,7 @@ def read_build(folder: Path, program: Program) -> BuiltFirmware:
         build = Checked(_load(folder / REPORT))
         identity, compiler = _identity(build), build.at("compiler")
         stack, reason = _stack(build)
+        program = _as_built(folder, program) or program
         firmware = BuiltFirmware(
             folder=folder,
             program=program,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,18 +25,23 @@ class HotFunction:
         place: where its code is.
         work: of the kernels that use it, or of all if it is what calls them: multiply-accumulates, or elements where
             there are none.
+        layers: how many layers of an inference use it.
     """
 
     name: str
     place: FunctionPlace
     work: int
+    layers: int
 
 
-def hot_functions(graph: CallGraph, kernel_work: Mapping[str, int]) -> list[HotFunction]:
+def hot_functions(
+    graph: CallGraph, kernel_work: Mapping[str, int], kernel_layers: Mapping[str, int]
+) -> list[HotFunction]:
     """Every function of ours that runs during an inference.
 
     Args:
         kernel_work: kernel -> what it computes in an inference.
+        kernel_layers: kernel -> how many layers it runs.
     """
     reached_by = {kernel: graph.reachable(kernel) for kernel in kernel_work}
     titles = graph.reachable(ROOT) - graph.reachable(BEFORE_COPYING)
@@ -43,7 +49,8 @@ def hot_functions(graph: CallGraph, kernel_work: Mapping[str, int]) -> list[HotF
     for title in sorted(titles & graph.places.keys()):
         users = [kernel for kernel in kernel_work if title in reached_by[kernel]] or list(kernel_work)
         work = sum(kernel_work[kernel] for kernel in users)
-        found.append(HotFunction(title.rpartition(":")[2], graph.places[title], work))
+        name, uses = title.rpartition(":")[2], sum(kernel_layers[kernel] for kernel in users)
+        found.append(HotFunction(name, graph.places[title], work, uses))
     return found
 
 
@@ -53,3 +60,8 @@ def kernel_work(program: Program) -> dict[str, int]:
     for layer in program.layers:
         work[layer.kernel] = work.get(layer.kernel, 0) + max(layer.macs, layer.output.elements)
     return work
+
+
+def kernel_layers(program: Program) -> dict[str, int]:
+    """Kernel -> how many layers of an inference it runs."""
+    return dict(Counter(layer.kernel for layer in program.layers))

@@ -34,7 +34,7 @@ class NetworkAlone:
     Attributes:
         flash_bytes: code, weights and tables.
         ram_bytes: arena and scratch memory, with what alignment adds.
-        arena_bytes, scratch_bytes: the two of them.
+        arena_bytes, scratch_bytes: the two of them; the arena may hold the scratch memory.
         stack_bytes: worst case of `NAME_run`; None if there is no bound.
     """
 
@@ -70,4 +70,4 @@ def measure_alone(
     if graph is not None:
         with suppress(UnboundedStackError):
             stack = call_depth(graph, f"{name}_run")
-    return NetworkAlone(programmed, zeroed, program.arena.bytes, program.scratch_bytes, stack)
+    return NetworkAlone(programmed, zeroed, program.arena.bytes, program.separate_scratch_bytes, stack)

@@ -27,8 +27,8 @@ class Part:
         name: what it is, for people.
         bytes: its size.
         accesses: bytes read and written in one inference; of code, multiply-accumulates it is used for.
-        inputs: input sections for the linker script, of what start-up copies if it is not in flash. A build's report
-            does not state them.
+        inputs: input sections for the linker script, of what start-up copies if it is not in flash.
+        uses: layers of an inference that use it. A build's report states neither this nor `inputs`.
     """
 
     group: PartGroup
@@ -36,6 +36,7 @@ class Part:
     bytes: int
     accesses: int
     inputs: tuple[str, ...] = field(default=(), compare=False)
+    uses: int = field(default=1, compare=False)
 
     @property
     def density(self) -> float:
@@ -54,9 +55,16 @@ def find_parts(
         folder: of the project, to which the linker script's file names are relative.
     """
     traffic = [layer.traffic for layer in program.layers]
+    activations, scratch = sum(t.activations for t in traffic), sum(t.scratch for t in traffic)
+    within = bool(program.arena.scratch)
     parts = [
-        Part("arena", "activations", image.section_bytes(ARENA_SECTION), sum(t.activations for t in traffic)),
-        Part("scratch", "scratch memory", image.section_bytes(SCRATCH_SECTION), sum(t.scratch for t in traffic)),
+        Part(
+            "arena",
+            "activations and scratch memory" if within else "activations",
+            image.section_bytes(ARENA_SECTION),
+            activations + (scratch if within else 0),
+        ),
+        Part("scratch", "scratch memory", image.section_bytes(SCRATCH_SECTION), 0 if within else scratch),
     ]
     for layer, names in zip(program.layers, constants, strict=True):
         if layer.constant_bytes:
@@ -66,7 +74,7 @@ def find_parts(
         place = function.place
         # Some linkers see the names as they are given, some as absolute paths.
         source = f"*{place.object.relative_to(folder).as_posix()}({place.section})"
-        parts.append(Part("kernels", function.name, place.bytes, function.work, (source,)))
+        parts.append(Part("kernels", function.name, place.bytes, function.work, (source,), function.layers))
     return parts
 
 

@@ -7,7 +7,7 @@ the same, beside the code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -16,6 +16,8 @@ from stq_deploy.targets.boards import Board, Memory
 from stq_deploy.toolchain.elf import Image, Section
 from stq_deploy.toolchain.parts import ARENA_SECTION, SCRATCH_SECTION, Part, PartGroup, candidates
 
+Pays = Callable[[Part, int], bool]
+"""Whether a copy of a part is worth its RAM, given the bytes of RAM without copies."""
 MEASURING_BYTES = 64 << 20
 """Size that every memory is given for the link that only measures; no firmware overflows it."""
 ALIGNMENT = 32
@@ -181,7 +183,12 @@ def used_bytes(sections: Iterable[Section], memory: Memory, size: int) -> int:
 
 
 def place(
-    parts: Sequence[Part], image: Image, board: Board, needs: Sequence[LayerNeeds], asked: Iterable[str]
+    parts: Sequence[Part],
+    image: Image,
+    board: Board,
+    needs: Sequence[LayerNeeds],
+    asked: Iterable[str],
+    pays: Pays = lambda _part, _ram_bytes: True,
 ) -> Placement:
     """Choose a memory for every part, by the sizes in a measuring link.
 
@@ -189,24 +196,29 @@ def place(
         image: of the measuring link.
         needs: of every layer.
         asked: groups whose memories the user chose.
+        pays: whether a copy in faster memory is worth its RAM, given the bytes of RAM without copies. It is not asked
+            about groups whose memories the user chose.
 
     Raises:
         StqError: something does not fit; by how much, where, and the largest layers.
     """
     sizes = measuring_bytes(board)
     run = board.flash_run()
-    free = {}
+    free, ram_bytes = {}, 0
     for memory in board.memory:
         used = _fixed_bytes(image, memory, sizes[memory.name])
         room = run.bytes if memory.name == run.name else memory.bytes
         if used > room:
             what = "code and weights" if memory.kind == "flash" else "stack and variables"
             raise _does_not_fit(what, used, room, [memory.name], _largest(needs, memory.kind))
+        ram_bytes += used if memory.kind == "ram" else 0
         free[memory.name] = memory.bytes - _aligned(used) - (memory.guard + VENEER_BYTES if memory.guard else 0)
     constants = [part for part in parts if part.group == "weights"]
     free[run.name] += sum(_taken(part) for part in constants)
-    room_left = _Room(board, needs, free, frozenset(asked))
     in_ram = [part for part in parts if part.group in ("arena", "scratch")]
+    ram_bytes += sum(_taken(part) for part in in_ram)
+    idle = frozenset((part.group, part.name) for part in parts if part not in in_ram and not pays(part, ram_bytes))
+    room_left = _Room(board, needs, free, frozenset(asked), idle)
     try:
         placed, room_left = room_left.take(_hottest_first(in_ram))
     except StqError:
@@ -237,6 +249,7 @@ class _Room:
 
     Attributes:
         asked: groups whose memories the user chose.
+        idle: groups and names of code and constants of which a copy is not worth its RAM.
         spans_banks: whether what is left of the code's flash includes the banks behind it.
     """
 
@@ -244,6 +257,7 @@ class _Room:
     needs: Sequence[LayerNeeds]
     left: dict[str, int]
     asked: frozenset[str]
+    idle: frozenset[tuple[PartGroup, str]]
     spans_banks: bool = False
 
     def take(self, parts: Iterable[Part]) -> tuple[list[Placed], _Room]:
@@ -260,6 +274,9 @@ class _Room:
             if self._gains_nothing(part):
                 names = [name for name in names if self._is_flash(name)]
                 why.append("not read twice, so a copy gains nothing")
+            elif self._is_not_worth_it(part):
+                names = [name for name in names if self._is_flash(name)]
+                why.append("a copy would save too little time for its RAM")
             fitting = [name for name in names if all(left[n] >= size for n, size in self._costs(part, name).items())]
             if not fitting:
                 raise self._no_room(part, names, left)
@@ -298,6 +315,10 @@ class _Room:
         """Whether constants are better left in flash, unless the user has them elsewhere."""
         may_stay = any(self._is_flash(name) for name in candidates(part, self.board))
         return part.group == "weights" and may_stay and part.accesses <= part.bytes and part.group not in self.asked
+
+    def _is_not_worth_it(self, part: Part) -> bool:
+        may_stay = any(self._is_flash(name) for name in candidates(part, self.board))
+        return (part.group, part.name) in self.idle and part.group not in self.asked and may_stay
 
     def _costs(self, part: Part, name: str) -> dict[str, int]:
         """Bytes that a part takes of each memory if it goes to one. The code's place is reserved."""

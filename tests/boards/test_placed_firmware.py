@@ -34,7 +34,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltFirmware:
         pytest.skip(error.what)
     if not any(map(probe, candidates())):
         pytest.skip("no compiler for the board is installed")
-    return build_firmware(plan_network(NETWORK), BOARD, tmp_path_factory.mktemp("firmware") / "build")
+    program = plan_network(NETWORK, optimize="speed")  # with copies in fast memory
+    return build_firmware(program, BOARD, tmp_path_factory.mktemp("firmware") / "build")
 
 
 def assert_right(built: BuiltFirmware, network: Network = NETWORK) -> None:

@@ -20,14 +20,13 @@ PROGRAM = """\
 #include "stq_gaussian_noise.h"
 
 alignas(32) static uint8_t arena[KWS_ARENA_BYTES];
-alignas(32) static uint8_t scratch[KWS_SCRATCH_BYTES];
 
 int main()
 {
     static const float values[KWS_INPUT_ELEMENTS] = {};
     const int32_t shape[KWS_INPUT_RANK] = KWS_INPUT_SHAPE;
     kws_context network;
-    if (kws_init(&network, arena, sizeof arena, scratch, sizeof scratch) != STQ_OK) {
+    if (kws_init(&network, arena, sizeof arena, nullptr, KWS_SCRATCH_BYTES) != STQ_OK) {
         return 1;
     }
     kws_quantize_f32(values, kws_input(&network));

@@ -31,5 +31,5 @@ def test_only_the_static_memory_is_variable(kernels: str, tmp_path: Path) -> Non
     rows = [line.split(":", 1) for line in listing.splitlines()]
     variables = {(name, row.split()[-1]) for name, row in rows if row.split()[-2] in "bBdDCsS"}
     assert {name for name, _ in variables} == {"kws_memory.o"}
-    assert {symbol for _, symbol in variables} == {"kws_static_arena", "scratch"}
+    assert {symbol for _, symbol in variables} == {"kws_static_arena"}
     assert len(rows) > len(sources)

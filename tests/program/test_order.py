@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.ops import Concatenate, MaxPool, Op, Reshape, Table, Window
 from stq_deploy.program import plan_network
+from stq_deploy.program.buffers import aligned
 from stq_deploy.program.kernels.choice import choose_kernels
 from stq_deploy.program.order import BUDGET, Execution
 from stq_deploy.program.order import find_execution as find_execution_of
@@ -22,9 +23,14 @@ seeds = st.integers(0, 2**32 - 1)
 TABLE = np.zeros(256, np.int8)
 
 
-def find_execution(network: Network, budget: int = BUDGET) -> Execution:
+def find_execution(network: Network, budget: int = BUDGET, *, with_scratch: bool = True) -> Execution:
     views = find_views(network)
-    return find_execution_of(network, views, choose_kernels(network, views), budget)
+    return find_execution_of(network, views, choose_kernels(network, views), budget, with_scratch=with_scratch)
+
+
+def scratch_of(network: Network) -> dict[str, int]:
+    """Op -> bytes of its kernel's scratch memory, in whole units of the alignment."""
+    return {one.work.op.name: aligned(one.scratch_bytes) for one in choose_kernels(network, find_views(network))}
 
 
 def ops_of(execution: Execution) -> list[Op]:
@@ -41,8 +47,8 @@ def topological_orders(layers: list[Op], reads: dict[str, set[str]], ready: set[
                 yield [op, *order]
 
 
-def peak(network: Network, order: list[Op], reads: dict[str, set[str]]) -> int:
-    """Bytes in use at the worst moment, from the definition: what was written and will be read, and the output.
+def peak(network: Network, order: list[Op], reads: dict[str, set[str]], scratch: dict[str, int]) -> int:
+    """Bytes in use at the worst moment, from the definition: what was written and will be read, output and scratch.
 
     An output takes no memory beside an input of the same shape that dies; the tests' tables and pair tables may all
     write in place, and of their pools those of 1 x 1 windows, and of stride 2 without padding.
@@ -61,7 +67,7 @@ def peak(network: Network, order: list[Op], reads: dict[str, set[str]]) -> int:
             and all(pieces[o] == pieces[name] or not set(pieces[o]) & set(pieces[name]) for o in op.inputs)
             for name in op.inputs
         ) and op.kind != "concatenate"  # fmt: skip
-        worst = max(worst, live + (0 if in_place else output.bytes))
+        worst = max(worst, live + scratch.get(op.name, 0) + (0 if in_place else output.bytes))
         written.add(op.output)
     return worst
 
@@ -73,13 +79,15 @@ def layers_and_reads(network: Network) -> tuple[list[Op], dict[str, set[str]]]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seeds)
-def test_the_best_order_is_that_of_brute_force(seed: int) -> None:
+@given(seeds, st.booleans())
+def test_the_best_order_is_that_of_brute_force(seed: int, with_scratch: bool) -> None:
     network = branched_network(seed, ops=8)
     layers, reads = layers_and_reads(network)
-    best = min(peak(network, order, reads) for order in topological_orders(layers, reads, {network.input}))
-    found = find_execution(network)
-    assert found.lower_bound == found.live_bytes == best == peak(network, ops_of(found), reads)
+    scratch = scratch_of(network) if with_scratch else {}
+    orders = topological_orders(layers, reads, {network.input})
+    best = min(peak(network, order, reads, scratch) for order in orders)
+    found = find_execution(network, with_scratch=with_scratch)
+    assert found.lower_bound == found.live_bytes == best == peak(network, ops_of(found), reads, scratch)
 
 
 @settings(max_examples=40, deadline=None)
@@ -88,7 +96,7 @@ def test_out_of_budget_the_order_is_good_and_the_bound_true(seed: int, budget: i
     network = branched_network(seed, ops=14)
     layers, reads = layers_and_reads(network)
     best, found = find_execution(network), find_execution(network, budget)
-    assert found.lower_bound <= best.live_bytes <= found.live_bytes <= peak(network, layers, reads)
+    assert found.lower_bound <= best.live_bytes <= found.live_bytes <= peak(network, layers, reads, scratch_of(network))
     ready = {network.input}
     for op in ops_of(found):
         assert reads[op.name] <= ready

@@ -1,4 +1,4 @@
-"""The trade of time against flash: every undominated choice is found, and shared code counts once."""
+"""The trade of time, flash and RAM: every undominated choice is found, and shared code counts once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from stq_deploy.network import TensorType
 from stq_deploy.network.ops import Table
+from stq_deploy.program.kernels import trade
 from stq_deploy.program.kernels.candidate import Candidate
 from stq_deploy.program.kernels.spec import Kernel
 from stq_deploy.program.kernels.table import TableKernels
-from stq_deploy.program.kernels.trade import best_choices, choice_of, suited
+from stq_deploy.program.kernels.trade import Choice, suited
 from stq_deploy.program.kernels.work import Work
 
 LEVELS = TensorType((4,), "int8", 0, 3, 1.0)
@@ -36,6 +37,11 @@ class PricedKernels(TableKernels):
 
     def code(self, kernel: Kernel) -> dict[str, int]:
         return self.parts
+
+
+def best_choices(options: list[list[Candidate]], ram: dict[Candidate, int] | None = None) -> tuple[Choice, ...]:
+    """The choices where the candidates that `ram` lacks take 100 bytes of RAM."""
+    return trade.best_choices(options, {one: 100 for layer in options for one in layer} | (ram or {}))
 
 
 def candidate(function: str, cycles: int, constants: int, code: dict[str, int]) -> Candidate:
@@ -79,6 +85,31 @@ def test_what_each_aim_takes() -> None:
     assert [suited(close, aim).cycles for aim in ("size", "speed", "balanced")] == [200, 140, 200]
 
 
+@pytest.mark.parametrize(
+    ("ram", "taken"),
+    [
+        (100, 10),  # no more RAM
+        (130, 10),
+        (10**13, 100),  # 10^11 times the RAM: its tenth root is more than ten
+    ],
+)
+def test_balanced_weighs_ram_a_tenth(ram: int, taken: int) -> None:
+    """The fast kernel takes as much flash as the slow one, and a tenth of its time."""
+    quick = candidate("quick", 10, 10, {"quick": 50})
+    choices = best_choices([[slow(), quick]], {quick: ram})
+    assert suited(choices, "balanced").cycles == taken
+    assert suited(choices, "speed").cycles == 10
+    assert {choice.ram_bytes for choice in choices} == {ram} | ({100} if ram > 100 else set())
+
+
+def test_a_layer_may_do_without_the_fastest_kernel_to_save_ram() -> None:
+    """The peak is one layer's: the other one runs the function that would raise it."""
+    large, small = fast(), fast()
+    choices = best_choices([[slow(), large], [slow(), small]], {large: 300, small: 100})
+    found = {tuple(one.kernel.function for one in choice.chosen): choice.ram_bytes for choice in choices}
+    assert found == {("slow", "slow"): 100, ("slow", "fast"): 100, ("fast", "fast"): 300}
+
+
 def test_one_candidate_leaves_no_choice() -> None:
     (choice,) = best_choices([[slow()], [fast()]])
     assert suited([choice], "speed") is suited([choice], "size") is choice
@@ -94,7 +125,7 @@ def test_no_other_assignment_beats_the_smallest_and_the_fastest(prices: list[lis
         [candidate("abc"[i], cycles, constants, code[i]) for i, (cycles, constants) in enumerate(layer)]
         for layer in prices
     ]
-    every = [choice_of(chosen) for chosen in product(*options)]
+    every = [trade.choice_of(chosen, dict.fromkeys(chosen, 100)) for chosen in product(*options)]
     found = best_choices(options)
     assert found[-1].cycles == min(one.cycles for one in every)
     for one, other in pairwise(found):

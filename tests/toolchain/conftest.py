@@ -42,13 +42,13 @@ def tiny() -> Network:
 
 @pytest.fixture(scope="session")
 def build(board: Board, network: Network, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """The build with a compiler of `COMPILERS`, made at the first call."""
+    """The build with a compiler of `COMPILERS`, made at the first call; for speed, so with copies in fast memory."""
     known: dict[str, BuiltFirmware] = {}
 
     def get(name: str) -> BuiltFirmware:
         if name not in known:
             out = tmp_path_factory.mktemp("build") / "firmware"
-            known[name] = build_firmware(plan_network(network), board, out, compiler=COMPILERS[name])
+            known[name] = build_firmware(plan_network(network, optimize="speed"), board, out, compiler=COMPILERS[name])
         return known[name]
 
     return get

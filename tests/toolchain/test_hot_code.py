@@ -33,7 +33,7 @@ def graph(calls: dict[str, set[str]], without_place: tuple[str, ...] = ("__aeabi
 
 
 def works(found: CallGraph) -> dict[str, int]:
-    return {function.name: function.work for function in hot_functions(found, WORK)}
+    return {function.name: function.work for function in hot_functions(found, WORK, dict.fromkeys(WORK, 1))}
 
 
 def test_what_an_inference_calls_and_nothing_else_is_hot() -> None:
@@ -59,7 +59,7 @@ def test_kernels_called_through_pointers_are_found() -> None:
 
 
 def test_static_functions_of_equal_names_are_told_apart() -> None:
-    found = hot_functions(graph({ROOT: {"a.c:helper", "b.c:helper"}}), {"convolve": 5})
+    found = hot_functions(graph({ROOT: {"a.c:helper", "b.c:helper"}}), {"convolve": 5}, {"convolve": 1})
     assert [(one.name, one.place.section) for one in found] == [
         ("helper", ".text.a.c:helper"),
         ("helper", ".text.b.c:helper"),

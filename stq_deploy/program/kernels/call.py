@@ -14,8 +14,8 @@ from stq_deploy.program.kernels.work import AnyOp, Work
 
 STQ_TYPES = {"int8": "STQ_S8", "int16": "STQ_S16", "int32": "STQ_S32"}
 """Storage type -> its `stq_type`."""
-SCRATCH = "&network->scratch"
-"""The argument by which a kernel gets the shared scratch memory."""
+SCRATCH = "&scratch"
+"""The argument by which a kernel gets its scratch memory; codegen defines the variable."""
 
 Value = int | str
 """A number, or a C expression."""

@@ -30,6 +30,11 @@ class Candidate:
         return self.spec.cycles(self.work)
 
     @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the kernel's working memory."""
+        return self.spec.scratch_bytes(self.work)
+
+    @property
     def constant_bytes(self) -> int:
         """Bytes of packed weights and tables."""
         return self.spec.weight_bytes(self.work) + self.spec.table_bytes(self.work)

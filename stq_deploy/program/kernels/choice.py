@@ -41,6 +41,7 @@ from stq_deploy.program.kernels.spec import Kernel, KernelSpec
 from stq_deploy.program.kernels.table import CurveKernels, PairTableKernels, TableKernels
 from stq_deploy.program.kernels.trade import DEFAULT, Choice, Optimization, best_choices, suited
 from stq_deploy.program.kernels.work import Work
+from stq_deploy.program.order import memory_of_candidates
 from stq_deploy.program.views import Views
 
 FAMILIES: tuple[KernelSpec[Any], ...] = (
@@ -117,7 +118,9 @@ def choose(work: Work[Op], function: str | None = None, optimize: Optimization =
     Raises:
         StqError: there is none.
     """
-    return suited(best_choices([_options(work, function)]), optimize).chosen[0]
+    found = _options(work, function)
+    tensors = sum(tensor.bytes for tensor in (*work.inputs, work.output))
+    return suited(best_choices([found], {one: tensors + one.scratch_bytes for one in found}), optimize).chosen[0]
 
 
 def _options(work: Work[Op], function: str | None) -> tuple[Candidate, ...]:
@@ -158,7 +161,7 @@ def choose_kernels(
 
 
 def kernel_choices(network: Network, views: Views, wanted: Mapping[str, str] | None = None) -> tuple[Choice, ...]:
-    """The choices of kernels for the ops that do work that no other choice beats in both time and flash.
+    """The choices of kernels for the ops that do work that no other choice beats in time, flash and RAM.
 
     Args:
         wanted: layer -> C function of the kernel that shall run it.
@@ -179,7 +182,8 @@ def kernel_choices(network: Network, views: Views, wanted: Mapping[str, str] | N
             else "a name was misspelled, or conversion has fused the layer with another",
             next=f"choose one of {', '.join(op.name for op in ops)}",
         )
-    return best_choices([_options(work_of(network, op), wanted.get(op.name)) for op in ops])
+    options = [_options(work_of(network, op), wanted.get(op.name)) for op in ops]
+    return best_choices(options, memory_of_candidates(network, views, options))
 
 
 def refuse(what: str, where: str, cause: str) -> StqError:

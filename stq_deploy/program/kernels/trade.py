@@ -1,4 +1,4 @@
-"""The trade of time against flash: all choices of kernels for a network that no other choice beats in both.
+"""The trade of time, flash and RAM: all choices of kernels for a network that no other choice beats in all three.
 
 Layers share the code of kernels. So a choice is made for the whole network. A set of functions may run, and each layer
 takes the fastest one that can run it. Code counts once, however many layers use it. Times and bytes are estimates;
@@ -7,7 +7,7 @@ tests compare them with exact counts and linked sizes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -17,13 +17,19 @@ from stq_deploy.program.kernels.candidate import Candidate
 Optimization = Literal["balanced", "speed", "size"]
 """What kernels are chosen for, by estimate.
 
-- balanced: the least product of cycles and bytes of flash. One percent of flash is worth one percent of time.
+- balanced: the least product of cycles, bytes of flash and the tenth root of bytes of RAM. One percent of time is worth
+  one percent of flash, or ten percent of RAM.
 - speed: the fewest cycles.
 - size: the fewest bytes of flash.
 """
 OPTIMIZATIONS: tuple[Optimization, ...] = ("balanced", "speed", "size")
 DEFAULT: Optimization = "balanced"
 
+RAM_PER_TIME = 10
+"""Percent of the RAM that are worth one percent of the time. RAM counts less than flash, because an application may
+use it between two inferences."""
+_MOST_CAPS = 8
+"""Limits of RAM that are tried, from the largest down."""
 _MOST_FUNCTIONS = 12
 """Functions of which every set is tried; of more, every set of families is."""
 
@@ -36,42 +42,75 @@ class Choice:
         chosen: one candidate for each layer.
         cycles: estimated cycles of one inference on a Cortex-M7.
         flash_bytes: estimated bytes of constants and kernels.
+        ram_bytes: bytes of tensors and scratch memory, with the layers in the network's own order.
     """
 
     chosen: tuple[Candidate, ...]
     cycles: int
     flash_bytes: int
+    ram_bytes: int
+
+    @property
+    def costs(self) -> tuple[int, int, int]:
+        """Flash, time and RAM."""
+        return self.flash_bytes, self.cycles, self.ram_bytes
+
+    @property
+    def product(self) -> float:
+        """What a balanced choice keeps small: the product of the costs, each by its weight."""
+        weighed: float = self.ram_bytes ** (1 / RAM_PER_TIME)
+        return self.cycles * self.flash_bytes * weighed
 
 
-def choice_of(chosen: Sequence[Candidate]) -> Choice:
-    """What a choice costs."""
+def choice_of(chosen: Sequence[Candidate], ram: Mapping[Candidate, int]) -> Choice:
+    """What a choice costs.
+
+    Args:
+        ram: candidate -> bytes of RAM in use while it runs.
+    """
     code: dict[str, int] = {}
     for one in chosen:
         code |= one.spec.code(one.kernel)
     constants = sum(one.constant_bytes for one in chosen)
-    return Choice(tuple(chosen), sum(one.cycles for one in chosen), constants + sum(code.values()))
+    cycles, flash = sum(one.cycles for one in chosen), constants + sum(code.values())
+    return Choice(tuple(chosen), cycles, flash, max(ram[one] for one in chosen))
 
 
-def best_choices(options: Sequence[Sequence[Candidate]]) -> tuple[Choice, ...]:
-    """The choices that no other one beats in both time and flash, from the smallest to the fastest.
+def best_choices(options: Sequence[Sequence[Candidate]], ram: Mapping[Candidate, int]) -> tuple[Choice, ...]:
+    """The choices that no other one beats in time, flash and RAM, by flash, and then by time.
 
     Args:
         options: for each layer, the candidates; at least one.
+        ram: candidate -> bytes of RAM in use while it runs.
     """
+    found: dict[tuple[Candidate, ...], Choice] = {}
+    for cap in _caps(options, ram):
+        within = [[one for one in layer if ram[one] <= cap] for layer in options]
+        for chosen in _fastest(within):
+            if chosen not in found:
+                found[chosen] = choice_of(chosen, ram)
+    best: list[Choice] = []
+    for choice in sorted(found.values(), key=lambda one: one.costs):
+        if not any(other.cycles <= choice.cycles and other.ram_bytes <= choice.ram_bytes for other in best):
+            best.append(choice)
+    return tuple(best)
+
+
+def _caps(options: Sequence[Sequence[Candidate]], ram: Mapping[Candidate, int]) -> list[int]:
+    """Limits of RAM that leave each layer a candidate, and other ones than the next; the largest leaves all."""
+    least = max(min(ram[one] for one in layer) for layer in options)
+    several = {ram[one] for layer in options if len(layer) > 1 for one in layer}
+    return sorted({least, *(size for size in several if size > least)})[-_MOST_CAPS:]
+
+
+def _fastest(options: Sequence[Sequence[Candidate]]) -> Iterator[tuple[Candidate, ...]]:
+    """For every set of functions with which all layers can run, the fastest candidate of each layer."""
     cycles = {one: one.cycles for layer in options for one in layer}
     groups = _groups(options)
-    found: dict[tuple[Candidate, ...], Choice] = {}
     for allowed in _sets(set(groups.values())):
         usable = [[one for one in layer if one not in groups or groups[one] in allowed] for layer in options]
         if all(usable):
-            chosen = tuple(min(layer, key=cycles.__getitem__) for layer in usable)
-            if chosen not in found:
-                found[chosen] = choice_of(chosen)
-    best: list[Choice] = []
-    for one in sorted(found.values(), key=lambda choice: (choice.flash_bytes, choice.cycles)):
-        if not best or one.cycles < best[-1].cycles:
-            best.append(one)
-    return tuple(best)
+            yield tuple(min(layer, key=cycles.__getitem__) for layer in usable)
 
 
 def suited(choices: Sequence[Choice], optimize: Optimization) -> Choice:
@@ -79,8 +118,8 @@ def suited(choices: Sequence[Choice], optimize: Optimization) -> Choice:
     if optimize == "size":
         return choices[0]
     if optimize == "speed":
-        return choices[-1]
-    return min(choices, key=lambda choice: choice.cycles * choice.flash_bytes)
+        return min(choices, key=lambda choice: (choice.cycles, choice.costs))
+    return min(choices, key=lambda choice: choice.product)
 
 
 def _groups(options: Sequence[Sequence[Candidate]]) -> dict[Candidate, str]:

@@ -66,15 +66,15 @@ typedef int8_t stq_model_input_level;
 
 /*
  * The memory of one inference, in bytes. Both parts must be aligned to STQ_MODEL_ALIGNMENT bytes. Aligned to 32, a line of
- * the data cache, they are fastest.
+ * the data cache, they are fastest. The arena holds the kernels' scratch memory, too.
  */
-#define STQ_MODEL_ARENA_BYTES 136
-#define STQ_MODEL_SCRATCH_BYTES 160
+#define STQ_MODEL_ARENA_BYTES 296
+#define STQ_MODEL_SCRATCH_BYTES 0
 #define STQ_MODEL_ALIGNMENT 4
 
 typedef struct {
     uint8_t *arena;      /* STQ_MODEL_ARENA_BYTES: the tensors, input and outputs among them */
-    stq_context scratch; /* STQ_MODEL_SCRATCH_BYTES: working memory of the layer that runs */
+    stq_context scratch; /* STQ_MODEL_SCRATCH_BYTES: working memory of the layer that runs, if apart */
 } stq_model_context;
 
 /*

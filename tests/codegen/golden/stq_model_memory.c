@@ -16,9 +16,5 @@
 #endif
 
 uint8_t stq_model_static_arena[STQ_MODEL_ARENA_BYTES] PLACED(".bss.stq_arena");
-static uint8_t scratch[STQ_MODEL_SCRATCH_BYTES] PLACED(".bss.stq_scratch");
 
-const stq_model_context stq_model_static = {
-    .arena = stq_model_static_arena,
-    .scratch = {.buffer = scratch, .size = STQ_MODEL_SCRATCH_BYTES},
-};
+const stq_model_context stq_model_static = {.arena = stq_model_static_arena};

@@ -121,4 +121,4 @@ def image_size(elf: Path) -> ImageSize:
 def memory_bytes(network: Network) -> int:
     """Bytes of a network's arena and scratch memory."""
     plan = plan_network(network)
-    return plan.arena.bytes + plan.scratch_bytes
+    return plan.arena.bytes + plan.separate_scratch_bytes

@@ -14,13 +14,15 @@ import numpy.typing as npt
 from stq_deploy.codegen import generate
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.network import Network
-from stq_deploy.program import plan_network
+from stq_deploy.program import Program, plan_network, with_scratch_apart
 from stq_deploy.toolchain.host_compiler import find_host_compiler
 from stq_deploy.toolchain.host_library import kernel_objects
 
 FLAGS = ("-std=c99", "-O2", "-fPIC")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
 OK, ARGUMENT_ERROR = 0, -1
+APART = "wake_word"
+"""The network of this name has scratch memory beside its arena; the arenas of others hold it."""
 
 
 class Scratch(ctypes.Structure):
@@ -35,10 +37,16 @@ class Context(ctypes.Structure):
     _fields_ = (("arena", ctypes.c_void_p), ("scratch", Scratch))
 
 
+def planned(name: str, network: Network) -> Program:
+    """The program of a network of this name."""
+    program = plan_network(network)
+    return with_scratch_apart(program) if name == APART else program
+
+
 def write_networks(folder: Path, networks: Mapping[str, Network]) -> list[Path]:
     """Generate each network by its name; returns the C files that somebody's own project compiles."""
     made = [
-        generate(plan_network(network), folder / name, command="(test)", tool_version="1.2.3", name=name)
+        generate(planned(name, network), folder / name, command="(test)", tool_version="1.2.3", name=name)
         for name, network in networks.items()
     ]
     return [source for one in made for source in one.sources if source.parent == one.folder]

@@ -14,32 +14,32 @@ const uint8_t stq_network_model_hash[32] = {
 };
 
 const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT] = {
-    {.name = "conv2d", .op = "convolve", .output = stq_model_static_arena + 96,
+    {.name = "conv2d", .op = "convolve", .output = stq_model_static_arena + 256,
      .output_bytes = 36u, .macs = 972u},
-    {.name = "sigmoid", .op = "table", .output = stq_model_static_arena + 96,
+    {.name = "sigmoid", .op = "table", .output = stq_model_static_arena + 256,
      .output_bytes = 36u, .macs = 0u},
-    {.name = "multiply", .op = "pair_table", .output = stq_model_static_arena + 96,
+    {.name = "multiply", .op = "pair_table", .output = stq_model_static_arena + 256,
      .output_bytes = 36u, .macs = 0u},
-    {.name = "max_pooling2d", .op = "max_pool", .output = stq_model_static_arena + 96,
+    {.name = "max_pooling2d", .op = "max_pool", .output = stq_model_static_arena + 256,
      .output_bytes = 16u, .macs = 0u},
-    {.name = "dense", .op = "dense", .output = stq_model_static_arena + 0,
+    {.name = "dense", .op = "dense", .output = stq_model_static_arena + 56,
      .output_bytes = 10u, .macs = 80u},
-    {.name = "dense_1", .op = "dense", .output = stq_model_static_arena + 16,
+    {.name = "dense_1", .op = "dense", .output = stq_model_static_arena + 72,
      .output_bytes = 12u, .macs = 15u},
 };
 
 const stq_output_info stq_network_outputs[STQ_NETWORK_OUTPUTS] = {
-    {.levels = stq_model_static_arena + 16, .bytes = 12u},
+    {.levels = stq_model_static_arena + 72, .bytes = 12u},
 };
 
 void *stq_network_input(void)
 {
-    return stq_model_static_arena + 0;
+    return stq_model_static_arena + 160;
 }
 
 const void *stq_network_output(void)
 {
-    return stq_model_static_arena + 16;
+    return stq_model_static_arena + 72;
 }
 
 stq_status stq_network_run_layer(int32_t index)
