@@ -256,6 +256,7 @@ class Machine:
     def _sleep(self) -> None:
         """WFI: sleep until an interrupt or SysTick is pending, even if it is masked, or the watchdog resets."""
         self._asleep = True
+        self._checked.renew_translations()
         systick = self._chip.systick
         try:
             while not self._stopping and not self._chip.watchdog.expired:
