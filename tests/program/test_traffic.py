@@ -78,7 +78,7 @@ def test_estimates_agree_with_what_the_kernels_do(seed: int, tmp_path: Path) -> 
     if not any(map(probe, candidates())):
         pytest.skip("no compiler for the board is installed")
     network = random_network(seed, 25)
-    # Scratch memory apart, so that accesses to it can be told from those to tensors.
+    # Scratch memory apart, so that accesses to it are counted apart from those to tensors.
     program = with_scratch_apart(plan_network(network))
     built = build_firmware(program, load_board("stm32h743"), tmp_path / "build")
     layers = json.loads(built.manifest.read_text())["layers"]
