@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ from stq_deploy.api.network import IntegerNetwork, made_network, open_network, o
 from stq_deploy.api.samples import PICTURE_AXES
 from stq_deploy.api.types import PathLike
 from stq_deploy.common.errors import StqError, no_such
-from stq_deploy.datasets.samples import load_samples, samples_of
+from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of
 from stq_deploy.evaluation.task import Stated
+from stq_deploy.lowering.after_training.method import ROUNDINGS, SCHEMES, weight_method
 from stq_deploy.lowering.input_domain import MOST_BITS, PIXEL_BITS, checked_range, is_assumed
 from stq_deploy.lowering.ranges import METHODS
 from stq_deploy.network.output import Task
 from stq_deploy.pipeline import Conversion, Pipeline, PostTraining, Rewrites, Watch
 from stq_deploy.pipeline.model_in_memory import convert_keras_model, saved_model
+from stq_deploy.pipeline.options import budget_of
 from stq_deploy.program import Optimization
 from stq_deploy.zoo.shipped import resolve_model
 
@@ -34,8 +36,13 @@ def convert(
     features: bool | None = None,
     input_range: tuple[float, float] | None = None,
     input_bits: int = PIXEL_BITS,
-    post_training: bool = False,
+    post_training: bool | str = False,
     ranges: str = "mse",
+    flash_budget: int | None = None,
+    cycle_budget: int | None = None,
+    equalize: bool | None = None,
+    correct_bias: bool | None = None,
+    rounding: str | None = None,
     drop_unread_units: bool = False,
     pack_activations: bool = False,
     task: str | None = None,
@@ -58,10 +65,20 @@ def convert(
         Smallest and largest value of an input that the model does not quantize; pixels 0 and 255 mean these two.
     input_bits : int
         Bits of such an input's levels, 8 to 16.
-    post_training : bool
-        Quantize what the model has in floating point to int8; needs `calibrate`.
+    post_training : {"int8", "int4", "mixed"} or bool
+        Quantize what the model has in floating point; needs `calibrate`. Activations get 8 bits. Weights get 8, 4, or
+        2, 4 or 8 by layer within a budget. True is "int8".
     ranges : {"mse", "minmax"}
         How `post_training` chooses the ranges of activations.
+    flash_budget, cycle_budget : int, optional
+        Of "mixed", one of them: most bytes of weights and tables, or most estimated cycles on a Cortex-M7.
+    equalize : bool, optional
+        Scale channels between layers to similar ranges first; by default not.
+    correct_bias : bool, optional
+        Correct each channel's bias by the mean error of its sums; by default not with "int8".
+    rounding : {"nearest", "adaptive"}, optional
+        Round weights to the nearest, or up or down for the least error of a layer's sums on the calibration samples;
+        by default "nearest" with "int8", else "adaptive".
     drop_unread_units : bool
         Leave out units that no later weight reads. The logits stay the same.
     pack_activations : bool
@@ -88,8 +105,9 @@ def convert(
         The file is damaged, a layer cannot be converted, nothing states the values of the input, or there is no such
         step.
     """
+    after = _after_training(post_training, ranges, flash_budget, cycle_budget, equalize, correct_bias, rounding)
     pipeline = Pipeline(
-        _conversion(calibrate, features, input_range, input_bits, ranges if post_training else None),
+        _conversion(calibrate, features, input_range, input_bits, after),
         Rewrites(drop_unread_units, pack_activations),
         watch=_printing(print_after),
         kernels=kernels or {},
@@ -155,16 +173,14 @@ def _conversion(
     features: bool | None,
     input_range: tuple[float, float] | None,
     input_bits: int,
-    method: str | None,
+    after: Callable[[SampleSet], PostTraining] | None,
 ) -> Conversion:
-    """The options of a conversion; `method` quantizes after training."""
+    """The options of a conversion; `after` makes those of post-training quantization from the samples."""
     stated = checked_range(input_range)
     if not PIXEL_BITS <= input_bits <= MOST_BITS:
         raise StqError(f"input_bits={input_bits} is not possible", next=f"choose {PIXEL_BITS} to {MOST_BITS}")
-    if method is not None and method not in METHODS:
-        raise no_such(f"ranges={method!r} is not possible", method, METHODS)
     if calibrate is None:
-        if method is not None:
+        if after is not None:
             raise StqError("post_training needs calibrate", next="give a few hundred samples like those trained on")
         return Conversion(stated, input_bits=input_bits)
     if isinstance(calibrate, str | os.PathLike):
@@ -172,9 +188,37 @@ def _conversion(
     else:
         array = np.asarray(calibrate)
         samples = samples_of(array, features=array.ndim - 1 != PICTURE_AXES if features is None else features)
-    if method is None:
+    if after is None:
         return Conversion(stated, samples=samples, input_bits=input_bits)
-    return Conversion(stated, PostTraining(samples, method), input_bits=input_bits)
+    return Conversion(stated, after(samples), input_bits=input_bits)
+
+
+def _after_training(
+    scheme: bool | str,
+    ranges: str,
+    flash: int | None,
+    cycles: int | None,
+    equalize: bool | None,
+    correct: bool | None,
+    rounding: str | None,
+) -> Callable[[SampleSet], PostTraining] | None:
+    """What makes the options of post-training quantization from calibration samples; None without it."""
+    if not scheme:
+        if (flash, cycles, equalize, correct, rounding) != (None,) * 5:
+            raise StqError(
+                "flash_budget, cycle_budget, equalize, correct_bias and rounding are options of post_training",
+                next='give post_training="int8", "int4" or "mixed" too, or leave them out',
+            )
+        return None
+    name = "int8" if scheme is True else str(scheme)
+    if name not in SCHEMES:
+        raise no_such(f"post_training={scheme!r} is not possible", name, SCHEMES)
+    if ranges not in METHODS:
+        raise no_such(f"ranges={ranges!r} is not possible", ranges, METHODS)
+    if rounding is not None and rounding not in ROUNDINGS:
+        raise no_such(f"rounding={rounding!r} is not possible", rounding, ROUNDINGS)
+    method, budget = weight_method(name, equalize, correct, rounding), budget_of(flash, cycles)
+    return lambda samples: PostTraining(samples, ranges, name, method, budget)
 
 
 def _printing(steps: str | Sequence[str]) -> Watch:

@@ -67,6 +67,10 @@ class Checked:
             raise ValueError(f"{self.place or 'the document'} is {value!r}, no whole number from {least} on")
         return value
 
+    def flag(self) -> bool:
+        """True or false."""
+        return self._of(bool, "true or false")
+
     def number(self) -> float:
         """A finite number; an int stays one."""
         value = self.value

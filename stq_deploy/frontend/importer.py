@@ -23,7 +23,7 @@ from stq_deploy.frontend.layer_table import half_precision_remark
 from stq_deploy.frontend.model_file import ModelFile, open_model_file
 from stq_deploy.frontend.parsed import ParsedModel
 from stq_deploy.frontend.quantizer_values import quantized_numbers, with_quantized_numbers
-from stq_deploy.frontend.source import DepthwiseNode, IntegerKernel, SourceGraph
+from stq_deploy.frontend.source import DepthwiseNode, FloatArray, IntegerKernel, SourceGraph
 from stq_deploy.network.source_layer import InspectedLayer
 
 ModelSource = str | os.PathLike[str] | ModelFile
@@ -112,7 +112,17 @@ def read_source(source: ModelSource, *, post_training: bool = False, fixed: Stat
         parsed.name,
         parsed.file,
         tuple(replace(row, undecided=undecided[row.name]) for row in parsed.table),
+        _float_weights(parsed) if post_training else {},
     )
+
+
+def _float_weights(parsed: ParsedModel) -> dict[int, FloatArray]:
+    """The kernels without a quantizer, as they are, in the shape of their nodes'."""
+    return {
+        at: folded_kernel(kernel, isinstance(parsed.nodes[at], DepthwiseNode)).reshape(kernel.shape)
+        for at, kernel in parsed.kernels.items()
+        if kernel.quantizer is None
+    }
 
 
 def _fixed_kernels(parsed: ParsedModel, fixed: StatedTypes) -> dict[int, IntegerKernel]:

@@ -7,7 +7,7 @@ other by position, so that no name in the file can collide with another.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -333,6 +333,7 @@ class SourceGraph:
         name: the model's name. Untrusted text.
         file: `{"name", "sha256", "format"}` of the model file.
         table: one row per Keras layer, for `inspect`.
+        floats: position -> the floating-point weights that `kernels` has as int8, shaped as these.
     """
 
     nodes: tuple[Node, ...]
@@ -342,3 +343,4 @@ class SourceGraph:
     name: str
     file: dict[str, str]
     table: tuple[InspectedLayer, ...] = ()
+    floats: dict[int, FloatArray] = field(default_factory=dict)

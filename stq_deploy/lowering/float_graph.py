@@ -43,7 +43,7 @@ def run_graph(
         node = source.nodes[n]
         inputs = [values[read] for read in node.inputs]
         operation = operations[type(node)] if not isinstance(node, s.InputNode) else None
-        values[n] = x if operation is None else operation(node, inputs, _weights(source, n, x.dtype))
+        values[n] = x if operation is None else operation(node, inputs, node_weights(source, n, x.dtype))
         values[n] = values[n].astype(x.dtype, copy=False)
         yield n, values[n]
         unread.subtract(node.inputs)
@@ -51,7 +51,23 @@ def run_graph(
             del values[done]
 
 
-def _weights(source: s.SourceGraph | FloatGraph, n: int, dtype: npt.DTypeLike) -> Reals:
+def float_view(source: s.SourceGraph) -> FloatGraph:
+    """A model with its floating-point weights where post-training quantization has rounded them, else the quantized."""
+    stored = {n: node_weights(source, n, np.float32) for n in (*source.kernels, *source.biases)}
+    weights = {n: values.astype(np.float32) for n, values in (stored | source.floats).items()}
+    return FloatGraph(source.nodes, source.outputs, weights, source.name, source.file)
+
+
+def apply_node(node: s.Node, inputs: list[Reals], weights: Reals) -> Reals:
+    """A node's values (N, *shape) for those of its inputs, in the precision of the first.
+
+    Args:
+        weights: its kernel or bias as real numbers; empty for a node that has neither.
+    """
+    return np.asarray(_RUN[type(node)](node, inputs, weights)).astype(inputs[0].dtype, copy=False)
+
+
+def node_weights(source: s.SourceGraph | FloatGraph, n: int, dtype: npt.DTypeLike) -> Reals:
     """A node's kernel or bias as real numbers, empty for a node that has neither."""
     if isinstance(source, FloatGraph):
         return source.weights[n].astype(dtype) if n in source.weights else np.zeros(0, dtype)
@@ -66,7 +82,7 @@ def _weights(source: s.SourceGraph | FloatGraph, n: int, dtype: npt.DTypeLike) -
     return (kernel.integers * scale).astype(dtype)
 
 
-def _taps(window: Window, x: Reals, fill: float) -> Iterator[tuple[int, int, Reals]]:
+def window_taps(window: Window, x: Reals, fill: float) -> Iterator[tuple[int, int, Reals]]:
     """(row, column, inputs (N, OH, OW, C) under this element of the window), padded with `fill`."""
     (top, left), (bottom, right) = window.pad_before, window.pad_after
     height, width = window.output_size(x.shape[1], x.shape[2])
@@ -84,7 +100,7 @@ def _convolve(node: s.ConvolveNode, inputs: list[Reals], weights: Reals) -> Real
     parts = []
     for inside, kernel in zip(np.split(x, groups, axis=3), np.split(weights, groups, axis=3), strict=True):
         total = np.zeros((len(x), *node.shape[:2], kernel.shape[3]), x.dtype)
-        for i, j, met in _taps(node.window, inside, 0):
+        for i, j, met in window_taps(node.window, inside, 0):
             total += (met.reshape(-1, met.shape[3]) @ kernel[i, j]).reshape(total.shape)
         parts.append(total)
     return np.concatenate(parts, axis=3)
@@ -93,7 +109,7 @@ def _convolve(node: s.ConvolveNode, inputs: list[Reals], weights: Reals) -> Real
 def _depthwise(node: s.DepthwiseNode, inputs: list[Reals], weights: Reals) -> Reals:
     (x,) = inputs
     total = np.zeros((len(x), *node.shape[:2], *weights.shape[2:]), x.dtype)
-    for i, j, met in _taps(node.window, x, 0):
+    for i, j, met in window_taps(node.window, x, 0):
         total += met[..., None] * weights[i, j]
     return total.reshape(len(x), *node.shape)
 
@@ -176,12 +192,12 @@ def _average(node: s.AverageNode, inputs: list[Reals], weights: Reals) -> Reals:
 
 
 def _max_pool(node: s.MaxPoolNode, inputs: list[Reals], weights: Reals) -> Reals:
-    return reduce(np.maximum, (met for _, _, met in _taps(node.window, inputs[0], -np.inf)))
+    return reduce(np.maximum, (met for _, _, met in window_taps(node.window, inputs[0], -np.inf)))
 
 
 def _average_pool(node: s.AveragePoolNode, inputs: list[Reals], weights: Reals) -> Reals:
     (x,) = inputs
-    total = reduce(np.add, (met for _, _, met in _taps(node.window, x, 0)))
+    total = reduce(np.add, (met for _, _, met in window_taps(node.window, x, 0)))
     return np.asarray(total / node.window.count(x.shape[1], x.shape[2])[:, :, None])
 
 

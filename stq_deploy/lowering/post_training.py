@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,16 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.lowering.float_graph import run_graph
+from stq_deploy.lowering.float_graph import node_weights, run_graph
 from stq_deploy.lowering.input_levels import find_input_levels, unknown_input
+from stq_deploy.lowering.inserted_nodes import insert_nodes
 from stq_deploy.lowering.ranges import METHODS, Range, coarse_grid
 from stq_deploy.lowering.structure import find_ending, find_live
 
 Reals = npt.NDArray[np.float32]
 
 BATCH = 32
+_STORED_BITS = 8
 _LEVELS = 256
 
 _SUMS = (s.ConvolveNode, s.DepthwiseNode, s.DenseNode, s.AveragePoolNode, s.CombineNode)
@@ -104,7 +107,21 @@ def observe(source: s.SourceGraph, places: Sequence[int], x: Reals, method: str)
 
 
 def quantize_graph(source: s.SourceGraph, x: Reals, method: str, grid: Quantizer | None) -> s.SourceGraph:
-    """The graph with a quantizer wherever `lower` needs one.
+    """The graph with a quantizer wherever `lower` needs one; arguments and errors as for `find_quantizers`."""
+    return insert_quantizers(source, find_quantizers(source, x, method, grid))
+
+
+def check_samples(source: s.SourceGraph, x: Reals) -> None:
+    """Raises StqError if calibration samples (N, *shape) do not fit the model's input."""
+    if x.shape[1:] != source.nodes[0].shape:
+        raise StqError(
+            f"the calibration samples have shape {x.shape[1:]}, the model takes {source.nodes[0].shape}",
+            next="calibrate with samples like those that the model was trained on",
+        )
+
+
+def find_quantizers(source: s.SourceGraph, x: Reals, method: str, grid: Quantizer | None) -> dict[int, Quantizer]:
+    """Position -> the quantizer that `lower` needs after this node.
 
     Args:
         x: calibration samples, float32 (N, *input shape), as the model sees them.
@@ -115,23 +132,19 @@ def quantize_graph(source: s.SourceGraph, x: Reals, method: str, grid: Quantizer
         UnknownInputError: there is no such quantizer, and no grid.
         StqError: the samples do not fit the model.
     """
-    if x.shape[1:] != source.nodes[0].shape:
-        raise StqError(
-            f"the calibration samples have shape {x.shape[1:]}, the model takes {source.nodes[0].shape}",
-            next="calibrate with samples like those that the model was trained on",
-        )
+    check_samples(source, x)
     places = find_places(source)
     if 0 in places.nodes and grid is None:
         raise unknown_input(source.nodes[0].layer, "a layer reads it as it is")
     known = {n: span for n in places.nodes if (span := _known_range(source.nodes[n], grid)) is not None}
     unknown = [n for n in places.nodes if n not in known]
     ranges = known | (observe(source, unknown, x, method) if unknown else {})
-    quantizers = {}
+    quantizers: dict[int, Quantizer] = {}
     for n in places.nodes:
         members = [m for m in places.nodes if places.groups[m] == places.groups[n]]
         span = Range(min(ranges[m].low for m in members), max(ranges[m].high for m in members))
         quantizers[n] = grid if n == 0 and grid is not None and _is_own(grid, members) else coarse_grid(span)
-    return insert_quantizers(source, quantizers)
+    return quantizers
 
 
 def _is_own(grid: Quantizer, members: list[int]) -> bool:
@@ -141,22 +154,28 @@ def _is_own(grid: Quantizer, members: list[int]) -> bool:
 
 def insert_quantizers(source: s.SourceGraph, quantizers: dict[int, Quantizer]) -> s.SourceGraph:
     """The graph with a QuantizeNode after each of these positions; the node's readers read that instead."""
-    nodes: list[s.Node] = []
-    place: list[int] = []  # old position -> new
-    read: list[int] = []  # old position -> the position that its readers read
-    for n, node in enumerate(source.nodes):
-        place.append(len(nodes))
-        nodes.append(replace(node, inputs=tuple(read[m] for m in node.inputs)))
-        if n in quantizers:
-            nodes.append(s.QuantizeNode(node.layer, (place[n],), node.shape, quantizers[n]))
-        read.append(len(nodes) - 1)
-    return replace(
-        source,
-        nodes=tuple(nodes),
-        outputs=tuple(read[n] for n in source.outputs),
-        kernels={place[n]: kernel for n, kernel in source.kernels.items()},
-        biases={place[n]: bias for n, bias in source.biases.items()},
-    )
+    makers = {n: partial(s.QuantizeNode, quantizer=quantizer) for n, quantizer in quantizers.items()}
+    return insert_nodes(source, makers)[0]
+
+
+def with_stored_floats(source: s.SourceGraph) -> s.SourceGraph:
+    """The graph in which 8-bit weights that multiply floating-point values count as floating-point weights.
+
+    There the file stores integers only to be smaller: TensorFlow Lite's dynamic-range quantization.
+    """
+    walk = _QuantizerWalk(source)
+    places = {n for n in walk.live if walk.is_missing(n)}
+    stored = {
+        n: _real_weights(source, n)
+        for n, kernel in source.kernels.items()
+        if n in walk.live and n not in source.floats and kernel.bits == _STORED_BITS
+        and places.issuperset(walk.origins(source.nodes[n].inputs[0]))
+    }  # fmt: skip
+    return replace(source, floats=source.floats | stored)
+
+
+def _real_weights(source: s.SourceGraph, n: int) -> s.FloatArray:
+    return node_weights(source, n, np.float32).astype(np.float32)
 
 
 def quantizes_input(source: s.SourceGraph) -> bool:

@@ -13,6 +13,7 @@ from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.output import FUNCTIONS, LastStep, OutputFormat, Task
 from stq_deploy.network.source_layer import InspectedLayer
 from stq_deploy.network.tensor import TensorType
+from stq_deploy.network.weight_facts import WeightFacts
 
 
 @dataclass(frozen=True)
@@ -95,26 +96,31 @@ class PostTrainingFacts:
     """How a network was quantized after training.
 
     Attributes:
-        scheme: "int8".
+        scheme: "int8", "int4" or "mixed".
         method: "mse" or "minmax".
         samples: number of samples used.
         samples_sha256: their hash (`SampleSet.sha256`).
+        weights: what was done to the weights; None: they were rounded to the nearest of 8 bits.
     """
 
     scheme: str
     method: str
     samples: int
     samples_sha256: str
+    weights: WeightFacts | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, by name."""
-        return dict(vars(self))
+        """The entries that are stated, by name."""
+        found = dict(vars(self))
+        del found["weights"]
+        return found if self.weights is None else found | {"weights": self.weights.to_json()}
 
     @classmethod
     def from_json(cls, stated: Checked) -> Self:
         """The facts of these entries. Raises ValueError: one is missing or of another type."""
         scheme, method = stated.at("scheme").text(), stated.at("method").text()
-        return cls(scheme, method, stated.at("samples").count(), stated.at("samples_sha256").text())
+        weights = WeightFacts.from_json(stated.at("weights")) if stated.has("weights") else None
+        return cls(scheme, method, stated.at("samples").count(), stated.at("samples_sha256").text(), weights)
 
 
 Facts = SourceFile | DroppedLayer | InputLevels | PostTrainingFacts | InspectedLayer | Certificate

@@ -17,10 +17,11 @@ from stq_deploy.lowering.decide import Decisions, decide
 from stq_deploy.lowering.emit import emit
 from stq_deploy.lowering.fixed_results import round_results
 from stq_deploy.lowering.input_domain import ChosenInput, calibration_values, choose_input
-from stq_deploy.lowering.post_training import insert_quantizers, quantize_graph, quantizes_input
+from stq_deploy.lowering.post_training import insert_quantizers, quantizes_input
 from stq_deploy.network import Network, load_network
 from stq_deploy.network.input_format import PIXELS
 from stq_deploy.network.metadata import InputLevels, PostTrainingFacts
+from stq_deploy.pipeline.after_training import quantize_after_training
 from stq_deploy.pipeline.options import Conversion, Rewrites
 from stq_deploy.program import Optimization, Program, plan_network
 from stq_deploy.rewrites import drop_unread_units, pack_activations
@@ -125,9 +126,17 @@ def _quantize(graph: SourceGraph, asked: Asked) -> QuantizedGraph:
     if conversion.post_training is not None:
         used = conversion.post_training.samples.spread(MAXIMUM_CALIBRATION)
         method = conversion.post_training.method
-        with stage(asked.progress, "calibrating"):
-            graph = quantize_graph(graph, calibration_values(used, conversion.input_range), method, grid)
-        trained = PostTrainingFacts("int8", method, len(used), used.sha256())
+        values = calibration_values(used, conversion.input_range)
+        graph, weights = quantize_after_training(
+            graph,
+            values,
+            conversion.post_training,
+            grid,
+            asked.optimize,
+            lambda made: plan_network(emit(decide(made)), {}, asked.optimize),
+            asked.progress,
+        )
+        trained = PostTrainingFacts(conversion.post_training.scheme, method, len(used), used.sha256(), weights)
     else:
         if conversion.samples is not None:
             calibration_values(conversion.samples, conversion.input_range)  # for its checks

@@ -48,7 +48,7 @@ class Reading:
     Attributes:
         input_range, source_range: smallest and largest value of the input, of the model and of the source.
         input_bits: of the levels of an input without a quantizer.
-        post_training: how ranges of activations were found; None: nothing was quantized after training.
+        post_training: `str` of its options; None: nothing was quantized after training.
         calibration_sha256: of the calibration samples.
         threshold: above which one unit says class 1.
     """
@@ -123,7 +123,7 @@ class Job:
         return Reading(
             asked.input_range,
             asked.input_bits,
-            None if asked.post_training is None else asked.post_training.method,
+            None if asked.post_training is None else str(asked.post_training),
             None if shown is None else shown.sha256(),
             self.source_range,
             self.threshold,
