@@ -131,9 +131,9 @@ class Published:
 
 def _published(data: Path, more: Path | None) -> Iterator[Published]:
     folder = data / "mlperf_tiny"
-    words, labels = _arrays(folder / "kws01_mfcc_int8.npz", "x", "y")
+    words, labels = arrays_of(folder / "kws01_mfcc_int8.npz", "x", "y")
     yield Published(folder / "kws_ref_model.tflite", words[..., None], labels, "its own")
-    pictures, classes = _arrays(folder / "ic01_perf_rgb.npz", "x", "y")
+    pictures, classes = arrays_of(folder / "ic01_perf_rgb.npz", "x", "y")
     levels = (pictures.astype(np.int16) - 128).astype(np.int8)
     yield Published(folder / "pretrainedResnet_quant.tflite", levels, classes, "its own")
     if more is None:
@@ -189,7 +189,7 @@ def _requantizations(network: Network) -> dict[str, int]:
 def resnet(data: Path, gray: int = 10_000, ranges: str = "mse") -> Task:
     """ResNetV1 of the data folder, quantized after training."""
     folder = data / "mlperf_tiny"
-    x, y = _arrays(folder / "ic01_perf_rgb.npz", "x", "y")
+    x, y = arrays_of(folder / "ic01_perf_rgb.npz", "x", "y")
     images = load_dataset("cifar10", data)
     drawn = _drawn(np.arange(len(images.x_train)))
     calibration = SampleSet(_rgb(images.x_train[drawn]), images.y_train[drawn].astype(np.int64))
@@ -217,9 +217,9 @@ def ds_cnn(data: Path, ranges: str = "mse") -> Task:
     folder = data / "mlperf_tiny"
     reference = folder / "kws_ref_model.tflite"
     scale, zero_point = tflite.input_grid(reference.read_bytes())
-    x, y = _arrays(folder / "kws01_mfcc_int8.npz", "x", "y")
+    x, y = arrays_of(folder / "kws01_mfcc_int8.npz", "x", "y")
     features = (x[..., None].astype(np.float32) - zero_point) * np.float32(scale)
-    mfcc, split = _arrays(data / "gsc12_mfcc.npz", "x", "split")
+    mfcc, split = arrays_of(data / "gsc12_mfcc.npz", "x", "split")
     drawn = _drawn(np.flatnonzero(split == 0))
     # The features' range is known beforehand: that of the reference's grid, and of all clips.
     ends = [(level - zero_point) * scale for level in (-128, 127)]
@@ -239,7 +239,8 @@ def _features(x: Values, y: Classes, spanned: tuple[float, float]) -> SampleSet:
     return SampleSet(x, y, {"range": list(spanned)})
 
 
-def _arrays(path: Path, *names: str) -> Iterator[npt.NDArray[Any]]:
+def arrays_of(path: Path, *names: str) -> Iterator[npt.NDArray[Any]]:
+    """The arrays of these names in an .npz file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             yield from [file[name] for name in names]
