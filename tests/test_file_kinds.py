@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.common.file_kinds import file_kind
+from stq_deploy.common.file_kinds import MODEL_ENDINGS, FileKind, file_kind
 from stq_deploy.frontend import list_layers
+from stq_deploy.frontend.formats.registry import endings
 from stq_deploy.network import load_network, save_network
 from tests.helpers.command_line import invoke
 from tests.helpers.model_files import tiny_model
@@ -82,6 +83,8 @@ FOLDERS = {
     "TensorFlow.js": ["model.json", "group1-shard1of1.bin"],
     "checkpoint": ["checkpoint", "model.ckpt.index"],
     "mine.h5": ["mine.h5", "notes.txt"],
+    "net.onnx": ["net.onnx", "notes.txt"],
+    "net.tflite": ["net.tflite"],
     "a folder": [],
 }
 
@@ -100,6 +103,12 @@ def test_a_folder_is_no_model(what: str, ending: str, tmp_path: Path) -> None:
         assert what in result.stderr and "a folder" in result.stderr
         assert "no such" not in result.stderr
     assert not (tmp_path / "x.stq").exists()
+
+
+def test_an_error_names_every_format_that_is_read() -> None:
+    assert endings() == MODEL_ENDINGS
+    said = FileKind("", "a poem", "give a model").error().what
+    assert all(ending in said for ending in (*endings(), ".stq"))
 
 
 def test_a_network_where_keras_is_needed(tmp_path: Path) -> None:

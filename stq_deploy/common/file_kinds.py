@@ -15,6 +15,8 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.common.regular_file import open_regular
 
 H5, KERAS, ONNX, TFLITE, STQ, OTHER = "h5", "keras", "onnx", "tflite", "stq", ""
+MODEL_ENDINGS = (".h5", ".keras", ".onnx", ".tflite")
+"""The usual endings of model files that are read; a test compares them with the formats."""
 HEAD_BYTES = 4096
 _MAXIMUM_LISTED = 3
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -45,7 +47,7 @@ class FileKind:
     next: str
     use: str = ""
 
-    def error(self, where: str = "", read: Sequence[str] = (".h5", ".keras")) -> StqError:
+    def error(self, where: str = "", read: Sequence[str] = MODEL_ENDINGS) -> StqError:
         """Why it is not accepted as a model.
 
         Args:
@@ -300,7 +302,7 @@ def folder_kind(path: Path) -> FileKind:
         return _other("a folder, a TensorFlow.js model", _FROM_KERAS)
     if "checkpoint" in held or any(name.endswith(".index") for name in names):
         return _other("a folder, a TensorFlow checkpoint: weights without the model", _WITH_WEIGHTS)
-    models = [name for name in names if Path(name).suffix.lower() in (".h5", ".hdf5", ".keras", ".stq")]
+    models = [name for name in names if Path(name).suffix.lower() in (*MODEL_ENDINGS, ".hdf5", ".stq")]
     if models:
         listed = ", ".join(ascii(str(path / name))[1:-1] for name in models[:_MAXIMUM_LISTED])
         return _other("a folder", f"give a file in it: {listed}")
