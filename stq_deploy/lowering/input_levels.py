@@ -46,7 +46,7 @@ class LevelMap:
 
 
 @dataclass(frozen=True, eq=False)
-class InputLevels:
+class QuantizedInput:
     """The input's tensor, and the part of the graph that it replaces.
 
     Attributes:
@@ -66,7 +66,7 @@ class InputLevels:
     layer: str
 
 
-def find_input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Sequence[int]) -> InputLevels | str:
+def find_input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Sequence[int]) -> QuantizedInput | str:
     """The input's levels; or, where a layer reads its values unquantized, that layer and the reason.
 
     Args:
@@ -84,7 +84,7 @@ def find_input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Seque
         first, *others = ends.values()
         if all(end.same(first) for end in others) and first.pads(ways.ends.values()):
             layer = first.layer if all(way.ordered for way in ways.ends.values()) else ""
-            return InputLevels(first.type, first.steps.step, first.rounding, ways.walked, dict.fromkeys(ends), layer)
+            return QuantizedInput(first.type, first.steps.step, first.rounding, ways.walked, dict.fromkeys(ends), layer)
         return _joined(shape, ends, ways.walked)
     except ValueError as reason:
         return str(reason)
@@ -252,7 +252,7 @@ def _beyond(number: np.float32, value: Fraction, inclusive: bool) -> bool:
     return Fraction(float(number)) >= value if inclusive else Fraction(float(number)) > value
 
 
-def _joined(shape: tuple[int, ...], ends: dict[int, _End], walked: frozenset[int]) -> InputLevels:
+def _joined(shape: tuple[int, ...], ends: dict[int, _End], walked: frozenset[int]) -> QuantizedInput:
     """Levels that number the intervals between the thresholds of all quantizers.
 
     Raises:
@@ -282,4 +282,4 @@ def _joined(shape: tuple[int, ...], ends: dict[int, _End], walked: frozenset[int
         maps[n] = LevelMap(end.steps, tuple(int(level) for level in levels))
     type_ = TensorType(shape, dtype, lowest, lowest + len(edges), scale=1.0, zero_point=lowest + zero)
     rounding = ThresholdRounding(edges[None], sign)
-    return InputLevels(type_, Fraction(1), rounding, walked, dict(maps), "")
+    return QuantizedInput(type_, Fraction(1), rounding, walked, dict(maps), "")

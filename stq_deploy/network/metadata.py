@@ -39,7 +39,7 @@ class SourceFile:
 
     @classmethod
     def from_json(cls, stated: Checked) -> Self:
-        """The file of these entries. Raises ValueError: an entry is no text, or the name is missing."""
+        """The file of these entries. Raises ValueError: an entry is not text, or the name is missing."""
         return cls(stated.at("name").text(), **_stated_texts(stated, "sha256", "format", "writer", "version"))
 
 
@@ -198,7 +198,7 @@ class Metadata:
         """The facts of an object `metadata`, which is untrusted: a malformed entry is `unread`.
 
         Raises:
-            ValueError: it is no object.
+            ValueError: it is not an object.
         """
         known, unread = {}, {}
         for name, entry in Checked(document, "metadata").members():
