@@ -19,7 +19,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import MAXIMUM_JSON_BYTES, is_record, read_bounded, write_whole
 from stq_deploy.evaluation.robustness.record import FORMAT
 from stq_deploy.zoo.card import model_card
-from stq_deploy.zoo.run_record import WorstCase
+from stq_deploy.zoo.run_record import WorstCaseRecord
 from stq_deploy.zoo.shipped import ShippedModel, shipped_models
 
 SERIES = "Linf"
@@ -56,7 +56,7 @@ def with_figures(model: ShippedModel, path: Path, targets: dict[str, str]) -> Sh
             next=f"attack it: stq-deploy robustness zoo:{model.name}",
         )
     rows = next(series["rows"] for series in found["series"] if series["name"] == SERIES)
-    robustness = WorstCase(
+    robustness = WorstCaseRecord(
         preset=found["preset"]["name"],
         samples=found["samples"],
         clean=found["clean"]["correct"],

@@ -23,7 +23,7 @@ from stq_deploy.datasets.samples import SampleSet, dataset_metadata
 from stq_deploy.evaluation.engines import Engine
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.scores import Accuracy
-from stq_deploy.research.attacks.base import Attack, Setting
+from stq_deploy.research.attacks.base import Attack, AttackSetting
 from stq_deploy.research.attacks.craft import Target, craft
 from stq_deploy.research.attacks.transfer import Transfer
 from stq_deploy.research.training import FinishedRun, Reporter, TrainingConfig, train
@@ -79,7 +79,7 @@ class FoldAttacks:
     """
 
     samples: int | None
-    settings: Mapping[str, Mapping[str, Setting]]
+    settings: Mapping[str, Mapping[str, AttackSetting]]
 
     def to_json(self) -> dict[str, Any]:
         """For records."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from stq_deploy.common.intervals import wilson_interval
-from stq_deploy.zoo.run_record import ModelFile, RunSettings, ShippedRecord
+from stq_deploy.zoo.run_record import ModelFileRecord, RunSettings, ShippedRecord
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import PREFIX, ShippedModel
 
@@ -74,7 +74,7 @@ def plain_table(models: Iterable[ShippedModel]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def accuracy_text(file: ModelFile) -> str:
+def accuracy_text(file: ModelFileRecord) -> str:
     """Top-1 on the test part, with its interval."""
     low, high = file.wilson_95
     return f"{100 * file.test_accuracy:.2f} % of {file.test_samples:,} ({100 * low:.1f} .. {100 * high:.1f})"

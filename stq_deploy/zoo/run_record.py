@@ -88,7 +88,7 @@ def _without(entries: Mapping[str, RecipeValue], *names: str) -> dict[str, Recip
 
 
 @dataclass(frozen=True)
-class WorstCase:
+class WorstCaseRecord:
     """What stands in the worst case of an attack by preset, as `tools/record_robustness.py` records it.
 
     Attributes:
@@ -111,7 +111,7 @@ class WorstCase:
 
 
 @dataclass(frozen=True)
-class ModelFile:
+class ModelFileRecord:
     """A model file, and its accuracy on the test part.
 
     Attributes:
@@ -166,7 +166,7 @@ class ShippedRecord:
         robustness: what stands under attack, where it was measured.
     """
 
-    model: ModelFile
+    model: ModelFileRecord
     same_predictions_as_trained_model: int | None
     weights: str
     quantizers: Mapping[str, str | None]
@@ -183,7 +183,7 @@ class ShippedRecord:
     git_commit: str | None
     weight_bits: tuple[int, ...] | None = None
     network_sha256: str | None = None
-    robustness: WorstCase | None = field(default=None)
+    robustness: WorstCaseRecord | None = field(default=None)
 
     def to_json(self) -> dict[str, Any]:
         """The content of the .json file beside the model."""
@@ -202,7 +202,7 @@ class ShippedRecord:
         low, high = record["wilson_95"]
         span, bits, worst = record.get("feature_range"), record.get("weight_bits"), record.get("robustness")
         return cls(
-            model=ModelFile(**model, wilson_95=(low, high)),
+            model=ModelFileRecord(**model, wilson_95=(low, high)),
             **{name: record[name] for name in _SAME},
             classes=tuple(record["classes"]),
             dataset_source=record.get("dataset_source"),
@@ -212,7 +212,7 @@ class ShippedRecord:
             built_on_sha256=record.get("built_on_sha256"),
             weight_bits=None if bits is None else tuple(bits),
             network_sha256=record.get("network_sha256"),
-            robustness=None if worst is None else WorstCase(**worst),
+            robustness=None if worst is None else WorstCaseRecord(**worst),
         )
 
 

@@ -12,7 +12,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.network import load_network, save_network
 from stq_deploy.pipeline import convert_model
 from stq_deploy.zoo.card import model_card, plain_table
-from stq_deploy.zoo.run_record import WorstCase
+from stq_deploy.zoo.run_record import WorstCaseRecord
 from stq_deploy.zoo.schemes import get_scheme
 from stq_deploy.zoo.shipped import CONVERTED, DEFAULT_MODEL, PREFIX, ShippedModel, resolve_model, shipped_models
 from tests.helpers.command_line import invoke, json_of
@@ -77,7 +77,7 @@ def test_the_card_is_what_the_record_says(model: ShippedModel) -> None:
 
 def test_a_card_says_what_stands_under_attack_and_which_target_is_missed() -> None:
     model = shipped_models()["stq-cifar10"]
-    found = WorstCase("quick", 200, 160, {"1/255": 100, "8/255": 30}, {"clean": 72.0, "8/255": 34.0})
+    found = WorstCaseRecord("quick", 200, 160, {"1/255": 100, "8/255": 30}, {"clean": 72.0, "8/255": 34.0})
     lines = model_card(ShippedModel(model.name, replace(model.record, robustness=found))).splitlines()
     counts = "clean: 80.0 % (74 .. 85), 1/255: 50.0 % (43 .. 57), 8/255: 15.0 % (11 .. 21)"
     assert f"| worst case, Linf, preset quick, 200 samples | {counts} |" in lines

@@ -29,7 +29,7 @@ BLIND = "no access: nothing is asked of the model but whether it errs"
 BLACK_BOX = (SCORES, DECISIONS, BLIND)
 """Access that needs no gradients: a board can answer such an attack."""
 
-Setting = str | float
+AttackSetting = str | float
 """A setting of an attack; a float may also be an int."""
 
 LINF_BUDGET = 8 / 255
@@ -81,7 +81,7 @@ class Attack(ABC):
         return None
 
     @property
-    def settings(self) -> dict[str, Setting]:
+    def settings(self) -> dict[str, AttackSetting]:
         """Every setting by name."""
         return dataclasses.asdict(self)
 
@@ -103,7 +103,7 @@ class Attack(ABC):
         """
         hints = typing.get_type_hints(cls)
         known = [f.name for f in dataclasses.fields(cls)]
-        values: dict[str, Setting] = {}
+        values: dict[str, AttackSetting] = {}
         for name, text in settings.items():
             if name not in known:
                 raise no_such(f"attack {cls.name}: there is no setting {name!r}", name, known)
@@ -111,7 +111,7 @@ class Attack(ABC):
         return cls(**values)  # type: ignore[arg-type]  # each of its field's type
 
 
-def _parse(text: str, kind: object, where: str) -> Setting:
+def _parse(text: str, kind: object, where: str) -> AttackSetting:
     if kind is str:
         return text
     try:

@@ -26,7 +26,7 @@ from stq_deploy.research.training.compact_h5 import compact_bytes
 from stq_deploy.research.training.evaluate import Evaluator
 from stq_deploy.research.training.packed_archive import packed_bytes
 from stq_deploy.research.training.settle import round_mantissa, settle
-from stq_deploy.zoo.run_record import ModelFile, ShippedRecord
+from stq_deploy.zoo.run_record import ModelFileRecord, ShippedRecord
 from stq_deploy.zoo.shipped import ShippedModel
 
 KERNEL_BITS = 8
@@ -151,12 +151,12 @@ def repack(model: ShippedModel) -> ShippedRecord:
     return record
 
 
-def _measured(path: Path, predictions: NDArray[np.int64], labels: NDArray[Any]) -> ModelFile:
+def _measured(path: Path, predictions: NDArray[np.int64], labels: NDArray[Any]) -> ModelFileRecord:
     """The facts of the file at `path`; `predictions` are its predictions on the test part."""
     right = int(np.sum(predictions == labels))
     samples = len(predictions)
     size, interval = path.stat().st_size, wilson_interval(right, samples)
-    return ModelFile(path.name, result.sha256(path), size, right, samples, interval)
+    return ModelFileRecord(path.name, result.sha256(path), size, right, samples, interval)
 
 
 def _compact_layer(layer: Any, quantized: bool, kernel_bits: int) -> None:
