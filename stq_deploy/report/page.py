@@ -13,6 +13,7 @@ from stq_deploy.evaluation.scores import ErrorScore, Score
 from stq_deploy.evaluation.summary import Comparison, RunSummary
 from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart
 from stq_deploy.report.memory_page import memory_context
+from stq_deploy.report.network_chart import network_chart
 from stq_deploy.report.page_templates import page_environment
 from stq_deploy.report.pictures import sample_galleries
 from stq_deploy.report.titles import reading_lines, row_title, scores_title, speed_of
@@ -27,6 +28,7 @@ def render_report(summary: RunSummary) -> str:
     charts = {
         "accuracy": _accuracy_chart(summary),
         "layers": layer_chart([layer.name for layer in summary.layers], _columns(summary, unit)),
+        "network": network_chart(summary.firmware.program.network),
         "confusions": [_confusion(c) for c in summary.comparisons],
     }
     return (

@@ -21,7 +21,9 @@ from stq_deploy.report.charts import (
 )
 from stq_deploy.report.inline_svg import standalone_svg
 from stq_deploy.report.memory_charts import arena_chart, memory_kinds, region_chart
-from tests.helpers.firmwares import memory
+from stq_deploy.report.network_chart import network_chart
+from tests.helpers.branched_networks import branched_network
+from tests.helpers.firmwares import memory, small_program
 
 
 def _arena(first: str, second: str) -> Arena:
@@ -45,6 +47,7 @@ CHARTS: dict[str, Callable[[str], str]] = {
     "layers": lambda name: layer_chart([name, "fc"], [Column("MACs", 0, [3, 4]), Column("Cycles", 2, [0, 9])]),
     "memory": lambda name: region_chart((memory(name, 30, 100, {".text": 30}),)),
     "arena": lambda name: arena_chart(_arena(name, "b"), ("first", "second")),
+    "network": lambda name: network_chart(small_program(name).network),
     "curves": lambda name: curve_chart([(name, [ChartCurve(name, 1, _points(0.8, 0.2))]), ("b", [])], name),
     "confusion": lambda name: confusion_chart([[1, 2], [0, 4]], [name, "b"], name),
 }
@@ -231,3 +234,24 @@ def test_a_chart_in_a_file_of_its_own_needs_no_page(draw: Callable[[str], str]) 
     assert [float(page.attrib[side]) for side in ("width", "height")] == [
         float(n) for n in root.attrib["viewBox"].split()[2:]
     ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_network_has_a_box_for_each_op_and_a_line_for_each_tensor_read(seed: int) -> None:
+    """No two boxes lie in one place, and each lies below what it reads."""
+    network = branched_network(seed)
+    root = ET.fromstring(network_chart(network))
+    boxes: dict[str, tuple[float, float]] = {}
+    for group in root.iter(f"{SVG}g"):
+        title = group.find(f"{SVG}title")
+        if title is not None and title.text is not None and ", gives " in title.text:
+            (path,) = group.iter(f"{SVG}path")
+            numbers = [float(number) for number in re.findall(r"-?[0-9.]+", path.attrib["d"])]
+            boxes[title.text.partition(":")[0]] = (min(numbers[0::2]), min(numbers[1::2]))
+    assert set(boxes) == {network.input, *(op.name for op in network.ops)}
+    assert len(set(boxes.values())) == len(boxes)
+    made_by = {op.output: op.name for op in network.ops} | {network.input: network.input}
+    for op in network.ops:
+        assert all(boxes[made_by[name]][1] < boxes[op.name][1] for name in op.inputs)
+    lines = [path for path in root.iter(f"{SVG}path") if "stroke-linecap" in path.attrib.get("style", "")]
+    assert len(lines) == sum(len(set(op.inputs)) for op in network.ops)
