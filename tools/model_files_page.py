@@ -20,10 +20,10 @@ from those of QKeras 0.9's `.h5` file. The inputs include ties of the input's qu
 _FILES = """
 ## Public files
 
-*Right* means that the outputs equal those of the program the file is made for: level by level for int8 files, else to
-one part in 10,000 of the largest output. A network of integers gets random levels of its input, and a floating-point
-file random numbers. *Differs* counts the outputs beyond that. Float32 sums that decide a quantizer's tie the other way
-are among them. *Read* means that no program was there to compare with.
+*Right* means that the outputs equal those of the program that the file is made for. Those of int8 files equal level by
+level, others to one part in 10,000 of the largest output. A network of integers gets random levels of its input, and a
+floating-point file random numbers. *Differs* counts the outputs beyond that, with the reason. *Read* means that no
+program was there to compare with. Keras's files in two pieces, JSON and weights, are joined first.
 """
 
 
@@ -54,7 +54,7 @@ def _file(file: dict[str, Any]) -> tuple[str, ...]:
         verdict += (
             f" ({by})" if not file["different"] else f" in {file['different']:,} ({by}; {file['largest']:g} at most)"
         )
-        verdict += f": {file['note']}" if file["note"] else ""
+        verdict += f". Cause: {file['note']}" if file["note"] else ""
     elif file["because"]:
         verdict += f": {file['because']}"
     name = file["file"].rpartition("trained_models/")[2]

@@ -207,11 +207,11 @@ def _as_network(asked: _Asked) -> dict[str, Any]:
 
 
 def _within(x: Values, format: InputFormat) -> Values:
-    """The values, without those beyond a quantizer's range, where a network saturates and HGQ2 wraps."""
+    """The values, kept off the ends of a quantizer's range, where a network saturates and HGQ2 wraps."""
     if not isinstance(format.rounding, ThresholdRounding):
         return x
     spec = format.type
-    low, high = ((level - spec.zero_point) * spec.scale for level in (spec.minimum, spec.maximum))
+    low, high = (0.8 * (level - spec.zero_point) * spec.scale for level in (spec.minimum, spec.maximum))
     return np.clip(x, low, high).astype(x.dtype)
 
 

@@ -87,6 +87,5 @@ def _draw_box(
     )
     label(box, f"{shortened(name)}: {kind}, gives {size}")
     ink = PAGE if number else INK
-    title = {"color": ink, "fontsize": 10, "va": "center"}
-    axes.text(x + 8, y + 11, f"{kind}   {size}", **title)
+    axes.text(x + 8, y + 11, f"{kind}   {size}", color=ink, fontsize=10, va="center")
     axes.text(x + 8, y + 24, shortened(name, _LETTERS), color=ink, fontsize=9, va="center")
