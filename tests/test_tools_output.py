@@ -29,7 +29,15 @@ IN_A_TEMPORARY_FOLDER = {
     "make_onnx_models.py": {"save"},  # onnx's own, likewise
 }
 """Tools whose files are not results, or are the tests' own, and the functions that write the files."""
-FIGURES = ["bench_convert", "bench_kernels", "build_schemes", "check_cycles", "compare_emulators", "mlperf_tiny"]
+FIGURES = [
+    "bench_convert",
+    "bench_kernels",
+    "build_schemes",
+    "check_cycles",
+    "compare_emulators",
+    "mlperf_few_bits",
+    "mlperf_tiny",
+]
 
 
 @pytest.mark.keras
