@@ -4,8 +4,9 @@
 
 A training is as short as two cores afford (`_EPOCHS`), and all rows but the first start from the same network. Rows
 whose training runs elsewhere are given by `--trained ROW=FOLDER`. Each row is attacked by `robustness --preset quick`.
-Interrupted, the same command continues. The figures go to docs/figures/comparators.json, and the table to
-docs/ROBUSTNESS.md.
+Interrupted, the same command continues. A row with noise is also measured on two other files. One is made without
+the noise, the other by an attack that takes all its steps. The figures go to docs/figures/comparators.json, and the
+table to docs/ROBUSTNESS.md.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stq_deploy.common.files import write_whole
 from stq_deploy.common.intervals import wilson_interval
+from stq_deploy.research.attacks.defence import RandomNoise
 from tools.figures_file import write_figures
 from tools.marked_block import replace_block
+from tools.noisy_worst import right_under_noise
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FIGURES = DOCS / "figures" / "comparators.json"
@@ -71,6 +74,16 @@ class Row:
     options: tuple[str, ...] = ()
 
     @property
+    def noise(self) -> RandomNoise | None:
+        """The noise of its defense, if it has one."""
+        return RandomNoise.from_text(self.options[1]) if self.options else None
+
+    @property
+    def without_noise(self) -> Row:
+        """The row of the same network without the noise."""
+        return next(row for row in ROWS if row.training == self.training and not row.options)
+
+    @property
     def name(self) -> str:
         """The name of its folder, which `--only` takes."""
         return "-".join((self.training, *self.options)).replace(":", "").replace("--", "")
@@ -91,6 +104,7 @@ TRAININGS = (
 )
 _RND = ("--defence", "rnd:5.1")
 _AVERAGED = ("--eot", "4")
+_TO_THE_END = ("pgd-full", "--set", "max_iter=20", "--eot", "8")
 ROWS = (
     Row("floating point", "fp"),
     Row("STQ", "stq"),
@@ -99,6 +113,7 @@ ROWS = (
     Row("JR: Jacobian regularization", "jacobian"),
     Row("RND, 5.1 levels", "fp", _RND),
     Row("RND, 5.1 levels; 4 answers averaged", "fp", _RND + _AVERAGED),
+    Row("training on noise, none in use", "noisy"),
     Row("RND-GF, 5.1 levels", "noisy", _RND),
     Row("RND-GF, 5.1 levels; 4 answers averaged", "noisy", _RND + _AVERAGED),
     Row("RND-AT, 5.1 levels", "robust-fp", _RND),
@@ -130,11 +145,12 @@ def main(
         try:
             model = _trained(_training(row.training), state, data, elsewhere)
             record = _attacked(row, model, state, data, samples)
+            noisy = _with_all_files(row, model, state, data, samples)
         except subprocess.CalledProcessError as error:
             raise click.ClickException(f"{row.title}: the command {' '.join(error.cmd[3:])} has failed") from error
-        figures[row.name] = summary(row, json.loads((model.parent / "result.json").read_text()), record)
+        figures[row.name] = summary(row, json.loads((model.parent / "result.json").read_text()), record, noisy)
         write_figures(FIGURES, {"rows": figures})
-        click.echo(f"{row.title}: {figures[row.name]['worst']}")
+        click.echo(f"{row.title}: {noisy or figures[row.name]['worst']}")
     write_whole(PAGE, replace_block(PAGE.read_text(), BLOCK, table(figures)))
 
 
@@ -180,7 +196,7 @@ def _scheme_file(path: Path, parent: Path | None, data: Path | None) -> Path:
 
 def _attacked(row: Row, model: Path, state: Path, data: Path | None, samples: int) -> dict[str, Any]:
     """The record of the attacks on a row's network; finished parts are taken over."""
-    out = state / "attacks" / row.name
+    out = _attacks(row, state)
     _run(
         "robustness", str(model), "--preset", "quick", "--samples", str(samples), "--processes", "1",
         "--out", str(out), *row.options, *_given(data),
@@ -189,8 +205,46 @@ def _attacked(row: Row, model: Path, state: Path, data: Path | None, samples: in
     return found
 
 
-def summary(row: Row, result: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    """What the table needs of a training's result and a robustness record."""
+def _attacks(row: Row, state: Path) -> Path:
+    return state / "attacks" / row.name
+
+
+def _with_all_files(row: Row, model: Path, state: Path, data: Path | None, samples: int) -> dict[str, float] | None:
+    """Mean number of right samples by budget where each picture is sent as it harms most: as the row's attack made it,
+    as the attack on the network alone did, or as `_TO_THE_END` did. None for a row without noise.
+    """
+    if row.noise is None:
+        return None
+    _attacked(row.without_noise, model, state, data, samples)
+    folders = [_attacks(one, state) for one in (row, row.without_noise)]
+    files = [
+        [
+            *(folder / f"worst-{SERIES}-{_safe(eps)}.npz" for folder in folders),
+            _to_the_end(row, eps, model, state, data, samples),
+        ]
+        for eps in BUDGETS
+    ]
+    return dict(zip(BUDGETS, right_under_noise(model, files, row.noise), strict=True))
+
+
+def _to_the_end(row: Row, eps: str, model: Path, state: Path, data: Path | None, samples: int) -> Path:
+    """The file of the attack that averages answers and takes all its steps; made unless it is there."""
+    file = _attacks(row.without_noise, state) / f"{_TO_THE_END[0]}-{_safe(eps)}-{samples}.npz"
+    if not file.is_file():
+        name, *settings = _TO_THE_END
+        _run(
+            "attack", "--model", str(model), "--attack", name, "--eps", eps, *settings, *row.options[:2],
+            "--dataset", "cifar10", "--limit", str(samples), "--out", str(file), *_given(data),
+        )  # fmt: skip
+    return file
+
+
+def _safe(eps: str) -> str:
+    return eps.replace("/", "-")
+
+
+def summary(row: Row, result: dict[str, Any], record: dict[str, Any], noisy: dict[str, float] | None) -> dict[str, Any]:
+    """What the table needs of a training's result, a robustness record, and the mean counts under fresh noise."""
     found = next(series for series in record["series"] if series["name"] == SERIES)
     return {
         "title": row.title,
@@ -202,6 +256,7 @@ def summary(row: Row, result: dict[str, Any], record: dict[str, Any]) -> dict[st
         "fresh_clean": _mean(record["fresh_clean"]),
         "worst": {line["eps"]: line["integer"]["correct"] for line in found["rows"]},
         "fresh": {line["eps"]: _mean(line["fresh"]) for line in found["rows"]},
+        "all_files": noisy,
         "flags": [flag["name"] for flag in record["flags"] if flag["raised"]],
         "first_order": record["first_order"]["jacobian_by_margin"],
         "seed": record["seed"],
@@ -234,7 +289,9 @@ def _line(row: dict[str, Any]) -> str:
         f"{100 * row['clean_of_all']:.1f} %",
         _share(row["fresh_clean"] if noisy else row["clean"], row["samples"]),
     ]
-    cells += [_share((row["fresh"] if noisy else row["worst"])[eps], row["samples"], interval=True) for eps in BUDGETS]
+    cells += [
+        _share((row["all_files"] if noisy else row["worst"])[eps], row["samples"], interval=True) for eps in BUDGETS
+    ]
     return f"| {row['title']} | " + " | ".join([*cells, ", ".join(row["flags"]) or "none"]) + " |"
 
 

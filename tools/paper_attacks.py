@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from stq_deploy.common.intervals import wilson_interval
 from stq_deploy.datasets.samples import SampleSet, samples_of_dataset
 from stq_deploy.evaluation.robustness.presets import Preset, Series, load_preset
-from stq_deploy.evaluation.robustness.run import Job, undefended_network
+from stq_deploy.evaluation.robustness.run import Job, network_as_attacked
 from stq_deploy.evaluation.robustness.shard import (
     AttackedNetwork,
     JudgeSamples,
@@ -94,7 +94,7 @@ class Subject:
     def network(self) -> AttackedNetwork:
         """As attacks see it."""
         if not self.samples.holds_features:
-            return undefended_network(self.path)
+            return network_as_attacked(self.path)
         return _network_of_features(self.path, *self.samples.metadata["range"])
 
 

@@ -160,3 +160,28 @@ def test_evaluate_without_noise_says_nothing_of_it(work: Path) -> None:
     assert "noise" not in plain and plain["correct"] == 24
     none = json_of(invoke("evaluate", "--model", work / "m.h5", "--samples", work / "in.npz", "--noise", "0", "--json"))
     assert none["correct"] == 24 and none["noise"]["sigma_levels"] == 0
+
+
+def test_all_steps_break_what_a_lucky_success_leaves(victim: Any) -> None:
+    """On a linear model: fresh noise undoes few pictures of the attack that goes on, and many of the one that stops."""
+    from stq_deploy.research.attacks.base import Attack
+    from stq_deploy.research.attacks.budget import Budget
+    from stq_deploy.research.attacks.full_pgd import FullPgd
+    from stq_deploy.research.attacks.pgd import Pgd
+    from stq_deploy.research.attacks.search import Search
+    from stq_deploy.research.attacks.streams import Streams
+
+    x = _pictures(32, 2) / np.float32(255)
+    y = victim.predict(x)
+    noise = RandomNoise(12.75, 4)
+
+    def right_afterwards(attack: Attack) -> float:
+        met = noise.around(victim, PIXELS, [5], range(32))
+        search = Search(met, x, y, Budget.of_pixels("inf", attack.eps), Streams(0, list(range(32))))
+        attack.run(search)
+        levels = PIXELS.levels(PIXELS.model_values(search.found))
+        classes = noise.fresh(lambda drawn: victim.predict(PIXELS.samples(drawn)), levels, PIXELS, 0, np.arange(32))
+        return float((classes == y).mean())
+
+    settings = {"eps": 0.4, "max_iter": 20}
+    assert right_afterwards(FullPgd(**settings)) < right_afterwards(Pgd(**settings)) / 2

@@ -64,7 +64,7 @@ def test_impossible_settings(attack: str, settings: dict[str, str], message: str
 
 
 def test_unknown_attack_names_the_known_ones() -> None:
-    with pytest.raises(StqError, match="fgsm, pgd, apgd, apgd-t, square"):
+    with pytest.raises(StqError, match="fgsm, pgd, pgd-full, apgd, apgd-t, square"):
         get_attack("deepfool")
 
 

@@ -282,7 +282,7 @@ def opened_models(job: Job) -> tuple[FloatModel, FloatModel | None]:
 
 
 def open_network(job: Job) -> AttackedNetwork:
-    """What the job attacks: as `undefended_network`, with its defence and its source.
+    """What the job attacks: as `network_as_attacked`, with its defence and its source.
 
     Raises:
         StqError: a model cannot be read, or takes other samples or gives other classes than the samples have. Also if a
@@ -290,23 +290,29 @@ def open_network(job: Job) -> AttackedNetwork:
     """
     model, source = opened_models(job)
     _check_fits(job, model)
-    network, classify = _undefended(model, job.threshold)
-    defended = None if job.defence is None else Defended(job.defence, model.input_format, classify)
-    sources = {} if source is None else _sources(source, network.victims)
-    return replace(network, defended=defended, sources=sources)
+    network = _behind(job.defence, model, job.threshold)
+    return network if source is None else replace(network, sources=_sources(source, network.victims))
 
 
-def undefended_network(path: Path) -> AttackedNetwork:
+def network_as_attacked(path: Path, defence: RandomNoise | None = None) -> AttackedNetwork:
     """A shipped model as attacks see it, and the integer network as C on this computer.
 
     A model of floating-point weights has no integer network; its own classes take that place.
+
+    Args:
+        defence: what the attacks meet; None: the network alone.
 
     Raises:
         StqError: the model cannot be read.
     """
     from stq_deploy.evaluation.float_model import FloatModel
 
-    return _undefended(FloatModel(path))[0]
+    return _behind(defence, FloatModel(path))
+
+
+def _behind(defence: RandomNoise | None, model: FloatModel, threshold: float | None = None) -> AttackedNetwork:
+    network, classify = _undefended(model, threshold)
+    return network if defence is None else replace(network, defended=Defended(defence, model.input_format, classify))
 
 
 def _undefended(

@@ -8,6 +8,7 @@ from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.boundary import Boundary
 from stq_deploy.research.attacks.carlini_wagner import CarliniWagner
 from stq_deploy.research.attacks.fgsm import Fgsm
+from stq_deploy.research.attacks.full_pgd import FullPgd
 from stq_deploy.research.attacks.hop_skip_jump import HopSkipJump
 from stq_deploy.research.attacks.noise import Noise
 from stq_deploy.research.attacks.pgd import Pgd
@@ -17,7 +18,8 @@ from stq_deploy.research.attacks.worst_case import WorstCase
 from stq_deploy.research.attacks.zoo_attack import Zoo
 
 _CLASSES: tuple[type[Attack], ...] = (
-    Noise, Fgsm, Pgd, Apgd, ApgdTargeted, Square, Transfer, WorstCase, CarliniWagner, Zoo, Boundary, HopSkipJump,
+    Noise, Fgsm, Pgd, FullPgd, Apgd, ApgdTargeted, Square, Transfer, WorstCase, CarliniWagner, Zoo, Boundary,
+    HopSkipJump,
 )  # fmt: skip
 ATTACKS: dict[str, type[Attack]] = {cls.name: cls for cls in _CLASSES}
 

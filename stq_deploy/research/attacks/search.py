@@ -82,6 +82,13 @@ class Search:
         self._record(index, stored, logits)
         return logits
 
+    def replace(self, index: Index, moved: npt.NDArray[np.floating]) -> None:
+        """Keep these candidates instead of what was found. A sample is broken if its candidate's answer is wrong."""
+        stored = self.store(index, moved)
+        logits = self._ask(index, stored)
+        self.found[index], self.margins[index] = stored, margins_of(logits, self.y[index])
+        self.broken[index] = is_wrong(logits, self.y[index])
+
     def query_several(self, index: Index, moved: Sequence[npt.NDArray[np.floating]]) -> list[Logits]:
         """Show several candidates (M, *shape) of these samples at once; returns the logits (M, K) of each.
 
