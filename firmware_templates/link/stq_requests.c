@@ -11,6 +11,13 @@
 #define KNOWN_INFER_FLAGS (STQ_LINK_INFER_CRCS | STQ_LINK_INFER_CYCLES)
 #define LAYER_TEXT_BYTES 255u
 
+/* A request that runs the network begins with flags or a layer; the counter of the noise follows, if there is noise. */
+#if defined(STQ_NETWORK_NOISE)
+#define RUN_HEAD_BYTES 12u
+#else
+#define RUN_HEAD_BYTES 4u
+#endif
+
 stq_counters stq_link_counters;
 
 /* Read by the fault handler, hence volatile. */
@@ -114,6 +121,16 @@ static int take_input(uint8_t type, const uint8_t *payload, uint32_t length, uin
     return take_levels(payload + fixed, 0, in_line, type, answer);
 }
 
+/* Take the counter of the noise from the head of a request. */
+static void take_counter(const uint8_t *payload)
+{
+#if defined(STQ_NETWORK_NOISE)
+    stq_network_set_noise_counter(stq_load_u32(payload + 4), stq_load_u32(payload + 8));
+#else
+    (void)payload;
+#endif
+}
+
 static void input(const uint8_t *payload, uint32_t length, stq_answer *answer)
 {
     if (length < 4 || (length - 4) % LEVEL_BYTES != 0) { /* a chunk holds whole levels */
@@ -187,8 +204,8 @@ static uint32_t write_logits(uint8_t *to)
 
 static void infer(const uint8_t *payload, uint32_t length, stq_answer *answer)
 {
-    if (length < 4) {
-        refuse(answer, STQ_LINK_INFER, STQ_LINK_ERROR_LENGTH, 4u + STQ_NETWORK_INPUT_BYTES);
+    if (length < RUN_HEAD_BYTES) {
+        refuse(answer, STQ_LINK_INFER, STQ_LINK_ERROR_LENGTH, RUN_HEAD_BYTES + STQ_NETWORK_INPUT_BYTES);
         return;
     }
     const uint32_t flags = stq_load_u32(payload);
@@ -196,9 +213,10 @@ static void infer(const uint8_t *payload, uint32_t length, stq_answer *answer)
         refuse(answer, STQ_LINK_INFER, STQ_LINK_ERROR_FLAGS, KNOWN_INFER_FLAGS);
         return;
     }
-    if (!take_input(STQ_LINK_INFER, payload, length, 4, answer)) {
+    if (!take_input(STQ_LINK_INFER, payload, length, RUN_HEAD_BYTES, answer)) {
         return;
     }
+    take_counter(payload);
 
     uint8_t *const logits = answer->payload + 16;
     uint8_t *crcs = logits + 4u * STQ_NETWORK_OUTPUT_COUNT;
@@ -235,8 +253,8 @@ static void infer(const uint8_t *payload, uint32_t length, stq_answer *answer)
 
 static void run_to_layer(const uint8_t *payload, uint32_t length, stq_answer *answer)
 {
-    if (length < 4) {
-        refuse(answer, STQ_LINK_RUN_TO_LAYER, STQ_LINK_ERROR_LENGTH, 4u + STQ_NETWORK_INPUT_BYTES);
+    if (length < RUN_HEAD_BYTES) {
+        refuse(answer, STQ_LINK_RUN_TO_LAYER, STQ_LINK_ERROR_LENGTH, RUN_HEAD_BYTES + STQ_NETWORK_INPUT_BYTES);
         return;
     }
     const uint32_t last = stq_load_u32(payload);
@@ -244,9 +262,10 @@ static void run_to_layer(const uint8_t *payload, uint32_t length, stq_answer *an
         refuse(answer, STQ_LINK_RUN_TO_LAYER, STQ_LINK_ERROR_LAYER, STQ_NETWORK_LAYER_COUNT);
         return;
     }
-    if (!take_input(STQ_LINK_RUN_TO_LAYER, payload, length, 4, answer)) {
+    if (!take_input(STQ_LINK_RUN_TO_LAYER, payload, length, RUN_HEAD_BYTES, answer)) {
         return;
     }
+    take_counter(payload);
     for (uint32_t layer = 0; layer <= last; layer++) {
         uint32_t cycles;
         if (!run_layer(layer, STQ_LINK_RUN_TO_LAYER, &cycles, answer)) {

@@ -57,14 +57,27 @@ static int32_t run_layers(int32_t last, uint32_t *crcs)
     return STQ_HOST_DONE;
 }
 
-int32_t stq_host_run(int32_t samples, const void *levels, int32_t count, const stq_host_output *outputs, void *results,
-                     uint32_t *crcs)
+/* Give a sample to the network: its levels, and the counter of its noise. */
+static void set_sample(const void *levels, const void *counter)
+{
+    memcpy(stq_network_input(), levels, STQ_NETWORK_INPUT_BYTES);
+#if defined(STQ_NETWORK_NOISE)
+    uint64_t number;
+    memcpy(&number, counter, sizeof number);
+    stq_network_set_noise_counter((uint32_t)number, (uint32_t)(number >> 32));
+#else
+    (void)counter;
+#endif
+}
+
+int32_t stq_host_run(int32_t samples, const void *levels, const void *counters, int32_t count,
+                     const stq_host_output *outputs, void *results, uint32_t *crcs)
 {
     uint8_t *next = (uint8_t *)results;
 
     for (int32_t sample = 0; sample < samples; sample++) {
         const uint8_t *first = (const uint8_t *)levels + (size_t)sample * STQ_NETWORK_INPUT_BYTES;
-        memcpy(stq_network_input(), first, STQ_NETWORK_INPUT_BYTES);
+        set_sample(first, counters == NULL ? NULL : (const uint8_t *)counters + (size_t)sample * sizeof(uint64_t));
         uint32_t *of_sample = crcs == NULL ? NULL : crcs + (size_t)sample * STQ_NETWORK_LAYER_COUNT;
         const int32_t refused = run_layers(STQ_NETWORK_LAYER_COUNT - 1, of_sample);
         if (refused != STQ_HOST_DONE) {
@@ -79,9 +92,9 @@ int32_t stq_host_run(int32_t samples, const void *levels, int32_t count, const s
     return STQ_HOST_DONE;
 }
 
-int32_t stq_host_layer_output(const void *levels, int32_t layer, void *output)
+int32_t stq_host_layer_output(const void *levels, const void *counter, int32_t layer, void *output)
 {
-    memcpy(stq_network_input(), levels, STQ_NETWORK_INPUT_BYTES);
+    set_sample(levels, counter);
     const int32_t refused = run_layers(layer, NULL);
     if (refused == STQ_HOST_DONE) {
         memcpy(output, stq_network_layers[layer].output, stq_network_layers[layer].output_bytes);

@@ -31,16 +31,21 @@ stq_host_output stq_host_first_output(void);
 /*
  * Run `samples` inferences.
  *   levels   samples times STQ_NETWORK_INPUT_BYTES, levels of STQ_NETWORK_INPUT_TYPE
+ *   counters samples times 8 bytes: the counter of each sample's noise, in this computer's byte order. Read only if the
+ *            network has noise
  *   count    of outputs
  *   outputs  the network's, in the order of the results
  *   results  samples times the bytes of all outputs: each sample's outputs, one behind the other
  *   crcs     uint32[samples * STQ_NETWORK_LAYER_COUNT], the CRC-32 of each layer's output bytes; or NULL
  */
-int32_t stq_host_run(int32_t samples, const void *levels, int32_t count, const stq_host_output *outputs, void *results,
-                     uint32_t *crcs);
+int32_t stq_host_run(int32_t samples, const void *levels, const void *counters, int32_t count,
+                     const stq_host_output *outputs, void *results, uint32_t *crcs);
 
-/* Run one sample up to and including `layer` (it must exist), and copy that layer's output_bytes to `output`. */
-int32_t stq_host_layer_output(const void *levels, int32_t layer, void *output);
+/*
+ * Run one sample up to and including `layer` (it must exist), and copy that layer's output_bytes to `output`. `counter`
+ * is the sample's, as above.
+ */
+int32_t stq_host_layer_output(const void *levels, const void *counter, int32_t layer, void *output);
 
 #ifdef __cplusplus
 }

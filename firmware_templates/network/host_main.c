@@ -3,6 +3,8 @@
  * host_main.c - the network as a filter: samples on stdin, results on stdout. The sanitized build is such a program,
  * because AddressSanitizer must be in a process from its start.
  *
+ * A sample is its levels and, if the network has noise, the 8 bytes of its counter.
+ *
  *   network                    for each sample: its logits, then the CRC-32 of every layer (uint32)
  *   network LAYER BYTES ...    the same with these outputs (stq_host_output) in place of the logits
  *   network LAYER              for each sample: the output of that layer
@@ -14,6 +16,12 @@
 #include <stdlib.h>
 
 #include "host_library.h"
+
+#if defined(STQ_NETWORK_NOISE)
+#define COUNTER_BYTES sizeof(uint64_t)
+#else
+#define COUNTER_BYTES 0
+#endif
 
 static int refused(int32_t result)
 {
@@ -39,9 +47,10 @@ static int write_results(const void *levels, int32_t count, const stq_host_outpu
     void *results = malloc(bytes);
     int code = 2;
     if (results != NULL) {
-        code = refused(stq_host_run(1, levels, count, outputs, results, crcs)) ? 1
-               : write_all(results, bytes) && write_all(crcs, sizeof crcs)     ? 0
-                                                                               : 2;
+        const void *counter = (const uint8_t *)levels + STQ_NETWORK_INPUT_BYTES;
+        code = refused(stq_host_run(1, levels, counter, count, outputs, results, crcs)) ? 1
+               : write_all(results, bytes) && write_all(crcs, sizeof crcs)              ? 0
+                                                                                        : 2;
     }
     free(results);
     return code;
@@ -54,7 +63,8 @@ static int write_layer(const void *levels, int32_t layer)
     int code = 2;
 
     if (output != NULL) {
-        code = refused(stq_host_layer_output(levels, layer, output)) ? 1 : write_all(output, bytes) ? 0 : 2;
+        const void *counter = (const uint8_t *)levels + STQ_NETWORK_INPUT_BYTES;
+        code = refused(stq_host_layer_output(levels, counter, layer, output)) ? 1 : write_all(output, bytes) ? 0 : 2;
     }
     free(output);
     return code;
@@ -80,7 +90,8 @@ static int32_t read_outputs(int argc, char **argv, stq_host_output *outputs)
 
 static int run_all(int32_t count, const stq_host_output *outputs, int32_t only_layer)
 {
-    static uint8_t levels[STQ_NETWORK_INPUT_BYTES]; /* copied from here to where their type is aligned */
+    /* Levels are copied from here to where their type is aligned. */
+    static uint8_t levels[STQ_NETWORK_INPUT_BYTES + COUNTER_BYTES];
 
     for (;;) {
         const size_t read = fread(levels, 1, sizeof levels, stdin);

@@ -84,6 +84,7 @@ def build(
     command += "".join(f" --place {place}" for place in places)
     command += f" --name {checked_name(name)}" if name else ""
     command += kernels.command + rewrites.command
+    rewrites.check()
     kept = "a former build in the folder is as it was; the same command starts again"
     with interruptible(kept), progress_bars() as progress:
         net = open_network(model, kernels.applied(rewrites.pipeline(conversion, progress, as_json)))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from stq_deploy.pipeline import Conversion
 
     Disturb = Callable[[Levels], Levels] | None
-    Answerer = Callable[[SampleSet, Scoring, Callable[[int], None], Disturb], "_ModelAnswers"]
+    Answerer = Callable[[SampleSet, Scoring, Callable[[int], None], Disturb, int], "_ModelAnswers"]
 
 EXECUTORS = ("float", "numpy", "host", "emulated")
 
@@ -59,7 +59,10 @@ EXECUTORS = ("float", "numpy", "host", "emulated")
     help="Add Gaussian noise of SIGMA levels to every input first: the random noise defense.",
 )  # fmt: skip
 @click.option("--noise-seed", type=click.IntRange(0, 2**64 - 1), default=0, help="Seed of the noise.")
-@click.option("--noise-draws", type=click.IntRange(1, 1000), default=1, help="Score so many draws of the noise.")
+@click.option(
+    "--noise-draws", type=click.IntRange(1, 1000), default=1,
+    help="Score so many draws of the noise, or of the noise that the network adds itself.",
+)  # fmt: skip
 @float_engine_option
 @task_options
 @conversion_options
@@ -87,20 +90,19 @@ def evaluate(
     `--executor float` scores the Keras model's answers to the samples unchanged, neither clipped nor rounded. Where
     the network's input is rounded more coarsely, a second figure is the float model's score on the rounded samples.
 
-    With --noise, every executor gets the same noisy input levels, as a board that draws them does.
+    With --noise, every executor gets the same noisy input levels. A network that `convert --input-noise` has made adds
+    the same noise itself, on every executor alike.
     """
     from stq_deploy.cli._input import outside_text
     from stq_deploy.cli._samples import chosen_samples
     from stq_deploy.cli._screen import print_json, progress_bars
-    from stq_deploy.common.errors import StqError, printable
+    from stq_deploy.common.errors import printable
     from stq_deploy.common.progress import stage
     from stq_deploy.evaluation.float_engine import NAMES
     from stq_deploy.evaluation.task import choose
     from stq_deploy.report.titles import reading_lines
     from stq_deploy.zoo.shipped import resolve_model
 
-    if noise is None and (noise_seed, noise_draws) != (0, 1):
-        raise StqError("--noise-seed and --noise-draws apply to noise, and there is none", next="add --noise SIGMA")
     source, chosen = chosen_samples(dataset, data, samples, limit)
     resolve_model(model, keras=executor == "float")  # before any work, check that the file exists
     with progress_bars() as progress, ExitStack() as opened:
@@ -108,10 +110,11 @@ def evaluate(
             scored = opened.enter_context(_opened(executor, board, model, conversion.load(), float_engine))
         scoring = choose(scored.output_format, scored.input_format, scored.output_type, chosen, stated)
         _check_labelled(scoring, chosen, source)
+        _check_noise(scored.has_noise, noise, noise_seed, noise_draws)
         started = time.monotonic()
         advance = partial(_advance, progress, executor, len(chosen))
         disturbed = _draws(noise, noise_seed, noise_draws, scored.input_format)
-        draws = [scored.answer(chosen, scoring, advance, disturb) for disturb in disturbed]
+        draws = [scored.answer(chosen, scoring, advance, disturb, draw) for draw, disturb in enumerate(disturbed)]
         seconds = time.monotonic() - started
     found = draws[0]
     scores = [scoring.score(drawn.answers, chosen) for drawn in draws]
@@ -133,6 +136,7 @@ def evaluate(
                 "notes": [*scoring.notes, *filter(None, [scored.note])],
                 **score.as_json(),
                 **({} if noise is None else {"noise": _noise_json(noise, noise_seed, scores)}),
+                **({"own_noise": {"draws": [one.as_json() for one in scores if one]}} if scored.has_noise else {}),
                 "after_input_quantization": None if rounded is None else rounded.as_json(),
                 "samples_outside_domain": found.outside,
                 "seconds": seconds,
@@ -143,7 +147,8 @@ def evaluate(
         by = "" if scored.engine is None else f" by {NAMES[scored.engine]}"
         what = f"{printable(source)}{kind}, {executor}{by}"
         for draw, one in enumerate(scores, 1):
-            drawn = "" if noise is None else f", noise of {noise:g} levels, draw {draw} of seed {noise_seed}"
+            own = f", draw {draw} of the network's own noise" if scored.has_noise else ""
+            drawn = own if noise is None else f", noise of {noise:g} levels, draw {draw} of seed {noise_seed}"
             click.echo(f"{what}{drawn}: {score.metric} {one}, {len(chosen)} samples, {seconds:.1f} s")
         if rounded is not None:
             click.echo(f"{what}, after input quantization: {rounded.metric} {rounded}")
@@ -153,13 +158,27 @@ def evaluate(
 
 
 def _draws(sigma: float | None, seed: int, draws: int, format: InputFormat) -> list[Disturb]:
-    """The change to the input levels in each draw; one draw without a change where there is no noise."""
+    """The change to the input levels in each draw; None where the network adds the noise, or there is none."""
     if sigma is None:
-        return [None]
+        return [None] * draws
     from stq_deploy.network.noise import InputNoise
 
     noise = InputNoise(sigma, seed)
     return [partial(_with_noise, noise, format, draw) for draw in range(draws)]
+
+
+def _check_noise(has_noise: bool, sigma: float | None, seed: int, draws: int) -> None:
+    """Raises StqError if there is noise twice, or an option about noise that there is not."""
+    from stq_deploy.common.errors import StqError
+
+    if has_noise and (sigma is not None or seed):
+        raise StqError(
+            "the network adds noise itself",
+            where="--noise, --noise-seed",
+            next="leave them out; `convert --input-noise SIGMA --input-noise-seed N` sets the network's own noise",
+        )
+    if not has_noise and sigma is None and (seed, draws) != (0, 1):
+        raise StqError("--noise-seed and --noise-draws apply to noise, and there is none", next="add --noise SIGMA")
 
 
 def _with_noise(noise: InputNoise, format: InputFormat, draw: int, levels: Levels) -> Levels:
@@ -208,7 +227,7 @@ class _Scored:
     """A model ready to be scored: its input, its output, and its answers.
 
     `model_hash` is None without a network; `note` is a note about a model that Keras computes in 16 bits; `engine`
-    computes the float model, and is None for a network.
+    computes the float model, and is None for a network; `has_noise` says that the network adds noise itself.
     """
 
     name: str
@@ -219,6 +238,7 @@ class _Scored:
     answer: Answerer
     note: str
     engine: str | None = None
+    has_noise: bool = False
 
 
 @contextmanager
@@ -235,7 +255,7 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion, engin
             floats.input_format,
             floats.output_format,
             None,
-            lambda samples, scoring, _, disturb: _float_answers(floats, samples, scoring, disturb),
+            lambda samples, scoring, _, disturb, _draw: _float_answers(floats, samples, scoring, disturb),
             floats.note,
             floats.engine,
         )
@@ -255,10 +275,12 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion, engin
     with open_executor(board if executor == "emulated" else executor, net.program) as opened:
 
         def answer(
-            samples: SampleSet, scoring: Scoring, progress: Callable[[int], None], disturb: Disturb
+            samples: SampleSet, scoring: Scoring, progress: Callable[[int], None], disturb: Disturb, draw: int
         ) -> _ModelAnswers:
             compare = executor == "emulated"
-            found = network_answers(opened, samples, scoring, compare=compare, disturb=disturb, progress=progress)
+            found = network_answers(
+                opened, samples, scoring, compare=compare, disturb=disturb, draw=draw, progress=progress
+            )
             if found.differing is not None:
                 check_none_differ(found.differing, len(samples), f"emulated {board}")
             return _ModelAnswers(found.answers, None, found.outside)
@@ -271,6 +293,7 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion, engin
             network.output_type,
             answer,
             half_precision_note(net.source),
+            has_noise=network.has_noise,
         )
 
 

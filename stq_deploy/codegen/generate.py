@@ -178,6 +178,7 @@ def _template_context(program: Program, macros: dict[str, str], layers: Sequence
         "pixel_range": [f"{value:g}" for value in network.input_range],
         "threshold": threshold(network),
         "class_names": [string_literal(name) for name in class_names(network)],
+        "has_noise": network.has_noise,
         "slowest_layer_cycles": slowest_layer_cycles(program),
         "arena_bytes": program.arena.bytes,
         "arena_lower_bound": program.arena.lower_bound,

@@ -146,8 +146,8 @@ def _first_difference(reference: Executor, other: Executor, levels: Levels, expe
     layer = int(np.flatnonzero((found != expected).any(axis=0))[0])
     sample = int(np.flatnonzero(found[:, layer] != expected[:, layer])[0])
     name = reference.program.layers[layer].name
-    right = reference.layer_output(levels[sample], layer)
-    wrong = other.layer_output(levels[sample], layer)
+    right = reference.layer_output(levels[sample], layer, sample)
+    wrong = other.layer_output(levels[sample], layer, sample)
     places = np.argwhere(right != wrong)
     if not len(places):
         return Difference(other.name, layer, name, sample, 0)

@@ -17,6 +17,7 @@ from stq_deploy.executors import Executor
 from stq_deploy.executors.base import Outputs
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network.input_format import Levels
+from stq_deploy.network.noise import sample_counters
 
 Disturb = Callable[[Levels], Levels]
 """Noise on input levels."""
@@ -45,6 +46,7 @@ def network_answers(
     *,
     compare: bool,
     disturb: Disturb | None = None,
+    draw: int = 0,
     progress: SamplesDone | None = None,
 ) -> NetworkAnswers:
     """Run samples, and read the answers.
@@ -52,17 +54,21 @@ def network_answers(
     Args:
         compare: run the NumPy reference, too, and compare every output level.
         disturb: noise on the input levels, the same for the reference.
+        draw: number of the draw, 0 to 2^31 - 1, of noise that the network adds itself; sample i has the counter
+            draw * 2^32 + i.
 
     Raises:
         StqError: unusable samples, or the executor fails.
     """
     inputs = read_inputs(samples, executor.program.network.input_format)
     levels = inputs.levels if disturb is None else disturb(inputs.levels)
-    found = executor.run(levels, progress)
+    counters = sample_counters(len(levels), draw)
+    found = executor.run(levels, progress, counters)
     differing = None
     if compare:
         reference = type(executor) is NumpyExecutor
-        differing = _differing(found, found if reference else NumpyExecutor(executor.program).run(levels))
+        twin = NumpyExecutor(executor.program)
+        differing = _differing(found, found if reference else twin.run(levels, counters=counters))
     return NetworkAnswers(scoring.answers_of_levels(found[0]), inputs.outside, differing)
 
 

@@ -22,9 +22,14 @@ class Streamer(Protocol):
     """The interface needed of a board: `LinkExecutor.stream`."""
 
     def stream(
-        self, samples: Iterable[Levels], *, layer_cycles: bool = False, all_outputs: bool = False
+        self,
+        samples: Iterable[Levels],
+        *,
+        layer_cycles: bool = False,
+        all_outputs: bool = False,
+        counters: Iterable[int] | None = None,
     ) -> Iterator[Inference]:
-        """Each sample's result, in order; samples (*input shape) are drawn a few ahead."""
+        """Each sample's result, in order; samples (*input shape) are drawn a few ahead, each before its counter."""
         ...
 
 
@@ -79,7 +84,10 @@ def stream_missing(
     def work(board: Streamer) -> None:
         nonlocal done
         drawn: deque[int] = deque()  # answers come in the order of the questions
-        for inference in board.stream(feed(drawn), layer_cycles=layer_cycles, all_outputs=all_outputs):
+        counters = iter(lambda: drawn[-1], None)  # of fresh noise: the index of the sample that was drawn last
+        for inference in board.stream(
+            feed(drawn), layer_cycles=layer_cycles, all_outputs=all_outputs, counters=counters
+        ):
             cycles = inference.layer_cycles
             result = Result(
                 tuple(int(v) for v in inference.logits),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import SamplesDone
+from stq_deploy.network.ops import Counters
 from stq_deploy.program import Layer, Program
 
 Levels = npt.NDArray[np.integer[Any]]
@@ -32,26 +33,35 @@ class Executor(Protocol):
     name: str
     program: Program
 
-    def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
+    def run(self, levels: Levels, progress: SamplesDone | None = None, counters: Counters | None = None) -> Outputs:
         """Levels (N, *output shape) of every output, in its storage type, of input levels (N, *input shape).
 
         The first output holds the logits.
+
+        Args:
+            counters: (N,) the samples' counters, for a network with fresh noise; None: 0, 1, 2, ...
 
         Raises:
             StqError: levels of a wrong shape or outside the input's range, or the executor fails.
         """
         ...
 
-    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None, counters: Counters | None = None) -> Crcs:
         """uint32 (N, layers): CRC-32 (zlib's) of each layer's output bytes, little endian, for each sample.
+
+        Args:
+            counters: as for `run`.
 
         Raises:
             StqError: as `run`.
         """
         ...
 
-    def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
+    def layer_output(self, levels: Levels, layer: int, counter: int = 0) -> npt.NDArray[Any]:
         """Output of one layer, in its tensor's shape and storage type, for one sample (*input shape).
+
+        Args:
+            counter: the sample's.
 
         Raises:
             StqError: as `run`, or no layer has this index.

@@ -27,6 +27,8 @@ from stq_deploy.executors.base import (
     output_record,
     outputs_of,
 )
+from stq_deploy.network.ops import Counters
+from stq_deploy.network.reference import numbered
 from stq_deploy.program import Program
 from stq_deploy.toolchain.host_library import build_host_library
 
@@ -78,26 +80,36 @@ class HostExecutor(Executor):
         for library in _load_copies(self.library, self._workers):
             self._free.put(library)
 
-    def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
-        return self._run(levels, progress)
+    def run(self, levels: Levels, progress: SamplesDone | None = None, counters: Counters | None = None) -> Outputs:
+        return self._run(levels, progress, counters)
 
-    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None, counters: Counters | None = None) -> Crcs:
         crcs = np.empty((len(levels), len(self.program.layers)), np.uint32)
-        self._run(levels, progress, crcs)
+        self._run(levels, progress, counters, crcs)
         return crcs
 
-    def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
+    def layer_output(self, levels: Levels, layer: int, counter: int = 0) -> npt.NDArray[Any]:
         tensor = checked_layer(self.program, layer).output
         sample = checked_levels(self.program, levels[None])
         output = np.empty(tensor.shape, tensor.dtype)
-        self._call(lambda library: library.stq_host_layer_output(_address(sample), layer, _address(output)))
+        number = np.array([counter], np.uint64)
+        self._call(
+            lambda library: library.stq_host_layer_output(_address(sample), _address(number), layer, _address(output))
+        )
         return output
 
     def close(self) -> None:
         """Does nothing: the executor holds only memory."""
 
-    def _run(self, levels: Levels, progress: SamplesDone | None, crcs: Crcs | None = None) -> Outputs:
+    def _run(
+        self,
+        levels: Levels,
+        progress: SamplesDone | None,
+        counters: Counters | None,
+        crcs: Crcs | None = None,
+    ) -> Outputs:
         samples, places = checked_levels(self.program, levels), self.program.outputs
+        numbers = numbered(counters, len(samples))
         records = np.empty(len(samples), output_record(self.program))
         outputs = (_Output * len(places))(*(_Output(place.layer, place.type.bytes) for place in places))
 
@@ -106,7 +118,13 @@ class HostExecutor(Executor):
             part = None if crcs is None else _address(crcs[start:])
             self._call(
                 lambda library: library.stq_host_run(
-                    count, _address(samples[start:]), len(outputs), outputs, _address(records[start:]), part
+                    count,
+                    _address(samples[start:]),
+                    _address(numbers[start:]),
+                    len(outputs),
+                    outputs,
+                    _address(records[start:]),
+                    part,
                 )
             )
             return count
@@ -146,9 +164,11 @@ def _load_copies(path: Path, count: int) -> list[ctypes.CDLL]:
             for i in range(count):
                 library = ctypes.CDLL(str(shutil.copy(path, Path(folder) / f"network-{i}.so")))
                 library.stq_host_run.argtypes = [
-                    ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, *3 * [ctypes.c_void_p],
+                    ctypes.c_int32, *2 * [ctypes.c_void_p], ctypes.c_int32, *3 * [ctypes.c_void_p],
                 ]  # fmt: skip
-                library.stq_host_layer_output.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p]
+                library.stq_host_layer_output.argtypes = [
+                    *2 * [ctypes.c_void_p], ctypes.c_int32, ctypes.c_void_p,
+                ]  # fmt: skip
                 libraries.append(library)
     except OSError as error:
         raise StqError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from stq_deploy.executors.base import (
     checked_levels,
     empty_outputs,
 )
+from stq_deploy.network.ops import Counters
+from stq_deploy.network.reference import numbered
 from stq_deploy.program import Program
 from stq_deploy.targets.link.identity import ExpectedBoard, NetworkFacts, check_identity
 from stq_deploy.targets.link.messages import Inference
@@ -57,27 +60,28 @@ class LinkExecutor(Executor):
         expected = ExpectedBoard(model_hash=program.network.sha256(), network=network_facts(program))
         check_identity(session.facts, expected, where=name)
 
-    def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
+    def run(self, levels: Levels, progress: SamplesDone | None = None, counters: Counters | None = None) -> Outputs:
         first, *others = empty_outputs(self.program, len(levels))
         flat = first.reshape(len(levels), -1)
-        for i, inference in enumerate(self._infer(levels, progress, all_outputs=True)):
+        for i, inference in enumerate(self._infer(levels, progress, counters, all_outputs=True)):
             flat[i] = inference.logits
             for output, content in zip(others, inference.others, strict=True):
                 little_endian = output.dtype.newbyteorder("<")
                 output[i] = np.frombuffer(content, little_endian).reshape(output.shape[1:])
         return (first, *others)
 
-    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None, counters: Counters | None = None) -> Crcs:
         crcs = np.empty((len(levels), len(self.program.layers)), np.uint32)
-        for i, inference in enumerate(self._infer(levels, progress, crcs=True)):
+        for i, inference in enumerate(self._infer(levels, progress, counters, crcs=True)):
             assert inference.crcs is not None  # asked for
             crcs[i] = inference.crcs
         return crcs
 
-    def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
+    def layer_output(self, levels: Levels, layer: int, counter: int = 0) -> npt.NDArray[Any]:
         tensor = checked_layer(self.program, layer).output
         (sample,) = checked_levels(self.program, levels[None])
-        content = self.session.layer_output(sample, layer, output_bytes=tensor.bytes)
+        number = counter if self.program.network.has_noise else None
+        content = self.session.layer_output(sample, layer, output_bytes=tensor.bytes, counter=number)
         return np.frombuffer(content, np.dtype(tensor.dtype).newbyteorder("<")).reshape(tensor.shape)
 
     def stream(
@@ -87,18 +91,26 @@ class LinkExecutor(Executor):
         crcs: bool = False,
         layer_cycles: bool = False,
         all_outputs: bool = False,
+        counters: Iterable[int] | None = None,
     ) -> Iterator[Inference]:
         """Each sample's (*input shape) result as soon as it is there, in order; see `Session.infer`.
 
         Args:
             all_outputs: fetch the outputs after the first, too.
+            counters: the samples' counters, for a network with fresh noise; each is drawn after its sample. None: 0,
+                1, 2, ...
 
         Raises:
             StqError: as `run`.
         """
         checked = (checked_levels(self.program, sample[None])[0] for sample in samples)
         others = self._others if all_outputs else ()
-        return self.session.infer(checked, crcs=crcs, layer_cycles=layer_cycles, others=others)
+        numbers = self._numbers(itertools.count() if counters is None else counters)
+        return self.session.infer(checked, crcs=crcs, layer_cycles=layer_cycles, others=others, counters=numbers)
+
+    def _numbers(self, counters: Iterable[int]) -> Iterable[int] | None:
+        """The counters, if the board takes any."""
+        return counters if self.program.network.has_noise else None
 
     @property
     def _others(self) -> list[int]:
@@ -109,11 +121,19 @@ class LinkExecutor(Executor):
         self.session.close()
 
     def _infer(
-        self, levels: Levels, progress: SamplesDone | None, *, crcs: bool = False, all_outputs: bool = False
+        self,
+        levels: Levels,
+        progress: SamplesDone | None,
+        counters: Counters | None,
+        *,
+        crcs: bool = False,
+        all_outputs: bool = False,
     ) -> Iterator[Inference]:
         samples = checked_levels(self.program, levels)
         others = self._others if all_outputs else ()
-        for done, inference in enumerate(self.session.infer(samples, crcs=crcs, others=others), start=1):
+        numbers = self._numbers(numbered(counters, len(samples)).tolist())
+        inferences = self.session.infer(samples, crcs=crcs, others=others, counters=numbers)
+        for done, inference in enumerate(inferences, start=1):
             yield inference
             if progress:
                 progress(done)

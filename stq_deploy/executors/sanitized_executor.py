@@ -21,6 +21,8 @@ from stq_deploy.executors.base import (
     output_record,
     outputs_of,
 )
+from stq_deploy.network.ops import Counters
+from stq_deploy.network.reference import numbered
 from stq_deploy.program import Program, with_scratch_apart
 from stq_deploy.toolchain.host_library import build_host_library
 
@@ -58,38 +60,39 @@ class SanitizedExecutor(Executor):
             with_scratch_apart(program), kernels=kernels, sanitize=True, cache_dir=cache_dir
         )
 
-    def run(self, levels: Levels, progress: SamplesDone | None = None) -> Outputs:
-        return outputs_of(self.program, self._results(levels, progress)["outputs"])
+    def run(self, levels: Levels, progress: SamplesDone | None = None, counters: Counters | None = None) -> Outputs:
+        return outputs_of(self.program, self._results(levels, progress, counters)["outputs"])
 
-    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
-        crcs: Crcs = self._results(levels, progress)["crcs"]
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None, counters: Counters | None = None) -> Crcs:
+        crcs: Crcs = self._results(levels, progress, counters)["crcs"]
         return crcs
 
-    def layer_output(self, levels: Levels, layer: int) -> npt.NDArray[Any]:
+    def layer_output(self, levels: Levels, layer: int, counter: int = 0) -> npt.NDArray[Any]:
         tensor = checked_layer(self.program, layer).output
         sample = checked_levels(self.program, levels[None])
-        content = self._filter(sample, tensor.bytes, str(layer))
+        content = self._filter(sample, np.array([counter], np.uint64), tensor.bytes, str(layer))
         return np.frombuffer(content, tensor.dtype).reshape(tensor.shape)
 
     def close(self) -> None:
         """Does nothing: no process outlives its call."""
 
-    def _results(self, levels: Levels, progress: SamplesDone | None) -> npt.NDArray[Any]:
+    def _results(self, levels: Levels, progress: SamplesDone | None, counters: Counters | None) -> npt.NDArray[Any]:
         """Structured array (N,) with fields `outputs` (an `output_record`) and `crcs`, as it is written."""
         program = self.program
         samples = checked_levels(program, levels)
+        numbers = numbered(counters, len(samples))
         record = np.dtype([("outputs", output_record(program)), ("crcs", np.uint32, (len(program.layers),))])
         outputs = [str(number) for place in program.outputs for number in (place.layer, place.type.bytes)]
         results = np.empty(len(samples), record)
         for start in range(0, len(samples), CHUNK):
             part = samples[start : start + CHUNK]
-            content = self._filter(part, len(part) * record.itemsize, *outputs)
+            content = self._filter(part, numbers[start : start + CHUNK], len(part) * record.itemsize, *outputs)
             results[start : start + len(part)] = np.frombuffer(content, record)
             if progress:
                 progress(start + len(part))
         return results
 
-    def _filter(self, samples: npt.NDArray[Any], expected_bytes: int, *arguments: str) -> bytes:
+    def _filter(self, samples: npt.NDArray[Any], counters: Counters, expected_bytes: int, *arguments: str) -> bytes:
         environment = os.environ | {
             "ASAN_OPTIONS": "detect_leaks=0",  # there is no heap, and the leak check fails under a debugger
             "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -97,7 +100,7 @@ class SanitizedExecutor(Executor):
         try:
             done = subprocess.run(
                 [self._executable, *arguments],
-                input=samples.tobytes(),
+                input=self._input(samples, counters),
                 capture_output=True,
                 timeout=SECONDS_PER_SAMPLE * len(samples),
                 env=environment,
@@ -115,3 +118,10 @@ class SanitizedExecutor(Executor):
                 next="report it with the model file",
             )
         return done.stdout
+
+    def _input(self, samples: npt.NDArray[Any], counters: Counters) -> bytes:
+        """The bytes that the program reads: each sample, and its counter if the network has noise."""
+        if not self.program.network.has_noise:
+            return samples.tobytes()
+        pairs = zip(samples, counters, strict=True)
+        return b"".join(sample.tobytes() + counter.tobytes() for sample, counter in pairs)

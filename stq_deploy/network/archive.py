@@ -201,6 +201,8 @@ def _fields(cls: type[Any], described: dict[str, Any], archive: zipfile.ZipFile,
             values[f.name] = _text(raw)
         elif hint is int:
             values[f.name] = _integer(raw)
+        elif hint is float:
+            values[f.name] = _real(raw)
         elif hint is Window:
             values[f.name] = Window(**{w.name: _pair(raw[w.name]) for w in dataclasses.fields(Window)})
         elif f.name == "requantize":
@@ -286,7 +288,7 @@ def _integer(value: Any) -> int:
 
 def _real(value: Any) -> float:
     if type(value) not in (int, float):
-        raise TypeError("a scale or bound is not a number")
+        raise TypeError("a scale, bound or deviation is not a number")
     return float(value)
 
 

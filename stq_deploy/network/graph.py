@@ -12,7 +12,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.network.canonical import describe
 from stq_deploy.network.input_format import PIXELS, Domain, InputFormat, InputRounding
 from stq_deploy.network.metadata import Metadata
-from stq_deploy.network.ops import Op, WeightedOp
+from stq_deploy.network.ops import FreshNoise, Op, WeightedOp
 from stq_deploy.network.output import OutputFormat
 from stq_deploy.network.tensor import TensorType
 
@@ -117,6 +117,11 @@ class Network:
             StqError: the metadata about it are invalid.
         """
         return self.metadata.output_format(self.output_type, len(self.outputs))
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether the answer to a sample depends on the sample's counter, too (`ops/noise.py`)."""
+        return any(isinstance(op, FreshNoise) for op in self.ops)
 
     @property
     def weight_bits(self) -> list[int]:

@@ -7,7 +7,7 @@ counter (b, counter mod 2^32, counter div 2^32, 0).
 The lowest bit of a word is the sign of the noise. The other 31 bits u give its size, the number of thresholds T_j <= u.
 T_j is round(2^31 P(|N| < j - 1/2)), with N normal of standard deviation sigma. So the noise is a normal number rounded
 to a whole one, cut off where the tail holds less than 2^-32. The thresholds come from decimal arithmetic of 50 digits,
-which every computer does alike; the device gets them as a table (`firmware_templates/noise`).
+which every computer does alike; the device gets them as a table (`stq_noise` in `firmware_templates/kernels`).
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ class InputNoise:
             draw: 0 to 2^31 - 1; another one is another draw for every sample.
             first: number of the first sample in its file.
         """
-        counters = (draw << 32) + first + np.arange(len(levels), dtype=np.uint64)
-        return self.at(levels, spec, counters)
+        return self.at(levels, spec, sample_counters(len(levels), draw, first))
 
     def at(
         self, levels: npt.NDArray[np.integer[Any]], spec: TensorType, counters: npt.NDArray[np.uint64]
@@ -96,6 +95,11 @@ class InputNoise:
         """The same with these counters (N,)."""
         noise = gaussian_batch(self.seed, counters, spec.shape, self.sigma)
         return add_noise(levels, noise, spec.minimum, spec.maximum)
+
+
+def sample_counters(samples: int, draw: int = 0, first: int = 0) -> npt.NDArray[np.uint64]:
+    """The counters (N,) of the samples of a file from number `first` on: draw * 2^32 + first + i."""
+    return np.uint64((draw << 32) + first) + np.arange(samples, dtype=np.uint64)
 
 
 def gaussian_levels(seed: int, counter: int, shape: tuple[int, ...], sigma: float) -> NoiseLevels:

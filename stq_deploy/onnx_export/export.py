@@ -84,11 +84,18 @@ def network_model(network: Network, dialect: Dialect = "qonnx") -> ModelProto:
         dialect: "onnx" uses ONNX's operators alone; "qonnx" states the bits of the weights by QONNX's quantizers.
 
     Raises:
-        StqError: the package onnx is not installed.
+        StqError: the package onnx is not installed, or the network draws fresh noise.
     """
     if importlib.util.find_spec("onnx") is None:
         raise StqError(
             "writing an ONNX file needs the package onnx, which is not installed", next=how_to_install("onnx")
+        )
+    if network.has_noise:
+        raise StqError(
+            "an ONNX file cannot hold fresh noise",
+            where=network.input,
+            cause="ONNX has no generator that gives the same noise everywhere",
+            next="export the network without `--input-noise`",
         )
     from onnx import helper
 

@@ -11,6 +11,7 @@ from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.frontend.fixed_types import StatedTypes
 from stq_deploy.lowering.after_training.method import SCHEMES, WeightMethod, usual_method
 from stq_deploy.lowering.input_domain import PIXEL_BITS
+from stq_deploy.network.noise import InputNoise
 
 
 @dataclass(frozen=True)
@@ -122,3 +123,4 @@ class Rewrites:
 
     drop_unread_units: bool = False
     pack_activations: bool = False
+    input_noise: InputNoise | None = None

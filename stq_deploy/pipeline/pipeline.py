@@ -14,6 +14,7 @@ from stq_deploy.frontend.source import SourceGraph
 from stq_deploy.network import Network
 from stq_deploy.pipeline.options import Conversion, Rewrites
 from stq_deploy.pipeline.steps import (
+    ADD_INPUT_NOISE,
     DECIDE,
     DROP_UNREAD_UNITS,
     EMIT,
@@ -39,7 +40,7 @@ class Rewritten:
 
     Attributes:
         lowered: as the lowering returned it, or as the .stq file holds it.
-        dropped: `lowered` without unread units; `lowered` itself if each unit is read or the option is off.
+        dropped: `lowered` with noise on its input and without unread units, where the options ask for it.
         network: `dropped` with packed activations; `dropped` itself if none was packed.
     """
 
@@ -105,7 +106,8 @@ class Pipeline:
 
     def rewrite(self, network: Network) -> Rewritten:
         """The network after the rewrites that the options name."""
-        dropped = self._after(DROP_UNREAD_UNITS, network)
+        noisy = self._after(ADD_INPUT_NOISE, network)
+        dropped = self._after(DROP_UNREAD_UNITS, noisy)
         return Rewritten(network, dropped, self._after(PACK_ACTIVATIONS, dropped))
 
     def plan(self, network: Network) -> Program:

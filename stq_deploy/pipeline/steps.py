@@ -24,7 +24,7 @@ from stq_deploy.network.metadata import InputLevels, PostTrainingFacts
 from stq_deploy.pipeline.after_training import quantize_after_training
 from stq_deploy.pipeline.options import Conversion, Rewrites
 from stq_deploy.program import Optimization, Program, plan_network
-from stq_deploy.rewrites import drop_unread_units, pack_activations
+from stq_deploy.rewrites import add_input_noise, drop_unread_units, pack_activations
 
 MAXIMUM_CALIBRATION = 1024
 """Samples that post-training quantization uses; more would not change a tensor's range."""
@@ -169,6 +169,11 @@ def _emit(decided: DecidedModel, asked: Asked) -> Network:
     )
 
 
+def _add_input_noise(network: Network, asked: Asked) -> Network:
+    noise = asked.rewrites.input_noise
+    return network if noise is None else add_input_noise(network, noise)
+
+
 def _drop_unread_units(network: Network, asked: Asked) -> Network:
     return drop_unread_units(network) if asked.rewrites.drop_unread_units else network
 
@@ -193,6 +198,7 @@ QUANTIZE = Step(
 )
 DECIDE = Step("decide", "fold, fuse and certify: choose each value's form", _decide)
 EMIT = Step("emit", "make an op of each decision: the integer network", _emit)
+ADD_INPUT_NOISE = Step("add-input-noise", "add fresh noise to the input, where asked", _add_input_noise)
 DROP_UNREAD_UNITS = Step(
     "drop-unread-units", "leave out units that no later weight reads, where asked", _drop_unread_units
 )
@@ -201,7 +207,7 @@ PACK_ACTIVATIONS = Step(
 )
 PLAN = Step("plan", "choose kernels, order the layers, place tensors in the arena", _plan)
 
-STEPS = (READ, QUANTIZE, DECIDE, EMIT, DROP_UNREAD_UNITS, PACK_ACTIVATIONS, PLAN)
+STEPS = (READ, QUANTIZE, DECIDE, EMIT, ADD_INPUT_NOISE, DROP_UNREAD_UNITS, PACK_ACTIVATIONS, PLAN)
 """The pipeline: what one step returns the next one takes. A `.stq` network skips `ONLY_MODELS`."""
 ONLY_MODELS = (QUANTIZE, DECIDE, EMIT)
 

@@ -17,7 +17,6 @@ from tests.helpers.networks import random_network
 PROGRAM = """\
 #include <cstdio>
 #include "kws.h"
-#include "stq_gaussian_noise.h"
 
 alignas(32) static uint8_t arena[KWS_ARENA_BYTES];
 
@@ -47,7 +46,7 @@ def test_cpp_calls_a_network(standard: str, tmp_path: Path, host_cache: Path) ->
     sources = write_networks(tmp_path, {"kws": network})
     objects = kernel_objects(find_host_compiler(), "reference", FLAGS, host_cache)
     (tmp_path / "main.cpp").write_text(PROGRAM)
-    includes = [f"-I{path}" for path in (tmp_path / "kws", include_folder(), firmware_templates() / "noise")]
+    includes = [f"-I{path}" for path in (tmp_path / "kws", include_folder())]
     compiled = tmp_path / "c"
     compiled.mkdir()
     subprocess.run(["gcc", "-std=c99", *includes, "-c", *map(str, sources)], cwd=compiled, check=True, timeout=300)
@@ -62,7 +61,7 @@ def test_every_public_header_compiles_as_cpp(tmp_path: Path) -> None:
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
     templates = firmware_templates()
-    headers = [include_folder() / "stq_nn.h", templates / "noise" / "stq_gaussian_noise.h"]
+    headers = [include_folder() / "stq_nn.h"]
     headers += [templates / "link" / f"stq_{name}.h" for name in ("port", "server", "protocol")]
     source = tmp_path / "all.cpp"
     source.write_text("".join(f'#include "{path.name}"\n' for path in headers) + "int main() { return 0; }\n")

@@ -17,9 +17,11 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, TensorType
 from stq_deploy.network.metadata import Metadata
+from stq_deploy.network.noise import InputNoise
 from stq_deploy.network.ops import Table
-from stq_deploy.network.reference import run_layers
+from stq_deploy.network.reference import run_layers, run_outputs
 from stq_deploy.program import plan_network
+from stq_deploy.rewrites import add_input_noise
 from tests.helpers.embedding.own_library import (
     APART,
     ARGUMENT_ERROR,
@@ -252,3 +254,43 @@ def test_a_threshold_is_stated_only_where_there_is_one(tmp_path: Path) -> None:
         assert "THRESHOLD" not in (tmp_path / name / f"{name}.h").read_text()
     for name, value in (("sigmoid", "0.5f"), ("own", "0.7"), ("tanh", "0.0f"), ("logit", "-1.25f")):
         assert f"#define {name.upper()}_THRESHOLD {value}\n" in (tmp_path / name / f"{name}.h").read_text()
+
+
+class NoisyContext(Context):
+    """The context of a network with fresh noise."""
+
+    _fields_ = (("noise_counter", ctypes.c_void_p),)
+
+
+def test_a_network_with_noise_counts_its_inferences(tmp_path: Path, host_cache: Path) -> None:
+    """The static counter begins at 0, a run adds 1 with carry, and without a counter no layer with noise runs."""
+    noisy = add_input_noise(NETWORKS["wake_word"], InputNoise(9.0, seed=3))
+    library = build_library(tmp_path, host_cache, {"noisy": noisy})
+    own = Own(library, "noisy", noisy, NoisyContext.in_dll(library, "noisy_static"))
+    levels = random_levels(noisy, 1)[0]
+
+    def result(counter: int) -> npt.NDArray[np.int64]:
+        return run_outputs(noisy, levels[None], counters=np.array([counter], np.uint64))[0][0]
+
+    assert not np.array_equal(result(0), result(1))
+    for counter in range(3):
+        own.write(levels)
+        assert own.call("run") == OK
+        assert np.array_equal(own.output(), result(counter))
+    words = (ctypes.c_uint32 * 2).from_address(own.context.noise_counter)
+    words[0] = 2**32 - 1
+    own.write(levels)
+    assert own.call("run") == OK
+    assert np.array_equal(own.output(), result(2**32 - 1)) and list(words) == [0, 1]
+
+    plan, context = plan_network(noisy), NoisyContext(noise_counter=77)
+    memory = [np.zeros(size // 8 + 1, np.int64) for size in (plan.arena.bytes, plan.scratch_bytes)]
+    places = [argument for array in memory for argument in (ctypes.c_void_p(array.ctypes.data), array.nbytes)]
+    assert library.noisy_init(ctypes.byref(context), *places) == OK
+    mine = Own(library, "noisy", noisy, context)
+    mine.write(levels)
+    assert mine.call("run") == ARGUMENT_ERROR
+    counter = np.array([7, 1], np.uint32)
+    context.noise_counter = counter.ctypes.data
+    assert mine.call("run") == OK
+    assert np.array_equal(mine.output(), result((1 << 32) + 7)) and counter.tolist() == [8, 1]

@@ -24,7 +24,9 @@ from stq_deploy.evaluation.instruction_counts import LayerCounts
 from stq_deploy.evaluation.open_executor import SECOND_EMULATOR
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network
+from stq_deploy.network.noise import InputNoise
 from stq_deploy.program import plan_network
+from stq_deploy.rewrites import add_input_noise
 from stq_deploy.targets.boards import Board, load_board
 from stq_deploy.targets.emulator.backends import backend_of
 from stq_deploy.targets.emulator.doctor import emulator_checks
@@ -51,8 +53,10 @@ def qemu_board() -> Board:
     return board
 
 
-@pytest.fixture(scope="module", params=SEEDS)
+@pytest.fixture(scope="module", params=[*SEEDS, "noise"])
 def network(request: pytest.FixtureRequest) -> Network:
+    if request.param == "noise":
+        return add_input_noise(random_network(SEEDS[1]), InputNoise(9.0, seed=1 << 40))
     return random_network(request.param)
 
 

@@ -46,7 +46,12 @@ class FakeBoard:
         self.wrong = wrong
 
     def stream(
-        self, samples: Iterable[np.ndarray], *, layer_cycles: bool = False, all_outputs: bool = False
+        self,
+        samples: Iterable[np.ndarray],
+        *,
+        layer_cycles: bool = False,
+        all_outputs: bool = False,
+        counters: Iterable[int] | None = None,
     ) -> Iterator[Inference]:
         assert all_outputs
         for levels in samples:

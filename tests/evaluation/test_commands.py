@@ -225,8 +225,8 @@ def test_evaluate_names_the_samples_that_a_board_errs_in(work: Path, monkeypatch
     from contextlib import contextmanager
 
     class LyingBoard(NumpyExecutor):
-        def run(self, levels: Any, progress: Any = None) -> Any:
-            logits, *others = super().run(levels, progress)
+        def run(self, levels: Any, progress: Any = None, counters: Any = None) -> Any:
+            logits, *others = super().run(levels, progress, counters)
             logits.reshape(len(logits), -1)[[1, 4], -1] ^= 1
             return (logits, *others)
 

@@ -29,7 +29,12 @@ class FakeBoard:
         self.answered: list[int] = []
 
     def stream(
-        self, samples: Iterable[np.ndarray], *, layer_cycles: bool = False, all_outputs: bool = False
+        self,
+        samples: Iterable[np.ndarray],
+        *,
+        layer_cycles: bool = False,
+        all_outputs: bool = False,
+        counters: Iterable[int] | None = None,
     ) -> Iterator[Inference]:
         source, ahead = iter(samples), deque()
         while True:

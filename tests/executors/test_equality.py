@@ -18,7 +18,7 @@ from tests.helpers.covering_networks import FAST_SEEDS, SEEDS, covering_programs
 from tests.helpers.networks import random_levels, random_network
 
 SAMPLES = 12
-NAMES = [*map(str, SEEDS), *(f"{seed}-speed" for seed in FAST_SEEDS)]
+NAMES = [*map(str, SEEDS), *(f"{seed}-speed" for seed in FAST_SEEDS), "noise"]
 COVERING = dict(zip(NAMES, covering_programs(), strict=True))
 SMALL = [plan_network(random_network(seed)) for seed in range(6)]
 WIDE_INPUT = [random_network(seed, input_dtype="int16") for seed in range(6)]
@@ -33,8 +33,8 @@ def assert_equal(executor: Executor) -> None:
         layer = int(np.flatnonzero(different.any(axis=0))[0])
         sample = int(np.flatnonzero(different[:, layer])[0])
         expected, got = (
-            reference.layer_output(levels[sample], layer),
-            executor.layer_output(levels[sample], layer),
+            reference.layer_output(levels[sample], layer, sample),
+            executor.layer_output(levels[sample], layer, sample),
         )
         where = np.argwhere(expected != got)[:5].tolist()
         kernel = executor.program.layers[layer].kernel

@@ -9,6 +9,7 @@ import numpy as np
 from stq_deploy.common.progress import SamplesDone
 from stq_deploy.executors.base import Crcs, Levels, crc_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.network.ops import Counters
 from stq_deploy.program import Program
 
 
@@ -19,14 +20,14 @@ class BrokenExecutor(NumpyExecutor):
         super().__init__(program, name=name)
         self.layer, self.sample, self.heals = layer, sample, heals
 
-    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None) -> Crcs:
-        crcs = super().layer_crcs(levels, progress).copy()
+    def layer_crcs(self, levels: Levels, progress: SamplesDone | None = None, counters: Counters | None = None) -> Crcs:
+        crcs = super().layer_crcs(levels, progress, counters).copy()
         for i in np.flatnonzero((levels == self.sample).all(axis=(1, 2, 3))):
             crcs[i, self.layer] = crc_of(self.spoil(super().layer_output(levels[i], self.layer)))
         return crcs
 
-    def layer_output(self, levels: Levels, layer: int) -> Any:
-        right = super().layer_output(levels, layer)
+    def layer_output(self, levels: Levels, layer: int, counter: int = 0) -> Any:
+        right = super().layer_output(levels, layer, counter)
         if layer == self.layer and not self.heals and (levels == self.sample).all():
             return self.spoil(right)
         return right

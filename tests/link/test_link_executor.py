@@ -13,7 +13,9 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
+from stq_deploy.network.noise import InputNoise
 from stq_deploy.program import plan_network
+from stq_deploy.rewrites import add_input_noise
 from stq_deploy.targets.link.identity import WrongBoardError
 from stq_deploy.targets.link.session import Session
 from stq_deploy.toolchain.kernel_sources import every_kernel
@@ -81,6 +83,29 @@ def test_one_inference_gives_every_output(tmp_path: Path) -> None:
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
         assert on_board.session.counters().inferences == len(levels)
+
+
+def test_fresh_noise_goes_by_the_counters_that_are_sent(tmp_path: Path) -> None:
+    """Over a line with damage, where requests are repeated; with levels in one request and in chunks."""
+    network = add_input_noise(NETWORK, InputNoise(9.0, seed=1 << 63))
+    generated = generate(plan_network(network), tmp_path, command="test", tool_version="0")
+    kernels = every_kernel("reference", tmp_path / "kernels")
+    flags = ["-shared", "-fPIC", "-O0", *(f"-I{path}" for path in kernels.include_folders)]
+    board = compile_board(tmp_path, "memory_board", flags, network=[*generated.sources, *kernels.files])
+    counters = np.arange(9, dtype=np.uint64)[::-1] << np.uint64(31)
+    with executor(board, network) as on_board, NumpyExecutor(plan_network(network)) as reference:
+        wanted = reference.layer_crcs(LEVELS, counters=counters)
+        np.testing.assert_array_equal(on_board.layer_crcs(LEVELS, counters=counters), wanted)
+        np.testing.assert_array_equal(on_board.layer_crcs(LEVELS), reference.layer_crcs(LEVELS))
+        for one, other in zip(on_board.run(LEVELS, counters=counters), reference.run(LEVELS, counters=counters),
+                              strict=True):  # fmt: skip
+            np.testing.assert_array_equal(one, other)
+        output, right = (one.layer_output(LEVELS[3], 1, 5 << 40) for one in (on_board, reference))
+        np.testing.assert_array_equal(output, right)
+        streamed = on_board.stream(iter(LEVELS), crcs=True, counters=iter(counters.tolist()))
+        np.testing.assert_array_equal([result.crcs for result in streamed], wanted)
+        object.__setattr__(on_board.session.facts, "max_request", 40)  # as of a board with less room
+        np.testing.assert_array_equal(on_board.layer_crcs(LEVELS, counters=counters), wanted)
 
 
 def test_bad_levels_and_layers_are_refused_before_they_are_sent(generated_board: Path) -> None:

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network, load_network, save_network
-from stq_deploy.network.ops import OP_KINDS, RequantizedOp
+from stq_deploy.network.noise import InputNoise
+from stq_deploy.network.ops import OP_KINDS, FreshNoise, RequantizedOp
 from stq_deploy.network.reference import run_outputs
 from stq_deploy.network.requantize import REQUANTIZE_KINDS
 from stq_deploy.onnx_export import network_model
 from stq_deploy.onnx_export.operations import OPERATIONS
 from stq_deploy.onnx_export.requantized import FORMS
 from stq_deploy.pipeline import Pipeline
+from stq_deploy.rewrites import add_input_noise
 from stq_deploy.zoo.shipped import resolve_model
 from tests.helpers.command_line import invoke
 from tests.helpers.covering_networks import SEEDS, covering_networks
@@ -90,8 +93,13 @@ def test_a_shipped_network_gives_the_same_logits() -> None:
 
 
 def test_every_kind_can_be_exported() -> None:
-    assert set(OPERATIONS) == set(OP_KINDS.values())
+    assert set(OPERATIONS) == set(OP_KINDS.values()) - {FreshNoise}
     assert set(FORMS) == set(REQUANTIZE_KINDS.values())
+
+
+def test_fresh_noise_is_refused() -> None:
+    with pytest.raises(StqError, match="cannot hold fresh noise"):
+        network_model(add_input_noise(random_network(3), InputNoise(2.0)))
 
 
 def test_the_onnx_dialect_needs_no_other_domain() -> None:

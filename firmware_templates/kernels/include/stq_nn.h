@@ -437,6 +437,29 @@ typedef struct {
 stq_status stq_softmax(const stq_softmax_params *params, const int32_t *table, int32_t pixels, int32_t channels,
                        const void *input, int16_t *output);
 
+/*
+ * Fresh Gaussian noise on levels, the same as `stq_deploy/network/noise.py` draws: output[i] is
+ * clamp(input[i] + noise[i], minimum, maximum), i < count. The output may be the input.
+ *
+ * The noise of element i depends only on seed, counter and i. It comes from word i mod 4 of block i div 4 of
+ * Philox4x32-10. The key is (seed_low, seed_high), and the generator's counter (i div 4, counter[0], counter[1], 0). The
+ * word's lowest bit is the sign; the number of thresholds that the other 31 bits reach is the size, in levels.
+ *
+ * `counter` is the number of the inference, its low word first: another one gives independent noise. Levels are within
+ * +-2^30, and there are at most 65,536 thresholds, so that every sum fits int32.
+ */
+typedef struct {
+    uint32_t seed_low;
+    uint32_t seed_high;
+    int32_t minimum, maximum;
+    stq_type type;
+    int32_t threshold_count;
+    const uint32_t *thresholds; /* ascending, below 2^31; may be NULL if there is none */
+} stq_noise_params;
+
+stq_status stq_noise(const stq_noise_params *params, const uint32_t *counter, int32_t count, const void *input,
+                     void *output);
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,12 +17,14 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.network import Network
+from stq_deploy.network.noise import noise_table
 from stq_deploy.network.ops import (
     AveragePool,
     Concatenate,
     Crop,
     Curve,
     ElementwiseOp,
+    FreshNoise,
     MaxPool,
     Op,
     Pad,
@@ -53,7 +55,8 @@ class Interval:
 def propagate(network: Network, x: Interval) -> dict[str, Interval]:
     """Bounds of every tensor for inputs anywhere in `x`, (N, *input shape).
 
-    With equal ends they are the levels of the reference, to the bit.
+    With equal ends they are the levels of the reference, to the bit. Of a network with fresh noise they hold for every
+    draw.
 
     Raises:
         OverflowError: the input's ends leave its range.
@@ -91,6 +94,10 @@ def op_bounds(op: Op, inputs: Sequence[Interval], types: Sequence[TensorType], o
         return _softmax(op, inputs[0])
     if isinstance(op, RISING):
         return _at_ends(op, inputs, types, output)
+    if isinstance(op, FreshNoise):
+        most = noise_table(op.sigma).largest
+        ends = (inputs[0].low - most, inputs[0].high + most)
+        return Interval(*(np.clip(end, output.minimum, output.maximum) for end in ends))
     raise StqError(
         f"no interval bounds are known of a {op.kind}",
         where=f"layer {op.name!r}",

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.certificates.classify import check_classes, classifier, near_classifier
 from stq_deploy.evaluation.certificates.families import Family, parse_family
@@ -86,12 +87,23 @@ class Certifier:
 
     @cached_property
     def _classify(self) -> ClassifyPictures:
+        self._check_answers_alike()
         opened = self._open.enter_context(open_executor(EXECUTORS[self.executor], self.program))
         return classifier(lambda levels: opened.run(levels)[0], self.program.network, self.scoring)
 
     @cached_property
     def _near(self) -> ClassifyNear:
+        self._check_answers_alike()
         return near_classifier(Nearby(self.program.network), self.scoring)
+
+    def _check_answers_alike(self) -> None:
+        if self.program.network.has_noise:
+            raise StqError(
+                "the network draws fresh noise, so no single answer to a picture can be certified",
+                where=self.program.network.input,
+                next="certify the network without `--input-noise`, where `--smoothing SIGMA` adds the noise; or ask "
+                "for `linf:N`, whose bounds hold for every draw",
+            )
 
     def answer(self, questions: Questions, progress: Progress = silent) -> tuple[list[Claim], list[Claim]]:
         """Certificates of the families, then of smoothing, in their order.

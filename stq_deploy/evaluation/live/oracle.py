@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.task import check_attackable, stated_classes
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
@@ -43,10 +44,16 @@ class NetworkOracle(Oracle):
         exchanges: every query with its answer, in order.
 
     Raises:
-        StqError: the network gives no classes, or the threshold does not fit its output.
+        StqError: the network draws fresh noise or gives no classes, or the threshold does not fit its output.
     """
 
     def __init__(self, network: Network, run: RunQueries, threshold: float | None = None) -> None:
+        if network.has_noise:
+            raise StqError(
+                "the network draws fresh noise, and a live attack compares every answer with the host twin's",
+                where=network.input,
+                next="attack the Keras model with `--defence rnd:SIGMA`, which draws the same noise",
+            )
         check_attackable(network.output_format)
         stated_classes(network.output_format, threshold)
         own = network.output_format.threshold

@@ -16,6 +16,9 @@ Batch = npt.NDArray[np.int64]
 """Integers (N, ...) of a batch; int64 so that no reference computation can overflow silently."""
 
 
+Counters = npt.NDArray[np.uint64]
+"""The number of each sample of a batch, (N,), on which fresh noise depends (`ops/noise.py`)."""
+
 UNNAMED: tuple[str, tuple[str, ...], str, tuple[str, ...]] = ("", (), "", ())
 """Name, inputs, output and sources of an op that has none yet: `Pad(*UNNAMED, before=..., after=...)`."""
 
@@ -44,6 +47,12 @@ class Op:
     def run(self, inputs: Sequence[Batch], types: Sequence[TensorType], output: TensorType) -> Batch:
         """Output levels for a batch of input levels."""
         raise TypeError(f"{type(self).__name__} does not define run")
+
+    def run_at(
+        self, inputs: Sequence[Batch], types: Sequence[TensorType], output: TensorType, counters: Counters
+    ) -> Batch:
+        """`run` for samples with these counters; only fresh noise depends on them."""
+        return self.run(inputs, types, output)
 
     def check(self, types: Sequence[TensorType], output: TensorType) -> None:
         """Raise ValueError when shapes, ranges or attributes contradict each other."""

@@ -16,6 +16,7 @@ from stq_deploy.network.ops import (
     Curve,
     Dense,
     DepthwiseConvolve,
+    FreshNoise,
     Maximum,
     MaxPool,
     Minimum,
@@ -35,6 +36,7 @@ from stq_deploy.program.kernels.depthwise_lanes import DepthwiseLanesKernels
 from stq_deploy.program.kernels.elementwise import MultiplyKernels, RescaleKernels, ScaledKernels
 from stq_deploy.program.kernels.gather import GatherKernels
 from stq_deploy.program.kernels.movement import ConcatenateKernels, CropKernels, PadKernels, UpsampleKernels
+from stq_deploy.program.kernels.noise import NoiseKernels
 from stq_deploy.program.kernels.pool import AveragePoolKernels, MaxPoolKernels
 from stq_deploy.program.kernels.softmax import SoftmaxKernels
 from stq_deploy.program.kernels.spec import Kernel, KernelSpec
@@ -52,6 +54,7 @@ FAMILIES: tuple[KernelSpec[Any], ...] = (
     RescaleKernels(Rescale), ScaledKernels(Add), ScaledKernels(Maximum), ScaledKernels(Minimum),
     MultiplyKernels(Multiply),
     PadKernels(Pad), CropKernels(Crop), UpsampleKernels(Upsample), ConcatenateKernels(Concatenate),
+    NoiseKernels(FreshNoise),
 )  # fmt: skip
 """Every family of kernels; of those that can run an op equally fast, an earlier one is preferred."""
 

@@ -20,6 +20,7 @@ _COUNTERS = struct.Struct("<7I")
 _REJECT = struct.Struct("<HHI")
 _ERROR = struct.Struct("<HHI")
 _U32 = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
 _U32_U32 = struct.Struct("<II")
 _READ_OUTPUT = struct.Struct("<III")
 
@@ -157,9 +158,14 @@ def hello_payload(nonce: int) -> bytes:
     return _U32.pack(nonce)
 
 
-def infer_payload(flags: InferFlags, levels: bytes = b"") -> bytes:
-    """`levels`: all of a sample's, or none if INPUT requests have sent them."""
-    return _U32.pack(flags) + levels
+def infer_payload(flags: InferFlags, levels: bytes = b"", counter: int | None = None) -> bytes:
+    """The payload of INFER.
+
+    Args:
+        levels: all of a sample's, or none if INPUT requests have sent them.
+        counter: of the sample, if the network has fresh noise.
+    """
+    return _U32.pack(flags) + _counter(counter) + levels
 
 
 def input_payload(offset: int, levels: bytes) -> bytes:
@@ -167,9 +173,13 @@ def input_payload(offset: int, levels: bytes) -> bytes:
     return _U32.pack(offset) + levels
 
 
-def run_to_layer_payload(layer: int, levels: bytes = b"") -> bytes:
-    """`levels` as for `infer_payload`."""
-    return _U32.pack(layer) + levels
+def run_to_layer_payload(layer: int, levels: bytes = b"", counter: int | None = None) -> bytes:
+    """`levels` and `counter` as for `infer_payload`."""
+    return _U32.pack(layer) + _counter(counter) + levels
+
+
+def _counter(counter: int | None) -> bytes:
+    return b"" if counter is None else _U64.pack(counter)
 
 
 def read_output_payload(output: int, offset: int, length: int) -> bytes:

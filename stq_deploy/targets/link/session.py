@@ -118,6 +118,7 @@ class Session:
         crcs: bool = False,
         layer_cycles: bool = False,
         others: Sequence[int] = (),
+        counters: Iterable[int] | None = None,
     ) -> Iterator[Inference]:
         """Run samples, in order; yields each result as soon as it and all before it have arrived.
 
@@ -128,6 +129,7 @@ class Session:
             crcs: ask for the CRC-32 of every layer's output.
             layer_cycles: ask for the cycles of every layer.
             others: bytes of each output after the first, to read them from the same inference.
+            counters: of a network with fresh noise, one for each sample, drawn after it; None for other networks.
 
         Raises:
             ValueError: a sample of another size or type.
@@ -139,11 +141,12 @@ class Session:
         # One operation a sample: the next sample's input ends the reading, and a reset forgets what was run.
         following = tuple(itertools.chain.from_iterable(reads))
 
-        def operation(levels: Levels) -> _RequestGroup:
-            run = self._with_input(FrameType.INFER, lambda data: messages.infer_payload(flags, data), levels)
+        def operation(levels: Levels, counter: int | None) -> _RequestGroup:
+            run = self._with_input(FrameType.INFER, lambda data: messages.infer_payload(flags, data, counter), levels)
             return _RequestGroup((*run.requests, *following))
 
-        for answers in self._perform_all(operation(levels) for levels in samples):
+        numbered = zip(samples, itertools.repeat(None) if counters is None else counters)  # noqa: B905 - one is endless
+        for answers in self._perform_all(operation(levels, counter) for levels, counter in numbered):
             inferred = len(answers) - len(following)
             pieces = iter(answers[inferred:])
             outputs = [b"".join(itertools.islice(pieces, len(one))) for one in reads]
@@ -151,11 +154,14 @@ class Session:
             inference = messages.parse_inference(answers[inferred - 1], flags, self.facts)
             yield replace(inference, others=tuple(outputs))
 
-    def layer_output(self, levels: Levels, layer: int, *, output_bytes: int | None = None) -> bytes:
+    def layer_output(
+        self, levels: Levels, layer: int, *, output_bytes: int | None = None, counter: int | None = None
+    ) -> bytes:
         """Run one sample up to `layer`; the bytes of that layer's output as in the board's memory.
 
         Args:
             output_bytes: their number, if the caller knows the network.
+            counter: the sample's, for a network with fresh noise.
 
         Raises:
             WrongBoardError: the board states another number of bytes.
@@ -164,7 +170,9 @@ class Session:
         """
         if not 0 <= layer < self.facts.layer_count:
             raise ValueError(f"the network has {self.facts.layer_count} layers, no layer {layer}")
-        run = self._with_input(FrameType.RUN_TO_LAYER, lambda data: messages.run_to_layer_payload(layer, data), levels)
+        run = self._with_input(
+            FrameType.RUN_TO_LAYER, lambda data: messages.run_to_layer_payload(layer, data, counter), levels
+        )
         size = self.layer(layer).output_bytes
         if output_bytes is not None and size != output_bytes:
             raise contradiction(f"bytes of output of layer {layer}", size, output_bytes, where=self._transport.name)

@@ -70,7 +70,12 @@ class FakeBoard:
         self.lies_at, self.fails_at, self.answered = lies_at, fails_at, 0
 
     def stream(
-        self, samples: Iterable[np.ndarray], *, layer_cycles: bool = False, all_outputs: bool = False
+        self,
+        samples: Iterable[np.ndarray],
+        *,
+        layer_cycles: bool = False,
+        all_outputs: bool = False,
+        counters: Iterable[int] | None = None,
     ) -> Iterator[Inference]:
         for levels in samples:
             if self.answered == self.fails_at:

@@ -21,7 +21,7 @@ _COMPILE_TIMEOUT_S = 300.0
 
 
 def build_kernel_program(compiler: Compiler, implementation: str, folder: Path) -> Path:
-    """Compile and link every kernel of one implementation, the noise and the run-time, with the firmware's flags.
+    """Compile and link every kernel of one implementation and the run-time, with the firmware's flags.
 
     Args:
         implementation: one of `IMPLEMENTATIONS`.
@@ -36,7 +36,7 @@ def build_kernel_program(compiler: Compiler, implementation: str, folder: Path) 
     if implementation not in IMPLEMENTATIONS:
         raise StqError(f"there are no kernels named {implementation!r}", next=f"choose {' or '.join(IMPLEMENTATIONS)}")
     kernels = every_kernel(implementation, folder)
-    beside = [path for name in ("noise", "runtime") for path in sorted((firmware_templates() / name).glob("*.c"))]
+    beside = sorted((firmware_templates() / "runtime").glob("*.c"))
     sources = [*kernels.files, *beside]
     includes = [f"-I{path}" for path in kernels.include_folders]
     common = [

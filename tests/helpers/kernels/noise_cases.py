@@ -36,11 +36,15 @@ NOISES = [
 ]
 
 
-def noise_params(seed: int, counter: int, sigma: float, dtype: str, bounds: tuple[int, int]) -> Struct:
+def noise_params(seed: int, sigma: float, dtype: str, bounds: tuple[int, int]) -> Struct:
     """The kernel's parameters; words beyond 31 bits stay unsigned."""
-    words = [seed & 0xFFFFFFFF, seed >> 32, counter & 0xFFFFFFFF, counter >> 32]
     thresholds = noise_table(sigma).thresholds
-    return Struct((*words, *bounds, TYPES[dtype], len(thresholds), thresholds))
+    return Struct((seed & 0xFFFFFFFF, seed >> 32, *bounds, TYPES[dtype], len(thresholds), thresholds))
+
+
+def counter_words(counter: int) -> np.ndarray:
+    """The kernel's counter: uint32 (2,), the low word first."""
+    return np.array([counter & 0xFFFFFFFF, counter >> 32], np.uint32)
 
 
 def run_noise(library: KernelLibrary, case: NoiseCase, in_place: bool) -> None:
@@ -52,6 +56,7 @@ def run_noise(library: KernelLibrary, case: NoiseCase, in_place: bool) -> None:
     noise = gaussian_levels(*case.key, (case.count,), case.sigma)
     expected = add_noise(levels, noise, *bounds).astype(case.dtype)
     output = levels if in_place else np.zeros_like(levels)
-    params = noise_params(*case.key, case.sigma, case.dtype, bounds)
-    assert library.call("stq_gaussian_noise", params, case.count, levels, output) == OK
+    seed, counter = case.key
+    params = noise_params(seed, case.sigma, case.dtype, bounds)
+    assert library.call("stq_noise", params, counter_words(counter), case.count, levels, output) == OK
     assert output.tobytes() == expected.tobytes()

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gaussian noise on input levels: a counter-based generator, and a table of thresholds. */
-#include <stddef.h>
-
-#include "stq_gaussian_noise.h"
+/* Gaussian noise on levels: a counter-based generator, and a table of thresholds. */
+#include "internal/stq_nn_arguments.h"
 #include "internal/stq_nn_elements.h"
 
 #define STQ_PHILOX_ROUNDS 10
@@ -47,10 +45,11 @@ static int32_t stq_reached(const uint32_t *thresholds, int32_t count, uint32_t s
     return low;
 }
 
-stq_status stq_gaussian_noise(const stq_noise_params *params, int32_t count, const void *input, void *output)
+stq_status stq_noise(const stq_noise_params *params, const uint32_t *counter, int32_t count, const void *input,
+                     void *output)
 {
-    if (params == NULL || count <= 0 || input == NULL || output == NULL || params->minimum > params->maximum ||
-        (params->type != STQ_S8 && params->type != STQ_S16 && params->type != STQ_S32) || params->threshold_count < 0 ||
+    if (params == NULL || counter == NULL || count <= 0 || input == NULL || output == NULL ||
+        params->minimum > params->maximum || !stq_type_valid(params->type) || params->threshold_count < 0 ||
         params->threshold_count > STQ_MOST_THRESHOLDS || (params->threshold_count > 0 && params->thresholds == NULL)) {
         return STQ_ARGUMENT_ERROR;
     }
@@ -59,8 +58,8 @@ stq_status stq_gaussian_noise(const stq_noise_params *params, int32_t count, con
     for (int32_t i = 0; i < count; i++) {
         if (i % STQ_PHILOX_WORDS == 0) {
             words[0] = (uint32_t)(i / STQ_PHILOX_WORDS);
-            words[1] = params->counter_low;
-            words[2] = params->counter_high;
+            words[1] = counter[0];
+            words[2] = counter[1];
             words[3] = 0;
             stq_philox(words, params->seed_low, params->seed_high);
         }
