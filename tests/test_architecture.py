@@ -229,6 +229,7 @@ def test_a_dictionary_of_anything_is_found_wherever_it_is_mentioned(tmp_path: Pa
 
 COMPOSED = {
     "plan_network": {"pipeline/steps.py", "program/plan.py", "rewrites/packed_activations.py"},
+    "add_input_noise": {"pipeline/steps.py", "rewrites/input_noise.py"},
     "drop_unread_units": {"pipeline/steps.py", "rewrites/unread_units.py"},
     "pack_activations": {"pipeline/steps.py", "rewrites/packed_activations.py"},
     "decide": {"pipeline/steps.py", "lowering/lower.py", "lowering/decide/nodes.py"},

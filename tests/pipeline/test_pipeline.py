@@ -22,7 +22,10 @@ from stq_deploy.zoo.shipped import DEFAULT_MODEL
 from tests.helpers.command_line import invoke, json_of
 from tests.helpers.model_files import ModelDraft, random
 
-NAMES = ["read", "quantize-after-training", "decide", "emit", "drop-unread-units", "pack-activations", "plan"]
+NAMES = [
+    "read", "quantize-after-training", "decide", "emit", "add-input-noise", "drop-unread-units",
+    "pack-activations", "plan",
+]  # fmt: skip
 FEATURES = np.random.default_rng(0).uniform(-2, 2, (64, 4)).astype(np.float32)
 OPTIONS = ("--post-training", "int8", "--calibrate")
 
