@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stq_deploy.research.attacks.base import Setting
+from stq_deploy.research.attacks.base import AttackSetting
 from stq_deploy.research.attacks.defence import RandomNoise
 
 
@@ -23,7 +23,7 @@ class AttackRecord:
     """
 
     name: str
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, AttackSetting]
     threat_model: str
     unit: str | None = None
     largest_change: Mapping[str, float] | None = None
