@@ -35,6 +35,7 @@ FIGURES = [
     "build_schemes",
     "check_cycles",
     "compare_emulators",
+    "emulated_rate",
     "mlperf_few_bits",
     "mlperf_tiny",
 ]
