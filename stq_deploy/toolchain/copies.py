@@ -8,6 +8,7 @@ is no cache.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stq_deploy.program import RAM_PER_TIME, Program
@@ -31,15 +32,17 @@ class CopyRule:
     cycles: int
     copies_all: bool
 
-    def pays(self, part: Part, ram_bytes: int) -> bool:
-        """Whether a copy is made.
+    def pays(self, parts: Sequence[Part], ram_bytes: int) -> bool:
+        """Whether a copy of these parts together is made.
 
         Args:
             ram_bytes: of the firmware without copies.
         """
-        if self.copies_all or part.bytes == 0:
+        size = sum(part.bytes for part in parts)
+        if self.copies_all or size == 0:
             return True
-        return RAM_PER_TIME * saved_cycles(part, self.board) * ram_bytes >= part.bytes * self.cycles
+        saved = sum(saved_cycles(part, self.board) for part in parts)
+        return RAM_PER_TIME * saved * ram_bytes >= size * self.cycles
 
 
 def copy_rule(program: Program, board: Board) -> CopyRule:

@@ -16,8 +16,8 @@ from stq_deploy.targets.boards import Board, Memory
 from stq_deploy.toolchain.elf import Image, Section
 from stq_deploy.toolchain.parts import ARENA_SECTION, SCRATCH_SECTION, Part, PartGroup, candidates
 
-Pays = Callable[[Part, int], bool]
-"""Whether a copy of a part is worth its RAM, given the bytes of RAM without copies."""
+Pays = Callable[[Sequence[Part], int], bool]
+"""Whether a copy of parts together is worth its RAM, given the bytes of RAM without copies."""
 MEASURING_BYTES = 64 << 20
 """Size that every memory is given for the link that only measures; no firmware overflows it."""
 ALIGNMENT = 32
@@ -188,7 +188,7 @@ def place(
     board: Board,
     needs: Sequence[LayerNeeds],
     asked: Iterable[str],
-    pays: Pays = lambda _part, _ram_bytes: True,
+    pays: Pays = lambda _parts, _ram_bytes: True,
 ) -> Placement:
     """Choose a memory for every part, by the sizes in a measuring link.
 
@@ -196,8 +196,8 @@ def place(
         image: of the measuring link.
         needs: of every layer.
         asked: groups whose memories the user chose.
-        pays: whether a copy in faster memory is worth its RAM, given the bytes of RAM without copies. It is not asked
-            about groups whose memories the user chose.
+        pays: whether a copy of parts in faster memory is worth its RAM, given the bytes of RAM without copies. Its
+            answer does not count for groups whose memories the user chose.
 
     Raises:
         StqError: something does not fit; by how much, where, and the largest layers.
@@ -217,14 +217,16 @@ def place(
     free[run.name] += sum(_taken(part) for part in constants)
     in_ram = [part for part in parts if part.group in ("arena", "scratch")]
     ram_bytes += sum(_taken(part) for part in in_ram)
-    idle = frozenset((part.group, part.name) for part in parts if part not in in_ram and not pays(part, ram_bytes))
+    code = [part for part in parts if part.group == "kernels"]
+    # Functions call each other, and a call from one memory to another takes a veneer: all of them move, or none.
+    copied = [code, *([part] for part in constants)]
+    idle = frozenset((part.group, part.name) for one in copied if not pays(one, ram_bytes) for part in one)
     room_left = _Room(board, needs, free, frozenset(asked), idle)
     try:
         placed, room_left = room_left.take(_hottest_first(in_ram))
     except StqError:
         # The hottest may have taken the only room of a large one. What fails now does not fit at all.
         placed, room_left = room_left.take(sorted(in_ram, key=lambda part: -part.bytes))
-    code = [part for part in parts if part.group == "kernels"]
     for group in (code, constants):
         more, room_left = room_left.take_constants(_hottest_first(group))
         placed += more

@@ -57,9 +57,16 @@ def test_what_a_board_does_not_state_counts_as_much(board: Board) -> None:
 def test_ten_percent_of_the_ram_are_worth_one_percent_of_the_time(board: Board) -> None:
     part = code(3200, 10)  # saves 18,000 cycles
     ram = 32_000  # of which the copy is a tenth
-    assert CopyRule(board, 1_800_000, False).pays(part, ram)
-    assert not CopyRule(board, 1_800_001, False).pays(part, ram)
-    assert CopyRule(board, 10**12, True).pays(part, ram)
+    assert CopyRule(board, 1_800_000, False).pays([part], ram)
+    assert not CopyRule(board, 1_800_001, False).pays([part], ram)
+    assert CopyRule(board, 10**12, True).pays([part], ram)
+
+
+def test_parts_are_judged_together(board: Board) -> None:
+    good, poor = code(320, 10), code(3200, 1)  # they save 1,800 cycles each
+    ram = 35_200  # ten times their bytes
+    assert CopyRule(board, 360_000, False).pays([good, poor], ram)
+    assert not CopyRule(board, 360_001, False).pays([good, poor], ram)
 
 
 def test_ram_does_not_count_where_kernels_are_chosen_for_speed(board: Board, network: Network) -> None:

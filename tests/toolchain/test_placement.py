@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from stq_deploy.toolchain.elf import Image, Section, read_image
 from stq_deploy.toolchain.parts import Part, PartGroup
 from stq_deploy.toolchain.placement import (
     LayerNeeds,
+    Pays,
     Placement,
     extents,
     linked_bytes,
@@ -64,13 +66,18 @@ def function(name: str, size: int, work: int) -> Part:
 
 
 def placed(
-    board: Board, *parts: Part, flash: int | None = None, asked: dict[str, list[str]] | None = None
+    board: Board,
+    *parts: Part,
+    flash: int | None = None,
+    asked: dict[str, list[str]] | None = None,
+    pays: Pays = lambda _parts, _ram_bytes: True,
 ) -> Placement:
     """Place parts, and nothing for arena and scratch if there are none.
 
     Args:
         flash: bytes of the measuring link's image; by default `OTHER_FLASH` and what the parts need.
         asked: memories that the user chose.
+        pays: whether a copy is worth its RAM.
     """
     groups = {part.group for part in parts}
     parts = (*parts, *(p for p in (activations(0), scratch(0)) if p.group not in groups))
@@ -90,7 +97,7 @@ def placed(
         (),
         0,
     )
-    return place(parts, image, with_places(board, asked or {}), LAYERS, asked or {})
+    return place(parts, image, with_places(board, asked or {}), LAYERS, asked or {}, pays)
 
 
 def where(placement: Placement, group: PartGroup) -> dict[str, str]:
@@ -115,6 +122,20 @@ def where(placement: Placement, group: PartGroup) -> dict[str, str]:
 def test_the_first_memory_with_room_is_taken(board: Board, arena: int, needed: int, memories: tuple[str, str]) -> None:
     found = placed(board, activations(arena), scratch(needed))
     assert (found.memory_of("arena"), found.memory_of("scratch")) == memories
+
+
+@pytest.mark.parametrize(("worth", "memory"), [(True, "itcm"), (False, "flash_bank1")])
+def test_functions_move_together_or_not_at_all(board: Board, worth: bool, memory: str) -> None:
+    """A call from one memory to another would go through a veneer, once for each call."""
+    asked = []
+
+    def pays(parts: Sequence[Part], ram_bytes: int) -> bool:
+        asked.append([part.name for part in parts])
+        return worth
+
+    found = placed(board, function("hot", 64, 10**9), function("cold", 3000, 1), constants("fc", 80, 9), pays=pays)
+    assert where(found, "kernels") == {"hot": memory, "cold": memory}
+    assert asked == [["hot", "cold"], ["fc"]]
 
 
 def test_of_two_that_do_not_fit_together_the_hotter_gets_the_faster_memory(board: Board) -> None:
