@@ -75,11 +75,11 @@ def bench(compiler_name: str | None, kernels: str, data: Path | None, json_path:
             "kernels": kernels,
             "compiler": compiler.version,
             "compile_flags": list(compiler.compile_flags),
-            "compared_layers": [m.as_json() for m in compared],
-            "stq_network": [m.as_json() for m in network],
+            "compared_layers": [m.to_json() for m in compared],
+            "stq_network": [m.to_json() for m in network],
             "stq_network_sum": {"macs": macs, "instructions": instructions, "estimated_cycles": cycles},
             "board": BOARD,
-            "networks": [one.as_json() for one in networks],
+            "networks": [one.to_json() for one in networks],
         }
         write_figures(json_path, document)
 

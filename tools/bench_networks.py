@@ -53,7 +53,7 @@ class NetworkFigures:
     def cycles_per_mac(self) -> float:
         return self.estimated_cycles / self.macs
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"estimated_cycles_per_mac": round(self.cycles_per_mac, 4)}
 
 

@@ -124,7 +124,7 @@ def _timed(answer: Callable[[], Claim], name: str) -> tuple[Claim, float]:
 
 def _compact(claim: Claim, seconds: float) -> dict[str, Any]:
     """The certificate with one character or number a sample."""
-    found = claim.as_json()
+    found = claim.to_json()
     samples = found.pop("samples")
     if "radius" in samples[0]:
         found["radii"] = [round(one["radius"], 3) if one["certified"] == one["label"] else 0 for one in samples]

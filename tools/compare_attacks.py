@@ -69,7 +69,7 @@ class Job:
     library: str
     steps: int = 1
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         job = {"attack": self.ours.name, "norm": self.ours.norm, "eps": self.ours.eps}
         return {**job, "library": self.library, "steps": self.steps, "searches": SEARCHES}
 
@@ -206,7 +206,7 @@ def reference(
     with tempfile.TemporaryDirectory(prefix="stq-attacks-") as name:
         folder = Path(name)
         (folder / "network.json").write_text(json.dumps(layers))
-        (folder / "jobs.json").write_text(json.dumps([job.as_json() for job in chosen]))
+        (folder / "jobs.json").write_text(json.dumps([job.to_json() for job in chosen]))
         np.savez(folder / "arrays.npz", **arrays)  # type: ignore[arg-type]
         np.savez(folder / "samples.npz", x=x, y=y)
         subprocess.run([python, HERE / "compare_attacks_torch.py", folder], check=True)

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
             firmware = build_afresh(program, board, folder)
             built = resource.getrusage(resource.RUSAGE_CHILDREN)
             with open_emulated(board, firmware, count=options.boards) as executors:
-                found = attack_live(executors, samples, attack, Path(folder)).as_json()
+                found = attack_live(executors, samples, attack, Path(folder)).to_json()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = [r.ru_utime + r.ru_stime for r in (before, built, after)]
         row = {

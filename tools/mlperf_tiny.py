@@ -270,9 +270,9 @@ def _score(task: Task, folder: Path) -> dict[str, Any]:
         more = {}
         for name, samples in task.more.items():
             click.echo(f"  {name}, {len(samples):,} samples:")
-            more[name] = _score_on_host(task, host, floats, samples)[0].as_json(HOST)
+            more[name] = _score_on_host(task, host, floats, samples)[0].to_json(HOST)
     return {
-        **shown.as_json(EMULATED),
+        **shown.to_json(EMULATED),
         "board_mismatches": len(comparison.differing_logits),
         "host_mismatches": len(mismatches(host_logits, comparison.reference)),
         "more": more,
@@ -315,12 +315,12 @@ class _Shown:
         flips = "" if name == FLOAT else f", {self._differing(name, FLOAT)} differ from the float model"
         click.echo(f"  {name:20} {self.accuracies[name]}{flips}")
 
-    def as_json(self, ours: str) -> dict[str, Any]:
+    def to_json(self, ours: str) -> dict[str, Any]:
         """What there is, and how far the executor named `ours` is from both references, in points of accuracy."""
         shares = {name: accuracy.share for name, accuracy in self.accuracies.items()}
         return {
             "samples": len(self.y),
-            "accuracy": {name: accuracy.as_json() for name, accuracy in self.accuracies.items()},
+            "accuracy": {name: accuracy.to_json() for name, accuracy in self.accuracies.items()},
             "predictions_differing_from_float": {name: self._differing(name, FLOAT) for name in self.classes},
             "predictions_differing_from_reference": {name: self._differing(name, REFERENCE) for name in self.classes},
             "points_from_float": round(100 * (shares[ours] - shares[FLOAT]), 3),

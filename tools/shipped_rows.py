@@ -58,10 +58,10 @@ def shipped_row(
         "variant": config.variant,
         "scheme": config.scheme,
         "dataset": config.dataset,
-        "float": floating.as_json(),
-        "integer": integer.as_json(),
+        "float": floating.to_json(),
+        "integer": integer.to_json(),
         "predictions_differing_from_float": int((classes != predictions).sum()),
-        "board": Accuracy.of(found, part.y).as_json()
+        "board": Accuracy.of(found, part.y).to_json()
         | {"name": board.name, "differing": int((found != expected).sum())},
         "bytes": {
             "qstats": firmware.figures.qstats_bytes,

@@ -107,5 +107,5 @@ def attack_live_boards(
                 soft_wrap=True,
             )
     if as_json:
-        files = [{"file": str(paths[found.attack.name]), **found.as_json()} for found in done]
+        files = [{"file": str(paths[found.attack.name]), **found.to_json()} for found in done]
         print_json({"model": net.network.name, "attacks": files})

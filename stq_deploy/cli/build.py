@@ -110,7 +110,7 @@ def build(
             "scratch_bytes": program.separate_scratch_bytes,
             "holds_scratch": bool(program.arena.scratch),
         }
-        choices = [option.as_json() for option in kernel_options(program)]
+        choices = [option.to_json() for option in kernel_options(program)]
         print_json(result.to_json() | {"folder": str(result.folder), "arena": arena, "kernel_choices": choices})
     else:
         console = result_console(as_json)

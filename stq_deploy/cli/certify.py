@@ -111,8 +111,8 @@ def certify(
         "source": source,
         "source_indices": pictures.metadata.get("source_indices"),
         "executor": executor,
-        "families": [certificate.as_json() for certificate in proved],
-        "smoothing": [certificate.as_json() for certificate in smoothed],
+        "families": [certificate.to_json() for certificate in proved],
+        "smoothing": [certificate.to_json() for certificate in smoothed],
     }
     if out is not None:
         write_whole(out, json.dumps(record, indent=1) + "\n")

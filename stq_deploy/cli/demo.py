@@ -100,8 +100,8 @@ def demo(
     print_costs(screen, found.summary)
     screen.print(f"Report: {report}", soft_wrap=True)
     if as_json:
-        beside = {} if robust is None else {"robust": robust.as_json()}
-        print_json(found.as_json() | beside | {"report": str(report)})
+        beside = {} if robust is None else {"robust": robust.to_json()}
+        print_json(found.to_json() | beside | {"report": str(report)})
     sys.exit(0 if found.agrees and (robust is None or robust.agrees) else 1)
 
 

@@ -134,10 +134,10 @@ def evaluate(
                 "task": str(scoring.task),
                 "metric": score.metric,
                 "notes": [*scoring.notes, *filter(None, [scored.note])],
-                **score.as_json(),
+                **score.to_json(),
                 **({} if noise is None else {"noise": _noise_json(noise, noise_seed, scores)}),
-                **({"own_noise": {"draws": [one.as_json() for one in scores if one]}} if scored.has_noise else {}),
-                "after_input_quantization": None if rounded is None else rounded.as_json(),
+                **({"own_noise": {"draws": [one.to_json() for one in scores if one]}} if scored.has_noise else {}),
+                "after_input_quantization": None if rounded is None else rounded.to_json(),
                 "samples_outside_domain": found.outside,
                 "seconds": seconds,
             }
@@ -187,7 +187,7 @@ def _with_noise(noise: InputNoise, format: InputFormat, draw: int, levels: Level
 
 def _noise_json(sigma: float, seed: int, scores: list[Score | None]) -> dict[str, Any]:
     """For --json: the score of each draw."""
-    draws = [None if score is None else score.as_json() for score in scores]
+    draws = [None if score is None else score.to_json() for score in scores]
     return {"sigma_levels": sigma, "seed": seed, "draws": draws}
 
 

@@ -83,7 +83,7 @@ def profile(
         if port is not None:
             found = found.beside(count_on_board(board, firmware, port, levels))
     if as_json:
-        print_json(found.as_json() | {"build": str(firmware.folder)})
+        print_json(found.to_json() | {"build": str(firmware.folder)})
     else:
         _print(result_console(as_json), found)
 

@@ -119,7 +119,7 @@ def run(
     print_costs(screen, summary)
     screen.print(f"Report: {report}", soft_wrap=True)
     if as_json:
-        print_json(summary.as_json() | {"report": str(report)})
+        print_json(summary.to_json() | {"report": str(report)})
     sys.exit(0 if summary.agrees else 1)
 
 

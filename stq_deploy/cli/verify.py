@@ -108,7 +108,7 @@ def verify(
     console.print(f"{outside_text(inputs.outside, len(levels))}.")
     if as_json:
         print_json(
-            _as_json(network, found, skipped, floats) | inputs.as_json() | {"float_engine": engine, "note": note}
+            _as_json(network, found, skipped, floats) | inputs.to_json() | {"float_engine": engine, "note": note}
         )
     sys.exit(1 if found.differing_layers else 0)
 
@@ -218,5 +218,5 @@ def _as_json(
             for row in found.rows
         ],
         "differences": [dataclasses.asdict(difference) for difference in found.differences],
-        "float": floats.as_json() if floats else None,
+        "float": floats.to_json() if floats else None,
     }

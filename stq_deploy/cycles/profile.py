@@ -181,7 +181,7 @@ class Profile:
             notes.append(f"{blind:,} loads and stores ran after the sampling; each counts as a bank conflict.")
         return tuple(notes)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The profile for --json; the name of an estimated time or energy begins with `estimated`."""
         counted = self.counted
         return {
@@ -195,10 +195,10 @@ class Profile:
             "estimated_mj": self.millijoules,
             "counted": counted and {"unit": str(counted.unit), "sum": sum(counted.layers), "of": counted.inferences},
             "notes": list(self.notes),
-            "layers": [self._layer_as_json(index, one) for index, one in enumerate(self.layers)],
+            "layers": [self._layer_to_json(index, one) for index, one in enumerate(self.layers)],
         }
 
-    def _layer_as_json(self, index: int, one: LayerProfile) -> dict[str, Any]:
+    def _layer_to_json(self, index: int, one: LayerProfile) -> dict[str, Any]:
         per_mac = one.cycles_per_mac
         return {
             "layer": one.layer.name,

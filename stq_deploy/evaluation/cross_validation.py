@@ -274,4 +274,4 @@ def _read_scores(path: Path, training: RunSettings, attacks: FoldAttacks) -> Fol
 
 
 def _scores_to_json(scores: FoldScores) -> dict[str, Any]:
-    return {name: score.as_json() for name, score in scores.items()}
+    return {name: score.to_json() for name, score in scores.items()}

@@ -54,9 +54,9 @@ class Demo:
         """Whether board and reference are equal in every logit and every layer."""
         return self.summary.agrees and self.layers.differing_layers == 0
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and run.json."""
-        found = self.summary.as_json()
+        found = self.summary.to_json()
         for result, score in zip(found["results"], self.host, strict=True):
             result["all_samples"] = {
                 "samples": score.samples,

@@ -72,7 +72,7 @@ class FloatComparison:
         """Sum over all layers of one of `FloatLayer`'s counts."""
         return sum(getattr(layer, what) for layer in self.layers)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json."""
         kinds = ("rounding", "inherited", "unexplained")
         return {
@@ -80,7 +80,7 @@ class FloatComparison:
             "differing_activations": self.total("differing"),
             **{kind: self.total(kind) for kind in kinds},
             "activations": self.total("total"),
-            **self.predictions.as_json(),
+            **self.predictions.to_json(),
             "differing_predictions_after_input_quantization": self.on_levels.differing,
             "rms_output_difference_after_input_quantization": self.on_levels.rms,
             "layers": [

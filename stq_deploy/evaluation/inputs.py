@@ -26,7 +26,7 @@ class Inputs:
     levels: Levels
     outside: int
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json."""
         return {"samples_outside_domain": self.outside}
 

@@ -35,7 +35,7 @@ class Predictions:
             f"Outputs differ from the float model's by {self.rms:.3g} (root mean square), at most {self.largest:.3g}."
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json."""
         return {
             "task": self.task.split(":")[0],

@@ -49,12 +49,12 @@ class QuantizationNoise:
     layers: tuple[NoiseLayer, ...]
     predictions: Predictions
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json."""
         return {
             "samples": self.samples,
             "layers": [asdict(layer) for layer in self.layers],
-            **self.predictions.as_json(),
+            **self.predictions.to_json(),
             "explanation": EXPLANATION,
         }
 

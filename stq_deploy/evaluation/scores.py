@@ -37,7 +37,7 @@ class Score(Protocol):
         """95 % interval of the figure, where its samples are independent."""
         ...
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and run.json."""
         ...
 
@@ -76,7 +76,7 @@ class Accuracy:
     def interval(self) -> tuple[float, float]:
         return wilson_interval(self.correct, self.total)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and run.json."""
         low, high = self.interval
         return {
@@ -128,7 +128,7 @@ class LabelScore:
     def interval(self) -> tuple[float, float] | None:
         return self.whole.interval
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and run.json."""
         low, high = self.whole.interval
         return {
@@ -180,7 +180,7 @@ class PlaceScore:
     def interval(self) -> tuple[float, float] | None:
         return None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and run.json."""
         return {
             "correct": self.correct,
@@ -223,7 +223,7 @@ class ErrorScore:
     def interval(self) -> tuple[float, float] | None:
         return None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and run.json."""
         return {
             "mean_squared_error": self.mean_squared,
@@ -272,9 +272,9 @@ class AnomalyScore:
     def interval(self) -> tuple[float, float] | None:
         return None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and run.json."""
-        return {"auc": self.auc, "normal": self.normal, "anomalous": self.anomalous, **self.error.as_json()}
+        return {"auc": self.auc, "normal": self.normal, "anomalous": self.anomalous, **self.error.to_json()}
 
     def __str__(self) -> str:
         auc = "not defined, one kind of label alone" if self.auc is None else f"{self.auc:.4f}"

@@ -109,7 +109,7 @@ class Comparison:
         """
         return self.scoring.confusion(self.board_answers, self.samples)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """One entry of `results`; of each column the score's figure and interval, None where unknown."""
         found: dict[str, Any] = {
             "attack": self.attack,
@@ -126,7 +126,7 @@ class Comparison:
         flips, board = self.float_flips, self.board_score
         return found | {
             "metric": None if board is None else board.metric,
-            "board_score": None if board is None else board.as_json(),
+            "board_score": None if board is None else board.to_json(),
             "board_reference_mismatches": len(self.differing_predictions),
             "board_reference_logit_mismatches": len(self.differing_logits),
             "differing_samples": [int(i) for i in self.differing_logits],
@@ -194,7 +194,7 @@ class RunSummary:
         counts = [layer.instructions for layer in self.layers]
         return None if not counts or None in counts else sum(n for n in counts if n is not None)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and run.json."""
         firmware = self.firmware
         return {
@@ -205,7 +205,7 @@ class RunSummary:
             "build_id": firmware.build_id,
             "samples": self.samples,
             "samples_run": self.samples_run,
-            "results": [c.as_json() for c in self.comparisons],
+            "results": [c.to_json() for c in self.comparisons],
             "flash_bytes": firmware.flash_bytes,
             "qstats_bytes": firmware.figures.qstats_bytes,
             "packed_bytes": firmware.figures.packed_bytes,

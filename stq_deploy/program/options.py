@@ -33,7 +33,7 @@ class KernelOption:
     is_chosen: bool
     kernels: Mapping[str, str]
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """The choice for --json."""
         return {
             "estimated_cycles": self.cycles,

@@ -33,7 +33,7 @@ def write_reports(found: RunSummary | Demo, folder: Path) -> Path:
     from stq_deploy.report.page import render_report  # matplotlib takes a second: not before there is a page to write
 
     summary = found.summary if isinstance(found, Demo) else found
-    write_whole(folder / DATA, json.dumps(found.as_json(), indent=1, allow_nan=False) + "\n")
+    write_whole(folder / DATA, json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n")
     write_whole(folder / RESULTS_TABLE, results_csv(summary))
     write_whole(folder / LAYERS_TABLE, layers_csv(summary))
     write_whole(folder / PAGE, render_report(summary))

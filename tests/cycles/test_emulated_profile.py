@@ -86,7 +86,7 @@ def test_the_layers_compute_what_the_reference_does(
 def test_two_profiles_are_equal(
     profile: Profile, firmware: BuiltFirmware, board: Board, sample: npt.NDArray[np.int64]
 ) -> None:
-    assert profile_firmware(firmware, board, sample).as_json() == profile.as_json()
+    assert profile_firmware(firmware, board, sample).to_json() == profile.to_json()
 
 
 def test_sums_and_bounds(profile: Profile) -> None:
@@ -97,7 +97,7 @@ def test_sums_and_bounds(profile: Profile) -> None:
     assert profile.cycles == sum(one.cycles for one in profile.layers)
     assert profile.milliseconds(480_000) == 1.0
     assert profile.macs == sum(one.layer.macs for one in profile.layers)
-    assert json.dumps(profile.as_json(), allow_nan=False)
+    assert json.dumps(profile.to_json(), allow_nan=False)
 
 
 def test_caches_and_waits_only_add(
@@ -155,7 +155,7 @@ def test_a_counting_board_beside_the_estimate(
         counted = count_on_board(board, firmware, emulated.port, sample)
     assert counted.unit is CounterUnit.INSTRUCTIONS, "an emulated board counts no cycles, and the table must not say so"
     assert len(counted.layers) == len(profile.layers)
-    shown = profile.beside(counted).as_json()
+    shown = profile.beside(counted).to_json()
     assert shown["counted"] == {"unit": "instructions", "sum": sum(counted.layers), "of": counted.inferences}
 
 
@@ -174,7 +174,7 @@ def test_the_command(
     save_network(network, model)
     found = json_of(invoke("profile", "--model", model, "--out", firmware.folder, "--json"))
     assert Path(found.pop("build")).name == firmware.folder.name
-    assert found == profile.as_json()
+    assert found == profile.to_json()
     text = invoke("profile", "--model", model, "--out", firmware.folder).output
     assert "estimates, not measurements" in text
     for one in profile.layers:

@@ -75,7 +75,7 @@ def test_a_difference_in_any_output_is_found(tmp_path: Path, output: int) -> Non
     assert (ran.run_now, again.run_now) == (len(SAMPLES), 0)
     for comparison in (ran.comparison, again.comparison):
         assert comparison.differing_logits.tolist() == [5]
-        assert comparison.as_json()["differing_samples"] == [5]
+        assert comparison.to_json()["differing_samples"] == [5]
         error: Any = disagreement([comparison])
         assert "1 of 7 samples: sample 5 of own.npz" in error.what
 

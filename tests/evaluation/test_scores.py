@@ -29,12 +29,12 @@ def test_accuracy() -> None:
     accuracy = Accuracy.of(np.array([1, 2, 3, 4]), np.array([1, 2, 3, 0]))
     assert (accuracy.correct, accuracy.total, accuracy.share) == (3, 4, 0.75)
     assert str(accuracy) == "75.0 % [30.1, 95.4]"
-    assert accuracy.as_json()["top1"] == 0.75
+    assert accuracy.to_json()["top1"] == 0.75
 
 
 def test_accuracy_of_nothing() -> None:
     empty = Accuracy(0, 0)
-    assert (str(empty), empty.as_json()["top1"], empty.interval) == ("-", None, (0.0, 1.0))
+    assert (str(empty), empty.to_json()["top1"], empty.interval) == ("-", None, (0.0, 1.0))
 
 
 def test_confusion_matrix() -> None:
@@ -96,4 +96,4 @@ def test_error_and_anomaly_score() -> None:
     assert (found.mean_squared, found.mean_absolute, found.elements) == (13 / 4, 5 / 4, 4)
     anomaly = AnomalyScore.of(answers, targets, np.array([0, 1]))
     assert (anomaly.auc, anomaly.normal, anomaly.anomalous, anomaly.error) == (1, 1, 1, found)
-    assert AnomalyScore.of(answers, targets, np.array([0, 0])).as_json()["auc"] is None
+    assert AnomalyScore.of(answers, targets, np.array([0, 0])).to_json()["auc"] is None

@@ -22,7 +22,7 @@ def test_mismatches_are_counted_by_prediction_and_by_logit() -> None:
     board = REFERENCE.copy()
     board[0, 1] = 2  # same class, other logit
     board[3] = [1, 2]  # other class
-    found = _comparison(board, np.array([0, 1, 1, 1])).as_json()
+    found = _comparison(board, np.array([0, 1, 1, 1])).to_json()
     assert found["attack"] == "pgd"
     assert (found["reference"], found["board"], found["float"]) == (0.75, 0.5, 0.75)
     assert found["board_reference_mismatches"] == 1
@@ -31,7 +31,7 @@ def test_mismatches_are_counted_by_prediction_and_by_logit() -> None:
 
 
 def test_an_unknown_float_column_stays_unknown() -> None:
-    found = _comparison(REFERENCE, None).as_json()
+    found = _comparison(REFERENCE, None).to_json()
     assert (found["float"], found["float_wilson95"], found["float_reference_mismatches"]) == (
         None,
         None,
@@ -49,18 +49,18 @@ def _summary(layers: tuple[LayerCost, ...], *, emulated: bool = True, **settings
 
 def test_json_names_the_counter_after_what_it_counts() -> None:
     layers = (LayerCost("a", "dense", 1, 10), LayerCost("b", "dense", 1, 20))
-    emulated = _summary(layers).as_json()
+    emulated = _summary(layers).to_json()
     assert (emulated["instructions_per_inference"], emulated["layers"][1]["instructions"]) == (30, 20)
-    real = _summary(layers, emulated=False).as_json()
+    real = _summary(layers, emulated=False).to_json()
     assert (real["cycles_per_inference"], real["layers"][1]["cycles"]) == (30, 20)
     assert "instructions_per_inference" not in real
     json.dumps(emulated, allow_nan=False)
 
 
 def test_unmeasured_costs_and_speed_are_null() -> None:
-    found = _summary((LayerCost("a", "dense", 1, None),), samples_run=0).as_json()
+    found = _summary((LayerCost("a", "dense", 1, None),), samples_run=0).to_json()
     assert (found["instructions_per_inference"], found["samples_per_second"]) == (None, None)
 
 
 def test_speed_counts_what_was_run_now() -> None:
-    assert _summary((), samples_run=3, seconds=1.5).as_json()["samples_per_second"] == 2.0
+    assert _summary((), samples_run=3, seconds=1.5).to_json()["samples_per_second"] == 2.0

@@ -25,7 +25,7 @@ NO_SAMPLES = EpochRecord(1, 0.5, 0.25, 0.001, None, None, None, Validation(), 12
     ],
 )
 def test_a_record_comes_back_from_its_line(record: EpochRecord, names: set[str]) -> None:
-    line = json.loads(json.dumps(record.as_json()))
+    line = json.loads(json.dumps(record.to_json()))
     assert EpochRecord.from_json(line) == record
     always = {"epoch", "train_loss", "train_accuracy", "learning_rate", "temperature", "quantized_share"}
     assert set(line) == always | {"validation_accuracy", "seconds"} | names
@@ -36,7 +36,7 @@ def test_a_record_comes_back_from_its_line(record: EpochRecord, names: set[str])
 )
 def test_a_damaged_line_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"record lacks|is not a number"):
-        EpochRecord.from_json(WHOLE.as_json() | change)
+        EpochRecord.from_json(WHOLE.to_json() | change)
 
 
 def test_the_strictest_accuracy_that_is_measured_is_the_score() -> None:

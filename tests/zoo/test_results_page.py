@@ -34,9 +34,9 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
     """Figures as `tools/reproduce table3` keeps them."""
     return {
         "model": name, "network": "stq", "variant": "pooled", "scheme": "stq", "dataset": "cifar10",
-        "float": Accuracy(7840, 10_000).as_json(), "integer": Accuracy(7839, 10_000).as_json(),
+        "float": Accuracy(7840, 10_000).to_json(), "integer": Accuracy(7839, 10_000).to_json(),
         "predictions_differing_from_float": 1,
-        "board": Accuracy(781, 1000).as_json() | {"name": "stm32h743", "differing": 2},
+        "board": Accuracy(781, 1000).to_json() | {"name": "stm32h743", "differing": 2},
         "bytes": {"qstats": 420_008, "packed": 381_256, "linked": 407_804},
         "compiler": "zig", "command": "tools/reproduce table3", "commit": None,
         "training": {"seed": 3, "epochs": 32, "hours": 0.9, "recipe": "a recipe", "commit": "abc"},
@@ -72,7 +72,7 @@ def test_the_papers_spoken_words_stand_beside_the_papers_too(reproduce: ModuleTy
 
 def validation(**training: Any) -> dict[str, Any]:
     """As `stq-deploy cross-validate` leaves it."""
-    scores = [{"none": Accuracy(right, 100).as_json(), "fgsm": Accuracy(3, 10).as_json()} for right in (50, 52)]
+    scores = [{"none": Accuracy(right, 100).to_json(), "fgsm": Accuracy(3, 10).to_json()} for right in (50, 52)]
     return {
         "training": {"network": "stq", "variant": "strided", "scheme": "stq", "dataset": "cifar10", "seed": 7}
         | training,
@@ -193,12 +193,12 @@ def test_a_stand_in_is_named_so_and_takes_nobody_elses_place(reproduce: ModuleTy
 def test_words_on_table_3_and_5_quote_their_rows(reproduce: ModuleType) -> None:
     title = "### Table III beside the paper's claim"
     rows = [row(scheme, scheme=scheme) for scheme in ("fp", "stq", "ternary", "s-binary")]
-    rows[0]["float"] = Accuracy(8800, 10_000).as_json()
+    rows[0]["float"] = Accuracy(8800, 10_000).to_json()
     page = page_of(reproduce, rows, [validation()])
     assert "our twin has 88.00 (87.3 .. 88.6) % and STQ 78.40 (77.6 .. 79.2) %" in page
     assert title not in page_of(reproduce, rows[1:])
     assert "The paper reads a small variance" not in page  # this validation has no Square
-    scores = [{"none": Accuracy(n, 100).as_json(), "square": Accuracy(n, 10).as_json()} for n in (5, 7)]
+    scores = [{"none": Accuracy(n, 100).to_json(), "square": Accuracy(n, 10).to_json()} for n in (5, 7)]
     spreads = {name: spread([fold[name]["top1"] for fold in scores]).to_json() for name in ("none", "square")}
     page = page_of(reproduce, rows, [validation() | {"folds": scores, "procedures": spreads}])
     assert "has a variance of 2.00 without an attack, and chance alone gives 5.64" in page

@@ -31,7 +31,7 @@ EXECUTORS = {"host": "host-cortex-m7", "numpy": "numpy"}
 class Claim(Protocol):
     """A certificate of any kind; as text a line for people."""
 
-    def as_json(self) -> dict[str, Any]: ...
+    def to_json(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,12 @@ class BoundCertificate:
         """Whether the bounds prove nothing for this network."""
         return self.right > 0 and self.proved.correct == 0
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and the certificate's file."""
         return {
             "family": self.family,
             "method": "interval bounds",
-            "proved": self.proved.as_json(),
+            "proved": self.proved.to_json(),
             "right": self.right,
             "vacuous": self.vacuous,
             "samples": [vars(one) for one in self.outcomes],

@@ -66,12 +66,12 @@ class FamilyCertificate:
     def __str__(self) -> str:
         return f"{self.family}: {self.proved} proved, {self.members:,} pictures run"
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and the certificate's file."""
         return {
             "family": self.family,
             "method": "enumerated",
-            "proved": self.proved.as_json(),
+            "proved": self.proved.to_json(),
             "pictures": self.members,
             "samples": [vars(one) for one in self.outcomes],
         }

@@ -109,14 +109,14 @@ class SmoothingCertificate:
         """Number of samples without a certified class."""
         return sum(one.certified == ABSTAINED for one in self.outcomes)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and the certificate's file. Radii are in gray levels."""
         sigma = self.settings.sigma
         return {
             **asdict(self.settings),
             "choosing_draws": CHOOSING,
             "noise_distance": self.distance,
-            "certified": self.within(0).as_json(),
+            "certified": self.within(0).to_json(),
             "abstained": self.abstained,
             "within": {f"{part * sigma:g}": self.within(part * sigma).correct for part in (0, 0.5, 1, 2)},
             "samples": [vars(one) for one in self.outcomes],

@@ -88,11 +88,11 @@ class LiveAttack:
             ).to_json(),
             "seed": self.seed,
             "versions": versions(),
-            "live": self.as_json(),
+            "live": self.to_json(),
         }
         return SampleSet(self.attacked.pictures, self.samples.y, metadata)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For --json and records."""
         rate = self.queries_per_second
         return {
@@ -100,8 +100,8 @@ class LiveAttack:
             "settings": self.attack.settings,
             "seed": self.seed,
             "samples": len(self.samples),
-            "clean": self.clean.as_json(),
-            "left": self.left.as_json(),
+            "clean": self.clean.to_json(),
+            "left": self.left.to_json(),
             "queries": len(self.attacked.log),
             "queries_by_sample": [int(n) for n in self.attacked.queries],
             "queries_equal_to_host_twin": len(self.attacked.log),

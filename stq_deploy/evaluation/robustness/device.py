@@ -62,16 +62,16 @@ class OnDevice:
     streamed: tuple[Streamed, ...]
     live: tuple[LiveAttack, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For the record."""
         return {
             "board": self.board,
             "emulated": self.emulated,
             "boards": self.boards,
             "build_id": self.build_id,
-            "streamed": [{"file": one.name, "right": one.right.as_json()} for one in self.streamed],
+            "streamed": [{"file": one.name, "right": one.right.to_json()} for one in self.streamed],
             "samples_equal_to_reference": sum(one.right.total for one in self.streamed),
-            "live": [one.as_json() for one in self.live],
+            "live": [one.to_json() for one in self.live],
         }
 
 

@@ -196,7 +196,7 @@ class RobustnessRecord:
                 "ans": "mean of |a(attacked) - a(clean)|_2 / |a(clean)|_2, one step of FGSM",
                 "layers": as_json(self.layers),
             },
-            "device": None if self.device is None else self.device.as_json(),
+            "device": None if self.device is None else self.device.to_json(),
             **as_json(self.summary),
         }
 

@@ -398,7 +398,7 @@ def as_json(value: Any) -> Any:
     from stq_deploy.evaluation.scores import Accuracy
 
     if isinstance(value, Accuracy):
-        return value.as_json()
+        return value.to_json()
     if dataclasses.is_dataclass(value):
         return {field.name: as_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, (tuple, list)):

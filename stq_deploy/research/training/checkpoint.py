@@ -46,7 +46,7 @@ def save(path: Path, groups: VariableGroups, progress: TrainingState) -> None:
     record = {
         "epochs_done": progress.epochs_done,
         "settings": progress.settings.to_json(),
-        "history": [one.as_json() for one in progress.history],
+        "history": [one.to_json() for one in progress.history],
         "noise": asdict(noise.get_state()),
     }
     content = io.BytesIO()

@@ -63,7 +63,7 @@ class EpochRecord:
     seconds: float
     nonzero_share: float | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The line of history.jsonl; what only some recipes measure is absent from others' lines."""
         line: dict[str, Any] = {}
         for field in fields(self):

@@ -82,7 +82,7 @@ class FinishedRun:
 
     def to_json(self) -> dict[str, Any]:
         """The content of result.json."""
-        nested = {"last_epoch": self.last_epoch.as_json(), "config": self.config.to_json()}
+        nested = {"last_epoch": self.last_epoch.to_json(), "config": self.config.to_json()}
         own = {"finished": True} | dict(vars(self)) | nested
         return {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
 
@@ -155,7 +155,7 @@ def read_finished(run: Path) -> FinishedRun:
 
 def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
     """One JSON object per line, one line per epoch."""
-    write_whole(path, "".join(json.dumps(record.as_json()) + "\n" for record in history))
+    write_whole(path, "".join(json.dumps(record.to_json()) + "\n" for record in history))
 
 
 def save_model(model: Any, path: Path) -> None:

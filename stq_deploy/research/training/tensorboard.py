@@ -22,7 +22,7 @@ class TensorBoard(Silent):
 
     def epoch(self, record: EpochRecord) -> None:
         with self._writer.as_default(step=record.epoch):
-            for name, value in record.as_json().items():
+            for name, value in record.to_json().items():
                 if isinstance(value, float):
                     tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
         self._writer.flush()

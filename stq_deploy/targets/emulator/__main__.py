@@ -32,7 +32,7 @@ def _print(event: str, **fields: Any) -> None:
 
 
 def _print_refusal(refusal: EmulatorRefusal) -> None:
-    _print("refused", **refusal.as_json())
+    _print("refused", **refusal.to_json())
 
 
 def _arguments() -> argparse.Namespace:

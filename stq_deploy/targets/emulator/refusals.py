@@ -35,7 +35,7 @@ class EmulatorRefusal:
     caller: str
     fault: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For the emulator's line on standard output."""
         return asdict(self)
 

@@ -202,4 +202,4 @@ def test_without_room_what_is_right_is_proved_and_a_network_not_made_for_it_is_c
     assert exact.proved.correct == exact.right == 9 and not exact.vacuous
     widest = prove_linf("linf:255", 255, network, scoring, x, y)
     assert widest.proved.correct == 0 and widest.vacuous  # pictures of two classes lie within
-    assert "Vacuous" in str(widest) and widest.as_json()["vacuous"] is True
+    assert "Vacuous" in str(widest) and widest.to_json()["vacuous"] is True

@@ -158,6 +158,6 @@ def test_the_certificate_counts_what_is_right_within_a_radius() -> None:
     radius = found.outcomes[0].radius
     assert found.outcomes[1].certified == 1  # sure, and wrong
     assert (found.within(0).correct, found.within(radius).correct, found.within(radius + 1e-9).correct) == (1, 1, 0)
-    json = found.as_json()
+    json = found.to_json()
     assert json["certified"]["correct"] == 1 and json["abstained"] == 1 and json["sigma"] == 5.0
     assert "1 abstained" in str(found)

@@ -165,7 +165,7 @@ def test_the_sample_file_says_what_was_done(network: Network, samples: SampleSet
     said = made.metadata["live"]
     assert said["queries"] == said["queries_equal_to_host_twin"] == len(live.attacked.log)
     assert said["left"]["correct"] == int((~live.attacked.broken).sum())
-    assert replace(live, asked_now=0).as_json()["queries_per_second"] is None
+    assert replace(live, asked_now=0).to_json()["queries_per_second"] is None
 
 
 def test_the_command_attacks_an_emulated_board_and_goes_on(

@@ -99,7 +99,7 @@ class Measurement:
         """Estimated cycles per MAC; None for a layer without MACs."""
         return self.estimated_cycles / self.layer.macs if self.layer.macs else None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "layer": self.layer.name,
             "kernel": self.layer.kernel_name,
