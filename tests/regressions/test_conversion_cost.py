@@ -62,8 +62,8 @@ def test_it_converts_and_predicts_as_keras_does(before: str, behind: str | None,
     model.save(tmp_path / "model.h5")
     network = convert_model(tmp_path / "model.h5")
     certified = [c for c in network.metadata.certificates.values() if c.accumulators is not None]
-    assert sum(c["accumulators"] for c in certified) > 2**30  # looked at one by one, they would take minutes
-    assert sum(c["checked"] for c in certified) < 2**21
+    assert sum(c.accumulators for c in certified) > 2**30  # looked at one by one, they would take minutes
+    assert sum(c.checked for c in certified) < 2**21
     levels = np.random.default_rng(2).integers(-127, 128, (200, 32))
     expected = model.predict((levels / 128).astype(np.float32), verbose=0)
     found = run(network, levels) * network.output_type.scale

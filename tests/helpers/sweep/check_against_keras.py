@@ -119,7 +119,7 @@ def _reason(case: Case, model: Any, floats: FloatModel, network: Network, inputs
     compared = compare_with_float(floats, network, one)
     inexact = [
         c for name, c in network.metadata.certificates.items()
-        if not c.get("exact", True) and name not in network.outputs
+        if not c.exact and name not in network.outputs
     ]  # fmt: skip
     if compared.total("unexplained") == 0 and compared.total("rounding") > 0:
         return "rounding"
