@@ -328,10 +328,11 @@ def test_a_recipe_that_distils_wants_a_teacher(small: TrainingConfig, tmp_path: 
 
 def test_record_and_files(straight: TrainingConfig) -> None:
     from stq_deploy.frontend.keras_model import read_keras_model
-    from stq_deploy.research.training.result import sha256
+    from stq_deploy.research.training.result import read_finished, sha256
 
-    result = json.loads((straight.out / "result.json").read_text())
-    assert result.finished
+    result = read_finished(straight.out)
+    assert result.to_json() == json.loads((straight.out / "result.json").read_text())
+    assert result.to_json()["finished"]
     assert result.test_samples == 20
     assert result.config.seed == 3
     assert str(straight.out) not in json.dumps(result.config.to_json())
