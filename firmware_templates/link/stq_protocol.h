@@ -18,7 +18,7 @@
 #define STQ_LINK_CRC_BYTES 4u
 #define STQ_LINK_FRAME_BYTES(payload) (STQ_LINK_HEADER_BYTES + (payload) + STQ_LINK_CRC_BYTES)
 
-/* On the wire: COBS adds a byte per started 254; a 0x00 follows, and sometimes one precedes. */
+/* On the wire: COBS adds a byte per started 254; a 0x00 follows, and one may precede it. */
 #define STQ_LINK_ENCODED_BYTES(frame) ((frame) + (frame) / 254u + 1u + 2u)
 
 /* Two frames more than the window: room for the host's probe after a time-out. */

@@ -34,11 +34,20 @@ static struct {
     uint16_t last_transmission; /* of the last frame: known if it was undamaged, else counted on from there */
 } session;
 
-/* Send the frame whose payload is in place at frame + STQ_LINK_HEADER_BYTES. */
-static void send(uint8_t *frame, const stq_frame_header *header, uint32_t payload_length)
+/*
+ * Send the frame whose payload is in place at frame + STQ_LINK_HEADER_BYTES. `wire` has room for it, encoded. The 0x00
+ * before it ends a frame whose own end a reset cut off or the line lost: otherwise this one would be lost with it.
+ */
+static void send_through(uint8_t *wire, uint8_t *frame, const stq_frame_header *header, uint32_t payload_length)
 {
     const uint32_t length = stq_frame_seal(frame, header, payload_length);
-    stq_port_write(encoded, stq_cobs_encode(frame, length, encoded));
+    wire[0] = 0;
+    stq_port_write(wire, 1u + stq_cobs_encode(frame, length, wire + 1));
+}
+
+static void send(uint8_t *frame, const stq_frame_header *header, uint32_t payload_length)
+{
+    send_through(encoded, frame, header, payload_length);
 }
 
 static stq_frame_header header_for(uint8_t type, const stq_frame_header *request)
@@ -162,13 +171,6 @@ static void handle_frame(void)
     handle_request(&header, received + STQ_LINK_HEADER_BYTES, length);
 }
 
-/* A leading 0x00 ends a frame that a reset or fault has cut off. */
-static void end_frame(void)
-{
-    static const uint8_t zero = 0;
-    stq_port_write(&zero, 1);
-}
-
 void stq_server_init(void)
 {
     uint8_t frame[STQ_LINK_FRAME_BYTES(STQ_LINK_FACTS_MAX_BYTES)];
@@ -179,7 +181,6 @@ void stq_server_init(void)
     session.open = 0;
     stq_link_counters = (stq_counters){0};
     stq_requests_forget_input();
-    end_frame();
     send(frame, &header, stq_requests_write_facts(0, frame + STQ_LINK_HEADER_BYTES));
 }
 
@@ -219,7 +220,6 @@ void stq_server_fault(stq_fault_record *record)
     uint8_t wire[STQ_LINK_ENCODED_BYTES(STQ_LINK_FRAME_BYTES(STQ_FAULT_BYTES))];
     const stq_frame_header header = {STQ_LINK_VERSION, STQ_LINK_FAULT, 0, 0, 0};
     record->layer = stq_requests_running_layer();
-    const uint32_t length = stq_frame_seal(frame, &header, stq_fault_write(record, frame + STQ_LINK_HEADER_BYTES));
-    end_frame();
-    stq_port_write(wire, stq_cobs_encode(frame, length, wire));
+    /* Not through `encoded`: the fault may have interrupted a frame that is sent from there. */
+    send_through(wire, frame, &header, stq_fault_write(record, frame + STQ_LINK_HEADER_BYTES));
 }

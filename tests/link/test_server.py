@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stq_deploy.targets.link import messages
-from stq_deploy.targets.link.framing import Frame, FrameDecoder, encode_frame
+from stq_deploy.targets.link.framing import Damaged, Frame, FrameDecoder, encode_frame
 from stq_deploy.targets.link.messages import parse_facts, parse_refusal, parse_reject
 from stq_deploy.targets.link.protocol import ANSWER, ErrorCode, FrameType, InferFlags, RejectCode
 from tests.helpers.link.c_boards import load_private
@@ -40,12 +40,15 @@ class Board:
         self.c.board_boot(1, 0)
         return self.exchange(b"")
 
-    def exchange(self, data: bytes) -> list[Frame]:
+    def sent_after(self, data: bytes) -> bytes:
         self.c.board_receive(data, len(data))
         while self.c.board_step():
             pass
         count = self.c.board_take_sent(self.buffer)
-        found = self.decoder.feed(bytes(self.buffer[:count]))
+        return bytes(self.buffer[:count])
+
+    def exchange(self, data: bytes) -> list[Frame]:
+        found = self.decoder.feed(self.sent_after(data))
         assert all(isinstance(frame, Frame) for frame in found)
         return found  # type: ignore[return-value]
 
@@ -96,6 +99,29 @@ def test_a_board_announces_itself(board_library: Path) -> None:
     assert [frame.type for frame in ready] == [FrameType.READY]
     nonce, facts = parse_facts(ready[0].payload)
     assert (nonce, facts.board, facts.sessions) == (0, "memory", 0)
+
+
+SENT = {
+    FrameType.HELLO | ANSWER: Frame(FrameType.HELLO, 0, TAG, 9, messages.hello_payload(NONCE)),
+    FrameType.INFER | ANSWER: Frame(FrameType.INFER, 2, TAG, 9, INFER),
+    FrameType.COUNTERS | ANSWER: Frame(FrameType.COUNTERS, 1, TAG, 9),  # kept
+    FrameType.ERROR: Frame(FrameType.INFER, 2, TAG, 9),
+    FrameType.REJECT: Frame(FrameType.INFER, 3, TAG, 9, INFER),
+}
+
+
+@pytest.mark.parametrize("type_", [*SENT, FrameType.READY, FrameType.FAULT])
+def test_a_frame_whose_end_was_lost_does_not_spoil_the_next(greeted: Board, type_: int) -> None:
+    cut = greeted.sent_after(encode_frame(Frame(FrameType.COUNTERS, 1, TAG, 2)))[:-2]
+    if type_ == FrameType.READY:
+        greeted.c.board_boot(1, 0)
+    elif type_ == FrameType.FAULT:
+        greeted.c.board_fault()
+    sent = greeted.sent_after(encode_frame(SENT[type_]) if type_ in SENT else b"")
+    damaged, whole = FrameDecoder().feed(cut + sent)
+    assert isinstance(damaged, Damaged)
+    assert isinstance(whole, Frame)
+    assert whole.type == type_
 
 
 def test_hello_tells_the_facts(greeted: Board) -> None:

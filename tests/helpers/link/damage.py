@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 KINDS = ("flip", "drop", "insert", "zero", "duplicate", "cut", "delay")
@@ -18,16 +18,21 @@ class Damage:
     921600 baud; delay: what follows comes up to 50 ms late.
 
     Attributes:
+        most, within: at most `most` strikes lie in any `within` bytes, if `within` is not 0. So a test can keep to what
+            the protocol promises.
         injected: how often each kind struck.
     """
 
     seed: int
     rate: float
     kinds: tuple[str, ...] = KINDS
+    most: int = 1
+    within: int = 0
     injected: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        self._last_gaps: deque[int] = deque(maxlen=self.most - 1)
         self._until_next = self._gap()
         self._cut_until = -1.0
 
@@ -68,4 +73,10 @@ class Damage:
 
     def _gap(self) -> int:
         """Bytes until the next strike; at least one, so that a rate of 1 still ends."""
-        return max(1, round(self._random.expovariate(self.rate))) if self.rate else 1 << 60
+        if not self.rate:
+            return 1 << 60
+        gap = max(1, round(self._random.expovariate(self.rate)))
+        if len(self._last_gaps) == self.most - 1:
+            gap = max(gap, self.within - sum(self._last_gaps))
+        self._last_gaps.append(gap)
+        return gap
