@@ -158,7 +158,6 @@ def test_only_its_backend_imports_hls4ml() -> None:
 
 JSON = {
     "codegen/manifest.py": "writes manifest.json",
-    "datasets/samples.py": "reads and writes the metadata of sample files",
     "evaluation/results_file.py": "reads and writes the lines of a results file",
     "frontend/formats/": "readers of model files: each extracts a configuration and checks it",
     "frontend/layer_graph.py": "reads the layers of a Keras configuration",

@@ -92,7 +92,7 @@ def certified(
     same = all(former.get(key) == value for key, value in facts.items())
     row: dict[str, Any] = {
         **facts,
-        "source_indices": pictures.metadata["source_indices"],
+        "source_indices": list(pictures.metadata.source_indices or ()),
         "families": former["families"] if same else [],
         "smoothing": former["smoothing"] if same else [],
         "milliseconds_a_picture": former["milliseconds_a_picture"] if same else costs(network, x[0]),

@@ -9,6 +9,7 @@ worst-case versions at Linf 8/255. The robust network gets clean and worst-case 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -60,7 +61,7 @@ def _make(data: Path | None, samples: int, kinds: tuple[str, ...], name: str, sq
         made = craft(target, clean, attacks[kind], seed=SEED)
         files[kind].parent.mkdir(exist_ok=True)
         save_samples(made, files[kind])
-        click.echo(f"{kind}: {files[kind].stat().st_size} bytes, right: {made.metadata['float_model']['correct']}")
+        click.echo(f"{kind}: {files[kind].stat().st_size} bytes, right: {made.correct}")
     everything = [*shipped_samples().values(), *robust_samples().values()]
     total = sum(file.stat().st_size for file in everything if file.is_file())
     if total > MOST_BYTES:
@@ -73,7 +74,7 @@ def _balanced(test: SampleSet, count: int) -> SampleSet:
     classes = int(test.y.max()) + 1
     by_class = [random.permutation(np.flatnonzero(test.y == c))[: -(-count // classes)] for c in range(classes)]
     chosen = random.permutation(np.concatenate(by_class))[:count]
-    metadata = test.metadata | {"source_indices": [int(i) for i in chosen]}
+    metadata = replace(test.metadata, source_indices=tuple(int(i) for i in chosen))
     return SampleSet(test.x[chosen], test.y[chosen], metadata)
 
 

@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import MAXIMUM_JSON_BYTES, read_bounded, write_whole
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.numpy_float_model import NumpyFloatModel
@@ -126,7 +127,7 @@ def autoencoder(data: Path, more: Path) -> Benchmark:
         error = ((outputs.reshape(len(samples), -1) - samples.x) ** 2).mean(axis=1).reshape(-1, windows).mean(axis=1)
         return 100 * _area(error[anomalous], error[~anomalous])
 
-    metadata = {"range": [-90, 20]}
+    metadata = SampleMetadata(range=(-90, 20))
     inside = [
         np.concatenate([_windows(one[None])[::step] for one in x[part]]) for part, step in ((chosen, 10), (~chosen, 4))
     ]

@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import load_dataset
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.board_run import SampleFile, run_files
 from stq_deploy.evaluation.firmware import build_afresh
@@ -236,7 +237,7 @@ def ds_cnn(data: Path, ranges: str = "mse") -> Task:
 
 
 def _features(x: Values, y: Classes, spanned: tuple[float, float]) -> SampleSet:
-    return SampleSet(x, y, {"range": list(spanned)})
+    return SampleSet(x, y, SampleMetadata(range=spanned))
 
 
 def arrays_of(path: Path, *names: str) -> Iterator[npt.NDArray[Any]]:

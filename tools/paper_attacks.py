@@ -85,17 +85,17 @@ class Subject:
     @cached_property
     def x(self) -> Samples:
         """(N, *shape) float32, 255ths of 1: pixels, or features as parts of the range that their file states."""
-        if not self.samples.holds_features:
+        if self.samples.stated_range is None:
             return PIXELS.nearest(unit_interval(self.samples.x))
-        low, high = self.samples.metadata["range"]
+        low, high = self.samples.stated_range
         return PIXELS.nearest((self.samples.x - low) / (high - low))
 
     @cached_property
     def network(self) -> AttackedNetwork:
         """As attacks see it."""
-        if not self.samples.holds_features:
+        if self.samples.stated_range is None:
             return network_as_attacked(self.path)
-        return _network_of_features(self.path, *self.samples.metadata["range"])
+        return _network_of_features(self.path, *self.samples.stated_range)
 
 
 def subject_of(name: str, data: Path | None, most: int = COUNTS[-1]) -> Subject:

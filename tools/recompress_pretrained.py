@@ -9,6 +9,7 @@ Writes the archive, its record and its card. `tools/write_zoo_table` then writes
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,9 +69,11 @@ def rename_in_records(former: ShippedModel, model: ShippedModel) -> None:
             click.echo(f"{path.name}: {text.count(before)} times renamed")
     for path in shipped_samples().values():
         samples = load_samples(path)
-        recorded = samples.metadata.get("float_model", {})
-        if recorded.get("file_sha256") == before:
-            metadata = samples.metadata | {"float_model": recorded | {"file_sha256": after}}
+        recorded = samples.metadata.float_model
+        if recorded is not None and recorded.file_sha256 == before:
+            metadata = dataclasses.replace(
+                samples.metadata, float_model=dataclasses.replace(recorded, file_sha256=after)
+            )
             save_samples(SampleSet(samples.x, samples.y, metadata), path)
             click.echo(f"{path.name}: renamed")
 

@@ -138,5 +138,5 @@ def attack(
     )
     storage = "uint8" if samples.x.dtype == np.uint8 else "float32"
     made = craft(target, samples, chosen, seed=seed, storage=storage)
-    correct, change = made.correct, made.metadata["attack"]["largest_change"]
+    correct, change = made.correct, made.largest_change
     return AttackedSamples(made, correct["clean"], correct["attacked"], correct["integer"], change[chosen.norm])

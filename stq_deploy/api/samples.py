@@ -55,8 +55,8 @@ def with_whole_range(samples: SampleSet, format: InputFormat) -> SampleSet:
             format.type.scale * (end - format.type.zero_point) for end in (format.type.minimum, format.type.maximum)
         )
     stated = samples.stated_range or (low, high)
-    whole = [float(min(low, stated[0])), float(max(high, stated[1]))]
-    return replace(samples, metadata=samples.metadata | {"range": whole})
+    whole = float(min(low, stated[0])), float(max(high, stated[1]))
+    return replace(samples, metadata=replace(samples.metadata, range=whole))
 
 
 def _may_be_features(x: npt.ArrayLike) -> bool:

@@ -26,6 +26,7 @@ from stq_deploy.cli._outcome import interruptible
 from stq_deploy.cli._output import force_option
 
 if TYPE_CHECKING:
+    from stq_deploy.datasets.sample_metadata import DefenceRecord
     from stq_deploy.datasets.samples import SampleSet
 
 
@@ -201,8 +202,8 @@ def attack(
             text += f", {correct['attacked']} attacked"
         if "integer" in correct:
             text += f"; the integer network {correct['integer']}"
-        if noise is not None:
-            text += "; under fresh noise " + _fresh(made)
+        if made.metadata.defence is not None:
+            text += "; under fresh noise " + _fresh(made.metadata.defence)
         if outside is not None:
             text += f"; {outside_text(outside, len(made))}"
         console.print(text, soft_wrap=True)
@@ -243,20 +244,20 @@ class AttackedFile:
 
     def to_json(self) -> dict[str, Any]:
         """For --json."""
-        metadata = self.samples.metadata
+        defence = self.samples.metadata.defence
         return {
             "attack": self.samples.attack,
             "file": str(self.path),
             "samples": len(self.samples),
             "correct": self.samples.correct,
             "samples_outside_domain": self.outside,
-            **({"defence": metadata["defence"]} if "defence" in metadata else {}),
+            **({} if defence is None else {"defence": defence.to_json()}),
         }
 
 
-def _fresh(made: SampleSet) -> str:
+def _fresh(defence: DefenceRecord) -> str:
     """Number right under each draw, by the integer network where there is one."""
-    counts = made.metadata["defence"]["correct"]
+    counts = defence.correct
     name = "integer" if "integer" in counts else "float"
     clean, attacked = (" ".join(map(str, counts[name][kind])) for kind in ("clean", "attacked"))
     return f"(each draw, {name} network) {clean} clean, {attacked} attacked"

@@ -109,7 +109,7 @@ def certify(
         "model": network.name,
         "model_hash": network.sha256(),
         "source": source,
-        "source_indices": pictures.metadata.get("source_indices"),
+        "source_indices": pictures.metadata.source_indices,
         "executor": executor,
         "families": [certificate.to_json() for certificate in proved],
         "smoothing": [certificate.to_json() for certificate in smoothed],

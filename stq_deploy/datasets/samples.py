@@ -5,9 +5,10 @@ Members:
    range;
  - `y`, where it is needed: labels are integers, targets of a regression are floats. Labels are (N,), the true
    classes; or (N, ...), a label for each output (0 or 1) or each place of a picture. Targets have the output's shape;
- - `metadata`: a 0-d text or bytes array of JSON. Its members are optional. `range` ([smallest, largest]) states that x
-   holds features, the model's own input, instead of pixels. `attack` has name, settings and threat model.
-   `float_model` has the QKeras model's predictions. Others are `dataset`, `source_indices`, `seed` and `versions`.
+ - `metadata`: a 0-d text or bytes array of JSON, which `sample_metadata.py` reads and writes. Its members are optional.
+   `range` ([smallest, largest]) states that x holds features, the model's own input, instead of pixels. `attack` has
+   name, settings and threat model. `float_model` has the QKeras model's predictions. Others are `dataset`,
+   `source_indices`, `seed` and `versions`.
 
 A sample file is untrusted: read member by member, each bounded before it is unpacked, nothing is unpickled.
 """
@@ -22,7 +23,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,13 +38,12 @@ from stq_deploy.common.regular_file import open_regular
 from stq_deploy.common.untrusted_json import parse_json
 from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.registry import load_dataset
+from stq_deploy.datasets.sample_metadata import FORMAT, AttackRecord, SampleMetadata
 from stq_deploy.network.input_format import check_finite
 
 CLEAN = "clean"
 """The attack's name in files of unattacked samples."""
 
-FORMAT = "stq-samples"
-VERSION = 1
 MAXIMUM_FILE_BYTES = 512 << 20
 MAXIMUM_MEMBER_BYTES = 1 << 30
 MAXIMUM_METADATA_BYTES = 16 << 20
@@ -54,7 +54,6 @@ _MEMBERS = ("x.npy", "y.npy", "metadata.npy")
 _REQUIRED = ("x.npy",)
 _MOST_LABEL_AXES = 4
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # zip members carry a date; a fixed one keeps equal samples equal files
-_PER_SAMPLE = ("source_indices",)
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64] | npt.NDArray[np.float32]
@@ -69,7 +68,7 @@ class SampleSet:
             metadata's `range`; N > 0.
         y: int64 labels, (N,) or up to three axes more; or float32 targets; None where the file has none. Labels are
             class numbers from 0, or -1 and 1 throughout.
-        metadata: the file's JSON object (see the module's text), untrusted. Properties give what is read from it.
+        metadata: what the file states about the samples, untrusted.
 
     Raises:
         StqError: on construction, when the arrays do not fit each other or hold NaN or values out of range.
@@ -77,19 +76,19 @@ class SampleSet:
 
     x: Pixels
     y: Labels | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: SampleMetadata = field(default_factory=SampleMetadata)
 
     def __post_init__(self) -> None:
         _check_values(self.x, self.metadata)
         if self.y is not None:
             _check_labels(self.y, len(self.x))
-        for name in _PER_SAMPLE:
-            self._check_per_sample(self.metadata.get(name), name)
-        recorded = self.metadata.get("float_model")
-        if recorded is not None:
-            if not isinstance(recorded, dict) or not isinstance(recorded.get("model_hash"), str | None):
-                raise StqError("metadata 'float_model' is not an object with a model hash")
-            self._check_per_sample(recorded.get("predictions"), "float_model.predictions")
+        stated, unread = self.metadata, self.metadata.other
+        self._check_per_sample(stated.source_indices, unread.get("source_indices"), "source_indices")
+        if unread.get("float_model") is not None:
+            raise StqError("metadata 'float_model' is not an object with a model hash")
+        model = stated.float_model
+        if model is not None:
+            self._check_per_sample(model.predictions, model.other.get("predictions"), "float_model.predictions")
 
     def __len__(self) -> int:
         return len(self.x)
@@ -113,13 +112,13 @@ class SampleSet:
     @property
     def class_names(self) -> list[str] | None:
         """The file's class names, untrusted; None if it has none."""
-        names = self.metadata.get("class_names")
-        return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+        names = self.metadata.class_names
+        return None if names is None else list(names)
 
     @property
     def holds_features(self) -> bool:
         """Whether x is the model's own input, such as an audio clip's MFCC, instead of pixels."""
-        return "range" in self.metadata
+        return self.metadata.states_range
 
     @property
     def stated_range(self) -> tuple[float, float] | None:
@@ -129,9 +128,14 @@ class SampleSet:
     @property
     def attack(self) -> str:
         """Name of the attack; `CLEAN` for unattacked samples, "unknown" if the file does not state it."""
-        attack = self.metadata.get("attack")
-        name = attack.get("name") if isinstance(attack, dict) else None
-        return name if isinstance(name, str) else "unknown"
+        attack = self.metadata.attack
+        return "unknown" if attack is None or attack.name is None else attack.name
+
+    @property
+    def largest_change(self) -> Mapping[str, float]:
+        """Norm -> largest change of a sample by the attack, in its unit; empty where the file does not state it."""
+        attack = self.metadata.attack
+        return {} if attack is None or attack.largest_change is None else attack.largest_change
 
     @property
     def correct(self) -> dict[str, int]:
@@ -139,18 +143,16 @@ class SampleSet:
 
         Other entries are left out; the record is empty where nothing is recorded.
         """
-        recorded = self.metadata.get("float_model")
-        counts = recorded.get("correct") if isinstance(recorded, dict) else None
-        entries = counts.items() if isinstance(counts, dict) else ()
-        return {stage: count for stage, count in entries if type(count) is int}
+        recorded = self.metadata.float_model
+        counts = None if recorded is None else recorded.correct
+        return {stage: count for stage, count in (counts or {}).items() if type(count) is int}
 
     def float_predictions(self, model_hash: str) -> npt.NDArray[np.int64] | None:
         """Recorded classes (N,) of the float model on these samples; None if they are another model's."""
-        recorded = self.metadata.get("float_model")
-        if not isinstance(recorded, dict) or recorded.get("model_hash") != model_hash:
+        recorded = self.metadata.float_model
+        if recorded is None or recorded.model_hash != model_hash or recorded.predictions is None:
             return None
-        predictions = recorded.get("predictions")
-        return None if predictions is None else np.array(predictions, np.int64)
+        return np.array(recorded.predictions, np.int64)
 
     def first(self, limit: int | None) -> SampleSet:
         """The first `limit` samples (all of them for None), with the metadata that belongs to each."""
@@ -161,13 +163,13 @@ class SampleSet:
         return self if limit >= len(self) else self._at(np.arange(limit) * len(self) // limit)
 
     def _at(self, indices: npt.NDArray[np.int64]) -> SampleSet:
-        metadata = dict(self.metadata)
-        for name in _PER_SAMPLE:
-            if name in metadata:
-                metadata[name] = [metadata[name][i] for i in indices]
-        recorded = metadata.get("float_model")
-        if recorded is not None and "predictions" in recorded:
-            metadata["float_model"] = recorded | {"predictions": [recorded["predictions"][i] for i in indices]}
+        metadata = self.metadata
+        if metadata.source_indices is not None:
+            metadata = replace(metadata, source_indices=tuple(metadata.source_indices[i] for i in indices))
+        recorded = metadata.float_model
+        if recorded is not None and recorded.predictions is not None:
+            kept = replace(recorded, predictions=tuple(recorded.predictions[i] for i in indices))
+            metadata = replace(metadata, float_model=kept)
         return SampleSet(self.x[indices], None if self.y is None else self.y[indices], metadata)
 
     def sha256(self) -> str:
@@ -183,12 +185,9 @@ class SampleSet:
             digest.update(f"{y.shape}".encode() + y.astype("<f4").tobytes())
         return digest.hexdigest()
 
-    def _check_per_sample(self, values: Any, name: str) -> None:
-        """`values` is absent, or one small integer per sample."""
-        if values is None:
-            return
-        whole = isinstance(values, list) and all(type(v) is int and 0 <= v < 2**31 for v in values)
-        if not whole or len(values) != len(self):
+    def _check_per_sample(self, values: tuple[int, ...] | None, unread: object, name: str) -> None:
+        """An entry is absent or null, or has one value per sample; `unread` is the entry if it is malformed."""
+        if unread is not None or (values is not None and len(values) != len(self)):
             raise StqError(f"metadata {name!r} is not a list of {len(self)} whole numbers")
 
 
@@ -201,8 +200,7 @@ def save_samples(samples: SampleSet, path: str | os.PathLike[str]) -> None:
     Raises:
         StqError: the file cannot be written.
     """
-    metadata = {"format": FORMAT, "version": VERSION} | samples.metadata
-    text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(samples.metadata.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
     arrays: dict[str, npt.NDArray[Any]] = {"x.npy": samples.x}
     if samples.y is not None:
         whole = samples.y.dtype.kind == "i"
@@ -225,10 +223,11 @@ def is_own_sample_file(path: Path) -> bool:
             return False
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
-            metadata = _read_metadata(archive)
+            document = _read_document(archive)
+            SampleMetadata.from_json(document)
     except Exception:  # whatever the fault, it is not a sample file
         return False
-    return metadata.get("format") == FORMAT
+    return isinstance(document, dict) and document.get("format") == FORMAT
 
 
 def load_samples(path: str | os.PathLike[str]) -> SampleSet:
@@ -278,19 +277,14 @@ def samples_of_dataset(name: str, path: Path | None, limit: int | None = None) -
     chosen = np.arange(len(dataset.x_test))
     if limit is not None and limit < len(chosen):
         chosen = np.random.default_rng(0).permutation(chosen)[:limit]
-    metadata = dataset_metadata(dataset) | {
-        "source_indices": [int(i) for i in chosen],
-        "attack": {"name": CLEAN},
-    }
+    indices = tuple(int(i) for i in chosen)
+    metadata = replace(dataset_metadata(dataset), source_indices=indices, attack=AttackRecord(CLEAN))
     return SampleSet(dataset.x_test[chosen], dataset.y_test[chosen], metadata)
 
 
-def dataset_metadata(dataset: Dataset) -> dict[str, Any]:
+def dataset_metadata(dataset: Dataset) -> SampleMetadata:
     """The facts of a data set that a sample file states."""
-    metadata: dict[str, Any] = {"dataset": dataset.name, "class_names": list(dataset.class_names)}
-    if dataset.feature_range is not None:
-        metadata["range"] = list(dataset.feature_range)
-    return metadata
+    return SampleMetadata(dataset.name, tuple(dataset.class_names), range=dataset.feature_range)
 
 
 _WANTED = "a sample file (.npz)"
@@ -330,7 +324,8 @@ def _read_samples(archive: zipfile.ZipFile) -> SampleSet:
     """The samples. The large array is read last, after the small members that may show it to be unusable."""
     _check_members(archive)
     x = array_header(archive, "x.npy", MAXIMUM_MEMBER_BYTES)
-    metadata = _read_metadata(archive) if "metadata.npy" in archive.namelist() else {}
+    stated = "metadata.npy" in archive.namelist()
+    metadata = SampleMetadata.from_json(_read_document(archive)) if stated else SampleMetadata()
     _check_shape(x.shape, metadata)
     dtype = _stored_as(x)
     labels = _read_labels(archive, x.shape[0]) if "y.npy" in archive.namelist() else None
@@ -345,23 +340,15 @@ def _read_labels(archive: zipfile.ZipFile, samples: int) -> Labels:
     return _labels(read_array(archive, "y.npy", MAXIMUM_MEMBER_BYTES))
 
 
-def _read_metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
+def _read_document(archive: zipfile.ZipFile) -> object:
+    """The JSON document of the metadata. Raises ValueError: it is not one."""
     array = read_array(archive, "metadata.npy", MAXIMUM_METADATA_BYTES)
     if array.shape != () or array.dtype.kind not in "SU":
         raise ValueError("metadata is not a single text")
     value = array.item()
     text = value.decode() if isinstance(value, bytes) else value
-    metadata = parse_json(text, _refuse_constant)
-    if not isinstance(metadata, dict):
-        raise ValueError("metadata is not a JSON object")
-    if metadata.get("format", FORMAT) != FORMAT or metadata.get("version", VERSION) != VERSION:
-        raise StqError(
-            f"the file is {metadata.get('format')!r} version {metadata.get('version')!r}, "
-            f"this stq-deploy reads {FORMAT!r} version {VERSION}",
-            cause="it was written by another version of stq-deploy",
-            next="make it again, or install the version that wrote it",
-        )
-    return metadata
+    document: object = parse_json(text, _refuse_constant)
+    return document
 
 
 def _refuse_constant(text: str) -> NoReturn:
@@ -393,11 +380,11 @@ def samples_of(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, features: bo
             values = values.astype(np.float32)
     labels = None if given is None else _labels(given)
     if not features or values.size == 0 or values.dtype == np.uint8:
-        return SampleSet(values, labels, {"range": [0.0, 1.0]} if features else {})
+        return SampleSet(values, labels, SampleMetadata(range=(0.0, 1.0) if features else None))
     check_finite(values)
     low, high = float(values.min()), float(values.max())
     # A range of equal features needs an end above them; it does not state which values may occur.
-    return SampleSet(values, labels, {"range": [low, high if low < high else low + max(1.0, abs(low))]})
+    return SampleSet(values, labels, SampleMetadata(range=(low, high if low < high else low + max(1.0, abs(low)))))
 
 
 def _stored_as(x: ArrayHeader) -> type[np.uint8] | type[np.float32]:
@@ -451,10 +438,10 @@ def _check_labels(y: Labels, samples: int) -> None:
         )
 
 
-def _check_shape(shape: tuple[int, ...], metadata: Mapping[str, Any]) -> None:
-    fits = 2 <= len(shape) <= 4 if "range" in metadata else len(shape) == 4
+def _check_shape(shape: tuple[int, ...], metadata: SampleMetadata) -> None:
+    fits = 2 <= len(shape) <= 4 if metadata.states_range else len(shape) == 4
     if not fits or math.prod(shape) == 0:
-        wanted = "(N, one to three axes)" if "range" in metadata else "(N, H, W, C)"
+        wanted = "(N, one to three axes)" if metadata.states_range else "(N, H, W, C)"
         raise StqError(
             f"x has shape {shape}, not {wanted} with at least one sample",
             next="a gray picture has C = 1: use x[..., numpy.newaxis]; features of fewer axes need their `range` "
@@ -464,11 +451,11 @@ def _check_shape(shape: tuple[int, ...], metadata: Mapping[str, Any]) -> None:
         raise StqError(f"there are {shape[0]} samples; {MAXIMUM_SAMPLES} are possible", next="split the file")
 
 
-def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:
+def _check_values(x: Pixels, metadata: SampleMetadata) -> None:
     _check_shape(x.shape, metadata)
-    least, most = _stated_range(metadata) if "range" in metadata else (0.0, 1.0)
+    least, most = _stated_range(metadata) if metadata.states_range else (0.0, 1.0)
     if x.dtype == np.uint8:
-        if "range" in metadata:
+        if metadata.states_range:
             raise StqError("x is stored as uint8, but metadata `range` says it holds features", next="store floats")
         return
     check_finite(x)
@@ -477,7 +464,7 @@ def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:
         least, most = float(np.float32(least)), float(np.float32(most))  # the values were rounded, too
     if low < least or high > most:
         what = f"sample values run from {low:g} to {high:g}, outside [{least:g}, {most:g}]"
-        if "range" in metadata:
+        if metadata.states_range:
             raise StqError(
                 what,
                 cause="metadata `range` was stated for other samples, or these were not clipped after an attack",
@@ -490,14 +477,9 @@ def _check_values(x: Pixels, metadata: Mapping[str, Any]) -> None:
         )
 
 
-def _stated_range(metadata: Mapping[str, Any]) -> tuple[float, float]:
-    bounds = metadata["range"]
-    if (
-        not isinstance(bounds, list)
-        or len(bounds) != 2
-        or not all(type(b) in (int, float) and math.isfinite(b) for b in bounds)
-        or bounds[0] >= bounds[1]
-    ):
+def _stated_range(metadata: SampleMetadata) -> tuple[float, float]:
+    bounds = metadata.range
+    if bounds is None or not all(map(math.isfinite, bounds)) or bounds[0] >= bounds[1]:
         raise StqError(
             "metadata 'range' is not a list of the smallest and the largest value",
             next='state two finite numbers, the smaller first, as in {"range": [-8, 8]}',

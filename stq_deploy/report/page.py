@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from markupsafe import Markup
 
 from stq_deploy import __version__
+from stq_deploy.datasets.sample_metadata import AttackRecord, FloatModelRecord
 from stq_deploy.datasets.samples import CLEAN
 from stq_deploy.evaluation.scores import ErrorScore, Score
 from stq_deploy.evaluation.summary import Comparison, RunSummary
@@ -145,54 +145,48 @@ _NORMS = {
 def _provenance(comparison: Comparison) -> dict[str, object]:
     """The sample file's own facts, as short texts; all of it untrusted."""
     metadata = comparison.samples.metadata
-    attack = _object(metadata.get("attack"))
-    float_model = _object(metadata.get("float_model"))
+    attack, recorded = metadata.attack or AttackRecord(), metadata.float_model or FloatModelRecord()
     facts = {
         "Threat model": _threat_model(comparison, attack),
-        "Settings": _pairs(attack.get("settings")),
-        "Seed": _stated(metadata.get("seed")),
-        "Data set": _stated(metadata.get("dataset")),
-        "Versions": _pairs(metadata.get("versions")),
+        "Settings": _pairs(attack.settings),
+        "Seed": _stated(metadata.seed),
+        "Data set": _stated(metadata.dataset),
+        "Versions": _pairs(metadata.versions),
     }
     if comparison.float_answers is None:
         facts["Float model"] = "the file records no predictions of this very model"
-    correct = _object(float_model.get("correct"))
     return {
         "title": row_title(comparison),
         "source": comparison.source,
         "sha256": comparison.samples.sha256(),
         "facts": [(name, value) for name, value in facts.items() if value],
-        "changes": _named(attack.get("largest_change"), _NORMS),
+        "changes": _named(attack.largest_change, _NORMS),
         "galleries": sample_galleries(comparison, _class_names(comparison, comparison.scoring.classes)),
-        "stages": [(name, value, comparison.in_file) for name, value in _named(correct, _STAGES)],
+        "stages": [(name, value, comparison.in_file) for name, value in _named(recorded.correct, _STAGES)],
     }
 
 
-def _threat_model(comparison: Comparison, attack: Mapping[str, object]) -> str:
+def _threat_model(comparison: Comparison, attack: AttackRecord) -> str:
     if comparison.attack == CLEAN:
         return "none: the samples are not attacked"
-    stated = attack.get("threat_model")
-    return stated if isinstance(stated, str) else "the file does not say how its samples were made"
+    stated = attack.threat_model
+    return "the file does not say how its samples were made" if stated is None else stated
 
 
-def _stated(value: Any) -> str:
+def _stated(value: str | int | None) -> str:
     return "not stated" if value is None else str(value)
 
 
-def _named(value: Any, names: dict[str, str]) -> list[tuple[str, str]]:
+def _named(stated: Mapping[str, object] | None, names: dict[str, str]) -> list[tuple[str, str]]:
     """Entries of an object by the names that people know, in the names' order; entries of other names last."""
-    entries = _object(value)
+    entries = stated or {}
     keys = [key for key in names if key in entries] + [key for key in entries if key not in names]
     return [(names.get(key, key), _number(entries[key])) for key in keys]
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _object(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def _pairs(value: Any) -> str:
-    return ", ".join(f"{k} {_number(v)}" for k, v in _object(value).items())
+def _pairs(stated: Mapping[str, object] | None) -> str:
+    return ", ".join(f"{k} {_number(v)}" for k, v in (stated or {}).items())

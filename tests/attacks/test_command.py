@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 from tests.helpers.command_line import invoke, json_of
 
@@ -39,7 +40,7 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (12, *SHAPE)).astype(np.uint8)
     seen = convert_model(work / "m.h5").input_format
     labels = FloatModel(work / "m.h5").classes(seen.model_values(pixels))
-    save_samples(SampleSet(pixels, labels, {"dataset": "noise"}), work / "in.npz")
+    save_samples(SampleSet(pixels, labels, SampleMetadata("noise")), work / "in.npz")
     return work
 
 
@@ -64,11 +65,11 @@ def test_attack_writes_files_that_the_other_commands_understand(work: Path) -> N
     )
     assert [(f["attack"], f["samples"]) for f in found["files"]] == [("clean", 12), ("fgsm", 12)]
     clean, attacked = (load_samples(f["file"]) for f in found["files"])
-    assert clean.metadata["dataset"] == attacked.metadata["dataset"] == "noise"
+    assert clean.metadata.dataset == attacked.metadata.dataset == "noise"
     assert found["files"][0]["correct"]["clean"] == 12
     assert found["files"][1]["correct"]["after_input_quantisation"] < 12
     assert np.abs(attacked.x.astype(int) - clean.x.astype(int)).max() == 16
-    assert attacked.metadata["attack"]["settings"] == {"eps": 16 / 255, "norm": "inf", "l1_step": "pixel"}
+    assert attacked.metadata.attack.settings == {"eps": 16 / 255, "norm": "inf", "l1_step": "pixel"}
     for name in ("clean", "fgsm"):
         path = work / "made" / f"{name}.npz"
         scores = [

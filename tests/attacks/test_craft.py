@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.sample_metadata import AttackRecord, SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.network import TensorType
 from stq_deploy.network.input_format import InputFormat
@@ -30,7 +31,7 @@ def _clean() -> SampleSet:
     x = random.integers(90, 140, (40, *SHAPE))
     for picture, label in zip(x, y, strict=True):
         picture[6 * label : 6 * label + 6] += 14
-    metadata = {"dataset": "halves", "source_indices": list(range(40))}
+    metadata = SampleMetadata("halves", source_indices=tuple(range(40)))
     return SampleSet(x.astype(np.uint8), y.astype(np.int64), metadata)
 
 
@@ -62,8 +63,8 @@ def test_the_clean_samples_are_classified_rightly(target: Target, clean: SampleS
     made = craft(target, clean, None)
     assert made.attack == "clean"
     np.testing.assert_array_equal(made.x, clean.x)
-    assert made.metadata["float_model"]["predictions"] == clean.y.tolist()
-    assert made.metadata["float_model"]["correct"]["after_input_quantisation"] == 40
+    assert made.metadata.float_model.predictions == tuple(clean.y)
+    assert made.correct["after_input_quantisation"] == 40
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -74,10 +75,8 @@ def test_within_budget_and_effective(target: Target, clean: SampleSet, name: str
     made = craft(target, clean, attack, storage="float32")
     assert made.x.min() >= 0 and made.x.max() <= 1
     assert _largest_change(made, clean, float(norm)) <= eps + 1e-5
-    assert made.metadata["attack"]["largest_change"][norm] == pytest.approx(
-        _largest_change(made, clean, float(norm)), abs=1e-5
-    )
-    correct = made.metadata["float_model"]["correct"]
+    assert made.largest_change[norm] == pytest.approx(_largest_change(made, clean, float(norm)), abs=1e-5)
+    correct = made.correct
     assert correct["clean"] == 40
     assert correct["attacked"] < (30 if name == "square" else 10)
 
@@ -90,8 +89,8 @@ def test_boundary_walks_closer_and_stays_on_the_other_side(target: Target, clean
     few = clean.first(6)
     near, far = (craft(target, few, _boundary(max_iter=steps), storage="float32") for steps in ("40", "3"))
     for made in (near, far):
-        assert made.metadata["float_model"]["correct"]["attacked"] == 0
-        assert "decisions" in made.metadata["attack"]["threat_model"]
+        assert made.correct["attacked"] == 0
+        assert "decisions" in made.metadata.attack.threat_model
     assert _largest_change(near, few, 2) < 0.5 * _largest_change(far, few, 2)
     np.testing.assert_array_equal(craft(target, few, _boundary(), storage="float32").x, near.x)
     assert (craft(target, few, _boundary(), seed=1, storage="float32").x != near.x).any()
@@ -105,7 +104,7 @@ def test_boundary_leaves_what_it_does_not_bring_within_the_budget(target: Target
     held = craft(target, few, _boundary(norm="2", eps=f"{eps:.6f}"), storage="float32")
     np.testing.assert_array_equal(held.x[changes > eps + 1e-5], (few.x / np.float32(255))[changes > eps + 1e-5])
     np.testing.assert_array_equal(held.x[changes < eps - 1e-5], free.x[changes < eps - 1e-5])
-    assert held.metadata["float_model"]["correct"]["attacked"] == 3
+    assert held.correct["attacked"] == 3
 
 
 def test_boundary_leaves_what_is_wrong_already_and_what_has_no_other_class(target: Target, clean: SampleSet) -> None:
@@ -115,7 +114,7 @@ def test_boundary_leaves_what_is_wrong_already_and_what_has_no_other_class(targe
     # One random picture to begin with: for some samples it is of their own class.
     made = craft(target, clean.first(12), _boundary(init_size="1", max_iter="3"), storage="float32")
     kept = (made.x == clean.x[:12] / np.float32(255)).all(axis=(1, 2, 3))
-    assert 0 < kept.sum() == made.metadata["float_model"]["correct"]["attacked"] < 12
+    assert 0 < kept.sum() == made.correct["attacked"] < 12
 
 
 def test_pixels_stay_on_the_uint8_grid_within_the_budget(target: Target, clean: SampleSet) -> None:
@@ -127,15 +126,11 @@ def test_pixels_stay_on_the_uint8_grid_within_the_budget(target: Target, clean: 
 def test_everything_is_recorded(target: Target, clean: SampleSet) -> None:
     attack = get_attack("pgd").from_text({"max_iter": "3"})
     metadata = craft(target, clean, attack, seed=5).metadata
-    assert metadata["attack"]["settings"] == attack.settings
-    assert "straight through" in metadata["attack"]["threat_model"]
-    assert (metadata["seed"], metadata["dataset"], metadata["source_indices"]) == (
-        5,
-        "halves",
-        list(range(40)),
-    )
-    assert metadata["float_model"]["model_hash"] == "aa"
-    assert {"numpy", "qkeras", "adversarial-robustness-toolbox", "stq-deploy"} <= set(metadata["versions"])
+    assert metadata.attack.settings == attack.settings
+    assert "straight through" in metadata.attack.threat_model
+    assert (metadata.seed, metadata.dataset, metadata.source_indices) == (5, "halves", tuple(range(40)))
+    assert metadata.float_model.model_hash == "aa"
+    assert {"numpy", "qkeras", "adversarial-robustness-toolbox", "stq-deploy"} <= set(metadata.versions)
 
 
 def test_same_seed_same_samples_whatever_follows(target: Target, clean: SampleSet) -> None:
@@ -150,7 +145,7 @@ def test_what_input_quantisation_takes_away_is_seen(target: Target, clean: Sampl
     """An attack of one pixel level vanishes in a network with 16 input levels; the record must say so."""
     coarse = dataclasses.replace(target, input_format=COARSE_INPUT)
     attack = get_attack("fgsm").from_text({"eps": "8/255"})
-    correct = craft(coarse, clean, attack).metadata["float_model"]["correct"]
+    correct = craft(coarse, clean, attack).correct
     assert correct["attacked"] < correct["after_input_quantisation"]
 
 
@@ -165,7 +160,7 @@ def test_features_are_attacked_on_the_levels_of_the_input(
     model = tf_keras.Sequential([layers.Flatten(input_shape=SHAPE), layers.Dense(2, use_bias=False)])
     half = np.repeat([1.0, -1.0], 72)[:, None] * [[0.5, -0.5]]
     model.set_weights([half.astype(np.float32)])
-    features = SampleSet(clean.x / np.float32(50), clean.y, {"range": [0, 6.3]})
+    features = SampleSet(clean.x / np.float32(50), clean.y, SampleMetadata(range=(0, 6.3)))
     seen = InputFormat(TensorType(SHAPE, "int8", -128, 127, 1 / 24, -128))
     attack = get_attack("pgd").from_text({"eps": str(eps), "max_iter": "5"})
     made = craft(dataclasses.replace(target, model=model, input_format=seen), features, attack, unit=unit)
@@ -177,8 +172,8 @@ def test_features_are_attacked_on_the_levels_of_the_input(
         assert (change <= np.rint(features.x * 24).std(axis=0) + 1e-6).all() and change.max() > 0
     else:
         assert change.max() == levels
-    assert made.metadata["attack"]["unit"] == unit
-    correct = made.metadata["float_model"]["correct"]
+    assert made.metadata.attack.unit == unit
+    correct = made.correct
     assert correct["attacked"] == correct["after_input_quantisation"] < correct["clean"]
 
 
@@ -186,7 +181,7 @@ def test_a_constant_feature_has_no_deviation_to_move_by(target: Target, clean: S
     """Silence in a recording: a feature that is the same in all samples stays what it is, and the others move."""
     x = clean.x / np.float32(255)
     x[:, 0], x[:, 7] = 0.25, 0.0
-    features = SampleSet(x, clean.y, {"range": [0, 1]})
+    features = SampleSet(x, clean.y, SampleMetadata(range=(0, 1)))
     for storage, made_of in (("float32", dataclasses.replace(target, model_hash=None)), ("levels", target)):
         for name, settings in (("pgd", {"max_iter": "4"}), ("square", {"max_iter": "30"}), ("fgsm", {"norm": "2"})):
             attack = get_attack(name).from_text({"eps": "1", **settings})
@@ -202,20 +197,20 @@ def test_pixels_have_no_other_unit_than_their_own(target: Target, clean: SampleS
 
 
 def test_clean_features_stay_as_they_are(target: Target, clean: SampleSet) -> None:
-    features = SampleSet(clean.x / np.float32(50), clean.y, {"range": [0, 6]})
+    features = SampleSet(clean.x / np.float32(50), clean.y, SampleMetadata(range=(0, 6)))
     kept = craft(target, features, None, storage="uint8")
     np.testing.assert_array_equal(kept.x, features.x)
-    assert (kept.metadata["range"], kept.metadata["attack"]) == ([0, 6], {"name": "clean"})
+    assert (kept.metadata.range, kept.metadata.attack) == ((0, 6), AttackRecord("clean"))
 
 
 def test_features_of_a_model_without_a_network_have_no_levels(target: Target, clean: SampleSet) -> None:
-    features = SampleSet(clean.x / np.float32(255), clean.y, {"range": [0, 6]})
+    features = SampleSet(clean.x / np.float32(255), clean.y, SampleMetadata(range=(0, 6)))
     levels = InputFormat(TensorType(SHAPE, "int8", 0, 1, 4.0))  # all samples are alike in these
     quantized = craft(dataclasses.replace(target, input_format=levels), features, None)
-    assert quantized.metadata["float_model"]["correct"]["after_input_quantisation"] < 40
+    assert quantized.correct["after_input_quantisation"] < 40
     kept = craft(dataclasses.replace(target, input_format=levels, model_hash=None), features, None)
-    assert kept.metadata["float_model"]["correct"] == {"clean": 40, "attacked": 40}
-    assert kept.metadata["float_model"]["predictions"] == clean.y.tolist()
+    assert kept.correct == {"clean": 40, "attacked": 40}
+    assert kept.metadata.float_model.predictions == tuple(clean.y)
 
 
 def test_pixels_are_mapped_before_the_model_sees_them(clean: SampleSet) -> None:
@@ -272,7 +267,7 @@ def test_unrounded_samples_keep_budgets_off_the_grid(target: Target, clean: Samp
     for norm in ("inf", "2"):
         attack = get_attack("pgd").from_text({"eps": eps, "norm": norm, "max_iter": "3"})
         made = craft(target, clean, attack, storage="float32")
-        assert 0.5 * attack.eps < made.metadata["attack"]["largest_change"][norm] <= attack.eps * (1 + 1e-9)
+        assert 0.5 * attack.eps < made.largest_change[norm] <= attack.eps * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("name", ["cw", "boundary"])
@@ -280,7 +275,7 @@ def test_searches_for_the_nearest_leave_constant_features_too(target: Target, cl
     """At the range's end, where C&W cannot begin at the sample itself, and in its middle."""
     x = clean.x / np.float32(255)
     x[:, 0], x[:, 7] = 0.25, 0.0
-    features = SampleSet(x, clean.y, {"range": [0, 1]})
+    features = SampleSet(x, clean.y, SampleMetadata(range=(0, 1)))
     settings = {"cw": {"max_iter": "40"}, "boundary": {"max_iter": "60"}}[name]
     attack = get_attack(name).from_text({"eps": "60", "norm": "2", **settings})
     for made_of, start in (
@@ -289,7 +284,7 @@ def test_searches_for_the_nearest_leave_constant_features_too(target: Target, cl
     ):
         made = craft(made_of, features.first(4), attack, unit="std")
         assert not (made.x != start[:4])[:, [0, 7]].any()
-        assert made.metadata["float_model"]["correct"]["attacked"] < made.metadata["float_model"]["correct"]["clean"]
+        assert made.correct["attacked"] < made.correct["clean"]
 
 
 def test_a_defended_sample_meets_the_same_noise_whatever_samples_are_beside_it(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 from stq_deploy.network import TensorType
 from stq_deploy.network.input_format import InputFormat
@@ -124,7 +125,7 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save(work / "m.h5")
     pictures = _pictures(24, 5)
     labels = model.predict(pictures / np.float32(255), verbose=0).argmax(axis=1).astype(np.int64)
-    save_samples(SampleSet(pictures, labels, {"dataset": "noise"}), work / "in.npz")
+    save_samples(SampleSet(pictures, labels, SampleMetadata("noise")), work / "in.npz")
     return work
 
 
@@ -136,7 +137,7 @@ def test_counts_under_fresh_noise_are_those_of_evaluate(work: Path) -> None:
             "--defence", "rnd:64", "--eot", "2", "--seed", "9", "-o", work / "pgd.npz", "--json",
         )
     )  # fmt: skip
-    record = load_samples(work / "pgd.npz").metadata["defence"]
+    record = load_samples(work / "pgd.npz").metadata.defence.to_json()
     assert found["files"][0]["defence"] == record
     assert (record["name"], record["sigma_levels"], record["eot"], record["noise_seed"]) == ("rnd", 64, 2, 9)
     for kind, path in (("clean", "in.npz"), ("attacked", "pgd.npz")):

@@ -81,7 +81,7 @@ def test_an_attack_goes_through_the_quantizer_and_is_judged_behind_it(
     for eps, broken in ((3, True), (2, False)):
         attack = get_attack(name).from_text({"eps": f"{eps}/255", **ATTACKS[name]})
         made = craft(target, samples, attack)
-        correct = made.metadata["float_model"]["correct"]
+        correct = made.correct
         assert correct["clean"] == 1
         assert correct["attacked"] == correct["after_input_quantisation"] == correct["integer"] == int(not broken)
         assert made.x.dtype == np.uint8

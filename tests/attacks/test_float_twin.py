@@ -63,13 +63,13 @@ def test_attack_and_score_what_it_made(work: Path) -> None:
     clean, attacked = (load_samples(entry["file"]) for entry in found["files"])
     assert np.abs(attacked.x.astype(int) - clean.x.astype(int)).max() == 16
     for entry, samples in zip(found["files"], (clean, attacked), strict=True):
-        recorded = samples.metadata["float_model"]
-        assert recorded["model_hash"] is None
+        recorded = samples.metadata.float_model
+        assert recorded.model_hash is None
         assert "after_input_quantisation" not in entry["correct"]  # there is no network whose levels these could be
         scored = json_of(
             invoke("evaluate", "--model", work / "m.h5", "--samples", entry["file"], "--executor", "float", "--json")
         )
-        assert scored["correct"] == entry["correct"]["attacked"] == int((samples.y == recorded["predictions"]).sum())
+        assert scored["correct"] == entry["correct"]["attacked"] == int((samples.y == recorded.predictions).sum())
     assert found["files"][0]["correct"]["clean"] == COUNT * 2 // 3 > found["files"][1]["correct"]["attacked"]
 
 

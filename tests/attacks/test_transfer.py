@@ -120,8 +120,8 @@ def test_the_command_judges_on_the_model_and_names_the_source(work: Path, source
     )  # fmt: skip
     assert found["files"][0]["correct"]["attacked"] == left
     metadata = load_samples(work / f"from-{source}.npz").metadata
-    assert len(metadata["source_model"]["file_sha256"]) == 64
-    assert "gradients of another model" in metadata["attack"]["threat_model"]
+    assert len(metadata.source_model.file_sha256) == 64
+    assert "gradients of another model" in metadata.attack.threat_model
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from stq_deploy.zoo.shipped import resolve_model
 from tests.helpers.command_line import invoke
 from tests.helpers.networks import random_network
 
-SAMPLES = SampleSet(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1]), {})
+SAMPLES = SampleSet(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1]))
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, size: int) -> None:
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {resource.RLIM_INFINITY}))\n"
         "noise = np.random.default_rng(0).integers(0, 256, (9, 30, 30, 1), dtype=np.uint8)\n"
         "for write in (lambda: write_whole('out', b'x' * 100_000), lambda: save_network(random_network(0), 'out'),\n"
-        "              lambda: save_samples(SampleSet(noise, np.zeros(9, int), {}), 'out')):\n"
+        "              lambda: save_samples(SampleSet(noise, np.zeros(9, int)), 'out')):\n"
         "    try:\n        write()\n    except StqError as error:\n"
         "        assert 'File too large' in error.what and error.next\n"
         "    else:\n        sys.exit(3)\n"

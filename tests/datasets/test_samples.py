@@ -11,6 +11,7 @@ import pytest
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import samples
+from stq_deploy.datasets.sample_metadata import AttackRecord, FloatModelRecord, SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, load_samples, samples_of_dataset, save_samples
 
 
@@ -23,12 +24,12 @@ def _y(n: int = 3) -> np.ndarray:
     return np.arange(n, dtype=np.int64) % 10
 
 
-def _metadata(n: int = 3) -> dict:
-    return {
-        "attack": {"name": "fgsm", "settings": {"eps": 0.1}},
-        "source_indices": list(range(n)),
-        "float_model": {"model_hash": "ab", "predictions": [1] * n},
-    }
+def _metadata(n: int = 3) -> SampleMetadata:
+    return SampleMetadata(
+        source_indices=tuple(range(n)),
+        attack=AttackRecord("fgsm", {"eps": 0.1}),
+        float_model=FloatModelRecord(model_hash="ab", predictions=(1,) * n),
+    )
 
 
 def _npy(array: np.ndarray, **options: object) -> bytes:
@@ -45,7 +46,7 @@ def _zip(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def _members(**replaced: np.ndarray) -> dict[str, bytes]:
-    arrays = {"x": _x(), "y": _y(), "metadata": np.array(json.dumps(_metadata()))} | replaced
+    arrays = {"x": _x(), "y": _y(), "metadata": np.array(json.dumps(_metadata().to_json()))} | replaced
     return {f"{name}.npy": _npy(np.asanyarray(array)) for name, array in arrays.items()}
 
 
@@ -55,7 +56,7 @@ def _range(bounds: object) -> np.ndarray:
 
 def test_features_state_their_range(tmp_path: Path) -> None:
     x = np.linspace(-120, 25, 120, dtype=np.float32).reshape(3, 4, 5, 2)
-    save_samples(SampleSet(x, _y(), {"range": [-120, 25.5]}), tmp_path / "s.npz")
+    save_samples(SampleSet(x, _y(), SampleMetadata(range=(-120, 25.5))), tmp_path / "s.npz")
     loaded = load_samples(tmp_path / "s.npz")
     np.testing.assert_array_equal(loaded.x, x)
     assert loaded.holds_features and loaded.first(1).holds_features
@@ -66,7 +67,7 @@ def test_the_range_of_float64_features_holds_their_float32_values() -> None:
     """The upper end is a value of the samples, which rounding to float32 moves outward."""
     x = np.array([[-0.9, 0.6, 0.1]])
     assert float(np.float32(0.6)) > 0.6  # so that the test can fail
-    assert SampleSet(x.astype(np.float32), None, {"range": [-0.9, 0.6]}).stated_range == (-0.9, 0.6)
+    assert SampleSet(x.astype(np.float32), None, SampleMetadata(range=(-0.9, 0.6))).stated_range == (-0.9, 0.6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -77,7 +78,7 @@ def test_round_trip(tmp_path: Path, dtype: type) -> None:
     assert loaded.x.dtype == dtype
     np.testing.assert_array_equal(loaded.x, samples.x)
     np.testing.assert_array_equal(loaded.y, samples.y)
-    assert loaded.metadata == {"format": "stq-samples", "version": 1} | samples.metadata
+    assert loaded.metadata == samples.metadata
     assert loaded.attack == "fgsm"
     assert loaded.sha256() == samples.sha256()
 
@@ -91,12 +92,12 @@ def test_equal_samples_are_equal_files(tmp_path: Path) -> None:
 def test_a_file_by_numpy_savez_is_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", x=np.asfortranarray(_x(dtype=np.float64)), y=_y().astype(np.uint16))
     loaded = load_samples(tmp_path / "s.npz")
-    assert (loaded.attack, loaded.metadata, loaded.x.dtype) == ("unknown", {}, np.float32)
+    assert (loaded.attack, loaded.metadata, loaded.x.dtype) == ("unknown", SampleMetadata(), np.float32)
     np.testing.assert_array_equal(loaded.x, _x(dtype=np.float64).astype(np.float32))
 
 
 def test_hash_depends_on_pixels_labels_and_type_alone() -> None:
-    base = SampleSet(_x(), _y(), {})
+    base = SampleSet(_x(), _y())
     changed = _x()
     changed[2, 3, 4, 1] ^= 1
     others = [SampleSet(changed, _y()), SampleSet(_x(), _y()[::-1]), SampleSet(_x(dtype=np.float32), _y())]
@@ -106,7 +107,7 @@ def test_hash_depends_on_pixels_labels_and_type_alone() -> None:
 
 def test_first_takes_the_metadata_along() -> None:
     two = SampleSet(_x(), _y(), _metadata()).first(2)
-    assert (len(two), two.metadata["source_indices"]) == (2, [0, 1])
+    assert (len(two), two.metadata.source_indices) == (2, (0, 1))
     assert two.float_predictions("ab") is not None and len(two.float_predictions("ab")) == 2
     assert two.first(None) is two and two.first(9) is two
 
@@ -114,14 +115,14 @@ def test_first_takes_the_metadata_along() -> None:
 def test_a_spread_has_some_of_every_part() -> None:
     made = SampleSet(_x(10), np.arange(10) // 2, _metadata(10))
     assert made.spread(5).y.tolist() == [0, 1, 2, 3, 4]
-    assert made.spread(4).metadata["source_indices"] == [0, 2, 5, 7]
+    assert made.spread(4).metadata.source_indices == (0, 2, 5, 7)
     np.testing.assert_array_equal(made.spread(4).x, made.x[[0, 2, 5, 7]])
     assert made.spread(10) is made and made.spread(11) is made
 
 
 def test_float_predictions_of_another_model_do_not_count() -> None:
     assert SampleSet(_x(), _y(), _metadata()).float_predictions("cd") is None
-    assert SampleSet(_x(), _y(), {}).float_predictions("ab") is None
+    assert SampleSet(_x(), _y()).float_predictions("ab") is None
 
 
 @pytest.mark.parametrize(
@@ -341,9 +342,9 @@ def test_a_few_of_a_sorted_data_set_are_a_fair_draw(tmp_path: Path) -> None:
     np.savez(tmp_path / "cifar10_gray.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     few = samples_of_dataset("cifar10", tmp_path / "cifar10_gray.npz", 20)
     assert set(few.y) == {0, 1, 2, 3}
-    np.testing.assert_array_equal(few.x[:, 0, 0, 0], few.metadata["source_indices"])
+    np.testing.assert_array_equal(few.x[:, 0, 0, 0], few.metadata.source_indices)
     fewer = samples_of_dataset("cifar10", tmp_path / "cifar10_gray.npz", 5)
-    assert fewer.metadata["source_indices"] == few.metadata["source_indices"][:5]
+    assert fewer.metadata.source_indices == few.metadata.source_indices[:5]
     everything = samples_of_dataset("cifar10", tmp_path / "cifar10_gray.npz")
-    assert everything.metadata["source_indices"] == list(range(200))
-    assert (everything.attack, everything.metadata["dataset"]) == ("clean", "cifar10")
+    assert everything.metadata.source_indices == tuple(range(200))
+    assert (everything.attack, everything.metadata.dataset) == ("clean", "cifar10")

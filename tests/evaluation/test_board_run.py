@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.agreement import disagreement
 from stq_deploy.evaluation.board_run import Ran, SampleFile, run_file
@@ -63,7 +64,7 @@ class FakeBoard:
 
 
 def run(folder: Path, board: FakeBoard) -> Ran:
-    samples = SampleSet(SAMPLES.astype(np.float32), np.zeros(len(SAMPLES), np.int64), {"range": [0, 7]})
+    samples = SampleSet(SAMPLES.astype(np.float32), np.zeros(len(SAMPLES), np.int64), SampleMetadata(range=(0, 7)))
     executors = cast("list[LinkExecutor]", [board])
     return run_file(executors, SampleFile("own.npz", samples), folder, scoring=scoring((2,)))
 

@@ -3,12 +3,14 @@
 import json
 import shutil
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from stq_deploy.datasets.sample_metadata import AttackRecord, FloatModelRecord, SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation import open_executor
 from stq_deploy.evaluation.scores import classes_of
@@ -41,11 +43,12 @@ def _work(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
         predicted = _reference(network, x)
         y = predicted.copy()
         y[:2] = (y[:2] + 1) % classes
-        metadata: dict[str, Any] = {"attack": {"name": name}}
+        metadata = SampleMetadata(attack=AttackRecord(name))
         if name == "clean":
             flipped = [int(p) for p in predicted]
             flipped[3] = (flipped[3] + 1) % classes
-            metadata["float_model"] = {"model_hash": network.sha256(), "predictions": flipped}
+            record = FloatModelRecord(model_hash=network.sha256(), predictions=tuple(flipped))
+            metadata = replace(metadata, float_model=record)
         save_samples(SampleSet(x, y, metadata), work / f"{name}.npz")
     return work
 

@@ -76,7 +76,7 @@ def test_speech_commands_and_sample_files_of_features(tmp_path: Path) -> None:
 
     data = folder(tmp_path / "data", files())
     samples = samples_of_dataset("speech-commands", data)
-    assert samples.holds_features and samples.metadata["class_names"][0] == "yes"
+    assert samples.holds_features and samples.class_names[0] == "yes"
     model = _trained(_layers("quantized_bits(8,7,1,alpha=1)", 12, (7, 1)), samples.x, samples.y, tmp_path / "model.h5")
     float_score, *integer_scores = _scores(model, "--dataset", "speech-commands", "--data", data)
     assert float_score > 0.8
@@ -88,9 +88,9 @@ def test_speech_commands_and_sample_files_of_features(tmp_path: Path) -> None:
     )  # fmt: skip
     assert invoked.exit_code == 0, invoked.output
     loaded = load_samples(tmp_path / "samples.npz")
-    assert loaded.metadata["range"] == samples.metadata["range"]
+    assert loaded.metadata.range == samples.metadata.range
     assert loaded.sha256() == samples.sha256()
-    assert loaded.metadata["float_model"]["correct"]["clean"] == round(float_score * len(samples))
+    assert loaded.correct["clean"] == round(float_score * len(samples))
     assert _scores(model, "--samples", tmp_path / "samples.npz") == [float_score] * 3
     attacked = invoke(
         "attack", "--model", model, "--attack", "fgsm", "--eps", "1/2", "--unit", "std", "--samples",
@@ -121,4 +121,4 @@ def test_ds_cnn_by_the_train_command(tmp_path: Path) -> None:
 def test_a_single_features_sample_is_in_the_whole_sets_range(tmp_path: Path) -> None:
     data = folder(tmp_path / "data", files())
     one, everything = samples_of_dataset("speech-commands", data, 1), samples_of_dataset("speech-commands", data)
-    assert isinstance(one, SampleSet) and one.metadata["range"] == everything.metadata["range"]
+    assert isinstance(one, SampleSet) and one.metadata.range == everything.metadata.range

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation.float_engine import open_float_model
 from tests.helpers.command_line import invoke, json_of
@@ -35,7 +36,7 @@ def test_an_onnx_file_gives_what_its_own_programs_compute(name: str) -> None:
 def test_the_commands_take_an_onnx_file(tmp_path: Path) -> None:
     path, x, expected = onnx_case("float")
     y = expected.reshape(len(x), -1).argmax(axis=1).astype(np.int64)
-    save_samples(SampleSet(x, y, {"range": [float(x.min()), float(x.max())]}), tmp_path / "s.npz")
+    save_samples(SampleSet(x, y, SampleMetadata(range=(float(x.min()), float(x.max())))), tmp_path / "s.npz")
     asked = ("--samples", tmp_path / "s.npz", "--json")
     found = json_of(invoke("evaluate", "--model", path, "--executor", "float", *asked))
     assert (found["float_engine"], found["top1"]) == ("numpy", 1.0)
@@ -61,7 +62,7 @@ def test_the_commands_take_a_tflite_file(tmp_path: Path) -> None:
 def test_keras_by_name_does_not_run_them(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(cases()["conv"][0])
-    save_samples(SampleSet(_levels(path), np.zeros(2, np.int64), {"range": [-1, 1]}), tmp_path / "s.npz")
+    save_samples(SampleSet(_levels(path), np.zeros(2, np.int64), SampleMetadata(range=(-1, 1))), tmp_path / "s.npz")
     asked = ("evaluate", "--model", path, "--samples", tmp_path / "s.npz", "--executor", "float")
     refused = invoke(*asked, "--float-engine", "keras")
     assert refused.exit_code == 1

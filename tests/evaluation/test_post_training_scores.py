@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import CLEAN, SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.scores import classes_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor
@@ -34,7 +35,7 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draft.save_h5(work / "m.h5")
     save_samples(SampleSet(float_pixels(16), np.zeros(16, np.int64)), work / "pixels.npz")
     x = np.random.default_rng(0).normal(0, 30, (4, *SHAPE)).astype(np.float32)
-    save_samples(SampleSet(x, np.zeros(4, np.int64), {"range": [-300, 300]}), work / "features.npz")
+    save_samples(SampleSet(x, np.zeros(4, np.int64), SampleMetadata(range=(-300, 300))), work / "features.npz")
     return work
 
 
@@ -72,7 +73,7 @@ def test_a_network_of_sequences_or_vectors_takes_samples_of_its_shape(tmp_path: 
     draft.save_h5(tmp_path / "m.h5")
     x = np.random.default_rng(4).normal(0, 2, (40, *shape)).astype(np.float32)
     path = tmp_path / "x.npz"
-    save_samples(SampleSet(x, np.arange(40) % 3, {"range": [-20, 20]}), path)
+    save_samples(SampleSet(x, np.arange(40) % 3, SampleMetadata(range=(-20, 20))), path)
     options = ("--model", tmp_path / "m.h5", *INT8, path, "--samples", path, "--json")
     found = json_of(invoke("evaluate", *options, "--executor", "host"))
     reference = json_of(invoke("evaluate", *options, "--executor", "numpy"))

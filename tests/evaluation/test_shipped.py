@@ -46,7 +46,7 @@ def test_samples_belong_together_and_to_the_network(files: dict[str, SampleSet],
         assert samples.attack == kind
         assert (samples.x.dtype, samples.x.shape[1:]) == (np.uint8, network.input_type.shape)
         np.testing.assert_array_equal(samples.y, clean.y)
-        assert samples.metadata["source_indices"] == clean.metadata["source_indices"]
+        assert samples.metadata.source_indices == clean.metadata.source_indices
         assert samples.float_predictions(network.sha256()) is not None
         change = np.abs(samples.x.astype(int) - clean.x.astype(int)).max()
         assert change == (0 if kind == CLEAN else 8)
@@ -73,7 +73,7 @@ def test_recorded_float_predictions_can_be_recomputed(files: dict[str, SampleSet
     assert convert_model(path).sha256() == network.sha256()
     model = FloatModel(path)
     for samples in files.values():
-        assert samples.metadata["float_model"]["file_sha256"] == model.file_sha256
+        assert samples.metadata.float_model.file_sha256 == model.file_sha256
         predicted = model.classes(network.input_format.model_values(samples.x))
         recorded = samples.float_predictions(network.sha256())
         # Another processor may add up float32 in another order, and so decide a near tie otherwise.

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from stq_deploy.datasets.sample_metadata import AttackRecord, SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
 from tests.helpers.firmwares import firmware
@@ -14,7 +15,7 @@ REFERENCE = np.array([[5, 1], [1, 5], [5, 1], [2, 1]], np.int32)
 
 
 def _comparison(board: np.ndarray, float_answers: np.ndarray | None) -> Comparison:
-    samples = SampleSet(np.zeros((4, 1, 1, 1), np.uint8), LABELS, {"attack": {"name": "pgd"}})
+    samples = SampleSet(np.zeros((4, 1, 1, 1), np.uint8), LABELS, SampleMetadata(attack=AttackRecord("pgd")))
     return Comparison(samples, "pgd.npz", board, REFERENCE, scoring((2,)), float_answers)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.scoring import Scoring
 from stq_deploy.evaluation.task import Stated, choose
@@ -25,7 +26,7 @@ def _read(
     stated: Stated | None = None,
     *,
     input_shape: tuple[int, ...] = PICTURE,
-    metadata: dict | None = None,
+    class_names: tuple[str, ...] | None = None,
     **output: object,
 ) -> Scoring:
     spec = TensorType(input_shape, "int8", -128, 127, 1 / 255, -128)
@@ -34,7 +35,7 @@ def _read(
     if labels is not None:
         labels = labels.astype(np.float32 if labels.dtype.kind == "f" else np.int64)
     x = np.zeros((count, *input_shape), np.float32)
-    samples = SampleSet(x, labels, {"range": [0, 1], **(metadata or {})})
+    samples = SampleSet(x, labels, SampleMetadata(class_names=class_names, range=(0, 1)))
     return choose(OutputFormat(shape, last, **output), InputFormat(spec), None, samples, stated)  # type: ignore[arg-type]
 
 
@@ -172,11 +173,11 @@ def test_what_cannot_be_is_refused(shape: tuple[int, ...], last: LastStep, task:
 
 def test_what_is_not_scored_is_said() -> None:
     """Names of other classes, further outputs, unused labels: each is one note."""
-    names = {"class_names": ["a", "b", "c"]}
-    assert _read((3,), SOFTMAX, [0, 1], metadata=names).notes == ()
-    (note,) = _read((4,), SOFTMAX, [0, 1], metadata=names).notes
+    names = ("a", "b", "c")
+    assert _read((3,), SOFTMAX, [0, 1], class_names=names).notes == ()
+    (note,) = _read((4,), SOFTMAX, [0, 1], class_names=names).notes
     assert "name 3 classes, the network has 4" in note
-    (note,) = _read((1,), SIGMOID, [0, 1], metadata=names).notes
+    (note,) = _read((1,), SIGMOID, [0, 1], class_names=names).notes
     assert "name 3 classes, the network has 2" in note
     (note,) = _read((3,), SOFTMAX, [0, 1], count=2).notes
     assert note == "the model has 2 outputs; the first is scored"

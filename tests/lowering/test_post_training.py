@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.frontend import read_source
 from stq_deploy.frontend import source as s
@@ -36,7 +37,7 @@ def samples(count: int = 12) -> SampleSet:
 
 def features(count: int = 12) -> SampleSet:
     x = np.random.default_rng(0).normal(-20, 30, (count, *SHAPE)).astype(np.float32)
-    return SampleSet(x, np.zeros(count, np.int64), {"range": [-200, 200]})
+    return SampleSet(x, np.zeros(count, np.int64), SampleMetadata(range=(-200, 200)))
 
 
 def layers_with_quantizers(source: s.SourceGraph) -> list[str]:

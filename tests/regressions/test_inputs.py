@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.lowering import UnknownInputError
 from stq_deploy.network import load_network, save_network
@@ -147,10 +148,10 @@ def _jets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, x = build_model(FEATURES, classifier), np.clip(raw(FEATURES), -8, 8)
     model.save(work / "jets.h5")
     labels = model.predict(x, verbose=0).argmax(axis=1)
-    save_samples(SampleSet(x, labels, {"range": [-8, 8]}), work / "features.npz")
+    save_samples(SampleSet(x, labels, SampleMetadata(range=(-8, 8))), work / "features.npz")
     x[3, 5] = 11
     x[7, :2] = -9
-    save_samples(SampleSet(x, labels, {"range": [-12, 12]}), work / "beyond.npz")
+    save_samples(SampleSet(x, labels, SampleMetadata(range=(-12, 12))), work / "beyond.npz")
     return work
 
 
@@ -198,7 +199,7 @@ def test_what_the_models_own_quantizer_clips_is_counted_and_is_no_error(tmp_path
     model, x = build_model(FEATURES, lambda i: classifier(bits(i, 8, 1))), raw(FEATURES)
     model.save(tmp_path / "m.h5")
     labels = model.predict(x, verbose=0).argmax(axis=1)
-    save_samples(SampleSet(x, labels, {"range": [-20, 20]}), tmp_path / "x.npz")
+    save_samples(SampleSet(x, labels, SampleMetadata(range=(-20, 20))), tmp_path / "x.npz")
     beyond = int(((np.rint(x * 64) > 127) | (np.rint(x * 64) < -128)).any(axis=1).sum())
     arguments = ["evaluate", "--model", tmp_path / "m.h5", "--samples", tmp_path / "x.npz", "--executor", "numpy"]
     found = json_of(invoke(*arguments, "--json"))
@@ -233,7 +234,7 @@ def test_pictures_are_taken_for_pixels_and_every_command_says_so(tmp_path: Path)
 def test_pixels_are_no_features(jets: Path, tmp_path: Path) -> None:
     shape = (4, 4, 2)
     build_model(shape, _picture).save(tmp_path / "m.h5")
-    save_samples(SampleSet(raw(shape), np.zeros(COUNT, np.int64), {"range": [-20, 20]}), tmp_path / "f.npz")
+    save_samples(SampleSet(raw(shape), np.zeros(COUNT, np.int64), SampleMetadata(range=(-20, 20))), tmp_path / "f.npz")
     invoke("convert", tmp_path / "m.h5", "--calibrate", tmp_path / "f.npz", "-o", tmp_path / "n.stq")
     np.savez(tmp_path / "p.npz", x=np.zeros((2, *shape), np.uint8), y=np.zeros(2, np.int64), metadata=json.dumps({}))
     refused = invoke("evaluate", "--model", tmp_path / "n.stq", "--samples", tmp_path / "p.npz")

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
 from stq_deploy.network.output import Task
@@ -51,7 +52,7 @@ LOGITS = np.array([[9, 0, 0], [0, 9, 0], [0, 0, 9], [9, 1, 0]], np.int32)
 
 
 def _comparison(metadata: dict, board: np.ndarray = LOGITS) -> Comparison:
-    samples = SampleSet(np.zeros((4, 2, 2, 1), np.uint8), LABELS, metadata)
+    samples = SampleSet(np.zeros((4, 2, 2, 1), np.uint8), LABELS, SampleMetadata.from_json(metadata))
     return Comparison(samples, f"{EVIL}.npz", board, LOGITS, scoring((3,)), np.array([0, 1, 2, 1]))
 
 
@@ -200,7 +201,9 @@ def test_a_picture_in_the_page_has_the_samples_values(shape: tuple[int, ...], ki
     ids=["features", "features of three axes", "two channels", "large"],
 )
 def test_what_is_no_picture_is_not_drawn(x: np.ndarray, metadata: dict) -> None:
-    comparison = Comparison(SampleSet(x, LABELS, metadata), "own.npz", LOGITS, LOGITS, scoring((3,)), None)
+    comparison = Comparison(
+        SampleSet(x, LABELS, SampleMetadata.from_json(metadata)), "own.npz", LOGITS, LOGITS, scoring((3,)), None
+    )
     assert "data:image" not in render_report(_summary(comparison))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from stq_deploy import __version__
 from stq_deploy.common.progress import Progress, silent
+from stq_deploy.datasets.sample_metadata import AttackRecord
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.live.attack import Attacked, attack_network, check_equal, check_live
 from stq_deploy.evaluation.live.boards import MOST_QUERIES, BoardRun
@@ -25,7 +26,6 @@ from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.craft import versions
-from stq_deploy.research.attacks.record import AttackRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,21 +75,21 @@ class LiveAttack:
 
     def sample_set(self) -> SampleSet:
         """What the attack ends with, as a sample file holds it."""
-        kept = {k: v for k, v in self.samples.metadata.items() if k in ("dataset", "class_names", "source_indices")}
         attack = self.attack
-        metadata = kept | {
-            "attack": AttackRecord(
+        metadata = replace(
+            self.samples.metadata.kept_by_attacks(),
+            attack=AttackRecord(
                 name=attack.name,
                 settings=attack.settings,
                 threat_model=(
                     f"untargeted; {attack.access}, asked of the board; stored samples change by at most "
                     f"{attack.eps:.6g} in the L{attack.norm} norm (sample values)"
                 ),
-            ).to_json(),
-            "seed": self.seed,
-            "versions": versions(),
-            "live": self.to_json(),
-        }
+            ),
+            seed=self.seed,
+            versions=versions(),
+            live=self.to_json(),
+        )
         return SampleSet(self.attacked.pictures, self.samples.y, metadata)
 
     def to_json(self) -> dict[str, Any]:

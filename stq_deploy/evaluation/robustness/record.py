@@ -15,6 +15,7 @@ import numpy as np
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import MAXIMUM_JSON_BYTES, check_output, is_record, read_bounded, write_whole
 from stq_deploy.common.intervals import wilson_interval
+from stq_deploy.datasets.sample_metadata import AttackRecord, SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, is_own_sample_file, load_samples, save_samples
 from stq_deploy.evaluation.board_run import SampleFile
 from stq_deploy.evaluation.float_model_file import model_output
@@ -125,7 +126,7 @@ def _is_worst_file(path: Path) -> bool:
 
 def _is_live_file(path: Path) -> bool:
     try:
-        return is_own_sample_file(path) and "live" in load_samples(path).metadata
+        return is_own_sample_file(path) and load_samples(path).metadata.states_live
     except StqError:
         return False
 
@@ -221,8 +222,8 @@ def worst_files(job: Job, shards: Sequence[Shard]) -> list[SampleFile]:
 
 def clean_samples(job: Job) -> SampleSet:
     """The samples before any attack."""
-    names = {"class_names": list(job.class_names)}
-    return SampleSet(np.rint(job.x * 255).astype(np.uint8), job.y, names)
+    metadata = SampleMetadata(class_names=tuple(job.class_names))
+    return SampleSet(np.rint(job.x * 255).astype(np.uint8), job.y, metadata)
 
 
 def cost(preset: Preset, shards: Sequence[Shard]) -> dict[str, SeriesCost]:
@@ -245,15 +246,11 @@ def cost(preset: Preset, shards: Sequence[Shard]) -> dict[str, SeriesCost]:
 def _worst(job: Job, shards: Sequence[Shard], series: Series, b: int) -> SampleSet:
     pictures = np.concatenate([shard.series[series.name].worst[b] for shard in shards])
     rounded = "" if series.storage == "uint8" else "; then rounded to pixels of 8 bits, which can leave that budget"
-    metadata = {
-        "attack": {
-            "name": f"{_WORST} {series.name} {series.eps[b]}",
-            "threat_model": (
-                f"untargeted; the worst of all attacks of the series; L{series.norm} {series.eps[b]}{rounded}"
-            ),
-        },
-        "seed": job.seed,
-    }
+    attack = AttackRecord(
+        name=f"{_WORST} {series.name} {series.eps[b]}",
+        threat_model=f"untargeted; the worst of all attacks of the series; L{series.norm} {series.eps[b]}{rounded}",
+    )
+    metadata = SampleMetadata(attack=attack, seed=job.seed)
     return SampleSet(np.rint(pictures * 255).astype(np.uint8), job.y, metadata)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata as packages
 from typing import Any
 
@@ -13,15 +13,21 @@ import numpy.typing as npt
 
 from stq_deploy import __version__
 from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.sample_metadata import (
+    NO_NETWORK,
+    AttackRecord,
+    DefenceRecord,
+    FloatModelRecord,
+    GradientModel,
+)
 from stq_deploy.datasets.samples import CLEAN, Pixels, SampleSet
 from stq_deploy.network.input_format import PIXELS as UNMAPPED
 from stq_deploy.network.input_format import InputFormat, quantize_input, unit_interval
 from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.budget import NORMS, Budget
-from stq_deploy.research.attacks.defence import ClassifyLevels, RandomNoise
+from stq_deploy.research.attacks.defence import FRESH_DRAWS, NAME, ClassifyLevels, RandomNoise
 from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Grid, Samples, feature_grid
 from stq_deploy.research.attacks.oracle import Labels, Oracle
-from stq_deploy.research.attacks.record import AttackRecord, DefenceRecord
 from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.streams import Streams
 from stq_deploy.research.attacks.victim import Victim
@@ -169,24 +175,23 @@ def craft(
         correct["after_input_quantisation"] = _correct(victim.predict(back(levels)), y)
         if target.judge is not None:
             correct["integer"] = _correct(target.judge(levels), y)
-    defended = None if defence is None else _defended(defence, target, victim, clean, stored, seed)
-    transferred = {} if source is None else {"source_model": {"name": source.name, "file_sha256": source.file_sha256}}
-    kept = {k: clean.metadata[k] for k in ("dataset", "class_names", "source_indices", "range") if k in clean.metadata}
-    metadata = kept | {
-        "attack": {"name": CLEAN} if attack is None else _describe(attack, budget, unit, adversarial, x).to_json(),
-        "seed": seed,
-        "batch": batch,
-        **({} if defended is None else {"defence": defended.to_json()}),
-        **transferred,
-        "versions": versions(),
-        "float_model": {
-            "name": target.name,
-            "file_sha256": target.file_sha256,
-            "model_hash": target.model_hash,
-            "predictions": [int(p) for p in predictions],
-            "correct": correct,
-        },
-    }
+    metadata = replace(
+        clean.metadata.kept_by_attacks(),
+        attack=AttackRecord(CLEAN) if attack is None else _describe(attack, budget, unit, adversarial, x),
+        seed=seed,
+        batch=batch,
+        defence=None if defence is None else _defended(defence, target, victim, clean, stored, seed),
+        source_model=None if source is None else GradientModel(source.name, source.file_sha256),
+        versions=versions(),
+        float_model=FloatModelRecord(
+            target.name,
+            target.file_sha256,
+            target.model_hash,
+            tuple(int(p) for p in predictions),
+            correct,
+            NO_NETWORK if target.model_hash is None else {},
+        ),
+    )
     return SampleSet(stored, clean.y, metadata)
 
 
@@ -200,13 +205,13 @@ def _defended(
     models: dict[str, ClassifyLevels] = {"float": lambda levels: victim.predict(back(levels))}
     if target.judge is not None:
         models["integer"] = target.judge
-    counts: dict[str, dict[str, list[int]]] = {}
+    counts: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, classify in models.items():
         for kind, x in (("clean", clean.x), ("attacked", stored)):
             levels = quantize_input(x, format, features=features)
             drawn = defence.fresh(classify, levels, format, seed, numbers)
-            counts.setdefault(name, {})[kind] = [_correct(one, y) for one in drawn]
-    return DefenceRecord(defence, seed, counts)
+            counts.setdefault(name, {})[kind] = tuple(_correct(one, y) for one in drawn)
+    return DefenceRecord(NAME, defence.sigma, defence.eot, FRESH_DRAWS, seed, counts)
 
 
 def versions() -> dict[str, str]:
@@ -221,27 +226,27 @@ def versions() -> dict[str, str]:
 
 
 def _grid(target: Target, clean: SampleSet, storage: str) -> Grid:
-    if not clean.holds_features:
+    bounds = clean.stated_range
+    if bounds is None:
         return PIXELS if storage == "uint8" else UNROUNDED
-    low, high = clean.metadata["range"]
     format = target.input_format
     if target.model_hash is None or format.rounding is not None:  # its levels are not a grid of the features themselves
-        return Grid(float(low), float(high), 0.0)
+        return Grid(*bounds, 0.0)
     return feature_grid(format.type, format.domain)
 
 
 def _budget(attack: Attack, clean: SampleSet, x: Samples, grid: Grid, unit: str) -> Budget:
-    if unit != "value" and not clean.holds_features:
+    bounds = clean.stated_range
+    if unit == "value":
+        worth = np.ones((), np.float64)
+    elif bounds is None:
         raise StqError(
             f"a budget in units of {unit} is for features, and these samples are pixels",
             where=f"attack {attack.name}",
             next="leave --unit out; or state the range of the features in the sample file",
         )
-    if unit == "value":
-        worth = np.ones((), np.float64)
     elif unit == "range":
-        low, high = clean.metadata["range"]
-        worth = np.asarray(high - low, np.float64)
+        worth = np.asarray(bounds[1] - bounds[0], np.float64)
     else:
         worth = np.maximum(x.astype(np.float64).std(axis=0), _STILL)
     if not grid.is_continuous and not (attack.eps * worth >= grid.step * (1 - 1e-6)).any():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.live.run import LiveAttack, attack_live
 from stq_deploy.executors.link_executor import LinkExecutor
@@ -56,7 +57,7 @@ def _samples(network: Network) -> SampleSet:
     x = np.random.default_rng(0).integers(0, 256, (COUNT, *SHAPE)).astype(np.uint8)
     y = classes_of_pixels(network, x)
     y[-1] = (y[-1] + 1) % 3
-    return SampleSet(x, y, {"dataset": "noise"})
+    return SampleSet(x, y, SampleMetadata("noise"))
 
 
 class FakeBoard:
@@ -152,7 +153,7 @@ def test_what_a_board_cannot_answer_is_refused(network: Network, samples: Sample
     board = FakeBoard(network)
     with pytest.raises(StqError, match="needs gradients"):
         _live([board], samples, get_attack("pgd").from_text({}), tmp_path)
-    features = SampleSet(samples.x.astype(np.float32), samples.y, {"range": [0.0, 255.0]})
+    features = SampleSet(samples.x.astype(np.float32), samples.y, SampleMetadata(range=(0.0, 255.0)))
     with pytest.raises(StqError, match="features"):
         _live([board], features, _attack("square"), tmp_path)
     assert board.answered == 0
@@ -161,8 +162,8 @@ def test_what_a_board_cannot_answer_is_refused(network: Network, samples: Sample
 def test_the_sample_file_says_what_was_done(network: Network, samples: SampleSet, tmp_path: Path) -> None:
     live = _live([FakeBoard(network)], samples, _attack("square"), tmp_path)
     made = live.sample_set()
-    assert made.metadata["dataset"] == "noise" and made.metadata["attack"]["settings"]["max_iter"] == QUERIES
-    said = made.metadata["live"]
+    assert made.metadata.dataset == "noise" and made.metadata.attack.settings["max_iter"] == QUERIES
+    said = made.metadata.live
     assert said["queries"] == said["queries_equal_to_host_twin"] == len(live.attacked.log)
     assert said["left"]["correct"] == int((~live.attacked.broken).sum())
     assert replace(live, asked_now=0).to_json()["queries_per_second"] is None
@@ -182,7 +183,7 @@ def test_the_command_attacks_an_emulated_board_and_goes_on(
     assert found["settings"]["max_iter"] == 9 and found["queries_asked_now"] == found["queries"]
     assert "equal to the host twin's" in done.stderr
     made = load_samples(tmp_path / "out" / "square.npz")
-    assert made.metadata["live"]["log_sha256"] == found["log_sha256"]
+    assert made.metadata.live["log_sha256"] == found["log_sha256"]
     wrong = classes_of_pixels(network, made.x) != samples.y
     assert found["left"]["correct"] == COUNT - wrong.sum()
     (again,) = json_of(invoke(*command))["attacks"]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.robustness.presets import load_preset
 from tests.helpers.command_line import invoke, json_of
@@ -49,7 +50,9 @@ def _work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = convert_model(save_noise_classifier(work / "one.h5"))
     save_noise_classifier(work / "two.h5", seed=3)
     x = np.random.default_rng(0).integers(0, 256, (COUNT, *SHAPE)).astype(np.uint8)
-    save_samples(SampleSet(x, classes_of_pixels(network, x), {"class_names": ["a", "b", "c"]}), work / "in.npz")
+    save_samples(
+        SampleSet(x, classes_of_pixels(network, x), SampleMetadata(class_names=("a", "b", "c"))), work / "in.npz"
+    )
     (work / "plain.toml").write_text(PRESET)
     (work / "device.toml").write_text(PRESET + LIVE)
     return work

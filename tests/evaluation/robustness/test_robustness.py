@@ -11,6 +11,7 @@ import pytest
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.intervals import wilson_interval
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, load_samples, save_samples
 from stq_deploy.evaluation.robustness.flags import masking_flags
 from stq_deploy.evaluation.robustness.presets import Preset, load_preset, preset_names
@@ -64,7 +65,7 @@ def _samples(weights: np.ndarray) -> SampleSet:
         picture[:rest] += sign[:rest]
         assert (picture * weights).sum() == wanted
     y = np.arange(COUNT, dtype=np.int64) % 2
-    return SampleSet(x.reshape(COUNT, *SHAPE).astype(np.uint8), y, {"class_names": ["plus", "minus"]})
+    return SampleSet(x.reshape(COUNT, *SHAPE).astype(np.uint8), y, SampleMetadata(class_names=("plus", "minus")))
 
 
 def _saved(weights: np.ndarray, factor: float, path: Path) -> Path:
@@ -272,7 +273,7 @@ def test_worst_pictures_rounded_out_of_their_budget_say_so(model: Path, samples:
         preset = _preset(series=[series | {"storage": storage}])
         job = attacked_job(model, preset, samples.first(4), 0, tmp_path / storage)
         (file,) = worst_files(job, run(job))
-        assert file.samples.metadata["attack"]["threat_model"].endswith(claimed)
+        assert file.samples.metadata.attack.threat_model.endswith(claimed)
         change = np.abs(file.samples.x.astype(int) - samples.x[:4].astype(int)).max()
         assert change == (2 if storage == "float32" else 1)
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.float_comparison import compare_with_float
 from stq_deploy.evaluation.float_model import FloatModel
@@ -81,7 +82,7 @@ def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) 
 def calibration(recipe: Recipe) -> SampleSet:
     """Features to calibrate a floating-point model on."""
     x = np.random.default_rng(recipe.seed).normal(0, 1, (16, *recipe.input_shape)).astype(np.float32)
-    return SampleSet(x, np.zeros(len(x), np.int64), {"range": [-6, 6]})
+    return SampleSet(x, np.zeros(len(x), np.int64), SampleMetadata(range=(-6, 6)))
 
 
 def random_levels(network: Network, seed: int) -> npt.NDArray[np.int64]:
