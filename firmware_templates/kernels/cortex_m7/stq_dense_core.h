@@ -21,31 +21,234 @@ typedef struct {
 } stq_dense_block;
 
 #if STQ_HAND_WRITTEN
-// Two pairs of weights of each row times two pairs of levels, in the order that is fastest by LLVM's model of the core.
-/* clang-format off: one line per instruction */
-#define STQ_MULTIPLY_TWO_PAIRS(unpack, first, second)                                                                  \
-    unpack(a, word0, first) "ldrd %[x0], %[x1], [%[column]], #8\n\t" unpack(                                           \
-        b, word1,                                                                                                      \
-        first) "smlad %[acc0], %[x0], %[a], %[acc0]\n\t" unpack(a, word0,                                              \
-                                                                second) "smlad %[acc1], %[x0], %[b], "                 \
-                                                                        "%[acc1]\n\t" unpack(b, word1,                 \
-                                                                                             second) "smlad %[acc0], " \
-                                                                                                     "%[x1], %[a], "   \
-                                                                                                     "%[acc0]\n\t"     \
-                                                                                                     "smlad %[acc1], " \
-                                                                                                     "%[x1], %[b], "   \
-                                                                                                     "%[acc1]\n\t"
-#define STQ_MULTIPLY_S16_PAIR                                                                                          \
-    "ldr %[x0], [%[column]], #4\n\t"                                                                                   \
-    "smlad %[acc0], %[x0], %[word0], %[acc0]\n\t"                                                                      \
-    "smlad %[acc1], %[x0], %[word1], %[acc1]\n\t"
-#define STQ_MULTIPLY(code, counted, masked)                                                                            \
-    __asm__(code                                                                                                       \
-            : [acc0] "+r"(acc.row0), [acc1] "+r"(acc.row1), [column] "+r"(*column), [x0] "=&r"(x0), [x1] "=&r"(x1),    \
-              [a] "=&r"(a), [b] "=&r"(b)counted                                                                        \
-            : [word0] "r"(word0), [word1] "r"(word1)masked                                                             \
-            : "memory", "cc")
-/* clang-format on */
+/*
+ * A word of each row times as many pairs of levels, two pairs at a time: in the order that is fastest by LLVM's model of
+ * the core.
+ */
+
+/* 1-bit weights: 16 pairs in a word, which rotations bring to the mask; 8 pairs if `*steps` is 1. */
+STQ_INLINE stq_dense_block stq_dense_multiply_word_b1(stq_dense_block acc, const stq_word **column, uint32_t word0,
+                                                      uint32_t word1, uint32_t mask, int32_t *steps)
+{
+    uint32_t x0, x1, a, b;
+
+    __asm__(
+        // Pairs 0 and 1.
+        "and %[a], %[mask], %[word0]\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1]\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], ror #1\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], ror #1\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 2 and 3.
+        "and %[a], %[mask], %[word0], ror #2\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], ror #2\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], ror #3\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], ror #3\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 4 and 5.
+        "and %[a], %[mask], %[word0], ror #4\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], ror #4\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], ror #5\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], ror #5\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 6 and 7.
+        "and %[a], %[mask], %[word0], ror #6\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], ror #6\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], ror #7\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], ror #7\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // The second half-word, unless only one step is left.
+        "subs %[steps], %[steps], #2\n\t"
+        "bmi.w 1f\n\t"
+        // Pairs 8 and 9.
+        "and %[a], %[mask], %[word0], ror #8\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], ror #8\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], ror #9\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], ror #9\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 10 and 11.
+        "and %[a], %[mask], %[word0], ror #10\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], ror #10\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], ror #11\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], ror #11\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 12 and 13.
+        "and %[a], %[mask], %[word0], ror #12\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], ror #12\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], ror #13\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], ror #13\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 14 and 15.
+        "and %[a], %[mask], %[word0], ror #14\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], ror #14\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], ror #15\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], ror #15\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        "1:\n\t"
+        : [acc0] "+r"(acc.row0), [acc1] "+r"(acc.row1), [column] "+r"(*column), [x0] "=&r"(x0), [x1] "=&r"(x1),
+          [a] "=&r"(a), [b] "=&r"(b), [steps] "+r"(*steps)
+        : [word0] "r"(word0), [word1] "r"(word1), [mask] "r"(mask)
+        : "memory", "cc");
+    return acc;
+}
+
+/* 2-bit weights: 8 pairs in a word. */
+STQ_INLINE stq_dense_block stq_dense_multiply_word_t2(stq_dense_block acc, const stq_word **column, uint32_t word0,
+                                                      uint32_t word1, uint32_t mask)
+{
+    uint32_t x0, x1, a, b;
+
+    __asm__(
+        // Pairs 0 and 1.
+        "and %[a], %[mask], %[word0]\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1]\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], lsr #2\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], lsr #2\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 2 and 3.
+        "and %[a], %[mask], %[word0], lsr #4\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], lsr #4\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], lsr #6\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], lsr #6\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 4 and 5.
+        "and %[a], %[mask], %[word0], lsr #8\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], lsr #8\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], lsr #10\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], lsr #10\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 6 and 7.
+        "and %[a], %[mask], %[word0], lsr #12\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], lsr #12\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], lsr #14\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], lsr #14\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        : [acc0] "+r"(acc.row0), [acc1] "+r"(acc.row1), [column] "+r"(*column), [x0] "=&r"(x0), [x1] "=&r"(x1),
+          [a] "=&r"(a), [b] "=&r"(b)
+        : [word0] "r"(word0), [word1] "r"(word1), [mask] "r"(mask)
+        : "memory", "cc");
+    return acc;
+}
+
+/* 4-bit weights: 4 pairs in a word. */
+STQ_INLINE stq_dense_block stq_dense_multiply_word_s4(stq_dense_block acc, const stq_word **column, uint32_t word0,
+                                                      uint32_t word1, uint32_t mask)
+{
+    uint32_t x0, x1, a, b;
+
+    __asm__(
+        // Pairs 0 and 1.
+        "and %[a], %[mask], %[word0]\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1]\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], lsr #4\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], lsr #4\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        // Pairs 2 and 3.
+        "and %[a], %[mask], %[word0], lsr #8\n\t"
+        "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+        "and %[b], %[mask], %[word1], lsr #8\n\t"
+        "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+        "and %[a], %[mask], %[word0], lsr #12\n\t"
+        "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+        "and %[b], %[mask], %[word1], lsr #12\n\t"
+        "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+        "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+        : [acc0] "+r"(acc.row0), [acc1] "+r"(acc.row1), [column] "+r"(*column), [x0] "=&r"(x0), [x1] "=&r"(x1),
+          [a] "=&r"(a), [b] "=&r"(b)
+        : [word0] "r"(word0), [word1] "r"(word1), [mask] "r"(mask)
+        : "memory", "cc");
+    return acc;
+}
+
+/* 8-bit weights: 2 pairs in a word, which are sign-extended. */
+STQ_INLINE stq_dense_block stq_dense_multiply_word_s8(stq_dense_block acc, const stq_word **column, uint32_t word0,
+                                                      uint32_t word1)
+{
+    uint32_t x0, x1, a, b;
+
+    __asm__("sxtb16 %[a], %[word0]\n\t"
+            "ldrd %[x0], %[x1], [%[column]], #8\n\t"
+            "sxtb16 %[b], %[word1]\n\t"
+            "smlad %[acc0], %[x0], %[a], %[acc0]\n\t"
+            "sxtb16 %[a], %[word0], ror #8\n\t"
+            "smlad %[acc1], %[x0], %[b], %[acc1]\n\t"
+            "sxtb16 %[b], %[word1], ror #8\n\t"
+            "smlad %[acc0], %[x1], %[a], %[acc0]\n\t"
+            "smlad %[acc1], %[x1], %[b], %[acc1]\n\t"
+            : [acc0] "+r"(acc.row0), [acc1] "+r"(acc.row1), [column] "+r"(*column), [x0] "=&r"(x0), [x1] "=&r"(x1),
+              [a] "=&r"(a), [b] "=&r"(b)
+            : [word0] "r"(word0), [word1] "r"(word1)
+            : "memory", "cc");
+    return acc;
+}
+
+/* 16-bit weights: a word is a pair as it is. */
+STQ_INLINE stq_dense_block stq_dense_multiply_word_s16(stq_dense_block acc, const stq_word **column, uint32_t word0,
+                                                       uint32_t word1)
+{
+    uint32_t x0, x1, a, b;
+
+    __asm__("ldr %[x0], [%[column]], #4\n\t"
+            "smlad %[acc0], %[x0], %[word0], %[acc0]\n\t"
+            "smlad %[acc1], %[x0], %[word1], %[acc1]\n\t"
+            : [acc0] "+r"(acc.row0), [acc1] "+r"(acc.row1), [column] "+r"(*column), [x0] "=&r"(x0), [x1] "=&r"(x1),
+              [a] "=&r"(a), [b] "=&r"(b)
+            : [word0] "r"(word0), [word1] "r"(word1)
+            : "memory", "cc");
+    return acc;
+}
 #endif
 
 #define STQ_BLOCK stq_dense_block
@@ -56,8 +259,19 @@ STQ_INLINE stq_dense_block stq_dense_multiply_word(stq_dense_block acc, const st
                                                    uint32_t word1, int32_t bits, uint32_t mask, int32_t *steps)
 {
 #if STQ_HAND_WRITTEN
-    uint32_t x0, x1, a, b;
-    STQ_MULTIPLY_PAIRS_OF(bits);
+    if (bits == 1) {
+        return stq_dense_multiply_word_b1(acc, column, word0, word1, mask, steps);
+    }
+    if (bits == 2) {
+        return stq_dense_multiply_word_t2(acc, column, word0, word1, mask);
+    }
+    if (bits == 4) {
+        return stq_dense_multiply_word_s4(acc, column, word0, word1, mask);
+    }
+    if (bits == 8) {
+        return stq_dense_multiply_word_s8(acc, column, word0, word1);
+    }
+    return stq_dense_multiply_word_s16(acc, column, word0, word1);
 #else
     const int32_t pairs = bits == 1 && *steps == 1 ? 8 : STQ_PAIRS_PER_WORD(bits);
     *steps -= bits == 1 ? 2 : 0;
@@ -66,14 +280,11 @@ STQ_INLINE stq_dense_block stq_dense_multiply_word(stq_dense_block acc, const st
         acc.row0 = stq_smlad(levels, stq_weight_pair(word0, bits, mask, j), acc.row0);
         acc.row1 = stq_smlad(levels, stq_weight_pair(word1, bits, mask, j), acc.row1);
     }
-#endif
     return acc;
+#endif
 }
 
 #include "stq_nn_rows.h"
-#undef STQ_MULTIPLY_TWO_PAIRS
-#undef STQ_MULTIPLY_S16_PAIR
-#undef STQ_MULTIPLY
 
 /* Sum of a column of `pairs` pairs, an even number. */
 static inline int32_t stq_column_sum(const stq_word *column, int32_t pairs)

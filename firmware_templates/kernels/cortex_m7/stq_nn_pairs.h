@@ -66,42 +66,4 @@ STQ_INLINE uint32_t stq_next_word(const uint32_t **row)
 #define STQ_HAND_WRITTEN 0
 #endif
 
-#if STQ_HAND_WRITTEN
-// The pairs of a word for assembly, two at a time: two(macro that unpacks one, the first, the second). Operands are the
-// pair, the word and, if STQ_MASKED, the mask; for 1-bit weights also the remaining steps.
-/* clang-format off: one line per instruction */
-#define STQ_B1_PAIRS(two)                                                                                              \
-    two(STQ_FIELDS, "", ", ror #1") two(STQ_FIELDS, ", ror #2", ", ror #3") two(STQ_FIELDS, ", ror #4", ", ror #5")    \
-        two(STQ_FIELDS, ", ror #6", ", ror #7") "subs %[steps], %[steps], #2\n\t"                                      \
-                                                "bmi.w 1f\n\t" two(STQ_FIELDS, ", ror #8", ", ror #9")                 \
-                                                    two(STQ_FIELDS, ", ror #10", ", ror #11")                          \
-                                                        two(STQ_FIELDS, ", ror #12", ", ror #13")                      \
-                                                            two(STQ_FIELDS, ", ror #14", ", ror #15") "1:\n\t"
-#define STQ_T2_PAIRS(two)                                                                                              \
-    two(STQ_FIELDS, "", ", lsr #2") two(STQ_FIELDS, ", lsr #4", ", lsr #6") two(STQ_FIELDS, ", lsr #8", ", lsr #10")   \
-        two(STQ_FIELDS, ", lsr #12", ", lsr #14")
-#define STQ_S4_PAIRS(two) two(STQ_FIELDS, "", ", lsr #4") two(STQ_FIELDS, ", lsr #8", ", lsr #12")
-#define STQ_S8_PAIRS(two) two(STQ_BYTES, "", ", ror #8")
-/* clang-format on */
-#define STQ_FIELDS(pair, word, from) "and %[" #pair "], %[mask], %[" #word "]" from "\n\t"
-#define STQ_BYTES(pair, word, from) "sxtb16 %[" #pair "], %[" #word "]" from "\n\t"
-#define STQ_MASKED , [mask] "r"(mask)
-#define STQ_COUNTED , [steps] "+r"(*steps)
-#define STQ_NO_OPERAND
-// All pairs of a word. The including core defines STQ_MULTIPLY(code, counted, masked), STQ_MULTIPLY_TWO_PAIRS, which is
-// a `two`, and STQ_MULTIPLY_S16_PAIR, the code for a word that is one pair.
-#define STQ_MULTIPLY_PAIRS_OF(bits)                                                                                    \
-    if ((bits) == 1) {                                                                                                 \
-        STQ_MULTIPLY(STQ_B1_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_COUNTED, STQ_MASKED);                                   \
-    } else if ((bits) == 2) {                                                                                          \
-        STQ_MULTIPLY(STQ_T2_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_MASKED);                                \
-    } else if ((bits) == 4) {                                                                                          \
-        STQ_MULTIPLY(STQ_S4_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_MASKED);                                \
-    } else if ((bits) == 8) {                                                                                          \
-        STQ_MULTIPLY(STQ_S8_PAIRS(STQ_MULTIPLY_TWO_PAIRS), STQ_NO_OPERAND, STQ_NO_OPERAND);                            \
-    } else {                                                                                                           \
-        STQ_MULTIPLY(STQ_MULTIPLY_S16_PAIR, STQ_NO_OPERAND, STQ_NO_OPERAND);                                           \
-    }
-#endif
-
 #endif /* STQ_NN_PAIRS_H */
