@@ -266,59 +266,159 @@ STQ_INLINE void stq_multiply_quads(const stq_depthwise_layer *layer, const stq_v
  * tap are widened. `x` and `y` take turns for the levels. The step from row to row waits in memory, so that 13 registers
  * do. A tap of weights takes 64 bytes (STQ_BLOCK_WORDS).
  */
-// clang-format off
-#define STQ_FIRST_TAP                                                                                                  \
-    "str %[x], [sp, #-8]!\n\t"                                                                                         \
-    "ldr %[y], [%[at]]\n\t"                             "ldr %[w1], [%[weights], #4]\n\t"                              \
-    "ldr %[x], [%[at], %[step]]\n\t"                    "ldr %[w0], [%[weights]]\n\t"                                  \
-    "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"                                                                     \
-    "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlabb %[c], %[odd], %[w1], %[c]\n\t"                         \
-    "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 + 4]\n\t"
-// Widens the levels in `raw`; adds the products of the last tap's channels 0 and 2, whose levels are in `even`.
-#define STQ_WIDEN_TAP(raw, even)                                                                                       \
-    "sxtab16 %[odd], %[offsets], %[" raw "], ror #8\n\t"  "smlabb %[a], %[" even "], %[w0], %[a]\n\t"                  \
-    "sxtab16 %[" raw "], %[offsets], %[" raw "]\n\t"      "smlatt %[b], %[" even "], %[w0], %[b]\n\t"
-// Adds the products of channels 1 and 3; loads the levels of the next tap and the weights.
-#define STQ_ADD_TAP(next, place, tap, next_tap)                                                                        \
-    "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[" next "], [%[at], " place "]\n\t"                      \
-    "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w0], [%[weights], #64 * " tap "]\n\t"                   \
-    "ldr %[w1], [%[weights], #64 * " next_tap " + 4]\n\t"
-// The same where the next tap is in the next row.
-#define STQ_ADD_TAP_OF_ROW(next, tap, next_tap)                                                                        \
-    "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [sp]\n\t"                                          \
-    "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 * " next_tap " + 4]\n\t"          \
-    "add %[at], %[at], %[w0]\n\t"                       "ldr %[w0], [%[weights], #64 * " tap "]\n\t"                   \
-    "ldr %[" next "], [%[at]]\n\t"
-#define STQ_LAST_TAP(even, tap)                                                                                        \
-    "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [%[weights], #64 * " tap "]\n\t"                   \
-    "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "add sp, sp, #8\n\t"                                           \
-    "smlabb %[a], %[" even "], %[w0], %[a]\n\t"                                                                        \
-    "smlatt %[b], %[" even "], %[w0], %[b]\n\t"
-#define STQ_NINE_TAPS                                                                                                  \
-    STQ_FIRST_TAP                                                                                                      \
-    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP("y", "%[step], lsl #1", "1", "2")                                              \
-    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP_OF_ROW("x", "2", "3")                                                          \
-    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP("y", "%[step]", "3", "4")                                                      \
-    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP("x", "%[step], lsl #1", "4", "5")                                              \
-    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP_OF_ROW("y", "5", "6")                                                          \
-    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP("x", "%[step]", "6", "7")                                                      \
-    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP("y", "%[step], lsl #1", "7", "8")                                              \
-    STQ_WIDEN_TAP("y", "x") STQ_LAST_TAP("y", "8")
-// Two columns of three: at an edge of the image.
-#define STQ_SIX_TAPS                                                                                                   \
-    STQ_FIRST_TAP                                                                                                      \
-    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP_OF_ROW("y", "1", "3")                                                          \
-    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP("x", "%[step]", "3", "4")                                                      \
-    STQ_WIDEN_TAP("x", "y") STQ_ADD_TAP_OF_ROW("y", "4", "6")                                                          \
-    STQ_WIDEN_TAP("y", "x") STQ_ADD_TAP("x", "%[step]", "6", "7")                                                      \
-    STQ_WIDEN_TAP("x", "y") STQ_LAST_TAP("x", "7")
-// clang-format on
-#define STQ_MULTIPLY_TAPS(code)                                                                                        \
-    __asm__ volatile(code                                                                                              \
-                     : [at] "+r"(at), [x] "+r"(x), [y] "=&r"(y), [odd] "=&r"(odd), [w0] "=&r"(w0), [w1] "=&r"(w1),     \
-                       [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d)                                              \
-                     : [weights] "r"(weights), [step] "r"(layer->column_step), [offsets] "r"(layer->offsets)           \
-                     : "memory", "cc")
+
+/* Three rows of three columns. */
+STQ_INLINE void stq_multiply_nine_taps(const stq_depthwise_layer *layer, const stq_word *weights, const int8_t *at,
+                                       int32_t *accumulators)
+{
+    int32_t a = 0, b = 0, c = 0, d = 0;
+    uint32_t x = (uint32_t)layer->row_step;
+    uint32_t y, odd, w0, w1;
+
+    // clang-format off
+    __asm__ volatile(
+        // Tap 0: the first levels and weights, and the products of its channels 1 and 3.
+        "str %[x], [sp, #-8]!\n\t"
+        "ldr %[y], [%[at]]\n\t"                             "ldr %[w1], [%[weights], #4]\n\t"
+        "ldr %[x], [%[at], %[step]]\n\t"                    "ldr %[w0], [%[weights]]\n\t"
+        "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"
+        "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlabb %[c], %[odd], %[w1], %[c]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 + 4]\n\t"
+        // The levels of tap 1 are widened; the products of tap 0's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[x], ror #8\n\t"      "smlabb %[a], %[y], %[w0], %[a]\n\t"
+        "sxtab16 %[x], %[offsets], %[x]\n\t"                "smlatt %[b], %[y], %[w0], %[b]\n\t"
+        // The products of tap 1's channels 1 and 3; the next levels and weights are loaded.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[y], [%[at], %[step], lsl #1]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w0], [%[weights], #64 * 1]\n\t"
+        "ldr %[w1], [%[weights], #64 * 2 + 4]\n\t"
+        // The levels of tap 2 are widened; the products of tap 1's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"      "smlabb %[a], %[x], %[w0], %[a]\n\t"
+        "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlatt %[b], %[x], %[w0], %[b]\n\t"
+        // The products of tap 2's channels 1 and 3; the next tap is in the next row.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [sp]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 * 3 + 4]\n\t"
+        "add %[at], %[at], %[w0]\n\t"                       "ldr %[w0], [%[weights], #64 * 2]\n\t"
+        "ldr %[x], [%[at]]\n\t"
+        // The levels of tap 3 are widened; the products of tap 2's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[x], ror #8\n\t"      "smlabb %[a], %[y], %[w0], %[a]\n\t"
+        "sxtab16 %[x], %[offsets], %[x]\n\t"                "smlatt %[b], %[y], %[w0], %[b]\n\t"
+        // The products of tap 3's channels 1 and 3; the next levels and weights are loaded.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[y], [%[at], %[step]]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w0], [%[weights], #64 * 3]\n\t"
+        "ldr %[w1], [%[weights], #64 * 4 + 4]\n\t"
+        // The levels of tap 4 are widened; the products of tap 3's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"      "smlabb %[a], %[x], %[w0], %[a]\n\t"
+        "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlatt %[b], %[x], %[w0], %[b]\n\t"
+        // The products of tap 4's channels 1 and 3; the next levels and weights are loaded.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[x], [%[at], %[step], lsl #1]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w0], [%[weights], #64 * 4]\n\t"
+        "ldr %[w1], [%[weights], #64 * 5 + 4]\n\t"
+        // The levels of tap 5 are widened; the products of tap 4's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[x], ror #8\n\t"      "smlabb %[a], %[y], %[w0], %[a]\n\t"
+        "sxtab16 %[x], %[offsets], %[x]\n\t"                "smlatt %[b], %[y], %[w0], %[b]\n\t"
+        // The products of tap 5's channels 1 and 3; the next tap is in the next row.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [sp]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 * 6 + 4]\n\t"
+        "add %[at], %[at], %[w0]\n\t"                       "ldr %[w0], [%[weights], #64 * 5]\n\t"
+        "ldr %[y], [%[at]]\n\t"
+        // The levels of tap 6 are widened; the products of tap 5's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"      "smlabb %[a], %[x], %[w0], %[a]\n\t"
+        "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlatt %[b], %[x], %[w0], %[b]\n\t"
+        // The products of tap 6's channels 1 and 3; the next levels and weights are loaded.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[x], [%[at], %[step]]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w0], [%[weights], #64 * 6]\n\t"
+        "ldr %[w1], [%[weights], #64 * 7 + 4]\n\t"
+        // The levels of tap 7 are widened; the products of tap 6's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[x], ror #8\n\t"      "smlabb %[a], %[y], %[w0], %[a]\n\t"
+        "sxtab16 %[x], %[offsets], %[x]\n\t"                "smlatt %[b], %[y], %[w0], %[b]\n\t"
+        // The products of tap 7's channels 1 and 3; the next levels and weights are loaded.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[y], [%[at], %[step], lsl #1]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w0], [%[weights], #64 * 7]\n\t"
+        "ldr %[w1], [%[weights], #64 * 8 + 4]\n\t"
+        // The levels of tap 8 are widened; the products of tap 7's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"      "smlabb %[a], %[x], %[w0], %[a]\n\t"
+        "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlatt %[b], %[x], %[w0], %[b]\n\t"
+        // All products of tap 8 that are left: it is the last.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [%[weights], #64 * 8]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "add sp, sp, #8\n\t"
+        "smlabb %[a], %[y], %[w0], %[a]\n\t"
+        "smlatt %[b], %[y], %[w0], %[b]\n\t"
+        : [at] "+r"(at), [x] "+r"(x), [y] "=&r"(y), [odd] "=&r"(odd), [w0] "=&r"(w0), [w1] "=&r"(w1),
+          [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d)
+        : [weights] "r"(weights), [step] "r"(layer->column_step), [offsets] "r"(layer->offsets)
+        : "memory", "cc");
+    // clang-format on
+    accumulators[0] = a;
+    accumulators[1] = c;
+    accumulators[2] = b;
+    accumulators[3] = d;
+}
+
+/* Three rows of two columns, at an edge of the image; the window has three. */
+STQ_INLINE void stq_multiply_six_taps(const stq_depthwise_layer *layer, const stq_word *weights, const int8_t *at,
+                                      int32_t *accumulators)
+{
+    int32_t a = 0, b = 0, c = 0, d = 0;
+    uint32_t x = (uint32_t)layer->row_step;
+    uint32_t y, odd, w0, w1;
+
+    // clang-format off
+    __asm__ volatile(
+        // Tap 0: the first levels and weights, and the products of its channels 1 and 3.
+        "str %[x], [sp, #-8]!\n\t"
+        "ldr %[y], [%[at]]\n\t"                             "ldr %[w1], [%[weights], #4]\n\t"
+        "ldr %[x], [%[at], %[step]]\n\t"                    "ldr %[w0], [%[weights]]\n\t"
+        "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"
+        "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlabb %[c], %[odd], %[w1], %[c]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 + 4]\n\t"
+        // The levels of tap 1 are widened; the products of tap 0's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[x], ror #8\n\t"      "smlabb %[a], %[y], %[w0], %[a]\n\t"
+        "sxtab16 %[x], %[offsets], %[x]\n\t"                "smlatt %[b], %[y], %[w0], %[b]\n\t"
+        // The products of tap 1's channels 1 and 3; the next tap is in the next row.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [sp]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 * 3 + 4]\n\t"
+        "add %[at], %[at], %[w0]\n\t"                       "ldr %[w0], [%[weights], #64 * 1]\n\t"
+        "ldr %[y], [%[at]]\n\t"
+        // The levels of tap 3 are widened; the products of tap 1's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"      "smlabb %[a], %[x], %[w0], %[a]\n\t"
+        "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlatt %[b], %[x], %[w0], %[b]\n\t"
+        // The products of tap 3's channels 1 and 3; the next levels and weights are loaded.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[x], [%[at], %[step]]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w0], [%[weights], #64 * 3]\n\t"
+        "ldr %[w1], [%[weights], #64 * 4 + 4]\n\t"
+        // The levels of tap 4 are widened; the products of tap 3's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[x], ror #8\n\t"      "smlabb %[a], %[y], %[w0], %[a]\n\t"
+        "sxtab16 %[x], %[offsets], %[x]\n\t"                "smlatt %[b], %[y], %[w0], %[b]\n\t"
+        // The products of tap 4's channels 1 and 3; the next tap is in the next row.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [sp]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w1], [%[weights], #64 * 6 + 4]\n\t"
+        "add %[at], %[at], %[w0]\n\t"                       "ldr %[w0], [%[weights], #64 * 4]\n\t"
+        "ldr %[y], [%[at]]\n\t"
+        // The levels of tap 6 are widened; the products of tap 4's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[y], ror #8\n\t"      "smlabb %[a], %[x], %[w0], %[a]\n\t"
+        "sxtab16 %[y], %[offsets], %[y]\n\t"                "smlatt %[b], %[x], %[w0], %[b]\n\t"
+        // The products of tap 6's channels 1 and 3; the next levels and weights are loaded.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[x], [%[at], %[step]]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "ldr %[w0], [%[weights], #64 * 6]\n\t"
+        "ldr %[w1], [%[weights], #64 * 7 + 4]\n\t"
+        // The levels of tap 7 are widened; the products of tap 6's channels 0 and 2 are added.
+        "sxtab16 %[odd], %[offsets], %[x], ror #8\n\t"      "smlabb %[a], %[y], %[w0], %[a]\n\t"
+        "sxtab16 %[x], %[offsets], %[x]\n\t"                "smlatt %[b], %[y], %[w0], %[b]\n\t"
+        // All products of tap 7 that are left: it is the last.
+        "smlabb %[c], %[odd], %[w1], %[c]\n\t"              "ldr %[w0], [%[weights], #64 * 7]\n\t"
+        "smlatt %[d], %[odd], %[w1], %[d]\n\t"              "add sp, sp, #8\n\t"
+        "smlabb %[a], %[x], %[w0], %[a]\n\t"
+        "smlatt %[b], %[x], %[w0], %[b]\n\t"
+        : [at] "+r"(at), [x] "+r"(x), [y] "=&r"(y), [odd] "=&r"(odd), [w0] "=&r"(w0), [w1] "=&r"(w1),
+          [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d)
+        : [weights] "r"(weights), [step] "r"(layer->column_step), [offsets] "r"(layer->offsets)
+        : "memory", "cc");
+    // clang-format on
+    accumulators[0] = a;
+    accumulators[1] = c;
+    accumulators[2] = b;
+    accumulators[3] = d;
+}
 
 /* stq_multiply_quads for int8 and three visible rows of 3 or 2 columns of a 3 x 3 window. */
 STQ_INLINE void stq_multiply_three_rows(const stq_depthwise_layer *layer, const stq_visible_window *window,
@@ -328,20 +428,11 @@ STQ_INLINE void stq_multiply_three_rows(const stq_depthwise_layer *layer, const 
     const stq_word *weights = layer->weights + window->tap * STQ_BLOCK_WORDS;
 
     for (const int8_t *end = levels + count; levels < end; levels += 4) {
-        const int8_t *at = levels;
-        int32_t a = 0, b = 0, c = 0, d = 0;
-        uint32_t x = (uint32_t)layer->row_step;
-        uint32_t y, odd, w0, w1;
-
         if (columns == 3) {
-            STQ_MULTIPLY_TAPS(STQ_NINE_TAPS);
+            stq_multiply_nine_taps(layer, weights, levels, accumulators);
         } else {
-            STQ_MULTIPLY_TAPS(STQ_SIX_TAPS);
+            stq_multiply_six_taps(layer, weights, levels, accumulators);
         }
-        accumulators[0] = a;
-        accumulators[1] = c;
-        accumulators[2] = b;
-        accumulators[3] = d;
         accumulators += 4;
         weights += 2;
     }
