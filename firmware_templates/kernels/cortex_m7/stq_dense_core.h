@@ -22,8 +22,8 @@ typedef struct {
 
 #if STQ_HAND_WRITTEN
 /*
- * A word of each row times as many pairs of levels, two pairs at a time: in the order that is fastest by LLVM's model of
- * the core.
+ * A word of each row times as many pairs of levels, two pairs at a time. The order is the fastest by LLVM's model of the
+ * core.
  */
 
 /* 1-bit weights: 16 pairs in a word, which rotations bring to the mask; 8 pairs if `*steps` is 1. */
