@@ -179,39 +179,6 @@ static STQ_NOINLINE void stq_fill_plane(const stq_depthwise8_layer *layer, int32
  * The hand-written loops: one line for each cycle, the instructions in it start together (docs/PROFILING.md has the
  * rules). They need 13 registers, so that the compiler may keep a frame pointer.
  */
-// clang-format off
-#define STQ_SUM_TAPS                                                                                                   \
-    "ldr %[place], [%[tap]], #12\n\t"                                                                                  \
-    "ldrd %[minus], %[counts], [%[tap], #-8]\n\t"                                                                      \
-    "1:\n\t"                                                                                                           \
-    "add %[place], %[place], %[from]\n\t"                                                                              \
-    "ldrd %[p], %[q], [%[place]]\n\t"                                                                                  \
-    "ldrd %[r], %[s], [%[place], #8]\n\t"                                                                              \
-    "eor %[p], %[p], %[minus]\n\t"              "ldr %[place], [%[tap]], #12\n\t"                                      \
-    "eor %[q], %[q], %[minus]\n\t"              "eor %[r], %[r], %[minus]\n\t"                                         \
-    "eor %[s], %[s], %[minus]\n\t"              "and %[p], %[p], %[counts]\n\t"                                        \
-    "and %[q], %[q], %[counts]\n\t"             "and %[r], %[r], %[counts]\n\t"                                        \
-    "and %[s], %[s], %[counts]\n\t"             "add %[a], %[a], %[p]\n\t"                                             \
-    "ldrd %[minus], %[counts], [%[tap], #-8]\n\t"                                                                      \
-    "add %[b], %[b], %[q]\n\t"                  "add %[c], %[c], %[r]\n\t"                                             \
-    "add %[d], %[d], %[s]\n\t"                  "cmp %[counts], #0\n\t"                                                \
-    "bne.w 1b\n\t"
-
-// Reads a sum ahead of the last: it lies in scratch memory, and is not used.
-#define STQ_LOOK_UPS                                                                                                   \
-    "ldr %[sum], [%[sums]], #4\n\t"                                                                                    \
-    "1:\n\t"                                                                                                           \
-    "uxtb %[p], %[sum]\n\t"                                                                                            \
-    "ubfx %[q], %[sum], #8, #8\n\t"             "ldrb %[p], [%[t0], %[p]]\n\t"                                         \
-    "ubfx %[r], %[sum], #16, #8\n\t"            "ldrb %[q], [%[t1], %[q]]\n\t"                                         \
-    "lsr %[sum], %[sum], #24\n\t"               "ldrb %[r], [%[t2], %[r]]\n\t"                                         \
-    "ldrb %[sum], [%[t3], %[sum]]\n\t"          "cmp %[sums], %[end]\n\t"                                              \
-    "orr %[p], %[p], %[q], lsl #8\n\t"                                                                                 \
-    "orr %[r], %[r], %[sum], lsl #8\n\t"        "ldr %[sum], [%[sums]], #4\n\t"                                        \
-    "orr %[p], %[p], %[r], lsl #16\n\t"                                                                                \
-    "str %[p], [%[out]]\n\t"                    "add %[out], %[out], %[step]\n\t"                                      \
-    "bne.w 1b\n\t"
-// clang-format on
 
 /*
  * Sums of bytes of four neighbouring outputs, whose first taps are `step` words apart. At least one tap comes before the
@@ -224,11 +191,28 @@ static inline void stq_sum_four(const stq_word *from, int32_t step, const stq_ta
 #if STQ_HAND_WRITTEN
     if (step == 1) {
         uint32_t p, q, r, s, minus, counts, place;
-        __asm__(STQ_SUM_TAPS
-                : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [p] "=&r"(p), [q] "=&r"(q), [r] "=&r"(r),
-                  [s] "=&r"(s), [minus] "=&r"(minus), [counts] "=&r"(counts), [place] "=&r"(place), [tap] "+r"(tap)
-                : [from] "r"(from)
-                : "memory", "cc");
+        // clang-format off
+        __asm__(
+            "ldr %[place], [%[tap]], #12\n\t"
+            "ldrd %[minus], %[counts], [%[tap], #-8]\n\t"
+            "1:\n\t"
+            "add %[place], %[place], %[from]\n\t"
+            "ldrd %[p], %[q], [%[place]]\n\t"
+            "ldrd %[r], %[s], [%[place], #8]\n\t"
+            "eor %[p], %[p], %[minus]\n\t"              "ldr %[place], [%[tap]], #12\n\t"
+            "eor %[q], %[q], %[minus]\n\t"              "eor %[r], %[r], %[minus]\n\t"
+            "eor %[s], %[s], %[minus]\n\t"              "and %[p], %[p], %[counts]\n\t"
+            "and %[q], %[q], %[counts]\n\t"             "and %[r], %[r], %[counts]\n\t"
+            "and %[s], %[s], %[counts]\n\t"             "add %[a], %[a], %[p]\n\t"
+            "ldrd %[minus], %[counts], [%[tap], #-8]\n\t"
+            "add %[b], %[b], %[q]\n\t"                  "add %[c], %[c], %[r]\n\t"
+            "add %[d], %[d], %[s]\n\t"                  "cmp %[counts], #0\n\t"
+            "bne.w 1b\n\t"
+            : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [p] "=&r"(p), [q] "=&r"(q), [r] "=&r"(r),
+              [s] "=&r"(s), [minus] "=&r"(minus), [counts] "=&r"(counts), [place] "=&r"(place), [tap] "+r"(tap)
+            : [from] "r"(from)
+            : "memory", "cc");
+        // clang-format on
         sums[0] = a;
         sums[1] = b;
         sums[2] = c;
@@ -273,10 +257,25 @@ static STQ_NOINLINE void stq_look_up_row(const stq_word *sums, int32_t count, co
 
 #if STQ_HAND_WRITTEN
     uint32_t p, q, r, sum;
-    __asm__ volatile(STQ_LOOK_UPS
-                     : [sum] "=&r"(sum), [sums] "+r"(sums), [p] "=&r"(p), [q] "=&r"(q), [r] "=&r"(r), [out] "+r"(out)
-                     : [t0] "r"(t0), [t1] "r"(t1), [t2] "r"(t2), [t3] "r"(t3), [end] "r"(end), [step] "r"(step)
-                     : "memory", "cc");
+    // Reads a sum ahead of the last: it lies in scratch memory, and is not used.
+    // clang-format off
+    __asm__ volatile(
+        "ldr %[sum], [%[sums]], #4\n\t"
+        "1:\n\t"
+        "uxtb %[p], %[sum]\n\t"
+        "ubfx %[q], %[sum], #8, #8\n\t"             "ldrb %[p], [%[t0], %[p]]\n\t"
+        "ubfx %[r], %[sum], #16, #8\n\t"            "ldrb %[q], [%[t1], %[q]]\n\t"
+        "lsr %[sum], %[sum], #24\n\t"               "ldrb %[r], [%[t2], %[r]]\n\t"
+        "ldrb %[sum], [%[t3], %[sum]]\n\t"          "cmp %[sums], %[end]\n\t"
+        "orr %[p], %[p], %[q], lsl #8\n\t"
+        "orr %[r], %[r], %[sum], lsl #8\n\t"        "ldr %[sum], [%[sums]], #4\n\t"
+        "orr %[p], %[p], %[r], lsl #16\n\t"
+        "str %[p], [%[out]]\n\t"                    "add %[out], %[out], %[step]\n\t"
+        "bne.w 1b\n\t"
+        : [sum] "=&r"(sum), [sums] "+r"(sums), [p] "=&r"(p), [q] "=&r"(q), [r] "=&r"(r), [out] "+r"(out)
+        : [t0] "r"(t0), [t1] "r"(t1), [t2] "r"(t2), [t3] "r"(t3), [end] "r"(end), [step] "r"(step)
+        : "memory", "cc");
+    // clang-format on
 #else
     for (; sums < end; sums++) {
         const uint32_t low = t0[*sums & 0xFFU] | ((uint32_t)t1[(*sums >> 8) & 0xFFU] << 8);

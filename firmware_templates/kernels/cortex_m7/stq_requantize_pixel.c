@@ -34,43 +34,39 @@ typedef struct {
     int32_t right_shift;
 } four_channels;
 
-#if STQ_DSP && defined(__OPTIMIZE__)
-// One line for each cycle: the instructions in it start together.
-// clang-format off
-#define STQ_FOUR_BYTES                                                                                                 \
-    "ldrd %[p], %[q], [%[acc]], #8\n\t"                                                                                \
-    "ldrd %[m], %[n], [%[multiplier]], #8\n\t"                                                                         \
-    "ldrd %[o], %[r], [%[offset]], #8\n\t"                                                                             \
-    "lsl %[p], %[p], %[left]\n\t"                   "lsl %[q], %[q], %[left]\n\t"                                      \
-    "smmla %[p], %[p], %[m], %[o]\n\t"                                                                                 \
-    "smmla %[q], %[q], %[n], %[r]\n\t"                                                                                 \
-    "ldrd %[m], %[n], [%[acc]], #8\n\t"                                                                                \
-    "asr %[p], %[p], %[right]\n\t"                  "asr %[q], %[q], %[right]\n\t"                                     \
-    "ssat %[p], #8, %[p]\n\t"                       "lsl %[m], %[m], %[left]\n\t"                                      \
-    "ssat %[q], #8, %[q]\n\t"                       "lsl %[n], %[n], %[left]\n\t"                                      \
-    "ldrd %[o], %[r], [%[multiplier]], #8\n\t"                                                                         \
-    "bfi %[p], %[q], #8, #8\n\t"                                                                                       \
-    "ldrd %[q], %[t], [%[offset]], #8\n\t"                                                                             \
-    "smmla %[m], %[m], %[o], %[q]\n\t"                                                                                 \
-    "smmla %[n], %[n], %[r], %[t]\n\t"                                                                                 \
-    "asr %[m], %[m], %[right]\n\t"                  "asr %[n], %[n], %[right]\n\t"                                     \
-    "ssat %[m], #8, %[m]\n\t"                                                                                          \
-    "ssat %[n], #8, %[n]\n\t"                                                                                          \
-    "bfi %[p], %[m], #16, #8\n\t"                                                                                      \
-    "bfi %[p], %[n], #24, #8\n\t"
-// clang-format on
-#endif
-
 /* Four levels, each saturated to a byte. */
 static inline uint32_t four_bytes(four_channels *from)
 {
 #if STQ_DSP && defined(__OPTIMIZE__)
     uint32_t p, q, m, n, o, r, t;
-    __asm__(STQ_FOUR_BYTES
-            : [acc] "+r"(from->acc), [multiplier] "+r"(from->multiplier), [offset] "+r"(from->offset), [p] "=&r"(p),
-              [q] "=&r"(q), [m] "=&r"(m), [n] "=&r"(n), [o] "=&r"(o), [r] "=&r"(r), [t] "=&r"(t)
-            : [left] "r"(from->left_shift), [right] "r"(from->right_shift)
-            : "memory");
+    // One line for each cycle: the instructions in it start together.
+    // clang-format off
+    __asm__(
+        "ldrd %[p], %[q], [%[acc]], #8\n\t"
+        "ldrd %[m], %[n], [%[multiplier]], #8\n\t"
+        "ldrd %[o], %[r], [%[offset]], #8\n\t"
+        "lsl %[p], %[p], %[left]\n\t"                   "lsl %[q], %[q], %[left]\n\t"
+        "smmla %[p], %[p], %[m], %[o]\n\t"
+        "smmla %[q], %[q], %[n], %[r]\n\t"
+        "ldrd %[m], %[n], [%[acc]], #8\n\t"
+        "asr %[p], %[p], %[right]\n\t"                  "asr %[q], %[q], %[right]\n\t"
+        "ssat %[p], #8, %[p]\n\t"                       "lsl %[m], %[m], %[left]\n\t"
+        "ssat %[q], #8, %[q]\n\t"                       "lsl %[n], %[n], %[left]\n\t"
+        "ldrd %[o], %[r], [%[multiplier]], #8\n\t"
+        "bfi %[p], %[q], #8, #8\n\t"
+        "ldrd %[q], %[t], [%[offset]], #8\n\t"
+        "smmla %[m], %[m], %[o], %[q]\n\t"
+        "smmla %[n], %[n], %[r], %[t]\n\t"
+        "asr %[m], %[m], %[right]\n\t"                  "asr %[n], %[n], %[right]\n\t"
+        "ssat %[m], #8, %[m]\n\t"
+        "ssat %[n], #8, %[n]\n\t"
+        "bfi %[p], %[m], #16, #8\n\t"
+        "bfi %[p], %[n], #24, #8\n\t"
+        : [acc] "+r"(from->acc), [multiplier] "+r"(from->multiplier), [offset] "+r"(from->offset), [p] "=&r"(p),
+          [q] "=&r"(q), [m] "=&r"(m), [n] "=&r"(n), [o] "=&r"(o), [r] "=&r"(r), [t] "=&r"(t)
+        : [left] "r"(from->left_shift), [right] "r"(from->right_shift)
+        : "memory");
+    // clang-format on
     return p;
 #else
     int32_t bytes[4];
