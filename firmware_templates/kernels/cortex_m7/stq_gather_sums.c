@@ -38,52 +38,9 @@ typedef struct {
  *   [sp,#8]   entries left in the list
  *
  * LDRD issues alone, and everything between two of them in pairs: an entry takes nine cycles. An entry is 56 bytes, and
- * there are 16 of them; a block that needs fewer begins further behind. STQ_ENTRY needs instructions of 32 bits.
+ * there are 16 of them; a block that needs fewer begins further behind. An entry needs instructions of 32 bits.
  */
-/* clang-format off: one line per instruction */
-#define STQ_ENTRY                                                                                                      \
-    "ldrd r12, lr, [r0]\n\t"                                                                                           \
-    "add.w r4, r4, r12\n\t"                                                                                            \
-    "add.w r5, r5, lr\n\t"                                                                                             \
-    "ldrd r12, lr, [r0, #8]\n\t"                                                                                       \
-    "add.w r6, r6, r12\n\t"                                                                                            \
-    "add.w r7, r7, lr\n\t"                                                                                             \
-    "ldrd r12, lr, [r0, #16]\n\t"                                                                                      \
-    "add.w r8, r8, r12\n\t"                                                                                            \
-    "add.w r9, r9, lr\n\t"                                                                                             \
-    "ldrd r12, lr, [r0, #24]\n\t"                                                                                      \
-    "add.w r10, r10, r12\n\t"                                                                                          \
-    "add.w r0, r3, r1, lsl #3\n\t"                                                                                     \
-    "add.w r11, r11, lr\n\t"                                                                                           \
-    "ldrh.w r1, [r2], #2\n\t"
-#define STQ_FOUR_ENTRIES STQ_ENTRY STQ_ENTRY STQ_ENTRY STQ_ENTRY
-
-/* Two words of bytes to four sums. */
-#define STQ_SPREAD(first, second, at0, at1, at2, at3)                                                                  \
-    "ldr r0, [r3, #" at0 "]\n\t"                                                                                       \
-    "ldr r1, [r3, #" at1 "]\n\t"                                                                                       \
-    "uxtab16 r0, r0, " first "\n\t"                                                                                    \
-    "ldr r12, [r3, #" at2 "]\n\t"                                                                                      \
-    "uxtab16 r1, r1, " first ", ror #8\n\t"                                                                            \
-    "ldr lr, [r3, #" at3 "]\n\t"                                                                                       \
-    "uxtab16 r12, r12, " second "\n\t"                                                                                 \
-    "str r0, [r3, #" at0 "]\n\t"                                                                                       \
-    "uxtab16 lr, lr, " second ", ror #8\n\t"                                                                           \
-    "str r1, [r3, #" at1 "]\n\t"                                                                                       \
-    "str r12, [r3, #" at2 "]\n\t"                                                                                      \
-    "str lr, [r3, #" at3 "]\n\t"
-
-/* Two words of halfwords to two sums: (word ^ flip) - flip is the word, or minus the word. */
-#define STQ_ADD_HALFWORDS(first, second, at0, at1)                                                                     \
-    "ldr r0, [r3, #" at0 "]\n\t"                                                                                       \
-    "ldr r1, [r3, #" at1 "]\n\t"                                                                                       \
-    "sub.w r12, " first ", r2\n\t"                                                                                     \
-    "sub.w lr, " second ", r2\n\t"                                                                                     \
-    "add.w r0, r0, r12\n\t"                                                                                            \
-    "add.w r1, r1, lr\n\t"                                                                                             \
-    "str r0, [r3, #" at0 "]\n\t"                                                                                       \
-    "str r1, [r3, #" at1 "]\n\t"
-
+// clang-format off
 __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__((unused)))
 {
     __asm__ volatile(
@@ -118,7 +75,168 @@ __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__
         "adr.w r12, 3f\n\t"
         "sub.w r12, r12, lr, lsl #3\n\t"
         "mov pc, r12\n\t"
-        ".p2align 2\n\t" STQ_FOUR_ENTRIES STQ_FOUR_ENTRIES STQ_FOUR_ENTRIES STQ_FOUR_ENTRIES "3:\n\t"
+        ".p2align 2\n\t"
+        // Entry 1 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 2 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 3 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 4 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 5 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 6 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 7 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 8 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 9 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 10 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 11 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 12 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 13 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 14 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 15 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        // Entry 16 of 16.
+        "ldrd r12, lr, [r0]\n\t"
+        "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
+        "ldrd r12, lr, [r0, #8]\n\t"
+        "add.w r6, r6, r12\n\t"                 "add.w r7, r7, lr\n\t"
+        "ldrd r12, lr, [r0, #16]\n\t"
+        "add.w r8, r8, r12\n\t"                 "add.w r9, r9, lr\n\t"
+        "ldrd r12, lr, [r0, #24]\n\t"
+        "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
+        "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
+        "3:\n\t"
         "ldr lr, [sp, #4]\n\t"
         "cmp lr, #0\n\t"
         "bgt.w 2b\n\t"
@@ -136,27 +254,74 @@ __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__
         "eor.w r10, r10, r2\n\t"
         "eor.w r11, r11, r2\n\t"
         "cmp r0, #0\n\t"
-        "bne.w 6f\n\t" STQ_SPREAD("r4", "r5", "0", "4", "8", "12") STQ_SPREAD("r6", "r7", "16", "20", "24", "28")
-            STQ_SPREAD("r8", "r9", "32", "36", "40", "44")
-                STQ_SPREAD("r10", "r11", "48", "52", "56",
-                           "60") "4:\n\t"
-                                 "ldr r2, [sp, #4]\n\t"
-                                 "ldr r4, [sp]\n\t"
-                                 "ldrh r0, [r2, #-4]\n\t"
-                                 "ldr r3, [r4, #8]\n\t"
-                                 "ldr r12, [sp, #8]\n\t"
-                                 "ldrh r1, [r2, #-2]\n\t"
-                                 "ldr r5, [r4, #20]\n\t"
-                                 "cmp r12, #0\n\t"
-                                 "add.w r0, r3, r0, lsl #3\n\t"
-                                 "bgt.w 1b\n"
-                                 "5:\n\t"
-                                 "pop {r0, r1, r2, r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
-                                 "6:\n\t" STQ_ADD_HALFWORDS("r4", "r5", "0", "4")
-                                     STQ_ADD_HALFWORDS("r6", "r7", "8", "12") STQ_ADD_HALFWORDS("r8", "r9", "16", "20")
-                                         STQ_ADD_HALFWORDS("r10", "r11", "24", "28") "b.w 4b\n");
+        "bne.w 6f\n\t"
+        // Words 0 and 1 of bytes to sums 0 to 3.
+        "ldr r0, [r3, #0]\n\t"                  "ldr r1, [r3, #4]\n\t"
+        "uxtab16 r0, r0, r4\n\t"                "ldr r12, [r3, #8]\n\t"
+        "uxtab16 r1, r1, r4, ror #8\n\t"        "ldr lr, [r3, #12]\n\t"
+        "uxtab16 r12, r12, r5\n\t"              "str r0, [r3, #0]\n\t"
+        "uxtab16 lr, lr, r5, ror #8\n\t"        "str r1, [r3, #4]\n\t"
+        "str r12, [r3, #8]\n\t"                 "str lr, [r3, #12]\n\t"
+        // Words 2 and 3 of bytes to sums 4 to 7.
+        "ldr r0, [r3, #16]\n\t"                 "ldr r1, [r3, #20]\n\t"
+        "uxtab16 r0, r0, r6\n\t"                "ldr r12, [r3, #24]\n\t"
+        "uxtab16 r1, r1, r6, ror #8\n\t"        "ldr lr, [r3, #28]\n\t"
+        "uxtab16 r12, r12, r7\n\t"              "str r0, [r3, #16]\n\t"
+        "uxtab16 lr, lr, r7, ror #8\n\t"        "str r1, [r3, #20]\n\t"
+        "str r12, [r3, #24]\n\t"                "str lr, [r3, #28]\n\t"
+        // Words 4 and 5 of bytes to sums 8 to 11.
+        "ldr r0, [r3, #32]\n\t"                 "ldr r1, [r3, #36]\n\t"
+        "uxtab16 r0, r0, r8\n\t"                "ldr r12, [r3, #40]\n\t"
+        "uxtab16 r1, r1, r8, ror #8\n\t"        "ldr lr, [r3, #44]\n\t"
+        "uxtab16 r12, r12, r9\n\t"              "str r0, [r3, #32]\n\t"
+        "uxtab16 lr, lr, r9, ror #8\n\t"        "str r1, [r3, #36]\n\t"
+        "str r12, [r3, #40]\n\t"                "str lr, [r3, #44]\n\t"
+        // Words 6 and 7 of bytes to sums 12 to 15.
+        "ldr r0, [r3, #48]\n\t"                 "ldr r1, [r3, #52]\n\t"
+        "uxtab16 r0, r0, r10\n\t"               "ldr r12, [r3, #56]\n\t"
+        "uxtab16 r1, r1, r10, ror #8\n\t"       "ldr lr, [r3, #60]\n\t"
+        "uxtab16 r12, r12, r11\n\t"             "str r0, [r3, #48]\n\t"
+        "uxtab16 lr, lr, r11, ror #8\n\t"       "str r1, [r3, #52]\n\t"
+        "str r12, [r3, #56]\n\t"                "str lr, [r3, #60]\n\t"
+        // The next block, if the list has one.
+        "4:\n\t"
+        "ldr r2, [sp, #4]\n\t"
+        "ldr r4, [sp]\n\t"
+        "ldrh r0, [r2, #-4]\n\t"
+        "ldr r3, [r4, #8]\n\t"
+        "ldr r12, [sp, #8]\n\t"
+        "ldrh r1, [r2, #-2]\n\t"
+        "ldr r5, [r4, #20]\n\t"
+        "cmp r12, #0\n\t"
+        "add.w r0, r3, r0, lsl #3\n\t"
+        "bgt.w 1b\n"
+        "5:\n\t"
+        "pop {r0, r1, r2, r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
+        // Lanes of halfwords: (word ^ flip) - flip is the word, or minus the word.
+        "6:\n\t"
+        // Words 0 and 1 of halfwords to sums 0 and 1.
+        "ldr r0, [r3, #0]\n\t"                  "ldr r1, [r3, #4]\n\t"
+        "sub.w r12, r4, r2\n\t"                 "sub.w lr, r5, r2\n\t"
+        "add.w r0, r0, r12\n\t"                 "add.w r1, r1, lr\n\t"
+        "str r0, [r3, #0]\n\t"                  "str r1, [r3, #4]\n\t"
+        // Words 2 and 3 of halfwords to sums 2 and 3.
+        "ldr r0, [r3, #8]\n\t"                  "ldr r1, [r3, #12]\n\t"
+        "sub.w r12, r6, r2\n\t"                 "sub.w lr, r7, r2\n\t"
+        "add.w r0, r0, r12\n\t"                 "add.w r1, r1, lr\n\t"
+        "str r0, [r3, #8]\n\t"                  "str r1, [r3, #12]\n\t"
+        // Words 4 and 5 of halfwords to sums 4 and 5.
+        "ldr r0, [r3, #16]\n\t"                 "ldr r1, [r3, #20]\n\t"
+        "sub.w r12, r8, r2\n\t"                 "sub.w lr, r9, r2\n\t"
+        "add.w r0, r0, r12\n\t"                 "add.w r1, r1, lr\n\t"
+        "str r0, [r3, #16]\n\t"                 "str r1, [r3, #20]\n\t"
+        // Words 6 and 7 of halfwords to sums 6 and 7.
+        "ldr r0, [r3, #24]\n\t"                 "ldr r1, [r3, #28]\n\t"
+        "sub.w r12, r10, r2\n\t"                "sub.w lr, r11, r2\n\t"
+        "add.w r0, r0, r12\n\t"                 "add.w r1, r1, lr\n\t"
+        "str r0, [r3, #24]\n\t"                 "str r1, [r3, #28]\n\t"
+        "b.w 4b\n");
 }
-/* clang-format on */
+// clang-format on
 
 /* The offsets that the assembly has. */
 typedef char
