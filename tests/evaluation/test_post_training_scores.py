@@ -93,7 +93,7 @@ def test_a_network_of_sequences_or_vectors_takes_samples_of_its_shape(tmp_path: 
         ([*INT8, "pixels.npz", "--input-range", "0", "inf"], "is not a range"),
         ([*INT8, "pixels.npz", "--input-range", "nan", "1"], "is not a range"),
         ([*INT8, "features.npz", *RANGE], "4 of 4 calibration samples hold values outside --input-range 0 255"),
-        (["--post-training", "int4", "--calibrate", "pixels.npz"], "'int4' is not 'int8'"),
+        (["--post-training", "int5", "--calibrate", "pixels.npz"], "'int5' is not one of"),
     ],
 )
 def test_what_cannot_be_quantized_says_why_and_leaves_no_file(

@@ -100,8 +100,8 @@ def test_weights_that_the_processor_decides_are_counted(tmp_path: Path) -> None:
     )  # fmt: skip
     source = read_source(draft.save_h5(tmp_path / "m.h5"))
     (_, row) = source.table
-    assert row["undecided"] == 8
-    assert "weights at a tie of rounding: 8 of conv." in undecided_remark([("x", 0), ("conv", row["undecided"])])
+    assert row.undecided == 8
+    assert "weights at a tie of rounding: 8 of conv." in undecided_remark([("x", 0), ("conv", row.undecided)])
     assert undecided_remark([("conv", 0)]) == ""
 
 

@@ -19,8 +19,8 @@ def test_flash_is_constants_and_code_of_the_network(built: BuiltFirmware, networ
 
 def test_ram_is_arena_and_scratch(built: BuiltFirmware, network: Network) -> None:
     plan, alone = plan_network(network), built.alone
-    assert (alone.arena_bytes, alone.scratch_bytes) == (plan.arena.bytes, plan.scratch_bytes)
-    assert 0 <= alone.ram_bytes - plan.arena.bytes - plan.scratch_bytes < 64 + 4
+    assert (alone.arena_bytes, alone.scratch_bytes) == (plan.arena.bytes, plan.separate_scratch_bytes)
+    assert 0 <= alone.ram_bytes - plan.arena.bytes - plan.separate_scratch_bytes < 64 + 4
 
 
 def test_the_stack_is_part_of_the_firmware_s(built: BuiltFirmware) -> None:

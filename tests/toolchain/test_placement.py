@@ -314,7 +314,7 @@ def test_a_wide_network_moves_to_the_larger_memory(compiler: Compiler, board: Bo
     axi = board.memory_named("axi_sram")
     arena = next(s for s in read_image(built.elf).sections if s.name == ".stq_arena")
     assert axi.origin <= arena.address < arena.address + arena.size <= axi.end
-    assert {use.name for use in built.memories if use.used_bytes} == {"flash_bank1", "itcm", "dtcm", "axi_sram"}
+    assert {use.name for use in built.memories if use.used_bytes} == {"flash_bank1", "dtcm", "axi_sram"}
     assert [use.name for use in built.memories] == [memory.name for memory in board.memory]
 
 

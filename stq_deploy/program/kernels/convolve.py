@@ -97,6 +97,8 @@ def _other_instructions(work: Work[Convolve]) -> int:
 class DepthwiseConvolveKernels(Weighted[DepthwiseConvolve]):
     """`stq_depthwise_convolve_*`: the weights of a block of channels are widened once, and read for every pixel."""
 
+    cycles_per_instruction = 0.72
+
     def rows(self, op: DepthwiseConvolve) -> npt.NDArray[np.int64]:
         """A row for each kernel tap, in (kernel row, kernel column) order; its elements are output channels."""
         return op.weights_by_output().T
