@@ -71,7 +71,7 @@ class Programs:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one file.
+    """The result of reading one file.
 
     Attributes:
         file: its path in the source. sha256: of its bytes. format: with its writer.
@@ -100,7 +100,7 @@ class Verdict:
 
 
 def judge(path: Path, file: str, programs: Programs) -> Verdict:
-    """What becomes of a model file.
+    """The result of reading a model file.
 
     Args:
         file: what it is called in the verdict.

@@ -163,7 +163,7 @@ class ShippedRecord:
         git_commit: of the code that trained it.
         weight_bits: widths of the network's weights; empty without a quantizer, None before it is converted.
         network_sha256: the model hash of the converted network, of a quantized model.
-        robustness: what stands under attack, where it was measured.
+        robustness: accuracy under attack; None where it is not measured.
     """
 
     model: ModelFileRecord

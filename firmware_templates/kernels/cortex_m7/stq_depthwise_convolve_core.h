@@ -263,7 +263,7 @@ STQ_INLINE void stq_multiply_quads(const stq_depthwise_layer *layer, const stq_v
 /*
  * Nine or six taps of a quad of int8 channels. One line for each cycle: the instructions in it start together
  * (docs/PROFILING.md has the rules). While the products of a tap's channels 0 and 2 are added, the levels of the next
- * tap are widened. `x` and `y` take turns for the levels. The step from row to row waits in memory, so that 13 registers
+ * tap are widened. `x` and `y` hold the levels by turns. Memory holds the step from row to row, so that 13 registers
  * do. A tap of weights takes 64 bytes (STQ_BLOCK_WORDS).
  */
 
