@@ -65,6 +65,21 @@ FAULTS = {
         1 << 1 | 1 << 7,
         address=0x100,
     ),
+    "MPU takes writing away from memory already written": Fault(
+        "REGISTER(0x24000104u) = 1; REGISTER(0xE000ED9Cu) = 0x24000010u;"
+        "REGISTER(0xE000EDA0u) = (15u << 1) | 1u | (6u << 24);"
+        'REGISTER(0xE000ED94u) = 5u; ASM("dsb\\nisb"); (void)REGISTER(0x24000104u); REGISTER(0x24000100u) = 1;',
+        MEM_MANAGE,
+        1 << 1 | 1 << 7,
+        address=0x2400_0100,
+    ),
+    "MPU takes reading away from memory already read": Fault(
+        "(void)REGISTER(0x24000104u); REGISTER(0xE000ED9Cu) = 0x24000010u; REGISTER(0xE000EDA0u) = (15u << 1) | 1u;"
+        'REGISTER(0xE000ED94u) = 5u; ASM("dsb\\nisb"); (void)REGISTER(0x24000100u);',
+        MEM_MANAGE,
+        1 << 1 | 1 << 7,
+        address=0x2400_0100,
+    ),
     "MPU region without execution": Fault(
         "REGISTER(0xE000ED9Cu) = 0x20000010u; REGISTER(0xE000EDA0u) = (16u << 1) | 1u | (3u << 24) | (1u << 28);"
         'REGISTER(0xE000ED94u) = 5u; ASM("dsb\\nisb"); ((void (*)(void))0x20000801u)();',
@@ -247,6 +262,28 @@ def test_allowed_accesses_are_not_refused(mode: Mode, build: Build) -> None:
     )
     with Bench(elf, mode) as bench:
         assert bench.words(1) == (0x1122_3344 + 0x1122,)
+    assert bench.refusals == []
+
+
+@pytest.mark.parametrize("mode", ["fast", "counting"])
+def test_code_in_data_memory_is_executed_as_it_was_last_written(mode: Mode, build: Build) -> None:
+    """Two functions (MOVS R0, #n; BX LR) share a page with data, written before, between and after the calls."""
+    elf = build(
+        "static uint32_t call(uint32_t at) { return ((uint32_t (*)(void))(at | 1u))(); }"
+        'static void write(uint32_t at, uint32_t n) { REGISTER(at) = 0x47702000u | n; ASM("dsb\\nisb"); }'
+        "void probe(void) { serial_start(0); uint32_t sum = 0; REGISTER(0x20000900u) = 7;"
+        "for (uint32_t n = 1; n < 100; n++) {"
+        "write(0x20000800u, n); REGISTER(0x20000904u) = n; sum = sum * 31u + call(0x20000800u);"
+        "REGISTER(0x20000900u) += n; write(0x20000880u, 2u * n); sum = sum * 31u + call(0x20000880u);"
+        "REGISTER(0x20000904u) = sum; sum = sum * 31u + call(0x20000800u); }"
+        "put_word(sum); put_word(REGISTER(0x20000900u)); }"
+    )
+    expected = 0
+    for n in range(1, 100):
+        for value in (n, 2 * n, n):
+            expected = (expected * 31 + value) & 0xFFFF_FFFF
+    with Bench(elf, mode) as bench:
+        assert bench.words(2) == (expected, 7 + sum(range(100)))
     assert bench.refusals == []
 
 

@@ -8,10 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from unicorn import (
+    UC_CTL_IO_WRITE,
+    UC_CTL_TLB_FLUSH,
+    UC_ERR_EXCEPTION,
+    UC_ERR_FETCH_PROT,
     UC_HOOK_INTR,
     UC_HOOK_MEM_INVALID,
     UC_HOOK_MEM_READ,
     UC_HOOK_MEM_WRITE,
+    UC_HOOK_TLB_FILL,
+    UC_MEM_FETCH_PROT,
+    UC_TLB_VIRTUAL,
     Uc,
     UcError,
 )
@@ -42,7 +49,8 @@ from stq_deploy.targets.emulator.refusals import (
 from stq_deploy.targets.emulator.stm32h743 import FLASH_ORIGIN, PERIPHERAL_SPACE, Chip, Signals, build_chip
 
 _SLEEP_SLICE_SECONDS = 0.5
-_NEVER = 0xFFFF_FFFF  # a stop address that no instruction has
+# A stop address that no instruction has. Unicorn looks it up each time it stops, so it must be executable.
+_NEVER = FLASH_ORIGIN | 1
 # Numbers of QEMU's Arm exceptions, as Unicorn reports them.
 _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT = 2, 3, 4, 7, 8
 
@@ -184,12 +192,15 @@ class Machine:
         self._access_pc = 0
         self._suspended: Repetition = None
         self._hint_passed = 0
+        uc.ctl_set_tlb_mode(UC_TLB_VIRTUAL)
+        uc.hook_add(UC_HOOK_TLB_FILL, self._memories.translate)
         self._memories.map_into(uc)
         self._protection_changed()  # some memories have no clock yet
         for base, size in PERIPHERAL_SPACE:
             uc.mmio_map(base, size, self._load, base, self._store, base)
         uc.hook_add(UC_HOOK_INTR, self._on_interrupt)
-        uc.hook_add(UC_HOOK_MEM_INVALID, self._on_bad_access)
+        self._access_hooks: list[int] = []
+        self._watch_bad_accesses()
         self._counter = InstructionCounter(uc) if self._mode == "counting" else None
         if self._counter is not None:
             for base, size in PERIPHERAL_SPACE:
@@ -248,7 +259,9 @@ class Machine:
         try:
             core.uc.emu_start(core.pc | 1, _NEVER)
         except UcError as error:
-            if self._stop.trouble is None:
+            if error.errno == UC_ERR_EXCEPTION and is_execute_never(core.pc):
+                self._stop.exception = _PREFETCH_ABORT
+            elif self._stop.trouble is None:
                 self._stop.trouble = self._explain(error)
         if counter is not None:
             counter.stopped(core.pc)
@@ -283,8 +296,27 @@ class Machine:
 
     def _protection_changed(self) -> None:
         if self._memories.set_rights(self._chip.mpu, self._chip.memory_is_clocked):
-            self._deferred.append(lambda: self._memories.apply_rights(self._core.uc))
+            self._deferred.append(self._apply_rights)
             self._pause_by_access()
+
+    def _apply_rights(self) -> None:
+        self._memories.apply_rights(self._core.uc)
+        self._core.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)  # stores skip the rights where an earlier one has passed
+        self._watch_bad_accesses()
+
+    def _watch_bad_accesses(self) -> None:
+        """Let Unicorn report the accesses that it refuses. Not to be called while the core runs.
+
+        Where such a hook watches, Unicorn takes a slow path for every store. Memory that can be read and written has
+        none, so an inference takes half the time. There, only an execution can be refused, and PC tells where.
+        """
+        uc = self._core.uc
+        for hook in self._access_hooks:
+            uc.hook_del(hook)
+        self._access_hooks = [
+            uc.hook_add(UC_HOOK_MEM_INVALID, self._on_bad_access, None, first, last)
+            for first, last in self._memories.restricted()
+        ]
 
     def _fpu_enabled(self, enabled: bool) -> None:
         if enabled == self._checked.watches_fpu:
@@ -407,10 +439,12 @@ class Machine:
     def _explain(self, error: UcError) -> Exception | None:
         """The hardware's reason for Unicorn's stop; None for a hint instruction."""
         core, bad = self._core, self._stop.bad_access
+        pc = core.pc
+        if bad is None and error.errno == UC_ERR_FETCH_PROT:
+            bad = BadAccess(UC_MEM_FETCH_PROT, pc, pc)
         if bad is not None:
             self._stop.trouble_pc = bad.pc
             return explain_access(bad, self._memories.at(bad.address), self._chip)
-        pc = core.pc
         if not core.is_thumb:
             return HardwareFault(
                 f"a jump to 0x{pc:08X} leaves Thumb state",

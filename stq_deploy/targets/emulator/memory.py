@@ -8,15 +8,19 @@ import mmap
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from unicorn import UC_PROT_EXEC, UC_PROT_NONE, UC_PROT_READ, UC_PROT_WRITE, Uc
+from unicorn import UC_MEM_FETCH, UC_PROT_ALL, UC_PROT_EXEC, UC_PROT_NONE, UC_PROT_READ, UC_PROT_WRITE, Uc
 
 from stq_deploy.targets.boards import Memory
+from stq_deploy.targets.emulator.access_faults import is_execute_never
 from stq_deploy.targets.emulator.peripherals.mpu import Mpu
 from stq_deploy.targets.emulator.program import LoadedElf
 
 _ERASED = b"\xff"
 _NOISE_SEED = 0x5741
+_LOAD_STORE = UC_PROT_READ | UC_PROT_WRITE
+_ADDRESSES = 1 << 32
 
 
 @dataclass
@@ -32,6 +36,7 @@ class Memories:
     def __init__(self, memories: list[Memory], program: LoadedElf) -> None:
         noise = random.Random(_NOISE_SEED)  # noqa: S311 - repeatable, not secret
         self._banks = []
+        self._executed: set[int] = set()
         for memory in memories:
             contents = mmap.mmap(-1, memory.bytes)
             contents[:] = _ERASED * memory.bytes if memory.kind == "flash" else noise.randbytes(memory.bytes)
@@ -75,6 +80,41 @@ class Memories:
         for bank in self._banks:
             for start, end, rights in bank.rights:
                 uc.mem_protect(start, end - start, rights)
+
+    def translate(self, _uc: Uc, page: int, kind: int, entry: Any, _data: object) -> bool:
+        """Unicorn's hook that fills its TLB: addresses are physical, and a page is code once it is executed.
+
+        Unicorn takes a slow path for every store to a page that may be executed, as it must look for translations of
+        its old contents. So a page may be executed only from its first execution on, and then for good. Rights are
+        enforced elsewhere (`apply_rights`).
+
+        Args:
+            page: its first address.
+            kind: UC_MEM_READ, UC_MEM_WRITE or UC_MEM_FETCH.
+            entry: Unicorn's entry, which this sets.
+
+        Returns:
+            False where the architecture forbids the execution.
+        """
+        if kind == UC_MEM_FETCH:
+            if is_execute_never(page):
+                return False
+            self._executed.add(page)
+        entry.paddr = page
+        entry.perms = UC_PROT_ALL if page in self._executed else UC_PROT_READ | UC_PROT_WRITE
+        return True
+
+    def restricted(self) -> list[tuple[int, int]]:
+        """Ranges of addresses (first, last), in order, where rights found last refuse loads or stores."""
+        free = sorted(
+            (start, end)
+            for bank in self._banks
+            for start, end, rights in bank.rights
+            if rights & _LOAD_STORE == _LOAD_STORE
+        )
+        starts = [0, *(end for _, end in free)]
+        ends = [*(start for start, _ in free), _ADDRESSES]
+        return [(first, end - 1) for first, end in zip(starts, ends, strict=True) if first < end]
 
     def at(self, address: int) -> Memory | None:
         """The memory that has `address`."""
