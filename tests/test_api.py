@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import functools
 import re
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import stq_deploy as stq
 from stq_deploy.datasets.samples import samples_of
 from stq_deploy.evaluation.layer_comparison import ComparedLayer, Difference, LayerComparison
 from stq_deploy.network import reference
+from stq_deploy.network.noise import InputNoise
+from stq_deploy.rewrites import add_input_noise
 from stq_deploy.targets.emulator.process import EmulatedBoard
 from tests.helpers.model_files import ModelDraft, random
 from tests.helpers.networks import random_levels, random_network
@@ -277,6 +280,18 @@ def test_an_assumed_input_is_a_warning_and_an_unknown_one_an_error() -> None:
     assert net.input_shape == (4, 4, 1)
     with pytest.raises(stq.StqError):
         stq.convert(model((5,)))
+
+
+def test_input_noise_as_the_command_adds_it(tmp_path: Path) -> None:
+    path = draft((4, 4, 3)).save_h5(tmp_path / "model.h5")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 4, 4, 3), np.uint8)
+    calibrated = functools.partial(stq.convert, path, calibrate=pixels, post_training=True)
+    plain, noisy = calibrated(), calibrated(input_noise=12.5, input_noise_seed=7)
+    assert noisy.network == add_input_noise(plain.network, InputNoise(12.5, 7))
+    assert not np.array_equal(noisy.predict(pixels), plain.predict(pixels))
+    for options in ({"input_noise_seed": 7}, {"input_noise": -1}, {"input_noise": 1, "input_noise_seed": -1}):
+        with pytest.raises(stq.StqError, match=r"nois|deviation"):
+            calibrated(**options)
 
 
 def test_calibration_pixels(tmp_path: Path) -> None:

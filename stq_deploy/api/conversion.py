@@ -21,6 +21,7 @@ from stq_deploy.evaluation.task import Stated
 from stq_deploy.lowering.after_training.method import ROUNDINGS, SCHEMES, weight_method
 from stq_deploy.lowering.input_domain import MOST_BITS, PIXEL_BITS, checked_range, is_assumed
 from stq_deploy.lowering.ranges import METHODS
+from stq_deploy.network.noise import InputNoise
 from stq_deploy.network.output import Task
 from stq_deploy.pipeline import Conversion, Pipeline, PostTraining, Rewrites, Watch
 from stq_deploy.pipeline.model_in_memory import convert_keras_model, saved_model
@@ -45,6 +46,8 @@ def convert(
     rounding: str | None = None,
     drop_unread_units: bool = False,
     pack_activations: bool = False,
+    input_noise: float = 0.0,
+    input_noise_seed: int = 0,
     task: str | None = None,
     threshold: float | None = None,
     print_after: str | Sequence[str] = (),
@@ -83,6 +86,11 @@ def convert(
         Leave out units that no later weight reads. The logits stay the same.
     pack_activations : bool
         Keep activations of few bits packed while they wait, where that makes the arena smaller.
+    input_noise : float
+        The network adds fresh Gaussian noise to its input for every sample, the same bytes on every executor. This is
+        its standard deviation, 0 to 256 levels of the input. It is the random noise defense of Qin et al. 2021.
+    input_noise_seed : int
+        Seed of that noise, 0 to 2^64 - 1.
     task : str, optional
         What the model's output is, as `stq-deploy convert --task`; the network keeps it.
     threshold : float, optional
@@ -108,7 +116,7 @@ def convert(
     after = _after_training(post_training, ranges, flash_budget, cycle_budget, equalize, correct_bias, rounding)
     pipeline = Pipeline(
         _conversion(calibrate, features, input_range, input_bits, after),
-        Rewrites(drop_unread_units, pack_activations),
+        Rewrites(drop_unread_units, pack_activations, _noise(input_noise, input_noise_seed)),
         watch=_printing(print_after),
         kernels=kernels or {},
         optimize=optimization(optimize),
@@ -191,6 +199,15 @@ def _conversion(
     if after is None:
         return Conversion(stated, samples=samples, input_bits=input_bits)
     return Conversion(stated, after(samples), input_bits=input_bits)
+
+
+def _noise(sigma: float, seed: int) -> InputNoise | None:
+    """The noise that a network is to add to its input; None without any."""
+    if not 0 <= seed < 1 << 64:
+        raise StqError(f"input_noise_seed={seed} is not possible", next="choose 0 to 2^64 - 1")
+    if seed and not sigma:
+        raise StqError("input_noise_seed applies to noise, and there is none", next="give input_noise too")
+    return InputNoise(sigma, seed) if sigma else None
 
 
 def _after_training(
