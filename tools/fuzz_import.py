@@ -40,10 +40,12 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import write_whole
 from stq_deploy.frontend import check_model, list_layers, parse_model
 from stq_deploy.frontend.checked import CheckedModel
+from stq_deploy.frontend.model_file import open_model_file
 from stq_deploy.sandbox import process
 from tests.helpers.frontend import keras_3_mutations, onnx_mutations, tflite_mutations
 from tests.helpers.frontend.mutations import PAYLOAD_MODULE, mutate
 from tools.figures_file import write_figures
+from tools.kept_reader import KEPT_READER, WATCHED, KeptReader, Reader
 
 TOP = Path(__file__).resolve().parent.parent
 CORPUS = TOP / "tests" / "frontend" / "corpus"
@@ -53,8 +55,11 @@ FIGURES = TOP / "docs" / "figures"
 KERAS_3_FILES = TOP / "tests" / "frontend" / "keras3"
 KERAS, KERAS_3, ONNX, TFLITE = FORMATS = ("keras", "keras3", "onnx", "tflite")
 APART = 20
-"""Every 20th .tflite file goes the whole way, through the process that reads files."""
-BATCH = 500
+"""Every 20th file goes the whole way, through a process of its own that reads it; the others through `kept_reader`."""
+EXTRACTORS = {
+    format: f"stq_deploy.frontend.formats.{'keras' if format == KERAS_3 else format}.extract" for format in FORMATS
+}
+BATCH = 1000
 HANG_SECONDS = 60  # far beyond what the import allows a file, so that a busy computer is not taken for a hang
 MAXIMUM_MEGABYTES = 1024
 START_METHOD = "spawn"
@@ -93,21 +98,17 @@ def file_number(number: int, seed: int, seeds: list[bytes], format: str = KERAS)
 
 MARKER = "STQ_FUZZ_MARKER"
 """Environment variable: the file that the payload of `keras_payload.h5` touches when Keras builds it."""
-_WATCHED = ("exec", "compile", "marshal.loads", "pickle.find_class", "import", "os.system", "os.exec", "os.posix_spawn",
-            "os.fork", "subprocess.Popen", "socket.connect", "ctypes.dlopen", "code.__new__")  # fmt: skip
 _seen: list[str] = []
 _watching = [False]
 
 
-def watch(folder: Path) -> None:
+def watch(folder: Path, format: str) -> None:
     """Lay out the payloads, have everything imported that the import needs, and watch from then on."""
     os.environ[MARKER] = str(folder / "marker")
     (folder / f"{PAYLOAD_MODULE}.py").write_text(f"import os, pathlib\npathlib.Path(os.environ[{MARKER!r}]).touch()\n")
     sys.path.insert(0, str(folder))
-    for content in (content for format in FORMATS for content in originals(format)):
+    for content in originals(format):
         attempt(content, folder / "model")
-    for content in originals(TFLITE):
-        attempt_here(content)
     if not _watching[0]:
         sys.addaudithook(_audit)
     _watching[0] = True
@@ -119,16 +120,22 @@ def unwatch(folder: Path) -> None:
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if _watching[0] and event in _WATCHED:
-        if event == "subprocess.Popen" and "stq_deploy.sandbox" in arguments[1]:
+    if _watching[0] and event in WATCHED:
+        if event == "subprocess.Popen" and {"stq_deploy.sandbox", KEPT_READER} & set(arguments[1]):
             return
         _seen.append(f"{event} {arguments!r:.200}")
 
 
-def executed() -> str:
-    """Forbidden events since the last call; "" if there are none."""
-    happened = [*_seen, *(["the payload ran"] if Path(os.environ[MARKER]).exists() else [])]
+def kept_reader(format: str, true_reader: Reader) -> KeptReader:
+    """A reader that lives for a batch, and has read every sound file of the format."""
+    return KeptReader(true_reader, [(content, EXTRACTORS[format]) for content in originals(format)])
+
+
+def executed(kept: KeptReader) -> str:
+    """Forbidden events since the last call, here and where files are read; "" if there are none."""
+    happened = [*_seen, *kept.executed, *(["the payload ran"] if Path(os.environ[MARKER]).exists() else [])]
     _seen.clear()
+    kept.executed.clear()
     Path(os.environ[MARKER]).unlink(missing_ok=True)
     return "\n".join(happened)
 
@@ -147,11 +154,12 @@ def attempt(content: bytes, path: Path) -> str:
     signal.signal(signal.SIGALRM, _hang)
     signal.alarm(HANG_SECONDS)
     try:
-        _, _, rows = list_layers(path)
+        file = open_model_file(path)
+        _, _, rows = list_layers(file)
         json.dumps([row.to_json() for row in rows], allow_nan=False)
         outcome = "listed"
         if not any(row.problem for row in rows):
-            parse_model(path, post_training=True)
+            parse_model(file, post_training=True)
             outcome = "accepted"
     except StqError as error:
         str(error).encode("ascii", "replace")
@@ -164,39 +172,6 @@ def attempt(content: bytes, path: Path) -> str:
     return outcome
 
 
-def attempt_here(content: bytes) -> str:
-    """As `attempt` of a .tflite file, but read in this process: by Python alone, so that more files can be tried."""
-    from stq_deploy.frontend.formats.interface import FileFacts
-    from stq_deploy.frontend.formats.tflite.extract import extract
-    from stq_deploy.frontend.formats.tflite.format import TfliteModel
-    from stq_deploy.sandbox import Contents, Unusable
-
-    signal.signal(signal.SIGALRM, _hang)
-    signal.alarm(HANG_SECONDS)
-    try:
-        found = extract(content)
-        data, arrays = b"".join(found.data), found.header["arrays"]
-        read = {
-            name: entry.get("problem") or np.frombuffer(data, np.uint8, entry["shape"][0], entry["at"])
-            for name, entry in arrays.items()
-        }
-        facts = FileFacts("model.tflite", "", TFLITE, "TensorFlow Lite")
-        model = TfliteModel(Contents(found.header["config"], {}, {}, read), facts)
-        rows = model.list_layers().rows
-        json.dumps([row.to_json() for row in rows], allow_nan=False)
-        if any(row.problem for row in rows):
-            return "listed"
-        model.parse(post_training=True)
-        return "accepted"
-    except (StqError, Unusable) as error:
-        str(error).encode("ascii", "replace")
-        return "refused"
-    except BaseException:  # the very thing that is looked for
-        return traceback.format_exc()
-    finally:
-        signal.alarm(0)
-
-
 def _hang(number: int, frame: object) -> None:
     raise TimeoutError(f"not done in {HANG_SECONDS} s")
 
@@ -207,18 +182,21 @@ def run_batch(numbers: range, seed: int, format: str = KERAS) -> dict[str, Any]:
     outcomes: dict[str, Counter[str]] = {}
     failures: dict[int, str] = {}
     accepted: list[int] = []
+    stopped: dict[int, str] = {}
     longest = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        watch(Path(folder))
+        true_reader = process._READER
+        kept = kept_reader(format, true_reader)
+        watch(Path(folder), format)
         for number in numbers:
             _watching[0] = False  # making the file is none of the import
             kind, name, content = file_number(number, seed, seeds, format)
             _watching[0] = True
             start = time.process_time()
-            here = format == TFLITE and number % APART != 0
-            outcome = attempt_here(content) if here else attempt(content, Path(folder) / name)
+            process._READER = true_reader if number % APART == 0 else kept
+            outcome = attempt(content, Path(folder) / name)
             longest = max(longest, time.process_time() - start)
-            if happened := executed():
+            if happened := executed(kept):
                 before = outcome if "\n" in outcome else ""  # a traceback compiles the lines it quotes
                 outcome = f"{before}something was executed:\n{happened}"
             if outcome == "accepted":
@@ -226,14 +204,19 @@ def run_batch(numbers: range, seed: int, format: str = KERAS) -> dict[str, Any]:
             if "\n" in outcome:
                 failures[number] = outcome
                 outcome = "failed"
+            if outcome in STOPPED.values():
+                stopped[number] = outcome
             outcomes.setdefault(kind, Counter())[outcome] += 1
         unwatch(Path(folder))
-    reader = process._READER._process  # reads files for this process; its children are limited
-    megabytes = max(peak_kilobytes("self"), peak_kilobytes(reader.pid) if reader else 0) // 1024
+        process._READER = true_reader
+    readers = [kept.pid, *([true_reader._process.pid] if true_reader._process else [])]  # its children are limited
+    megabytes = max(peak_kilobytes(pid) for pid in ("self", *readers)) // 1024
+    kept.stop()
     return {
         "outcomes": outcomes,
         "failures": failures,
         "accepted": accepted,
+        "stopped": stopped,
         "seconds": longest,
         "megabytes": megabytes,
     }
@@ -335,7 +318,8 @@ def merge(figures: dict[str, Any], batch: dict[str, Any], size: int) -> None:
         into = figures["outcomes"].setdefault(kind, {})
         for outcome, n in sorted(outcomes.items()):
             into[outcome] = into.get(outcome, 0) + n
-    figures["failures"] |= {str(number): text for number, text in batch["failures"].items()}
+    for what in ("failures", "stopped"):
+        figures[what] |= {str(number): text for number, text in batch[what].items()}
     figures["largest_megabytes"] = max(figures["largest_megabytes"], batch["megabytes"])
     figures["longest_processor_seconds"] = max(figures["longest_processor_seconds"], round(batch["seconds"], 2))
 
@@ -422,6 +406,7 @@ def unfinished(path: Path, seed: int, format: str) -> dict[str, Any]:
         "outcomes": {},
         _FURTHER[format]: {},
         "failures": {},
+        "stopped": {},
         "longest_processor_seconds": 0.0,
         "largest_megabytes": 0,
     }

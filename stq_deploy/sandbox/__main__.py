@@ -32,8 +32,7 @@ _TOO_LONG = (signal.SIGPROF, signal.SIGALRM)
 def main() -> None:
     """Answer until standard input is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that asks, and thereby this one
-    for encoding in _ENCODINGS:
-        codecs.lookup(encoding)
+    import_encodings()
     while header := sys.stdin.buffer.read(FRAME.size):
         module = sys.stdin.buffer.read(*FRAME.unpack(header)).decode()
         content = sys.stdin.buffer.read(*FRAME.unpack(sys.stdin.buffer.read(FRAME.size)))
@@ -46,6 +45,12 @@ def main() -> None:
         sys.stdout.buffer.flush()
 
 
+def import_encodings() -> None:
+    """Import what the libraries import on first use, while files may still be opened."""
+    for encoding in _ENCODINGS:
+        codecs.lookup(encoding)
+
+
 def _answer(extractor: Extractor, content: bytes) -> bytes:
     """The child's answer to the content; or how the child ended, if it did not survive."""
     receive, send = os.pipe()
@@ -54,8 +59,9 @@ def _answer(extractor: Extractor, content: bytes) -> bytes:
         status = 1
         try:
             os.close(receive)
-            _restrict(len(content))
-            answer = _read(extractor, content)
+            restrict()
+            limit_time(len(content))
+            answer = answer_to(extractor, content)
             with os.fdopen(send, "wb") as pipe:
                 pipe.write(answer)
             status = 0
@@ -76,13 +82,11 @@ def _answer(extractor: Extractor, content: bytes) -> bytes:
     return answer if status == 0 else _message({"error": "it asks for more memory than any model file needs"})
 
 
-def _restrict(size: int) -> None:
-    """Drop every ability of this process that reading a file of `size` bytes does not need."""
+def restrict() -> None:
+    """Drop every ability of this process that reading files does not need."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):  # the other files' contents, the answers, and C's messages about a damaged heap
         os.dup2(nothing, standard)
-    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + size / BYTES_PER_CPU_SECOND)
-    signal.alarm(_WALL_SECONDS)
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 0),  # no further file or socket: no external link, no filter plugin
@@ -93,7 +97,14 @@ def _restrict(size: int) -> None:
             resource.setrlimit(limit, (value, value))
 
 
-def _read(extractor: Extractor, content: bytes) -> bytes:
+def limit_time(size: int) -> None:
+    """Have a signal end this process after the time that reading a file of `size` bytes may take from now on."""
+    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + size / BYTES_PER_CPU_SECOND)
+    signal.alarm(_WALL_SECONDS)
+
+
+def answer_to(extractor: Extractor, content: bytes) -> bytes:
+    """The message that answers a file's content: what it holds, or why it is unusable."""
     try:
         found = extractor.extract(content)
     except Unusable as error:

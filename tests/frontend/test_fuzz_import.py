@@ -61,9 +61,9 @@ def test_it_would_notice_what_is_executed(tmp_path: Path, monkeypatch: pytest.Mo
         sys.modules.pop(PAYLOAD_MODULE, None)
         __import__(PAYLOAD_MODULE)
 
-    monkeypatch.setattr(fuzz_import, "list_layers", lambda path: eval("[]"))
+    monkeypatch.setattr(fuzz_import, "open_model_file", lambda path: eval("[]"))
     assert "compile" in fuzz_import.run_batch(range(1), 1)["failures"][0]
-    monkeypatch.setattr(fuzz_import, "list_layers", import_payload)
+    monkeypatch.setattr(fuzz_import, "open_model_file", import_payload)
     assert "the payload ran" in fuzz_import.run_batch(range(1), 1)["failures"][0]
 
 
@@ -106,7 +106,7 @@ def test_any_other_exception_is_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
     def broken(path: Path) -> None:
         raise OverflowError("int too large")
 
-    monkeypatch.setattr(fuzz_import, "list_layers", broken)
+    monkeypatch.setattr(fuzz_import, "open_model_file", broken)
     # The stand-in is this process's, so the pool is forked from it; its own addresses may be beyond the limit.
     monkeypatch.setattr(fuzz_import, "START_METHOD", "fork")
     monkeypatch.setattr(fuzz_import, "limit_memory", lambda: None)
@@ -115,7 +115,7 @@ def test_any_other_exception_is_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(failures) == ["0", "1", "2"]
     assert "OverflowError: int too large" in failures["0"]
     monkeypatch.setattr(fuzz_import, "HANG_SECONDS", 1)
-    monkeypatch.setattr(fuzz_import, "list_layers", lambda path: [None for _ in iter(int, 1)])
+    monkeypatch.setattr(fuzz_import, "open_model_file", lambda path: [None for _ in iter(int, 1)])
     assert "not done in 1 s" in fuzz_import.attempt(b"", tmp_path / "m")
 
 

@@ -84,11 +84,12 @@ def test_a_fork_has_a_process_of_its_own(content: bytes) -> None:
 def test_what_a_child_may_do(attempt: str, expected: str, tmp_path: Path) -> None:
     code = (
         "import os, signal, socket, sys\n"
-        "from stq_deploy.sandbox.__main__ import _restrict\n"
+        "from stq_deploy.sandbox.__main__ import limit_time, restrict\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
         f"file = os.open({str(tmp_path / 'out')!r}, os.O_CREAT | os.O_WRONLY)\n"
         "answer = os.dup(1)\n"
-        "_restrict(0)\n"
+        "restrict()\n"
+        "limit_time(0)\n"
         f"try:\n    found = repr({attempt})\nexcept BaseException as error:\n    found = type(error).__name__\n"
         "os.write(answer, found.encode())\n"
     )

@@ -67,7 +67,7 @@ def _call(objects: list[dict[str, Any]], config: Any, state: random.Random) -> N
     elif step == 1:
         call["args"] = [call["args"]] * state.choice((0, 1, 2, 300))
     elif step == 2:
-        call["kwargs"] = state.choice((None, [], {"training": True}, {"mask": other}, {"x": copy.deepcopy(other)}))
+        call["kwargs"] = state.choice((None, [], {"training": True}, {"mask": 7}, {"x": copy.deepcopy(other)}))
     elif step == 3:
         call["args"] = [*call["args"], state.choice((None, 1.0, "x", [], {}, [[]], [None], {"class_name": []}))]
     elif step == 4:
