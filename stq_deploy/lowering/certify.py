@@ -219,13 +219,14 @@ def _wide(target: Thresholds) -> WideRequantize | None:
     return form if form.overflow_free(*target.accumulators()) else None
 
 
-def _wide_shift(target: Thresholds, slope: Fraction) -> int:
-    """The finest shift at which levels stay far within 64 bits, and a multiplier of this slope within 31."""
+def _wide_shift(target: Thresholds, slope: Fraction) -> int | None:
+    """The finest shift at which levels stay far within 64 bits, and a multiplier of this slope within 31.
+
+    None where the slope itself is no such multiplier.
+    """
     largest = max(abs(target.minimum), abs(target.maximum)) + 1
-    shift = 60 - largest.bit_length()
-    while shift and slope * 2**shift >= _INT32 - 1:
-        shift -= 1
-    return shift
+    finest = 60 - largest.bit_length()
+    return next((shift for shift in range(finest, -1, -1) if slope * 2**shift < _INT32 - 1), None)
 
 
 def _fit_wide(target: Thresholds, c: int) -> tuple[int, int, int] | None:
@@ -235,6 +236,8 @@ def _fit_wide(target: Thresholds, c: int) -> tuple[int, int, int] | None:
         # One level: count how many of the steps its accumulators have passed.
         return 0, (target.minimum + int((target.first[c] <= target.low[c]).sum())) << 32, 32
     shift = _wide_shift(target, target.slope[c])
+    if shift is None:
+        return None
     multiplier = round(target.slope[c] * 2**shift)
     # Products of a first accumulator and the multiplier take 62 bits; levels and offsets no more.
     level = np.arange(target.minimum + 1, target.maximum + 1, dtype=np.int64) << shift
@@ -274,6 +277,8 @@ def _fit_long(target: Thresholds, c: int) -> tuple[int, int, int] | None:
     if not within.any():
         return 0, 0, 0
     shift = _wide_shift(target, target.slope[c])
+    if shift is None:
+        return None
     factor = round(target.slope[c] * Fraction(2) ** (shift + 32))
     whole, rest = factor >> 32, factor & (2**32 - 1)
 

@@ -144,6 +144,17 @@ def test_thousands_of_levels_take_64_bit_sums(factor: Fraction) -> None:
             assert form.apply(batch)[0, c] == min(max(round(v), e.steps.minimum), e.steps.maximum)
 
 
+@pytest.mark.parametrize("bits", [4, 12])
+@pytest.mark.parametrize("slope", [31, 32, 33, 63, 64, 65, 130, 600])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_lines_too_steep_for_any_multiplier(bits: int, slope: int, sign: int) -> None:
+    """A damaged file may state a scale that takes accumulator 0 to one end and 1 to the other, or a finer one."""
+    steep = affine_quantizer(0, 2**bits - 1, Fraction(1, 3 * 2**slope))
+    e = Epilogue(chain(scaled([Fraction(sign), Fraction(sign, 3)])), steep)
+    low, high = [-40, -5], [30, 7]
+    assert_exact(certify(e, *arrays(low, high)).requantize, e, low, high)
+
+
 @pytest.mark.parametrize(("bits", "channels"), [(10, 6), (12, 6), (14, 3), (16, 2)])
 def test_many_levels_of_large_sums_take_a_long_multiplier(bits: int, channels: int) -> None:
     """12-bit weights and activations after batch norm: 31 bits of a multiplier cannot put every step in its place."""
