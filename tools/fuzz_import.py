@@ -4,9 +4,11 @@ Nothing in them is executed. Two of the files hold code that touches a marker, a
 imports or starts meanwhile. Some accepted files become Keras models, which must have the very classes and arrays that
 were checked.
 
+Others are converted.
+
 `--format tflite` does the same to the .tflite files of tests/data/tflite_cases.npz, and `--format onnx` to the ONNX
-files of tests/frontend/onnx/models. Some accepted ones are converted.
-`--format keras3` does it to the files of Keras 3, QKeras v3 and HGQ2 in tests/frontend/keras3.
+files of tests/frontend/onnx/models. `--format keras3` does it to the files of Keras 3,
+QKeras v3 and HGQ2 in tests/frontend/keras3.
 
 Keras's files come from tests/frontend/corpus. tf_keras and qkeras wrote those that are mutated (`keras_*`). Files
 found to be of interest are kept there, too (`found_*`), and the tests replay them. Number N of a seed is the same file
@@ -56,6 +58,7 @@ KERAS_3_FILES = TOP / "tests" / "frontend" / "keras3"
 KERAS, KERAS_3, ONNX, TFLITE = FORMATS = ("keras", "keras3", "onnx", "tflite")
 APART = 20
 """Every 20th file goes the whole way, through a process of its own that reads it; the others through `kept_reader`."""
+NETWORKS, KERAS_MODELS = "networks", "keras_models"
 EXTRACTORS = {
     format: f"stq_deploy.frontend.formats.{'keras' if format == KERAS_3 else format}.extract" for format in FORMATS
 }
@@ -222,24 +225,27 @@ def run_batch(numbers: range, seed: int, format: str = KERAS) -> dict[str, Any]:
     }
 
 
-def load_batch(numbers: list[int], seed: int, format: str = KERAS) -> dict[str, Any]:
-    """Keras models, or networks, of accepted files: (outcome -> how many, number -> what differs)."""
+def load_batch(numbers: list[int], seed: int, format: str = KERAS, made: str = KERAS_MODELS) -> dict[str, Any]:
+    """What is made of accepted files: outcome -> how many; number -> what differs; the longest time of one."""
     seeds = originals(format)
-    attempt_further = attempt_to_convert if _FURTHER[format] == "networks" else attempt_to_load
+    attempt_further = attempt_to_convert if made == NETWORKS else attempt_to_load
     outcomes: Counter[str] = Counter()
     failures: dict[int, str] = {}
+    longest = 0.0
     with tempfile.TemporaryDirectory() as folder:
         os.environ[MARKER] = str(Path(folder) / "marker")
         for number in numbers:
             _, name, content = file_number(number, seed, seeds, format)
+            start = time.process_time()
             outcome = attempt_further(content, Path(folder) / name)
+            longest = max(longest, time.process_time() - start)
             if Path(os.environ[MARKER]).exists():
                 outcome = "the payload ran\n"
             if "\n" in outcome:
                 failures[number] = outcome
                 outcome = "failed"
             outcomes[outcome] += 1
-    return {"outcomes": outcomes, "failures": failures}
+    return {"outcomes": outcomes, "failures": failures, "seconds": longest}
 
 
 def attempt_to_load(content: bytes, path: Path) -> str:
@@ -276,6 +282,8 @@ def attempt_to_convert(content: bytes, path: Path) -> str:
 
     path.unlink(missing_ok=True)
     path.write_bytes(content)
+    signal.signal(signal.SIGALRM, _hang)
+    signal.alarm(HANG_SECONDS)
     try:
         Pipeline().convert(path)
         return "converted"
@@ -283,6 +291,8 @@ def attempt_to_convert(content: bytes, path: Path) -> str:
         return "refused"
     except BaseException:
         return traceback.format_exc()
+    finally:
+        signal.alarm(0)
 
 
 def _differences(model: Any, checked: CheckedModel) -> str:
@@ -324,15 +334,19 @@ def merge(figures: dict[str, Any], batch: dict[str, Any], size: int) -> None:
     figures["longest_processor_seconds"] = max(figures["longest_processor_seconds"], round(batch["seconds"], 2))
 
 
-_FURTHER = {KERAS: "keras_models", KERAS_3: "keras_models", ONNX: "networks", TFLITE: "networks"}
-"""Format -> what is made of some files that are accepted."""
+def made_of(format: str) -> tuple[str, ...]:
+    """What is made of some files that are accepted."""
+    return (NETWORKS, KERAS_MODELS) if format in (KERAS, KERAS_3) else (NETWORKS,)
 
 
-def merge_loaded(figures: dict[str, Any], batch: dict[str, Any]) -> None:
+def merge_loaded(figures: dict[str, Any], batch: dict[str, Any], made: str) -> None:
     """Add the figures of what was made of accepted files."""
     for outcome, n in batch["outcomes"].items():
-        figures[_FURTHER[figures["format"]]][outcome] = figures[_FURTHER[figures["format"]]].get(outcome, 0) + n
+        figures[made][outcome] = figures[made].get(outcome, 0) + n
     figures["failures"] |= {str(number): text for number, text in batch["failures"].items()}
+    if made == NETWORKS:
+        longest = max(figures["longest_conversion_seconds"], round(batch["seconds"], 2))
+        figures["longest_conversion_seconds"] = longest
 
 
 def limit_memory() -> None:
@@ -352,7 +366,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--format", choices=FORMATS, default=KERAS, help="of the files (default %(default)s)")
     parser.add_argument(
-        "--load-every", type=int, default=20, metavar="N", help="also load every Nth accepted file (default 20)"
+        "--load-every", type=int, default=20, metavar="N", help="load every Nth accepted file in Keras (default 20)"
+    )
+    parser.add_argument(
+        "--convert-every", type=int, default=4, metavar="N", help="also convert every Nth accepted file (default 4)"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default %(default)s)")
     parser.add_argument("--out", type=Path, help="JSON file (default: docs/figures/fuzz_import[_FORMAT].json)")
@@ -376,8 +393,10 @@ def main(arguments: list[str] | None = None) -> int:
             todo, pool.map(run_batch, todo, *([value] * len(todo) for value in (options.seed, format))), strict=True
         ):
             merge(figures, batch, len(numbers))
-            chosen = [number for number in batch["accepted"] if number % options.load_every == 0]
-            merge_loaded(figures, loading.submit(load_batch, chosen, options.seed, format).result())
+            for made in made_of(format):
+                every = options.convert_every if made == NETWORKS else options.load_every
+                chosen = [number for number in batch["accepted"] if number % every == 0]
+                merge_loaded(figures, loading.submit(load_batch, chosen, options.seed, format, made).result(), made)
             write_figures(out, figures)
             print(f"{figures['files']} files, {len(figures['failures'])} failures", flush=True)
     report(figures)
@@ -386,9 +405,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 _WHAT = {
     KERAS: "mutated model files, polyglots among them, through the import (list_layers, parse_model), watched for "
-    "anything executed; of some that are accepted, a Keras model made of the checked values",
+    "anything executed; some that are accepted are converted, and a Keras model is made of the values of some",
     KERAS_3: "mutated files of Keras 3, QKeras v3 and HGQ2, polyglots among them, through the import (list_layers, "
-    "parse_model), watched for anything executed; of some that are accepted, a tf_keras model of the checked values",
+    "parse_model), watched for anything executed; some that are accepted are converted, and a tf_keras model is made "
+    "of the values of some",
     ONNX: "mutated ONNX files, polyglots among them, through the import (list_layers, parse_model), watched for "
     "anything executed; some that are accepted are converted",
     TFLITE: "mutated .tflite files through the import (list_layers, parse_model), watched for anything executed; some "
@@ -404,10 +424,11 @@ def unfinished(path: Path, seed: int, format: str) -> dict[str, Any]:
         "seed": seed,
         "files": 0,
         "outcomes": {},
-        _FURTHER[format]: {},
+        **{made: {} for made in made_of(format)},
         "failures": {},
         "stopped": {},
         "longest_processor_seconds": 0.0,
+        "longest_conversion_seconds": 0.0,
         "largest_megabytes": 0,
     }
     if path.is_file():
@@ -424,7 +445,7 @@ def again(number: int, seed: int, save: Path | None, format: str) -> int:
         write_whole(save, content)
     with tempfile.TemporaryDirectory() as folder:
         outcome = attempt(content, Path(folder) / name)
-        if _FURTHER[format] == "networks" and outcome == "accepted":
+        if outcome == "accepted":
             outcome = attempt_to_convert(content, Path(folder) / name)
     print(f"{kind}: {outcome}")
     return int("\n" in outcome)
@@ -435,8 +456,8 @@ def report(figures: dict[str, Any]) -> None:
     print(f"{'':10}", *(f"{column:>14}" for column in columns))
     for kind, outcomes in sorted(figures["outcomes"].items()):
         print(f"{kind:10}", *(f"{outcomes.get(column, 0):>14,}" for column in columns))
-    made = _FURTHER[figures["format"]]
-    print(f"{made.replace('_', ' ')}:", *(f"{n:,} {outcome}" for outcome, n in sorted(figures[made].items())))
+    for made in made_of(figures["format"]):
+        print(f"{made.replace('_', ' ')}:", *(f"{n:,} {outcome}" for outcome, n in sorted(figures[made].items())))
     print(
         f"{figures['files']:,} files; {len(figures['failures'])} failures; at most {figures['largest_megabytes']} MB"
         f" and {figures['longest_processor_seconds']} s of the importing process"
