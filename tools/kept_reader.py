@@ -61,7 +61,7 @@ class KeptReader:
 
     @property
     def pid(self) -> int:
-        """Of the process that reads."""
+        """The number of the process that reads."""
         return self._process.pid
 
     def ask(self, content: bytes, extractor: str) -> bytes:

@@ -67,11 +67,11 @@ def main() -> None:
         model = make()
         randomize(model, as_int8=make in (plain_layers, plain_sequential))
         record(model, make.__name__)
+    for make in (integer_weights, integer_layers):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(0)
+        record(make(), make.__name__)
     np.savez_compressed(FOLDER / "quantizers.npz", **quantizers())
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(0)
-    integer_layers().save(FOLDER / "int8.keras")
-    compress(FOLDER / "int8.keras")
 
 
 def quantizers() -> dict[str, Any]:
@@ -229,8 +229,24 @@ def plain_sequential() -> Any:
     return keras.Sequential([L.Input((8,)), L.Dense(6, activation="relu6"), L.Dense(3, activation="leaky_relu")])
 
 
+def integer_weights() -> Any:
+    """Layers whose weights Keras 3 has quantized, in each way that leaves their inputs as they are."""
+    rows = keras.Input((3, 10), name="rows")
+    x = qkeras.QActivation("quantized_bits(8,1,1,alpha=1)")(rows)
+    x = L.Dense(6, activation="relu", bias_initializer="normal", name="int8")(x)
+    x = L.Flatten()(qkeras.QActivation("quantized_relu(6,2)")(x))
+    x = L.Dense(5, use_bias=False, name="int4_by_channel")(x)
+    levels = qkeras.QActivation("quantized_bits(8,2,1,alpha=1)")(x)
+    model = keras.Model(rows, [levels, L.Dense(7, bias_initializer="normal", name="int4_in_a_block")(levels)])
+    own = keras.quantizers
+    model.get_layer("int8").quantize("int8", config=own.Int8QuantizationConfig(activation_quantizer=None))
+    model.get_layer("int4_by_channel").quantize("int4", config=own.Int4QuantizationConfig(block_size=-1))
+    model.get_layer("int4_in_a_block").quantize("int4", config=own.Int4QuantizationConfig())
+    return model
+
+
 def integer_layers() -> Any:
-    """Layers that Keras 3 itself has quantized."""
+    """Layers that Keras 3 itself has quantized, and whose inputs it scales by the largest value of each sample."""
     model = keras.Sequential([L.Input((8,)), L.Dense(6, activation="relu"), L.Dense(3)])
     model.quantize("int8")
     return model

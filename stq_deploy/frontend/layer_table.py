@@ -19,6 +19,7 @@ NOT_REACHED = "not checked: an earlier layer is not supported"
 def supported_row(layer: LayerConfig, reader: LayerReader, shape: Shape) -> InspectedLayer:
     """The row of a layer that its handler has read, with an output of this shape."""
     bits = [(_bits(kernel), kernel.values.size) for kernel in reader.kernels.values()]
+    bits += [(kernel.bits, kernel.integers.size) for kernel in reader.integer_kernels.values()]
     return InspectedLayer(
         layer.name, layer.kind, tuple(shape for _, shape in reader.inputs), shape, reader.quantizers, reader.parameters,
         reader.macs, tuple(width for width, _ in bits), sum(-(-width * size // 8) for width, size in bits),

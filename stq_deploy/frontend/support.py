@@ -44,9 +44,9 @@ the order `channels_last`. Variables are `float32`. Under the policies `mixed_fl
 computes with variables rounded to 16 bits; a network here computes with them as they are.
 
 Files may be of Keras 2 of any version (.keras since 2.12), or of QKeras 0.9 or its repository since. They may also be
-of Keras 3, QKeras v3, and HGQ2 on Keras 3 (`hgq>QDense`). Settings are named as in Keras 2: `alpha` of LeakyReLU is
-Keras 3's `negative_slope`. In graphs of Keras 3, `x + y`, `x - y` and `x * y` are layers. So are maximum, minimum,
-relu, relu6, sigmoid and tanh of `keras.ops`.
+of Keras 3, QKeras v3, and HGQ2 on Keras 3 (`hgq>QDense`). A `quantized>Dense` is a Dense after Keras 3's
+`model.quantize`. Settings are named as in Keras 2: `alpha` of LeakyReLU is Keras 3's `negative_slope`. In graphs of
+Keras 3, `x + y`, `x - y` and `x * y` are layers. So are maximum, minimum, relu, relu6, sigmoid and tanh of `keras.ops`.
 Flags are taken by their truth, as Keras takes them: `scale=1` is `scale=True`.
 
 "Becomes" names the arithmetic steps that a layer is read as. A step is not an op of the network yet. Bias, batch

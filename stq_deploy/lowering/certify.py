@@ -222,7 +222,7 @@ def _wide(target: Thresholds) -> WideRequantize | None:
 def _wide_shift(target: Thresholds, slope: Fraction) -> int | None:
     """The finest shift at which levels stay far within 64 bits, and a multiplier of this slope within 31.
 
-    None where the slope itself is no such multiplier.
+    The result is None if the slope itself leaves 31 bits.
     """
     largest = max(abs(target.minimum), abs(target.maximum)) + 1
     finest = 60 - largest.bit_length()

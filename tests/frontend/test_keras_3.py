@@ -80,11 +80,107 @@ def test_the_facts_name_the_generation_and_the_version() -> None:
     assert parse_model(FOLDER / "nested_models.h5").file["version"] == "3.15.1"
 
 
-def test_layers_that_keras_3_has_quantized_are_refused_by_name() -> None:
-    with pytest.raises(StqError, match="int8_from_float32") as caught:
-        parse_model(FOLDER / "int8.keras", post_training=True)
-    assert "layer 'dense' (Dense)" in caught.value.where
-    assert "before model.quantize" in caught.value.next
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_weights_that_keras_3_has_quantized_give_its_numbers(ending: str) -> None:
+    """The quantized output is equal; the logits are sums in exact numbers here, and in float32 there."""
+    x, (levels, logits) = expected("integer_weights")
+    ours = stq.convert(FOLDER / f"integer_weights.{ending}").predict(x, features=True)
+    assert isinstance(ours, tuple)
+    assert np.array_equal(np.asarray(ours[0], np.float32), levels)
+    assert len(np.unique(levels)) > 30
+    assert np.abs(ours[1] - logits).max() < 2**-22 * np.abs(logits).max()
+    source = read_source(FOLDER / f"integer_weights.{ending}")
+    assert [kernel.bits for kernel in source.kernels.values()] == [8, 4, 8]
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_inputs_that_keras_3_scales_by_sample_need_ranges(ending: str) -> None:
+    """Without samples it is refused; with them the weights stay, and only the inputs differ."""
+    file = FOLDER / f"integer_layers.{ending}"
+    with pytest.raises(StqError, match="by the largest value of each sample") as caught:
+        stq.convert(file)
+    assert "layer 'dense' (quantized>Dense)" in caught.value.where
+    assert "--post-training int8" in caught.value.next
+    x, (theirs,) = expected("integer_layers")
+    ours = stq.convert(file, post_training="int8", calibrate=x).predict(x, features=True)
+    step = np.abs(x).max() / 127  # of the input, which Keras scales more finely for a smaller sample
+    assert np.abs(ours - theirs).max() < step
+    assert np.array_equal(ours.argmax(axis=1), theirs.argmax(axis=1))
+    with zipfile.ZipFile(FOLDER / "integer_layers.keras") as archive:
+        stored = h5py.File(io.BytesIO(archive.read("model.weights.h5")))["layers/dense/vars/0"][()]
+    assert np.array_equal(next(iter(read_source(file, post_training=True).kernels.values())).integers, stored)
+
+
+def _block(layers: list[Config]) -> None:
+    _stated_policy(layers)["mode"] = "int4/4"
+
+
+def _older(layers: list[Config]) -> None:
+    _stated_policy(layers)["mode"] = "int4"
+
+
+def _of_half_precision(layers: list[Config]) -> None:
+    _stated_policy(layers)["source_name"] = "mixed_float16"
+
+
+def _of_another_kind(layers: list[Config]) -> None:
+    named(layers, "int4_in_a_block")["config"]["dtype"]["class_name"] = "GPTQDTypePolicy"
+
+
+def _adapted(layers: list[Config]) -> None:
+    named(layers, "int4_in_a_block")["config"]["lora_rank"] = 2
+
+
+def _stated_policy(layers: list[Config]) -> Config:
+    found: Config = named(layers, "int4_in_a_block")["config"]["dtype"]["config"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_block, "5 inputs are quantized in 2 blocks of 4"),
+        (_older, "dtype=int4_from_float32"),
+        (_of_half_precision, "dtype=int4_128_from_mixed_float16"),
+        (_of_another_kind, "dtype=int4_128_from_float32"),
+        (_adapted, "'lora_rank'=2 is unknown"),
+    ],
+)
+def test_other_quantized_layers_are_refused(
+    change: Callable[[list[Config]], None], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(StqError, match=message) as caught:
+        parse_model(changed(tmp_path, "integer_weights", change), post_training=True)
+    assert "layer 'int4_in_a_block'" in caught.value.where
+    assert caught.value.next
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "message"),
+    [
+        ("kernel", 0.5, "other numbers than bytes"),
+        ("kernel", 300.0, "other numbers than bytes"),
+        ("kernel_zero", 0.25, "other numbers than bytes"),
+        ("kernel_scale", 0.0, "not above 0"),
+        ("kernel_scale", -1.0, "not above 0"),
+        ("kernel_scale", np.nan, "NaN"),
+        ("g_idx", 1.0, "blocks that it does not have"),
+    ],
+)
+def test_arrays_of_quantized_layers_that_keras_3_does_not_write(
+    array: str, value: float, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.h5"
+    path.write_bytes((FOLDER / "integer_weights.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights/int4_in_a_block/int4_in_a_block"]
+        values = group[array][()].astype(np.float32)
+        values.flat[0] = value
+        del group[array]
+        group[array] = values
+    with pytest.raises(StqError, match=message) as caught:
+        parse_model(path, post_training=True)
+    assert "int4_in_a_block" in caught.value.where + caught.value.what
 
 
 def _of_qkeras_3() -> dict[str, np.ndarray]:

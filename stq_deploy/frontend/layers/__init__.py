@@ -10,6 +10,7 @@ from stq_deploy.frontend.layers import (  # noqa: F401 - imported to register th
     convolution,
     dense,
     hgq2,
+    keras_quantized,
     merge,
     normalization,
     pooling,

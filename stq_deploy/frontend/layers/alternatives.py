@@ -83,6 +83,7 @@ ALTERNATIVES: dict[str, tuple[str, str]] = {
     "EinsumDense": ("its equation may contract any axes", "use QDense, which contracts the last one"),
     "Masking": ("samples are of one length", "pad the samples, and train the model without it"),
     "RepeatVector": ("it copies a vector along a new axis", "use Reshape to (1, n) followed by UpSampling1D"),
+    "TernaryDense": ("no release of Keras has it to compare with", "use QDense with kernel_quantizer='ternary()'"),
     "QAdaptiveActivation": ("its integer bits are a variable of the training", "use QActivation with fixed bits"),
     "QDenseBatchnorm": ("qkeras 0.9 has no such layer", "use QDense followed by BatchNormalization"),
     "QOctaveConv2D": ("it is a model of several layers under one name", "use QConv2D"),

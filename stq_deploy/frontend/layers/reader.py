@@ -10,9 +10,17 @@ from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.fixed_point_weights import fixed_point_quantizer
 from stq_deploy.frontend.formats.keras.arrays import Shapes
 from stq_deploy.frontend.layer_graph import LayerConfig
-from stq_deploy.frontend.layers.settings import MAXIMUM_ELEMENTS, LayerSettings
+from stq_deploy.frontend.layers.settings import MAXIMUM_ELEMENTS, QUANTIZED_DENSE, LayerSettings
 from stq_deploy.frontend.quantizers import KERNEL, Quantizer
-from stq_deploy.frontend.source import BatchNormFold, FloatArray, FloatBias, FloatKernel, Node, ReshapeNode
+from stq_deploy.frontend.source import (
+    BatchNormFold,
+    FloatArray,
+    FloatBias,
+    FloatKernel,
+    IntegerKernel,
+    Node,
+    ReshapeNode,
+)
 
 POST_TRAINING = "add --post-training int8 --calibrate SAMPLES.npz"
 
@@ -38,6 +46,8 @@ class LayerReader(LayerSettings):
 
     Attributes:
         inputs: (position, shape) of each node the layer reads.
+        integer_kernels: position -> weights that the file stores as integers.
+        other_obstacle: why the layer cannot be converted without post-training quantization, whatever its weights are.
         stored, unread: `CheckedLayer.arrays` and `unread`, as far as the handler has taken them.
     """
 
@@ -54,6 +64,8 @@ class LayerReader(LayerSettings):
         self.unread: frozenset[str] = frozenset()
         self.nodes: list[Node] = []
         self.kernels: dict[int, FloatKernel] = {}
+        self.integer_kernels: dict[int, IntegerKernel] = {}
+        self.other_obstacle: StqError | None = None
         self.biases: dict[int, FloatBias] = {}
         self.numbers: dict[int, dict[str, Quantizer]] = {}
         self.parameters = 0
@@ -125,8 +137,8 @@ class LayerReader(LayerSettings):
 
     @property
     def plain(self) -> bool:
-        """Whether it is one of Keras's own weighted layers, which have no quantizers."""
-        return self.layer.kind in _QUANTIZED_KINDS
+        """Whether it is one of Keras's own weighted layers, whose settings have no quantizers."""
+        return self.layer.kind in (*_QUANTIZED_KINDS, QUANTIZED_DENSE)
 
     def kernel_quantizer(self, key: str, example: str) -> Quantizer | None:
         """The quantizer of a kernel; None if its weights are floating-point numbers.
@@ -142,9 +154,9 @@ class LayerReader(LayerSettings):
 
     @property
     def obstacle(self) -> StqError | None:
-        """Why the layer cannot be converted although Keras can run it: weights without a quantizer."""
+        """Why the layer needs post-training quantization: weights without a quantizer, or `other_obstacle`."""
         if not self._unquantized:
-            return None
+            return self.other_obstacle
         settings = ", ".join(f'{key}="{example}"' for key, example in self._unquantized.items())
         if self.plain:
             quantized = _QUANTIZED_KINDS[self.layer.kind]

@@ -30,6 +30,8 @@ _WITHOUT_EFFECT = frozenset(
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 """The dtype policies whose variables are float32."""
+QUANTIZED_DENSE = "quantized>Dense"
+"""The class's name here; Keras 3 calls it Dense, and its dtype policy tells how it is quantized."""
 _OTHER_FLOATS = ("float16", "bfloat16", "float64")
 
 
@@ -59,7 +61,7 @@ class LayerSettings:
             )
         if isinstance(stated, str) and "_from_" in stated:
             raise self.error(
-                f"dtype={stated}: Keras 3 scales its input by the largest value of each sample; ranges here are fixed",
+                f"dtype={stated}: Keras 3 has quantized it; only Dense of int8 or int4/N from float32 is read so",
                 "save the model as it was before model.quantize, and convert that with --post-training int8",
             )
         return str(self.take("dtype", one_of(*POLICIES), "float32"))

@@ -191,7 +191,7 @@ def _listed(group: Any, attribute: str, limit: int) -> list[str]:
 
 def _problem(dataset: Any) -> str:
     """Why an array cannot be used, or ""."""
-    if dataset.dtype not in (np.float32, np.uint8):  # HGQ2 stores sign bits as bytes
+    if dataset.dtype not in (np.float32, np.uint8, np.int8):  # sign bits of HGQ2; weights that Keras 3 has quantized
         return f"is stored as {str(dataset.dtype)[:40]}, not as float32"
     properties = dataset.id.get_create_plist()
     filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}

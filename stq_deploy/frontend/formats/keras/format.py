@@ -13,11 +13,12 @@ from stq_deploy.frontend.checked import CheckedModel
 from stq_deploy.frontend.errors import damaged
 from stq_deploy.frontend.formats.interface import FileFacts, FileForm, ModelFormat, OpenedModel, SupportColumn
 from stq_deploy.frontend.formats.keras.arrays import array_reader, number_counter
-from stq_deploy.frontend.formats.keras.keras_3 import as_keras_2, is_keras_3
+from stq_deploy.frontend.formats.keras.keras_3 import as_keras_2, has_quantized_layers, is_keras_3
 from stq_deploy.frontend.formats.keras.limits import HDF5_MAGIC, METADATA, NO_MODEL, ZIP_MAGIC
 from stq_deploy.frontend.formats.keras.walk import ImportWalk
 from stq_deploy.frontend.layer_graph import LayerGraph, read_layer_graph
 from stq_deploy.frontend.layers.hgq2 import PREFIX as HGQ2
+from stq_deploy.frontend.layers.settings import QUANTIZED_DENSE
 from stq_deploy.frontend.parsed import ListedModel, ParsedModel
 from stq_deploy.sandbox import Contents, Unusable, read_contents
 
@@ -50,8 +51,15 @@ class KerasFormat(ModelFormat):
         from stq_deploy.frontend.formats.keras.described import operators
 
         found = operators()
-        of_keras_2 = {step: tuple(kind for kind in kinds if not kind.startswith(HGQ2)) for step, kinds in found.items()}
-        return (SupportColumn("Keras 2 and QKeras 0.9", of_keras_2), SupportColumn("Keras 3, QKeras v3, HGQ2", found))
+        of_keras_2 = {step: tuple(kind for kind in kinds if not _of_keras_3(kind)) for step, kinds in found.items()}
+        of_keras_3 = {
+            step: (*(["those of Keras 2"] if of_keras_2[step] else []), *(kind for kind in kinds if _of_keras_3(kind)))
+            for step, kinds in found.items()
+        }
+        return (
+            SupportColumn("Keras 2 and QKeras 0.9", of_keras_2),
+            SupportColumn("Keras 3, QKeras v3, HGQ2", of_keras_3),
+        )
 
 
 def _is_archive(content: bytes) -> bool:
@@ -59,6 +67,11 @@ def _is_archive(content: bytes) -> bool:
     kind = file_kind(content, "")
     first = "" if kind is None else kind.form
     return first == KERAS or (first != STQ and any(member in content for member in _MEMBERS))
+
+
+def _of_keras_3(kind: str) -> bool:
+    """Whether it is one of the layers that only Keras 3 runs, of HGQ2 or quantized by Keras itself."""
+    return kind.startswith(HGQ2) or kind == QUANTIZED_DENSE
 
 
 class KerasModel(OpenedModel):
@@ -76,7 +89,7 @@ class KerasModel(OpenedModel):
                 cause="an .h5 file does not say which quantizer a width belongs to",
                 next="save it with model.save('model.keras')",
             )
-        self.runs_in_keras = f'"{HGQ2}' not in found.config
+        self.runs_in_keras = f'"{HGQ2}' not in found.config and not has_quantized_layers(found.config)
         self._read_arrays = array_reader(found, facts.form)
         self._count_numbers = number_counter(found, facts.form)
 
@@ -94,9 +107,11 @@ class KerasModel(OpenedModel):
     def check(self) -> CheckedModel:
         graph, walk = self._walk()
         walk.take_all(graph)
-        if any(layer.kind.startswith(HGQ2) for layer in graph.layers):
+        if other := next((layer for layer in graph.layers if _of_keras_3(layer.kind)), None):
             raise StqError(
-                "the model is of HGQ2, and tf_keras has no such layers",
+                "the model is of HGQ2, and tf_keras has no such layers"
+                if other.kind.startswith(HGQ2)
+                else "Keras 3 has quantized layers of the model, and tf_keras has no such layers",
                 next="convert it, and give the network (.stq); its float model runs in NumPy (--float-engine numpy)",
             )
         return CheckedModel(

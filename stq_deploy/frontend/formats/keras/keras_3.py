@@ -9,6 +9,7 @@ the import refuses by name. The forms are those of Keras 3.0 to 3.15 (`keras.src
 - calls of a model count from 0, except among a Functional model's outputs; Keras 2 counts them from 1.
 - a function of `keras.ops` is a layer of the graph: `x + y` is an `Add` of the module `keras.src.ops.numpy`.
 - QKeras v3 registers its classes: `qkeras>QDense`.
+- a Dense that `model.quantize` has changed has another dtype policy; here it is a class of its own.
 """
 
 from __future__ import annotations
@@ -18,15 +19,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stq_deploy.frontend.errors import damaged, shown
-from stq_deploy.frontend.layers.settings import POLICIES
+from stq_deploy.frontend.layers.settings import POLICIES, QUANTIZED_DENSE
 from stq_deploy.frontend.model_config import MAXIMUM_INPUTS, MAXIMUM_LAYERS, MODEL_KINDS
 
 OPERATION = "KerasOperation"
 """The class that stands for a function of `keras.ops` without a layer of the same meaning."""
-QUANTIZED_POLICIES = ("QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy", "GPTQDTypePolicy", "AWQDTypePolicy")
+_READ_POLICIES = ("QuantizedDTypePolicy", "Int4DTypePolicy")
+QUANTIZED_POLICIES = (*_READ_POLICIES, "QuantizedFloat8DTypePolicy", "GPTQDTypePolicy", "AWQDTypePolicy")
+_MODE = re.compile(r"(int8)|(int4)/(-1|[1-9]\d{0,5})", re.ASCII)
+"""A mode is int8, or int4 by channel (-1) or in blocks. The plain `int4` of older versions states no blocks."""
 _POLICIES = ("DTypePolicy", "FloatDTypePolicy")
 _POLICY_MODULES = (None, "keras", "keras.dtype_policies")
 _MAXIMUM_DEPTH = 32
+_MAXIMUM_NAME = 64
 _OF_QKERAS = "qkeras>"
 _OF_HGQ2 = "hgq>"
 _CONFIGURED = {
@@ -93,12 +98,18 @@ def as_keras_2(entry: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
 
 
 def policy_of(value: Any) -> str:
-    """What a dtype policy is called: its name, or such as "int8_from_float32" where Keras 3 quantized the layer."""
+    """What a dtype policy is called: "", or a word such as "int8_from_float32" where Keras 3 quantized the layer."""
     if isinstance(value, dict) and value.get("class_name") in QUANTIZED_POLICIES:
         config = value.get("config")
         if isinstance(config, dict):
-            return f"{shown(config.get('mode'))[1:-1]}_from_{shown(config.get('source_name'))[1:-1]}"
+            stated = f"{config.get('mode')}_from_{config.get('source_name')}"
+            return re.sub(r"\W+", "_", stated, flags=re.ASCII)[:_MAXIMUM_NAME]
     return ""
+
+
+def has_quantized_layers(config: str) -> bool:
+    """Whether the text of a configuration names a policy under which Keras 3 has quantized layers."""
+    return any(f'"{policy}"' in config for policy in _READ_POLICIES)
 
 
 def policy_name(value: Any) -> Any:
@@ -143,7 +154,7 @@ def _layer(layer: Any, first: Mapping[Any, int], depth: int) -> Any:
     if layer.get("class_name") in MODEL_KINDS:
         found = _registered(as_keras_2(layer, depth + 1))
     else:
-        found = _registered(_operation(layer))
+        found = _quantized_dense(_registered(_operation(layer)))
         kind = found.get("class_name")
         found = found | {"config": _settings(str(kind), found["config"], depth)}
     nodes = layer.get("inbound_nodes")
@@ -168,6 +179,32 @@ def _operation(layer: dict[str, Any]) -> dict[str, Any]:
         found["config"]["activation"] = _FUNCTIONS[kind]
         return found | {"class_name": "Activation"}
     return found | {"class_name": OPERATION}
+
+
+def _quantized_dense(layer: dict[str, Any]) -> dict[str, Any]:
+    """A Dense that Keras 3 has quantized to int8 or int4 from float32, as a class of its own; others as they are."""
+    config = layer["config"]
+    dtype = config.get("dtype")
+    policy = dtype.get("config") if isinstance(dtype, dict) and dtype.get("class_name") in _READ_POLICIES else None
+    if layer.get("class_name") != "Dense" or not isinstance(policy, dict) or policy.get("source_name") != "float32":
+        return layer
+    found = _MODE.fullmatch(str(policy.get("mode")))
+    how = config.get("quantization_config")
+    if found is None:
+        return layer
+    mode, block = found[1] or found[2], int(found[3] or -1)
+    # Without a statement, Keras scales the input of int8 by the largest value of each sample.
+    ranges: Any = "AbsMaxQuantizer" if mode == "int8" else None
+    if isinstance(how, dict) and isinstance(how.get("config"), dict):
+        stated = how["config"].get("activation_quantizer")
+        ranges = stated.get("class_name") if isinstance(stated, dict) else stated
+    kept = {key: value for key, value in config.items() if key not in ("dtype", "quantization_config")}
+    return layer | {
+        "class_name": QUANTIZED_DENSE,
+        "module": None,
+        "registered_name": None,
+        "config": kept | {"mode": mode, "block_size": block, "activation_quantizer": ranges},
+    }
 
 
 def _registered(entry: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from stq_deploy.frontend.layers import LayerReader, handler_for
 from stq_deploy.frontend.objects import check_build, check_objects
 from stq_deploy.frontend.parsed import ParsedModel
 from stq_deploy.frontend.quantizers import Quantizer
-from stq_deploy.frontend.source import FloatBias, FloatKernel, Node
+from stq_deploy.frontend.source import FloatBias, FloatKernel, IntegerKernel, Node
 from stq_deploy.network.source_layer import InspectedLayer
 
 
@@ -33,6 +33,7 @@ class ImportWalk:
         self._count_numbers = count_numbers
         self.nodes: list[Node] = []
         self.kernels: dict[int, FloatKernel] = {}
+        self.integer_kernels: dict[int, IntegerKernel] = {}
         self.biases: dict[int, FloatBias] = {}
         self.numbers: dict[int, dict[str, Quantizer]] = {}
         self.rows: list[InspectedLayer] = []
@@ -78,6 +79,7 @@ class ImportWalk:
         reader.finish()
         self.nodes += reader.nodes
         self.kernels |= reader.kernels
+        self.integer_kernels |= reader.integer_kernels
         self.biases |= reader.biases
         self.numbers |= reader.numbers
         # The InputLayer of an inner model adds nothing.
@@ -109,5 +111,5 @@ class ImportWalk:
         """The model, once all its layers are taken."""
         return ParsedModel(
             tuple(self.nodes), tuple(self.position[name] for name in graph.outputs), self.kernels, self.biases,
-            self.numbers, graph.name, facts.to_json(), tuple(self.rows),
+            self.numbers, graph.name, facts.to_json(), tuple(self.rows), self.integer_kernels,
         )  # fmt: skip
