@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from stq_deploy.common.checked_json import Checked
 from stq_deploy.common.errors import StqError
+from stq_deploy.common.json_value import json_value
 
 FORMAT = "stq-samples"
 VERSION = 1
@@ -223,17 +224,8 @@ class SampleMetadata:
 def _stated_entries(record: Records | SampleMetadata) -> dict[str, object]:
     """A record's entries as JSON has them; an entry of the record replaces one of the same name among `other`."""
     known = {one.name: getattr(record, one.name) for one in fields(record) if one.name != "other"}
-    stated = {name: _plain(value) for name, value in known.items() if value is not None}
+    stated = {name: json_value(value) for name, value in known.items() if value is not None}
     return dict(getattr(record, "other", {})) | stated
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
-    if isinstance(value, Records):
-        return value.to_json()
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _read_json(stated: Checked, readers: Mapping[str, Callable[[Checked], Any]]) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 from stq_deploy.frontend import source as s
 from stq_deploy.frontend.fixed_types import MOST_BITS, FixedType, StatedTypes
 from stq_deploy.frontend.quantizers import Quantizer, affine_quantizer, grid_quantizer
 from stq_deploy.lowering.errors import lowering_error
+from stq_deploy.lowering.inserted_nodes import insert_nodes
 
 _GRIDS = {"TRN_ZERO": "down", "RND_ZERO": "half_down", "RND_INF": "half_up", "RND_CONV": "half_even"}
 
@@ -22,28 +22,12 @@ def round_results(graph: s.SourceGraph, types: StatedTypes) -> s.SourceGraph:
         StqError: a type that no integer network rounds to.
     """
     last = {node.layer: n for n, node in enumerate(graph.nodes)}
-    wanted = {
-        last[layer]: stated.result
+    rounding = {
+        last[layer]: _rounding(layer, stated.result)
         for layer, stated in types.layers.items()
         if stated.result is not None and layer in last
     }
-    nodes: list[s.Node] = []
-    place: list[int] = []  # old position -> new
-    read: list[int] = []  # old position -> the position that its readers read
-    for n, node in enumerate(graph.nodes):
-        place.append(len(nodes))
-        nodes.append(replace(node, inputs=tuple(read[m] for m in node.inputs)))
-        if n in wanted:
-            for make in _rounding(node.layer, wanted[n]):
-                nodes.append(make(node.layer, (len(nodes) - 1,), node.shape))
-        read.append(len(nodes) - 1)
-    return replace(
-        graph,
-        nodes=tuple(nodes),
-        outputs=tuple(read[n] for n in graph.outputs),
-        kernels={place[n]: kernel for n, kernel in graph.kernels.items()},
-        biases={place[n]: bias for n, bias in graph.biases.items()},
-    )
+    return insert_nodes(graph, rounding)[0]
 
 
 def _rounding(layer: str, type_: FixedType) -> list[s.MakeNode]:

@@ -1,20 +1,20 @@
-"""Puts nodes into a source graph, each after another one."""
+"""Puts nodes into a source graph, after others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stq_deploy.frontend import source as s
 
 
 def insert_nodes(
-    source: s.SourceGraph, makers: Mapping[int, Callable[[str, tuple[int, ...], tuple[int, ...]], s.Node]]
+    source: s.SourceGraph, makers: Mapping[int, Sequence[s.MakeNode]]
 ) -> tuple[s.SourceGraph, dict[int, int]]:
-    """(the graph with a new node after each of these positions, old position -> the position that readers now read).
+    """(the graph with new nodes after each of these positions, old position -> the position that readers now read).
 
     Args:
-        makers: position -> makes the new node, of a layer, inputs and shape.
+        makers: position -> what makes the new nodes, first to last; each reads the one before it.
     """
     nodes: list[s.Node] = []
     place: dict[int, int] = {}
@@ -22,8 +22,8 @@ def insert_nodes(
     for n, node in enumerate(source.nodes):
         place[n] = len(nodes)
         nodes.append(replace(node, inputs=tuple(read[m] for m in node.inputs)))
-        if n in makers:
-            nodes.append(makers[n](node.layer, (place[n],), node.shape))
+        for make in makers.get(n, ()):
+            nodes.append(make(node.layer, (len(nodes) - 1,), node.shape))
         read[n] = len(nodes) - 1
     graph = replace(
         source,

@@ -154,7 +154,7 @@ def _is_own(grid: Quantizer, members: list[int]) -> bool:
 
 def insert_quantizers(source: s.SourceGraph, quantizers: dict[int, Quantizer]) -> s.SourceGraph:
     """The graph with a QuantizeNode after each of these positions; the node's readers read that instead."""
-    makers = {n: partial(s.QuantizeNode, quantizer=quantizer) for n, quantizer in quantizers.items()}
+    makers = {n: (partial(s.QuantizeNode, quantizer=quantizer),) for n, quantizer in quantizers.items()}
     return insert_nodes(source, makers)[0]
 
 

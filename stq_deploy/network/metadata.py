@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from stq_deploy.common.checked_json import Checked
 from stq_deploy.common.errors import StqError
+from stq_deploy.common.json_value import json_value
 from stq_deploy.network.certificate import Certificate
 from stq_deploy.network.output import FUNCTIONS, LastStep, OutputFormat, Task
 from stq_deploy.network.source_layer import InspectedLayer
@@ -123,10 +124,6 @@ class PostTrainingFacts:
         return cls(scheme, method, stated.at("samples").count(), stated.at("samples_sha256").text(), weights)
 
 
-Facts = SourceFile | DroppedLayer | InputLevels | PostTrainingFacts | InspectedLayer | Certificate
-"""Facts with names of their own."""
-
-
 @dataclass(frozen=True)
 class Metadata:
     """Facts about a network that change no result; None for one that is not stated. All names are untrusted text.
@@ -191,7 +188,7 @@ class Metadata:
     def to_json(self) -> dict[str, Any]:
         """The object `metadata` of network.json."""
         stated = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "unread"}
-        return {name: _plain(value) for name, value in stated.items() if value is not None} | dict(self.unread)
+        return {name: json_value(value) for name, value in stated.items() if value is not None} | dict(self.unread)
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -221,15 +218,6 @@ def _invalid(what: str) -> StqError:
         cause="the .stq file is damaged, hand-made, or of a newer version",
         next="convert the model again",
     )
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
-    if isinstance(value, Facts):
-        return value.to_json()
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _stated_texts(stated: Checked, *names: str) -> dict[str, str]:

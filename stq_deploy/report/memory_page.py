@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -18,23 +19,51 @@ from stq_deploy.toolchain.placement import Placed
 def render_memory_page(firmware: BuiltFirmware, *, title: str) -> str:
     """The page as text. Names are untrusted: the template escapes everything it prints."""
     template = page_environment().get_template("memory.html.j2")
-    facts = {"title": title, "build_id": firmware.build_id, "version": __version__}
-    return template.render(memory_context(firmware) | facts)
+    return template.render(memory=memory_plan(firmware), title=title, build_id=firmware.build_id, version=__version__)
 
 
-def memory_context(firmware: BuiltFirmware) -> dict[str, object]:
-    """The variables of templates/memory_plan.html.j2."""
+@dataclass(frozen=True)
+class PlacedRow:
+    """A part of the firmware and its memory, as texts; of functions, which have no accesses, these are empty."""
+
+    what: str
+    bytes: str
+    accesses: str
+    density: str
+    memory: str
+    why: str
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What templates/memory_plan.html.j2 shows.
+
+    Attributes:
+        scratch_bytes: most scratch memory that a layer takes.
+        scratch_within: whether it lies in the arena.
+        placed: what lies where.
+        regions, choices, arena: charts, as SVG.
+    """
+
+    scratch_bytes: int
+    scratch_within: bool
+    placed: list[PlacedRow]
+    regions: Markup
+    choices: Markup
+    arena: Markup
+
+
+def memory_plan(firmware: BuiltFirmware) -> MemoryPlan:
+    """The memory of a build, for the page of its own and for the report of a run."""
     program = firmware.program
-    return {
-        "scratch_bytes": program.scratch_bytes,
-        "scratch_within": bool(program.arena.scratch),
-        "placed": [_row(placed) for placed in _together(firmware.placement.placed)],
-        "memory_charts": {
-            "regions": Markup(region_chart(firmware.memories)),  # noqa: S704 - our own SVG, its text escaped
-            "choices": Markup(trade_chart(kernel_options(program))),  # noqa: S704
-            "arena": Markup(arena_chart(program.arena, [layer.name for layer in program.layers])),  # noqa: S704
-        },
-    }
+    return MemoryPlan(
+        scratch_bytes=program.scratch_bytes,
+        scratch_within=bool(program.arena.scratch),
+        placed=[_row(placed) for placed in _together(firmware.placement.placed)],
+        regions=Markup(region_chart(firmware.memories)),  # noqa: S704 - our own SVG, its text escaped
+        choices=Markup(trade_chart(kernel_options(program))),  # noqa: S704
+        arena=Markup(arena_chart(program.arena, [layer.name for layer in program.layers])),  # noqa: S704
+    )
 
 
 def _together(placed: Sequence[Placed]) -> list[list[Placed]]:
@@ -45,16 +74,16 @@ def _together(placed: Sequence[Placed]) -> list[list[Placed]]:
     return list(found.values())
 
 
-def _row(placed: Sequence[Placed]) -> dict[str, str]:
+def _row(placed: Sequence[Placed]) -> PlacedRow:
     part = placed[0].part
     size = sum(one.part.bytes for one in placed)
     is_code = part.group == "kernels"
     what = {"kernels": f"{len(placed)} functions that an inference runs", "weights": f"constants of {part.name}"}
-    return {
-        "what": what.get(part.group, part.name),
-        "bytes": f"{size:,}",
-        "accesses": "" if is_code else f"{part.accesses:,}",
-        "density": "" if is_code else f"{part.accesses / max(size, 1):,.1f}",
-        "memory": placed[0].memory,
-        "why": placed[0].reason,
-    }
+    return PlacedRow(
+        what=what.get(part.group, part.name),
+        bytes=f"{size:,}",
+        accesses="" if is_code else f"{part.accesses:,}",
+        density="" if is_code else f"{part.accesses / max(size, 1):,.1f}",
+        memory=placed[0].memory,
+        why=placed[0].reason,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -12,10 +13,10 @@ from stq_deploy.datasets.samples import CLEAN
 from stq_deploy.evaluation.scores import ErrorScore, Score
 from stq_deploy.evaluation.summary import Comparison, RunSummary
 from stq_deploy.report.charts import Bar, Column, accuracy_chart, confusion_chart, layer_chart
-from stq_deploy.report.memory_page import memory_context
+from stq_deploy.report.memory_page import memory_plan
 from stq_deploy.report.network_chart import network_chart
 from stq_deploy.report.page_templates import page_environment
-from stq_deploy.report.pictures import sample_galleries
+from stq_deploy.report.pictures import Gallery, sample_galleries
 from stq_deploy.report.titles import reading_lines, row_title, scores_title, speed_of
 
 SERIES = ("Float model", "Integer reference", "Board")
@@ -35,13 +36,13 @@ def render_report(summary: RunSummary) -> str:
         page_environment()
         .get_template("report.html.j2")
         .render(
-            **memory_context(summary.firmware),
+            memory=memory_plan(summary.firmware),
             summary=summary,
             title=f"{summary.model} on {summary.board}{' (emulated)' if summary.emulated else ''}",
             origin=summary.origin,
             speed_of=speed_of(summary),
             rows=[_row(c) for c in summary.comparisons],
-            files=[_provenance(c) for c in summary.comparisons],
+            files=[_sample_file(c) for c in summary.comparisons],
             intervals=any(score.interval for c in summary.comparisons for score in _scores(c)),
             attacked=any(c.attack not in (CLEAN, "unknown") for c in summary.comparisons),
             number="logit" if all(c.scoring.has_classes for c in summary.comparisons) else "output number",
@@ -103,17 +104,31 @@ def _class_names(comparison: Comparison, count: int) -> list[str]:
     return [str(number) for number in range(count)]
 
 
-def _row(comparison: Comparison) -> dict[str, object]:
-    return {
-        "attack": row_title(comparison),
-        "samples": len(comparison.samples),
-        "float": "not recorded" if comparison.float_answers is None else _text(comparison.float_score),
-        "reference": _text(comparison.reference_score),
-        "board": _text(comparison.board_score),
-        "predictions": len(comparison.differing_predictions),
-        "logits": len(comparison.differing_logits),
-        "flips": _float_difference(comparison),
-    }
+@dataclass(frozen=True)
+class _Row:
+    """A line of the table of scores: three scores, then the samples that differ."""
+
+    attack: str
+    samples: int
+    float: str
+    reference: str
+    board: str
+    predictions: int
+    logits: int
+    flips: str
+
+
+def _row(comparison: Comparison) -> _Row:
+    return _Row(
+        attack=row_title(comparison),
+        samples=len(comparison.samples),
+        float="not recorded" if comparison.float_answers is None else _text(comparison.float_score),
+        reference=_text(comparison.reference_score),
+        board=_text(comparison.board_score),
+        predictions=len(comparison.differing_predictions),
+        logits=len(comparison.differing_logits),
+        flips=_float_difference(comparison),
+    )
 
 
 def _float_difference(comparison: Comparison) -> str:
@@ -142,8 +157,20 @@ _NORMS = {
 }
 
 
-def _provenance(comparison: Comparison) -> dict[str, object]:
-    """The sample file's own facts, as short texts; all of it untrusted."""
+@dataclass(frozen=True)
+class _SampleFile:
+    """What a sample file states about itself, as short texts; all of it untrusted."""
+
+    title: str
+    source: str
+    sha256: str
+    facts: list[tuple[str, str]]
+    changes: list[tuple[str, str]]
+    galleries: list[Gallery]
+    stages: list[tuple[str, str, int]]
+
+
+def _sample_file(comparison: Comparison) -> _SampleFile:
     metadata = comparison.samples.metadata
     attack, recorded = metadata.attack or AttackRecord(), metadata.float_model or FloatModelRecord()
     facts = {
@@ -155,15 +182,15 @@ def _provenance(comparison: Comparison) -> dict[str, object]:
     }
     if comparison.float_answers is None:
         facts["Float model"] = "the file records no predictions of this very model"
-    return {
-        "title": row_title(comparison),
-        "source": comparison.source,
-        "sha256": comparison.samples.sha256(),
-        "facts": [(name, value) for name, value in facts.items() if value],
-        "changes": _named(attack.largest_change, _NORMS),
-        "galleries": sample_galleries(comparison, _class_names(comparison, comparison.scoring.classes)),
-        "stages": [(name, value, comparison.in_file) for name, value in _named(recorded.correct, _STAGES)],
-    }
+    return _SampleFile(
+        title=row_title(comparison),
+        source=comparison.source,
+        sha256=comparison.samples.sha256(),
+        facts=[(name, value) for name, value in facts.items() if value],
+        changes=_named(attack.largest_change, _NORMS),
+        galleries=sample_galleries(comparison, _class_names(comparison, comparison.scoring.classes)),
+        stages=[(name, value, comparison.in_file) for name, value in _named(recorded.correct, _STAGES)],
+    )
 
 
 def _threat_model(comparison: Comparison, attack: AttackRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -81,12 +82,23 @@ def _curve(series: SeriesSummary, summary: Summary) -> str:
         return inline_svg(figure, f"Accuracy over the {series.name} budget")
 
 
-def _pictures(job: Job, preset: Preset, shards: Sequence[Shard]) -> list[dict[str, object]]:
+@dataclass(frozen=True)
+class _BrokenSample:
+    """A sample that an attack broke: clean, attacked and their difference as pictures, and the classes by name."""
+
+    eps: str
+    images: list[str]
+    true: str
+    before: str
+    after: str
+
+
+def _pictures(job: Job, preset: Preset, shards: Sequence[Shard]) -> list[_BrokenSample]:
     """The first samples that were right and are broken at the largest budget of the first series."""
     series = next((s for s in preset.series if s.name != LIMIT), None)
     if series is None or job.x.ndim != 4 or job.x.shape[3] not in (1, 3):
         return []
-    found: list[dict[str, object]] = []
+    found: list[_BrokenSample] = []
     for shard in shards:
         result = shard.series[series.name]
         for place in np.flatnonzero(shard.right & result.union[-1, -1]):
@@ -94,13 +106,13 @@ def _pictures(job: Job, preset: Preset, shards: Sequence[Shard]) -> list[dict[st
             clean, attacked = job.x[shard.numbers[place]], result.worst[b, place]
             difference = np.clip(0.5 + (attacked - clean) * _FACTOR, 0, 1)
             found.append(
-                {
-                    "eps": series.eps[b],
-                    "images": [png_uri(picture) for picture in (clean, attacked, difference)],
-                    "true": _named(job, shard.labels[place]),
-                    "before": _named(job, shard.predicted[place]),
-                    "after": _named(job, result.predicted[b, place]),
-                }
+                _BrokenSample(
+                    eps=series.eps[b],
+                    images=[png_uri(picture) for picture in (clean, attacked, difference)],
+                    true=_named(job, shard.labels[place]),
+                    before=_named(job, shard.predicted[place]),
+                    after=_named(job, result.predicted[b, place]),
+                )
             )
             if len(found) == _PICTURES:
                 return found

@@ -19,13 +19,13 @@ from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize,
 from stq_deploy.program.kernels.choice import candidates, choose
 from stq_deploy.program.kernels.work import Work
 from stq_deploy.toolchain.compilers import Compiler, find_compiler
-from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels import requantizations
 from tests.helpers.kernels.bare_metal import BareMetalProgram
-from tests.helpers.kernels.depthwise8_cases import EVERY_CASE, FULL_BYTE, KINDS, WORST, LanesCase, run_lanes
+from tests.helpers.kernels.depthwise8_cases import EVERY_CASE, FULL_BYTE, KINDS, WORST, DepthwiseCase, run_depthwise8
 from tests.helpers.kernels.kernel_library import HostLibrary, KernelLibrary
 from tests.helpers.kernels.kernel_settings import PROPERTY, SANITIZE
-from tests.helpers.kernels.weighted_cases import WindowCase
+from tests.helpers.kernels.lane_cases import call_pointwise
+from tests.helpers.kernels.random_windows import windows
 from tests.helpers.kernels.work_bench import run_convolution
 
 ARGUMENT_ERROR = -1
@@ -33,8 +33,8 @@ LANES, PLAIN = "stq_depthwise8_t2_s8", "stq_depthwise_convolve_t2_s8"
 
 
 @pytest.mark.parametrize("case", EVERY_CASE, ids=str)
-def test_depthwise_on_lanes(library: KernelLibrary, case: LanesCase) -> None:
-    run_lanes(library, case)
+def test_depthwise_on_lanes(library: KernelLibrary, case: DepthwiseCase) -> None:
+    run_depthwise8(library, case)
 
 
 def test_worst_sums_fill_a_byte() -> None:
@@ -44,53 +44,34 @@ def test_worst_sums_fill_a_byte() -> None:
 
 
 @st.composite
-def lanes(draw: st.DrawFn) -> LanesCase:
-    def pair(low: int, high: int) -> tuple[int, int]:
-        return draw(st.integers(low, high)), draw(st.integers(low, high))
-
-    kernel, dilation, stride = pair(1, 4), pair(1, 3), pair(1, 3)
-    pad = (draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1)))
-    pad_after = (draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1)))
-    reach = [(kernel[i] - 1) * dilation[i] + 1 for i in range(2)]
-    height, width = (draw(st.integers(max(1, reach[i] - pad[i] - pad_after[i]), 19)) for i in range(2))
-    usable = [kind for kind in KINDS if kind[0] == 2 or kernel[0] * kernel[1] * (kind[2][1] - kind[2][0]) <= FULL_BYTE]
+def lanes(draw: st.DrawFn) -> DepthwiseCase:
+    window, channels = draw(windows(most_dilation=3, most_size=19)), draw(st.integers(1, 19))
+    taps = window.kernel[0] * window.kernel[1]
+    usable = [kind for kind in KINDS if kind[0] == 2 or taps * (kind[2][1] - kind[2][0]) <= FULL_BYTE]
     bits, weight_offset, levels, input_offset = draw(st.sampled_from(usable))
-    channels = draw(st.integers(1, 19))
-    window = WindowCase(
-        height, width, channels, channels, kernel, stride, pad, pad_after, dilation, input_offset, bits,
+    window = replace(
+        window, channels=channels, outputs=channels, input_offset=input_offset, bits=bits,
         form=draw(st.sampled_from(requantizations.FORMS)), weight_offset=weight_offset,
     )  # fmt: skip
-    return LanesCase(window, levels, draw(st.sampled_from([0.0, 0.3, 0.7, 1.0])))
+    return DepthwiseCase(window, levels, draw(st.sampled_from([0.0, 0.3, 0.7, 1.0])))
 
 
 @PROPERTY
 @given(case=lanes())
-def test_random_shapes(host_libraries: dict[str, HostLibrary], case: LanesCase) -> None:
+def test_random_shapes(host_libraries: dict[str, HostLibrary], case: DepthwiseCase) -> None:
     for library in host_libraries.values():
-        run_lanes(library, case)
-
-
-def call(library: KernelLibrary, *, levels: tuple[int, int] = (0, 15), outputs: int = 8, missing: int = 0) -> int:
-    """The answer to a valid call; each argument changes one thing."""
-    params = arguments.gather_params(arguments.conv_params(0, 1), levels)
-    input_dims, filter_dims = arguments.dims(4, 4, 8), arguments.dims(1, 1, outputs)
-    output_dims = arguments.dims(4, 4, outputs)
-    size = library.call(f"{LANES}_get_buffer_size", params, input_dims, filter_dims, output_dims) - missing
-    output = np.full((4, 4, outputs), 99, np.int8)
-    status = library.call(
-        LANES, arguments.context(np.zeros(size // 4, np.int32)), params, arguments.requantize("keep"), input_dims,
-        np.zeros((4, 4, 8), np.int8), filter_dims, np.full(1, 0x55555555, np.uint32), output_dims, output,
-    )  # fmt: skip
-    assert status == 0 or (output == 99).all()
-    return status
+        run_depthwise8(library, case)
 
 
 def test_wrong_arguments_are_refused(library: KernelLibrary) -> None:
-    assert call(library) == 0
-    assert call(library, missing=4) == ARGUMENT_ERROR
-    assert call(library, levels=(3, 2)) == ARGUMENT_ERROR
-    assert call(library, levels=(-128, 128)) == ARGUMENT_ERROR
-    assert call(library, outputs=16) == ARGUMENT_ERROR
+    def call(outputs: int = 8, **changed: Any) -> int:
+        return call_pointwise(library, LANES, (4, 4, 8), outputs, outputs, **changed)
+
+    assert call() == 0
+    assert call(missing=4) == ARGUMENT_ERROR
+    assert call(levels=(3, 2)) == ARGUMENT_ERROR
+    assert call(levels=(-128, 128)) == ARGUMENT_ERROR
+    assert call(outputs=16) == ARGUMENT_ERROR
 
 
 def layer(
@@ -190,4 +171,4 @@ def test_estimates_are_near_the_exact_counts(program: BareMetalProgram, work: Wo
 def test_a_channel_of_zeros_changes_nothing(library: KernelLibrary) -> None:
     """Taps that no channel of a quad needs are left out; a whole quad of zeros has none."""
     for nonzero in (0.0, 0.05, 1.0):
-        run_lanes(library, replace(EVERY_CASE[0], nonzero=nonzero))
+        run_depthwise8(library, replace(EVERY_CASE[0], nonzero=nonzero))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels import requantizations
 from tests.helpers.kernels.gather_cases import EVERY_CASE, KINDS, WORST, GatherCase, run_gather
 from tests.helpers.kernels.kernel_library import HostLibrary, KernelLibrary
 from tests.helpers.kernels.kernel_settings import PROPERTY
+from tests.helpers.kernels.lane_cases import call_pointwise
+from tests.helpers.kernels.random_windows import windows
 from tests.helpers.kernels.weighted_cases import WindowCase
 
 ARGUMENT_ERROR = -1
@@ -46,22 +47,14 @@ def test_worst_sums_end_at_the_edge_of_int16() -> None:
 
 @st.composite
 def gathers(draw: st.DrawFn) -> GatherCase:
-    def pair(low: int, high: int) -> tuple[int, int]:
-        return draw(st.integers(low, high)), draw(st.integers(low, high))
-
-    kernel, dilation, stride = pair(1, 4), pair(1, 3), pair(1, 3)
-    pad = (draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1)))
-    pad_after = (draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1)))
-    reach = [(kernel[i] - 1) * dilation[i] + 1 for i in range(2)]
-    height, width = (draw(st.integers(max(1, reach[i] - pad[i] - pad_after[i]), 19)) for i in range(2))
-    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    window, groups = draw(windows(most_dilation=3, most_size=19)), draw(st.sampled_from([1, 1, 1, 2, 3]))
     lanes, bits, weight_offset, dtype, levels, input_offset = draw(st.sampled_from(KINDS))
-    window = WindowCase(
-        height, width, groups * draw(st.integers(1, 17 // groups)), groups * draw(st.integers(1, 3)), kernel, stride,
-        pad, pad_after, dilation, input_offset, bits, dtype, draw(st.sampled_from(requantizations.FORMS)),
-        weight_offset, groups,
+    window = replace(
+        window, channels=groups * draw(st.integers(1, 17 // groups)), outputs=groups * draw(st.integers(1, 3)),
+        input_offset=input_offset, bits=bits, input_type=dtype, form=draw(st.sampled_from(requantizations.FORMS)),
+        weight_offset=weight_offset, groups=groups,
     )  # fmt: skip
-    return GatherCase(window, lanes, levels, draw(st.sampled_from([0.0, 0.3, 0.7, 1.0])))
+    return GatherCase(window, levels, draw(st.sampled_from([0.0, 0.3, 0.7, 1.0])), lanes=lanes)
 
 
 @PROPERTY
@@ -71,23 +64,9 @@ def test_gather_random_shapes(host_libraries: dict[str, HostLibrary], case: Gath
         run_gather(library, case)
 
 
-def call(library: KernelLibrary, *, levels: tuple[int, int] = (0, 15), shape: tuple[int, int, int] = (4, 4, 8),
-         missing: int = 0, groups: int = 1) -> int:  # fmt: skip
+def call(library: KernelLibrary, shape: tuple[int, int, int] = (4, 4, 8), groups: int = 1, **changed: Any) -> int:
     """The answer to a valid pointwise call; each argument changes one thing."""
-    window = arguments.conv_params(0, 1)
-    params = arguments.gather_params(window, levels)
-    input_dims, filter_dims = arguments.dims(*shape), arguments.dims(1, 1, shape[2] // groups)
-    output_dims = arguments.dims(shape[0], shape[1], 1)
-    name = "stq_gather8_t2_s8"
-    size = library.call(f"{name}_get_buffer_size", params, input_dims, filter_dims, output_dims) - missing
-    output = np.full(shape[:2], 99, np.int8)
-    status = library.call(
-        name, arguments.context(np.zeros(size // 4, np.int32)), params,
-        arguments.requantize("keep"), input_dims, np.zeros(shape, np.int8), filter_dims,
-        np.full(-(-shape[2] // 16), 0x55555555, np.uint32), output_dims, output,
-    )  # fmt: skip
-    assert status == 0 or (output == 99).all()
-    return status
+    return call_pointwise(library, "stq_gather8_t2_s8", shape, shape[2] // groups, 1, **changed)
 
 
 def test_wrong_arguments_are_refused(library: KernelLibrary) -> None:
@@ -99,8 +78,8 @@ def test_wrong_arguments_are_refused(library: KernelLibrary) -> None:
 
 
 def test_offsets_that_no_halfword_holds_are_refused(library: KernelLibrary) -> None:
-    assert call(library, shape=(8, 512, 128)) == 0
-    assert call(library, shape=(8, 512, 129)) == ARGUMENT_ERROR
+    assert call(library, (8, 512, 128)) == 0
+    assert call(library, (8, 512, 129)) == ARGUMENT_ERROR
 
 
 def test_groups_of_four_weights_and_single_ones_give_the_same(library: KernelLibrary) -> None:

@@ -14,7 +14,7 @@ from tests.helpers.kernels import requantizations
 from tests.helpers.kernels.bare_metal import Struct
 from tests.helpers.kernels.curve_cases import CURVES, run_curve
 from tests.helpers.kernels.depthwise8_cases import EVERY_CASE as LANES_CASES
-from tests.helpers.kernels.depthwise8_cases import run_lanes
+from tests.helpers.kernels.depthwise8_cases import run_depthwise8
 from tests.helpers.kernels.elementwise_cases import (
     ELEMENTWISE,
     ELEMENTWISE_IN_PLACE,
@@ -76,7 +76,7 @@ def test_gather(library: EmulatedLibrary) -> None:
 
 def test_depthwise_on_lanes(library: EmulatedLibrary) -> None:
     for case in LANES_CASES:
-        run_lanes(library, case)
+        run_depthwise8(library, case)
 
 
 def test_depthwise_convolve(library: EmulatedLibrary) -> None:

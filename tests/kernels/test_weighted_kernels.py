@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from tests.helpers.kernels import requantizations
 from tests.helpers.kernels.kernel_library import HostLibrary, KernelLibrary
 from tests.helpers.kernels.kernel_settings import PROPERTY
+from tests.helpers.kernels.random_windows import windows
 from tests.helpers.kernels.weighted_cases import (
     CONVOLUTIONS,
     DENSE,
@@ -52,39 +55,34 @@ def test_ternary_weights_stored_with_offset_two(library: KernelLibrary) -> None:
 
 
 @st.composite
-def windows(draw: st.DrawFn, depthwise: bool) -> WindowCase:
-    def pair(low: int, high: int) -> tuple[int, int]:
-        return draw(st.integers(low, high)), draw(st.integers(low, high))
-
-    kernel, dilation, stride = pair(1, 4), pair(1, 2), pair(1, 3)
-    pad = (draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1)))
-    pad_after = (draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1)))
-    reach = [(kernel[i] - 1) * dilation[i] + 1 for i in range(2)]
-    height, width = (draw(st.integers(max(1, reach[i] - pad[i] - pad_after[i]), 9)) for i in range(2))
+def convolutions(draw: st.DrawFn, depthwise: bool) -> WindowCase:
+    window = draw(windows(most_dilation=2, most_size=9))
     groups = 1 if depthwise else draw(st.sampled_from([1, 1, 1, 2, 3]))
     channels = draw(st.integers(1, 37)) if depthwise else groups * draw(st.integers(1, 19 // groups))
     outputs = channels * draw(st.sampled_from([1, 1, 1, 2, 3])) if depthwise else groups * draw(st.integers(1, 9))
     bits, weight_offset, input_type = draw(st.sampled_from(KINDS))
-    return WindowCase(
-        height, width, channels, outputs, kernel, stride, pad, pad_after, dilation,
+    return replace(
+        window,
+        channels=channels,
+        outputs=outputs,
         input_offset=draw(st.integers(-128, 128)),
         bits=bits,
         weight_offset=weight_offset,
         input_type=input_type,
         form=draw(st.sampled_from(requantizations.FORMS)),
         groups=groups,
-    )  # fmt: skip
+    )
 
 
 @PROPERTY
-@given(case=windows(depthwise=False))
+@given(case=convolutions(depthwise=False))
 def test_convolve_random_shapes(host_libraries: dict[str, HostLibrary], case: WindowCase) -> None:
     for library in host_libraries.values():
         run_convolve(library, case)
 
 
 @PROPERTY
-@given(case=windows(depthwise=True))
+@given(case=convolutions(depthwise=True))
 def test_depthwise_convolve_random_shapes(host_libraries: dict[str, HostLibrary], case: WindowCase) -> None:
     for library in host_libraries.values():
         run_depthwise(library, case)

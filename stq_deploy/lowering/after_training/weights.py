@@ -51,7 +51,7 @@ def few_samples(source: s.SourceGraph, x: Reals, most: int = SAMPLES) -> Reals:
 def with_biases(source: s.SourceGraph) -> s.SourceGraph:
     """The graph with a bias of 0 after every layer with floating-point weights that has none."""
     bare = [n for n in source.floats if _bias_of(source, n) is None]
-    graph, read = insert_nodes(source, dict.fromkeys(bare, s.BiasNode))
+    graph, read = insert_nodes(source, dict.fromkeys(bare, (s.BiasNode,)))
     added = {read[n]: np.zeros(source.nodes[n].shape[-1]) for n in bare}
     return replace(graph, biases=graph.biases | added)
 

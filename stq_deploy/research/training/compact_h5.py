@@ -26,12 +26,15 @@ class Layout:
     shuffle: bool = False
     deflate: int | None = None
 
-    def arguments(self) -> dict[str, object]:
-        """The arguments of `create_dataset`."""
+    def store(self, group: Any, name: str, values: Any) -> Any:
+        """Store an array in an HDF5 group, without a time stamp."""
         if self.chunks is None:
-            return {}
-        compressed = {} if self.deflate is None else {"compression": "gzip", "compression_opts": self.deflate}
-        return {"chunks": self.chunks, "shuffle": self.shuffle, **compressed}
+            return group.create_dataset(name, data=values, track_times=False)
+        compression = None if self.deflate is None else "gzip"
+        return group.create_dataset(
+            name, data=values, track_times=False, chunks=self.chunks, shuffle=self.shuffle, compression=compression,
+            compression_opts=self.deflate,
+        )  # fmt: skip
 
 
 def compact_bytes(path: Path) -> bytes:
@@ -80,9 +83,8 @@ def _copy_group(source: Any, target: Any, layout: Callable[[Any], Layout]) -> No
 
 def _copy_array(item: Any, target: Any, name: str, layout: Callable[[Any], Layout]) -> Any:
     values = np.asarray(item[()])
-    if not values.shape or not values.size:
-        return target.create_dataset(name, data=values, track_times=False)
-    return target.create_dataset(name, data=values, track_times=False, **layout(values).arguments())
+    chosen = layout(values) if values.shape and values.size else Layout()
+    return chosen.store(target, name, values)
 
 
 def _ways(values: Any) -> list[Layout]:
@@ -101,7 +103,7 @@ def _ways(values: Any) -> list[Layout]:
 def _stored_bytes(values: Any, way: Layout) -> int:
     content = io.BytesIO()
     with new_file(content) as file:
-        file.create_dataset("x", data=values, track_times=False, **way.arguments())
+        way.store(file, "x", values)
     return len(content.getvalue())
 
 

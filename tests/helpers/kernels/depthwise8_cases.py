@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from tests.helpers.kernels import golden, requantizations
 from tests.helpers.kernels import kernel_arguments as arguments
-from tests.helpers.kernels.gather_cases import same
 from tests.helpers.kernels.kernel_library import KernelLibrary
-from tests.helpers.kernels.weighted_cases import OK, WindowCase, scratch_of
+from tests.helpers.kernels.lane_cases import Integers, LanesCase, case_levels, case_sums, run_kernel, same
+from tests.helpers.kernels.weighted_cases import WindowCase
 
 FULL_BYTE = 255
 
 
 @dataclass(frozen=True)
-class LanesCase:
-    """A depthwise convolution of weights -1, 0 and 1 on levels of few bits.
-
-    Attributes:
-        window: the convolution; its `input_offset` is minus the zero point.
-        levels: smallest and largest level of the input.
-        nonzero: share of weights that are not 0 (2-bit), or that are 1 (1-bit).
-        fill: "random" weights and levels; "plus" and "minus" are the largest and the smallest weight everywhere, with
-            every level the largest; "dead" is a weight of 0 everywhere.
-    """
-
-    window: WindowCase
-    levels: tuple[int, int] = (0, 15)
-    nonzero: float = 0.5
-    fill: str = "random"
-
-    def __str__(self) -> str:
-        return f"{self.window} levels={self.levels} nonzero={self.nonzero} {self.fill}"
-
-    @property
-    def weight_offset(self) -> int:
-        return 1 if self.window.weight_offset is None else self.window.weight_offset
+class DepthwiseCase(LanesCase):
+    """A depthwise convolution of weights -1, 0 and 1 on levels of few bits."""
 
     @property
     def name(self) -> str:
@@ -52,7 +30,7 @@ class LanesCase:
         return (1 << (self.levels[1] - self.levels[0]).bit_length()) - 1
 
 
-def lanes_weights(case: LanesCase, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def depthwise_weights(case: DepthwiseCase, rng: np.random.Generator) -> Integers:
     """(KH, KW, C). The second channel, if any, is dead; of every channel, the sums stay within a byte."""
     window = case.window
     shape = (*window.kernel, window.channels)
@@ -68,42 +46,14 @@ def lanes_weights(case: LanesCase, rng: np.random.Generator) -> npt.NDArray[np.i
     return weights * kept
 
 
-def run_lanes(library: KernelLibrary, case: LanesCase) -> None:
+def run_depthwise8(library: KernelLibrary, case: DepthwiseCase) -> None:
     """Run the kernel and compare every output with NumPy's direct convolution."""
-    rng = np.random.default_rng(zlib.crc32(str(case).encode()))
-    window, (low, high) = case.window, case.levels
-    weights = lanes_weights(case, rng)
+    rng = case.rng
+    weights = depthwise_weights(case, rng)
     assert np.abs(weights).sum(axis=(0, 1)).max() * case.full <= FULL_BYTE, "a case outside the contract"
-    x = rng.integers(low, high + 1, (window.height, window.width, window.channels))
-    if case.fill != "random":
-        x[:] = high
-    acc = golden.convolve(
-        x + window.input_offset, golden.depthwise_weights(weights[..., None]), window.output_size, window.stride,
-        window.pad, window.dilation,
-    )  # fmt: skip
-    requantization = requantizations.make(window.form, acc, rng)
-    params = arguments.gather_params(
-        arguments.conv_params(window.input_offset, case.weight_offset, window.stride, window.pad, window.dilation),
-        case.levels,
-    )
-    dims = [arguments.dims(*s) for s in (x.shape, weights.shape, (*window.output_size, window.channels))]
-    input_dims, filter_dims, output_dims = dims
-    size = library.call(f"{case.name}_get_buffer_size", params, input_dims, filter_dims, output_dims)
-    output = np.zeros(acc.shape, requantization.dtype)
-    status = library.call(
-        case.name,
-        arguments.context(scratch_of(size, rng)),
-        params,
-        requantization.struct,
-        input_dims,
-        x.astype(np.int8),
-        filter_dims,
-        golden.pack_rows(weights.reshape(-1, window.channels), window.bits, case.weight_offset),
-        output_dims,
-        output,
-    )
-    assert status == OK
-    np.testing.assert_array_equal(output, requantization.expected)
+    x = case_levels(case, rng)
+    acc = case_sums(case, x, golden.depthwise_weights(weights[..., None]))
+    run_kernel(library, case.name, case, x, weights.shape, weights.reshape(-1, case.window.channels), acc, rng)
 
 
 def channels(height: int, width: int, count: int, kernel: int = 3, stride: int = 1) -> WindowCase:
@@ -151,7 +101,7 @@ KINDS = [
 """Width and offset of the weights, levels, input offset. Real 0 is a level in each."""
 
 
-def every_kind(windows: list[WindowCase], apart: int = 1) -> list[LanesCase]:
+def every_kind(windows: list[WindowCase], apart: int = 1) -> list[DepthwiseCase]:
     """Each window for each kind, or for every `apart`-th; forms of requantization and shares of nonzeros in turn."""
     forms = ("table", "keep_s16", "multiplier", "shared_table", *requantizations.FORMS)
     cases = []
@@ -164,12 +114,12 @@ def every_kind(windows: list[WindowCase], apart: int = 1) -> list[LanesCase]:
                 window, bits=bits, weight_offset=weight_offset, input_offset=input_offset,
                 form=forms[(i + j) // apart % len(forms)],
             )  # fmt: skip
-            cases.append(LanesCase(made, levels, (0.1, 0.5, 0.9)[(i + j) % 3]))
+            cases.append(DepthwiseCase(made, levels, (0.1, 0.5, 0.9)[(i + j) % 3]))
     return cases
 
 
 WORST = [
-    LanesCase(
+    DepthwiseCase(
         WindowCase(
             5, 6, 6, 6, (rows, columns), pad=(rows // 2, columns // 2), pad_after=(rows // 2, columns // 2),
             input_offset=offset, bits=bits, form=form, weight_offset=1,

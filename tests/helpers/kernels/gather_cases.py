@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from stq_deploy.program.kernels.gather_layout import GatherLayer
-from tests.helpers.kernels import golden, requantizations
 from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels import requantizations
 from tests.helpers.kernels.kernel_library import KernelLibrary
-from tests.helpers.kernels.weighted_cases import OK, WindowCase, scratch_of
+from tests.helpers.kernels.lane_cases import Integers, LanesCase, case_levels, case_sums, run_kernel, same
+from tests.helpers.kernels.weighted_cases import WindowCase
 
 INT16 = np.iinfo(np.int16)
 
 
 @dataclass(frozen=True)
-class GatherCase:
+class GatherCase(LanesCase):
     """A gather convolution.
 
     Attributes:
-        window: the convolution; its `input_offset` is minus the zero point.
         lanes: bits of a lane, 8 or 16.
-        levels: smallest and largest level of the input.
-        nonzero: share of weights that are not 0 (2-bit), or that are 1 (1-bit).
-        fill: "random" weights and levels; "plus" and "minus" are the largest and the smallest weight everywhere, with
-            every level the largest: the worst sums.
     """
 
-    window: WindowCase
     lanes: int = 8
-    levels: tuple[int, int] = (0, 15)
-    nonzero: float = 0.5
-    fill: str = "random"
 
     def __str__(self) -> str:
         return f"{self.window} lanes={self.lanes} levels={self.levels} nonzero={self.nonzero} {self.fill}"
-
-    @property
-    def weight_offset(self) -> int:
-        return 1 if self.window.weight_offset is None else self.window.weight_offset
 
     @property
     def layer(self) -> GatherLayer:
@@ -75,7 +61,7 @@ class GatherCase:
         return f"stq_gather{self.lanes}_{width}_s{np.dtype(self.window.input_type).itemsize * 8}"
 
 
-def gather_weights(case: GatherCase, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def gather_weights(case: GatherCase, rng: np.random.Generator) -> Integers:
     """(KH, KW, C / groups, O). The second output channel, if any, is dead: all of its weights are the smaller code."""
     window, offset = case.window, case.weight_offset
     shape = (*window.kernel, window.channels // window.groups, window.outputs)
@@ -104,57 +90,14 @@ def run_gather(library: KernelLibrary, case: GatherCase, *, in_place: bool = Fal
     Args:
         in_place: whether the output replaces the input.
     """
-    rng = np.random.default_rng(zlib.crc32(str(case).encode()))
-    window, (low, high) = case.window, case.levels
+    rng, window = case.rng, case.window
     weights = gather_weights(case, rng)
-    x = rng.integers(low, high + 1, (window.height, window.width, window.channels))
-    if case.fill != "random":
-        x[:] = high
-    acc = golden.convolve(
-        x + window.input_offset, weights, window.output_size, window.stride, window.pad, window.dilation
-    )
+    x = case_levels(case, rng)
+    acc = case_sums(case, x, weights)
     assert acc.min() >= INT16.min, "a case outside the contract"
     assert acc.max() <= INT16.max, "a case outside the contract"
-    requantization = requantizations.make(window.form, acc, rng)
-    params = arguments.gather_params(
-        arguments.conv_params(
-            window.input_offset, case.weight_offset, window.stride, window.pad, window.dilation
-        ),
-        case.levels,
-    )  # fmt: skip
-    input_dims = arguments.dims(*x.shape)
-    filter_dims = arguments.dims(*weights.shape[:3])
-    output_dims = arguments.dims(*window.output_size, window.outputs)
-    size = library.call(f"{case.name}_get_buffer_size", params, input_dims, filter_dims, output_dims)
-    levels = x.astype(window.input_type)
-    output_bytes = acc.size * np.dtype(requantization.dtype).itemsize
-    memory = np.zeros(-(-max(levels.nbytes, output_bytes) // 4), np.int32)
-    if in_place:
-        memory.view(np.uint8)[: levels.nbytes] = levels.reshape(-1).view(np.uint8)
-    status = library.call(
-        case.name,
-        arguments.context(scratch_of(size, rng)),
-        params,
-        requantization.struct,
-        input_dims,
-        memory if in_place else levels,
-        filter_dims,
-        golden.pack_rows(weights.reshape(-1, window.outputs).T, window.bits, case.weight_offset),
-        output_dims,
-        memory,
-    )
-    assert status == OK
-    output = memory.view(np.uint8)[:output_bytes].view(requantization.dtype).reshape(acc.shape)
-    np.testing.assert_array_equal(output, requantization.expected)
-
-
-def same(height: int, width: int, channels: int, outputs: int, kernel: int, stride: int = 1) -> WindowCase:
-    """A square window with "same" padding."""
-    pads = [max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in (height, width)]
-    return WindowCase(
-        height, width, channels, outputs, (kernel, kernel), (stride, stride), (pads[0] // 2, pads[1] // 2),
-        (pads[0] - pads[0] // 2, pads[1] - pads[1] // 2),
-    )  # fmt: skip
+    rows = weights.reshape(-1, window.outputs).T
+    run_kernel(library, case.name, case, x, weights.shape[:3], rows, acc, rng, in_place=in_place)
 
 
 HEIGHTS = [same(height, 5, 8, 3, 3) for height in range(1, 18)]
@@ -219,7 +162,7 @@ def every_kind(windows: list[WindowCase], apart: int = 1) -> list[GatherCase]:
             made = replace(
                 window, bits=bits, weight_offset=weight_offset, input_type=dtype, input_offset=input_offset, form=form
             )
-            cases.append(GatherCase(made, lanes, levels, shares[(i + j) % 3]))
+            cases.append(GatherCase(made, levels, shares[(i + j) % 3], lanes=lanes))
     return cases
 
 
@@ -231,7 +174,7 @@ def worst(levels: tuple[int, int], lanes: int, bits: int, weight_offset: int, fi
     window = WindowCase(
         3, 3, inputs, 2, kernel=(1, 1), bits=bits, weight_offset=weight_offset, form="keep_s16", **changed
     )  # fmt: skip
-    return GatherCase(window, lanes, levels, fill=fill)
+    return GatherCase(window, levels, fill=fill, lanes=lanes)
 
 
 WORST = [
