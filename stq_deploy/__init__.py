@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stq_deploy.api.attacks import AttackedSamples, attack
-    from stq_deploy.api.boards import ConnectedBoard, RunningNetwork, boot, connect, emulate
     from stq_deploy.api.conversion import convert
     from stq_deploy.api.firmware import build, open_build
     from stq_deploy.api.network import IntegerNetwork, load
+    from stq_deploy.api.running_boards import ConnectedBoard, RunningNetwork, boot, connect, emulate
     from stq_deploy.api.scoring import Evaluation, evaluate
     from stq_deploy.api.verification import verify
     from stq_deploy.common.errors import StqError
@@ -29,7 +29,7 @@ __all__ = [
 
 _MODULES = {
     "api.attacks": ("AttackedSamples", "attack"),
-    "api.boards": ("ConnectedBoard", "RunningNetwork", "boot", "connect", "emulate"),
+    "api.running_boards": ("ConnectedBoard", "RunningNetwork", "boot", "connect", "emulate"),
     "api.conversion": ("convert",),
     "api.firmware": ("build", "open_build"),
     "api.network": ("IntegerNetwork", "load"),

@@ -39,7 +39,7 @@ def modules() -> list[Path]:
 
 
 def owner(path: Path) -> str:
-    """The row of the table a file belongs to: `network` for stq_deploy/network/ops/base.py."""
+    """The row of the table a file belongs to: `network` for stq_deploy/network/ops/op.py."""
     return row_of(path.relative_to(PACKAGE).with_suffix("").parts)
 
 

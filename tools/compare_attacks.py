@@ -30,8 +30,8 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.datasets.samples import samples_of_dataset
 from stq_deploy.frontend.keras_model import read_keras_model
 from stq_deploy.network.input_format import unit_interval
+from stq_deploy.research.attacks.abstract_attack import Attack
 from stq_deploy.research.attacks.apgd import Apgd, ApgdTargeted
-from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.budget import Budget
 from stq_deploy.research.attacks.carlini_wagner import CarliniWagner
 from stq_deploy.research.attacks.fgsm import Fgsm

@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _run_by_reference(graph: Any) -> None:
-    from stq_deploy.api.boards import RunningNetwork
+    from stq_deploy.api.running_boards import RunningNetwork
     from stq_deploy.executors.numpy_executor import NumpyExecutor
 
     deployed = graph.config.backend._deployment(graph)

@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import write_whole
 from stq_deploy.datasets.samples import load_samples
-from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.live.run import attack_live
+from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.pipeline import load_any
 from stq_deploy.program import plan_network
-from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.abstract_attack import Attack
 from stq_deploy.research.attacks.registry import get_attack
 from stq_deploy.targets.boards import load_board
 from stq_deploy.zoo.shipped import DEFAULT_MODEL, resolve_model, shipped_samples

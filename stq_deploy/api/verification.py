@@ -14,7 +14,7 @@ from stq_deploy.common.progress import Progress, silent, stage
 from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
 from stq_deploy.evaluation.open_executor import executor_names, open_executor
 from stq_deploy.evaluation.verification_samples import verification_inputs
-from stq_deploy.executors.base import Levels
+from stq_deploy.executors.executor import Levels
 
 
 def verify(

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from stq_deploy.datasets.samples import SampleSet
-    from stq_deploy.research.attacks.base import Attack
+    from stq_deploy.research.attacks.abstract_attack import Attack
     from stq_deploy.research.attacks.craft import TransferSource
     from stq_deploy.research.attacks.defence import RandomNoise
 

@@ -18,9 +18,9 @@ def doctor(as_json: bool) -> None:
 
     from stq_deploy.cli._screen import print_json, progress_bars
     from stq_deploy.common.progress import stage
-    from stq_deploy.targets.emulator.doctor import emulator_checks
-    from stq_deploy.targets.flash.doctor import connection_checks
-    from stq_deploy.toolchain.doctor import toolchain_checks
+    from stq_deploy.targets.emulator.qemu_check import emulator_checks
+    from stq_deploy.targets.flash.connection_checks import connection_checks
+    from stq_deploy.toolchain.installation_checks import toolchain_checks
 
     with progress_bars() as progress, stage(progress, "looking"):
         checks = [*toolchain_checks(), *emulator_checks(), *connection_checks()]

@@ -32,7 +32,7 @@ def emulate(
     """
     import time
 
-    from stq_deploy.api.boards import boot
+    from stq_deploy.api.running_boards import boot
     from stq_deploy.cli._screen import human_console, plain, print_json
     from stq_deploy.targets.emulator.refusals import EmulatorRefusal
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.cifar10_archive import load_archive
+from stq_deploy.datasets.dataset import Dataset
 from stq_deploy.datasets.source import DataSource, PublicFile, SourceForm
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

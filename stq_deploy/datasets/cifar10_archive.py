@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import safe_pickle
-from stq_deploy.datasets.base import Dataset
+from stq_deploy.datasets.dataset import Dataset
 from stq_deploy.datasets.gray import pictures_to_gray
 
 _FOLDER = "cifar-10-batches-py"

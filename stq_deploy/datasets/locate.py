@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.checksum import sha256
+from stq_deploy.datasets.dataset import Dataset
 from stq_deploy.datasets.fetch import fetch, in_words
 from stq_deploy.datasets.npz import load_npz
 from stq_deploy.datasets.source import DataSource, SourceForm

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.npy_member import ArrayHeader, array_header, read_array
 from stq_deploy.common.regular_file import open_regular
-from stq_deploy.datasets.base import Dataset
+from stq_deploy.datasets.dataset import Dataset
 
 MAXIMUM_MEMBER_BYTES = 4 << 30
 _PARTED = ("x_train", "y_train", "x_test", "y_test")

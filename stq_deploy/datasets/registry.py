@@ -6,8 +6,8 @@ from pathlib import Path
 
 from stq_deploy.common.errors import no_such
 from stq_deploy.datasets import locate
-from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.cifar10 import CIFAR10
+from stq_deploy.datasets.dataset import Dataset
 from stq_deploy.datasets.fashion_mnist import FASHION_MNIST
 from stq_deploy.datasets.source import DataSource
 from stq_deploy.datasets.speech_commands import SPEECH_COMMANDS, SPEECH_COMMANDS_OFFICIAL

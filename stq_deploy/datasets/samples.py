@@ -36,7 +36,7 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.common.npy_member import ArrayHeader, array_header, read_array
 from stq_deploy.common.regular_file import open_regular
 from stq_deploy.common.untrusted_json import parse_json
-from stq_deploy.datasets.base import Dataset
+from stq_deploy.datasets.dataset import Dataset
 from stq_deploy.datasets.registry import load_dataset
 from stq_deploy.datasets.sample_metadata import FORMAT, AttackRecord, SampleMetadata
 from stq_deploy.network.input_format import check_finite

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stq_deploy.datasets.base import Dataset
+from stq_deploy.datasets.dataset import Dataset
 
 DatasetReader = Callable[[tuple[Path, ...]], Dataset]
 """Reads one form of a data set from its files, given in the form's order. Raises StqError for unfit content."""

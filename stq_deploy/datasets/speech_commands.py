@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.datasets.base import Dataset
 from stq_deploy.datasets.checksum import sha256
+from stq_deploy.datasets.dataset import Dataset
 from stq_deploy.datasets.source import DataSource, PublicFile, SourceForm
 from stq_deploy.datasets.speech_features import (
     TESTING,

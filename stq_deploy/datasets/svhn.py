@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.datasets.base import Dataset
+from stq_deploy.datasets.dataset import Dataset
 from stq_deploy.datasets.gray import pictures_to_gray
 from stq_deploy.datasets.mat_file import read_mat
 from stq_deploy.datasets.source import DataSource, PublicFile, SourceForm

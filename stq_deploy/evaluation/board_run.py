@@ -14,15 +14,15 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.common.untrusted_json import writable
 from stq_deploy.datasets.samples import SampleSet, load_samples
-from stq_deploy.evaluation.boards import open_board, open_emulated
 from stq_deploy.evaluation.inputs import read_inputs
+from stq_deploy.evaluation.opened_boards import open_board, open_emulated
 from stq_deploy.evaluation.origin import Origin
 from stq_deploy.evaluation.results_file import ResultsFile, RunIdentity
 from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.evaluation.streaming import Levels, stream_missing
 from stq_deploy.evaluation.summary import Comparison, LayerCost, RunSummary
 from stq_deploy.evaluation.task import Stated, scoring_of
-from stq_deploy.executors.base import crc_of
+from stq_deploy.executors.executor import crc_of
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network

@@ -23,7 +23,7 @@ from stq_deploy.datasets.samples import SampleSet, dataset_metadata
 from stq_deploy.evaluation.engines import Engine
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.scores import Accuracy
-from stq_deploy.research.attacks.base import Attack, AttackSetting
+from stq_deploy.research.attacks.abstract_attack import Attack, AttackSetting
 from stq_deploy.research.attacks.craft import Target, craft
 from stq_deploy.research.attacks.transfer import Transfer
 from stq_deploy.research.training import FinishedRun, Reporter, TrainingConfig, train

@@ -9,10 +9,10 @@ from typing import Any
 
 from stq_deploy.common.progress import Progress
 from stq_deploy.evaluation.board_run import SampleFile, recorded_answers, run_files
-from stq_deploy.evaluation.boards import open_board
 from stq_deploy.evaluation.firmware import build_afresh, find_or_build, held_build
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
+from stq_deploy.evaluation.opened_boards import open_board
 from stq_deploy.evaluation.results_file import drop_results
 from stq_deploy.evaluation.scores import Score
 from stq_deploy.evaluation.summary import RunSummary

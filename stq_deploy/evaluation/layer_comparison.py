@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError, printable
 from stq_deploy.executors import Executor
-from stq_deploy.executors.base import Crcs
+from stq_deploy.executors.executor import Crcs
 
 Levels = npt.NDArray[np.integer[Any]]
 ExecutorProgress = Callable[[str, int], None]

@@ -14,7 +14,7 @@ from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.scores import mismatches
 from stq_deploy.evaluation.scoring import Answers, Scoring
 from stq_deploy.executors import Executor
-from stq_deploy.executors.base import Outputs
+from stq_deploy.executors.executor import Outputs
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network.input_format import Levels
 from stq_deploy.network.noise import sample_counters

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.progress import SamplesDone
-from stq_deploy.executors.base import (
+from stq_deploy.executors.executor import (
     Crcs,
     Executor,
     Levels,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stq_deploy.api.boards import RunningNetwork
 from stq_deploy.api.firmware import build
 from stq_deploy.api.network import IntegerNetwork
+from stq_deploy.api.running_boards import RunningNetwork
 from stq_deploy.common.errors import StqError
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.hls4ml_backend.values import checked_samples, real_output

@@ -165,7 +165,7 @@ def test_evaluate_without_noise_says_nothing_of_it(work: Path) -> None:
 
 def test_all_steps_break_what_a_lucky_success_leaves(victim: Any) -> None:
     """On a linear model: fresh noise undoes few pictures of the attack that goes on, and many of the one that stops."""
-    from stq_deploy.research.attacks.base import Attack
+    from stq_deploy.research.attacks.abstract_attack import Attack
     from stq_deploy.research.attacks.budget import Budget
     from stq_deploy.research.attacks.full_pgd import FullPgd
     from stq_deploy.research.attacks.pgd import Pgd

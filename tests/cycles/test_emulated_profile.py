@@ -13,7 +13,7 @@ import pytest
 from stq_deploy.common.errors import StqError
 from stq_deploy.cycles.memory import MemorySystem
 from stq_deploy.cycles.profile import Counted, CounterUnit, Profile, profile_firmware
-from stq_deploy.evaluation.boards import open_emulated
+from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.evaluation.profiling import count_on_board, profiling_sample
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network

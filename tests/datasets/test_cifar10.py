@@ -15,7 +15,7 @@ import pytest
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets import cifar10 as cifar10_module
 from stq_deploy.datasets import load_dataset, safe_pickle
-from stq_deploy.datasets.base import as_input
+from stq_deploy.datasets.dataset import as_input
 from stq_deploy.datasets.gray import rgb_to_gray
 
 

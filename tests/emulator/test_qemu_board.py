@@ -18,10 +18,10 @@ from click.testing import CliRunner
 
 from stq_deploy.cli import cli
 from stq_deploy.common.errors import StqError
-from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.instruction_counts import LayerCounts
 from stq_deploy.evaluation.open_executor import SECOND_EMULATOR
+from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network
 from stq_deploy.network.noise import InputNoise
@@ -29,10 +29,10 @@ from stq_deploy.program import plan_network
 from stq_deploy.rewrites import add_input_noise
 from stq_deploy.targets.boards import Board, load_board
 from stq_deploy.targets.emulator.backends import backend_of
-from stq_deploy.targets.emulator.doctor import emulator_checks
 from stq_deploy.targets.emulator.process import EmulatedBoard
 from stq_deploy.targets.emulator.program import LoadedElf
 from stq_deploy.targets.emulator.qemu_backend import PROGRAM, explain_lockup
+from stq_deploy.targets.emulator.qemu_check import emulator_checks
 from stq_deploy.toolchain.built import BuiltFirmware
 from stq_deploy.toolchain.compilers import Compiler
 from stq_deploy.toolchain.elf import read_image

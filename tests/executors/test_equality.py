@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stq_deploy.executors.base import Executor
+from stq_deploy.executors.executor import Executor
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor

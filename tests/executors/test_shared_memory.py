@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.evaluation.boards import open_emulated
 from stq_deploy.evaluation.firmware import build_afresh
+from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stq_deploy.targets.flash.doctor import check_port, check_udev_rules
+from stq_deploy.targets.flash.connection_checks import check_port, check_udev_rules
 from stq_deploy.targets.flash.ports import UsbPort
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stq_deploy.common.progress import SamplesDone
-from stq_deploy.executors.base import Crcs, Levels, crc_of
+from stq_deploy.executors.executor import Crcs, Levels, crc_of
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network.ops import Counters
 from stq_deploy.program import Program

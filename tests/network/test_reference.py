@@ -20,7 +20,7 @@ from stq_deploy.network.ops import (
     Softmax,
     Window,
 )
-from stq_deploy.network.ops.base import accumulate_exactly
+from stq_deploy.network.ops.op import accumulate_exactly
 from stq_deploy.network.reference import run, run_layers
 from stq_deploy.network.requantize import KeepAccumulator, MultiplierRequantize
 from tests.helpers.networks import random_levels, random_network

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from stq_deploy.network.ops.base import Batch, Op, check_same_levels, check_same_shape
+from stq_deploy.network.ops.op import Batch, Op, check_same_levels, check_same_shape
 from stq_deploy.network.tensor import TensorType
 
 

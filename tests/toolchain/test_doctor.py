@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from stq_deploy.cli import cli
 from stq_deploy.toolchain import doctor
-from stq_deploy.toolchain.doctor import (
+from stq_deploy.toolchain.installation_checks import (
     Extra,
     check_board_compilers,
     check_extra,
@@ -37,7 +37,7 @@ def test_nothing_is_imported() -> None:
     """TensorFlow alone takes seconds."""
     program = """
 import sys
-from stq_deploy.toolchain.doctor import EXTRAS, check_extra
+from stq_deploy.toolchain.installation_checks import EXTRAS, check_extra
 list(map(check_extra, EXTRAS))
 print({module for extra in EXTRAS for module in extra.modules} & set(sys.modules))
 """

@@ -14,7 +14,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.live.oracle import Exchange, NetworkOracle
 from stq_deploy.network.input_format import unit_interval
-from stq_deploy.research.attacks.base import BLACK_BOX, Attack
+from stq_deploy.research.attacks.abstract_attack import BLACK_BOX, Attack
 from stq_deploy.research.attacks.budget import Budget
 from stq_deploy.research.attacks.grid import PIXELS, Samples
 from stq_deploy.research.attacks.oracle import Labels

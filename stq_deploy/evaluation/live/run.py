@@ -17,14 +17,14 @@ from stq_deploy.common.progress import Progress, silent
 from stq_deploy.datasets.sample_metadata import AttackRecord
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.live.attack import Attacked, attack_network, check_equal, check_live
-from stq_deploy.evaluation.live.boards import MOST_QUERIES, BoardRun
 from stq_deploy.evaluation.live.oracle import Levels, NetworkOracle
+from stq_deploy.evaluation.live.queries import MOST_QUERIES, BoardRun
 from stq_deploy.evaluation.results_file import ResultsFile, RunIdentity
 from stq_deploy.evaluation.scores import Accuracy
-from stq_deploy.executors.base import Executor
+from stq_deploy.executors.executor import Executor
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.link_executor import LinkExecutor
-from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.abstract_attack import Attack
 from stq_deploy.research.attacks.craft import versions
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stq_deploy.evaluation.robustness.presets import LIMIT
 from stq_deploy.evaluation.robustness.summary import AttackCount, BudgetRow, SeriesSummary, Summary
-from stq_deploy.research.attacks.base import DECISIONS, GRADIENTS, SCORES
+from stq_deploy.research.attacks.abstract_attack import DECISIONS, GRADIENTS, SCORES
 from stq_deploy.research.attacks.fgsm import Fgsm
 from stq_deploy.research.attacks.pgd import Pgd
 from stq_deploy.research.attacks.registry import ATTACKS

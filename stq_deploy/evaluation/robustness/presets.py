@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from stq_deploy.common.errors import StqError, no_such
 from stq_deploy.common.file_kinds import not_wanted
 from stq_deploy.common.files import read_bounded
-from stq_deploy.research.attacks.base import BLACK_BOX, Attack
+from stq_deploy.research.attacks.abstract_attack import BLACK_BOX, Attack
 from stq_deploy.research.attacks.registry import ATTACKS, get_attack
 from stq_deploy.research.attacks.transfer import Transfer
 

@@ -18,7 +18,7 @@ from stq_deploy.common.files import write_whole
 from stq_deploy.common.progress import Progress, silent
 from stq_deploy.evaluation.robustness.presets import Preset, Series
 from stq_deploy.network.input_format import InputFormat
-from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.abstract_attack import Attack
 from stq_deploy.research.attacks.budget import Budget
 from stq_deploy.research.attacks.defence import ClassifyLevels, RandomNoise
 from stq_deploy.research.attacks.grid import PIXELS, Samples

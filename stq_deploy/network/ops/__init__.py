@@ -5,7 +5,6 @@ To add one, follow docs/DESIGN.md, "Adding things".
 
 from stq_deploy.network.ops.arithmetic import Add, ElementwiseOp, Maximum, Minimum, Multiply, Rescale, ScaledOp
 from stq_deploy.network.ops.average_pool import AveragePool
-from stq_deploy.network.ops.base import UNNAMED, Batch, Counters, Op
 from stq_deploy.network.ops.convolve import Convolve
 from stq_deploy.network.ops.curve import Curve
 from stq_deploy.network.ops.dense import Dense
@@ -13,6 +12,7 @@ from stq_deploy.network.ops.depthwise_convolve import DepthwiseConvolve
 from stq_deploy.network.ops.max_pool import MaxPool
 from stq_deploy.network.ops.movement import Concatenate, Crop, Pad, Reshape, Upsample
 from stq_deploy.network.ops.noise import FreshNoise
+from stq_deploy.network.ops.op import UNNAMED, Batch, Counters, Op
 from stq_deploy.network.ops.softmax import Softmax
 from stq_deploy.network.ops.table import PairTable, Table
 from stq_deploy.network.ops.weighted import WeightedOp

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.ops.base import Batch, Op, check_same_shape
+from stq_deploy.network.ops.op import Batch, Op, check_same_shape
 from stq_deploy.network.requantize import Requantize, check_form
 from stq_deploy.network.tensor import STORAGE_RANGE, TensorType, fits
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.ops.base import Batch, Op, check_same_shape
+from stq_deploy.network.ops.op import Batch, Op, check_same_shape
 from stq_deploy.network.ops.weighted import only_types
 from stq_deploy.network.tensor import TensorType
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from stq_deploy.network.ops.base import Batch, Op, check_same_levels
+from stq_deploy.network.ops.op import Batch, Op, check_same_levels
 from stq_deploy.network.ops.window import Window, check_pooling
 from stq_deploy.network.tensor import STORAGE_RANGE, TensorType
 

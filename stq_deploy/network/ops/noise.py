@@ -10,7 +10,7 @@ import numpy as np
 
 from stq_deploy.network.checks import require
 from stq_deploy.network.noise import MAX_SIGMA, gaussian_batch
-from stq_deploy.network.ops.base import Batch, Counters, Op, check_same_levels, check_same_shape
+from stq_deploy.network.ops.op import Batch, Counters, Op, check_same_levels, check_same_shape
 from stq_deploy.network.tensor import TensorType
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.ops.base import Op
+from stq_deploy.network.ops.op import Op
 from stq_deploy.network.requantize import Requantize, check_form
 from stq_deploy.network.tensor import STORAGE_RANGE, TensorType
 

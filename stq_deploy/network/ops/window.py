@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.network.checks import require
-from stq_deploy.network.ops.base import Batch
+from stq_deploy.network.ops.op import Batch
 from stq_deploy.network.tensor import MAXIMUM_ELEMENTS, TensorType, fits
 
 

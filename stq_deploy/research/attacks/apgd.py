@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.research.attacks.base import GRADIENTS, Attack
+from stq_deploy.research.attacks.abstract_attack import GRADIENTS, Attack
 from stq_deploy.research.attacks.oracle import Labels
 from stq_deploy.research.attacks.pgd import UNTARGETED
 from stq_deploy.research.attacks.search import Search

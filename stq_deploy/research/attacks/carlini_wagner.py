@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from stq_deploy.research.attacks.base import GRADIENTS, L2_BUDGET, Attack
+from stq_deploy.research.attacks.abstract_attack import GRADIENTS, L2_BUDGET, Attack
 from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.steps import Real
 

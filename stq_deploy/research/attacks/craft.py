@@ -23,7 +23,7 @@ from stq_deploy.datasets.sample_metadata import (
 from stq_deploy.datasets.samples import CLEAN, Pixels, SampleSet
 from stq_deploy.network.input_format import PIXELS as UNMAPPED
 from stq_deploy.network.input_format import InputFormat, quantize_input, unit_interval
-from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.abstract_attack import Attack
 from stq_deploy.research.attacks.budget import NORMS, Budget
 from stq_deploy.research.attacks.defence import FRESH_DRAWS, NAME, ClassifyLevels, RandomNoise
 from stq_deploy.research.attacks.grid import PIXELS, UNROUNDED, Grid, Samples, feature_grid

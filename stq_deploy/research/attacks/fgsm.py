@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from stq_deploy.research.attacks.base import GRADIENTS, Attack
+from stq_deploy.research.attacks.abstract_attack import GRADIENTS, Attack
 from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.steps import PIXEL, SPREAD, direction
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from stq_deploy.research.attacks._art import attack_each, random_start_of_another_class
-from stq_deploy.research.attacks.base import DECISIONS, Attack
+from stq_deploy.research.attacks.abstract_attack import DECISIONS, Attack
 from stq_deploy.research.attacks.grid import Samples
 from stq_deploy.research.attacks.search import Search
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from stq_deploy.research.attacks.base import L2_BUDGET
+from stq_deploy.research.attacks.abstract_attack import L2_BUDGET
 from stq_deploy.research.attacks.budget import NORMS
 from stq_deploy.research.attacks.from_elsewhere import FromElsewhere
 

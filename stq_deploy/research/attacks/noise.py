@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stq_deploy.research.attacks.base import BLIND, Attack
+from stq_deploy.research.attacks.abstract_attack import BLIND, Attack
 from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.steps import random_start
 

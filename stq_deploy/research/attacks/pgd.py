@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from stq_deploy.research.attacks.base import GRADIENTS, Attack
+from stq_deploy.research.attacks.abstract_attack import GRADIENTS, Attack
 from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.steps import PIXEL, SPREAD, direction, random_start
 

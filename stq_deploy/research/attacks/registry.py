@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stq_deploy.common.errors import no_such
+from stq_deploy.research.attacks.abstract_attack import Attack
 from stq_deploy.research.attacks.apgd import Apgd, ApgdTargeted
-from stq_deploy.research.attacks.base import Attack
 from stq_deploy.research.attacks.boundary import Boundary
 from stq_deploy.research.attacks.carlini_wagner import CarliniWagner
 from stq_deploy.research.attacks.fgsm import Fgsm

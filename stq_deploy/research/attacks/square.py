@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.research.attacks.base import SCORES, Attack
+from stq_deploy.research.attacks.abstract_attack import SCORES, Attack
 from stq_deploy.research.attacks.search import Search, is_wrong, margins_of
 from stq_deploy.research.attacks.steps import Real
 

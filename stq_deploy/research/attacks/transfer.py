@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.abstract_attack import Attack
 from stq_deploy.research.attacks.pgd import UNTARGETED
 from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.steps import direction, random_start

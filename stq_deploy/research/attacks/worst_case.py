@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from stq_deploy.research.attacks.abstract_attack import GRADIENTS, Attack
 from stq_deploy.research.attacks.apgd import Apgd, ApgdTargeted
-from stq_deploy.research.attacks.base import GRADIENTS, Attack
 from stq_deploy.research.attacks.pgd import Pgd
 from stq_deploy.research.attacks.search import Search
 from stq_deploy.research.attacks.square import Square

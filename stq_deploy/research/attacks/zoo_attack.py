@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from stq_deploy.research.attacks._art import attack_each
-from stq_deploy.research.attacks.base import L2_BUDGET, SCORES, Attack
+from stq_deploy.research.attacks.abstract_attack import L2_BUDGET, SCORES, Attack
 from stq_deploy.research.attacks.grid import Samples
 from stq_deploy.research.attacks.search import Search
 

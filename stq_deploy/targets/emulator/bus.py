@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stq_deploy.targets.emulator.peripherals.base import WORD, Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import WORD, Peripheral, Register
 from stq_deploy.targets.emulator.refusals import NotModelled
 
 

@@ -9,13 +9,13 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import Board
 from stq_deploy.targets.emulator.bus import Bus
 from stq_deploy.targets.emulator.peripherals.axi import AxiInterconnect
-from stq_deploy.targets.emulator.peripherals.base import Gate
 from stq_deploy.targets.emulator.peripherals.debug import CoreDebug, Dbgmcu, Dwt
 from stq_deploy.targets.emulator.peripherals.flash_interface import FlashInterface
 from stq_deploy.targets.emulator.peripherals.gpio import GpioPort
 from stq_deploy.targets.emulator.peripherals.iwdg import Iwdg
 from stq_deploy.targets.emulator.peripherals.mpu import Mpu
 from stq_deploy.targets.emulator.peripherals.nvic import Nvic
+from stq_deploy.targets.emulator.peripherals.peripheral import Gate
 from stq_deploy.targets.emulator.peripherals.pwr import Pwr
 from stq_deploy.targets.emulator.peripherals.rcc import Rcc
 from stq_deploy.targets.emulator.peripherals.scb import Scb

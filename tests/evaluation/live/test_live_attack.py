@@ -19,7 +19,7 @@ from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network
 from stq_deploy.program import plan_network
-from stq_deploy.research.attacks.base import Attack
+from stq_deploy.research.attacks.abstract_attack import Attack
 from stq_deploy.research.attacks.registry import get_attack
 from stq_deploy.targets.link.messages import Inference
 from tests.helpers.command_line import invoke, json_of
@@ -97,8 +97,8 @@ def _live(boards: list[Any], samples: SampleSet, attack: Attack, folder: Path, *
 def test_two_emulated_boards_are_the_host_twin_query_by_query(
     network: Network, samples: SampleSet, name: str, tmp_path: Path
 ) -> None:
-    from stq_deploy.evaluation.boards import open_emulated
     from stq_deploy.evaluation.firmware import build_afresh
+    from stq_deploy.evaluation.opened_boards import open_emulated
     from stq_deploy.targets.boards import load_board
 
     board = load_board("stm32h743")

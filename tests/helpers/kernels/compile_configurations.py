@@ -19,7 +19,7 @@ import numpy as np
 
 from stq_deploy.codegen import generate
 from stq_deploy.common.resources import firmware_templates
-from stq_deploy.executors.base import checked_levels
+from stq_deploy.executors.executor import checked_levels
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network
 from stq_deploy.program import plan_network

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stq_deploy.targets.emulator.peripherals.base import Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import Peripheral, Register
 
 
 class AxiInterconnect(Peripheral):

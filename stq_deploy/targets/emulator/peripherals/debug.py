@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stq_deploy.targets.emulator.peripherals.base import Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import Peripheral, Register
 from stq_deploy.targets.emulator.refusals import Misuse
 
 _TRACE_ENABLED = 1 << 24

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stq_deploy.targets.emulator.peripherals.base import Gate, Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import Gate, Peripheral, Register
 
 _ALTERNATE_FUNCTION = 2
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stq_deploy.targets.emulator.peripherals.base import Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import Peripheral, Register
 from stq_deploy.targets.emulator.refusals import NotModelled
 
 REGIONS = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from stq_deploy.targets.emulator.peripherals.base import Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import Peripheral, Register
 from stq_deploy.targets.emulator.refusals import NotModelled
 
 _WORDS = 5  # 150 interrupts

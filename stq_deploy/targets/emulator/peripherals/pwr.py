@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stq_deploy.targets.emulator.peripherals.base import Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import Peripheral, Register
 from stq_deploy.targets.emulator.refusals import Misuse
 
 _VOLTAGE_READY = 1 << 13  # CSR1.ACTVOSRDY and D3CR.VOSRDY

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from stq_deploy.targets.emulator.peripherals.base import Gate, Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import Gate, Peripheral, Register
 from stq_deploy.targets.emulator.refusals import Misuse, NotModelled
 
 HSI_HZ = 64_000_000

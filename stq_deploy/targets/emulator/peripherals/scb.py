@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from stq_deploy.targets.emulator.peripherals.base import Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import Peripheral, Register
 from stq_deploy.targets.emulator.refusals import Misuse, NotModelled, ResetRequest
 
 _RESET_KEY = 0x05FA

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stq_deploy.targets.emulator.peripherals.base import Gate, Peripheral, Register
+from stq_deploy.targets.emulator.peripherals.peripheral import Gate, Peripheral, Register
 from stq_deploy.targets.emulator.refusals import Misuse
 
 

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stq_deploy.targets.emulator.peripherals.base import Gate, Peripheral, Register
 from stq_deploy.targets.emulator.peripherals.gpio import GpioPort
+from stq_deploy.targets.emulator.peripherals.peripheral import Gate, Peripheral, Register
 from stq_deploy.targets.emulator.refusals import Misuse
 
 FIFO_BYTES = 16

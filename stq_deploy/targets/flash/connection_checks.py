@@ -11,7 +11,7 @@ from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import board_names, load_board
 from stq_deploy.targets.flash.ports import UsbPort, usb_ports
 from stq_deploy.targets.flash.pyocd import list_probes
-from stq_deploy.toolchain.doctor import Check
+from stq_deploy.toolchain.installation_checks import Check
 
 UDEV_FOLDERS = (Path("/etc/udev/rules.d"), Path("/usr/lib/udev/rules.d"), Path("/lib/udev/rules.d"))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from stq_deploy.common.errors import StqError
 from stq_deploy.targets.boards import board_names, load_board
 from stq_deploy.targets.emulator.qemu_backend import find_qemu
-from stq_deploy.toolchain.doctor import Check
+from stq_deploy.toolchain.installation_checks import Check
 
 _ANSWER_SECONDS = 10.0
 
