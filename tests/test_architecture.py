@@ -263,7 +263,7 @@ def test_the_pipeline_alone_composes_the_steps(step: str) -> None:
 
 
 BEHIND_THE_INTERFACE = {
-    "stq_deploy.evaluation.firmware.find_or_build", "stq_deploy.evaluation.firmware.open_build",
+    "stq_deploy.executors.firmware.find_or_build", "stq_deploy.executors.firmware.open_build",
     "stq_deploy.evaluation.layer_comparison.compare_layers", "stq_deploy.network.load_network",
     "stq_deploy.network.save_network", "stq_deploy.pipeline.convert_model", "stq_deploy.pipeline.load_any",
     "stq_deploy.pipeline.model_in_memory.convert_keras_model", "stq_deploy.targets.emulator.process.EmulatedBoard",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from stq_deploy.cycles.profile import Profile, profile_firmware
-from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.profiling import profiling_sample
+from stq_deploy.executors.firmware import build_afresh
 from stq_deploy.network import Network
 from stq_deploy.pipeline import convert_model, load_any
 from stq_deploy.program import plan_network

@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.datasets.samples import CLEAN, load_samples
-from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.layer_comparison import compare_layers
-from stq_deploy.evaluation.open_executor import open_executor
-from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.evaluation.verification_samples import verification_inputs
+from stq_deploy.executors.firmware import build_afresh
+from stq_deploy.executors.open_executor import open_executor
+from stq_deploy.executors.opened_boards import open_emulated
 from stq_deploy.network import Network
 from stq_deploy.pipeline import Conversion, PostTraining, convert_model
 from stq_deploy.program import plan_network

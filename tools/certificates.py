@@ -27,8 +27,8 @@ from stq_deploy.evaluation.certificates.certify import Certifier, Claim, Questio
 from stq_deploy.evaluation.certificates.families import parse_family
 from stq_deploy.evaluation.certificates.nearby import Nearby
 from stq_deploy.evaluation.certificates.smoothing import Settings
-from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.task import scoring_of
+from stq_deploy.executors.open_executor import open_executor
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import quantize_input
 from stq_deploy.pipeline import convert_model

@@ -24,10 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.evaluation.firmware import build_afresh
-from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.executors.executor import Levels
+from stq_deploy.executors.firmware import build_afresh
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.opened_boards import open_emulated
 from stq_deploy.pipeline import load_any
 from stq_deploy.program import plan_network
 from stq_deploy.targets.boards import Board, load_board

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from stq_deploy.common.errors import StqError
 from stq_deploy.common.files import write_whole
 from stq_deploy.datasets.samples import load_samples
-from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.live.run import attack_live
-from stq_deploy.evaluation.opened_boards import open_emulated
+from stq_deploy.executors.firmware import build_afresh
+from stq_deploy.executors.opened_boards import open_emulated
 from stq_deploy.pipeline import load_any
 from stq_deploy.program import plan_network
 from stq_deploy.research.attacks.abstract_attack import Attack

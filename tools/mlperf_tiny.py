@@ -40,10 +40,10 @@ from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.sample_metadata import SampleMetadata
 from stq_deploy.datasets.samples import SampleSet
 from stq_deploy.evaluation.board_run import SampleFile, run_files
-from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.scores import Accuracy, Classes, classes_of, mismatches
+from stq_deploy.executors.firmware import build_afresh
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.frontend.float_graph_reader import read_float_graph
 from stq_deploy.lowering.float_graph import run_graph

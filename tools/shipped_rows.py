@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from stq_deploy.datasets import load_dataset
 from stq_deploy.datasets.dataset import Dataset
 from stq_deploy.datasets.samples import SampleSet, dataset_metadata, samples_of_dataset
-from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import read_inputs
-from stq_deploy.evaluation.open_executor import open_executor
-from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.evaluation.scores import Accuracy, classes_of
+from stq_deploy.executors.firmware import build_afresh
+from stq_deploy.executors.open_executor import open_executor
+from stq_deploy.executors.opened_boards import open_emulated
 from stq_deploy.network import Network
 from stq_deploy.pipeline import Conversion, PostTraining, load_any, open_source
 from stq_deploy.program import plan_network

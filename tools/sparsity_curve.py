@@ -130,8 +130,8 @@ def _train(*arguments: str, data: Path | None) -> None:
 def measured(target: float, folder: Path) -> SparsityPoint:
     """Convert, build and profile a training's network."""
     from stq_deploy.cycles.profile import profile_firmware
-    from stq_deploy.evaluation.firmware import build_afresh
     from stq_deploy.evaluation.profiling import profiling_sample
+    from stq_deploy.executors.firmware import build_afresh
     from stq_deploy.pipeline import convert_model
     from stq_deploy.program import plan_network
     from stq_deploy.targets.boards import load_board

@@ -9,7 +9,7 @@ from stq_deploy.api.network import IntegerNetwork
 from stq_deploy.api.types import PathLike
 from stq_deploy.codegen.names import DEFAULT_NAME, checked_name
 from stq_deploy.common.progress import Progress, silent
-from stq_deploy.evaluation import firmware
+from stq_deploy.executors import firmware
 from stq_deploy.report.write import build_pages
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.boards.override import parse_places

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from stq_deploy.api.samples import predicted
 from stq_deploy.api.types import Outputs, PathLike
 from stq_deploy.common.files import locked, resolved
-from stq_deploy.evaluation.opened_boards import open_board, open_emulated
 from stq_deploy.executors import Executor
+from stq_deploy.executors.opened_boards import open_board, open_emulated
 from stq_deploy.targets.boards import load_board
 from stq_deploy.targets.emulator.process import EmulatedBoard
 from stq_deploy.targets.emulator.refusals import EmulatorRefusal

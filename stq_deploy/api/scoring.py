@@ -13,9 +13,9 @@ from stq_deploy.api.samples import inputs_of
 from stq_deploy.api.verification import checked_names
 from stq_deploy.common.errors import StqError
 from stq_deploy.evaluation.network_answers import network_answers
-from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Score
 from stq_deploy.evaluation.task import Stated, scoring_of
+from stq_deploy.executors.open_executor import open_executor
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from stq_deploy.api.samples import inputs_of
 from stq_deploy.common.errors import StqError, no_such
 from stq_deploy.common.progress import Progress, silent, stage
 from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
-from stq_deploy.evaluation.open_executor import executor_names, open_executor
 from stq_deploy.evaluation.verification_samples import verification_inputs
 from stq_deploy.executors.executor import Levels
+from stq_deploy.executors.open_executor import executor_names, open_executor
 
 
 def verify(

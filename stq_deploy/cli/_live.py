@@ -63,11 +63,11 @@ def attack_live_boards(
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.common.files import locked, made_folder
     from stq_deploy.datasets.samples import save_samples
-    from stq_deploy.evaluation.firmware import held_build
     from stq_deploy.evaluation.live.attack import check_live
     from stq_deploy.evaluation.live.run import attack_live
-    from stq_deploy.evaluation.opened_boards import open_board, open_emulated
     from stq_deploy.evaluation.task import check_attackable, stated_classes
+    from stq_deploy.executors.firmware import held_build
+    from stq_deploy.executors.opened_boards import open_board, open_emulated
     from stq_deploy.pipeline import Pipeline
     from stq_deploy.targets.boards import load_board
 

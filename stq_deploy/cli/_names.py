@@ -92,7 +92,7 @@ def _presets() -> Iterable[str]:
 
 
 def _executors() -> Iterable[str]:
-    from stq_deploy.evaluation.open_executor import executor_names
+    from stq_deploy.executors.open_executor import executor_names
 
     return executor_names()
 

@@ -265,7 +265,7 @@ def _opened(executor: str, board: str, model: str, conversion: Conversion, engin
     from stq_deploy.cli._input import say_assumed_input
     from stq_deploy.evaluation.agreement import check_none_differ
     from stq_deploy.evaluation.network_answers import network_answers
-    from stq_deploy.evaluation.open_executor import open_executor
+    from stq_deploy.executors.open_executor import open_executor
     from stq_deploy.frontend.importer import half_precision_note
     from stq_deploy.pipeline import Pipeline
 

@@ -62,8 +62,8 @@ def profile(
     from stq_deploy.common.files import locked, made_folder
     from stq_deploy.cycles.cores import core_model
     from stq_deploy.cycles.profile import profile_firmware
-    from stq_deploy.evaluation.firmware import held_build
     from stq_deploy.evaluation.profiling import count_on_board, profiling_sample
+    from stq_deploy.executors.firmware import held_build
     from stq_deploy.pipeline import Pipeline
     from stq_deploy.targets.boards import load_board
 

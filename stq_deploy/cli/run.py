@@ -77,7 +77,7 @@ def run(
     from stq_deploy.common.errors import StqError
     from stq_deploy.common.files import locked, made_folder
     from stq_deploy.evaluation.board_run import SampleFile, run_files
-    from stq_deploy.evaluation.firmware import held_build
+    from stq_deploy.executors.firmware import held_build
     from stq_deploy.frontend.importer import half_precision_note
     from stq_deploy.pipeline import Pipeline
     from stq_deploy.report.write import check_reports, write_reports

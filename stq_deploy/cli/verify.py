@@ -74,9 +74,9 @@ def verify(
     from stq_deploy.cli._screen import print_json, progress_bars, result_console
     from stq_deploy.evaluation.float_engine import NAMES
     from stq_deploy.evaluation.inputs import read_inputs
-    from stq_deploy.evaluation.open_executor import why_not_here
     from stq_deploy.evaluation.task import scoring_of
     from stq_deploy.evaluation.verification_samples import verification_inputs
+    from stq_deploy.executors.open_executor import why_not_here
     from stq_deploy.frontend.importer import half_precision_note
     from stq_deploy.pipeline import Pipeline
 
@@ -115,7 +115,7 @@ def verify(
 
 def _names(executors: str) -> list[str]:
     from stq_deploy.common.errors import StqError, no_such
-    from stq_deploy.evaluation.open_executor import executor_names
+    from stq_deploy.executors.open_executor import executor_names
 
     names = [name.strip() for name in executors.split(",")]
     unknown = [name for name in names if name not in executor_names()]

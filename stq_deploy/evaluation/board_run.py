@@ -15,7 +15,6 @@ from stq_deploy.common.progress import Progress, silent
 from stq_deploy.common.untrusted_json import writable
 from stq_deploy.datasets.samples import SampleSet, load_samples
 from stq_deploy.evaluation.inputs import read_inputs
-from stq_deploy.evaluation.opened_boards import open_board, open_emulated
 from stq_deploy.evaluation.origin import Origin
 from stq_deploy.evaluation.results_file import ResultsFile, RunIdentity
 from stq_deploy.evaluation.scoring import Answers, Scoring
@@ -25,6 +24,7 @@ from stq_deploy.evaluation.task import Stated, scoring_of
 from stq_deploy.executors.executor import crc_of
 from stq_deploy.executors.link_executor import LinkExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.opened_boards import open_board, open_emulated
 from stq_deploy.network import Network
 from stq_deploy.network.input_format import Values
 from stq_deploy.network.output import Task

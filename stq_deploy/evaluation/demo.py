@@ -9,16 +9,16 @@ from typing import Any
 
 from stq_deploy.common.progress import Progress
 from stq_deploy.evaluation.board_run import SampleFile, recorded_answers, run_files
-from stq_deploy.evaluation.firmware import build_afresh, find_or_build, held_build
 from stq_deploy.evaluation.inputs import read_inputs
 from stq_deploy.evaluation.layer_comparison import LayerComparison, compare_layers
-from stq_deploy.evaluation.opened_boards import open_board
 from stq_deploy.evaluation.results_file import drop_results
 from stq_deploy.evaluation.scores import Score
 from stq_deploy.evaluation.summary import RunSummary
 from stq_deploy.evaluation.verification_samples import verification_inputs
+from stq_deploy.executors.firmware import build_afresh, find_or_build, held_build
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.opened_boards import open_board
 from stq_deploy.program import Program
 from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.build import Pages

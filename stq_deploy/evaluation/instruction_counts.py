@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from stq_deploy.evaluation.firmware import build_afresh
-from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.executors.executor import Levels
+from stq_deploy.executors.firmware import build_afresh
+from stq_deploy.executors.opened_boards import open_emulated
 from stq_deploy.program import Program
 from stq_deploy.targets.boards import Board
 

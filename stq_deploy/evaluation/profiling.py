@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from stq_deploy.common.errors import StqError
 from stq_deploy.cycles.profile import Counted, CounterUnit
-from stq_deploy.evaluation.opened_boards import open_board
 from stq_deploy.evaluation.verification_samples import verification_inputs
+from stq_deploy.executors.opened_boards import open_board
 from stq_deploy.network import Network
 from stq_deploy.targets.boards import Board
 from stq_deploy.toolchain.built import BuiltFirmware

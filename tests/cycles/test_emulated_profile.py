@@ -13,9 +13,9 @@ import pytest
 from stq_deploy.common.errors import StqError
 from stq_deploy.cycles.memory import MemorySystem
 from stq_deploy.cycles.profile import Counted, CounterUnit, Profile, profile_firmware
-from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.evaluation.profiling import count_on_board, profiling_sample
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.opened_boards import open_emulated
 from stq_deploy.network import Network, save_network
 from stq_deploy.program import plan_network
 from stq_deploy.targets.boards import Board, load_board

@@ -18,11 +18,11 @@ from click.testing import CliRunner
 
 from stq_deploy.cli import cli
 from stq_deploy.common.errors import StqError
-from stq_deploy.evaluation.firmware import build_afresh
 from stq_deploy.evaluation.instruction_counts import LayerCounts
-from stq_deploy.evaluation.open_executor import SECOND_EMULATOR
-from stq_deploy.evaluation.opened_boards import open_emulated
+from stq_deploy.executors.firmware import build_afresh
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.open_executor import SECOND_EMULATOR
+from stq_deploy.executors.opened_boards import open_emulated
 from stq_deploy.network import Network, save_network
 from stq_deploy.network.noise import InputNoise
 from stq_deploy.program import plan_network

@@ -57,7 +57,7 @@ def _work(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _built(work: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """There is a build of the model where `stq-deploy build` puts it: what build.json says of it."""
     folder = work / "build" / "stm32h743"
-    monkeypatch.setattr("stq_deploy.evaluation.firmware.default_build_folder", lambda board: work / "build" / board)
+    monkeypatch.setattr("stq_deploy.executors.firmware.default_build_folder", lambda board: work / "build" / board)
     if not folder.is_dir():
         assert invoke("build", "--model", work / "net.stq", "--out", folder).exit_code == 0
     value = json.loads((folder / "build.json").read_text())

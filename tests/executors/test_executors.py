@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.executors.executor import Executor, crc_of
 from stq_deploy.executors.host_executor import CHUNK, HostExecutor
 from stq_deploy.executors.numpy_executor import BATCH, NumpyExecutor
+from stq_deploy.executors.open_executor import open_executor
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import reference
 from stq_deploy.program import plan_network

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from stq_deploy.common.errors import StqError
-from stq_deploy.evaluation.firmware import build_afresh
-from stq_deploy.evaluation.opened_boards import open_emulated
+from stq_deploy.executors.firmware import build_afresh
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.opened_boards import open_emulated
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import Network
 from stq_deploy.program import Program, plan_network

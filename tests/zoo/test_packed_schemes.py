@@ -10,8 +10,8 @@ import pytest
 
 from stq_deploy.codegen.generate import generate
 from stq_deploy.evaluation.layer_comparison import compare_layers
-from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.verification_samples import verification_inputs
+from stq_deploy.executors.open_executor import open_executor
 from stq_deploy.network import Network
 from stq_deploy.network.ops import WeightedOp
 from stq_deploy.program import plan_network

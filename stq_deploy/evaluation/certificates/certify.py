@@ -19,9 +19,9 @@ from stq_deploy.evaluation.certificates.linf import parse_linf, prove_linf
 from stq_deploy.evaluation.certificates.nearby import Nearby
 from stq_deploy.evaluation.certificates.prove import ClassifyNear, ClassifyPictures, prove
 from stq_deploy.evaluation.certificates.smoothing import Settings, smooth
-from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.evaluation.scores import Classes
 from stq_deploy.evaluation.scoring import Scoring
+from stq_deploy.executors.open_executor import open_executor
 from stq_deploy.program import Program
 
 EXECUTORS = {"host": "host-cortex-m7", "numpy": "numpy"}

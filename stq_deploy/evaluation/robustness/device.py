@@ -13,13 +13,13 @@ from stq_deploy.common.progress import Progress, silent
 from stq_deploy.datasets.samples import SampleSet, save_samples
 from stq_deploy.evaluation.agreement import check_agreement
 from stq_deploy.evaluation.board_run import SampleFile, run_file
-from stq_deploy.evaluation.firmware import find_or_build, held_build
 from stq_deploy.evaluation.live.run import LiveAttack, attack_live
-from stq_deploy.evaluation.opened_boards import open_board, open_emulated
 from stq_deploy.evaluation.robustness.presets import Device, LiveStep
 from stq_deploy.evaluation.scores import Accuracy
 from stq_deploy.evaluation.task import Stated, stated_classes
+from stq_deploy.executors.firmware import find_or_build, held_build
 from stq_deploy.executors.link_executor import LinkExecutor
+from stq_deploy.executors.opened_boards import open_board, open_emulated
 from stq_deploy.pipeline import Conversion, Pipeline
 from stq_deploy.targets.boards import load_board
 

@@ -97,8 +97,8 @@ def _live(boards: list[Any], samples: SampleSet, attack: Attack, folder: Path, *
 def test_two_emulated_boards_are_the_host_twin_query_by_query(
     network: Network, samples: SampleSet, name: str, tmp_path: Path
 ) -> None:
-    from stq_deploy.evaluation.firmware import build_afresh
-    from stq_deploy.evaluation.opened_boards import open_emulated
+    from stq_deploy.executors.firmware import build_afresh
+    from stq_deploy.executors.opened_boards import open_emulated
     from stq_deploy.targets.boards import load_board
 
     board = load_board("stm32h743")

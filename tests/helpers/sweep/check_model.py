@@ -16,8 +16,8 @@ from stq_deploy.evaluation.float_comparison import compare_with_float
 from stq_deploy.evaluation.float_model import FloatModel
 from stq_deploy.evaluation.inputs import Inputs
 from stq_deploy.evaluation.layer_comparison import compare_layers
-from stq_deploy.evaluation.open_executor import open_executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.open_executor import open_executor
 from stq_deploy.network import Network
 from stq_deploy.pipeline import Conversion, PostTraining, load_any
 from stq_deploy.program import OPTIMIZATIONS, plan_network

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
 from stq_deploy.common.errors import StqError, no_such
-from stq_deploy.evaluation.firmware import build_afresh
-from stq_deploy.evaluation.opened_boards import open_emulated
 from stq_deploy.executors import Executor
+from stq_deploy.executors.firmware import build_afresh
 from stq_deploy.executors.host_executor import HostExecutor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
+from stq_deploy.executors.opened_boards import open_emulated
 from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.program import Program
 from stq_deploy.targets.boards import board_names, load_board
