@@ -12,8 +12,8 @@ import pytest
 
 from stq_deploy.datasets.sample_metadata import AttackRecord, FloatModelRecord, SampleMetadata
 from stq_deploy.datasets.samples import SampleSet, save_samples
-from stq_deploy.evaluation import open_executor
 from stq_deploy.evaluation.scores import classes_of
+from stq_deploy.executors import open_executor
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.network import Network, save_network
 from stq_deploy.network.input_format import quantize_input

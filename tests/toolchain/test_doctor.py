@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from stq_deploy.cli import cli
-from stq_deploy.toolchain import doctor
+from stq_deploy.toolchain import installation_checks as checks
 from stq_deploy.toolchain.installation_checks import (
     Extra,
     check_board_compilers,
@@ -61,9 +61,9 @@ def test_no_compilers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("healthy", [True, False])
 def test_command_exits_by_what_is_needed(monkeypatch: pytest.MonkeyPatch, healthy: bool) -> None:
-    needed = doctor.Check("needed", healthy, "found", "all", "" if healthy else "install it", required=True)
-    optional = doctor.Check("optional", False, "not installed", "some", "install that")
-    monkeypatch.setattr(doctor, "toolchain_checks", lambda: iter([needed, optional]))
+    needed = checks.Check("needed", healthy, "found", "all", "" if healthy else "install it", required=True)
+    optional = checks.Check("optional", False, "not installed", "some", "install that")
+    monkeypatch.setattr(checks, "toolchain_checks", lambda: iter([needed, optional]))
     done = CliRunner().invoke(cli, ["doctor", "--json"])
     assert done.exit_code == (0 if healthy else 1)
     answer = json.loads(done.stdout)
