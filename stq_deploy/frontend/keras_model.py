@@ -22,7 +22,6 @@ from stq_deploy.frontend.checked import ActivationFunction, CheckedLayer, Checke
 from stq_deploy.frontend.errors import located, shown, unsupported
 from stq_deploy.frontend.importer import check_model
 from stq_deploy.frontend.layers import supported_kinds
-from stq_deploy.frontend.layers.hgq2 import PREFIX as HGQ2
 from stq_deploy.frontend.quantizers import PARAMETERS, Quantizer
 
 KerasTensor = Any
@@ -148,11 +147,14 @@ def _assign(layer: CheckedLayer, built: Any) -> None:
 
 @cache
 def _classes() -> Mapping[str, Callable[..., Any]]:
-    """Every Keras and QKeras class that a layer may have: those with a handler in the import, except HGQ2's."""
+    """Every class that a layer may have: those with a handler in the import, except what tf_keras and qkeras lack.
+
+    A name with ">" is of another library, such as HGQ2, or states a layer as Keras 3 has quantized it.
+    """
     import qkeras
     import tf_keras
 
-    kinds = [kind for kind in supported_kinds() if kind != _INPUT and not kind.startswith(HGQ2)]
+    kinds = [kind for kind in supported_kinds() if kind != _INPUT and ">" not in kind]
     return {kind: getattr(qkeras if kind.startswith("Q") else tf_keras.layers, kind) for kind in kinds}
 
 

@@ -199,7 +199,7 @@ class _Defaults(LayerReader):
         return read_quantizer(default or role.quantizers[0], role)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in supported_kinds() if kind != "InputLayer" and "hgq>" not in kind])
+@pytest.mark.parametrize("kind", [kind for kind in supported_kinds() if kind != "InputLayer" and ">" not in kind])
 def test_a_setting_that_a_file_leaves_out_is_keras_default(kind: str) -> None:
     """It reaches neither; the import and Keras have to mean the same by its absence."""
     reader = _Defaults(kind)
