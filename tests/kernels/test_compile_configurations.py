@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.covering_networks import LAYERS, SEEDS
+from stq_deploy.program import plan_network
+from tests.helpers.covering_networks import FAST_SEEDS, LAYERS, SEEDS
 from tests.helpers.kernels.compile_configurations import (
     KERNELS,
     Configuration,
@@ -24,8 +25,11 @@ FLAGS = (
 )
 """A spread of `every_configuration`: no optimization, the most of it, and the optimizers that see the whole program.
 Under sanitizers, tests/executors/test_equality.py runs all covering networks."""
-NETWORK = random_network(SEEDS[0], LAYERS)
-"""The covering network that holds the most kernels."""
+PROGRAMS = [
+    plan_network(random_network(SEEDS[0], LAYERS), optimize="size"),
+    plan_network(random_network(FAST_SEEDS[0], LAYERS), optimize="speed"),
+]
+"""The covering programs that hold the most kernels."""
 
 
 @pytest.mark.skipif(SANITIZE, reason="compiles by itself")
@@ -36,7 +40,7 @@ def test_equal_bytes_with_any_compiler_and_flags(compiler: str, flags: str, kern
     reason = why_not(configuration)
     if reason is not None:
         pytest.skip(reason)
-    assert differences(configuration, [NETWORK]) == []
+    assert differences(configuration, PROGRAMS) == []
 
 
 def test_the_spread_is_part_of_the_product() -> None:

@@ -21,8 +21,7 @@ from stq_deploy.codegen import generate
 from stq_deploy.common.resources import firmware_templates
 from stq_deploy.executors.executor import checked_levels
 from stq_deploy.executors.numpy_executor import NumpyExecutor
-from stq_deploy.network import Network
-from stq_deploy.program import plan_network
+from stq_deploy.program import Program
 from stq_deploy.program.kernels.spec import Kernel
 from stq_deploy.toolchain.kernel_sources import kernel_files, write_instances
 from tests.helpers.networks import random_levels
@@ -76,16 +75,16 @@ def why_not(configuration: Configuration) -> str | None:
     return f"{configuration.compiler} {configuration.flags} cannot link: {done.stderr.strip().splitlines()[-1]}"
 
 
-def differences(configuration: Configuration, networks: Sequence[Network]) -> list[str]:
-    """What the configuration computes otherwise than the reference in NumPy, a line for each network that differs."""
+def differences(configuration: Configuration, programs: Sequence[Program]) -> list[str]:
+    """What the configuration computes otherwise than the reference in NumPy, a line for each program that differs."""
     found = []
     with tempfile.TemporaryDirectory(prefix="stq-flags-") as work:
         folder = Path(work)
-        called = {layer.function for network in networks for layer in plan_network(network).layers}
+        called = {layer.function for program in programs for layer in program.layers}
         objects = _compile_kernels(configuration, called, folder)
-        for index, network in enumerate(networks):
-            program = _link(configuration, network, folder / str(index), objects)
-            found += [f"network {index}: {line}" for line in _compare(program, network)]
+        for index, program in enumerate(programs):
+            executable = _link(configuration, program, folder / str(index), objects)
+            found += [f"network {index}: {line}" for line in _compare(executable, program)]
     return found
 
 
@@ -100,14 +99,14 @@ def _compile_kernels(configuration: Configuration, called: set[Kernel], folder: 
     return objects
 
 
-def _link(configuration: Configuration, network: Network, folder: Path, objects: Sequence[Path]) -> Path:
+def _link(configuration: Configuration, program: Program, folder: Path, objects: Sequence[Path]) -> Path:
     shim, kernels = firmware_templates() / "network", firmware_templates() / "kernels"
-    generated = generate(plan_network(network), folder, command="(test)", tool_version="0")
+    generated = generate(program, folder, command="(test)", tool_version="0")
     includes = [f"-I{path}" for path in (*generated.include_folders, shim, kernels / "include")]
     sources = [*generated.sources, shim / "host_library.c", shim / "host_main.c"]
-    program = folder / "network"
-    _compiler(configuration, *includes, *sources, *objects, "-o", program)
-    return program
+    executable = folder / "network"
+    _compiler(configuration, *includes, *sources, *objects, "-o", executable)
+    return executable
 
 
 def _compiler(configuration: Configuration, *arguments: str | Path) -> None:
@@ -115,16 +114,15 @@ def _compiler(configuration: Configuration, *arguments: str | Path) -> None:
     subprocess.run(command, timeout=_SECONDS, check=True)
 
 
-def _compare(program: Path, network: Network) -> list[str]:
-    levels = random_levels(network, SAMPLES)
-    planned = plan_network(network)
-    reference, layers = NumpyExecutor(planned), planned.layers
-    output = network.output_type
+def _compare(executable: Path, program: Program) -> list[str]:
+    levels = random_levels(program.network, SAMPLES)
+    reference, layers = NumpyExecutor(program), program.layers
+    output = program.network.output_type
     record = np.dtype([("logits", output.dtype, output.shape), ("crcs", np.uint32, (len(layers),))])
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}  # the leak check fails under a debugger
     done = subprocess.run(
-        [program], input=checked_levels(planned, levels).tobytes(), capture_output=True, timeout=_SECONDS, check=False,
-        env=environment,
+        [executable], input=checked_levels(program, levels).tobytes(), capture_output=True, timeout=_SECONDS,
+        check=False, env=environment,
     )  # fmt: skip
     if done.returncode != 0 or len(done.stdout) != SAMPLES * record.itemsize:
         return [f"exit code {done.returncode}: {done.stderr.decode(errors='replace')[:600]}"]
