@@ -37,7 +37,7 @@ COMMANDS: dict[str, str] = {
     "cross-validate": "Train and test on every fold of a data set: mean, variance, interval.",
     "emulate": "Run a built firmware on an emulated board and print its serial port.",
     "boards": "List the boards, and those connected.",
-    "doctor": "Say what is installed, what is missing, and how to get it.",
+    "doctor": "List what is installed, what is missing, and how to get it.",
 }
 """Command name -> its line in --help. The command `x-y` is the object `x_y` in `stq_deploy/cli/x_y.py`."""
 

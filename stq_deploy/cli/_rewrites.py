@@ -120,8 +120,8 @@ def rewrite_options(command: Callable[..., None]) -> Callable[..., None]:
         "print_after",
         multiple=True,
         metavar="STEP",
-        help="Show what the model is after a step of the pipeline: read, quantize-after-training, decide, emit, "
-        "add-input-noise, drop-unread-units, pack-activations or plan. Several times.",
+        help="Show the model after a step of the pipeline: read, quantize-after-training, decide, emit, "
+        "add-input-noise, drop-unread-units, pack-activations or plan. May be given several times.",
     )
     @wraps(command)
     def wrapped(

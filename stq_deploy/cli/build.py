@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--compiler",
-    help="Path or name of the compiler.  [default: $STQ_DEPLOY_CC, else as `stq-deploy doctor` says]",
+    help="Path or name of the compiler.  [default: $STQ_DEPLOY_CC, else the one that `stq-deploy doctor` names]",
 )
 @click.option(
     "--place",

@@ -20,11 +20,12 @@ FORMAT = "stq-certificate"
 @click.option(
     "--family", "families", multiple=True, metavar="NAME[:N]",
     help="brightness:N, shift:N, mirror, contrast:N, pixel:extremes, pixel:any, or two joined by +: every member is "
-    "run; linf:N: bounded. Several times.",
+    "run; linf:N: bounded. May be given several times.",
 )  # fmt: skip
 @click.option(
     "--smoothing", "sigmas", multiple=True, type=float, metavar="SIGMA",
-    help="Certify the network smoothed by Gaussian noise of SIGMA gray levels: class and L2 radius. Several times.",
+    help="Certify the network smoothed by Gaussian noise of SIGMA gray levels: class and L2 radius. "
+    "May be given several times.",
 )  # fmt: skip
 @click.option("--draws", type=int, default=1000, help="Noisy pictures for each sample.")
 @click.option("--confidence", type=float, default=0.999, help="Confidence in each sample's class and radius.")

@@ -49,7 +49,7 @@ def convert(
     """Turn MODEL, a .h5, .keras, .onnx or .tflite file, into an integer network; --to writes it as an ONNX file.
 
     Every layer's function from sum to output level is certified: for all sums that its weights and inputs allow,
-    the integers equal the trained network's arithmetic. Prints how, layer by layer. --post-training first quantizes
+    the integers equal the trained network's arithmetic. Prints the form of each. --post-training first quantizes
     a floating-point model; the certificates then hold for the quantized one. The file keeps what --task states about
     the model's output.
 

@@ -60,7 +60,7 @@ def demo(
     real one), streams clean and adversarial samples over the serial port, and compares float model, integer
     reference and board. Exit code 1 if the board differs from the reference.
 
-    A robust network that comes along runs after it on emulated boards, on its own clean and worst-case samples.
+    The shipped robust network then runs on emulated boards, on its own clean and worst-case samples.
     """
     import os
 

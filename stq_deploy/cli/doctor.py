@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def doctor(as_json: bool) -> None:
-    """Say what is installed, what is missing, and how to get it.
+    """List what is installed, what is missing, and how to get it.
 
     Exit code 1 if something is missing for building and running on an emulated board.
     """

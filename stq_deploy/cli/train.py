@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--keep-teaching",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Keep the teacher's answers here; other schemes trained by the same recipe then need not ask it.",
+    help="Keep the teacher's answers here, for other schemes that the same recipe trains.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout, all else on stderr.")
 def train(config: TrainingConfig, resume: bool, tensorboard: bool, keep_teaching: Path | None, as_json: bool) -> None:
