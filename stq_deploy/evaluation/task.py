@@ -272,17 +272,17 @@ class _Question:
             StqError: it cannot be read so.
         """
         output, size = self.output, int(np.prod(self.output.shape))
-        obstacles = {
+        problems = {
             Task.CLASSES: "classes need several outputs" if not self._is_vector or output.channels < 2 else "",
             Task.BINARY: "two classes need a single output" if size > 1 else "",
             Task.PLACES: "classes of places need an output with places" if self._is_vector else "",
             Task.LABELS: "softmax gives no independent labels" if output.last is LastStep.SOFTMAX else "",
         }
         if task in (Task.RECONSTRUCTION, Task.ANOMALY) and size != int(np.prod(self.input_shape)):
-            obstacles[task] = f"the input has shape {self.input_shape}"
-        if obstacles.get(task):
+            problems[task] = f"the input has shape {self.input_shape}"
+        if problems.get(task):
             raise StqError(
-                f"the output, of shape {output.shape}, cannot be read as {task}: {obstacles[task]}",
+                f"the output, of shape {output.shape}, cannot be read as {task}: {problems[task]}",
                 next=f"choose another --task: {', '.join(Task)}",
             )
 

@@ -64,7 +64,7 @@ class CheckedModel:
         name: the model's name. Untrusted text.
         file: `{"name", "sha256", "format"}` of the model file.
         input_shape: of the model's only input, without the batch axis.
-        obstacle: why it cannot be converted: the error about its first layer with floating-point weights, or None.
+        float_error: why it cannot be converted: the error about its first layer with floating-point weights, or None.
         layers: in topological order, the input first.
         outputs: names of the layers whose values it returns, in its order.
     """
@@ -72,6 +72,6 @@ class CheckedModel:
     name: str
     file: dict[str, str]
     input_shape: tuple[int, ...]
-    obstacle: StqError | None
+    float_error: StqError | None
     layers: tuple[CheckedLayer, ...]
     outputs: tuple[str, ...]

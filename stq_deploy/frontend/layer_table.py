@@ -23,7 +23,7 @@ def supported_row(layer: LayerConfig, reader: LayerReader, shape: Shape) -> Insp
     return InspectedLayer(
         layer.name, layer.kind, tuple(shape for _, shape in reader.inputs), shape, reader.quantizers, reader.parameters,
         reader.macs, tuple(width for width, _ in bits), sum(-(-width * size // 8) for width, size in bits),
-        floating=description(reader.obstacle), half_precision="" if reader.policy == "float32" else reader.policy,
+        floating=description(reader.float_error), half_precision="" if reader.policy == "float32" else reader.policy,
     )  # fmt: skip
 
 

@@ -50,8 +50,8 @@ def test_it_may_be_run_but_not_converted(form: str, tmp_path: Path) -> None:
     assert (checked.name, checked.input_shape, checked.file["format"]) == ("draft", (6, 5, 2), form)
     with pytest.raises(StqError) as refused:
         parse_model(path)
-    assert checked.obstacle is not None
-    for error in (checked.obstacle, refused.value):
+    assert checked.float_error is not None
+    for error in (checked.float_error, refused.value):
         assert "layer 'conv' (Conv2D)" in error.where
         assert error.what == "floating-point weights"
         assert "use QConv2D with kernel_quantizer=\"ternary(alpha='auto_po2')\"" in error.next
@@ -59,7 +59,7 @@ def test_it_may_be_run_but_not_converted(form: str, tmp_path: Path) -> None:
 
 
 def test_a_quantized_model_has_no_obstacle(tmp_path: Path) -> None:
-    assert check_model(tiny_model().save_h5(tmp_path / "m.h5")).obstacle is None
+    assert check_model(tiny_model().save_h5(tmp_path / "m.h5")).float_error is None
 
 
 def test_every_layer_is_listed_with_its_size_and_what_to_use(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ def test_inspect_shows_it_and_convert_refuses_it(tmp_path: Path) -> None:
 def test_one_layer_without_a_quantizer_is_enough(tmp_path: Path) -> None:
     draft = tiny_model()
     draft.settings("fc")["kernel_quantizer"] = None
-    obstacle = check_model(draft.save_h5(tmp_path / "m.h5")).obstacle
-    assert obstacle is not None
-    assert "layer 'fc' (QDense)" in obstacle.where
-    assert obstacle.what == "kernel_quantizer is None: floating-point weights"
-    assert "set kernel_quantizer=" in obstacle.next
+    float_error = check_model(draft.save_h5(tmp_path / "m.h5")).float_error
+    assert float_error is not None
+    assert "layer 'fc' (QDense)" in float_error.where
+    assert float_error.what == "kernel_quantizer is None: floating-point weights"
+    assert "set kernel_quantizer=" in float_error.next
 
 
 @pytest.mark.parametrize(

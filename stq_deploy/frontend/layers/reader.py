@@ -143,7 +143,7 @@ class LayerReader(LayerSettings):
     def kernel_quantizer(self, key: str, example: str) -> Quantizer | None:
         """The quantizer of a kernel; None if its weights are floating-point numbers.
 
-        That sets `obstacle`, unless `add_kernel` then finds them to be fixed-point numbers as they are. Kernels are
+        That sets `float_error`, unless `add_kernel` then finds them to be fixed-point numbers as they are. Kernels are
         added in the order of their quantizers.
         """
         quantizer = None if self.plain else self.quantizer(key, KERNEL)
@@ -153,7 +153,7 @@ class LayerReader(LayerSettings):
         return quantizer
 
     @property
-    def obstacle(self) -> StqError | None:
+    def float_error(self) -> StqError | None:
         """Why the layer needs post-training quantization: weights without a quantizer, or `other_obstacle`."""
         if not self._unquantized:
             return self.other_obstacle

@@ -107,7 +107,7 @@ def described(kind: str) -> SupportedLayer:
         reader.inputs *= 2
         handler_for(kind, kind)(reader)
     steps = tuple(type(node).__name__.removesuffix("Node") for node in reader.nodes)
-    return SupportedLayer(reader.settings, steps, reader.obstacle is not None)
+    return SupportedLayer(reader.settings, steps, reader.float_error is not None)
 
 
 def words(name: str) -> str:

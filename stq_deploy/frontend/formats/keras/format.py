@@ -100,8 +100,8 @@ class KerasModel(OpenedModel):
     def parse(self, *, post_training: bool) -> ParsedModel:
         graph, walk = self._walk()
         walk.take_all(graph)
-        if walk.obstacle is not None and not post_training:
-            raise walk.obstacle
+        if walk.float_error is not None and not post_training:
+            raise walk.float_error
         return walk.finish(graph, self.facts)
 
     def check(self) -> CheckedModel:
@@ -115,7 +115,7 @@ class KerasModel(OpenedModel):
                 next="convert it, and give the network (.stq); its float model runs in NumPy (--float-engine numpy)",
             )
         return CheckedModel(
-            graph.name, self.facts.to_json(), walk.input_shape, walk.obstacle, tuple(walk.checked), graph.outputs
+            graph.name, self.facts.to_json(), walk.input_shape, walk.float_error, tuple(walk.checked), graph.outputs
         )
 
     def _walk(self) -> tuple[LayerGraph, ImportWalk]:

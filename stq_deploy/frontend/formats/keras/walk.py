@@ -39,7 +39,7 @@ class ImportWalk:
         self.rows: list[InspectedLayer] = []
         self.checked: list[CheckedLayer] = []
         self.position: dict[str, int] = {}
-        self.obstacle: StqError | None = None
+        self.float_error: StqError | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -50,7 +50,7 @@ class ImportWalk:
         """Translate every layer.
 
         Raises:
-            StqError: one is not on the allow-list. Floating-point weights are not an error here but an `obstacle`.
+            StqError: one is not on the allow-list. Floating-point weights set `float_error` instead.
         """
         for layer in graph.layers:
             self.take(layer)
@@ -84,7 +84,7 @@ class ImportWalk:
         self.numbers |= reader.numbers
         # The InputLayer of an inner model adds nothing.
         self.position[layer.name] = len(self.nodes) - 1 if reader.nodes else inputs[0][0]
-        self.obstacle = self.obstacle or reader.obstacle
+        self.float_error = self.float_error or reader.float_error
         self.checked.append(
             CheckedLayer(layer.name, layer.kind, layer.path, layer.inputs, reader.checked, reader.stored, reader.unread)
         )

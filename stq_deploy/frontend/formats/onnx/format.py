@@ -98,8 +98,8 @@ class OnnxModel(OpenedModel):
         walk.take_input()
         walk.take_all()
         outputs = walk.outputs()
-        if walk.obstacle is not None and not post_training:
-            raise walk.obstacle
+        if walk.float_error is not None and not post_training:
+            raise walk.float_error
         built = walk.built
         return ParsedModel(
             tuple(built.nodes), outputs, built.float_kernels, {}, {}, self._graph.name, self.facts.to_json(),

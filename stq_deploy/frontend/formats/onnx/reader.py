@@ -67,7 +67,7 @@ class NodeReader:
         opset: version of the node's domain.
         batch: the batch that the file fixes, or None.
         quantizers, parameters, macs: for `inspect`.
-        obstacle: the error about floating-point weights, which post-training quantization takes.
+        float_error: the error about floating-point weights, which post-training quantization takes.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class NodeReader:
         self.parameters = 0
         self.macs = 0
         self.weights: list[tuple[int, int]] = []
-        self.obstacle: StqError | None = None
+        self.float_error: StqError | None = None
         self._arrays = arrays
         self._built = built
         self._read: set[str] = set()

@@ -42,14 +42,14 @@ class OnnxWalk:
     Attributes:
         built: the nodes so far, with their weights.
         rows: for `inspect`.
-        obstacle: the error about the first floating-point weights.
+        float_error: the error about the first floating-point weights.
     """
 
     def __init__(self, graph: OnnxGraph) -> None:
         self.graph = graph
         self.built = Built()
         self.rows: list[InspectedLayer] = []
-        self.obstacle: StqError | None = None
+        self.float_error: StqError | None = None
         self.batch: int | None = None
         self._values: dict[str, OnnxValue] = {}
         self._constants = {
@@ -136,7 +136,7 @@ class OnnxWalk:
         """Translate every node.
 
         Raises:
-            StqError: one is not on the allow-list. Floating-point weights are not an error here but an `obstacle`.
+            StqError: one is not on the allow-list. Floating-point weights set `float_error` instead.
         """
         for node in self.graph.nodes:
             self.take(node)
@@ -180,7 +180,7 @@ class OnnxWalk:
                 raise damaged_onnx(f"the value {shown(output)} is computed twice")
             if output:
                 self._values[output] = value
-        self.obstacle = self.obstacle or reader.obstacle
+        self.float_error = self.float_error or reader.float_error
         if of_tensors:
             self._list(reader, values, results)
         self._forget(node)
@@ -193,7 +193,7 @@ class OnnxWalk:
             InspectedLayer(
                 reader.name, reader.node.op, inputs, shape, reader.quantizers, reader.parameters, reader.macs,
                 tuple(bits for bits, _ in reader.weights),
-                sum(-(-bits * size // 8) for bits, size in reader.weights), floating=description(reader.obstacle),
+                sum(-(-bits * size // 8) for bits, size in reader.weights), floating=description(reader.float_error),
             )
         )  # fmt: skip
 

@@ -72,14 +72,14 @@ def _packed_bits(integers: npt.NDArray[np.int64]) -> int | None:
 
 
 def weights_of(reader: NodeReader, i: int) -> Weights:
-    """A constant input as weights. Floats are an obstacle, which post-training quantization takes away."""
+    """A constant input as weights. Floats set `float_error`; post-training quantization can take them."""
     found = reader.constant(i)
     reader.parameters += int(np.prod(found.shape))
     if isinstance(found, GridNumbers):
         reader.quantizers["kernel"] = found.quantizer
         return Weights(found, np.zeros(0, np.float32))
     floats = reader.floats(i)
-    reader.obstacle = reader.error("its weights are floating-point numbers without a quantizer", _POST_TRAINING)
+    reader.float_error = reader.error("its weights are floating-point numbers without a quantizer", _POST_TRAINING)
     return Weights(None, floats)
 
 

@@ -59,6 +59,6 @@ class TfliteModel(OpenedModel):
     def parse(self, *, post_training: bool) -> ParsedModel:
         walk = Walk(self.graph, HANDLERS)
         walk.run()
-        if walk.obstacle is not None and not post_training:
-            raise walk.obstacle
+        if walk.float_error is not None and not post_training:
+            raise walk.float_error
         return walk.parsed(self.facts)

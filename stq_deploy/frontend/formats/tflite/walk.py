@@ -65,7 +65,7 @@ class Walk:
     """The nodes so far, and which of them computes each tensor.
 
     Attributes:
-        obstacle: the first operator whose weights or values are floating-point numbers, as an error.
+        float_error: the first operator whose weights or values are floating-point numbers, as an error.
     """
 
     def __init__(self, graph: Graph, handlers: Mapping[str, TfliteHandler]) -> None:
@@ -78,7 +78,7 @@ class Walk:
         self.exact_biases: dict[int, npt.NDArray[np.float64]] = {}
         self.position: dict[int, int] = {}
         self.rows: list[InspectedLayer] = []
-        self.obstacle: StqError | None = None
+        self.float_error: StqError | None = None
 
     def run(self) -> None:
         """Translate all operators.
@@ -138,7 +138,7 @@ class Walk:
                 raise step.error(str(error), "quantize the model again, with a representative data set") from error
         except StqError as error:
             raise replace_where(error, operator) from error
-        self.obstacle = self.obstacle or step.obstacle
+        self.float_error = self.float_error or step.float_error
         self.rows.append(step.row())
 
     def try_to_take(self, operator: TfliteOperator) -> None:
@@ -224,12 +224,12 @@ class OperatorReader:
     """One operator while it is read.
 
     Attributes:
-        obstacle: an error where it has floating-point weights or values.
+        float_error: an error where it has floating-point weights or values.
     """
 
     def __init__(self, walk: Walk, operator: TfliteOperator) -> None:
         self.walk, self.operator, self.layer = walk, operator, operator.name
-        self.obstacle: StqError | None = None
+        self.float_error: StqError | None = None
         self._quantizers: dict[str, str] = {}
         self._parameters = self._macs = self._weight_bytes = 0
         self._bits: list[int] = []
@@ -466,8 +466,8 @@ class OperatorReader:
         return np.broadcast_to(np.array(weights.scale, np.float64), (outputs,)).copy()
 
     def _refuse_floats(self, what: str) -> None:
-        if self.obstacle is None:
-            self.obstacle = self.error(what, POST_TRAINING)
+        if self.float_error is None:
+            self.float_error = self.error(what, POST_TRAINING)
 
     def need_calibration(self) -> None:
         """Its values are floating-point numbers."""
@@ -485,7 +485,7 @@ class OperatorReader:
         shapes = tuple(self.walk.shape(tensor, "an input") for tensor in self._values())
         return InspectedLayer(
             self.layer, self.operator.kind, shapes, self.shape, quantizers, self._parameters, self._macs,
-            tuple(self._bits), self._weight_bytes, floating=description(self.obstacle),
+            tuple(self._bits), self._weight_bytes, floating=description(self.float_error),
         )  # fmt: skip
 
 
