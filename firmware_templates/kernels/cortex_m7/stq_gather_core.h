@@ -58,7 +58,7 @@ static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, co
     } else {
         row = stq_gather_decode_t2(filter, weights, layer->weight_offset, layer->offsets, layer->list);
     }
-    row.start = layer->lane_bytes == 1 ? stq_gather_start(&row, layer->rise, layer->block) : 0;
+    row.start = layer->lane_bytes == 1 ? stq_gather_start(&row, layer->rise) : 0;
     return row;
 }
 
@@ -85,7 +85,7 @@ STQ_INLINE void stq_gather_sum_totals(const stq_gather_layer *layer, int32_t fir
     stq_gather_row row = {all, none, 0, 0, 0};
     stq_word *totals = layer->totals;
 
-    row.start = layer->lane_bytes == 1 ? stq_gather_start(&row, layer->rise, layer->block) : 0;
+    row.start = layer->lane_bytes == 1 ? stq_gather_start(&row, layer->rise) : 0;
     for (int32_t y = 0; y < layer->shape->rows; y++) {
         for (int32_t x = 0; x < layer->shape->columns; x += stq_gather_together(layer)) {
             stq_gather_sum(layer, &row, first_channel, y, x, NULL, totals);

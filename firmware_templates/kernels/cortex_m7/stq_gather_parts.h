@@ -35,14 +35,10 @@ typedef struct {
     int32_t start;        /* set by stq_gather_start; 0 for lanes of halfwords */
 } stq_gather_row;
 
-/*
- * Initial value of the sums of lanes of bytes. Each entry counts `rise`: level + input_offset, less what the lane
- * holds. Each block of minus entries counts -255, because it is added as 255 - its sum.
- */
-static inline int32_t stq_gather_start(const stq_gather_row *row, int32_t rise, int32_t block)
+/* Initial value of the sums of lanes of bytes. Each entry counts `rise`: level + input_offset, less what its lane holds. */
+static inline int32_t stq_gather_start(const stq_gather_row *row, int32_t rise)
 {
-    const int32_t minus_blocks = (row->minus.count + block - 1) / block;
-    return rise * (row->plus.count - row->minus.count) - 255 * minus_blocks;
+    return rise * (row->plus.count - row->minus.count);
 }
 
 /* Where the levels come from: `border` is a pixel of real 0. */
