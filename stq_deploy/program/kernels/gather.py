@@ -146,7 +146,7 @@ class GatherKernels(Weighted[Convolve]):
         else:
             store = 22 * output.elements
         decode = 5 if layer.by_code else 12 if layer.weight_bits == 2 else 22
-        round_once = 200 if self.lane_bytes == 1 else 140
+        round_once = 250 if self.lane_bytes == 1 else 140
         summed = layer.rounds * (14 * entries + 60 * blocks + round_once * output.channels)
         places = layer.table_units // layer.input_shape[2]
         prepared = 250 * places + 12 * self.lane_bytes * layer.table_units + (9_000 if layer.by_code else 1_000)
