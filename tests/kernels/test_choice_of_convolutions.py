@@ -48,6 +48,8 @@ class Layer:
         shape = (self.kernel, self.kernel, self.shape[2], self.outputs)
         signs = rng.choice(np.array([-1, 1], np.int8), shape)
         weights = signs if self.bits == 1 else np.where(rng.random(shape) < self.nonzero, signs, 0).astype(np.int8)
+        if self.bits > 2:
+            weights *= rng.integers(1, 8, shape, np.int8)
         size = (self.kernel, self.kernel)
         before, after = Window.same_padding(self.shape[:2], size, (self.stride, self.stride))
         window = Window(size, (self.stride, self.stride), (1, 1), before, after)
@@ -74,6 +76,8 @@ LAYERS = [
     Layer((9, 9, 5), 4),
     Layer((16, 16, 16), 16, bits=1),
     Layer((8, 8, 32), 16, levels=(-128, 127)),
+    Layer((32, 32, 1), 16, kernel=5, nonzero=0.7, bits=4, levels=(-128, 127)),
+    Layer((16, 16, 16), 16, nonzero=0.5, bits=4),
     Layer((8, 8, 32), 16, even_steps=False),
 ]
 
@@ -136,12 +140,24 @@ def test_a_table_that_takes_too_much_memory_is_not_made() -> None:
     assert functions(Layer((64, 64, 64), 4).work()) == ["stq_convolve_t2_s8"]
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_wider_weights_are_not_gathered(bits: int) -> None:
-    work = Layer((8, 8, 8), 4).work()
+@pytest.mark.parametrize(
+    ("bits", "dtype", "gathered"),
+    [(4, "int8", ["stq_gather16_s4_s8"]), (4, "int16", []), (8, "int8", []), (16, "int8", [])],
+)
+def test_which_wider_weights_are_gathered(bits: int, dtype: str, gathered: list[str]) -> None:
+    work = Layer((8, 8, 8), 4, dtype=dtype).work()
     op = work.op
     wider = Convolve("c", ("x",), "y", (), op.weights, bits, op.requantize, op.window)
-    assert len(functions(Work(wider, work.inputs, work.output))) == 1
+    assert functions(Work(wider, work.inputs, work.output))[1:] == gathered
+
+
+@pytest.mark.parametrize(("channels", "allowed"), [(20, True), (21, False)])
+def test_sums_of_4_bit_weights_must_fit_16_bits(channels: int, allowed: bool) -> None:
+    """20 * 7 * 233 is 32,620; one input more reaches 34,251."""
+    work = Layer((8, 8, channels), 1, kernel=1, nonzero=1.0, bits=4, levels=(0, 233), dtype="int16").work()
+    work.op.weights[:] = 7
+    x = TensorType(work.inputs[0].shape, "int8", -116, 117, 1.0, -116)
+    assert (len(functions(Work(work.op, (x,), work.output))) > 1) is allowed
 
 
 def test_steps_on_no_line_keep_their_form() -> None:

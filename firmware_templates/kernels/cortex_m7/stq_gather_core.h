@@ -52,6 +52,8 @@ static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, co
 
     if (layer->bits == 1) {
         row = stq_gather_decode_b1(filter, weights, layer->weight_offset, layer->offsets, layer->list);
+    } else if (layer->bits == 4) {
+        row = stq_gather_decode_s4(filter, weights, layer->weight_offset, layer->offsets, layer->list);
     } else if (layer->by_code) {
         const stq_word *bases = (const stq_word *)layer->offsets;
         row = stq_gather_decode_codes(filter, weights, bases, layer->codes, step, layer->list);
@@ -72,6 +74,8 @@ STQ_INLINE void stq_gather_sum(const stq_gather_layer *layer, const stq_gather_r
 
     if (layer->lane_bytes == 1) {
         stq_gather_sum8(row, base, layer->block, totals, sums);
+    } else if (layer->bits == 4) {
+        stq_gather_multiply16(row->plus.first, base, sums);
     } else {
         stq_gather_sum16(row, base, totals, sums);
     }

@@ -93,6 +93,16 @@ stq_gather_row stq_gather_decode_b1(const uint32_t *row, int32_t weights, int32_
                                     const stq_offset *offsets, stq_offset *list);
 
 /*
+ * A row of 4-bit weights as a list of words, whose end is 0: the distance from the entry before it, or from offset 0, in
+ * the upper half, and the weight as the lowest byte. Two words more are written.
+ */
+stq_gather_row stq_gather_decode_s4(const uint32_t *row, int32_t weights, int32_t weight_offset,
+                                    const stq_offset *offsets, stq_offset *list);
+
+/* The same as stq_gather_sum16 for such a list. */
+void stq_gather_multiply16(const stq_offset *list, const stq_word *base, stq_word *sums);
+
+/*
  * Sums of 32 lanes of bytes (STQ_GATHER_SUM_WORDS words, a pair in each) or of 16 lanes of halfwords (half as many
  * words, not yet separated). `base` is the unit of the first tap. `totals` are such sums over all weights, for rows that
  * need them. At most `block` entries fit a byte.

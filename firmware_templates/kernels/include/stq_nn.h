@@ -163,8 +163,8 @@ STQ_DECLARE_CONVOLVE(stq_convolve_s8_s16, uint32_t, int16_t);
 STQ_DECLARE_CONVOLVE(stq_convolve_s16_s16, uint32_t, int16_t);
 
 /*
- * 2-D convolution of 1- and 2-bit weights whose zeros cost nothing. The offsets of the weights that count are listed. Each
- * offset names the levels of eight pixels, which are added at once. Weights, padding and groups are as in stq_convolve.
+ * 2-D convolution of 1-, 2- and 4-bit weights whose zeros cost nothing. The offsets of the weights that count are listed.
+ * Each offset names the levels of eight pixels, which are added at once, or multiplied by a 4-bit weight. Weights, padding and groups are as in stq_convolve.
  * The suffixes name the lanes, the weights and the input: gather8_t2_s8 is lanes of bytes, 2-bit weights, int8 levels.
  *
  * The caller guarantees that
@@ -172,7 +172,7 @@ STQ_DECLARE_CONVOLVE(stq_convolve_s16_s16, uint32_t, int16_t);
  *  - with any padding, real 0 is a level in that range;
  *  - the accumulator of every output fits int16;
  *  - the offsets fit, or the kernel refuses: ((kernel height - 1) * dilation + 1) * input channels * row units <= 65536
- *    bytes of a lane (`internal/stq_nn_gather.h`).
+ *    bytes of a lane (`internal/stq_nn_gather.h`); half as many for 4-bit weights.
  *
  * The output may replace the input if the table, stq_gather_table_words in that file, is not smaller than the input.
  *
@@ -194,6 +194,7 @@ STQ_DECLARE_GATHER(stq_gather8_b1_s8, int8_t);
 STQ_DECLARE_GATHER(stq_gather8_t2_s8, int8_t);
 STQ_DECLARE_GATHER(stq_gather16_b1_s8, int8_t);
 STQ_DECLARE_GATHER(stq_gather16_t2_s8, int8_t);
+STQ_DECLARE_GATHER(stq_gather16_s4_s8, int8_t);
 STQ_DECLARE_GATHER(stq_gather16_b1_s16, int16_t);
 STQ_DECLARE_GATHER(stq_gather16_t2_s16, int16_t);
 

@@ -1,10 +1,9 @@
-"""Gather convolutions: ternary and binary weights, of which only those that are not zero cost time."""
+"""Gather convolutions: weights of 1, 2 or 4 bits, of which only those that are not zero cost time."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +21,8 @@ from stq_deploy.program.kernels.spec import C_TYPES, ELEMENT_NAMES, WEIGHT_NAMES
 from stq_deploy.program.kernels.weighted import Weighted
 from stq_deploy.program.kernels.work import Work
 
-INPUT_TYPES = {1: ("int8",), 2: ("int8", "int16")}
-"""Bytes of a lane -> storage types of the levels."""
+WIDTHS = {1: {"int8": (1, 2)}, 2: {"int8": (1, 2, 4), "int16": (1, 2)}}
+"""Bytes of a lane -> storage type of the levels -> bits of a weight."""
 MAXIMUM_SPAN = 31
 """Levels above the lowest up to which lanes of bytes pay: eight of them still add up within a byte."""
 MAXIMUM_SCRATCH = 64 * 1024
@@ -62,7 +61,8 @@ class GatherKernels(Weighted[Convolve]):
                     (str(bits), str(self.lane_bytes), C_TYPES[dtype], STQ_TYPES[dtype]),
                 ),
             )
-            for dtype, bits in product(INPUT_TYPES[self.lane_bytes], (1, 2))
+            for dtype, widths in WIDTHS[self.lane_bytes].items()
+            for bits in widths
         )
 
     def rows(self, op: Convolve) -> npt.NDArray[np.int64]:
@@ -145,9 +145,10 @@ class GatherKernels(Weighted[Convolve]):
             store = 6 * output.elements
         else:
             store = 22 * output.elements
-        decode = 5 if layer.by_code else 12 if layer.weight_bits == 2 else 22
-        round_once = 250 if self.lane_bytes == 1 else 140
-        summed = layer.rounds * (14 * entries + 60 * blocks + round_once * output.channels)
+        decode = 5 if layer.by_code else {1: 22, 2: 12, 4: 18}[layer.weight_bits]
+        round_once = 250 if self.lane_bytes == 1 else 200
+        entry, block, round_once = (20, 0, 150) if layer.weight_bits == 4 else (14, 60, round_once)
+        summed = layer.rounds * (entry * entries + block * blocks + round_once * output.channels)
         places = layer.table_units // layer.input_shape[2]
         prepared = 250 * places + 12 * self.lane_bytes * layer.table_units + (9_000 if layer.by_code else 1_000)
         return summed + store + decode * output.channels * layer.weights + prepared
@@ -158,13 +159,15 @@ class GatherKernels(Weighted[Convolve]):
             "gather": 4_700,
             f"gather, lanes of {self.lane_bytes}": 220,
             f"gather, fill {self.lane_bytes} {kernel.input_types[0]}": 800,
-            f"gather, {kernel.weight_bits}-bit weights": 550 if kernel.weight_bits == 2 else 300,
+            f"gather, {kernel.weight_bits}-bit weights": {1: 300, 2: 550, 4: 320}[kernel.weight_bits],
         }
 
     def _entries(self, work: Work[Convolve]) -> tuple[int, int]:
         """Entries of all lists, and the blocks in which they are summed."""
         rows, x = self.rows(work.op), work.inputs[0]
-        if work.op.weight_bits == 1:
+        if work.op.weight_bits == 4:
+            listed = (rows != 0).sum(axis=1)[None]
+        elif work.op.weight_bits == 1:
             # The rarer weight is listed.
             listed = np.minimum((rows == 1).sum(axis=1), (rows != 1).sum(axis=1))[None]
         else:
@@ -180,7 +183,7 @@ class GatherKernels(Weighted[Convolve]):
         depth, form = context.op.weights.shape[2], self.form(context.work)
         call = convolution_call(self, context, depth, form, group_notes(context))
         share = np.count_nonzero(context.op.weights) / context.op.weights.size
-        notes = (*call.notes, f"{share:.0%} of them not 0") if context.op.weight_bits == 2 else call.notes
+        notes = (*call.notes, f"{share:.0%} of them not 0") if context.op.weight_bits > 1 else call.notes
         return replace(with_levels(call, x), notes=notes)
 
 

@@ -22,6 +22,8 @@ CODE_WORDS = 256 * 4
 """Words of what four 2-bit weights stand for (STQ_GATHER_CODES * STQ_GATHER_CODE_WORDS)."""
 LARGEST_OFFSET = 1 << 16
 """Units of bytes that an offset reaches, less one."""
+LARGEST_DISTANCE = 1 << 15
+"""The same where a list holds distances between offsets, which have a sign."""
 
 Pair = tuple[int, int]
 
@@ -34,7 +36,7 @@ class GatherLayer:
         input_shape, output_shape: (height, width, channels).
         kernel, stride, pad, dilation: of the window; `pad` is above and left.
         group_channels: input channels of a group.
-        weight_bits: 1 or 2.
+        weight_bits: 1, 2 or 4.
         weight_offset: added to a weight to give its field (`program.weights.weight_offset`).
         lane_bytes: 1 or 2.
         input_bytes: bytes of an input level.
@@ -118,7 +120,8 @@ class GatherLayer:
     def offsets_fit(self) -> bool:
         """Whether the offsets of all taps fit a halfword; the kernel refuses others."""
         rows = (self.kernel[0] - 1) * self._steps(0)[1] + 1
-        return rows * self.input_shape[2] * self.row_units * self.lane_bytes <= LARGEST_OFFSET
+        largest = LARGEST_DISTANCE if self.weight_bits == 4 else LARGEST_OFFSET
+        return rows * self.input_shape[2] * self.row_units * self.lane_bytes <= largest
 
     @property
     def by_code(self) -> bool:
@@ -128,7 +131,7 @@ class GatherLayer:
     @property
     def scratch_bytes(self) -> int:
         """Bytes of scratch memory."""
-        largest = 2 if self.weight_bits == 2 and self.weight_offset == 2 else 1
+        largest = 2 if self.weight_bits == 4 or (self.weight_bits == 2 and self.weight_offset == 2) else 1
         words = self.table_bytes // 4 + SUM_WORDS
         words += -(-self.input_shape[2] * self.input_bytes // 4)
         words += -(-(self.weights + READ_AHEAD) // 2) + -(-(largest * self.weights + LIST_SLACK) // 2)

@@ -67,6 +67,8 @@ def gather_weights(case: GatherCase, rng: np.random.Generator) -> Integers:
     shape = (*window.kernel, window.channels // window.groups, window.outputs)
     if window.bits == 1:
         few, many = (-1, 1) if offset else (0, 1)
+    elif window.bits == 4:
+        few, many = -8, 7
     else:
         few, many = -offset, 3 - offset - (offset == 1)
     if case.fill == "plus":
@@ -146,6 +148,7 @@ KINDS = [
     (16, 1, 0, "int16", (-90, 80), 5),
     (16, 2, 1, "int16", (-90, 130), 0),
     (16, 2, 2, "int16", (-25, 25), 10),
+    (16, 4, 8, "int8", (-7, 8), -3),
 ]
 """Lanes, width and offset of the weights, input type, levels, input offset. Real 0 is a level in each."""
 
@@ -166,10 +169,14 @@ def every_kind(windows: list[WindowCase], apart: int = 1) -> list[GatherCase]:
     return cases
 
 
+STEEPEST = {(1, 1): (1, 1), (2, 1): (1, 1), (2, 2): (1, 2), (4, 8): (7, 8)}
+"""Bits and offset of the weights -> magnitudes of the largest and of the smallest weight."""
+
+
 def worst(levels: tuple[int, int], lanes: int, bits: int, weight_offset: int, fill: str, **changed: int) -> GatherCase:
     """As many inputs at the largest level as keep the sum within int16, and one block more than full ones."""
     largest = levels[1] + changed.get("input_offset", 0)
-    steepest = 2 if weight_offset == 2 and fill == "minus" else 1
+    steepest = STEEPEST[bits, weight_offset][fill == "minus"]
     inputs = INT16.max // (largest * steepest)
     window = WindowCase(
         3, 3, inputs, 2, kernel=(1, 1), bits=bits, weight_offset=weight_offset, form="keep_s16", **changed
@@ -190,8 +197,26 @@ WORST = [
         ((0, 127), 8, 2, 1),
         ((0, 127), 16, 2, 1),
         ((0, 127), 16, 1, 1),
+        ((0, 127), 16, 4, 8),
     )
 ]
 """Sums that end just below 2^15, every block of bytes full."""
 
-EVERY_CASE = [*every_kind(HEIGHTS, 4), *every_kind(WIDTHS, 4), *every_kind(WINDOWS, 3), *WORST]
+FIRST_LAYERS = [
+    GatherCase(
+        replace(same(height, width, channels, 5, kernel, stride), bits=4, weight_offset=8, form=form),
+        lanes=16,
+        levels=(-128, 127),
+    )
+    for height, width, channels, kernel, stride, form in (
+        (32, 32, 1, 5, 1, "packed"),
+        (17, 9, 1, 5, 1, "threshold"),
+        (28, 28, 1, 3, 2, "packed"),
+        (12, 20, 3, 3, 1, "multiplier"),
+    )
+]
+"""First layers: 4-bit weights on pixels of 8 bits."""
+
+EVERY_CASE = [
+    *every_kind(HEIGHTS, 4), *every_kind(WIDTHS, 4), *every_kind(WINDOWS, 3), *WORST, *FIRST_LAYERS,
+]  # fmt: skip

@@ -51,7 +51,7 @@ static inline int stq_gather_valid(const stq_context *ctx, const stq_gather_para
     }
     const stq_gather_shape shape = stq_gather_shape_of(&params->window, input_dims, filter_dims, output_dims);
     const int32_t input_bytes = input_type == STQ_S8 ? 1 : 2;
-    return stq_gather_offsets_fit(&shape, filter_dims, lane_bytes) &&
+    return stq_gather_offsets_fit(&shape, filter_dims, bits, lane_bytes) &&
            stq_scratch_valid(ctx, stq_gather_buffer_size(params, input_dims, filter_dims, output_dims, bits, lane_bytes,
                                                          input_bytes));
 }

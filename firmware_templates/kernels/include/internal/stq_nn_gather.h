@@ -124,7 +124,7 @@ static inline stq_gather_parts stq_gather_parts_of(const stq_gather_shape *s, co
                                                    int32_t input_bytes)
 {
     const int32_t weights = filter_dims->h * filter_dims->w * filter_dims->c;
-    const int32_t largest = bits == 2 && window->weight_offset == 2 ? 2 : 1;
+    const int32_t largest = bits == 4 || (bits == 2 && window->weight_offset == 2) ? 2 : 1;
     const int32_t by_code = stq_gather_by_code(bits, window->weight_offset, filter_dims->c);
     const int32_t together = STQ_GATHER_WORDS / (2 * lane_bytes);
     const int32_t rounds = s->rows * ((s->columns + together - 1) / together);
@@ -148,11 +148,12 @@ static inline int32_t stq_gather_buffer_size(const stq_gather_params *params, co
     return 4 * stq_gather_parts_of(&shape, &params->window, filter_dims, bits, lane_bytes, input_bytes).words;
 }
 
-/* Whether the offsets of all taps, in steps of 8 bytes, fit a halfword. */
-static inline int stq_gather_offsets_fit(const stq_gather_shape *s, const stq_dims *filter_dims, int32_t lane_bytes)
+/* Whether the offsets of all taps, in steps of 8 bytes, fit a halfword; so does the distance of any two for 4 bits. */
+static inline int stq_gather_offsets_fit(const stq_gather_shape *s, const stq_dims *filter_dims, int32_t bits,
+                                         int32_t lane_bytes)
 {
     const int32_t rows = (filter_dims->h - 1) * s->dilation_h + 1;
-    return rows * s->input.c * s->row_units * lane_bytes <= 65536;
+    return rows * s->input.c * s->row_units * lane_bytes <= (bits == 4 ? 32768 : 65536);
 }
 
 #endif /* STQ_NN_GATHER_H */
