@@ -21,7 +21,7 @@ from stq_deploy.program.kernels.spec import C_TYPES, ELEMENT_NAMES, WEIGHT_NAMES
 from stq_deploy.program.kernels.weighted import Weighted
 from stq_deploy.program.kernels.work import Work
 
-WIDTHS = {1: {"int8": (1, 2)}, 2: {"int8": (1, 2, 4), "int16": (1, 2)}}
+WIDTHS: dict[int, dict[str, tuple[int, ...]]] = {1: {"int8": (1, 2)}, 2: {"int8": (1, 2, 4), "int16": (1, 2)}}
 """Bytes of a lane -> storage type of the levels -> bits of a weight."""
 MAXIMUM_SPAN = 31
 """Levels above the lowest up to which lanes of bytes pay: eight of them still add up within a byte."""
