@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Gather convolutions of 4-bit weights: each entry of a list has a weight, and multiplies halfwords.
+ * Gather convolutions of 4-bit weights. Each entry of a list has a weight, which multiplies lanes of halfwords.
  *
- * One multiplication of a word is two products: see stq_gather_parts.h about lanes of halfwords.
+ * One multiplication of a word is two products: stq_gather_parts.h describes the lanes.
  */
 #include "stq_gather_parts.h"
 

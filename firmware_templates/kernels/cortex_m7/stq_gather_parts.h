@@ -93,8 +93,8 @@ stq_gather_row stq_gather_decode_b1(const uint32_t *row, int32_t weights, int32_
                                     const stq_offset *offsets, stq_offset *list);
 
 /*
- * A row of 4-bit weights as a list of words, whose end is 0: the distance from the entry before it, or from offset 0, in
- * the upper half, and the weight as the lowest byte. Two words more are written.
+ * A row of 4-bit weights as a list of words. The upper half is the distance from the entry before it, or from offset 0.
+ * The lowest byte is the weight. Two words of 0 end the list.
  */
 stq_gather_row stq_gather_decode_s4(const uint32_t *row, int32_t weights, int32_t weight_offset,
                                     const stq_offset *offsets, stq_offset *list);

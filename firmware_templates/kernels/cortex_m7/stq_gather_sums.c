@@ -8,8 +8,8 @@
 /*
  * A list to add to the sums of a round.
  *
- * The words of `block` entries at a time are added. Lanes of bytes are then spread to the sums, two words from each;
- * lanes of halfwords are added to half as many sums as they are.
+ * The words of `block` entries at a time are added. Lanes of bytes are then spread to the sums, two words from each.
+ * Lanes of halfwords are added to half as many sums as they are.
  */
 typedef struct {
     const stq_offset *list;
@@ -336,8 +336,8 @@ static void stq_add_list(const stq_list_sum *task)
 #endif
 
 /*
- * start + sum of plus - sum of minus, in `words` words of sums. Nothing is subtracted: minus entries are added to -1 -
- * start, and -1 less that is the complement of every bit, for lanes as well as for whole numbers.
+ * start + sum of plus - sum of minus, in `words` words of sums. Nothing is subtracted. Minus entries are added to
+ * -1 - start, which the complement of every bit then takes from -1. This holds for lanes as well as for whole numbers.
  */
 STQ_INLINE void stq_add_lists(const stq_gather_row *row, const stq_word *base, int32_t block, int32_t halfwords,
                               uint32_t start, int32_t words, stq_word *sums)

@@ -172,7 +172,7 @@ STQ_DECLARE_CONVOLVE(stq_convolve_s16_s16, uint32_t, int16_t);
  *  - with any padding, real 0 is a level in that range;
  *  - the accumulator of every output fits int16;
  *  - the offsets fit, or the kernel refuses: ((kernel height - 1) * dilation + 1) * input channels * row units <= 65536
- *    bytes of a lane (`internal/stq_nn_gather.h`); half as many for 4-bit weights.
+ *    bytes of a lane (`internal/stq_nn_gather.h`). For 4-bit weights they fit half of it.
  *
  * The output may replace the input if the table, stq_gather_table_words in that file, is not smaller than the input.
  *
