@@ -68,11 +68,15 @@ class KeptReader:
         """The answer to a file's content, as `stq_deploy.sandbox` gives it."""
         try:
             seen, answer = self._exchange(self._process, extractor, content)
-        except (OSError, struct.error):
+        except (BrokenPipeError, struct.error):
             self.stop()
             self.asked_again += 1
             self._process = self._started()
             return self._true_reader.ask(content, extractor)
+        except BaseException:  # a signal between question and answer
+            self.stop()
+            self._process = self._started()
+            raise
         if seen:
             self.executed.append(seen.decode())
         return answer
@@ -141,9 +145,9 @@ def main(modules: list[str]) -> None:
             answer = b""
         else:
             limit_time(len(content))
+            signal.alarm(0)  # a fuzzer that yields to all others may wait long; processor time stays limited
             answer = answer_to(extractors[module], content)
             signal.setitimer(signal.ITIMER_PROF, 0)
-            signal.alarm(0)
         happened = "\n".join(seen).encode() if watching else b""
         seen.clear()
         for part in (happened, answer):

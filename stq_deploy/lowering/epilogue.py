@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stq_deploy.frontend.quantizers import Quantizer
+from stq_deploy.lowering.even_steps import even_steps
 from stq_deploy.lowering.stages import Affine, Curved, Leaky, Monotone, Stage, run_stage
 from stq_deploy.lowering.step_function import (
     ALWAYS,
@@ -26,6 +27,9 @@ from stq_deploy.lowering.step_function import (
 )
 
 Integers = npt.NDArray[np.int64]
+
+_BEYOND = 1 << 62
+"""Above every accumulator."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,21 @@ class Thresholds:
         return np.where(falling, -self.high, self.low), np.where(falling, -self.low, self.high)
 
 
+@dataclass(frozen=True, eq=False)
+class _Firsts:
+    """The smallest integers of `sign * acc` that reach the levels, within those that any accumulator can be."""
+
+    falling: bool
+    integers: Integers
+
+    @classmethod
+    def of(cls, falling: bool, firsts: list[int | bool]) -> _Firsts:
+        """From the integers, or for each whether every accumulator reaches the level."""
+        ends = {True: -_BEYOND, False: _BEYOND}
+        numbers = (ends[v] if isinstance(v, bool) else min(max(v, -_BEYOND), _BEYOND) for v in firsts)
+        return cls(falling, np.fromiter(numbers, np.int64, len(firsts)))
+
+
 @dataclass(frozen=True)
 class Epilogue:
     """Stages, then the quantizer of an activation."""
@@ -109,21 +128,28 @@ class Epilogue:
         reaches."""
         sign = np.ones(len(low), np.int64)
         first = np.empty((len(low), self.steps.maximum - self.steps.minimum), np.int64)
-        known: dict[tuple[tuple[Fraction, Fraction], ...], tuple[bool, list[int | bool]]] = {}
+        known: dict[tuple[tuple[Fraction, Fraction], ...], _Firsts] = {}
         for c in range(len(low)):
             key = tuple(stage.at(c) for stage in self.stages if isinstance(stage, Affine))
             if key not in known:  # channels often share their scale
-                known[key] = self._linear_firsts(c) or _first_integers(self.conditions(c))
-            falling, firsts = known[key]
-            sign[c] = -1 if falling else 1
-            least, most = (int(-high[c]), int(-low[c])) if falling else (int(low[c]), int(high[c]))
-            reached = [(least if v else most + 1) if isinstance(v, bool) else v for v in firsts]
-            first[c] = np.clip(np.array(reached, object), least, most + 1).astype(np.int64)
+                known[key] = _Firsts.of(*(self._linear_firsts(c) or self._even_firsts(c) or self._any_firsts(c)))
+            found = known[key]
+            sign[c] = -1 if found.falling else 1
+            least, most = (int(-high[c]), int(-low[c])) if found.falling else (int(low[c]), int(high[c]))
+            first[c] = np.clip(found.integers, least, most + 1)
         bottom, top = np.where(sign < 0, -high, low), np.where(sign < 0, -low, high)
         always = int((first <= bottom[:, None]).all(axis=0).sum())
         ever = int((first <= top[:, None]).any(axis=0).sum())
         minimum = self.steps.minimum + self.steps.zero_point + always
         return Thresholds(sign, first[:, always:ever], bottom, top, minimum, self._slope(len(low)))
+
+    def _even_firsts(self, channel: int) -> tuple[bool, list[int | bool]] | None:
+        """`_first_integers` of all conditions by arithmetic, for evenly spaced boundaries."""
+        found = even_steps(self.steps, self.stages, channel)
+        return None if found is None else (found.falling, found.first_integers())
+
+    def _any_firsts(self, channel: int) -> tuple[bool, list[int | bool]]:
+        return _first_integers(self.conditions(channel))
 
     def _linear_firsts(self, channel: int) -> tuple[bool, list[int | bool]] | None:
         """`_first_integers` of all conditions by arithmetic, for a linear quantizer of a scaled and clipped value.

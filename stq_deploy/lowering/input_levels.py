@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,9 @@ from stq_deploy.frontend import source as s
 from stq_deploy.frontend.errors import shown
 from stq_deploy.frontend.quantizers import Quantizer
 from stq_deploy.lowering.epilogue import Condition, Epilogue
+from stq_deploy.lowering.even_steps import even_steps
 from stq_deploy.lowering.input_paths import ElementStage, Way, describe_raw, find_ways
-from stq_deploy.lowering.stages import Affine, Clip, chain
+from stq_deploy.lowering.stages import Affine, Clip, Stage, chain
 from stq_deploy.lowering.step_function import StepFunction, is_linear, step_function
 from stq_deploy.network import TensorType
 from stq_deploy.network.input_format import InputRounding, LinearRounding, ThresholdRounding
@@ -66,6 +68,10 @@ class QuantizedInput:
     layer: str
 
 
+_FOUND: WeakKeyDictionary[s.SourceGraph, tuple[tuple[tuple[int, ...], ...], QuantizedInput | str]] = WeakKeyDictionary()
+"""The last answer about a graph: several steps ask, and it may hold a million thresholds."""
+
+
 def find_input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Sequence[int]) -> QuantizedInput | str:
     """The input's levels; or, where a layer reads its values unquantized, that layer and the reason.
 
@@ -73,6 +79,13 @@ def find_input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Seque
         live: the nodes that the outputs depend on.
         outputs: nodes whose values the model returns.
     """
+    key = (tuple(live), tuple(outputs))
+    if source not in _FOUND or _FOUND[source][0] != key:
+        _FOUND[source] = (key, _input_levels(source, live, outputs))
+    return _FOUND[source][1]
+
+
+def _input_levels(source: s.SourceGraph, live: Sequence[int], outputs: Sequence[int]) -> QuantizedInput | str:
     ways = find_ways(source, live, outputs)
     if ways.raw:
         return describe_raw(ways.raw)
@@ -192,14 +205,20 @@ class _End:
             raise ValueError(
                 f"layer {shown(self.layer)} has {count + 1:,} levels for each of {len(self.rows):,} channels"
             )
-        thresholds = np.empty((len(self.rows), count), np.float32)
-        signs = np.ones(len(self.rows), np.int8)
-        for k, stages in enumerate(self.rows):
-            conditions = Epilogue(stages, self.quantizer).conditions(0)
-            falling = any(c.falling for c in conditions if c.boundary.value is not None)
-            signs[k] = -1 if falling else 1
-            thresholds[k] = [_first_float32(condition, falling) for condition in conditions]
-        return ThresholdRounding(thresholds, signs)
+        found = {stages: self._row(stages) for stages in dict.fromkeys(self.rows)}  # many elements share a function
+        signs = np.array([found[stages][0] for stages in self.rows], np.int8)
+        return ThresholdRounding(np.array([found[stages][1] for stages in self.rows]).reshape(-1, count), signs)
+
+    def _row(self, stages: tuple[Stage, ...]) -> tuple[int, npt.NDArray[np.float32]]:
+        """(sign, thresholds) of an element with these stages before the quantizer."""
+        even = even_steps(self.steps, stages, 0)
+        if even is not None:
+            return -1 if even.falling else 1, even.first_float32()
+        conditions = Epilogue(stages, self.quantizer).conditions(0)
+        falling = any(c.falling for c in conditions if c.boundary.value is not None)
+        with np.errstate(over="ignore"):  # beyond the largest number lies infinity
+            numbers = [_first_float32(condition, falling) for condition in conditions]
+        return -1 if falling else 1, np.array(numbers, np.float32)
 
 
 _SAME = Affine((Fraction(1),), (Fraction(0),))

@@ -69,6 +69,7 @@ class StepFunction:
             activation's `alpha`.
         boundary: the boundary of a level in minimum + 1 .. maximum; they ascend.
         half_up: whether a number half-way between two levels is rounded to the upper one, not to the even one.
+        line: (a, b) where every boundary is exact and lies at `a + b * level`; else None.
     """
 
     minimum: int
@@ -77,6 +78,7 @@ class StepFunction:
     spacing: Fraction
     boundary: Callable[[int], LevelBoundary]
     half_up: bool = False
+    line: tuple[Fraction, Fraction] | None = None
 
     def reaches(self, level: int) -> bool:
         """Whether a number half-way below `level` is rounded to it."""
@@ -90,6 +92,11 @@ class StepFunction:
     def boundaries(self) -> tuple[LevelBoundary, ...]:
         """One per level except the lowest; computed on demand, as there may be 65,535."""
         return tuple(self.boundary(level) for level in range(self.minimum + 1, self.maximum + 1))
+
+    @cached_property
+    def inclusive(self) -> tuple[bool, ...]:
+        """`inclusive` of each of `boundaries`."""
+        return tuple(boundary.inclusive for boundary in self.boundaries)
 
     @property
     def zero_point(self) -> int:
@@ -158,7 +165,8 @@ def rounded(
         found = LevelBoundary(at, True) if origin is None else origin(at)
         return LevelBoundary(found.value, _reached_at_tie(level), found.exact)
 
-    return StepFunction(low, high, step, step, boundary)
+    line = (-step * _HALF, step) if origin is None else None
+    return StepFunction(low, high, step, step, boundary, line=line)
 
 
 def _tie(level: int) -> Fraction:
@@ -202,7 +210,7 @@ def _relu(quantizer: Quantizer) -> StepFunction:
         # QKeras rounds slope * v / step below zero.
         return LevelBoundary(_tie(level) * (step if level > 0 else step / slope), _reached_at_tie(level))
 
-    return StepFunction(int(low), high, step, step, boundary)
+    return StepFunction(int(low), high, step, step, boundary, line=None if slope else (-step * _HALF, step))
 
 
 def _shallow_relu(quantizer: Quantizer, slope: Fraction, step: Fraction, high: int, parts: int) -> StepFunction:
@@ -235,7 +243,7 @@ def _bits(quantizer: Quantizer) -> StepFunction:
         return _sign(-1, _alpha(quantizer))
     low, high, step = _signed_levels(quantizer)
     steps = rounded(low, high, step)
-    return StepFunction(low, high, step * _alpha(quantizer), step, steps.boundary)
+    return StepFunction(low, high, step * _alpha(quantizer), step, steps.boundary, line=steps.line)
 
 
 def _linear(quantizer: Quantizer) -> StepFunction:
@@ -283,8 +291,9 @@ def _affine(quantizer: Quantizer) -> StepFunction:
     low, high, scale = quantizer.integer("low"), quantizer.integer("high"), Fraction(str(quantizer.parameters["scale"]))
     # Half is rounded up, as by an offset and a shift; half to even would need thresholds where scales have few bits.
     return StepFunction(
-        low, high, scale, scale, lambda level: LevelBoundary((level - _HALF) * scale, True), half_up=True
-    )
+        low, high, scale, scale, lambda level: LevelBoundary((level - _HALF) * scale, True), half_up=True,
+        line=(-scale * _HALF, scale),
+    )  # fmt: skip
 
 
 def _grid(quantizer: Quantizer) -> StepFunction:
@@ -300,7 +309,9 @@ def _grid(quantizer: Quantizer) -> StepFunction:
         assert first is not None
         return LevelBoundary(_tie(first) * scale / parts, _reached_at_tie(first))
 
-    return StepFunction(low, high, scale, scale, boundary)
+    first = {"half_even": -_HALF, "half_up": -_HALF, "half_down": -_HALF, "floor": Fraction(0), "ceil": Fraction(-1)}
+    line = (first[rounding] * scale, scale) if parts == 1 and rounding in first else None
+    return StepFunction(low, high, scale, scale, boundary, line=line)
 
 
 def _rounding_boundary(rounding: str, odd: bool, level: int) -> tuple[Fraction, bool]:
