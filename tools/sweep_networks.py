@@ -63,6 +63,7 @@ def run_batch(start: int, count: int, sweep_seed: int, emulated_every: int, boar
             return
         counts.update(f"op {kind}" for kind in set(outcome.kinds))
         counts.update(f"executor {name}" for name in outcome.executors)
+        counts.update(f"format {name}" for name in outcome.formats)
         counts["mismatches"] += len(outcome.mismatches)
         if outcome.float_differences is not None:
             counts["compared with float32 where that is exact"] += 1
@@ -123,6 +124,7 @@ def summary(options: argparse.Namespace, batches: dict[int, dict[str, Any]]) -> 
         "compared_with_float32": counts["compared with float32 where that is exact"],
         "float32_differences": counts["float32 differences where it is exact"],
         "executors": group("executor"),
+        "formats": group("format"),
         "layers": group("layer"),
         "quantizers": group("quantizer"),
         "ops": group("op"),
@@ -136,7 +138,7 @@ def show(found: dict[str, Any]) -> None:
         print(f"{key.replace('_', ' '):28} {found[key]:>7,}")
     compared, differing = found["compared_with_float32"], found["float32_differences"]
     print(f"{'float32 differences':28} {differing:>7,} in {compared:,} networks that float32 computes exactly")
-    for title in ("executors", "layers", "quantizers", "ops", "refusals"):
+    for title in ("executors", "formats", "layers", "quantizers", "ops", "refusals"):
         print(f"\n{title}")
         for name, count in found[title].items():
             print(f"  {name:60} {count:>7,}")

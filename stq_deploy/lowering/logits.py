@@ -19,6 +19,7 @@ from stq_deploy.network.requantize import MultiplierRequantize, of_channels
 Integers = npt.NDArray[np.int64]
 
 _INT32 = 2**31
+_LARGEST_SCALE = 2**30
 _SAMPLES = 64  # accumulators of a channel that the float64 evaluation checks, including the ends
 
 
@@ -55,10 +56,12 @@ def certify_logits(
     )
     steepest = max(abs(f) for f, _ in pairs) * Fraction(2) ** (32 - left)
     bound = max(largest / 2**29, steepest / (_INT32 - 1), Fraction(1, 2**60))
+    if bound > _LARGEST_SCALE:  # it may be beyond floating point
+        raise ValueError("the logits are too large for fixed point")
     exponent = math.ceil(math.log2(bound))
     scale = Fraction(2) ** exponent
     scale = scale * 2 if scale < bound else scale
-    if scale > 2**30:
+    if scale > _LARGEST_SCALE:
         raise ValueError("the logits are too large for fixed point")
     multiplier = np.array([round(f / scale * Fraction(2) ** (32 - left)) for f, _ in pairs], np.int64)
     # >> rounds down; half a step more makes that rounding to nearest.

@@ -128,7 +128,16 @@ class Pipeline:
         return self.plan(self.rewrite(self.load(model)).network)
 
     def _after(self, step: Step[_Before, _After], value: _Before) -> _After:
-        result = step.apply(value, Asked(self.conversion, self.rewrites, self.progress, self.kernels, self.optimize))
+        try:
+            result = step.apply(
+                value, Asked(self.conversion, self.rewrites, self.progress, self.kernels, self.optimize)
+            )
+        except RecursionError as error:  # no network that is trained has so long a chain; a file may state one
+            raise StqError(
+                "too many operations follow one another",
+                cause=f"the step {step.name} takes hundreds of them together: no weights or quantizers divide them",
+                next="put a quantizer after each layer, and drop operations that change nothing",
+            ) from error
         self.watch.seen(step.name, result)
         return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.executors.numpy_executor import NumpyExecutor
 from stq_deploy.executors.open_executor import open_executor
 from stq_deploy.network import Network
+from stq_deploy.network.reference import run_outputs
 from stq_deploy.pipeline import Conversion, PostTraining, load_any
 from stq_deploy.program import OPTIMIZATIONS, plan_network
+from tests.helpers.sweep.keras_3_writer import NoCounterpartError, write_keras_3
 from tests.helpers.sweep.random_models import Recipe
 
 SAMPLES = 4
@@ -41,6 +44,7 @@ class Outcome:
         kinds: op kinds of the integer network.
         executors: who ran it, beside NumPy.
         mismatches: (executor, layer) whose bytes differ.
+        formats: other formats in which the model was written and read, with the same network as a result.
         float_differences: activations that differ from QKeras's, where float32 is exact; None where it is not.
     """
 
@@ -48,18 +52,20 @@ class Outcome:
     kinds: list[str] = field(default_factory=list)
     executors: tuple[str, ...] = ()
     mismatches: list[tuple[str, str]] = field(default_factory=list)
+    formats: tuple[str, ...] = ()
     float_differences: int | None = None
 
 
 def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) -> Outcome:
-    """Save with Keras, import, convert, run everywhere and compare.
+    """Save with Keras, import, convert, run everywhere and compare; also as a file of another format.
 
     Raises:
         StqError: refused for another reason than `LIMITS`, or an executor failed (a sanitizer's finding, say).
     """
     path = recipe.save(folder / "model.h5")
+    conversion = Conversion(post_training=PostTraining(calibration(recipe))) if recipe.plain else None
     try:
-        network = load_any(path, Conversion(post_training=PostTraining(calibration(recipe))) if recipe.plain else None)
+        network = load_any(path, conversion)
     except StqError as error:
         if not any(limit in error.what for limit in LIMITS):
             raise
@@ -71,12 +77,26 @@ def check_model(recipe: Recipe, folder: Path, executors: Sequence[str] = LOCAL) 
         with NumpyExecutor(program) as reference, open_executor(name, program) as executor:
             found = compare_layers(reference, [executor], levels)
             outcome.mismatches += [(d.executor, d.name) for d in found.differences]
+    for name, file in other_formats(recipe, folder).items():
+        found_logits = run_outputs(load_any(file, conversion), levels)
+        outcome.formats += (name,)
+        pairs = zip(found_logits, run_outputs(network, levels), strict=True)
+        outcome.mismatches += [(name, "logits")] * (not all(np.array_equal(a, b) for a, b in pairs))
     certificates = [c for name, c in network.metadata.certificates.items() if name not in network.outputs]
     if recipe.exact and all(certificate.exact for certificate in certificates):
         inputs = Inputs(network.input_format.values(levels), levels, 0)
         compared = compare_with_float(FloatModel(path), network, inputs)
         outcome.float_differences = sum(layer.differing for layer in compared.layers)
     return outcome
+
+
+def other_formats(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """The model in the formats that can hold it: name -> file."""
+    archive = recipe.save(folder / "model.keras")
+    files = {"Keras 2 (.keras)": archive}
+    with suppress(NoCounterpartError):
+        files["Keras 3 (.keras)"] = write_keras_3(archive, folder / "keras_3.keras")
+    return files
 
 
 def calibration(recipe: Recipe) -> SampleSet:
