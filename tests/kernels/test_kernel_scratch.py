@@ -25,8 +25,9 @@ BLOCKED = ("average_pool", "rescale", "add", "maximum", "minimum", "multiply")
 def test_weighted_kernels(library: KernelLibrary, bits: int, dtype: str) -> None:
     for kernel, channels, outputs in itertools.product([(1, 1), (3, 3), (5, 4)], SIZES, [1, 2, 7, 128]):
         name = arguments.kernel_name("convolve", bits, dtype) + "_get_buffer_size"
-        compiled = library.call(name, arguments.dims(*kernel, channels), arguments.dims(9, 9, outputs))
-        assert compiled == convolve_scratch(*kernel, channels, bits, outputs)
+        for height in (1, 5, 7, 8, 9):
+            compiled = library.call(name, arguments.dims(*kernel, channels), arguments.dims(height, 9, outputs))
+            assert compiled == convolve_scratch(*kernel, channels, bits, height, outputs)
         name = arguments.kernel_name("depthwise_convolve", bits, dtype) + "_get_buffer_size"
         compiled = library.call(name, arguments.dims(*kernel, channels), arguments.dims(9, 9, channels))
         assert compiled == depthwise_convolve_scratch(*kernel)

@@ -22,21 +22,14 @@ typedef struct {
     int32_t x;
 } stq_position;
 
-/* The pixel behind `at` in an image of `width` columns. */
-static inline stq_position stq_next_position(stq_position at, int32_t width)
-{
-    const stq_position next = {at.x + 1 < width ? at.y : at.y + 1, at.x + 1 < width ? at.x + 1 : 0};
-    return next;
-}
-
 /*
- * The windows of `pixels` output pixels, 1 or 2, from `at` on, as interleaved columns; taps outside the image are zero.
- * `width` is that of the output.
+ * Rows of the windows of two output pixels, at `at` and `step` farther, as interleaved columns; taps outside the image
+ * are zero. The first `filter_dims->h` rows are those of the two windows, and more rows follow below these.
  */
-void stq_gather_windows_s8(const stq_convolve_input *in, stq_position at, int32_t pixels, int32_t width,
-                           stq_word *columns);
-void stq_gather_windows_s16(const stq_convolve_input *in, stq_position at, int32_t pixels, int32_t width,
-                            stq_word *columns);
+void stq_gather_strip_s8(const stq_convolve_input *in, stq_position at, stq_position step, int32_t rows,
+                         stq_word *columns);
+void stq_gather_strip_s16(const stq_convolve_input *in, stq_position at, stq_position step, int32_t rows,
+                          stq_word *columns);
 
 /* Initial accumulators of two interleaved columns, as int32. */
 stq_two_words stq_initial_sums(const stq_word *columns, int32_t pairs, int32_t weight_offset);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The windows of one or two output pixels of a convolution as columns, for either type of input. */
+/* Rows of the windows of two output pixels of a convolution as columns, for either type of input. */
 #include "stq_convolve_parts.h"
 #include "stq_nn_columns.h"
 #include "internal/stq_nn_elements.h"
@@ -9,8 +9,22 @@ STQ_INLINE int32_t stq_clamp(int32_t value, int32_t low, int32_t high)
     return value < low ? low : value > high ? high : value;
 }
 
+/* stq_column_widen for one of two columns, in a copy for each type, since it is long. */
+static STQ_NOINLINE void stq_widen_s8(stq_word *column, int32_t first, const void *levels, int32_t count,
+                                      uint32_t offsets)
+{
+    stq_column_widen(column, 2, first, levels, STQ_S8, count, offsets);
+}
+
+static STQ_NOINLINE void stq_widen_s16(stq_word *column, int32_t first, const void *levels, int32_t count,
+                                       uint32_t offsets)
+{
+    stq_column_widen(column, 2, first, levels, STQ_S16, count, offsets);
+}
+
 /* `type` is a constant in both callers. */
-STQ_INLINE void stq_gather_window(const stq_convolve_input *in, stq_type type, stq_position at, stq_word *column)
+STQ_INLINE void stq_gather_rows(const stq_convolve_input *in, stq_type type, stq_position at, int32_t rows,
+                                stq_word *column)
 {
     const stq_conv_params *params = in->params;
     const int32_t channels = in->input_dims->c;
@@ -31,7 +45,7 @@ STQ_INLINE void stq_gather_window(const stq_convolve_input *in, stq_type type, s
         int32_t level = (y * width + x + first) * channels;
         int32_t element = kx * depth;
 
-        for (int32_t ky = in->filter_dims->h; ky > 0; ky--) {
+        for (int32_t left = rows; left > 0; left--) {
             if (y < 0 || y >= in->input_dims->h) {
                 stq_column_zero(column, 2, element, taps * depth);
             } else {
@@ -39,7 +53,11 @@ STQ_INLINE void stq_gather_window(const stq_convolve_input *in, stq_type type, s
                     stq_column_zero(column, 2, element, before);
                 }
                 const void *levels = stq_level_address(in->input, type, level);
-                stq_column_widen(column, 2, element + before, levels, type, visible, offsets);
+                if (type == STQ_S8) {
+                    stq_widen_s8(column, element + before, levels, visible, offsets);
+                } else {
+                    stq_widen_s16(column, element + before, levels, visible, offsets);
+                }
                 if (after > 0) {
                     stq_column_zero(column, 2, element + before + visible, after);
                 }
@@ -52,10 +70,11 @@ STQ_INLINE void stq_gather_window(const stq_convolve_input *in, stq_type type, s
 }
 
 /*
- * The windows of `at` and of the pixel behind it in the same row, where both lie inside the image and overlap. `depth`
- * is a multiple of four. A level that both windows hold is widened once.
+ * Rows of the windows of `at` and of the pixel behind it in the same row, where both lie between the left and right
+ * edge of the image and overlap. `depth` is a multiple of four. A level that both windows hold is widened once.
  */
-static STQ_NOINLINE void stq_gather_overlapping(const stq_convolve_input *in, stq_position at, stq_word *columns)
+static STQ_NOINLINE void stq_gather_overlapping(const stq_convolve_input *in, stq_position at, int32_t rows,
+                                                stq_word *columns)
 {
     const stq_conv_params *params = in->params;
     const int32_t channels = in->input_dims->c;
@@ -64,17 +83,22 @@ static STQ_NOINLINE void stq_gather_overlapping(const stq_convolve_input *in, st
     const int32_t y = at.y * params->stride_h - params->pad_top;
     const int32_t x = at.x * params->stride_w - params->pad_left;
     const int32_t step = params->stride_w * channels;
-    const int32_t shared = in->filter_dims->w * channels - step;
-    const void *levels = stq_level_address(in->input, STQ_S8, (y * in->input_dims->w + x) * channels);
+    const int32_t pitch = in->filter_dims->w * channels; // words of a row, since there are two columns of pairs
+    const int32_t shared = pitch - step;
+    const int32_t first = (int32_t)stq_opaque(0); // a constant would make gcc copy the function that takes it
+    const int32_t top = stq_clamp(-y, 0, rows);
+    const int32_t bottom = stq_clamp(in->input_dims->h - y, top, rows);
+    const int8_t *levels = (const int8_t *)in->input + ((y + top) * in->input_dims->w + x) * channels;
 
-    for (int32_t ky = in->filter_dims->h; ky > 0; ky--) {
-        stq_column_widen(columns, 2, 0, levels, STQ_S8, step, offsets);
-        stq_column_widen_twice(columns + step, columns + 1, stq_level_address(levels, STQ_S8, step), STQ_S8, shared,
-                               offsets);
-        stq_column_widen(columns + shared + 1, 2, 0, stq_level_address(levels, STQ_S8, step + shared), STQ_S8, step,
-                         offsets);
-        levels = stq_level_address(levels, STQ_S8, in->input_dims->w * channels);
-        columns += shared + step;
+    stq_column_zero(columns, 1, 0, 2 * top * pitch);
+    stq_column_zero(columns + bottom * pitch, 1, 0, 2 * (rows - bottom) * pitch);
+    columns += top * pitch;
+    for (int32_t row = top; row < bottom; row++) {
+        stq_widen_s8(columns, first, levels, step, offsets);
+        stq_column_widen_twice(columns + step, columns + 1, levels + step, STQ_S8, shared, offsets);
+        stq_widen_s8(columns + shared + 1, first, levels + pitch, step, offsets);
+        levels += in->input_dims->w * channels;
+        columns += pitch;
     }
 }
 
@@ -82,42 +106,38 @@ static STQ_NOINLINE void stq_gather_overlapping(const stq_convolve_input *in, st
 static int stq_windows_overlap(const stq_convolve_input *in, stq_position at)
 {
     const stq_conv_params *params = in->params;
-    const int32_t y = at.y * params->stride_h - params->pad_top;
     const int32_t x = at.x * params->stride_w - params->pad_left;
 
     return params->dilation_h == 1 && in->stretch == in->filter_dims->w && in->filter_dims->w > params->stride_w &&
-           in->filter_dims->c % 4 == 0 && x >= 0 && x + params->stride_w + in->filter_dims->w <= in->input_dims->w &&
-           y >= 0 && y + in->filter_dims->h <= in->input_dims->h;
+           in->filter_dims->c % 4 == 0 && x >= 0 && x + params->stride_w + in->filter_dims->w <= in->input_dims->w;
 }
 
-static STQ_NOINLINE void stq_gather_window_s8(const stq_convolve_input *in, stq_position at, stq_word *column)
+static STQ_NOINLINE void stq_gather_rows_s8(const stq_convolve_input *in, stq_position at, int32_t rows,
+                                            stq_word *column)
 {
-    stq_gather_window(in, STQ_S8, at, column);
+    stq_gather_rows(in, STQ_S8, at, rows, column);
 }
 
-static STQ_NOINLINE void stq_gather_window_s16(const stq_convolve_input *in, stq_position at, stq_word *column)
+static STQ_NOINLINE void stq_gather_rows_s16(const stq_convolve_input *in, stq_position at, int32_t rows,
+                                             stq_word *column)
 {
-    stq_gather_window(in, STQ_S16, at, column);
+    stq_gather_rows(in, STQ_S16, at, rows, column);
 }
 
-void stq_gather_windows_s8(const stq_convolve_input *in, stq_position at, int32_t pixels, int32_t width,
-                           stq_word *columns)
+void stq_gather_strip_s8(const stq_convolve_input *in, stq_position at, stq_position step, int32_t rows,
+                         stq_word *columns)
 {
-    if (pixels == 2 && at.x + 1 < width && stq_windows_overlap(in, at)) {
-        stq_gather_overlapping(in, at, columns);
+    if (step.x == 1 && stq_windows_overlap(in, at)) {
+        stq_gather_overlapping(in, at, rows, columns);
         return;
     }
-    for (int32_t i = 0; i < pixels; i++) {
-        stq_gather_window_s8(in, at, columns + i);
-        at = stq_next_position(at, width);
-    }
+    stq_gather_rows_s8(in, at, rows, columns);
+    stq_gather_rows_s8(in, (stq_position){at.y + step.y, at.x + step.x}, rows, columns + 1);
 }
 
-void stq_gather_windows_s16(const stq_convolve_input *in, stq_position at, int32_t pixels, int32_t width,
-                            stq_word *columns)
+void stq_gather_strip_s16(const stq_convolve_input *in, stq_position at, stq_position step, int32_t rows,
+                          stq_word *columns)
 {
-    for (int32_t i = 0; i < pixels; i++) {
-        stq_gather_window_s16(in, at, columns + i);
-        at = stq_next_position(at, width);
-    }
+    stq_gather_rows_s16(in, at, rows, columns);
+    stq_gather_rows_s16(in, (stq_position){at.y + step.y, at.x + step.x}, rows, columns + 1);
 }

@@ -142,8 +142,9 @@ typedef struct {
  * parts, and part i reads the i-th part of the input channels. The suffix names weights, then input: t2_s8 is 2-bit
  * weights on int8 activations. `output` is of rq->output_type.
  *
- * Scratch: 4 * K + 8 * (output channels, rounded up to even) bytes. K is kernel height * kernel width * filter_dims->c,
- * rounded up to a multiple of 32 / b, with b bits a weight.
+ * Scratch: 4 * K + 8 * (rows + output channels, rounded up to even) bytes. K is rows * kernel width * filter_dims->c,
+ * rounded up to a multiple of 32 / b, with b bits a weight. `rows` is the kernel's height, or more where windows share
+ * rows: stq_strip_rows in `internal/stq_nn_scratch.h`.
  */
 #define STQ_DECLARE_CONVOLVE(name, weight_word, input_type)                                                            \
     stq_status name(const stq_context *ctx, const stq_conv_params *params, const stq_requantize *rq,                   \

@@ -28,6 +28,9 @@ WORD_INSTRUCTIONS = {1: 135, 2: 71, 4: 37, 8: 19, 16: 9.5}
 WORD_CYCLES = {1: 68, 2: 36, 4: 19, 8: 9.75, 16: 5.5}
 """Bits of a weight -> cycles that these take: the lines of `stq_convolve_rows.h`, shared out among a turn's words."""
 
+STRIP_BYTES = 8192
+"""Bytes that a convolution spends on a strip, unless a window takes more (STQ_STRIP_BYTES)."""
+
 DEPTHWISE_BLOCK = 32
 """Channels that a depthwise kernel processes at a time (STQ_DEPTHWISE_BLOCK)."""
 
@@ -35,7 +38,7 @@ AnyConvolution = TypeVar("AnyConvolution", bound=Convolve | DepthwiseConvolve)
 
 
 class ConvolveKernels(Weighted[Convolve]):
-    """`stq_convolve_*`: two pixels are gathered into columns, and two output channels summed at a time."""
+    """`stq_convolve_*`: windows of two pixels are gathered into strips, and two output channels summed at a time."""
 
     def rows(self, op: Convolve) -> npt.NDArray[np.int64]:
         """A row for each output channel, in (kernel row, kernel column, input channel of the group) order."""
@@ -43,17 +46,19 @@ class ConvolveKernels(Weighted[Convolve]):
 
     def scratch_bytes(self, work: Work[Convolve]) -> int:
         op = work.op
-        return convolve_scratch(*op.window.size, op.weights.shape[2], op.weight_bits, work.output.channels)
+        output_height, _, channels = work.output.shape
+        return convolve_scratch(*op.window.size, op.weights.shape[2], op.weight_bits, output_height, channels)
 
     def traffic(self, work: Work[Convolve]) -> Traffic:
         op, (x,), output = work.op, work.inputs, work.output
         # Each word of weights is read once for two pixels. Two output channels at a time read the columns; those of a
         # group read the group's part of them.
         pixels, taps = output.elements // output.channels, int(np.prod(op.window.size))
-        columns = taps * COLUMN_BYTES * (x.channels + op.weights.shape[2] * -(-output.channels // 2))
+        share = _gathered_share(work)
+        columns = round(taps * COLUMN_BYTES * (share * x.channels + op.weights.shape[2] * -(-output.channels // 2)))
         weights = -(-pixels // 2) * self.weight_bytes(work)
         return Traffic(
-            covered_bytes(op.window, x, x.channels) + output.bytes,
+            round(share * covered_bytes(op.window, x, x.channels)) + output.bytes,
             pixels * columns + accumulator_traffic(output),
             weights + requantize_reads(op.requantize, output),
         )
@@ -72,8 +77,8 @@ class ConvolveKernels(Weighted[Convolve]):
 
     def code(self, kernel: Kernel) -> dict[str, int]:
         return {
-            kernel.function: 650,
-            f"convolve, {kernel.weight_bits}-bit weights": 500,
+            kernel.function: 1250,
+            f"convolve, {kernel.weight_bits}-bit weights": 450,
             f"convolve, windows of {kernel.input_types[0]}": 650,
         }
 
@@ -91,7 +96,19 @@ def _other_instructions(work: Work[Convolve]) -> int:
     op, output = work.op, work.output
     taps = int(np.prod(op.window.size))
     row: int = taps * op.weights.shape[2]
-    return output.elements // output.channels * (400 + 7 * output.channels + 3 * row + 18 * taps)
+    # The surplus of weights that are stored with an offset is summed up for the rows that are gathered.
+    a_level = 2.4 if op.weight_bits >= 8 else 3.4
+    gathered = _gathered_share(work) * (a_level * row + 27 * taps)
+    return round(output.elements // output.channels * (180 + 13 * output.channels + gathered))
+
+
+def _gathered_share(work: Work[Convolve]) -> float:
+    """Levels that are gathered for a window, as a share of those in it: less than 1 where windows share a strip."""
+    window, (output_height, *_), depth = work.op.window, work.output.shape, work.op.weights.shape[2]
+    height, stride = window.size[0], window.stride[0]
+    rows = strip_rows(height, window.size[1] * depth, work.op.weight_bits, output_height)
+    windows = (rows - height) // stride + 1 if window.dilation[0] == 1 else 1
+    return ((windows - 1) * stride + height) / (windows * height)
 
 
 class DepthwiseConvolveKernels(Weighted[DepthwiseConvolve]):
@@ -136,16 +153,43 @@ class DepthwiseConvolveKernels(Weighted[DepthwiseConvolve]):
         }
 
 
-def convolve_scratch(height: int, width: int, group_channels: int, bits: int, output_channels: int) -> int:
-    """`stq_convolve_buffer_size`: int16 columns of two pixels, then int32 accumulators of two pixels.
+def convolve_scratch(
+    height: int, width: int, group_channels: int, bits: int, output_height: int, output_channels: int
+) -> int:
+    """`stq_convolve_buffer_size`: int16 strips, an initial sum for each row and int32 accumulators, of two pixels.
 
     Args:
         height, width: of the window.
         group_channels: input channels of a group.
+        output_height: rows of the output.
     """
-    column = row_elements(height * width * group_channels, bits)
+    rows = strip_rows(height, width * group_channels, bits, output_height)
+    strip = row_elements(rows * width * group_channels, bits)
     even_channels = output_channels + output_channels % 2
-    return 2 * (COLUMN_BYTES * column + ACCUMULATOR_BYTES * even_channels)
+    return 2 * (COLUMN_BYTES * strip + ACCUMULATOR_BYTES * (rows + even_channels))
+
+
+def shares_strips(height: int, row: int, bits: int) -> bool:
+    """`stq_strip_is_shared`: whether windows below each other share the rows of a strip.
+
+    Args:
+        height: of the window.
+        row: levels in a row of the window.
+    """
+    return row % 4 == 0 and height * row % (32 // bits) == 0
+
+
+def strip_rows(height: int, row: int, bits: int, output_height: int) -> int:
+    """`stq_strip_rows`: the most rows of windows that are gathered at once.
+
+    Args:
+        height: of the window.
+        row: levels in a row of the window.
+        output_height: rows of the output.
+    """
+    if not shares_strips(height, row, bits):
+        return height
+    return max(height, min(STRIP_BYTES // 4 // row, height - 1 + min(output_height, 8)))
 
 
 def depthwise_convolve_scratch(height: int, width: int) -> int:

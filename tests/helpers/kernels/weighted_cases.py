@@ -224,6 +224,15 @@ SHAPES = [
     # Neighbouring windows that overlap inside the image.
     WindowCase(5, 8, 4, 3, pad=(1, 1), pad_after=(1, 1), input_offset=128),
     WindowCase(5, 11, 8, 2, stride=(1, 2), pad_after=(0, 1), input_offset=-5),
+    # Strips of several windows: more rows than one takes, an odd last column, rows of weights a few at a time.
+    WindowCase(7, 4, 16, 3, pad=(1, 1), pad_after=(1, 1), input_offset=128),
+    WindowCase(9, 5, 16, 2, pad=(1, 1), pad_after=(1, 1), input_offset=-7),
+    WindowCase(17, 1, 32, 1, kernel=(2, 1), pad=(1, 0), input_offset=3),
+    WindowCase(19, 3, 16, 2, kernel=(2, 1), stride=(2, 1), pad=(1, 0), input_offset=128),
+    WindowCase(12, 5, 16, 2, kernel=(1, 3), stride=(3, 2), pad=(2, 1), pad_after=(2, 1), input_offset=1),
+    WindowCase(11, 3, 16, 2, dilation=(2, 1), pad=(2, 1), pad_after=(2, 1), input_offset=128),
+    WindowCase(10, 3, 32, 4, pad=(1, 1), pad_after=(1, 1), input_offset=5, groups=2),
+    WindowCase(3, 3, 64, 57, pad=(1, 1), pad_after=(1, 1), input_offset=128),
 ]
 
 CONVOLUTIONS = every_kind(SHAPES)

@@ -29,11 +29,40 @@ static inline int32_t stq_row_elements(int32_t count, int32_t bits)
     return stq_row_words(count, bits) * (32 / bits);
 }
 
-/* int16 columns of two pixels, then int32 accumulators of two pixels and an even number of channels. */
+/* Bytes that a convolution spends on a strip, unless a single window takes more. */
+#define STQ_STRIP_BYTES 8192
+
+/*
+ * Whether the rows of a strip can be those of several windows that overlap: whole pairs of pairs of levels in a row of
+ * a window, and no padding behind its last row.
+ */
+static inline int stq_strip_is_shared(const stq_dims *filter_dims, int32_t bits)
+{
+    const int32_t row = filter_dims->w * filter_dims->c;
+    return row % 4 == 0 && filter_dims->h * row % (32 / bits) == 0;
+}
+
+/* Rows of a strip: those of a window, or of several that begin a row of the image apart. */
+static inline int32_t stq_strip_rows(const stq_dims *filter_dims, int32_t bits, const stq_dims *output_dims)
+{
+    if (!stq_strip_is_shared(filter_dims, bits)) {
+        return filter_dims->h;
+    }
+    const int32_t fit = STQ_STRIP_BYTES / 4 / (filter_dims->w * filter_dims->c);
+    const int32_t wanted = filter_dims->h - 1 + (output_dims->h < 8 ? output_dims->h : 8);
+    const int32_t most = fit < wanted ? fit : wanted;
+    return most > filter_dims->h ? most : filter_dims->h;
+}
+
+/*
+ * Strips of int16 levels of two pixels, an initial sum of each pixel for each row of them, then int32 accumulators of
+ * two pixels and an even number of channels.
+ */
 static inline int32_t stq_convolve_buffer_size(const stq_dims *filter_dims, int32_t bits, const stq_dims *output_dims)
 {
-    const int32_t columns = stq_row_elements(filter_dims->h * filter_dims->w * filter_dims->c, bits);
-    return 2 * 2 * columns + 2 * 4 * (output_dims->c + output_dims->c % 2);
+    const int32_t rows = stq_strip_rows(filter_dims, bits, output_dims);
+    const int32_t strip = stq_row_elements(rows * filter_dims->w * filter_dims->c, bits);
+    return 2 * 2 * strip + 2 * 4 * rows + 2 * 4 * (output_dims->c + output_dims->c % 2);
 }
 
 /* A block's int16 weights for every tap, then its int32 accumulators. */
