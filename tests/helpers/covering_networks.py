@@ -15,7 +15,7 @@ from tests.helpers.networks import random_network
 
 LAYERS = 40
 SEEDS = (979, 759, 231, 145, 1394, 302, 36, 568, 57, 336)
-FAST_SEEDS = (640, 711, 17, 229, 323, 15, 22)
+FAST_SEEDS = (640, 711, 17, 229, 119, 15, 22)
 """Seeds of networks to plan for speed. They add the kernels that only such programs have."""
 
 FORMS = {

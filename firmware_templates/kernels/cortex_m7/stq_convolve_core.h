@@ -60,7 +60,7 @@ STQ_INLINE void stq_multiply_columns_of(stq_rows *rows, int32_t bits, int32_t ch
 }
 
 /*
- * Rows of weights that meet all windows of a strip before others do: few enough that a small cache keeps them, and a
+ * Rows of weights that meet all windows of a strip before others do: few enough that a small cache keeps them. It is a
  * multiple of four, so that the levels of each requantization fill words.
  */
 static inline int32_t stq_rows_at_once(int32_t words)

@@ -70,8 +70,8 @@ STQ_INLINE void stq_gather_rows(const stq_convolve_input *in, stq_type type, stq
 }
 
 /*
- * Rows of the windows of `at` and of the pixel behind it in the same row, where both lie between the left and right
- * edge of the image and overlap. `depth` is a multiple of four. A level that both windows hold is widened once.
+ * Rows of the windows of `at` and of the pixel behind it in the same row. Both lie between the left and right edge of
+ * the image, and overlap. `depth` is a multiple of four. A level that both windows hold is widened once.
  */
 static STQ_NOINLINE void stq_gather_overlapping(const stq_convolve_input *in, stq_position at, int32_t rows,
                                                 stq_word *columns)

@@ -33,8 +33,8 @@ static inline int32_t stq_row_elements(int32_t count, int32_t bits)
 #define STQ_STRIP_BYTES 8192
 
 /*
- * Whether the rows of a strip can be those of several windows that overlap: whole pairs of pairs of levels in a row of
- * a window, and no padding behind its last row.
+ * Whether windows that overlap can share the rows of a strip. A row of a window is then whole fours of levels, and no
+ * padding follows the last row.
  */
 static inline int stq_strip_is_shared(const stq_dims *filter_dims, int32_t bits)
 {
@@ -55,8 +55,8 @@ static inline int32_t stq_strip_rows(const stq_dims *filter_dims, int32_t bits, 
 }
 
 /*
- * Strips of int16 levels of two pixels, an initial sum of each pixel for each row of them, then int32 accumulators of
- * two pixels and an even number of channels.
+ * Three parts, each for two pixels: strips of int16 levels, an initial sum for each row, and int32 accumulators of an
+ * even number of channels.
  */
 static inline int32_t stq_convolve_buffer_size(const stq_dims *filter_dims, int32_t bits, const stq_dims *output_dims)
 {
