@@ -132,6 +132,14 @@ def test_tables(library: EmulatedLibrary) -> None:
         pairs = rng.integers(-128, 128, (256, 256)).astype(np.int8)
         library.call("stq_pair_table_s8", Struct((-128, -128, 256)), pairs, count, x, y, output)
         np.testing.assert_array_equal(output, pairs[x.astype(int) + 128, y.astype(int) + 128])
+        for a_minimum, a_levels, b_minimum, b_levels in ((0, 16, 5, 7), (-8, 16, -8, 16), (0, 17, 0, 16)):
+            small = rng.integers(-128, 128, (a_levels, b_levels)).astype(np.int8)
+            a = rng.integers(0, a_levels, count)
+            b = rng.integers(0, b_levels, count)
+            params = Struct((a_minimum, b_minimum, b_levels))
+            x, y = (a + a_minimum).astype(np.int8), (b + b_minimum).astype(np.int8)
+            library.call("stq_pair_table_s8", params, small, count, x, y, output)
+            np.testing.assert_array_equal(output, small[a, b])
 
 
 def test_pools(library: EmulatedLibrary) -> None:

@@ -26,9 +26,22 @@ def test_table(library: KernelLibrary, count: int, in_place: bool) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("onto", ["new", "a", "b"])
-def test_pair_table(library: KernelLibrary, count: int, onto: str) -> None:
+@pytest.mark.parametrize(
+    ("a_minimum", "a_levels", "b_minimum", "b_levels"),
+    [
+        (-5, 9, 3, 17),
+        (0, 16, 0, 16),
+        (-8, 16, 5, 7),
+        (-128, 16, 112, 16),
+        (0, 17, -2, 16),
+        (-100, 200, 0, 2),
+        (0, 1, 0, 1),
+    ],
+)
+def test_pair_table(
+    library: KernelLibrary, count: int, onto: str, a_minimum: int, a_levels: int, b_minimum: int, b_levels: int
+) -> None:
     rng = np.random.default_rng(count)
-    a_minimum, a_levels, b_minimum, b_levels = -5, 9, 3, 17
     table = rng.integers(-128, 128, (a_levels, b_levels)).astype(np.int8)
     a = rng.integers(a_minimum, a_minimum + a_levels, count).astype(np.int8)
     b = rng.integers(b_minimum, b_minimum + b_levels, count).astype(np.int8)
