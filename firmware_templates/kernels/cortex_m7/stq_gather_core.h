@@ -99,8 +99,8 @@ STQ_INLINE void stq_gather_sum_totals(const stq_gather_layer *layer, int32_t fir
 }
 
 /* One output channel. */
-STQ_INLINE void stq_gather_channel(const stq_gather_layer *layer, const stq_gather_row *row, const stq_requantize *rq,
-                                   int32_t first_channel, int32_t channel, void *output)
+STQ_INLINE void stq_gather_channel(const stq_gather_layer *layer, const stq_gather_row *row,
+                                   const stq_gather_target *to, int32_t first_channel, int32_t channel)
 {
     const stq_word *totals = layer->totals;
 
@@ -110,7 +110,7 @@ STQ_INLINE void stq_gather_channel(const stq_gather_layer *layer, const stq_gath
             for (int32_t i = 0; layer->lane_bytes == 2 && i < STQ_GATHER_WORDS; i++) {
                 layer->sums[i] = stq_separate(layer->sums[i]);
             }
-            stq_gather_store(layer->shape, rq, layer->sums, stq_gather_together(layer), y, x, channel, output);
+            stq_gather_store(to, layer->sums, y, x, channel);
             totals += STQ_GATHER_SUM_WORDS;
         }
     }
@@ -193,6 +193,7 @@ STQ_INLINE stq_status stq_gather(const stq_context *ctx, const stq_gather_params
     };
     const int32_t row_words = stq_row_words(stq_gather_weights(&layer), bits);
     const int32_t group_outputs = output_dims->c / stq_groups(input_dims, filter_dims, output_dims);
+    const stq_gather_target to = stq_gather_target_of(&layout.shape, rq, stq_gather_together(&layer), output);
 
     stq_gather_prepare(&layer, params, input, input_type, scratch, scratch + parts.border);
     for (int32_t channel = 0; channel < output_dims->c; channel++) {
@@ -201,7 +202,7 @@ STQ_INLINE stq_status stq_gather(const stq_context *ctx, const stq_gather_params
             stq_gather_sum_totals(&layer, first_channel);
         }
         const stq_gather_row row = stq_gather_decode(&layer, filter + channel * row_words);
-        stq_gather_channel(&layer, &row, rq, first_channel, channel, output);
+        stq_gather_channel(&layer, &row, &to, first_channel, channel);
     }
     return STQ_OK;
 }

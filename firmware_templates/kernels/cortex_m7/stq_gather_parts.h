@@ -118,8 +118,19 @@ static inline uint32_t stq_separate(uint32_t number)
     return (number & 0xFFFFU) | (high & 0xFFFF0000U);
 }
 
-/* Requantize the sums of `together` units from column x of row y on, and store one channel of their pixels. */
-void stq_gather_store(const stq_gather_shape *s, const stq_requantize *rq, const stq_word *sums, int32_t together,
-                      int32_t y, int32_t x, int32_t channel, void *output);
+/* Where the levels of a layer go. */
+typedef struct {
+    const stq_gather_shape *shape;
+    const stq_requantize *rq;
+    void *output;
+    int32_t together; /* units of a round */
+    int32_t usual;    /* whether levels are 0..15 of the packed form, and every lane of every round is a pixel */
+} stq_gather_target;
+
+stq_gather_target stq_gather_target_of(const stq_gather_shape *s, const stq_requantize *rq, int32_t together,
+                                       void *output);
+
+/* Requantize the sums of a round, whose units begin at column x of row y, and store one channel of their pixels. */
+void stq_gather_store(const stq_gather_target *to, const stq_word *sums, int32_t y, int32_t x, int32_t channel);
 
 #endif /* STQ_GATHER_PARTS_H */

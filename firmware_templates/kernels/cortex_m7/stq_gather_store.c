@@ -60,23 +60,28 @@ static inline void stq_store_pair(const stq_packed *q, stq_levels levels, uint32
     *high = (int8_t)stq_packed_level(q, levels, stq_smlawt(q->multiplier, pair, q->offset));
 }
 
-/* The levels of all lanes as bytes: two units at a time, because there are two or four. `levels` is a constant. */
-static inline void stq_store_all(const stq_stored_units *u, const stq_packed *q, stq_levels levels, int8_t *output)
+/*
+ * The levels of all lanes of a round as bytes: two units at a time, because there are two or four. `levels` is a
+ * constant, and `low` the first level.
+ */
+static inline void stq_store_all(const stq_gather_target *to, const stq_packed *q, stq_levels levels,
+                                 const stq_word *pairs, int8_t *low)
 {
-    const int32_t channels = u->shape->output.c;
-    const int32_t lane = stq_lane_pixels(u->shape) * channels;
+    const int32_t channels = to->shape->output.c;
+    const int32_t lane = stq_lane_pixels(to->shape) * channels;
 
-    for (int32_t unit = 0; unit < u->together; unit += 2) {
-        const stq_word *pairs = u->sums + unit * (STQ_GATHER_LANES / 2);
-        int8_t *low = output + (u->pixel + unit) * channels + u->channel;
+    for (int32_t units = to->together; units > 0; units -= 2) {
+        int8_t *level = low;
 
         STQ_UNROLL(1)
         for (int32_t word = 0; word < STQ_GATHER_LANES / 2; word++) {
-            stq_store_pair(q, levels, pairs[0], low, low + lane);
-            stq_store_pair(q, levels, pairs[STQ_GATHER_LANES / 2], low + channels, low + channels + lane);
+            stq_store_pair(q, levels, pairs[0], level, level + lane);
+            stq_store_pair(q, levels, pairs[STQ_GATHER_LANES / 2], level + channels, level + channels + lane);
             pairs++;
-            low += 2 * lane;
+            level += 2 * lane;
         }
+        pairs += STQ_GATHER_LANES / 2;
+        low += 2 * channels;
     }
 }
 
@@ -108,24 +113,50 @@ static void stq_store_some(const stq_stored_units *u, const stq_requantize *rq, 
     }
 }
 
-void stq_gather_store(const stq_gather_shape *s, const stq_requantize *rq, const stq_word *sums, int32_t together,
-                      int32_t y, int32_t x, int32_t channel, void *output)
+/* The levels of a round, whatever the layer. */
+static STQ_NOINLINE void stq_store_any(const stq_gather_target *to, const stq_word *sums, int32_t y, int32_t x,
+                                       int32_t channel)
 {
-    const int32_t columns = s->columns - x < together ? s->columns - x : together;
-    const stq_stored_units units = {s, sums, together, columns, y * s->columns + x, channel};
+    const stq_gather_shape *s = to->shape;
+    const stq_requantize *rq = to->rq;
+    const int32_t columns = s->columns - x < to->together ? s->columns - x : to->together;
+    const stq_stored_units units = {s, sums, to->together, columns, y * s->columns + x, channel};
 
     if (rq->kind != STQ_REQUANTIZE_PACKED) {
-        stq_store_some(&units, rq, NULL, output);
+        stq_store_some(&units, rq, NULL, to->output);
         return;
     }
     const stq_packed q = {rq, rq->multiplier[channel], rq->offset[channel]};
+    int8_t *low = (int8_t *)to->output + units.pixel * s->output.c + channel;
     if (rq->output_type != STQ_S8 || !stq_all_pixels(&units)) {
-        stq_store_some(&units, rq, &q, output);
+        stq_store_some(&units, rq, &q, to->output);
     } else if (rq->right_shift == 16 && rq->minimum == 0 && rq->maximum == 15) {
-        stq_store_all(&units, &q, STQ_LEVELS_0_TO_15, output);
+        stq_store_all(to, &q, STQ_LEVELS_0_TO_15, sums, low);
     } else if (rq->right_shift == 16 && rq->minimum == -128 && rq->maximum == 127) {
-        stq_store_all(&units, &q, STQ_LEVELS_S8, output);
+        stq_store_all(to, &q, STQ_LEVELS_S8, sums, low);
     } else {
-        stq_store_all(&units, &q, STQ_LEVELS_ANY, output);
+        stq_store_all(to, &q, STQ_LEVELS_ANY, sums, low);
     }
+}
+
+stq_gather_target stq_gather_target_of(const stq_gather_shape *s, const stq_requantize *rq, int32_t together,
+                                       void *output)
+{
+    const int32_t fills_lanes =
+        s->columns % together == 0 && STQ_GATHER_LANES * stq_lane_pixels(s) == s->output_pixels;
+    const int32_t usual = rq->kind == STQ_REQUANTIZE_PACKED && rq->output_type == STQ_S8 && rq->right_shift == 16 &&
+                          rq->minimum == 0 && rq->maximum == 15;
+    const stq_gather_target to = {s, rq, output, together, fills_lanes && usual};
+    return to;
+}
+
+void stq_gather_store(const stq_gather_target *to, const stq_word *sums, int32_t y, int32_t x, int32_t channel)
+{
+    if (!to->usual) {
+        stq_store_any(to, sums, y, x, channel);
+        return;
+    }
+    const stq_packed q = {to->rq, to->rq->multiplier[channel], to->rq->offset[channel]};
+    const int32_t pixel = y * to->shape->columns + x;
+    stq_store_all(to, &q, STQ_LEVELS_0_TO_15, sums, (int8_t *)to->output + pixel * to->shape->output.c + channel);
 }
