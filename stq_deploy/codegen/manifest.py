@@ -97,6 +97,7 @@ def _layer(program: Program, layer: Layer, constants: Sequence[str]) -> dict[str
         "output_bytes": layer.output.bytes,
         "macs": layer.macs,
         "weight_bits": layer.weights.bits if layer.weights else 0,
+        "packing": layer.weights.packing if layer.weights else None,
         "weight_bytes": layer.weight_bytes,
         "table_bytes": layer.table_bytes,
         "scratch_bytes": layer.scratch_bytes,

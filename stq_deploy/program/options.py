@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stq_deploy.program.kernels.candidate import Candidate
@@ -55,6 +55,7 @@ def kernel_options(program: Program) -> tuple[KernelOption, ...]:
     chosen = [Candidate(layer.spec, layer.function, layer.work) for layer in layers]
     own = choice_of(chosen, memory_of_candidates(network, views, [[one] for one in chosen]))
     kernels = _kernels(own)
+    choices = _shown(choices, list(suits.values()))
     if all(_kernels(choice) != kernels for choice in choices):
         choices = tuple(sorted((*choices, own), key=lambda one: one.flash_bytes))
     several = {name for name in kernels if len({_kernels(choice)[name] for choice in choices}) > 1}
@@ -68,6 +69,14 @@ def kernel_options(program: Program) -> tuple[KernelOption, ...]:
             {name: function for name, function in _kernels(choice).items() if name in several},
         )
         for choice in choices
+    )
+
+
+def _shown(choices: tuple[Choice, ...], suited: Sequence[Choice]) -> tuple[Choice, ...]:
+    """The choices that no other one beats, and the suited ones."""
+    # One that costs as little or less comes earlier.
+    return tuple(
+        one for i, one in enumerate(choices) if one in suited or not any(other.beats(one) for other in choices[:i])
     )
 
 

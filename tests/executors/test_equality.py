@@ -14,11 +14,11 @@ from stq_deploy.executors.sanitized_executor import SanitizedExecutor
 from stq_deploy.network import Network
 from stq_deploy.program import Program, plan_network
 from stq_deploy.toolchain.host_library import KERNELS
-from tests.helpers.covering_networks import FAST_SEEDS, SEEDS, covering_programs, met, wanted
+from tests.helpers.covering_networks import CODED, FAST_SEEDS, SEEDS, covering_programs, met, wanted
 from tests.helpers.networks import random_levels, random_network
 
 SAMPLES = 12
-NAMES = [*map(str, SEEDS), *(f"{seed}-speed" for seed in FAST_SEEDS), "noise"]
+NAMES = [*map(str, SEEDS), *(f"{seed}-speed" for seed in FAST_SEEDS), "noise", *(packing for _, packing in CODED)]
 COVERING = dict(zip(NAMES, covering_programs(), strict=True))
 SMALL = [plan_network(random_network(seed)) for seed in range(6)]
 WIDE_INPUT = [random_network(seed, input_dtype="int16") for seed in range(6)]

@@ -9,7 +9,8 @@ from stq_deploy.network import Network
 from stq_deploy.network.noise import InputNoise
 from stq_deploy.network.ops import OP_KINDS, RequantizedOp, Reshape
 from stq_deploy.program import Optimization, Program, plan_network
-from stq_deploy.program.kernels.choice import all_kernels
+from stq_deploy.program.kernels.choice import all_kernels, candidates
+from stq_deploy.program.weights import WeightPacking
 from stq_deploy.rewrites import add_input_noise
 from tests.helpers.networks import random_network
 
@@ -17,6 +18,9 @@ LAYERS = 40
 SEEDS = (979, 759, 231, 145, 1394, 302, 36, 568, 57, 336)
 FAST_SEEDS = (640, 711, 17, 229, 119, 15, 22)
 """Seeds of networks to plan for speed. They add the kernels that only such programs have."""
+
+CODED: tuple[tuple[int, WeightPacking], ...] = ((108, "trits"), (108, "gaps"))
+"""Seeds of networks, and the code in which their weights are demanded. They add the kernels that read codes."""
 
 FORMS = {
     *(("multiplier", "int8"), ("multiplier", "int16")),
@@ -44,7 +48,21 @@ def covering_programs() -> list[Program]:
     """The programs of `SEEDS`, planned for size, and of `FAST_SEEDS`, planned for speed."""
     programs = [plan_network(network, optimize="size") for network in covering_networks()]
     programs += [plan_network(random_network(seed, LAYERS), optimize="speed") for seed in FAST_SEEDS]
-    return [*programs, noisy_program()]
+    return [*programs, noisy_program(), *(coded_program(seed, packing) for seed, packing in CODED)]
+
+
+def coded_program(seed: int, packing: WeightPacking) -> Program:
+    """A program whose ternary weights are coded wherever a kernel reads them so: small layers are never worth it."""
+    network = random_network(seed, LAYERS)
+    usual = plan_network(network)
+    able = {layer.name: [one.kernel for one in candidates(layer.work)] for layer in usual.layers}
+    coded = {name: [one.function for one in kernels if one.packing == packing] for name, kernels in able.items()}
+    # Where lanes of bytes and of halfwords are both possible: bytes first, then in turn.
+    able_both = [name for name, found in coded.items() if len(found) > 1]
+    asked = {
+        name: found[able_both.index(name) % 2 if name in able_both else 0] for name, found in coded.items() if found
+    }
+    return plan_network(network, kernels=asked)
 
 
 def noisy_program() -> Program:
@@ -76,7 +94,7 @@ def met(program: Program) -> set[tuple[str, ...]]:
 
 def search(candidates: int = 1500) -> tuple[list[int], list[int]]:
     """`SEEDS` that cover what programs for size can have, and `FAST_SEEDS` for the rest."""
-    missing = wanted() - met(noisy_program())
+    missing = wanted() - met(noisy_program()) - set().union(*(met(coded_program(*one)) for one in CODED))
     slow = _search(candidates, "size", missing)
     return slow, _search(candidates, "speed", missing)
 

@@ -117,8 +117,19 @@ def functions(work: Work[Any]) -> list[str]:
 def test_lanes_of_bytes_need_few_levels() -> None:
     assert functions(Layer((8, 8, 8), 4, levels=(0, 31)).work()) == [
         "stq_convolve_t2_s8", "stq_gather8_t2_s8", "stq_gather16_t2_s8",
+        "stq_gather8_trits_s8", "stq_gather16_trits_s8", "stq_gather8_gaps_s8", "stq_gather16_gaps_s8",
     ]  # fmt: skip
-    assert functions(Layer((8, 8, 8), 4, levels=(0, 32)).work()) == ["stq_convolve_t2_s8", "stq_gather16_t2_s8"]
+    assert functions(Layer((8, 8, 8), 4, levels=(0, 32)).work()) == [
+        "stq_convolve_t2_s8", "stq_gather16_t2_s8", "stq_gather16_trits_s8", "stq_gather16_gaps_s8",
+    ]  # fmt: skip
+    binary = functions(Layer((8, 8, 8), 4, bits=1).work())
+    assert binary == ["stq_convolve_b1_s8", "stq_gather8_b1_s8", "stq_gather16_b1_s8"]
+
+
+def test_weights_of_minus_2_are_not_coded() -> None:
+    work = Layer((8, 8, 8), 4, levels=(0, 3)).work()
+    work.op.weights[0, 0, 0, 0] = -2
+    assert functions(work) == ["stq_convolve_t2_s8", "stq_gather8_t2_s8", "stq_gather16_t2_s8"]
 
 
 @pytest.mark.parametrize(("channels", "allowed"), [(2184, True), (2185, False)])
@@ -132,11 +143,11 @@ def test_sums_that_may_leave_16_bits_are_not_gathered(channels: int, allowed: bo
 def test_padding_must_be_a_level() -> None:
     work = Layer((8, 8, 8), 4, levels=(1, 15)).work()
     assert functions(work) == ["stq_convolve_t2_s8"]
-    assert len(functions(Layer((8, 8, 8), 4, kernel=1, levels=(1, 15)).work())) == 3
+    assert len(functions(Layer((8, 8, 8), 4, kernel=1, levels=(1, 15)).work())) == 7
 
 
 def test_a_table_that_takes_too_much_memory_is_not_made() -> None:
-    assert len(functions(Layer((32, 32, 32), 4).work())) == 2
+    assert len(functions(Layer((32, 32, 32), 4).work())) == 4
     assert functions(Layer((64, 64, 64), 4).work()) == ["stq_convolve_t2_s8"]
 
 

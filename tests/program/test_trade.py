@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from stq_deploy.program.kernels.spec import Kernel
 from stq_deploy.program.kernels.table import TableKernels
 from stq_deploy.program.kernels.trade import Choice, suited
 from stq_deploy.program.kernels.work import Work
+from stq_deploy.program.weights import WeightPacking
 
 LEVELS = TensorType((4,), "int8", 0, 3, 1.0)
 
@@ -143,3 +145,37 @@ def test_many_functions_are_tried_by_family(count: int) -> None:
     ]
     options.append([candidate("extra", 3, 1, {"extra": 1}), candidate("f0", 2, 1, {"f0": 1})])
     assert best_choices(options)[-1].cycles == 5 * (count // 2) + 2
+
+
+def coded(cycles: int, constants: int, packing: WeightPacking = "gaps") -> Candidate:
+    """A function that reads a code of the weights of `t2`; its code takes 30 bytes."""
+    function = f"k_{packing}_s8"
+    one = candidate(function, cycles, constants, {function: 30})
+    return replace(one, kernel=Kernel(function, ("int8",), 2, packing=packing))
+
+
+def test_codes_are_taken_for_size_only() -> None:
+    """Both layers are coded, because the code counts once; a layer that gains nothing keeps its fields."""
+    plain = [candidate("k_t2_s8", 10, size, {"k_t2_s8": 50}) for size in (100, 90, 20)]
+    options = [[plain[0], coded(15, 60)], [plain[1], coded(14, 70)], [plain[2], coded(30, 20)]]
+    choices = best_choices(options)
+    assert [suited(choices, aim).cycles for aim in ("speed", "balanced")] == [30, 30]
+    small = suited(choices, "size")
+    assert [one.kernel.packing for one in small.chosen] == ["gaps", "gaps", "gaps"]
+    assert small.flash_bytes == 60 + 70 + 20 + 30  # fields' code for one layer alone would take 50
+    assert all(one.kernel.packing == "fields" for one in suited(choices, "balanced").chosen)
+
+
+def test_each_layer_takes_the_smaller_of_two_codes_where_that_pays_for_both() -> None:
+    options = [
+        [candidate("k_t2_s8", 10, 900, {"k_t2_s8": 50}), coded(15, 600), coded(15, 700, "trits")],
+        [candidate("k_t2_s8", 10, 900, {"k_t2_s8": 50}), coded(15, 800), coded(15, 700, "trits")],
+    ]
+    small = suited(best_choices(options), "size")
+    assert [one.kernel.packing for one in small.chosen] == ["gaps", "trits"]
+    assert small.flash_bytes == 600 + 700 + 60
+
+
+def test_a_code_that_is_demanded_leaves_the_other_layers_their_fields() -> None:
+    options = [[coded(15, 60)], [candidate("k_t2_s8", 10, 100, {"k_t2_s8": 50}), coded(14, 60)]]
+    assert [one.kernel.packing for one in suited(best_choices(options), "balanced").chosen] == ["gaps", "fields"]

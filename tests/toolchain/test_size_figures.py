@@ -73,7 +73,9 @@ def test_the_shipped_network_keeps_its_budget(compiler: Compiler, board: Board, 
     options = {name: one for one in kernel_options(built.program) for name in one.suits}
     expected = options["balanced"].flash_bytes - options["size"].flash_bytes
     assert built.flash_bytes - small.flash_bytes == pytest.approx(expected, rel=1 / 3)
-    assert options["balanced"].is_chosen and options["balanced"].cycles < options["size"].cycles / 2
+    assert options["balanced"].is_chosen and options["balanced"].cycles < options["size"].cycles
+    # For size, gaps store the ternary convolutions.
+    assert small.figures.packed_bytes == 127_516 and built.flash_bytes - small.flash_bytes > 30 * KIB
     # What qkeras.estimate.extract_model_operations gives for the shipped .h5: 410.359375 KiB.
     assert built.figures.qstats_bytes == 410.359375 * KIB
     assert built.figures.packed_bytes == 162_376

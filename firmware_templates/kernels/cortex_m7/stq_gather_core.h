@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stq_gather_core.h - gather convolutions for both widths of weights and lanes; STQ_DEFINE_GATHER makes the public
- * names.
+ * stq_gather_core.h - gather convolutions for every packing of weights and both widths of lanes; STQ_DEFINE_GATHER and
+ * STQ_DEFINE_CODED_GATHER make the public names.
  *
  * The input is laid out anew, eight pixels to a unit. Then each row of weights is decoded once to lists of offsets. The
  * units at these offsets are added for 32 or 16 pixels at a time. Time is proportional to the number of nonzero
@@ -11,14 +11,15 @@
 #define STQ_GATHER_CORE_H
 
 #include "internal/stq_nn_arguments.h"
+#include "internal/stq_nn_coded.h"
 #include "internal/stq_nn_define.h"
 #include "stq_gather_parts.h"
 
-/* A layer, and where its parts are in the scratch memory. `bits` and `lane_bytes` are constants. */
+/* A layer, and where its parts are in the scratch memory. `packing` and `lane_bytes` are constants. */
 typedef struct {
     const stq_gather_shape *shape;
     const stq_dims *filter_dims;
-    int32_t bits;
+    stq_packing packing;
     int32_t lane_bytes;
     int32_t weight_offset;
     int32_t by_code;
@@ -30,7 +31,14 @@ typedef struct {
     stq_offset *list;
     stq_word *codes;
     stq_word *totals;
+    stq_word *row; /* of coded weights, as fields */
 } stq_gather_layer;
+
+/* What is read next: a row of fields, or of a code. */
+typedef struct {
+    const uint32_t *row;
+    stq_code_reader code;
+} stq_gather_filter;
 
 static inline int32_t stq_gather_weights(const stq_gather_layer *layer)
 {
@@ -43,6 +51,24 @@ static inline int32_t stq_gather_together(const stq_gather_layer *layer)
     return STQ_GATHER_WORDS / (2 * layer->lane_bytes);
 }
 
+/* The next row of fields: in the array, or unpacked from a code. */
+STQ_INLINE const uint32_t *stq_gather_next_row(const stq_gather_layer *layer, stq_gather_filter *filter)
+{
+    const int32_t weights = stq_gather_weights(layer);
+    const uint32_t *row = filter->row;
+
+    if (layer->packing == STQ_TRITS) {
+        stq_unpack_trits(&filter->code, weights, layer->row);
+        return (const uint32_t *)layer->row;
+    }
+    if (layer->packing == STQ_GAPS) {
+        stq_unpack_gaps(&filter->code, weights, layer->row);
+        return (const uint32_t *)layer->row;
+    }
+    filter->row += stq_row_words(weights, (int32_t)layer->packing);
+    return row;
+}
+
 /* Runs once a channel. clang makes faster and smaller code where it may keep this a function. */
 static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, const uint32_t *filter)
 {
@@ -50,9 +76,9 @@ static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, co
     const uint32_t step = (uint32_t)(layer->shape->row_units * layer->lane_bytes);
     stq_gather_row row;
 
-    if (layer->bits == 1) {
+    if (layer->packing == STQ_FIELDS_1) {
         row = stq_gather_decode_b1(filter, weights, layer->weight_offset, layer->offsets, layer->list);
-    } else if (layer->bits == 4) {
+    } else if (layer->packing == STQ_FIELDS_4) {
         row = stq_gather_decode_s4(filter, weights, layer->weight_offset, layer->offsets, layer->list);
     } else if (layer->by_code) {
         const stq_word *bases = (const stq_word *)layer->offsets;
@@ -74,7 +100,7 @@ STQ_INLINE void stq_gather_sum(const stq_gather_layer *layer, const stq_gather_r
 
     if (layer->lane_bytes == 1) {
         stq_gather_sum8(row, base, layer->block, totals, sums);
-    } else if (layer->bits == 4) {
+    } else if (layer->packing == STQ_FIELDS_4) {
         stq_gather_multiply16(row->plus.first, base, sums);
     } else {
         stq_gather_sum16(row, base, totals, sums);
@@ -162,13 +188,14 @@ static inline int32_t stq_gather_block(const stq_gather_params *params)
 
 STQ_INLINE stq_status stq_gather(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,
                                  const stq_dims *input_dims, const void *input, stq_type input_type,
-                                 const stq_dims *filter_dims, const uint32_t *filter, int32_t bits, int32_t lane_bytes,
-                                 const stq_dims *output_dims, void *output)
+                                 const stq_dims *filter_dims, const stq_coded_weights *filter, stq_packing packing,
+                                 int32_t lane_bytes, const stq_dims *output_dims, void *output)
 {
     stq_gather_layout layout;
 
-    if (!stq_gather_lay_out(ctx, params, input_dims, filter_dims, output_dims, bits, lane_bytes, input_type, &layout) ||
-        rq == NULL || input == NULL || filter == NULL || output == NULL) {
+    if (!stq_gather_lay_out(ctx, params, input_dims, filter_dims, output_dims, packing, lane_bytes, input_type,
+                            &layout) ||
+        rq == NULL || input == NULL || output == NULL || !stq_coded_valid(packing, filter, filter_dims, output_dims)) {
         return STQ_ARGUMENT_ERROR;
     }
 
@@ -178,10 +205,10 @@ STQ_INLINE stq_status stq_gather(const stq_context *ctx, const stq_gather_params
     const stq_gather_layer layer = {
         .shape = &layout.shape,
         .filter_dims = filter_dims,
-        .bits = bits,
+        .packing = packing,
         .lane_bytes = lane_bytes,
         .weight_offset = window->weight_offset,
-        .by_code = stq_gather_by_code(bits, window->weight_offset, filter_dims->c),
+        .by_code = stq_gather_by_code(packing, window->weight_offset, filter_dims->c),
         .block = stq_gather_block(params),
         .rise = params->minimum + window->input_offset,
         .table = scratch,
@@ -190,18 +217,23 @@ STQ_INLINE stq_status stq_gather(const stq_context *ctx, const stq_gather_params
         .list = (stq_offset *)(scratch + parts.list),
         .codes = scratch + parts.codes,
         .totals = scratch + parts.totals,
+        .row = scratch + parts.row,
     };
-    const int32_t row_words = stq_row_words(stq_gather_weights(&layer), bits);
     const int32_t group_outputs = output_dims->c / stq_groups(input_dims, filter_dims, output_dims);
     const stq_gather_target to = stq_gather_target_of(&layout.shape, rq, stq_gather_together(&layer), output);
 
+    stq_gather_filter next = {.row = filter->words};
+
     stq_gather_prepare(&layer, params, input, input_type, scratch, scratch + parts.border);
+    if (packing == STQ_TRITS || packing == STQ_GAPS) {
+        next.code = stq_start_code(packing, filter, scratch + parts.pieces);
+    }
     for (int32_t channel = 0; channel < output_dims->c; channel++) {
         const int32_t first_channel = channel / group_outputs * filter_dims->c;
-        if (bits == 1 && channel % group_outputs == 0) {
+        if (packing == STQ_FIELDS_1 && channel % group_outputs == 0) {
             stq_gather_sum_totals(&layer, first_channel);
         }
-        const stq_gather_row row = stq_gather_decode(&layer, filter + channel * row_words);
+        const stq_gather_row row = stq_gather_decode(&layer, stq_gather_next_row(&layer, &next));
         stq_gather_channel(&layer, &row, &to, first_channel, channel);
     }
     return STQ_OK;

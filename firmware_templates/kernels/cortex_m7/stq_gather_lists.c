@@ -4,15 +4,15 @@
 #include "stq_gather_parts.h"
 
 int stq_gather_lay_out(const stq_context *ctx, const stq_gather_params *params, const stq_dims *input_dims,
-                       const stq_dims *filter_dims, const stq_dims *output_dims, int32_t bits, int32_t lane_bytes,
-                       stq_type input_type, stq_gather_layout *layout)
+                       const stq_dims *filter_dims, const stq_dims *output_dims, stq_packing packing,
+                       int32_t lane_bytes, stq_type input_type, stq_gather_layout *layout)
 {
-    if (!stq_gather_valid(ctx, params, input_dims, filter_dims, output_dims, bits, lane_bytes, input_type)) {
+    if (!stq_gather_valid(ctx, params, input_dims, filter_dims, output_dims, packing, lane_bytes, input_type)) {
         return 0;
     }
     layout->shape = stq_gather_shape_of(&params->window, input_dims, filter_dims, output_dims);
-    layout->parts =
-        stq_gather_parts_of(&layout->shape, &params->window, filter_dims, bits, lane_bytes, stq_type_bytes(input_type));
+    layout->parts = stq_gather_parts_of(&layout->shape, &params->window, filter_dims, packing, lane_bytes,
+                                        stq_type_bytes(input_type));
     return 1;
 }
 

@@ -15,6 +15,7 @@
 
 #include "internal/stq_nn_elements.h"
 #include "internal/stq_nn_gather.h"
+#include "stq_coded_weights.h"
 #include "stq_intrinsics.h"
 
 /* Distance of a unit from the one of the first tap, in steps of 8 bytes. */
@@ -57,8 +58,8 @@ typedef struct {
 
 /* Whether the arguments are valid; then `layout` is set. */
 int stq_gather_lay_out(const stq_context *ctx, const stq_gather_params *params, const stq_dims *input_dims,
-                       const stq_dims *filter_dims, const stq_dims *output_dims, int32_t bits, int32_t lane_bytes,
-                       stq_type input_type, stq_gather_layout *layout);
+                       const stq_dims *filter_dims, const stq_dims *output_dims, stq_packing packing,
+                       int32_t lane_bytes, stq_type input_type, stq_gather_layout *layout);
 
 /* The table with lanes of bytes: level - minimum. */
 void stq_gather_fill8(const stq_gather_source *from, int32_t minimum, stq_word *table);

@@ -71,7 +71,44 @@ typedef enum {
  *  - convolve: one row per output channel, elements in (kernel row, kernel column, input channel of the group) order.
  *  - depthwise_convolve: one row per kernel tap, in (kernel row, kernel column) order; elements are output channels.
  *  - dense: one row per output.
+ *
+ * Coded weights
+ *
+ * Ternary weights also have two packings that take less flash. They are read from the first word on, row after row,
+ * with no break between rows. `elements` are the weights of all rows.
+ *
+ * Trits (1.6 bits a weight): a word w has 20 weights. Weight j is floor(w * 3^(j + 1) / 2^32) mod 3, less 1. Words are
+ * filled up with weights of 0.
+ *
+ * Gaps (the fewest bits for most shares of zeros): a stream of bits, from the lowest bit of a word to the highest. Each
+ * weight that is not 0 is a code. With g zeros since the one before, or since the start:
+ *  - g >> gap_bits bits 0, then a bit 1,
+ *  - the lowest gap_bits bits of g, the lowest first,
+ *  - a bit that is 1 for a weight of -1.
+ * Bits 0 fill the word after the last code, and one word more. Weights beyond them are 0.
+ *
+ * Whatever the words hold, kernels read nothing beyond `count` of them, and take every weight for -1, 0 or 1.
  */
+
+/* How rows of weights are stored, for the kernels that read several packings. */
+typedef enum {
+    STQ_FIELDS_1 = 1, /* fields of 1 bit: b1 */
+    STQ_FIELDS_2 = 2, /* fields of 2 bits: t2 */
+    STQ_FIELDS_4 = 4, /* fields of 4 bits: s4 */
+    STQ_TRITS = 32,   /* the codes are beyond the bits of any field */
+    STQ_GAPS = 33,
+} stq_packing;
+
+#define STQ_TRITS_PER_WORD 20
+#define STQ_MAXIMUM_GAP_BITS 3
+#define STQ_MAXIMUM_GAP_WORDS 16777216
+
+/* Words of trits or gaps. */
+typedef struct {
+    const uint32_t *words;
+    int32_t count;    /* trits: at least elements / 20, rounded up; gaps: 1 .. STQ_MAXIMUM_GAP_WORDS */
+    int32_t gap_bits; /* gaps: 0 .. STQ_MAXIMUM_GAP_BITS; trits: 0 */
+} stq_coded_weights;
 
 /* How an int32 accumulator becomes an output level. Arrays are per output channel. */
 typedef enum {
@@ -198,6 +235,21 @@ STQ_DECLARE_GATHER(stq_gather16_t2_s8, int8_t);
 STQ_DECLARE_GATHER(stq_gather16_s4_s8, int8_t);
 STQ_DECLARE_GATHER(stq_gather16_b1_s16, int16_t);
 STQ_DECLARE_GATHER(stq_gather16_t2_s16, int16_t);
+
+/* The same for coded weights; params->window.weight_offset is 1. */
+#define STQ_DECLARE_CODED_GATHER(name, input_type)                                                                     \
+    stq_status name(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,                 \
+                    const stq_dims *input_dims, const input_type *input, const stq_dims *filter_dims,                  \
+                    const stq_coded_weights *filter, const stq_dims *output_dims, void *output);                       \
+    int32_t name##_get_buffer_size(const stq_gather_params *params, const stq_dims *input_dims,                        \
+                                   const stq_dims *filter_dims, const stq_dims *output_dims)
+
+STQ_DECLARE_CODED_GATHER(stq_gather8_trits_s8, int8_t);
+STQ_DECLARE_CODED_GATHER(stq_gather8_gaps_s8, int8_t);
+STQ_DECLARE_CODED_GATHER(stq_gather16_trits_s8, int8_t);
+STQ_DECLARE_CODED_GATHER(stq_gather16_gaps_s8, int8_t);
+STQ_DECLARE_CODED_GATHER(stq_gather16_trits_s16, int16_t);
+STQ_DECLARE_CODED_GATHER(stq_gather16_gaps_s16, int16_t);
 
 /*
  * 2-D depthwise convolution: output channel c * depth_multiplier + m reads input channel c, where depth_multiplier is

@@ -45,6 +45,25 @@ static inline int32_t stq_convolve_window(const stq_conv_params *params, const s
     return acc;
 }
 
+/* One output channel, with its unpacked row of weights. */
+static inline void stq_convolve_channel(const stq_conv_params *params, const stq_requantize *rq,
+                                        const stq_dims *input_dims, const void *input, stq_type input_type,
+                                        const stq_dims *filter_dims, const stq_level_s16 *weights, int32_t channel,
+                                        const stq_dims *output_dims, void *output)
+{
+    const int32_t group_outputs = output_dims->c / stq_groups(input_dims, filter_dims, output_dims);
+    const int32_t first_channel = channel / group_outputs * filter_dims->c;
+
+    for (int32_t y = 0; y < output_dims->h; y++) {
+        for (int32_t x = 0; x < output_dims->w; x++) {
+            const int32_t acc =
+                stq_convolve_window(params, input_dims, input, input_type, filter_dims, weights, first_channel, y, x);
+            stq_requantize_pixel(rq, &acc, channel, 1,
+                                 stq_output_pixel(output, rq->output_type, output_dims->c, y * output_dims->w + x));
+        }
+    }
+}
+
 /* All output channels; `weights` holds an unpacked row of weights. */
 static inline void stq_convolve_channels(const stq_conv_params *params, const stq_requantize *rq,
                                          const stq_dims *input_dims, const void *input, stq_type input_type,
@@ -53,21 +72,13 @@ static inline void stq_convolve_channels(const stq_conv_params *params, const st
 {
     const int32_t row_weights = filter_dims->h * filter_dims->w * filter_dims->c;
     const int32_t row_words = stq_row_words(row_weights, bits);
-    const int32_t group_outputs = output_dims->c / stq_groups(input_dims, filter_dims, output_dims);
 
     for (int32_t channel = 0; channel < output_dims->c; channel++) {
-        const int32_t first_channel = channel / group_outputs * filter_dims->c;
         for (int32_t i = 0; i < row_weights; i++) {
             weights[i] = (int16_t)stq_weight(filter + channel * row_words, bits, params->weight_offset, i);
         }
-        for (int32_t y = 0; y < output_dims->h; y++) {
-            for (int32_t x = 0; x < output_dims->w; x++) {
-                const int32_t acc = stq_convolve_window(params, input_dims, input, input_type, filter_dims, weights,
-                                                        first_channel, y, x);
-                stq_requantize_pixel(rq, &acc, channel, 1,
-                                     stq_output_pixel(output, rq->output_type, output_dims->c, y * output_dims->w + x));
-            }
-        }
+        stq_convolve_channel(params, rq, input_dims, input, input_type, filter_dims, weights, channel, output_dims,
+                             output);
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from stq_deploy.network.ops import Op
@@ -24,7 +25,7 @@ class Candidate:
     kernel: Kernel
     work: Work[Op]
 
-    @property
+    @cached_property
     def cycles(self) -> int:
         """Estimated cycles of one inference on a Cortex-M7."""
         return self.spec.cycles(self.work)
@@ -34,7 +35,7 @@ class Candidate:
         """Bytes of the kernel's working memory."""
         return self.spec.scratch_bytes(self.work)
 
-    @property
+    @cached_property
     def constant_bytes(self) -> int:
         """Bytes of packed weights and tables."""
         return self.spec.weight_bytes(self.work) + self.spec.table_bytes(self.work)

@@ -48,6 +48,8 @@ from stq_deploy.program.views import Views
 
 FAMILIES: tuple[KernelSpec[Any], ...] = (
     ConvolveKernels(Convolve), GatherKernels(Convolve, 1), GatherKernels(Convolve, 2),
+    GatherKernels(Convolve, 1, "trits"), GatherKernels(Convolve, 2, "trits"),
+    GatherKernels(Convolve, 1, "gaps"), GatherKernels(Convolve, 2, "gaps"),
     DepthwiseConvolveKernels(DepthwiseConvolve), DepthwiseLanesKernels(DepthwiseConvolve), DenseKernels(Dense),
     MaxPoolKernels(MaxPool), AveragePoolKernels(AveragePool),
     TableKernels(Table), PairTableKernels(PairTable), CurveKernels(Curve), SoftmaxKernels(Softmax),

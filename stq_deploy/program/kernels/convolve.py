@@ -18,7 +18,7 @@ from stq_deploy.program.kernels.requantized import (
     requantize_reads,
 )
 from stq_deploy.program.kernels.spec import Kernel, Traffic
-from stq_deploy.program.kernels.weighted import COLUMN_BYTES, Weighted
+from stq_deploy.program.kernels.weighted import CODED, COLUMN_BYTES, Weighted, coded_weights, weight_note
 from stq_deploy.program.kernels.windows import covered_bytes, covered_elements, window_note
 from stq_deploy.program.kernels.work import Work
 from stq_deploy.program.weights import row_elements
@@ -242,8 +242,8 @@ def convolution_call(
         image_dims("output_dims", context.output.shape),
     )
     arguments = (
-        SCRATCH, "&params", REQUANTIZE, "&input_dims", context.input_pointers[0], "&filter_dims", weights.name,
-        "&output_dims", context.output_pointer,
+        SCRATCH, "&params", REQUANTIZE, "&input_dims", context.input_pointers[0], "&filter_dims",
+        weights.name if layout.packing == "fields" else CODED, "&output_dims", context.output_pointer,
     )  # fmt: skip
-    all_notes = (window_note(window), *notes, f"{layout.bits}-bit weights")
-    return KernelCall((weights, *tables), structs, arguments, all_notes)
+    all_notes = (window_note(window), *notes, weight_note(layout))
+    return KernelCall((weights, *tables), (*structs, *coded_weights(weights, layout)), arguments, all_notes)

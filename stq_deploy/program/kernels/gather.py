@@ -1,8 +1,11 @@
-"""Gather convolutions: weights of 1, 2 or 4 bits, of which only those that are not zero cost time."""
+"""Gather convolutions: weights of 1, 2 or 4 bits, of which only those that are not zero cost time.
+
+Each packing of the weights is a family of its own, because its functions take other arguments.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +16,7 @@ from stq_deploy.network import TensorType
 from stq_deploy.network.ops import Convolve
 from stq_deploy.network.requantize import Form
 from stq_deploy.network.tensor import fits
+from stq_deploy.program.coded_rows import MAXIMUM_GAP_WORDS
 from stq_deploy.program.kernels.call import STQ_TYPES, CallContext, KernelCall, Struct, fields
 from stq_deploy.program.kernels.convolve import convolution_call, group_notes
 from stq_deploy.program.kernels.gather_layout import LANES, GatherLayer
@@ -20,6 +24,7 @@ from stq_deploy.program.kernels.requantized import requantize_reads
 from stq_deploy.program.kernels.spec import C_TYPES, ELEMENT_NAMES, WEIGHT_NAMES, Instance, Kernel, Refusal, Traffic
 from stq_deploy.program.kernels.weighted import Weighted
 from stq_deploy.program.kernels.work import Work
+from stq_deploy.program.weights import WeightLayout, WeightPacking, layout_of, may_be_coded
 
 WIDTHS: dict[int, dict[str, tuple[int, ...]]] = {1: {"int8": (1, 2)}, 2: {"int8": (1, 2, 4), "int16": (1, 2)}}
 """Bytes of a lane -> storage type of the levels -> bits of a weight."""
@@ -36,20 +41,61 @@ _SUM_BYTES = 64
 """Bytes of the sums of a round."""
 
 
+@dataclass(frozen=True)
+class _Unpacking:
+    """What unpacking a code costs, fitted to exact counts. Few of its instructions run side by side.
+
+    Attributes:
+        instructions, cycles: of a weight.
+        first_instructions, first_cycles: of the pieces' table, once for each inference.
+    """
+
+    instructions: float
+    cycles: float
+    first_instructions: int
+    first_cycles: int
+
+
+_UNPACKING: dict[WeightPacking, _Unpacking] = {
+    "fields": _Unpacking(0, 0, 0, 0),
+    "trits": _Unpacking(4.2, 4.4, 2_500, 2_200),
+    "gaps": _Unpacking(5.6, 5.8, 40_000, 32_000),
+}
+_DECODER_BYTES = {("fields", 1): 300, ("fields", 2): 550, ("fields", 4): 320, ("trits", 2): 150, ("gaps", 2): 300}
+"""Packing and width of the weights -> bytes of the code that lists them."""
+
+
 class GatherKernels(Weighted[Convolve]):
     """`stq_gather8_*` and `stq_gather16_*`: the weights of a row that are not zero are listed, and summed over pixels.
 
     Attributes:
         lane_bytes: bytes in which a pixel's level lies: 1 or 2.
+        packing: how the weights are stored: fields, or a code of ternary ones.
     """
 
     cycles_per_instruction = 0.68
 
-    def __init__(self, op: type[Convolve], lane_bytes: int) -> None:
+    def __init__(self, op: type[Convolve], lane_bytes: int, packing: WeightPacking = "fields") -> None:
         super().__init__(op)
         self.lane_bytes = lane_bytes
+        self.packing = packing
 
     def kernels(self) -> tuple[Kernel, ...]:
+        if self.packing != "fields":
+            return tuple(
+                Kernel(
+                    f"stq_gather{8 * self.lane_bytes}_{self.packing}_{ELEMENT_NAMES[dtype]}",
+                    (dtype,),
+                    2,
+                    Instance(
+                        "stq_gather_core.h",
+                        "STQ_DEFINE_CODED_GATHER",
+                        (f"STQ_{self.packing.upper()}", str(self.lane_bytes), C_TYPES[dtype], STQ_TYPES[dtype]),
+                    ),
+                    self.packing,
+                )
+                for dtype in WIDTHS[self.lane_bytes]
+            )
         return tuple(
             Kernel(
                 f"stq_gather{8 * self.lane_bytes}_{WEIGHT_NAMES[bits]}_{ELEMENT_NAMES[dtype]}",
@@ -69,6 +115,9 @@ class GatherKernels(Weighted[Convolve]):
         """A row for each output channel, in (kernel row, kernel column, input channel of the group) order."""
         return op.weights_by_output()
 
+    def weights(self, work: Work[Convolve]) -> WeightLayout:
+        return _layout(work.op, self.packing)
+
     def layer(self, work: Work[Convolve]) -> GatherLayer:
         """The geometry of the op's table."""
         window, (x,) = work.op.window, work.inputs
@@ -85,6 +134,7 @@ class GatherKernels(Weighted[Convolve]):
             weight_offset=layout.offset,
             lane_bytes=self.lane_bytes,
             input_bytes=x.element_bytes,
+            packing=self.packing,
         )
 
     def form(self, work: Work[Convolve]) -> Form:
@@ -92,7 +142,7 @@ class GatherKernels(Weighted[Convolve]):
         return _form(work.op, work.inputs[0])
 
     def limits(self, work: Work[Convolve]) -> Refusal | None:
-        refusal = super().limits(work)
+        refusal = super().limits(work) or self._code_limits(work)
         if refusal is not None:
             return refusal
         (x,), layer = work.inputs, self.layer(work)
@@ -111,6 +161,16 @@ class GatherKernels(Weighted[Convolve]):
             return Refusal("its taps lie more than 64 Ki units apart", "a large image of many channels")
         if layer.scratch_bytes > MAXIMUM_SCRATCH:
             return Refusal(f"its table takes {layer.scratch_bytes:,} bytes", "a large image of many channels")
+        return None
+
+    def _code_limits(self, work: Work[Convolve]) -> Refusal | None:
+        """Why the packing cannot hold the weights; None if it can."""
+        if self.packing == "fields":
+            return None
+        if not may_be_coded(self.rows(work.op), work.op.weight_bits):
+            return Refusal("it has weights of -2", "codes are for weights -1, 0 and 1")
+        if self.weights(work).words > MAXIMUM_GAP_WORDS:
+            return Refusal(f"its weights take {self.weights(work).bytes:,} bytes", "an enormous kernel")
         return None
 
     def table_bytes(self, work: Work[Convolve]) -> int:
@@ -136,7 +196,8 @@ class GatherKernels(Weighted[Convolve]):
             self.weight_bytes(work) + reads,
         )
 
-    def instructions(self, work: Work[Convolve]) -> int:
+    def _of_fields(self, work: Work[Convolve]) -> int:
+        """Estimated instructions without unpacking."""
         layer, output = self.layer(work), work.output
         entries, blocks = self._entries(work)
         if self.form(work).kind != "packed":
@@ -146,12 +207,24 @@ class GatherKernels(Weighted[Convolve]):
         else:
             store = 22 * output.elements
         decode = 5 if layer.by_code else {1: 22, 2: 12, 4: 18}[layer.weight_bits]
+        decoded = decode * output.channels * layer.weights
         round_once = 250 if self.lane_bytes == 1 else 200
         entry, block, round_once = (20, 0, 150) if layer.weight_bits == 4 else (14, 60, round_once)
         summed = layer.rounds * (entry * entries + block * blocks + round_once * output.channels)
         places = layer.table_units // layer.input_shape[2]
         prepared = 250 * places + 12 * self.lane_bytes * layer.table_units + (9_000 if layer.by_code else 1_000)
-        return summed + store + decode * output.channels * layer.weights + prepared
+        return summed + store + decoded + prepared
+
+    def instructions(self, work: Work[Convolve]) -> int:
+        unpacking = _UNPACKING[self.packing]
+        unpacked = unpacking.instructions * work.op.weights.size + unpacking.first_instructions
+        return self._of_fields(work) + round(unpacked)
+
+    def cycles(self, work: Work[Convolve]) -> int:
+        """Estimated cycles: those of the same kernel with fields, and of unpacking."""
+        unpacking = _UNPACKING[self.packing]
+        unpacked = unpacking.cycles * work.op.weights.size + unpacking.first_cycles
+        return round(self.cycles_per_instruction * self._of_fields(work) + unpacked)
 
     def code(self, kernel: Kernel) -> dict[str, int]:
         return {
@@ -159,7 +232,9 @@ class GatherKernels(Weighted[Convolve]):
             "gather": 4_700,
             f"gather, lanes of {self.lane_bytes}": 220,
             f"gather, fill {self.lane_bytes} {kernel.input_types[0]}": 800,
-            f"gather, {kernel.weight_bits}-bit weights": {1: 300, 2: 550, 4: 320}[kernel.weight_bits],
+            f"gather, {kernel.packing} of {kernel.weight_bits} bits": _DECODER_BYTES[
+                kernel.packing, kernel.weight_bits
+            ],
         }
 
     def _entries(self, work: Work[Convolve]) -> tuple[int, int]:
@@ -207,6 +282,12 @@ def _within(outer: str, row: tuple[tuple[str, int | str], ...]) -> tuple[tuple[s
 def _image(t: TensorType) -> tuple[int, int, int]:
     height, width, channels = t.shape
     return height, width, channels
+
+
+@lru_cache(maxsize=256)
+def _layout(op: Convolve, packing: WeightPacking) -> WeightLayout:
+    """Found once for an op, not for each fact about its kernel. Ops are compared by identity."""
+    return layout_of(op.weights_by_output(), op.weight_bits, packing)
 
 
 @lru_cache(maxsize=256)

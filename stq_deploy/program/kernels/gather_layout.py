@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from stq_deploy.program.weights import WeightPacking, unpacking_words
+
 LANES = 8
 """Pixels of a unit (STQ_GATHER_LANES)."""
 WORDS = 8
@@ -40,6 +42,7 @@ class GatherLayer:
         weight_offset: added to a weight to give its field (`program.weights.weight_offset`).
         lane_bytes: 1 or 2.
         input_bytes: bytes of an input level.
+        packing: how the weights are stored.
     """
 
     input_shape: tuple[int, int, int]
@@ -53,6 +56,7 @@ class GatherLayer:
     weight_offset: int
     lane_bytes: int
     input_bytes: int
+    packing: WeightPacking = "fields"
 
     @property
     def weights(self) -> int:
@@ -137,4 +141,5 @@ class GatherLayer:
         words += -(-(self.weights + READ_AHEAD) // 2) + -(-(largest * self.weights + LIST_SLACK) // 2)
         words += CODE_WORDS if self.by_code else 0
         words += self.rounds * SUM_WORDS if self.weight_bits == 1 else 0
+        words += unpacking_words(self.packing, self.weights)
         return 4 * words

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic
 from stq_deploy.network.tensor import fits
 from stq_deploy.program.kernels.call import CallContext, KernelCall
 from stq_deploy.program.kernels.work import AnyOp, Work
-from stq_deploy.program.weights import WeightLayout
+from stq_deploy.program.weights import WeightLayout, WeightPacking
 
 ELEMENT_NAMES = {"int8": "s8", "int16": "s16", "int32": "s32"}
 """Storage type -> the end of a C name."""
@@ -52,12 +52,19 @@ class Kernel:
         input_types: storage types that it reads.
         weight_bits: bits of a packed weight; 0 for a kernel without weights.
         instance: how it is made of shared code; None if it has a C file of its own, called as the function.
+        packing: how its weights are stored.
     """
 
     function: str
     input_types: tuple[str, ...]
     weight_bits: int = 0
     instance: Instance | None = None
+    packing: WeightPacking = "fields"
+
+    @property
+    def plain(self) -> str:
+        """The function that computes the same from fields; itself where it reads fields."""
+        return self.function if self.packing == "fields" else self.function.replace(f"_{self.packing}_", "_t2_")
 
     def reads(self, work: Work[Any]) -> bool:
         """Whether the function takes inputs and weights of these types."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stq_deploy.network.ops import WeightedOp
 from stq_deploy.network.tensor import fits
-from stq_deploy.program.kernels.call import STQ_TYPES, CallContext, Constant
+from stq_deploy.program.kernels.call import STQ_TYPES, CallContext, Constant, Struct, fields
 from stq_deploy.program.kernels.requantized import requantize_limits
 from stq_deploy.program.kernels.spec import C_TYPES, ELEMENT_NAMES, WEIGHT_NAMES, Instance, Kernel, KernelSpec, Refusal
 from stq_deploy.program.kernels.work import Work
@@ -19,8 +19,25 @@ from stq_deploy.program.weights import WeightLayout, layout_of, pack_weights
 
 AnyWeighted = TypeVar("AnyWeighted", bound=WeightedOp)
 
+_STORED = {"fields": "{} bits each", "trits": "in base 3", "gaps": "as gaps between those that are not 0"}
+"""Packing -> what a comment says of it."""
 COLUMN_BYTES = 2
 """Bytes of a level in the columns that kernels keep in scratch memory."""
+CODED = "&filter"
+"""The argument that points to coded weights."""
+
+
+def coded_weights(weights: Constant, layout: WeightLayout) -> tuple[Struct, ...]:
+    """The structure `filter` that states where coded weights are; none for fields."""
+    if layout.packing == "fields":
+        return ()
+    facts = fields(words=weights.name, count=layout.words, gap_bits=layout.gap_bits)
+    return (Struct("stq_coded_weights", "filter", (facts,)),)
+
+
+def weight_note(layout: WeightLayout) -> str:
+    """The weights' width, and how they are stored if not as fields, for a comment."""
+    return f"{layout.bits}-bit weights" + (f" as {layout.packing}" if layout.packing != "fields" else "")
 
 
 class Weighted(KernelSpec[AnyWeighted]):
@@ -72,6 +89,5 @@ class Weighted(KernelSpec[AnyWeighted]):
         self, context: CallContext[AnyWeighted], rows: npt.NDArray[np.int64], layout: WeightLayout
     ) -> Constant:
         """The array of some rows' packed weights."""
-        bits = f"{layout.bits} bits each"
-        note = f"{layout.rows} rows of {layout.columns} weights, {bits}"
+        note = f"{layout.rows} rows of {layout.columns} weights, {_STORED[layout.packing].format(layout.bits)}"
         return context.constant("weights", pack_weights(rows, layout), note)

@@ -53,7 +53,8 @@ def run_depthwise8(library: KernelLibrary, case: DepthwiseCase) -> None:
     assert np.abs(weights).sum(axis=(0, 1)).max() * case.full <= FULL_BYTE, "a case outside the contract"
     x = case_levels(case, rng)
     acc = case_sums(case, x, golden.depthwise_weights(weights[..., None]))
-    run_kernel(library, case.name, case, x, weights.shape, weights.reshape(-1, case.window.channels), acc, rng)
+    packed = golden.pack_rows(weights.reshape(-1, case.window.channels), case.window.bits, case.weight_offset)
+    run_kernel(library, case.name, case, x, weights.shape, packed, acc, rng)
 
 
 def channels(height: int, width: int, count: int, kernel: int = 3, stride: int = 1) -> WindowCase:

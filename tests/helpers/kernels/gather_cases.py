@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stq_deploy.program.kernels.gather_layout import GatherLayer
+from stq_deploy.program.weights import WeightPacking
+from tests.helpers.kernels import golden, requantizations
 from tests.helpers.kernels import kernel_arguments as arguments
-from tests.helpers.kernels import requantizations
+from tests.helpers.kernels.bare_metal import Argument
 from tests.helpers.kernels.kernel_library import KernelLibrary
 from tests.helpers.kernels.lane_cases import Integers, LanesCase, case_levels, case_sums, run_kernel, same
 from tests.helpers.kernels.weighted_cases import WindowCase
@@ -22,12 +24,17 @@ class GatherCase(LanesCase):
 
     Attributes:
         lanes: bits of a lane, 8 or 16.
+        packing: "fields", or how ternary weights are coded: "trits" or "gaps".
+        gap_bits: of gaps.
     """
 
     lanes: int = 8
+    packing: WeightPacking = "fields"
+    gap_bits: int = 0
 
     def __str__(self) -> str:
-        return f"{self.window} lanes={self.lanes} levels={self.levels} nonzero={self.nonzero} {self.fill}"
+        stored = "" if self.packing == "fields" else f" {self.packing} {self.gap_bits}"
+        return f"{self.window} lanes={self.lanes} levels={self.levels} nonzero={self.nonzero} {self.fill}{stored}"
 
     @property
     def layer(self) -> GatherLayer:
@@ -45,6 +52,7 @@ class GatherCase(LanesCase):
             weight_offset=self.weight_offset,
             lane_bytes=self.lanes // 8,
             input_bytes=np.dtype(window.input_type).itemsize,
+            packing=self.packing,
         )
 
     @property
@@ -57,7 +65,7 @@ class GatherCase(LanesCase):
     @property
     def name(self) -> str:
         """C name of the kernel."""
-        width = arguments.WEIGHT_NAMES[self.window.bits]
+        width = arguments.WEIGHT_NAMES[self.window.bits] if self.packing == "fields" else self.packing
         return f"stq_gather{self.lanes}_{width}_s{np.dtype(self.window.input_type).itemsize * 8}"
 
 
@@ -86,20 +94,31 @@ def gather_weights(case: GatherCase, rng: np.random.Generator) -> Integers:
     return weights
 
 
+def packed_weights(case: GatherCase, weights: Integers) -> Argument:
+    """The kernel's argument for weights (KH, KW, C / groups, O)."""
+    rows = weights.reshape(-1, weights.shape[3]).T
+    if case.packing == "trits":
+        return arguments.coded_weights(golden.pack_trits(rows))
+    if case.packing == "gaps":
+        return arguments.coded_weights(golden.pack_gaps(rows, case.gap_bits), case.gap_bits)
+    return golden.pack_rows(rows, case.window.bits, case.weight_offset)
+
+
 def run_gather(library: KernelLibrary, case: GatherCase, *, in_place: bool = False) -> None:
     """Run the kernel and compare every output with NumPy's direct convolution.
 
     Args:
         in_place: whether the output replaces the input.
     """
-    rng, window = case.rng, case.window
+    rng = case.rng
     weights = gather_weights(case, rng)
     x = case_levels(case, rng)
     acc = case_sums(case, x, weights)
     assert acc.min() >= INT16.min, "a case outside the contract"
     assert acc.max() <= INT16.max, "a case outside the contract"
-    rows = weights.reshape(-1, window.outputs).T
-    run_kernel(library, case.name, case, x, weights.shape[:3], rows, acc, rng, in_place=in_place)
+    run_kernel(
+        library, case.name, case, x, weights.shape[:3], packed_weights(case, weights), acc, rng, in_place=in_place
+    )
 
 
 HEIGHTS = [same(height, 5, 8, 3, 3) for height in range(1, 18)]
@@ -165,8 +184,17 @@ def every_kind(windows: list[WindowCase], apart: int = 1) -> list[GatherCase]:
             made = replace(
                 window, bits=bits, weight_offset=weight_offset, input_type=dtype, input_offset=input_offset, form=form
             )
-            cases.append(GatherCase(made, levels, shares[(i + j) % 3], lanes=lanes))
+            case = GatherCase(made, levels, shares[(i + j) % 3], lanes=lanes)
+            cases.append(case)
+            if (bits, weight_offset) == (2, 1):
+                cases.append(coded(case, i + j))
     return cases
+
+
+def coded(case: GatherCase, turn: int) -> GatherCase:
+    """A case of ternary weights with coded ones: trits, or gaps of any number of low bits, in turn."""
+    packing: WeightPacking = "gaps" if turn % 3 else "trits"
+    return replace(case, packing=packing, gap_bits=turn % 4 if packing == "gaps" else 0)
 
 
 STEEPEST = {(1, 1): (1, 1), (2, 1): (1, 1), (2, 2): (1, 2), (4, 8): (7, 8)}
@@ -202,6 +230,8 @@ WORST = [
 ]
 """Sums that end just below 2^15, every block of bytes full."""
 
+CODED_WORST = [coded(case, i) for i, case in enumerate(WORST) if (case.window.bits, case.weight_offset) == (2, 1)]
+
 FIRST_LAYERS = [
     GatherCase(
         replace(same(height, width, channels, 5, kernel, stride), bits=4, weight_offset=8, form=form),
@@ -218,5 +248,6 @@ FIRST_LAYERS = [
 """First layers: 4-bit weights on pixels of 8 bits."""
 
 EVERY_CASE = [
-    *every_kind(HEIGHTS, 4), *every_kind(WIDTHS, 4), *every_kind(WINDOWS, 3), *WORST, *FIRST_LAYERS,
+    *every_kind(HEIGHTS, 4), *every_kind(WIDTHS, 4), *every_kind(WINDOWS, 3), *WORST, *CODED_WORST,
+    *FIRST_LAYERS,
 ]  # fmt: skip

@@ -42,6 +42,31 @@ def pack_rows(rows: Levels, bits: int, weight_offset: int) -> npt.NDArray[np.uin
     return np.array([word for row in rows for word in pack_row([int(w) for w in row], bits, weight_offset)], np.uint32)
 
 
+def pack_trits(rows: Levels) -> npt.NDArray[np.uint32]:
+    """(rows, elements) -> the least word whose 20 leading digits of base 3, as a fraction, are weight + 1 each."""
+    flat = [int(w) + 1 for w in rows.reshape(-1)]
+    flat += [1] * (-len(flat) % 20)
+    words = []
+    for start in range(0, len(flat), 20):
+        fraction = sum(Fraction(digit, 3 ** (j + 1)) for j, digit in enumerate(flat[start : start + 20]))
+        words.append(math.ceil(fraction * 2**32))
+    return np.array(words, np.uint32)
+
+
+def pack_gaps(rows: Levels, gap_bits: int) -> npt.NDArray[np.uint32]:
+    """(rows, elements) -> a stream of bits as text, from the lowest bit of a word to the highest."""
+    text, zeros = "", 0
+    for weight in (int(w) for w in rows.reshape(-1)):
+        if weight == 0:
+            zeros += 1
+            continue
+        low = "".join(str(zeros >> i & 1) for i in range(gap_bits))
+        text += "0" * (zeros >> gap_bits) + "1" + low + ("1" if weight < 0 else "0")
+        zeros = 0
+    text += "0" * (-len(text) % 32 + 32)
+    return np.array([int(text[i : i + 32][::-1], 2) for i in range(0, len(text), 32)], np.uint32)
+
+
 def convolve(
     x: Levels,
     weights: Levels,

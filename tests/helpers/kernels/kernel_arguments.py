@@ -56,6 +56,11 @@ def gather_params(window: Struct, levels: tuple[int, int]) -> Struct:
     return Struct((*window.fields, *levels))
 
 
+def coded_weights(words: npt.NDArray[np.uint32], gap_bits: int = 0) -> Struct:
+    """`stq_coded_weights`."""
+    return Struct((words, words.size, gap_bits))
+
+
 def dense_params(input_offset: int = 0, weight_offset: int = 0) -> Struct:
     """`stq_dense_params`."""
     return Struct((input_offset, weight_offset))

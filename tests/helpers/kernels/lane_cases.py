@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tests.helpers.kernels import golden, requantizations
 from tests.helpers.kernels import kernel_arguments as arguments
+from tests.helpers.kernels.bare_metal import Argument
 from tests.helpers.kernels.kernel_library import KernelLibrary
 from tests.helpers.kernels.weighted_cases import OK, WindowCase, scratch_of
 
@@ -62,13 +63,13 @@ def case_sums(case: LanesCase, x: Integers, weights: Integers) -> Integers:
 
 
 def run_kernel(
-    library: KernelLibrary, name: str, case: LanesCase, x: Integers, filter_shape: tuple[int, ...], rows: Integers,
+    library: KernelLibrary, name: str, case: LanesCase, x: Integers, filter_shape: tuple[int, ...], weights: Argument,
     acc: Integers, rng: np.random.Generator, *, in_place: bool = False,
 ) -> None:  # fmt: skip
     """Run the kernel `name` and compare every output.
 
     Args:
-        rows: the weights as they are packed.
+        weights: the kernel's argument for them.
         acc: the expected sums.
         in_place: whether the output replaces the input.
     """
@@ -92,7 +93,7 @@ def run_kernel(
         input_dims,
         memory if in_place else levels,
         filter_dims,
-        golden.pack_rows(rows, window.bits, case.weight_offset),
+        weights,
         output_dims,
         memory if in_place else output,
     )

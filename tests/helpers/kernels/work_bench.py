@@ -41,7 +41,7 @@ def run_convolution(
     if isinstance(spec, GatherKernels | DepthwiseLanesKernels):
         params = arguments.gather_params(params, (x.minimum, x.maximum))
     form: Any = spec.form(work) if isinstance(spec, GatherKernels) else op.requantize
-    output = np.zeros(y.shape, y.dtype)
+    output, packed = np.zeros(y.shape, y.dtype), pack_weights(spec.rows(op), layout).reshape(-1)
     call = program.call(
         candidate.kernel.function,
         [
@@ -51,7 +51,7 @@ def run_convolution(
             arguments.dims(*x.shape),
             levels.astype(x.dtype),
             arguments.dims(*op.window.size, op.weights.shape[2] if isinstance(op, Convolve) else y.channels),
-            pack_weights(spec.rows(op), layout).reshape(-1),
+            packed if layout.packing == "fields" else arguments.coded_weights(packed, layout.gap_bits),
             arguments.dims(*y.shape),
             output,
         ],

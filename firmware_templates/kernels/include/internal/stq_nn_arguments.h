@@ -41,7 +41,7 @@ static inline int32_t stq_groups(const stq_dims *input_dims, const stq_dims *fil
 
 /* The arguments of a gather convolution, and its scratch memory. */
 static inline int stq_gather_valid(const stq_context *ctx, const stq_gather_params *params, const stq_dims *input_dims,
-                                   const stq_dims *filter_dims, const stq_dims *output_dims, int32_t bits,
+                                   const stq_dims *filter_dims, const stq_dims *output_dims, stq_packing packing,
                                    int32_t lane_bytes, stq_type input_type)
 {
     if (params == NULL || !stq_window_valid(&params->window, input_dims, filter_dims, output_dims) ||
@@ -51,9 +51,9 @@ static inline int stq_gather_valid(const stq_context *ctx, const stq_gather_para
     }
     const stq_gather_shape shape = stq_gather_shape_of(&params->window, input_dims, filter_dims, output_dims);
     const int32_t input_bytes = input_type == STQ_S8 ? 1 : 2;
-    return stq_gather_offsets_fit(&shape, filter_dims, bits, lane_bytes) &&
-           stq_scratch_valid(ctx, stq_gather_buffer_size(params, input_dims, filter_dims, output_dims, bits, lane_bytes,
-                                                         input_bytes));
+    return stq_gather_offsets_fit(&shape, filter_dims, packing, lane_bytes) &&
+           stq_scratch_valid(ctx, stq_gather_buffer_size(params, input_dims, filter_dims, output_dims, packing,
+                                                         lane_bytes, input_bytes));
 }
 
 /* The arguments of a depthwise convolution on lanes of bytes, and its scratch memory. */

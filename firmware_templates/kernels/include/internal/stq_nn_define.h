@@ -37,13 +37,30 @@
                                  const stq_dims *input_dims, const input_c_type *input, const stq_dims *filter_dims,   \
                                  const uint32_t *filter, const stq_dims *output_dims, void *output)                    \
     {                                                                                                                  \
-        return stq_gather(ctx, params, rq, input_dims, input, input_type, filter_dims, filter, bits, lane_bytes,       \
+        const stq_coded_weights fields = {filter, 0, 0};                                                               \
+        return stq_gather(ctx, params, rq, input_dims, input, input_type, filter_dims, &fields, STQ_FIELDS_##bits,     \
+                          lane_bytes, output_dims, output);                                                            \
+    }                                                                                                                  \
+    STQ_INSTANCE int32_t name##_get_buffer_size(const stq_gather_params *params, const stq_dims *input_dims,           \
+                                                const stq_dims *filter_dims, const stq_dims *output_dims)              \
+    {                                                                                                                  \
+        return stq_gather_buffer_size(params, input_dims, filter_dims, output_dims, STQ_FIELDS_##bits, lane_bytes,     \
+                                      sizeof(input_c_type));                                                           \
+    }
+
+/* The same for coded weights: name, STQ_TRITS or STQ_GAPS, and the others as above. */
+#define STQ_DEFINE_CODED_GATHER(name, packing, lane_bytes, input_c_type, input_type)                                   \
+    STQ_INSTANCE stq_status name(const stq_context *ctx, const stq_gather_params *params, const stq_requantize *rq,    \
+                                 const stq_dims *input_dims, const input_c_type *input, const stq_dims *filter_dims,   \
+                                 const stq_coded_weights *filter, const stq_dims *output_dims, void *output)           \
+    {                                                                                                                  \
+        return stq_gather(ctx, params, rq, input_dims, input, input_type, filter_dims, filter, packing, lane_bytes,    \
                           output_dims, output);                                                                        \
     }                                                                                                                  \
     STQ_INSTANCE int32_t name##_get_buffer_size(const stq_gather_params *params, const stq_dims *input_dims,           \
                                                 const stq_dims *filter_dims, const stq_dims *output_dims)              \
     {                                                                                                                  \
-        return stq_gather_buffer_size(params, input_dims, filter_dims, output_dims, bits, lane_bytes,                  \
+        return stq_gather_buffer_size(params, input_dims, filter_dims, output_dims, packing, lane_bytes,               \
                                       sizeof(input_c_type));                                                           \
     }
 

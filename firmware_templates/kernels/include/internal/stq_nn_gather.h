@@ -14,6 +14,7 @@
 #define STQ_NN_GATHER_H
 
 #include "stq_nn.h"
+#include "internal/stq_nn_coded.h"
 
 #define STQ_GATHER_LANES 8
 /* Words of the table that are summed at once: four units of bytes, or two of halfwords. */
@@ -103,9 +104,9 @@ static inline int32_t stq_halfword_words(int32_t count)
 }
 
 /* Whether whole groups of four 2-bit weights are decoded at once. */
-static inline int32_t stq_gather_by_code(int32_t bits, int32_t weight_offset, int32_t group_channels)
+static inline int32_t stq_gather_by_code(stq_packing packing, int32_t weight_offset, int32_t group_channels)
 {
-    return bits == 2 && weight_offset == 1 && group_channels % 8 == 0;
+    return packing != STQ_FIELDS_1 && packing != STQ_FIELDS_4 && weight_offset == 1 && group_channels % 8 == 0;
 }
 
 /* Parts of the scratch memory, in words from its start, in this order. */
@@ -114,18 +115,20 @@ typedef struct {
     int32_t border;  /* a pixel of real 0, as levels */
     int32_t offsets; /* of every weight of a row: halfwords */
     int32_t list;    /* of the weights that count: halfwords */
-    int32_t codes;   /* what four weights stand for */
+    int32_t codes;   /* what four 2-bit weights stand for */
     int32_t totals;  /* sums over whole windows, for 1-bit weights */
+    int32_t row;     /* of coded weights, as fields */
+    int32_t pieces;  /* what parts of a code stand for */
     int32_t words;   /* of all */
 } stq_gather_parts;
 
 static inline stq_gather_parts stq_gather_parts_of(const stq_gather_shape *s, const stq_conv_params *window,
-                                                   const stq_dims *filter_dims, int32_t bits, int32_t lane_bytes,
+                                                   const stq_dims *filter_dims, stq_packing packing, int32_t lane_bytes,
                                                    int32_t input_bytes)
 {
     const int32_t weights = filter_dims->h * filter_dims->w * filter_dims->c;
-    const int32_t largest = bits == 4 || (bits == 2 && window->weight_offset == 2) ? 2 : 1;
-    const int32_t by_code = stq_gather_by_code(bits, window->weight_offset, filter_dims->c);
+    const int32_t largest = packing == STQ_FIELDS_4 || (packing == STQ_FIELDS_2 && window->weight_offset == 2) ? 2 : 1;
+    const int32_t by_code = stq_gather_by_code(packing, window->weight_offset, filter_dims->c);
     const int32_t together = STQ_GATHER_WORDS / (2 * lane_bytes);
     const int32_t rounds = s->rows * ((s->columns + together - 1) / together);
     stq_gather_parts p;
@@ -136,24 +139,26 @@ static inline stq_gather_parts stq_gather_parts_of(const stq_gather_shape *s, co
     p.list = p.offsets + stq_halfword_words(weights + STQ_GATHER_READ_AHEAD);
     p.codes = p.list + stq_halfword_words(largest * weights + STQ_GATHER_LIST_SLACK);
     p.totals = p.codes + (by_code ? STQ_GATHER_CODES * STQ_GATHER_CODE_WORDS : 0);
-    p.words = p.totals + (bits == 1 ? rounds * STQ_GATHER_SUM_WORDS : 0);
+    p.row = p.totals + (packing == STQ_FIELDS_1 ? rounds * STQ_GATHER_SUM_WORDS : 0);
+    p.pieces = p.row + stq_code_row_words(packing, weights);
+    p.words = p.pieces + stq_code_piece_words(packing);
     return p;
 }
 
 static inline int32_t stq_gather_buffer_size(const stq_gather_params *params, const stq_dims *input_dims,
-                                             const stq_dims *filter_dims, const stq_dims *output_dims, int32_t bits,
-                                             int32_t lane_bytes, int32_t input_bytes)
+                                             const stq_dims *filter_dims, const stq_dims *output_dims,
+                                             stq_packing packing, int32_t lane_bytes, int32_t input_bytes)
 {
     const stq_gather_shape shape = stq_gather_shape_of(&params->window, input_dims, filter_dims, output_dims);
-    return 4 * stq_gather_parts_of(&shape, &params->window, filter_dims, bits, lane_bytes, input_bytes).words;
+    return 4 * stq_gather_parts_of(&shape, &params->window, filter_dims, packing, lane_bytes, input_bytes).words;
 }
 
 /* Whether the offsets of all taps, in steps of 8 bytes, fit a halfword; so does the distance of any two for 4 bits. */
-static inline int stq_gather_offsets_fit(const stq_gather_shape *s, const stq_dims *filter_dims, int32_t bits,
+static inline int stq_gather_offsets_fit(const stq_gather_shape *s, const stq_dims *filter_dims, stq_packing packing,
                                          int32_t lane_bytes)
 {
     const int32_t rows = (filter_dims->h - 1) * s->dilation_h + 1;
-    return rows * s->input.c * s->row_units * lane_bytes <= (bits == 4 ? 32768 : 65536);
+    return rows * s->input.c * s->row_units * lane_bytes <= (packing == STQ_FIELDS_4 ? 32768 : 65536);
 }
 
 #endif /* STQ_NN_GATHER_H */
