@@ -105,7 +105,7 @@ def _class_names(comparison: Comparison, count: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _PageRow:
+class _ReportRow:
     """A line of the table of scores: three scores, then the samples that differ."""
 
     attack: str
@@ -118,8 +118,8 @@ class _PageRow:
     flips: str
 
 
-def _row(comparison: Comparison) -> _PageRow:
-    return _PageRow(
+def _row(comparison: Comparison) -> _ReportRow:
+    return _ReportRow(
         attack=row_title(comparison),
         samples=len(comparison.samples),
         float="not recorded" if comparison.float_answers is None else _text(comparison.float_score),
@@ -158,7 +158,7 @@ _NORMS = {
 
 
 @dataclass(frozen=True)
-class _FileFacts:
+class _ReportFile:
     """What a sample file states about itself, as short texts; all of it untrusted."""
 
     title: str
@@ -170,7 +170,7 @@ class _FileFacts:
     stages: list[tuple[str, str, int]]
 
 
-def _sample_file(comparison: Comparison) -> _FileFacts:
+def _sample_file(comparison: Comparison) -> _ReportFile:
     metadata = comparison.samples.metadata
     attack, recorded = metadata.attack or AttackRecord(), metadata.float_model or FloatModelRecord()
     facts = {
@@ -182,7 +182,7 @@ def _sample_file(comparison: Comparison) -> _FileFacts:
     }
     if comparison.float_answers is None:
         facts["Float model"] = "the file records no predictions of this very model"
-    return _FileFacts(
+    return _ReportFile(
         title=row_title(comparison),
         source=comparison.source,
         sha256=comparison.samples.sha256(),
