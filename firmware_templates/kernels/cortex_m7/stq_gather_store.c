@@ -142,8 +142,7 @@ static STQ_NOINLINE void stq_store_any(const stq_gather_target *to, const stq_wo
 stq_gather_target stq_gather_target_of(const stq_gather_shape *s, const stq_requantize *rq, int32_t together,
                                        void *output)
 {
-    const int32_t fills_lanes =
-        s->columns % together == 0 && STQ_GATHER_LANES * stq_lane_pixels(s) == s->output_pixels;
+    const int32_t fills_lanes = s->columns % together == 0 && STQ_GATHER_LANES * stq_lane_pixels(s) == s->output_pixels;
     const int32_t usual = rq->kind == STQ_REQUANTIZE_PACKED && rq->output_type == STQ_S8 && rq->right_shift == 16 &&
                           rq->minimum == 0 && rq->maximum == 15;
     const stq_gather_target to = {s, rq, output, together, fills_lanes && usual};

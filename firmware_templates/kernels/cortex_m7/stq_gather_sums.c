@@ -297,12 +297,12 @@ __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__
 // clang-format on
 
 /* The offsets that the assembly has. */
-typedef char
-    stq_list_sum_is_laid_out[offsetof(stq_list_sum, count) == 4 && offsetof(stq_list_sum, base) == 8 &&
-                                     offsetof(stq_list_sum, sums) == 12 && offsetof(stq_list_sum, block) == 16 &&
-                                     offsetof(stq_list_sum, halfwords) == 20
-                                 ? 1
-                                 : -1];
+typedef char stq_list_sum_is_laid_out[offsetof(stq_list_sum, count) == 4 && offsetof(stq_list_sum, base) == 8 &&
+                                              offsetof(stq_list_sum, sums) == 12 &&
+                                              offsetof(stq_list_sum, block) == 16 &&
+                                              offsetof(stq_list_sum, halfwords) == 20
+                                          ? 1
+                                          : -1];
 #else
 /* The lanes of a block to the sums. */
 static void stq_add_block(const stq_list_sum *task, const uint32_t *block)
