@@ -14,20 +14,20 @@
 
 /*
  * The arena holds every tensor; tensors that no layer needs at the same time share memory.
- * 296 bytes, of which at most 296 are in use at once.
+ * 320 bytes, of which at most 320 are in use at once.
  */
 /* 6x5x3, memory in use from the start to layer 0 */
-#define TENSOR_00_INPUT_1(network) ((int8_t *)(void *)((network)->arena + 160))
+#define TENSOR_00_INPUT_1(network) ((int8_t *)(void *)((network)->arena + 184))
 /* 3x3x4, memory in use from layer 0 to layer 1 */
-#define TENSOR_01_CONV2D(network) ((int8_t *)(void *)((network)->arena + 256))
+#define TENSOR_01_CONV2D(network) ((int8_t *)(void *)((network)->arena + 280))
 /* 3x3x4, memory in use from layer 1 to layer 2 */
-#define TENSOR_02_GATE(network) ((int8_t *)(void *)((network)->arena + 256))
+#define TENSOR_02_GATE(network) ((int8_t *)(void *)((network)->arena + 280))
 /* 3x3x4, memory in use from layer 2 to layer 3 */
-#define TENSOR_03_GATED(network) ((int8_t *)(void *)((network)->arena + 256))
+#define TENSOR_03_GATED(network) ((int8_t *)(void *)((network)->arena + 280))
 /* 2x2x4, memory in use from layer 3 to layer 4 */
-#define TENSOR_04_MAX_POOLING2D(network) ((int8_t *)(void *)((network)->arena + 256))
+#define TENSOR_04_MAX_POOLING2D(network) ((int8_t *)(void *)((network)->arena + 280))
 /* 16, memory in use from layer 3 to layer 4 */
-#define TENSOR_05_FLATTEN(network) ((int8_t *)(void *)((network)->arena + 256))
+#define TENSOR_05_FLATTEN(network) ((int8_t *)(void *)((network)->arena + 280))
 /* 5, memory in use from layer 4 to layer 5 */
 #define TENSOR_06_HIDDEN(network) ((int16_t *)(void *)((network)->arena + 56))
 /* 3, memory in use from layer 5 to the end */
@@ -39,7 +39,7 @@
  */
 static stq_status layer_00_conv2d(const stq_model_context *network)
 {
-    const stq_context scratch = {.buffer = network->arena + 0, .size = 160};
+    const stq_context scratch = {.buffer = network->arena + 0, .size = 184};
     static const stq_conv_params params = {
         .input_offset = 128, .weight_offset = 1,
         .stride_h = 2, .stride_w = 2,

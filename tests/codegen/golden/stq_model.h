@@ -68,7 +68,7 @@ typedef int8_t stq_model_input_level;
  * The memory of one inference, in bytes. Both parts must be aligned to STQ_MODEL_ALIGNMENT bytes. Aligned to 32, a line of
  * the data cache, they are fastest. The arena holds the kernels' scratch memory, too.
  */
-#define STQ_MODEL_ARENA_BYTES 296
+#define STQ_MODEL_ARENA_BYTES 320
 #define STQ_MODEL_SCRATCH_BYTES 0
 #define STQ_MODEL_ALIGNMENT 4
 

@@ -14,13 +14,13 @@ const uint8_t stq_network_model_hash[32] = {
 };
 
 const stq_layer_info stq_network_layers[STQ_NETWORK_LAYER_COUNT] = {
-    {.name = "conv2d", .op = "convolve", .output = stq_model_static_arena + 256,
+    {.name = "conv2d", .op = "convolve", .output = stq_model_static_arena + 280,
      .output_bytes = 36u, .macs = 972u},
-    {.name = "sigmoid", .op = "table", .output = stq_model_static_arena + 256,
+    {.name = "sigmoid", .op = "table", .output = stq_model_static_arena + 280,
      .output_bytes = 36u, .macs = 0u},
-    {.name = "multiply", .op = "pair_table", .output = stq_model_static_arena + 256,
+    {.name = "multiply", .op = "pair_table", .output = stq_model_static_arena + 280,
      .output_bytes = 36u, .macs = 0u},
-    {.name = "max_pooling2d", .op = "max_pool", .output = stq_model_static_arena + 256,
+    {.name = "max_pooling2d", .op = "max_pool", .output = stq_model_static_arena + 280,
      .output_bytes = 16u, .macs = 0u},
     {.name = "dense", .op = "dense", .output = stq_model_static_arena + 56,
      .output_bytes = 10u, .macs = 80u},
@@ -34,7 +34,7 @@ const stq_output_info stq_network_outputs[STQ_NETWORK_OUTPUTS] = {
 
 void *stq_network_input(void)
 {
-    return stq_model_static_arena + 160;
+    return stq_model_static_arena + 184;
 }
 
 const void *stq_network_output(void)
