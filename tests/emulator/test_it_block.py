@@ -1,12 +1,16 @@
-"""Hooks on memory within an IT block: Unicorn goes on as if there were none."""
+"""Hooks on memory within an IT block, and first accesses to pages there: Unicorn goes on as if there were none."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stq_deploy.targets.emulator.block_trace import BlockWatch, Hooks, trace_call
+from stq_deploy.targets.emulator.machine import Mode
+from tests.helpers.emulator.bench import Bench
 
 unicorn = pytest.importorskip("unicorn")
 from unicorn import arm_const  # noqa: E402
@@ -64,3 +68,23 @@ def test_a_traced_call_returns_what_it_returns_alone(core: Any, watched: bool) -
     assert [addresses for samples in trace.samples.values() for one in samples for addresses in one.values()] == [
         (DATA,)
     ]
+
+
+@pytest.mark.parametrize("mode", ["fast", "counting"])
+@pytest.mark.parametrize("access", ["ldr", "str"])
+def test_a_first_access_to_a_page_leaves_no_condition_behind(
+    access: str, mode: Mode, build: Callable[..., Path]
+) -> None:
+    """After the IT block, MOVS must set the flags and the branch must be taken, for each of 64 new pages."""
+    elf = build(
+        "static uint32_t touch(uint32_t at) { uint32_t count;"
+        '__asm volatile("movs r0, #5\\ncmp r0, #1\\nitt ge\\n'
+        f"{access}ge r5, [%1]\\ncmpge r0, #1\\nbge 1f\\nmovs %0, #0\\nb 2f\\n"
+        '1: movs r0, #0\\nbeq 3f\\nmovs %0, #7\\nb 2f\\n3: movs %0, #1\\n2:"'
+        ': "=&r"(count) : "r"(at) : "r0", "r5", "cc", "memory"); return count; }'
+        "void probe(void) { serial_start(0); uint32_t sum = 0;"
+        "for (uint32_t i = 0; i < 64; i++) { sum += touch(0x24000000u + 1024u * i); } put_word(sum); }"
+    )
+    with Bench(elf, mode) as bench:
+        assert bench.words(1) == (64,)
+    assert bench.refusals == []

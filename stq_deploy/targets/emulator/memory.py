@@ -14,6 +14,7 @@ from unicorn import UC_MEM_FETCH, UC_PROT_ALL, UC_PROT_EXEC, UC_PROT_NONE, UC_PR
 
 from stq_deploy.targets.boards import Memory
 from stq_deploy.targets.emulator.access_faults import is_execute_never
+from stq_deploy.targets.emulator.core import end_it_block
 from stq_deploy.targets.emulator.peripherals.mpu import Mpu
 from stq_deploy.targets.emulator.program import LoadedElf
 
@@ -81,7 +82,7 @@ class Memories:
             for start, end, rights in bank.rights:
                 uc.mem_protect(start, end - start, rights)
 
-    def translate(self, _uc: Uc, page: int, kind: int, entry: Any, _data: object) -> bool:
+    def translate(self, uc: Uc, page: int, kind: int, entry: Any, _data: object) -> bool:
         """Unicorn's hook that fills its TLB: addresses are physical, and a page is code once it is executed.
 
         Unicorn takes a slow path for every store to a page that may be executed, as it must look for translations of
@@ -100,6 +101,8 @@ class Memories:
             if is_execute_never(page):
                 return False
             self._executed.add(page)
+        else:
+            end_it_block(uc)
         entry.paddr = page
         entry.perms = UC_PROT_ALL if page in self._executed else UC_PROT_READ | UC_PROT_WRITE
         return True
