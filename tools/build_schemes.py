@@ -21,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stq_deploy.common.errors import StqError
+from stq_deploy.common.files import write_whole
 from stq_deploy.datasets.samples import CLEAN, load_samples
 from stq_deploy.evaluation.layer_comparison import compare_layers
 from stq_deploy.evaluation.verification_samples import verification_inputs
@@ -39,11 +40,16 @@ from stq_deploy.zoo.schemes import SCHEMES, Scheme
 from stq_deploy.zoo.shipped import shipped_samples
 from stq_deploy.zoo.stq import VARIANTS
 from tools.figures_file import check_figures, write_figures
+from tools.marked_block import replace_block
 
 TWIN = "zoo:fp-cifar10"
 LOCAL = ("numpy", "host", "host-cortex-m7")
 BYTES = ("qstats", "packed", "linked", "ram", "arena", "scratch")
 COLUMNS = ("variant", "scheme", "weight bits", "layers", "differing", *BYTES, "fits")
+BOTH = {"linked": "linked_bytes", "RAM": "ram_bytes", "arena": "arena_bytes", "layers": "layers"}
+"""Columns of the page that have a figure of the pooled and one of the strided network."""
+
+PAGE, BLOCK = Path(__file__).resolve().parent.parent / "docs" / "DESIGN.md", "build_schemes"
 ROW = "{:8} {:9} {:>11} {:>7} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8}  {}"
 
 
@@ -53,8 +59,14 @@ ROW = "{:8} {:9} {:>11} {:>7} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8}  {}"
 @click.option("--board", "board_name", default="stm32h743", help="To build for, and to run on, emulated.")
 @click.option("--samples", default=4, help="Samples that every layer is compared on.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the figures to this file.")
+@click.option("--page", "writes_page", is_flag=True, help="Also write the table of docs/DESIGN.md; needs every scheme.")
 def main(
-    schemes: tuple[str, ...], variants: tuple[str, ...], board_name: str, samples: int, json_path: Path | None
+    schemes: tuple[str, ...],
+    variants: tuple[str, ...],
+    board_name: str,
+    samples: int,
+    json_path: Path | None,
+    writes_page: bool,
 ) -> None:
     """Convert, build and verify the STQ network in the schemes of Table III; sizes are in bytes."""
     try:
@@ -72,7 +84,24 @@ def main(
     if json_path is not None:
         found = {"board": board.name, "compiler": compiler, "samples": samples, "rows": rows}
         write_figures(json_path, found)
+    if writes_page:
+        write_whole(PAGE, replace_block(PAGE.read_text(), BLOCK, page_table(rows)))
     sys.exit(1 if any(row["differing_layers"] for row in rows) else 0)
+
+
+def page_table(rows: list[dict[str, Any]]) -> str:
+    """The rows as a Markdown table: a line for each scheme, with the strided network's figures in parentheses."""
+    found = {(row["variant"], row["scheme"]): row for row in rows}
+    columns = ("scheme", "weight bits", "qstats", "packed", *(f"{name} (strided)" for name in BOTH))
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for scheme in dict.fromkeys(row["scheme"] for row in rows):
+        pooled, strided = (found[variant, scheme] for variant in ("pooled", "strided"))
+        both = [f"{pooled[key]:,} ({strided[key]:,})" for key in BOTH.values()]
+        bits = " and ".join(map(str, pooled["weight_bits"]))
+        title = pooled["title"] + ("" if SCHEMES[scheme].quantized else ", in int8 after training")
+        cells = [title, bits, f"{pooled['qstats_bytes']:,}", f"{pooled['packed_bytes']:,}", *both]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _row(variant: str, scheme: Scheme, board: Board, samples: int) -> dict[str, Any]:
