@@ -46,7 +46,7 @@ TWIN = "zoo:fp-cifar10"
 LOCAL = ("numpy", "host", "host-cortex-m7")
 BYTES = ("qstats", "packed", "linked", "ram", "arena", "scratch")
 COLUMNS = ("variant", "scheme", "weight bits", "layers", "differing", *BYTES, "fits")
-BOTH = {"linked": "linked_bytes", "RAM": "ram_bytes", "arena": "arena_bytes", "layers": "layers"}
+BOTH = {"linked": "linked_bytes", "arena": "arena_bytes", "layers": "layers"}
 """Columns of the page that have a figure of the pooled and one of the strided network."""
 
 PAGE, BLOCK = Path(__file__).resolve().parent.parent / "docs" / "DESIGN.md", "build_schemes"
@@ -92,14 +92,16 @@ def main(
 def page_table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table: a line for each scheme, with the strided network's figures in parentheses."""
     found = {(row["variant"], row["scheme"]): row for row in rows}
-    columns = ("scheme", "weight bits", "qstats", "packed", *(f"{name} (strided)" for name in BOTH))
+    linked, arena, layers = (f"{name} (strided)" for name in BOTH)
+    columns = ("scheme", "weight bits", "qstats", "packed", linked, arena, "scratch", layers)
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for scheme in dict.fromkeys(row["scheme"] for row in rows):
         pooled, strided = (found[variant, scheme] for variant in ("pooled", "strided"))
-        both = [f"{pooled[key]:,} ({strided[key]:,})" for key in BOTH.values()]
+        linked, arena, layers = (f"{pooled[key]:,} ({strided[key]:,})" for key in BOTH.values())
         bits = " and ".join(map(str, pooled["weight_bits"]))
         title = pooled["title"] + ("" if SCHEMES[scheme].quantized else ", in int8 after training")
-        cells = [title, bits, f"{pooled['qstats_bytes']:,}", f"{pooled['packed_bytes']:,}", *both]
+        cells = [title, bits, f"{pooled['qstats_bytes']:,}", f"{pooled['packed_bytes']:,}", linked, arena]
+        cells += [f"{pooled['scratch_bytes']:,}", layers]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
