@@ -73,7 +73,6 @@ STQ_INLINE const uint32_t *stq_gather_next_row(const stq_gather_layer *layer, st
 static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, const uint32_t *filter)
 {
     const int32_t weights = stq_gather_weights(layer);
-    const uint32_t step = (uint32_t)(layer->shape->row_units * layer->lane_bytes);
     stq_gather_row row;
 
     if (layer->packing == STQ_FIELDS_1) {
@@ -82,7 +81,7 @@ static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, co
         row = stq_gather_decode_s4(filter, weights, layer->weight_offset, layer->offsets, layer->list);
     } else if (layer->by_code) {
         const stq_word *bases = (const stq_word *)layer->offsets;
-        row = stq_gather_decode_codes(filter, weights, bases, layer->codes, step, layer->list);
+        row = stq_gather_decode_codes(filter, weights, bases, layer->codes, layer->list);
     } else {
         row = stq_gather_decode_t2(filter, weights, layer->weight_offset, layer->offsets, layer->list);
     }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The layout of a gather convolution, and rows of packed weights as lists of the offsets that count. */
+#include <stddef.h>
+
 #include "internal/stq_nn_arguments.h"
 #include "stq_gather_parts.h"
 
@@ -32,14 +34,19 @@ void stq_gather_offsets(const stq_gather_shape *s, const stq_dims *filter_dims, 
 
 void stq_gather_bases(const stq_gather_shape *s, const stq_dims *filter_dims, int32_t lane_bytes, stq_word *bases)
 {
+    const uint32_t odd = (uint32_t)(s->row_units * lane_bytes) * 0x00010001U;
+
     for (int32_t ky = 0; ky < filter_dims->h; ky++) {
         for (int32_t kx = 0; kx < filter_dims->w; kx++) {
             for (int32_t c = 0; c < filter_dims->c; c += 8) {
-                *bases++ = (uint32_t)(stq_gather_unit(s, ky, kx, c) * lane_bytes) * 0x00010001U;
+                const uint32_t even = (uint32_t)(stq_gather_unit(s, ky, kx, c) * lane_bytes) * 0x00010001U;
+                bases[0] = even;
+                bases[1] = even + odd;
+                bases += 2;
             }
         }
     }
-    *bases = 0;
+    bases[0] = bases[1] = 0;
 }
 
 void stq_gather_codes(uint32_t step, stq_word *codes)
@@ -58,7 +65,7 @@ void stq_gather_codes(uint32_t step, stq_word *codes)
                 four[3U - minus++] = (uint16_t)(j * step);
             }
         }
-        codes[2] = 2U * plus;
+        codes[2] = 2U * plus + (plus > 2U || minus > 2U ? STQ_GATHER_MANY : 0U);
         codes[3] = 2U * minus;
         codes += STQ_GATHER_CODE_WORDS;
     }
@@ -97,41 +104,157 @@ stq_gather_row stq_gather_decode_t2(const uint32_t *row, int32_t weights, int32_
     return stq_gather_lists(list, plus, minus, end);
 }
 
-stq_gather_row stq_gather_decode_codes(const uint32_t *row, int32_t weights, const stq_word *bases,
-                                       const stq_word *codes, uint32_t step, stq_offset *list)
-{
-    const uint32_t odd = step * 0x00010001U;
-    stq_offset *end = list + weights + STQ_GATHER_LIST_SLACK - STQ_GATHER_READ_AHEAD;
-    uint8_t *plus = (uint8_t *)list;
-    uint8_t *minus = (uint8_t *)end;
+/*
+ * A row of weights that is decoded by codes, and the lists so far. Both are written two offsets at a time: few codes have
+ * more weights of a sign, and a store at an odd halfword takes as long as four others.
+ */
+typedef struct {
+    uint32_t plus;  /* bytes of the list of plus weights */
+    uint8_t *minus; /* the first of the minus weights */
+    const stq_word *codes;
+    const uint32_t *row;
+    uint8_t *list;
+    const stq_word *bases;
+    const uint32_t *end; /* of the row */
+} stq_coded_row;
 
-    for (int32_t left = weights; left > 0; left -= 16) {
-        const uint32_t word = *row++;
-        const uint32_t base[2] = {bases[0], bases[1]};
-        bases += 2;
-        // Bytes 0 and 1 are even elements, bytes 2 and 3 the odd ones beside them.
-        STQ_UNROLL(4)
+#if STQ_DSP
+/*
+ * In assembly, because compilers wait for the address of a code before they load what it stands for. Here the next
+ * address is found while the offsets of this code are stored. Each line is a cycle, but LDM takes two.
+ *
+ *   r0        bytes of the list of plus weights; negative behind a code of STQ_GATHER_MANY
+ *   r1        the first of the minus weights
+ *   r2        codes
+ *   r3        address of the next code
+ *   r4,r5     offsets of a code
+ *   r6,r7     bytes of its plus and of its minus weights
+ *   r8        row
+ *   r9        word of the row
+ *   r10       base of the next code
+ *   r11       list
+ *   r12       bases
+ *   r14       end of the row
+ */
+// clang-format off
+__attribute__((naked)) static void stq_list_codes(stq_coded_row *task __attribute__((unused)))
+{
+    __asm__ volatile(
+        "push {r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
+        "ldm.w r0, {r0, r1, r2, r8, r11, r12, lr}\n\t"
+        "ldr r9, [r8], #4\n\t"                  "ldr r10, [r12], #4\n\t"
+        "uxtb.w r3, r9\n\t"
+        "add.w r3, r2, r3, lsl #4\n\t"          "b.n 2f\n\t"
+        ".p2align 2\n"
+        // Byte 3 of a word, when the next word is known to follow.
+        "1:\n\t"
+        "ldr r9, [r8], #4\n\t"
+        "ldmia r3!, {r4, r5, r6, r7}\n\t"
+        "uxtb.w r3, r9\n\t"                     "add r4, r10\n\t"
+        "add r5, r10\n\t"                       "str.w r4, [r11, r0]\n\t"
+        "add.w r3, r2, r3, lsl #4\n\t"          "str r5, [r1, #-4]\n\t"
+        "subs r1, r1, r7\n\t"                   "adds r0, r0, r6\n\t"
+        "ldr r10, [r12], #4\n\t"                "bmi.n 7f\n"
+        // Byte 0: even elements of the first eight.
+        "2:\n\t"
+        "ldmia r3!, {r4, r5, r6, r7}\n\t"
+        "ubfx r3, r9, #16, #8\n\t"              "add r4, r10\n\t"
+        "add r5, r10\n\t"                       "str.w r4, [r11, r0]\n\t"
+        "add.w r3, r2, r3, lsl #4\n\t"          "str r5, [r1, #-4]\n\t"
+        "subs r1, r1, r7\n\t"                   "adds r0, r0, r6\n\t"
+        "ldr r10, [r12], #4\n\t"                "bmi.n 8f\n"
+        // Byte 2: the odd ones beside them.
+        "3:\n\t"
+        "ldmia r3!, {r4, r5, r6, r7}\n\t"
+        "ubfx r3, r9, #8, #8\n\t"               "add r4, r10\n\t"
+        "add r5, r10\n\t"                       "str.w r4, [r11, r0]\n\t"
+        "add.w r3, r2, r3, lsl #4\n\t"          "str r5, [r1, #-4]\n\t"
+        "subs r1, r1, r7\n\t"                   "adds r0, r0, r6\n\t"
+        "ldr r10, [r12], #4\n\t"                "bmi.n 9f\n"
+        // Byte 1: even elements of the other eight.
+        "4:\n\t"
+        "ldmia r3!, {r4, r5, r6, r7}\n\t"
+        "lsr.w r3, r9, #24\n\t"                 "add r4, r10\n\t"
+        "add r5, r10\n\t"                       "str.w r4, [r11, r0]\n\t"
+        "add.w r3, r2, r3, lsl #4\n\t"          "str r5, [r1, #-4]\n\t"
+        "subs r1, r1, r7\n\t"                   "adds r0, r0, r6\n\t"
+        "ldr r10, [r12], #4\n\t"                "bmi.n 10f\n"
+        "5:\n\t"
+        "cmp r8, lr\n\t"                        "bne.n 1b\n\t"
+        // Byte 3 of the last word.
+        "ldmia r3!, {r4, r5, r6, r7}\n\t"
+        "add r4, r10\n\t"                       "add r5, r10\n\t"
+        "str.w r4, [r11, r0]\n\t"
+        "str r5, [r1, #-4]\n\t"                 "subs r1, r1, r7\n\t"
+        "adds r0, r0, r6\n\t"
+        "bmi.n 11f\n"
+        "6:\n\t"
+        "pop {r2}\n\t"
+        "strd r0, r1, [r2]\n\t"
+        "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
+        // More than two weights of a sign: the other two offsets go to each list as well.
+        "7:\n\t"
+        "subs r6, r0, r6\n\t"                   "adds r7, r1, r7\n\t"
+        "add r6, r11\n\t"                       "str r4, [r7, #-8]\n\t"
+        "bic.w r0, r0, #0x80000000\n\t"         "str r5, [r6, #4]\n\t"
+        "b.n 2b\n"
+        "8:\n\t"
+        "subs r6, r0, r6\n\t"                   "adds r7, r1, r7\n\t"
+        "add r6, r11\n\t"                       "str r4, [r7, #-8]\n\t"
+        "bic.w r0, r0, #0x80000000\n\t"         "str r5, [r6, #4]\n\t"
+        "b.n 3b\n"
+        "9:\n\t"
+        "subs r6, r0, r6\n\t"                   "adds r7, r1, r7\n\t"
+        "add r6, r11\n\t"                       "str r4, [r7, #-8]\n\t"
+        "bic.w r0, r0, #0x80000000\n\t"         "str r5, [r6, #4]\n\t"
+        "b.n 4b\n"
+        "10:\n\t"
+        "subs r6, r0, r6\n\t"                   "adds r7, r1, r7\n\t"
+        "add r6, r11\n\t"                       "str r4, [r7, #-8]\n\t"
+        "bic.w r0, r0, #0x80000000\n\t"         "str r5, [r6, #4]\n\t"
+        "b.n 5b\n"
+        "11:\n\t"
+        "subs r6, r0, r6\n\t"                   "adds r7, r1, r7\n\t"
+        "add r6, r11\n\t"                       "str r4, [r7, #-8]\n\t"
+        "bic.w r0, r0, #0x80000000\n\t"         "str r5, [r6, #4]\n\t"
+        "b.n 6b\n");
+}
+// clang-format on
+
+/* The offsets that the assembly has. */
+typedef char stq_coded_row_is_laid_out[offsetof(stq_coded_row, minus) == 4 && sizeof(stq_coded_row) == 28 ? 1 : -1];
+#else
+static void stq_list_codes(stq_coded_row *task)
+{
+    static const uint8_t shifts[] = {0, 16, 8, 24}; // even elements of eight, and the odd ones beside them
+
+    for (; task->row < task->end; task->row++) {
         for (int32_t i = 0; i < 4; i++) {
-            const stq_word *code = codes + ((word >> (8 * i)) & 0xFFU) * STQ_GATHER_CODE_WORDS;
-            const uint32_t from = i < 2 ? base[i] : base[i - 2] + odd;
-            const stq_two_words offsets = stq_load_two(code);
-            const uint32_t first = offsets.first + from;
-            const uint32_t second = offsets.second + from;
-            const stq_two_words bytes = stq_load_two(code + 2);
-            // Few codes have more than two weights of a sign; a store at an odd halfword takes as long as four others.
-            stq_store_unaligned(plus, first);
-            if (bytes.first > 4U) {
-                stq_store_unaligned(plus + 4, second);
+            const stq_word *code = task->codes + ((*task->row >> shifts[i]) & 0xFFU) * STQ_GATHER_CODE_WORDS;
+            const uint32_t base = *task->bases++;
+            uint8_t *plus = task->list + task->plus;
+
+            stq_store_unaligned(plus, code[0] + base);
+            stq_store_unaligned(task->minus - 4, code[1] + base);
+            if ((code[2] & STQ_GATHER_MANY) != 0) {
+                stq_store_unaligned(plus + 4, code[1] + base);
+                stq_store_unaligned(task->minus - 8, code[0] + base);
             }
-            stq_store_unaligned(minus - 4, second);
-            if (bytes.second > 4U) {
-                stq_store_unaligned(minus - 8, first);
-            }
-            plus += bytes.first;
-            minus -= bytes.second;
+            task->plus += code[2] & ~STQ_GATHER_MANY;
+            task->minus -= code[3];
         }
     }
-    return stq_gather_lists(list, (const stq_offset *)(const void *)plus, (const stq_offset *)(const void *)minus, end);
+}
+#endif
+
+stq_gather_row stq_gather_decode_codes(const uint32_t *row, int32_t weights, const stq_word *bases,
+                                       const stq_word *codes, stq_offset *list)
+{
+    stq_offset *end = list + weights + STQ_GATHER_LIST_SLACK - STQ_GATHER_READ_AHEAD;
+    stq_coded_row task = {0, (uint8_t *)end, codes, row, (uint8_t *)list, bases, row + (weights + 15) / 16};
+
+    stq_list_codes(&task);
+    return stq_gather_lists(list, list + task.plus / 2, (const stq_offset *)(const void *)task.minus, end);
 }
 
 /* How many bits of a row are set. Bit `weight_offset` begins the row; see "Packed weights". */

@@ -72,24 +72,29 @@ void stq_gather_fill16_s16(const stq_gather_source *from, stq_word *table);
 void stq_gather_offsets(const stq_gather_shape *s, const stq_dims *filter_dims, int32_t lane_bytes,
                         stq_offset *offsets);
 
-/* Offsets of every eighth weight, each in both halves of a word, and one word more: for stq_gather_decode_codes. */
+/*
+ * For stq_gather_decode_codes: two words for each eight weights, and two more. They are the offsets of the first weight
+ * and of the second, each in both halves.
+ */
 void stq_gather_bases(const stq_gather_shape *s, const stq_dims *filter_dims, int32_t lane_bytes, stq_word *bases);
+
+/* Marks a code of more than two weights of a sign; see stq_gather_codes. */
+#define STQ_GATHER_MANY 0x80000000U
 
 /*
  * What four ternary weights stand for, whose offsets are `step` apart: STQ_GATHER_CODE_WORDS words for each code. The
  * first two are four halfwords: offsets of the plus weights from the left, of the minus weights from the right. The
- * others are the bytes that the plus and the minus weights take.
+ * others are the bytes that the plus weights take, with STQ_GATHER_MANY or 0, and those of the minus weights.
  */
 void stq_gather_codes(uint32_t step, stq_word *codes);
 
 /*
- * Rows of weights as lists in `list`, which has STQ_GATHER_LIST_SLACK elements more than weights can be listed. `step` is
- * the distance of one input channel from the next.
+ * Rows of weights as lists in `list`, which has STQ_GATHER_LIST_SLACK elements more than weights can be listed.
  */
 stq_gather_row stq_gather_decode_t2(const uint32_t *row, int32_t weights, int32_t weight_offset,
                                     const stq_offset *offsets, stq_offset *list);
 stq_gather_row stq_gather_decode_codes(const uint32_t *row, int32_t weights, const stq_word *bases,
-                                       const stq_word *codes, uint32_t step, stq_offset *list);
+                                       const stq_word *codes, stq_offset *list);
 stq_gather_row stq_gather_decode_b1(const uint32_t *row, int32_t weights, int32_t weight_offset,
                                     const stq_offset *offsets, stq_offset *list);
 

@@ -61,7 +61,7 @@ _UNPACKING: dict[WeightPacking, _Unpacking] = {
     "trits": _Unpacking(4.2, 4.4, 2_500, 2_200),
     "gaps": _Unpacking(5.6, 5.8, 40_000, 32_000),
 }
-_DECODER_BYTES = {("fields", 1): 300, ("fields", 2): 550, ("fields", 4): 320, ("trits", 2): 150, ("gaps", 2): 300}
+_DECODER_BYTES = {("fields", 1): 300, ("fields", 2): 650, ("fields", 4): 320, ("trits", 2): 150, ("gaps", 2): 300}
 """Packing and width of the weights -> bytes of the code that lists them."""
 
 
@@ -206,7 +206,7 @@ class GatherKernels(Weighted[Convolve]):
             store = 6 * output.elements
         else:
             store = 22 * output.elements
-        decode = 5 if layer.by_code else {1: 22, 2: 12, 4: 18}[layer.weight_bits]
+        decode = 3 if layer.by_code else {1: 22, 2: 12, 4: 18}[layer.weight_bits]
         decoded = decode * output.channels * layer.weights
         round_once = 250 if self.lane_bytes == 1 else 200
         entry, block, round_once = (20, 0, 150) if layer.weight_bits == 4 else (14, 60, round_once)
