@@ -85,7 +85,9 @@ static inline stq_gather_row stq_gather_decode(const stq_gather_layer *layer, co
     } else {
         row = stq_gather_decode_t2(filter, weights, layer->weight_offset, layer->offsets, layer->list);
     }
-    row.start = layer->lane_bytes == 1 ? stq_gather_start(&row, layer->rise) : 0;
+    if (layer->lane_bytes == 1) {
+        stq_gather_set_sums(&row, layer->rise, layer->block);
+    }
     return row;
 }
 
@@ -109,12 +111,14 @@ STQ_INLINE void stq_gather_sum(const stq_gather_layer *layer, const stq_gather_r
 /* Sums over all weights, for every unit: what 1-bit weights that are not listed have in common. */
 STQ_INLINE void stq_gather_sum_totals(const stq_gather_layer *layer, int32_t first_channel)
 {
-    const stq_offset_list all = {layer->offsets, stq_gather_weights(layer)};
-    const stq_offset_list none = {layer->offsets, 0};
+    const stq_offset_list all = stq_offsets(layer->offsets, stq_gather_weights(layer));
+    const stq_offset_list none = stq_offsets(layer->offsets, 0);
     stq_gather_row row = {all, none, 0, 0, 0};
     stq_word *totals = layer->totals;
 
-    row.start = layer->lane_bytes == 1 ? stq_gather_start(&row, layer->rise) : 0;
+    if (layer->lane_bytes == 1) {
+        stq_gather_set_sums(&row, layer->rise, layer->block);
+    }
     for (int32_t y = 0; y < layer->shape->rows; y++) {
         for (int32_t x = 0; x < layer->shape->columns; x += stq_gather_together(layer)) {
             stq_gather_sum(layer, &row, first_channel, y, x, NULL, totals);

@@ -75,7 +75,8 @@ void stq_gather_codes(uint32_t step, stq_word *codes)
 static inline stq_gather_row stq_gather_lists(const stq_offset *list, const stq_offset *plus, const stq_offset *minus,
                                               const stq_offset *end)
 {
-    const stq_gather_row row = {{list, (int32_t)(plus - list)}, {minus, (int32_t)(end - minus)}, 0, 0, 0};
+    const stq_gather_row row = {stq_offsets(list, (int32_t)(plus - list)), stq_offsets(minus, (int32_t)(end - minus)),
+                                0, 0, 0};
     return row;
 }
 
@@ -279,8 +280,8 @@ stq_gather_row stq_gather_decode_b1(const uint32_t *row, int32_t weights, int32_
         next += stq_one_bit(row[i / 32], i % 32, weight_offset) == rarer;
     }
 
-    const stq_offset_list listed = {list, (int32_t)(next - list)};
-    const stq_offset_list none = {list, 0};
+    const stq_offset_list listed = stq_offsets(list, (int32_t)(next - list));
+    const stq_offset_list none = stq_offsets(list, 0);
     stq_gather_row decoded = {none, none, weight_offset, 0, 0};
     if (rarer) {
         decoded.plus = listed;

@@ -27,7 +27,7 @@ stq_gather_row stq_gather_decode_s4(const uint32_t *row, int32_t weights, int32_
         }
     }
     entry[0] = entry[1] = 0;
-    const stq_gather_row found = {{list, (int32_t)(entry - first)}, {list, 0}, 0, 0, 0};
+    const stq_gather_row found = {stq_offsets(list, (int32_t)(entry - first)), stq_offsets(list, 0), 0, 0, 0};
     return found;
 }
 

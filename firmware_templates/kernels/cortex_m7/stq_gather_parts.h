@@ -25,6 +25,7 @@ typedef uint16_t __attribute__((may_alias)) stq_offset;
 typedef struct {
     const stq_offset *first;
     int32_t count;
+    int32_t head; /* entries of its first block, set by stq_gather_set_sums; all other blocks are full */
 } stq_offset_list;
 
 /* A row of weights: sum = (start + sum of plus - sum of minus) * (doubled ? 2 : 1) + total_factor * total. */
@@ -33,13 +34,25 @@ typedef struct {
     stq_offset_list minus;
     int32_t doubled;
     int32_t total_factor; /* -1, 0 or 1; total is the sum of every level under the window */
-    int32_t start;        /* set by stq_gather_start; 0 for lanes of halfwords */
+    int32_t start;        /* set by stq_gather_set_sums */
 } stq_gather_row;
 
-/* Initial value of the sums of lanes of bytes. Each entry counts `rise`: level + input_offset, less what its lane holds. */
-static inline int32_t stq_gather_start(const stq_gather_row *row, int32_t rise)
+/* A list of `count` offsets. */
+static inline stq_offset_list stq_offsets(const stq_offset *first, int32_t count)
 {
-    return rise * (row->plus.count - row->minus.count);
+    const stq_offset_list list = {first, count, count};
+    return list;
+}
+
+/*
+ * What the sums of lanes of bytes need of a row; lanes of halfwords need no more than the lists. Each entry counts
+ * `rise`: level + input_offset, less what its lane holds. At most `block` entries fit a byte.
+ */
+static inline void stq_gather_set_sums(stq_gather_row *row, int32_t rise, int32_t block)
+{
+    row->start = rise * (row->plus.count - row->minus.count);
+    row->plus.head = row->plus.count > 0 ? (row->plus.count - 1) % block + 1 : 0;
+    row->minus.head = row->minus.count > 0 ? (row->minus.count - 1) % block + 1 : 0;
 }
 
 /* Where the levels come from: `border` is a pixel of real 0. */

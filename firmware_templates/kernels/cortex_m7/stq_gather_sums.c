@@ -18,6 +18,7 @@ typedef struct {
     stq_word *sums;
     int32_t block;     /* at most 16, or one more than a multiple of 16; more than `count` for halfwords */
     int32_t halfwords; /* whether a lane is a halfword */
+    int32_t head;      /* entries of the first block */
 } stq_list_sum;
 
 #if STQ_DSP
@@ -31,15 +32,16 @@ typedef struct {
  *   r1        offset of the entry after that
  *   r2        where the offset after r1 is
  *   r3        base
+ *   flags     behind entry 16: equal at the end of a block, greater before 16 entries more, less at the end of a list of
+ *             halfwords
  *   [sp]      the sums
- *   [sp,#4]   entries left in the block, less 16 of them while these are added
+ *   [sp,#4]   entries of the block that are added 16 at a time; one less for halfwords
  *   [sp,#8]   entries left in the list behind this block
  *   [sp,#12]  entries of a block
- *   [sp,#48]  whether a lane is a halfword
  *
  * LDRD issues alone, and everything between two of them in pairs: an entry takes nine cycles. An entry is 56 bytes, and
- * there are 16 of them; the end of a list, which may need fewer, begins further behind. An entry needs instructions of
- * 32 bits. In the spreading, each line is a cycle: one UXTAB16 starts in a cycle, with a store beside it.
+ * there are 16 of them; a block of other sizes than 17 begins further behind. An entry needs instructions of 32 bits. In
+ * the spreading, each line is a cycle: one UXTAB16 starts in a cycle, with a store beside it.
  */
 // clang-format off
 __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__((unused)))
@@ -48,25 +50,24 @@ __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__
         "push {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}\n\t"
         "ldrd r2, r12, [r0]\n\t"
         "ldrd r3, r1, [r0, #8]\n\t"
-        "ldrd r4, r5, [r0, #16]\n\t"
+        "ldrd lr, r4, [r0, #16]\n\t"
+        "ldr r5, [r0, #24]\n\t"
         "cmp r12, #0\n\t"
         "ble.w 5f\n\t"
         "ldrh r0, [r2], #2\n\t"                 "str r1, [sp]\n\t"
-        "strd r12, r4, [sp, #8]\n\t"
-        "ldrh r1, [r2], #2\n\t"                 "str r5, [sp, #48]\n\t"
-        "add.w r0, r3, r0, lsl #3\n\t"
+        "ldrh r1, [r2], #2\n\t"                 "str lr, [sp, #12]\n\t"
+        "sub.w r12, r12, r5\n\t"
+        "add.w r0, r3, r0, lsl #3\n\t"          "str r12, [sp, #8]\n\t"
+        "sub.w r12, r5, #1\n\t"                 "b.w 8f\n\t"
         ".p2align 2\n"
-        // A block: the first entry's words are where the sums begin.
+        // A block that is full, before r12 entries more. The first entry's words are where the sums begin.
         "1:\n\t"
-        "ldrd r12, lr, [sp, #8]\n\t"
+        "cmp lr, #17\n\t"                       "str r12, [sp, #8]\n\t"
+        "add.w r12, r3, r1, lsl #3\n\t"         "bne.w 7f\n\t"
         "ldmia r0, {r4, r5, r6, r7, r8, r9, r10, r11}\n\t"
-        "subs r12, r12, lr\n\t"                 "add.w r0, r3, r1, lsl #3\n\t"
-        "ldrh.w r1, [r2], #2\n\t"               "blt.w 9f\n\t"
-        "str r12, [sp, #8]\n\t"                 "sub.w r12, lr, #1\n"
-        // r12 entries more, 16 of them at a time.
+        "mov.w r0, r12\n\t"                     "ldrh.w r1, [r2], #2\n"
+        // 16 entries more.
         "2:\n\t"
-        "subs.w r12, r12, #16\n\t"
-        "str r12, [sp, #4]\n\t"                 "blt.w 8f\n\t"
         // Entry 1 of 16.
         "ldrd r12, lr, [r0]\n\t"
         "add.w r4, r4, r12\n\t"                 "add.w r5, r5, lr\n\t"
@@ -228,10 +229,7 @@ __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__
         "add.w r10, r10, r12\n\t"               "add.w r0, r3, r1, lsl #3\n\t"
         "add.w r11, r11, lr\n\t"                "ldrh.w r1, [r2], #2\n\t"
         "3:\n\t"
-        "ldr r12, [sp, #4]\n\t"                 "ldr lr, [sp, #48]\n\t"
-        "cmp r12, #0\n\t"                       "bgt.w 2b\n\t"
-        "cmp lr, #0\n\t"                        "ldr r1, [sp]\n\t"
-        "bne.w 6f\n\t"
+        "bne.w 6f\n\t"                          "ldr r1, [sp]\n\t"
         // A block's words of bytes to the sums, two from each. What a cycle frees holds what another one loads.
         "ldrd r0, r12, [r1]\n\t"
         "ldr lr, [r1, #8]\n\t"
@@ -259,14 +257,33 @@ __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__
         "uxtab16 lr, lr, r11\n\t"               "str r9, [r1, #52]\n\t"
         "ldrh r0, [r2, #-4]\n\t"
         "uxtab16 r10, r10, r11, ror #8\n\t"     "str lr, [r1, #56]\n\t"
-        "cmp r12, #0\n\t"                       "str r10, [r1, #60]\n\t"
+        "ldr lr, [sp, #12]\n\t"                 "str r10, [r1, #60]\n\t"
         // The next block, if the list has one.
         "ldrh r1, [r2, #-2]\n\t"                "add.w r0, r3, r0, lsl #3\n\t"
-        "bgt.w 1b\n"
+        "subs.w r12, r12, lr\n\t"               "bge.w 1b\n"
         "5:\n\t"
         "pop {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, pc}\n"
-        // A block's words of halfwords to the sums.
+        // Not the end of a block of bytes.
         "6:\n\t"
+        "blt.n 10f\n\t"
+        "ldr r12, [sp, #4]\n\t"
+        "subs.w r12, r12, #16\n\t"
+        "str r12, [sp, #4]\n\t"                 "b.w 2b\n"
+        // A full block of another size, then any block of bytes or halfwords, of r12 entries behind the first: a part of
+        // 16 of them, then 16 at a time.
+        "7:\n\t"
+        "sub.w r12, lr, #1\n\t"                 "mov.w r4, #0\n"
+        "8:\n\t"
+        "bic.w r5, r12, #15\n\t"                "and.w r12, r12, #15\n\t"
+        "rsb.w lr, r12, r12, lsl #3\n\t" // 7 * 8 is 56
+        "adr.w r12, 3b\n\t"                     "subs.w r5, r5, r4\n\t"
+        "sub.w r12, r12, lr, lsl #3\n\t"        "str r5, [sp, #4]\n\t"
+        "ldmia r0, {r4, r5, r6, r7, r8, r9, r10, r11}\n\t"
+        "add.w r0, r3, r1, lsl #3\n\t"          "ldrh.w r1, [r2], #2\n\t"
+        "mov pc, r12\n"
+        // A block's words of halfwords to the sums.
+        "10:\n\t"
+        "ldr r1, [sp]\n\t"
         "ldrd r0, r2, [r1]\n\t"
         "ldrd r3, r12, [r1, #8]\n\t"
         "add.w r0, r0, r4\n\t"                  "add.w r2, r2, r5\n\t"
@@ -279,30 +296,17 @@ __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__
         "add.w r3, r3, r10\n\t"                 "add.w r12, r12, r11\n\t"
         "strd r0, r2, [r1, #16]\n\t"
         "strd r3, r12, [r1, #24]\n\t"
-        "b.n 5b\n"
-        // r12 + 16 entries: what comes before them is jumped over.
-        "8:\n\t"
-        "add.w r12, r12, #16\n\t"
-        "rsb.w lr, r12, r12, lsl #3\n\t" // 7 * 8 is 56
-        "adr.w r12, 3b\n\t"
-        "sub.w r12, r12, lr, lsl #3\n\t"
-        "mov pc, r12\n"
-        // The list's last block, which has r12 entries fewer.
-        "9:\n\t"
-        "add.w r12, r12, lr\n\t"
-        "mov.w lr, #0\n\t"
-        "sub.w r12, r12, #1\n\t"                "str lr, [sp, #8]\n\t"
-        "b.w 2b\n");
+        "b.n 5b\n");
 }
 // clang-format on
 
 /* The offsets that the assembly has. */
-typedef char stq_list_sum_is_laid_out[offsetof(stq_list_sum, count) == 4 && offsetof(stq_list_sum, base) == 8 &&
-                                              offsetof(stq_list_sum, sums) == 12 &&
-                                              offsetof(stq_list_sum, block) == 16 &&
-                                              offsetof(stq_list_sum, halfwords) == 20
-                                          ? 1
-                                          : -1];
+typedef char
+    stq_list_sum_is_laid_out[offsetof(stq_list_sum, count) == 4 && offsetof(stq_list_sum, base) == 8 &&
+                                     offsetof(stq_list_sum, sums) == 12 && offsetof(stq_list_sum, block) == 16 &&
+                                     offsetof(stq_list_sum, halfwords) == 20 && offsetof(stq_list_sum, head) == 24
+                                 ? 1
+                                 : -1];
 #else
 /* The lanes of a block to the sums. */
 static void stq_add_block(const stq_list_sum *task, const uint32_t *block)
@@ -319,9 +323,9 @@ static void stq_add_block(const stq_list_sum *task, const uint32_t *block)
 
 static void stq_add_list(const stq_list_sum *task)
 {
-    for (int32_t first = 0; first < task->count; first += task->block) {
-        const int32_t left = task->count - first;
-        const int32_t entries = left < task->block ? left : task->block;
+    int32_t entries = task->head;
+
+    for (int32_t first = 0; first < task->count; first += entries, entries = task->block) {
         uint32_t sums[STQ_GATHER_WORDS] = {0};
 
         for (int32_t entry = 0; entry < entries; entry++) {
@@ -342,7 +346,7 @@ static void stq_add_list(const stq_list_sum *task)
 STQ_INLINE void stq_add_lists(const stq_gather_row *row, const stq_word *base, int32_t block, int32_t halfwords,
                               uint32_t start, int32_t words, stq_word *sums)
 {
-    stq_list_sum task = {row->minus.first, row->minus.count, base, sums, block, halfwords};
+    stq_list_sum task = {row->minus.first, row->minus.count, base, sums, block, halfwords, row->minus.head};
 
     STQ_UNROLL(4)
     for (int32_t i = 0; i < words; i++) {
@@ -355,6 +359,7 @@ STQ_INLINE void stq_add_lists(const stq_gather_row *row, const stq_word *base, i
     }
     task.list = row->plus.first;
     task.count = row->plus.count;
+    task.head = row->plus.head;
     stq_add_list(&task);
 }
 
