@@ -15,7 +15,17 @@ from stq_deploy.program.weights import WeightPacking
 from tests.helpers.kernels import kernel_arguments as arguments
 from tests.helpers.kernels import requantizations
 from tests.helpers.kernels.bare_metal import Argument, Struct
-from tests.helpers.kernels.gather_cases import EVERY_CASE, KINDS, STEEPEST, WORST, GatherCase, coded, run_gather
+from tests.helpers.kernels.gather_cases import (
+    EVERY_CASE,
+    KINDS,
+    STEEPEST,
+    WORST,
+    GatherCase,
+    coded,
+    run_every_code,
+    run_every_count,
+    run_gather,
+)
 from tests.helpers.kernels.kernel_library import HostLibrary, KernelLibrary
 from tests.helpers.kernels.kernel_settings import PROPERTY
 from tests.helpers.kernels.lane_cases import call_pointwise, case_levels, case_sums, run_kernel
@@ -33,6 +43,14 @@ def test_gather(library: KernelLibrary, case: GatherCase) -> None:
 @pytest.mark.parametrize("case", [case for case in EVERY_CASE if case.may_replace], ids=str)
 def test_gather_over_its_input(library: KernelLibrary, case: GatherCase) -> None:
     run_gather(library, case, in_place=True)
+
+
+def test_lists_of_every_length(library: KernelLibrary) -> None:
+    run_every_count(library)
+
+
+def test_every_code_of_four_weights(library: KernelLibrary) -> None:
+    run_every_code(library)
 
 
 def test_most_layers_may_write_over_their_input() -> None:

@@ -22,7 +22,7 @@ from tests.helpers.kernels.elementwise_cases import (
     run_elementwise,
     run_rescale,
 )
-from tests.helpers.kernels.gather_cases import EVERY_CASE, run_gather
+from tests.helpers.kernels.gather_cases import EVERY_CASE, run_every_code, run_every_count, run_gather
 from tests.helpers.kernels.kernel_library import EmulatedLibrary
 from tests.helpers.kernels.kernel_settings import SANITIZE
 from tests.helpers.kernels.movement_cases import (
@@ -72,6 +72,8 @@ def test_convolve(library: EmulatedLibrary) -> None:
 def test_gather(library: EmulatedLibrary) -> None:
     for case in EVERY_CASE:
         run_gather(library, case)
+    run_every_count(library)
+    run_every_code(library)
 
 
 def test_depthwise_on_lanes(library: EmulatedLibrary) -> None:

@@ -106,8 +106,8 @@ stq_gather_row stq_gather_decode_t2(const uint32_t *row, int32_t weights, int32_
 }
 
 /*
- * A row of weights that is decoded by codes, and the lists so far. Both are written two offsets at a time: few codes have
- * more weights of a sign, and a store at an odd halfword takes as long as four others.
+ * A row of weights that is decoded by codes, and the lists so far. Both are written two offsets at a time, because few
+ * codes have more weights of a sign. A store at an odd halfword takes as long as four others.
  */
 typedef struct {
     uint32_t plus;  /* bytes of the list of plus weights */

@@ -269,8 +269,7 @@ __attribute__((naked)) static void stq_add_list(stq_list_sum *task __attribute__
         "ldr r12, [sp, #4]\n\t"
         "subs.w r12, r12, #16\n\t"
         "str r12, [sp, #4]\n\t"                 "b.w 2b\n"
-        // A full block of another size, then any block of bytes or halfwords, of r12 entries behind the first: a part of
-        // 16 of them, then 16 at a time.
+        // A full block of another size. Then any block, of r12 entries behind the first: a part of 16, then 16 at a time.
         "7:\n\t"
         "sub.w r12, lr, #1\n\t"                 "mov.w r4, #0\n"
         "8:\n\t"

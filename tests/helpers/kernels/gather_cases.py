@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -111,7 +112,13 @@ def run_gather(library: KernelLibrary, case: GatherCase, *, in_place: bool = Fal
         in_place: whether the output replaces the input.
     """
     rng = case.rng
-    weights = gather_weights(case, rng)
+    run_weights(library, case, gather_weights(case, rng), rng, in_place=in_place)
+
+
+def run_weights(
+    library: KernelLibrary, case: GatherCase, weights: Integers, rng: np.random.Generator, *, in_place: bool = False
+) -> None:
+    """`run_gather` with given weights (KH, KW, C / groups, O)."""
     x = case_levels(case, rng)
     acc = case_sums(case, x, weights)
     assert acc.min() >= INT16.min, "a case outside the contract"
@@ -119,6 +126,34 @@ def run_gather(library: KernelLibrary, case: GatherCase, *, in_place: bool = Fal
     run_kernel(
         library, case.name, case, x, weights.shape[:3], packed_weights(case, weights), acc, rng, in_place=in_place
     )
+
+
+def run_every_count(library: KernelLibrary) -> None:
+    """Lists of every length around the edges of blocks, from none to all of 72 (decoded by codes) or 70 (one by one).
+
+    The blocks have 17, 8, 33, 81 and 1 entries, and for halfwords all.
+    """
+    for channels in (70, 72):
+        plus = np.arange(channels)[:, None] < np.arange(channels + 1)
+        weights = np.concatenate([plus * 2 - 1, plus * 1, plus * -1], axis=1)[None, None]
+        for levels, lanes in (((0, 15), 8), ((0, 31), 8), ((0, 7), 8), ((0, 3), 8), ((-128, 127), 8), ((0, 127), 16)):
+            window = WindowCase(3, 3, channels, weights.shape[3], kernel=(1, 1), form="keep_s16", weight_offset=1)
+            run_weights(library, GatherCase(window, levels, lanes=lanes), weights, np.random.default_rng(channels))
+
+
+def run_every_code(library: KernelLibrary) -> None:
+    """Every code of four ternary weights at each of the eight places of two words, between random ones."""
+    rng = np.random.default_rng(5)
+    codes = np.array(list(product((-1, 0, 1), repeat=4))).T
+    rows = []
+    for first in (0, 1, 8, 9, 16, 17, 24, 25):
+        row = rng.integers(-1, 2, (32, codes.shape[1]))
+        row[first : first + 8 : 2] = codes
+        rows.append(row)
+    weights = np.concatenate(rows, axis=1)[None, None]
+    for lanes in (8, 16):
+        window = WindowCase(2, 9, 32, weights.shape[3], kernel=(1, 1), form="keep_s16", weight_offset=1)
+        run_weights(library, GatherCase(window, lanes=lanes), weights, rng)
 
 
 HEIGHTS = [same(height, 5, 8, 3, 3) for height in range(1, 18)]
