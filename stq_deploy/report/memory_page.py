@@ -41,7 +41,7 @@ class MemoryPlan:
     Attributes:
         scratch_bytes: most scratch memory that a layer takes.
         scratch_within: whether it lies in the arena.
-        placed: what lies where.
+        placed: each part with its bytes, accesses and memory, and why it lies there.
         regions, choices, arena: charts, as SVG.
     """
 
